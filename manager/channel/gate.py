@@ -17,7 +17,7 @@ import structlog
 from common.runtime.buckets import KEYS_MAX, Buckets
 from common.runtime.places import Places
 from common.source import source_of
-from manager.channel.visitors import Queue, Turns, Visitor
+from manager.channel.visitors import HandshakeQueue, Queue, Visitor
 
 log = structlog.get_logger(__name__)
 
@@ -108,7 +108,7 @@ class _Side:
         paces: Buckets[str],
         waiting: int,
         waiting_per_source: int,
-        turns: Turns,
+        turns: HandshakeQueue,
     ) -> None:
         self.places: Places[Visitor] = Places(total=places, per_source=per_source)
         self.turns = turns
@@ -203,7 +203,7 @@ class Gate:
             paces=Buckets(burst=limits.pace_burst, per_s=limits.pace_per_s),
             waiting=limits.waiting,
             waiting_per_source=limits.logins_per_address,
-            turns=Turns(burst=limits.starts_burst, per_s=limits.starts_per_s, now_s=now_s),
+            turns=HandshakeQueue(burst=limits.starts_burst, per_s=limits.starts_per_s, now_s=now_s),
         )
         self._known = _Side(
             places=limits.logins,
@@ -211,7 +211,7 @@ class Gate:
             paces=Buckets(burst=limits.known_burst, per_s=limits.known_per_s),
             waiting=limits.connections,
             waiting_per_source=max(1, limits.connections // 4),
-            turns=Turns(burst=limits.starts_burst, per_s=limits.known_starts_per_s, now_s=now_s),
+            turns=HandshakeQueue(burst=limits.starts_burst, per_s=limits.known_starts_per_s, now_s=now_s),
         )
 
     @property

@@ -92,7 +92,7 @@ class Queue:
         )
 
 
-class Turns:
+class HandshakeQueue:
     """Handshakes that are to be worked on, spread over time: each keeps the loop for milliseconds."""
 
     def __init__(self, *, burst: float, per_s: float, now_s: float) -> None:

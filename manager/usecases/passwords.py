@@ -29,7 +29,7 @@ from manager.usecases.devices import Devices
 from manager.usecases.dummyhashing import DummyHashing
 from manager.usecases.remembered import Match, RememberedPasswords
 from manager.usecases.throttle import Throttle
-from manager.usecases.turns import Claim, Turn, Turns
+from manager.usecases.turns import Claim, HashingQueue, Turn
 
 log = structlog.get_logger(__name__)
 
@@ -60,7 +60,7 @@ class Passwords:
         self.remembered = RememberedPasswords(context.monotonic)
         self.devices = Devices(context)
         self.throttle = Throttle(context.monotonic)
-        self.turns = Turns(self.throttle.priority_of, self.throttle.failures_of, context.monotonic)
+        self.turns = HashingQueue(self.throttle.priority_of, self.throttle.failures_of, context.monotonic)
         self._dummy_hashing = DummyHashing()
 
     async def hash(self, password: str) -> str:

@@ -41,10 +41,10 @@ RANDOM: Final = random.Random()  # noqa: S311 - fairness, not secrecy
 
 
 class Turn(Enum):
-    """What somebody does whose turn has come: the work, or as if."""
+    """What somebody does whose turn has come: the work, or dummy work that takes as long."""
 
     WORK = auto()
-    PRETEND = auto()
+    DUMMY = auto()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +68,7 @@ class _Ticket:
     turn: asyncio.Future[Turn] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
 
-class Turns:
+class HashingQueue:
     """`priority_of` a source is less for better ones; `failures_of` tells how often it failed; `clock` is monotonic seconds."""
 
     def __init__(
@@ -159,7 +159,7 @@ class Turns:
             self._turns += 1
             # every other turn by age alone: who is behind one proxy with a guesser waits longer, and not for ever
             ticket = _first(by_rank if self._turns % 2 else by_age)
-            turn = Turn.PRETEND if self._is_passed_over(ticket.claim) else Turn.WORK
+            turn = Turn.DUMMY if self._is_passed_over(ticket.claim) else Turn.WORK
             self._waiting.remove(ticket)
             self._taken = turn is Turn.WORK
             ticket.turn.set_result(turn)

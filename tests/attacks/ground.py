@@ -314,7 +314,7 @@ def is_bearable(attacked: Times, *quiet: Times) -> bool:
     return attacked.median_ms <= ROOM * max(FLOOR_MS, *(RATIO * each.p95_ms for each in quiet))
 
 
-def told(what: str, quiet: Times, attacked: Times) -> None:
+def print_times(what: str, quiet: Times, attacked: Times) -> None:
     print(
         f"{what}: quiet p95 {quiet.p95_ms:.0f} ms, under attack {attacked.p95_ms:.0f} ms, "
         f"refused {len(attacked.refused)} of {len(attacked.refused) + len(attacked.took_ms)} {sorted(set(attacked.refused))}"
@@ -329,8 +329,8 @@ async def holds(there: Ground, kind: str, count: int, **options) -> None:
         pages, logins = await there.pages(30), await there.logins(10)
         during, descriptors = there.rss_bytes(), there.descriptors()
     after = await settles(there.rss_bytes, before + WARM_BYTES, within_s=GIVEN_BACK_S)
-    told("pages", quiet_pages, pages)
-    told("nodes", quiet_logins, logins)
+    print_times("pages", quiet_pages, pages)
+    print_times("nodes", quiet_logins, logins)
     print(
         f"memory {before / MIB:.0f} MiB before, {during / MIB:.0f} during, {after / MIB:.0f} after; {descriptors} descriptors; "
         f"log +{(there.log_bytes() - log_before) / 1024:.0f} KiB; CPU {there.cpu_s() - cpu_before:.1f} s"

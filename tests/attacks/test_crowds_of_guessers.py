@@ -47,11 +47,11 @@ async def test_hundreds_of_new_addresses_with_invented_names_turn_no_first_sign_
             return await status(session, whoami, Authorization=basic(f"u{number}", PASSWORD))
 
     async with guessing(guess, guessers=290) as answers:
-        told, p95_ms = await timed(sign_in, rounds=HONEST)
-    line = f"first sign-ins: p95 {p95_ms:.0f} ms, {dict(told)}; guesses: {dict(Counter(answers))}"
+        shown, p95_ms = await timed(sign_in, rounds=HONEST)
+    line = f"first sign-ins: p95 {p95_ms:.0f} ms, {dict(shown)}; guesses: {dict(Counter(answers))}"
     print(line)
     record_property("first sign-ins beside new addresses", line)
-    assert told == {200: HONEST}
+    assert shown == {200: HONEST}
 
 
 async def test_guessers_of_invented_names_behind_ones_own_address_keep_nobody_out(
@@ -73,8 +73,8 @@ async def test_guessers_of_invented_names_behind_ones_own_address_keep_nobody_ou
         client(address) as hostile,
         guessing(guess, guessers=40) as answers,
     ):
-        told, p95_ms = await timed(sign_in, rounds=HONEST)
-    line = f"first sign-ins: p95 {p95_ms:.0f} ms, {dict(told)}; guesses: {dict(Counter(answers))}"
+        shown, p95_ms = await timed(sign_in, rounds=HONEST)
+    line = f"first sign-ins: p95 {p95_ms:.0f} ms, {dict(shown)}; guesses: {dict(Counter(answers))}"
     print(line)
     record_property("first sign-ins behind the guessers' address", line)
-    assert told == {200: HONEST}
+    assert shown == {200: HONEST}

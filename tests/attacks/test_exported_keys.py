@@ -58,12 +58,12 @@ def test_every_guess_at_a_pem_file_costs_what_is_advised_and_openssl_opens_it(
     assert len(blocks) == count
     for block, leaf in zip(blocks, LEAVES, strict=False):
         (tmp_path / "key.pem").write_bytes(block)
-        told = openssl(tmp_path, "asn1parse", "-in", "key.pem")
-        rounds = [int(value, 16) for value in re.findall(r"INTEGER +:([0-9A-F]+)$", told, re.MULTILINE)]
+        reply = openssl(tmp_path, "asn1parse", "-in", "key.pem")
+        rounds = [int(value, 16) for value in re.findall(r"INTEGER +:([0-9A-F]+)$", reply, re.MULTILINE)]
         record_property("rounds", rounds)
         assert min(rounds) >= ADVISED
-        assert "hmacWithSHA256" in told
-        assert "aes-256-cbc" in told
+        assert "hmacWithSHA256" in reply
+        assert "aes-256-cbc" in reply
         opened = openssl(tmp_path, "pkey", "-in", "key.pem", "-passin", f"pass:{PASSPHRASE}")
         assert opened == leaf.key_pem
 
@@ -74,9 +74,11 @@ def test_every_guess_at_a_pfx_file_costs_what_is_advised_by_bags_and_by_mac_and_
 ):
     made = export(items(count), Format.PFX, passphrase=PASSPHRASE)
     (tmp_path / "x.pfx").write_bytes(made.content)
-    told = openssl(tmp_path, "pkcs12", "-in", "x.pfx", "-info", "-noout", "-passin", f"pass:{PASSPHRASE}")
-    (mac,) = re.findall(r"^MAC: sha256, Iteration (\d+)$", told, re.MULTILINE)
-    bags = re.findall(r"PBES2, PBKDF2, AES-256-CBC, Iteration (\d+), PRF hmacWithSHA256$", told, re.MULTILINE)
+    reply = openssl(tmp_path, "pkcs12", "-in", "x.pfx", "-info", "-noout", "-passin", f"pass:{PASSPHRASE}")
+    (mac,) = re.findall(r"^MAC: sha256, Iteration (\d+)$", reply, re.MULTILINE)
+    bags = re.findall(
+        r"PBES2, PBKDF2, AES-256-CBC, Iteration (\d+), PRF hmacWithSHA256$", reply, re.MULTILINE
+    )
     record_property("rounds", {"mac": int(mac), "bags": bags})
     assert int(mac) >= 2 * ADVISED
     assert len(bags) == count + 1

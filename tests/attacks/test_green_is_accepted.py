@@ -343,6 +343,6 @@ async def test_a_root_whose_signature_on_itself_is_damaged_is_named(api: ApiClie
     for pem in (whole.certificate_pem, pem_of(damaged)):
         assert (await api.call("POST", "trusted-cas", {"certificates": pem}))[0] == 201
     _, found = await api.call("GET", "trusted-cas")
-    (told,) = found["warnings"]
-    assert "CN=Damaged on itself" in told
-    assert "-check_ss_sig" in told
+    (shown,) = found["warnings"]
+    assert "CN=Damaged on itself" in shown
+    assert "-check_ss_sig" in shown

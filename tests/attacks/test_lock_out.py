@@ -74,11 +74,11 @@ async def test_who_holds_a_credential_is_let_in_while_others_guess_from_the_same
         # each guesser keeps to one kind, so that those that wait do not hold up those that flood
         async with guessing(guess, guessers=2 * len(guesses)) as answers:
             for name, each in headers.items():
-                told, p95_ms = await timed(lambda each=each: status(honest, whoami, **each))
-                line = f"{name}: p95 {p95_ms:.0f} ms, quiet {quiet[name][1]:.0f} ms, {told}"
+                shown, p95_ms = await timed(lambda each=each: status(honest, whoami, **each))
+                line = f"{name}: p95 {p95_ms:.0f} ms, quiet {quiet[name][1]:.0f} ms, {shown}"
                 print(line)
                 record_property(name, line)
-                assert told == {200: ROUNDS}
+                assert shown == {200: ROUNDS}
             # what a client does whose access token has expired: it is told so, and gets another
             assert await status(honest, whoami, Authorization="Bearer cca_expired") == 401
             headers["an access token"] = {"Authorization": f"Bearer {await access_token(honest)}"}
@@ -118,13 +118,13 @@ async def test_people_sign_in_from_elsewhere_or_from_a_known_device_while_others
                 ("a known device", known, "ada"),
                 ("another address", elsewhere, "bob"),
             ):
-                told, took_ms = await timed(
+                shown, took_ms = await timed(
                     lambda session=session, name=name: sign_in(session, name), rounds=1
                 )
-                line = f"{where}: {took_ms:.0f} ms, {dict(told)}"
+                line = f"{where}: {took_ms:.0f} ms, {dict(shown)}"
                 print(line)
                 record_property(where, line)
-                assert told == {200: 1}
+                assert shown == {200: 1}
         print(f"guesses: {seen}")
 
 
@@ -144,14 +144,14 @@ async def test_no_flood_of_invented_names_from_other_addresses_starves_a_sign_in
 
         async with guessing(guess, guessers=40) as answers:
             # each for the first time, so that each has to be hashed
-            told, p95_ms = await timed(
+            shown, p95_ms = await timed(
                 lambda: status(honest, whoami, Authorization=basic(f"u{next(names)}", PASSWORD)), rounds=10
             )
-        line = f"first sign-ins: p95 {p95_ms:.0f} ms, {told}; guesses: {Counter(answers)}"
+        line = f"first sign-ins: p95 {p95_ms:.0f} ms, {shown}; guesses: {Counter(answers)}"
         print(line)
         record_property("first sign-ins", line)
         # who is starved is refused after WAIT_S
-        assert told == {200: 10}
+        assert shown == {200: 10}
 
 
 async def test_nodes_join_while_others_guess_join_tokens_from_the_same_address(

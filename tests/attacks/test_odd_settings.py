@@ -168,11 +168,11 @@ def test_a_manager_whose_heads_go_into_a_fifo_without_a_reader_says_so_and_ends(
         env={**os.environ, "CERTCAST_MANAGER_AUDIT_HEADS": str(fifo)},
     )
     try:
-        told = [
+        shown = [
             next(line for line in serving.stdout if f"audit.{word}" in line)
             for word in ("extended", "unshipped")
         ]
-        assert "it is not a plain file" in told[1]
+        assert "it is not a plain file" in shown[1]
         serving.send_signal(signal.SIGTERM)
         serving.communicate(timeout=PATIENCE_S)
     finally:

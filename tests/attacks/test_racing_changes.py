@@ -90,13 +90,13 @@ async def test_what_was_confirmed_before_a_certificate_came_that_needs_the_ca_is
 ):
     _, number = await trust(world, ROOT, ISSUER)
     delete = world.use_cases.trust.delete
-    with pytest.raises(ConfirmationNeededError) as told:
+    with pytest.raises(ConfirmationNeededError) as shown:
         await delete([number], force=False, confirm="", actor="ada")
     struck = strike(world, monkeypatch, lambda: upload(world, make_leaf(ISSUER)))
     with pytest.raises(ConfirmationNeededError) as again:
-        await delete([number], force=False, confirm=told.value.token, actor="ada")
+        await delete([number], force=False, confirm=shown.value.token, actor="ada")
     assert struck
-    assert again.value.token != told.value.token
+    assert again.value.token != shown.value.token
     assert "chain_broken" in {each.code for each in again.value.consequences}
     assert len(await world.store.trusted_cas.list()) == 2
 

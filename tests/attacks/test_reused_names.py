@@ -36,7 +36,7 @@ async def add(world: World) -> None:
     await world.use_cases.assignments.assign(1, nodes=["n1"], slot="server", actor="ada")
 
 
-async def told(act: Act, world: World, confirm: str) -> ConfirmationNeededError:
+async def asked_first(act: Act, world: World, confirm: str) -> ConfirmationNeededError:
     with pytest.raises(ConfirmationNeededError) as caught:
         await act(world, confirm)
     return caught.value
@@ -54,11 +54,11 @@ async def test_a_confirmation_is_for_the_node_that_was_shown_and_for_none_that_h
         )
     await add(world)
     act = CONFIRMED[what]
-    asked = await told(act, world, "")
+    asked = await asked_first(act, world, "")
     before = (await world.store.nodes.get("n1")).id
     await world.store.nodes.remove("n1")
     await add(world)
-    again = await told(act, world, asked.token)
+    again = await asked_first(act, world, asked.token)
     # what is told reads the same, and is about another node
     assert [each.message for each in again.consequences] == [each.message for each in asked.consequences]
     assert (await world.store.nodes.get("n1")).id != before

@@ -113,10 +113,10 @@ async def test_a_stream_tells_nothing_more_once_the_right_to_it_has_gone(
         # what happens now is none of the watcher's business any more
         await api.add_node("secret-node")
         api.fleet.changed(None, cause="test")
-        told = await rest_of(answer)
-    assert b"secret-node" not in told
-    assert b"data: {" not in told
-    print(f"{kind}, {change}: the stream ended with the next event, {len(told)} bytes after the change")
+        shown = await rest_of(answer)
+    assert b"secret-node" not in shown
+    assert b"data: {" not in shown
+    print(f"{kind}, {change}: the stream ended with the next event, {len(shown)} bytes after the change")
 
 
 async def test_a_quiet_stream_asks_again_by_the_clock(api: ApiClient, monkeypatch):

@@ -29,7 +29,7 @@ async def api(tmp_path: Path) -> AsyncIterator[ApiClient]:
 
 
 async def sign_in(api: ApiClient, name: str, *, address: str = "127.0.0.1", times: int = 1) -> Counter[int]:
-    told = Counter[int]()
+    shown = Counter[int]()
     async with client(address) as session:
         visitor = Visitor(api.url, session)
         csrf = (await visitor.get("/sign-in")).hidden["csrf"]
@@ -37,9 +37,9 @@ async def sign_in(api: ApiClient, name: str, *, address: str = "127.0.0.1", time
         for _ in range(times):
             sent = {"name": name, "password": PASSWORD}
             answer = await visitor.post("/sign-in", sent, csrf=csrf, cookies=kept, allow_redirects=False)
-            told[answer.status] += 1
+            shown[answer.status] += 1
             session.cookie_jar.clear()
-    return told
+    return shown
 
 
 async def entries(api: ApiClient, action: str) -> int:
@@ -50,17 +50,17 @@ async def test_a_reader_who_signs_in_in_a_loop_is_told_to_wait_and_nobody_else_i
     api: ApiClient, record_property
 ):
     with structlog.testing.capture_logs() as lines:
-        told = await sign_in(api, READER, times=SIGN_INS)
+        shown = await sign_in(api, READER, times=SIGN_INS)
     noted = await entries(api, "session.started")
     logged = sum(line["event"] == "session.started" for line in lines)
     line = (
-        f"{SIGN_INS} sign-ins: {dict(told)}, {noted} entries in the audit log, {logged} lines in the journal"
+        f"{SIGN_INS} sign-ins: {dict(shown)}, {noted} entries in the audit log, {logged} lines in the journal"
     )
     print(line)
     record_property("sign-ins", line)
-    assert set(told) == {303, 429}
-    assert noted == logged == told[303]
-    assert BURST <= told[303] < 2 * BURST
+    assert set(shown) == {303, 429}
+    assert noted == logged == shown[303]
+    assert BURST <= shown[303] < 2 * BURST
     assert await sign_in(api, OTHER) == {303: 1}
     assert await sign_in(api, READER, address="127.0.0.2") == {303: 1}
 
@@ -83,31 +83,31 @@ async def test_sign_ins_of_one_user_from_many_addresses_are_summed_up(api: ApiCl
 
 
 async def test_tokens_that_are_made_and_revoked_in_a_loop_are_limited_as_well(api: ApiClient):
-    told = Counter[int]()
+    shown = Counter[int]()
     for number in range(2 * BURST):
         status, answer = await api.call(
             "POST", "tokens", {"label": f"t{number}", "days": 1}, role=Role.READ_ONLY
         )
-        told[status] += 1
+        shown[status] += 1
         for each in (await api.call("GET", "tokens", role=Role.READ_ONLY))[1]["tokens"]:
             await api.call("DELETE", f"tokens/{each['id']}", role=Role.READ_ONLY)
-    assert set(told) == {201, 429}, answer
-    assert BURST <= told[201] < 2 * BURST
-    assert await entries(api, "token.made") == told[201]
+    assert set(shown) == {201, 429}, answer
+    assert BURST <= shown[201] < 2 * BURST
+    assert await entries(api, "token.made") == shown[201]
     assert (await api.call("POST", "tokens", {"label": "ci", "days": 1}, role=Role.OPERATOR))[0] == 201
 
 
 async def test_a_password_that_is_changed_in_a_loop_is_held_to_the_same_allowance(api: ApiClient):
-    told = Counter[int]()
+    shown = Counter[int]()
     passwords = [PASSWORD, *(f"another long password {number}" for number in range(BURST + 10))]
     async with client() as session:
         visitor = Visitor(api.url, session)
         assert (await visitor.post("/sign-in", {"name": READER, "password": PASSWORD})).path == "/"
         for old, new in pairwise(passwords):
             sent = {"current": old, "password": new, "again": new}
-            told[(await visitor.post("/users/me/password", sent)).status] += 1
-            if told[429]:
+            shown[(await visitor.post("/users/me/password", sent)).status] += 1
+            if shown[429]:
                 break
     # the sign-in counted as well, and a few may have been in time
-    assert BURST - 1 <= await entries(api, "user.password_changed") == told[200] < BURST + 10
-    assert told[429] == 1
+    assert BURST - 1 <= await entries(api, "user.password_changed") == shown[200] < BURST + 10
+    assert shown[429] == 1

@@ -266,8 +266,8 @@ async def test_the_pinning_is_told_to_the_pinned_key_only_and_says_nothing_of_ot
     async with manager(tmp_path) as there:
         await there.add("n1", "n2")
         key, other = await there.join("n1"), await there.join("n2")
-        stranger, told = load_key(generate_key()), await pinning(there, key)
-        assert told == await pinning(there, key)
+        stranger, shown = load_key(generate_key()), await pinning(there, key)
+        assert shown == await pinning(there, key)
         for name, asker in (("n1", stranger), ("n1", other), ("n2", key), ("nobody", stranger)):
             reply = await there.ask(asker, replace(rotation(name, asker, asker), binds=True))
             assert (reply.ok, reply.pinning) == (False, ""), name

@@ -2,7 +2,15 @@
 
 import asyncio
 
-from tests.attacks.ground import BOUND_MS, LOG_MAX_BYTES, STRANGERS, Ground, ground_of_module, holds, told
+from tests.attacks.ground import (
+    BOUND_MS,
+    LOG_MAX_BYTES,
+    STRANGERS,
+    Ground,
+    ground_of_module,
+    holds,
+    print_times,
+)
 
 pytestmark = STRANGERS
 there = ground_of_module(descriptors=256)
@@ -28,7 +36,7 @@ async def test_silent_peers_that_come_back_at_once_keep_no_new_address_out(there
     quiet = await there.newcomers(5)
     async with there.attacked("silent", 500, addresses=500, again_s=0):
         during = await there.newcomers(20)
-    told("new addresses", quiet, during)
+    print_times("new addresses", quiet, during)
     record_property("refused", len(during.refused))
     assert during.refused == []
     afterwards = await there.newcomers(5)

@@ -279,19 +279,21 @@ def test_on_a_real_terminal_json_sends_nothing_that_could_drive_it():
     ids=lambda each: " ".join(each[:-1]) or "the command itself",
 )
 def test_a_mistake_on_the_command_line_is_told_without_what_could_drive_a_terminal(line: tuple[str, ...]):
-    told = CliRunner().invoke(app, line, env={"CERTCAST_URL": "https://127.0.0.1:9", "CERTCAST_TOKEN": "t"})
-    assert told.exit_code
-    assert told.output.replace("\n", "").isprintable()
-    assert f"\n{FORGED}" not in told.output
+    printed = CliRunner().invoke(
+        app, line, env={"CERTCAST_URL": "https://127.0.0.1:9", "CERTCAST_TOKEN": "t"}
+    )
+    assert printed.exit_code
+    assert printed.output.replace("\n", "").isprintable()
+    assert f"\n{FORGED}" not in printed.output
 
 
 def test_nor_by_the_agents_command(capsys: pytest.CaptureFixture[str]):
     for line in ([HOSTILE], ["status", HOSTILE], ["run", "--log-level", HOSTILE], ["check", f"--{HOSTILE}"]):
         with pytest.raises(SystemExit):
             nodeagent_cli.main(line)
-        told = capsys.readouterr().err
-        assert told.replace("\n", "").isprintable()
-        assert f"\n{FORGED}" not in told
+        printed = capsys.readouterr().err
+        assert printed.replace("\n", "").isprintable()
+        assert f"\n{FORGED}" not in printed
 
 
 def test_the_agents_command_prints_nothing_of_the_kind_either(
@@ -307,19 +309,19 @@ def test_the_agents_command_prints_nothing_of_the_kind_either(
     assert {"status", "check"} <= set(choices.choices)
     for command in ("status", "check"):
         nodeagent_cli.main([command])
-        told = capsys.readouterr()
-        assert (told.out + told.err).replace("\n", "").isprintable()
-    assert f"\n{FORGED}" not in told.out
+        printed = capsys.readouterr()
+        assert (printed.out + printed.err).replace("\n", "").isprintable()
+    assert f"\n{FORGED}" not in printed.out
 
 
 def test_the_plugins_line_is_one_line_with_one_bar(capsys: pytest.CaptureFixture[str]):
     check = Check(name=f"endpoint {HOSTILE}|'=", ok=False, message=f"{HOSTILE}|x=1")
     _, line = plugin.judge(Answer(status="failed", checks=(check,)))
     terminal.say(line)
-    told = capsys.readouterr().out
-    assert_harmless(told)
-    assert told.count("|") == 1
-    assert told.count("\n") == 1
+    printed = capsys.readouterr().out
+    assert_harmless(printed)
+    assert printed.count("|") == 1
+    assert printed.count("\n") == 1
 
 
 @pytest.mark.parametrize("style", ["console", "json"])
@@ -333,6 +335,6 @@ def test_a_log_line_is_one_line_whatever_stands_in_it(style: Any, capsys: pytest
     finally:
         root.handlers[:], root.level = before[0], before[1]
         structlog.reset_defaults()
-    told = capsys.readouterr().err
-    assert_harmless(told)
-    assert told.count("\n") == 2
+    printed = capsys.readouterr().err
+    assert_harmless(printed)
+    assert printed.count("\n") == 2

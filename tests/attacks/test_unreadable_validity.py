@@ -127,8 +127,8 @@ async def test_no_door_shows_an_unreadable_end_as_a_date(api: ApiClient):
     # what clients refuse is asked about, and by its name
     wanted = {"nodes": ["n1"], "confirm": ""}
     status, asked = await api.call("POST", f"certificates/{kept['id']}/assign", wanted)
-    told = {each["code"] for each in asked["error"]["confirmation"]["consequences"] if each["asks"]}
-    assert (status, "undecodable" in told, "expired" in told) == (409, True, False)
+    reply = {each["code"] for each in asked["error"]["confirmation"]["consequences"] if each["asks"]}
+    assert (status, "undecodable" in reply, "expired" in reply) == (409, True, False)
     wanted["confirm"] = asked["error"]["confirmation"]["token"]
     assert (await api.call("POST", f"certificates/{kept['id']}/assign", wanted))[0] == 200
     _, shown = await api.call("GET", f"certificates/{kept['id']}")

@@ -12,7 +12,7 @@ from manager.domain.view import PlannedPush, Preview, Previews
 
 class FakeFleet:
     def __init__(self) -> None:
-        self.told: list[set[NodeName] | None] = []
+        self.changes: list[set[NodeName] | None] = []
         self.nodes: set[NodeName] = set()
         self.pushed: list[tuple[tuple[NodeName, ...], bool]] = []
         self.joined: list[NodeRecord] = []
@@ -21,7 +21,7 @@ class FakeFleet:
         self.republished: list[tuple[NodeName, int]] = []
 
     def changed(self, nodes: Iterable[NodeName] | None, *, cause: str) -> None:
-        self.told.append(None if nodes is None else set(nodes))
+        self.changes.append(None if nodes is None else set(nodes))
 
     async def push(self, nodes: Sequence[NodeName] | None, *, forced: bool) -> list[PlannedPush]:
         plans = [each.plan for each in (await self.plan(nodes, forced=forced)).nodes]

@@ -131,17 +131,17 @@ DOORS: dict[str, Door] = {
 @pytest.mark.parametrize("front", ["API", "page", "command", "existing clients"])
 async def test_what_came_along_without_a_part_in_the_chain_is_named_and_nothing_else(api, tmp_path, front):
     for name in (each for each in DOORS if each.startswith(front)):
-        quiet, told = [await DOORS[name](api, text, tmp_path) for text in (WHOLE, GIVEN)]
+        quiet, reply = [await DOORS[name](api, text, tmp_path) for text in (WHOLE, GIVEN)]
         for each in (STRANGER, NAMESAKE, OTHER):
             found = decode(each.certificate_der)
-            assert f"'{found.label}' (fingerprint {found.fingerprint[:16]})" in told, name
-        assert "neither served nor trusted" in told
-        assert "The chain has a CA of the same name" in told
+            assert f"'{found.label}' (fingerprint {found.fingerprint[:16]})" in reply, name
+        assert "neither served nor trusted" in reply
+        assert "The chain has a CA of the same name" in reply
         if front == "existing clients":
             # the audit log keeps what was said before
-            assert told.count("came along") > quiet.count("came along"), name
+            assert reply.count("came along") > quiet.count("came along"), name
         else:
-            assert (quiet.count("came along"), told.count("came along")) == (0, 2), name
+            assert (quiet.count("came along"), reply.count("came along")) == (0, 2), name
     assert [each.certificate.label for each in await api.use_cases.trust.list()] == ["CN=Companion Root"]
 
 
@@ -161,20 +161,20 @@ async def test_an_import_uses_or_names_each_of_two_chains_for_one_leaf(api):
     ]
     status, answer = await api.call("POST", "import", {"files": files, "confirm": ""})
     assert status == 200, answer
-    (told,) = [each["message"] for each in answer["consequences"] if each["code"] == "not_served"]
-    assert decode(over.certificate_der).fingerprint[:16] in told
-    assert "uses another certificate of the same name and key" in told
+    (reply,) = [each["message"] for each in answer["consequences"] if each["code"] == "not_served"]
+    assert decode(over.certificate_der).fingerprint[:16] in reply
+    assert "uses another certificate of the same name and key" in reply
     assert [each["subject_name"] for each in answer["trusted_cas"]] == []
 
 
 async def test_a_trusted_ca_that_came_along_is_said_to_be_trusted_already(api):
     await api.use_cases.trust.take(STRANGER.certificate_pem, actor="test")
-    told = await DOORS["API: upload"](api, WHOLE + STRANGER.certificate_pem, Path())
-    assert "not served, but a trusted CA already" in told
+    reply = await DOORS["API: upload"](api, WHOLE + STRANGER.certificate_pem, Path())
+    assert "not served, but a trusted CA already" in reply
 
 
 async def test_of_very_many_that_came_along_some_are_named_and_the_rest_counted(api):
     many = [pki.make_root(f"Stranger {number}") for number in range(40)]
-    told = await DOORS["API: upload"](api, WHOLE + "".join(one.certificate_pem for one in many), Path())
-    assert told.count("fingerprint") == 10
-    assert "and 30 more came along" in told
+    reply = await DOORS["API: upload"](api, WHOLE + "".join(one.certificate_pem for one in many), Path())
+    assert reply.count("fingerprint") == 10
+    assert "and 30 more came along" in reply

@@ -40,7 +40,7 @@ def test_a_siege_in_which_every_bound_held_says_so_and_shows_its_figures():
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "reply"),
     [
         ({"attacked": phase(61.0)}, "p95 of 'health'"),
         ({"quiet": phase(200.0), "attacked": phase(251.0)}, "p95 of 'health'"),
@@ -59,10 +59,10 @@ def test_a_siege_in_which_every_bound_held_says_so_and_shows_its_figures():
     ],
 )
 def test_a_bound_that_did_not_hold_is_told_and_the_figures_are_shown_all_the_same(
-    changes: dict[str, Any], told: str
+    changes: dict[str, Any], reply: str
 ):
     found = replace(HELD, **changes)
-    assert [bound.what for bound in found.broken()] == [told]
+    assert [bound.what for bound in found.broken()] == [reply]
     assert [line for line in found.show().splitlines() if line.startswith("NOT HELD")] == [
         bound.show() for bound in found.broken()
     ]

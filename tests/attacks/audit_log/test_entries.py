@@ -26,8 +26,8 @@ async def test_failed_sign_ins_are_in_the_log_with_who_was_named_and_from_where(
     await use_cases.audit.record_attempts()
     await use_cases.audit.record_attempts()
     (entry,) = await context.store.audit.list(action="sign_in.failed")
-    told = {(each["name"], each["source"]): each["attempts"] for each in json.loads(entry.detail)["by"]}
-    assert told == {("anna", "192.0.2.7"): 3, ("", "192.0.2.8"): 2}
+    shown = {(each["name"], each["source"]): each["attempts"] for each in json.loads(entry.detail)["by"]}
+    assert shown == {("anna", "192.0.2.7"): 3, ("", "192.0.2.8"): 2}
     assert entry.actor == "unknown"
     await context.store.close()
 
@@ -44,6 +44,6 @@ async def test_refused_joins_and_rotations_are_in_the_log_with_who_was_named_and
     await use_cases.audit.record_attempts()
     found = {each.action: each for each in await context.store.audit.list(subject="node conf1")}
     assert set(found) == {"join.refused", "key_rotation.refused"}
-    (told,) = json.loads(found["join.refused"].detail)["by"]
-    assert (told["name"], told["source"], told["attempts"]) == ("conf1", "192.0.2.9", 1)
+    (shown,) = json.loads(found["join.refused"].detail)["by"]
+    assert (shown["name"], shown["source"], shown["attempts"]) == ("conf1", "192.0.2.9", 1)
     await context.store.close()

@@ -117,8 +117,8 @@ async def test_what_older_content_means_is_told_and_confirmed_as_it_was_told(api
     first = next(each["generation"] for each in before if each["slots"]["server"] == old)
     path = f"nodes/n1/generations/{first}/republish"
     status, refused = await api.call("POST", f"{path}?confirm=")
-    told = refused["error"]["confirmation"]
-    found = {each["code"]: each["message"] for each in told["consequences"]}
+    reply = refused["error"]["confirmation"]
+    found = {each["code"]: each["message"] for each in reply["consequences"]}
     assert status == 409
     assert {"names_lost", "untrusted"} <= found.keys()
     assert "new.example.test" in found["names_lost"]
@@ -126,12 +126,12 @@ async def test_what_older_content_means_is_told_and_confirmed_as_it_was_told(api
     assert await generations(api) == before
     newest = max(each["generation"] for each in before)
     _, shown = await api.call("GET", f"nodes/n1/generations/{first}/difference?from={newest}")
-    assert (shown["consequences"], shown["confirmation"]) == (told["consequences"], told["token"])
+    assert (shown["consequences"], shown["confirmation"]) == (reply["consequences"], reply["token"])
 
     # what is desired becomes another meanwhile: what was told is no longer what would happen
     await assign(api, "newer.example.test")
-    status, again = await api.call("POST", f"{path}?confirm={told['token']}")
-    assert (status, again["error"]["confirmation"]["token"] != told["token"]) == (409, True)
+    status, again = await api.call("POST", f"{path}?confirm={reply['token']}")
+    assert (status, again["error"]["confirmation"]["token"] != reply["token"]) == (409, True)
     assert "newer.example.test" in str(again["error"]["confirmation"])
     status, done = await api.call("POST", f"{path}?confirm={again['error']['confirmation']['token']}")
     assert status == 201
@@ -152,12 +152,12 @@ async def test_older_content_with_more_client_cas_than_tls_can_name_wants_a_conf
     builtin = (await api.use_cases.inventory()).trust.builtin
     monkeypatch.setattr(trust, "CLIENT_CA_LIST_MAX_BYTES", trust.client_ca_list_bytes(builtin))
     status, refused = await api.call("POST", f"nodes/n1/generations/{first}/republish?confirm=")
-    told = refused["error"]["confirmation"]
-    assert (status, "client_ca_list_too_long" in {each["code"] for each in told["consequences"]}) == (
+    reply = refused["error"]["confirmation"]
+    assert (status, "client_ca_list_too_long" in {each["code"] for each in reply["consequences"]}) == (
         409,
         True,
     )
-    status, _ = await api.call("POST", f"nodes/n1/generations/{first}/republish?confirm={told['token']}")
+    status, _ = await api.call("POST", f"nodes/n1/generations/{first}/republish?confirm={reply['token']}")
     assert status == 201
 
 

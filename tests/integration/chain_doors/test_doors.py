@@ -128,11 +128,11 @@ UNTOLD = {
 
 @pytest.mark.parametrize("door", TOLD)
 async def test_the_leaf_alone_takes_nothing_from_its_chain_and_the_answer_names_what_stays(api, door):
-    told = await TOLD[door](api)
+    reply = await TOLD[door](api)
     assert await sent(api) == ("complete", fingerprints(ISSUER))
     name = decode(ISSUER.certificate_der).label
-    assert f"{name}" in told
-    assert "was not given again and is kept from certificate 1" in told
+    assert f"{name}" in reply
+    assert "was not given again and is kept from certificate 1" in reply
 
 
 @pytest.mark.parametrize("door", UNTOLD)
@@ -165,9 +165,9 @@ async def test_of_two_intermediates_of_one_name_and_key_the_one_for_servers_stay
     number = await keep(api, leaf, for_mail, for_tls)
     assert await sent(api, number) == ("complete", fingerprints(for_tls))
     text = leaf.certificate_pem + for_mail.certificate_pem
-    told = await by_api("POST", "certificates", certificate=text, private_key=leaf.key_pem)(api)
+    reply = await by_api("POST", "certificates", certificate=text, private_key=leaf.key_pem)(api)
     assert await sent(api, number) == ("complete", fingerprints(for_tls))
-    assert fingerprints(for_tls)[0][:16] in told
+    assert fingerprints(for_tls)[0][:16] in reply
 
 
 async def test_an_intermediate_stays_though_nobody_knows_its_root_and_its_corrected_leaf_is_given(api):
@@ -206,12 +206,12 @@ async def with_cross_signed(api: ApiClient, *above: Made) -> None:
 async def test_a_cross_signed_root_that_came_along_is_sent_on_though_the_leaf_alone_is_given_again(api, door):
     await with_cross_signed(api, CROSS)
     assert await sent(api) == ("complete", fingerprints(ISSUER, CROSS))
-    told = await {**TOLD, **UNTOLD}[door](api)
+    reply = await {**TOLD, **UNTOLD}[door](api)
     assert await sent(api) == ("complete", fingerprints(ISSUER, CROSS))
     if door in TOLD:
-        assert "Clients that do not know its root need" in told
-        assert fingerprints(CROSS)[0][:16] in told
-        assert fingerprints(ISSUER)[0][:16] not in told, "the manager has that one"
+        assert "Clients that do not know its root need" in reply
+        assert fingerprints(CROSS)[0][:16] in reply
+        assert fingerprints(ISSUER)[0][:16] not in reply, "the manager has that one"
 
 
 async def test_a_cross_signed_root_that_is_wrong_by_now_does_not_stay(api):

@@ -73,9 +73,9 @@ async def test_files_are_imported_looked_at_changed_taken_away_and_deleted(
         refused == "certcast: one.key, block 1, line 1: the private key is encrypted; supply its passphrase\n"
     )
     line = "certificate import one.pem one.key two.pem root.der --passphrase-stdin"
-    told = await certcast(line, text=f"{PHRASE}\n")
+    printed = await certcast(line, text=f"{PHRASE}\n")
     for part in ("one.example.test", "two.test", "Command Root", "issuer CN=Command Issuing not found"):
-        assert part in told
+        assert part in printed
 
     found = json.loads(await certcast("certificate list --search EXAMPLE.test --json"))["certificates"]
     number = str(found[0]["id"])
@@ -122,8 +122,8 @@ async def test_a_request_is_made_signed_and_answered(api: ApiClient, certcast: C
     (here / "another.pem").write_text(old.certificate_pem)
     assert "does not pair" in await certcast("csr answer 1 another.pem", exit_code=1)
     signed = sign_request(csr, ISSUER, cwd=here)
-    told = await certcast("csr answer 1 - --take-over", text=signed)
-    assert "it goes to n1 now" in told
+    printed = await certcast("csr answer 1 - --take-over", text=signed)
+    assert "it goes to n1 now" in printed
     made = json.loads(await certcast("certificate list --search new.example --json"))["certificates"][0]
     assert made["nodes"] == [{"node": "n1", "slot": "server"}]
     assert (made["chain_state"], made["key_type"]) == ("complete", "EC P-256")
@@ -147,9 +147,9 @@ async def test_trusted_cas_and_alarms_are_looked_after(api: ApiClient, certcast:
 
     made = pki.current_leaf(ISSUER, ["one.example.test"], days=10)
     (here / "one.pem").write_text(made.certificate_pem + made.key_pem)
-    told = await certcast("certificate add --certificate one.pem --node n1")
-    assert "error: The chain of trust is incomplete: issuer CN=Command Issuing not found." in told
-    assert told.count("issuer CN=Command Issuing not found") == 1
+    printed = await certcast("certificate add --certificate one.pem --node n1")
+    assert "error: The chain of trust is incomplete: issuer CN=Command Issuing not found." in printed
+    assert printed.count("issuer CN=Command Issuing not found") == 1
     await api.use_cases.alarms.evaluate(api.fleet)
     listed = await certcast("alarm list")
     assert "It expires in" in listed
@@ -193,10 +193,10 @@ async def test_three_leaves_of_one_serial_number_lose_no_key_whichever_way_they_
 
     await certcast("certificate import one.pem one.key")
     for line in ("import two.pem two.key", "add --certificate two.pem --key two.key --force"):
-        told = await certcast(f"certificate {line}", exit_code=1)
-        assert "certificate 1 ('one'" in told
-        assert "'two'" in told
-        assert ("--replace" in told) is line.startswith("add")
+        printed = await certcast(f"certificate {line}", exit_code=1)
+        assert "certificate 1 ('one'" in printed
+        assert "'two'" in printed
+        assert ("--replace" in printed) is line.startswith("add")
     asked = await certcast("certificate add --certificate two.pem --key two.key", exit_code=1)
     assert "to confirm, repeat it with --replace" in asked
     assert "would be lost for good" in asked
@@ -205,9 +205,9 @@ async def test_three_leaves_of_one_serial_number_lose_no_key_whichever_way_they_
     assert "Replaced the content of certificate 1" in await certcast(
         "certificate add --certificate one.pem --key one.key"
     )
-    told = await certcast("certificate add --certificate two.pem --key two.key --replace")
-    assert "Replaced the content of certificate 1" in told
-    assert "lost for good" in told
+    printed = await certcast("certificate add --certificate two.pem --key two.key --replace")
+    assert "Replaced the content of certificate 1" in printed
+    assert "lost for good" in printed
     assert await api.context.store.certificates.private_key(1) == keys["two"]
 
 
@@ -224,15 +224,15 @@ async def test_a_certificate_for_other_names_is_asked_about_and_the_fitting_ones
     listed = json.loads(await certcast("certificate list --fitting n1 --json"))["certificates"]
     # the temporary certificate has the node's name too
     assert [each["subject_name"] for each in listed][-1] == "other.example.test"
-    told = await certcast("certificate assign 2 --node n1", exit_code=1)
-    assert "error: It is not valid for names of n1 (n1.example.test)" in told
-    told = await certcast("certificate assign 2 --node n1 --force")
-    assert told.count("not valid for") == 1
+    printed = await certcast("certificate assign 2 --node n1", exit_code=1)
+    assert "error: It is not valid for names of n1 (n1.example.test)" in printed
+    printed = await certcast("certificate assign 2 --node n1 --force")
+    assert printed.count("not valid for") == 1
     assert "It lacks names of certificate 2" in await certcast("certificate assign 3 --node n1 --force")
-    told = await certcast("node remove n1", exit_code=1)
-    assert "Node n1 is deleted with its history" in told
-    assert "certificate 3 ('n1.example.test'" in told
-    assert "This stays in the store: certificate 3 (" in " ".join(told.split())
+    printed = await certcast("node remove n1", exit_code=1)
+    assert "Node n1 is deleted with its history" in printed
+    assert "certificate 3 ('n1.example.test'" in printed
+    assert "This stays in the store: certificate 3 (" in " ".join(printed.split())
     await certcast("node remove n1 --force")
 
 

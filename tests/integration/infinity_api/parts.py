@@ -109,7 +109,7 @@ async def whole_bodies(client: Client) -> dict[str, dict[str, Any]]:
 SECRET = {"password", "secret_key", "key"}
 
 
-def told(resource: str, body: dict[str, Any]) -> dict[str, Any]:
+def shown_again(resource: str, body: dict[str, Any]) -> dict[str, Any]:
     """Return what an answer must have of a body: all but secrets."""
     hidden = SECRET if resource != "ssh_authorized_key" else set[str]()
     return {name: value for name, value in body.items() if name not in hidden}

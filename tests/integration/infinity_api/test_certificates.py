@@ -76,8 +76,8 @@ async def test_another_key_of_one_issuer_and_serial_number_is_refused_and_named_
     ]
     for refused in refusals:
         assert refused.status == 400
-        for told in ("one.example.test", "two.example.test", "another private key"):
-            assert told in refused.body.decode()
+        for reply in ("one.example.test", "two.example.test", "another private key"):
+            assert reply in refused.body.decode()
     assert (await client.get(at))["subject_name"] == "one.example.test"
     assert await client.post(CERTIFICATES, upload(one)) == at
     assert (await client.call("PATCH", at, upload(two))).status == 202

@@ -6,7 +6,7 @@ from manager.infinity_api.contract.resources.platform import GLOBAL
 from manager.infinity_api.contract.resources.small import SMALL
 from tests.fakes import sdk_client
 from tests.fakes.clients import Terraform
-from tests.integration.infinity_api.parts import SECRET, told, whole_bodies
+from tests.integration.infinity_api.parts import SECRET, shown_again, whole_bodies
 from tests.integration.infinity_api.platform import (
     CERTIFICATES,
     CONFIGURATION,
@@ -69,7 +69,7 @@ async def test_every_field_of_the_small_resources_comes_back_as_it_was_sent(clie
     for name, body in bodies.items():
         at = await client.post(f"{CONFIGURATION}/{name}/", body)
         answer = await client.call("GET", at)
-        assert {field: answer.json[field] for field in told(name, body)} == told(name, body)
+        assert {field: answer.json[field] for field in shown_again(name, body)} == shown_again(name, body)
         assert b"a-secret-of-theirs" not in answer.body
         sdk_client.read_object(f"configuration/v1/{name}", answer.body)
         # and the schema knows each of them

@@ -111,18 +111,18 @@ async def test_a_clock_that_is_far_from_the_managers_is_not_ready(state):
 
 
 def installation(state) -> Check:
-    (told,) = [check for check in health(state).ready() if check.name == "install"]
-    return told
+    (shown,) = [check for check in health(state).ready() if check.name == "install"]
+    return shown
 
 
 async def test_an_installation_that_was_rolled_back_is_not_ready_while_the_manager_wants_it(state, tmp_path):
     script(tmp_path / "reload", "exit 1")
     await install(state, real_bundle(OTHER, 2))
 
-    told = installation(state)
-    assert (told.ok, told.level) == (False, "critical")
-    assert "generation 2 failed (reload_failed)" in told.message
-    assert told.message.endswith("generation 1 stays; next attempt in 1 minute")
+    shown = installation(state)
+    assert (shown.ok, shown.level) == (False, "critical")
+    assert "generation 2 failed (reload_failed)" in shown.message
+    assert shown.message.endswith("generation 1 stays; next attempt in 1 minute")
     state.clock = lambda: pki.NOW_S + 100
     assert installation(state).message.endswith("tried again with the manager's next offer")
     state.clock = lambda: pki.NOW_S + 60 + WITHDRAWN_S + 1
@@ -142,12 +142,12 @@ async def test_a_bundle_that_is_installed_in_part_is_a_warning_that_names_the_pa
     outcome = await install(node, in_parts(2, LEAF if at_first else OTHER, client=OTHER))
     assert (outcome.result, [one.part for one in outcome.report.refused]) == ("applied", ["client"])
 
-    told = installation(node)
-    assert (told.ok, told.level) == (False, "warning")
-    assert told.message.startswith(
+    shown = installation(node)
+    assert (shown.ok, shown.level) == (False, "warning")
+    assert shown.message.startswith(
         "generation 2 is installed in part, without the client certificate (reload_failed): "
     )
-    assert told.message.endswith("; next attempt in 1 minute")
+    assert shown.message.endswith("; next attempt in 1 minute")
     async with serve_health(health(node), host="127.0.0.1", port=0) as (host, port):
         code, line = await asyncio.to_thread(ask, f"http://{host}:{port}")
         with await asyncio.to_thread(urllib.request.urlopen, f"http://{host}:{port}/health/ready") as answer:
@@ -226,10 +226,10 @@ async def talk(address, request: bytes) -> bytes:
 )
 async def test_only_what_is_there_is_answered(state, request_, answer):
     async with serve_health(health(state), host="127.0.0.1", port=0) as address:
-        told = await talk(address, request_)
+        shown = await talk(address, request_)
         # who is answered before its whole request was read may see a reset instead
-        assert told.startswith(answer) or (len(request_) > 10_000 and told == b"")
-        assert (b"it answers" in told) == (request_.startswith(b"GET /health/live"))
+        assert shown.startswith(answer) or (len(request_) > 10_000 and shown == b"")
+        assert (b"it answers" in shown) == (request_.startswith(b"GET /health/live"))
 
 
 async def test_who_asks_slowly_is_hung_up_on(state, monkeypatch):

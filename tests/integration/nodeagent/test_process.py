@@ -218,14 +218,14 @@ def test_a_change_on_the_disk_is_noticed_before_the_minute_is_over(start, tmp_pa
 
 def test_an_agent_is_made_of_little():
     text = "import sys, nodeagent.app; print(*sys.modules)"
-    told = subprocess.run(
+    shown = subprocess.run(
         [sys.executable, "-c", text], capture_output=True, text=True, check=True, timeout=PATIENCE_S
     )
-    loaded = {name.partition(".")[0] for name in told.stdout.split()}
+    loaded = {name.partition(".")[0] for name in shown.stdout.split()}
 
     assert "asyncssh" in loaded
     assert not loaded & {"aiohttp", "sqlalchemy", "pydantic", "typer", "certifi", "manager"}
-    assert "common.pki.strict" not in told.stdout.split()
+    assert "common.pki.strict" not in shown.stdout.split()
 
 
 def test_it_tells_the_service_manager_that_it_is_ready_and_feeds_its_watchdog(start, tmp_path):

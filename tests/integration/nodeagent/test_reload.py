@@ -136,10 +136,10 @@ async def test_status_names_the_part_that_is_not_installed_and_is_not_well(tmp_p
         state = await open_node(data, services(web, bad))
         assert (await install(state, in_parts(3, leaf, client=leaf))).result == "applied"
         words = status_words(tmp_path, service.port)
-        told = await asyncio.to_thread(command, *words)
-    assert "generation 3 of epoch 1 in part, without the client certificate" in told.stdout
-    assert "serves what is installed" in told.stdout
-    assert told.returncode == 1
+        shown = await asyncio.to_thread(command, *words)
+    assert "generation 3 of epoch 1 in part, without the client certificate" in shown.stdout
+    assert "serves what is installed" in shown.stdout
+    assert shown.returncode == 1
 
 
 async def test_status_does_not_call_installed_what_a_failed_first_installation_left(tmp_path):
@@ -150,11 +150,11 @@ async def test_status_does_not_call_installed_what_a_failed_first_installation_l
         state = await open_node(data, services(web, bad))
         assert (await install(state, real_bundle(leaf, 3))).result == "failed"
         words = status_words(tmp_path, service.port)
-        told = await asyncio.to_thread(command, *words)
-    assert told.returncode == 1
-    assert "applied      nothing yet" in told.stdout
-    assert "serves what is there, which was never proven, over TLSv1.3" in told.stdout
-    assert "serves what is installed" not in told.stdout
+        shown = await asyncio.to_thread(command, *words)
+    assert shown.returncode == 1
+    assert "applied      nothing yet" in shown.stdout
+    assert "serves what is there, which was never proven, over TLSv1.3" in shown.stdout
+    assert "serves what is installed" not in shown.stdout
 
 
 async def test_status_tells_what_is_installed_and_what_is_served(tmp_path):
@@ -184,15 +184,15 @@ async def test_status_tells_what_is_installed_and_what_is_served(tmp_path):
 
 
 def test_without_a_command_the_first_steps_are_told():
-    told = command()
-    assert told.returncode == 0
-    assert "certcast-nodeagent join TOKEN" in told.stdout
+    shown = command()
+    assert shown.returncode == 0
+    assert "certcast-nodeagent join TOKEN" in shown.stdout
 
 
 def test_a_node_that_has_not_joined_is_told_how(tmp_path):
-    told = command("run", "--data", str(tmp_path))
-    assert told.returncode == 1
-    assert "certcast node add" in told.stderr
+    shown = command("run", "--data", str(tmp_path))
+    assert shown.returncode == 1
+    assert "certcast node add" in shown.stderr
 
 
 @pytest.mark.parametrize("name", ["join", "run", "status", "check"])

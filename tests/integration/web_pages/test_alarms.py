@@ -109,13 +109,13 @@ async def test_whether_the_audit_log_was_altered_is_shown(api: ApiClient):
         assert signed is not None
         assert "The log is intact" in answer.text
         assert "certcast-audit-1:" in answer.text
-        for given, told in (
+        for given, shown in (
             (signed.text, "The head that you kept is in the log"),
             (signed.text.replace(":9:", ":8:"), "was not signed by this log"),
             (found.head, "The hash that you noted is in the log"),
             ("0" * 63 + "1", "The hash that you noted is not in the log"),
         ):
-            assert told in (await browser.get(f"/audit/verify?head={given}")).text
+            assert shown in (await browser.get(f"/audit/verify?head={given}")).text
         assert (await browser.get("/audit/verify?head=nonsense")).status == 400
         async with store.audit._database.write() as connection:
             await connection.exec_driver_sql("UPDATE audit SET actor = 'eve' WHERE id = 2")

@@ -118,7 +118,7 @@ async def test_who_watches_is_told_of_an_alarm_that_comes_is_acknowledged_and_en
         browser.session.get(f"{browser.url}/live/alarms") as page,
     ):
 
-        async def told(text: str) -> None:
+        async def shown(text: str) -> None:
             while text not in (await home.content.readuntil(b"\n\n")).decode():
                 pass
             assert (await page.content.readuntil(b"\n\n")).startswith(b"event: changed")
@@ -127,13 +127,13 @@ async def test_who_watches_is_told_of_an_alarm_that_comes_is_acknowledged_and_en
             pass
         number = await room.upload(["old.example.com"], days=-2)
         await alarms.evaluate(room.api.fleet)
-        await told("old.example.com")
+        await shown("old.example.com")
         mine, *_ = [each for each in await alarms.active() if each.subject.key == f"certificate:{number}"]
         await browser.post("/alarms/acknowledge", {"id": str(mine.id)})
-        await told("event: alarms")
+        await shown("event: alarms")
         await room.api.use_cases.certificates.delete([number], force=True, actor="test")
         await alarms.evaluate(room.api.fleet)
-        await told("event: alarms")
+        await shown("event: alarms")
     assert 'sse-swap="alarms"' in (await browser.get("/")).html
     assert 'sse-connect="/live/alarms"' in (await browser.get("/alarms")).html
 

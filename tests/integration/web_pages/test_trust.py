@@ -154,13 +154,15 @@ async def test_the_second_of_two_who_edit_is_told_the_difference(api, browser):
             )
         ).text
     )
-    told = await browser.post("/trusted-cas/2/edit", {**seen, "certificate": f"mine\n{text}", "trusted": "1"})
-    assert told.status == 409
-    assert "stored: theirs" in told.text.replace("\xa0", "")
-    assert told.values["certificate"][0].startswith("mine")
+    reply = await browser.post(
+        "/trusted-cas/2/edit", {**seen, "certificate": f"mine\n{text}", "trusted": "1"}
+    )
+    assert reply.status == 409
+    assert "stored: theirs" in reply.text.replace("\xa0", "")
+    assert reply.values["certificate"][0].startswith("mine")
     saved = await browser.post(
         "/trusted-cas/2/edit",
-        {"seen": told.hidden["seen"], "certificate": told.values["certificate"][0], "trusted": "1"},
+        {"seen": reply.hidden["seen"], "certificate": reply.values["certificate"][0], "trusted": "1"},
     )
     assert "Saved." in saved.text
 

@@ -61,8 +61,8 @@ def test_a_node_that_is_not_welcomed_yet_says_nothing_else():
 def test_a_node_that_is_turned_away_is_told_why_before_the_end():
     talk = conversation()
     list(talk.receive(HELLO, NOW_S))
-    told, end = talk.turn_away("wait", retry_after_s=60.0, message="too much")
-    assert messages(told) == [wire.Welcome(verdict="wait", retry_after_s=60.0, message="too much")]
+    shown, end = talk.turn_away("wait", retry_after_s=60.0, message="too much")
+    assert messages(shown) == [wire.Welcome(verdict="wait", retry_after_s=60.0, message="too much")]
     assert end == Close(Reason.BUSY)
 
 

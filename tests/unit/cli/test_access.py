@@ -93,7 +93,7 @@ def test_the_password_can_come_from_standard_input(api, run):
 
 
 @pytest.mark.parametrize(
-    ("variables", "told"),
+    ("variables", "output"),
     [
         ({"CERTCAST_URL": None}, "--url"),
         ({"CERTCAST_USER": None}, "--user"),
@@ -104,10 +104,10 @@ def test_the_password_can_come_from_standard_input(api, run):
         ({"CERTCAST_CA": "/nowhere/ca.pem"}, "there is no file"),
     ],
 )
-def test_what_is_missing_or_wrong_before_anything_is_sent_is_exit_status_2(api, run, variables, told):
+def test_what_is_missing_or_wrong_before_anything_is_sent_is_exit_status_2(api, run, variables, output):
     done = run("status", **variables)
     assert done.exit_code == 2
-    assert told in done.stderr
+    assert output in done.stderr
     assert "secret" not in done.stderr
     assert not api.asked
 

@@ -80,7 +80,7 @@ def test_nothing_secret_is_shown_when_the_upload_is_refused(api, run, files):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "printed"),
     [
         (["--certificate", "-", "--key", "-"], "only one file"),
         (["--certificate", "/nowhere/a.pem"], "cannot read /nowhere/a.pem: No such file"),
@@ -90,10 +90,10 @@ def test_nothing_secret_is_shown_when_the_upload_is_refused(api, run, files):
         (["--certificate", "-", "--passphrase-stdin"], "standard input ended"),
     ],
 )
-def test_what_cannot_be_sent_is_exit_status_2(api, run, arguments, told):
+def test_what_cannot_be_sent_is_exit_status_2(api, run, arguments, printed):
     done = run("certificate", "add", *arguments)
     assert done.exit_code == 2
-    assert told in done.stderr
+    assert printed in done.stderr
     assert not api.asked
 
 

@@ -66,8 +66,8 @@ def asking(api: FakeApi, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[
             confirmed.append(confirm)
             api.asked.append((request.method, request.path, body))
             if confirm is not None and left:
-                told = {"token": left.pop(0), "consequences": found}
-                error = {"reason": "confirmation_needed", "message": "asked", "confirmation": told}
+                output = {"token": left.pop(0), "consequences": found}
+                error = {"reason": "confirmation_needed", "message": "asked", "confirmation": output}
                 return web.json_response({"error": error}, status=409)
             kind = success_type(request.method, request.path.removeprefix(PREFIX))
             return web.json_response(complete(KEPT, kind) if kind is not None else KEPT)
@@ -156,8 +156,8 @@ def test_another_key_is_replaced_only_where_that_is_said_by_name(served, run, ap
 
 def test_what_an_assignment_meant_is_told_once_with_how_bad_it_is(served, run):
     with served():
-        told = run(*CHANGES["assign"][0]).stdout
-    assert told.count("error: It is not valid for names of conf1") == 1
+        output = run(*CHANGES["assign"][0]).stdout
+    assert output.count("error: It is not valid for names of conf1") == 1
 
 
 def test_what_asks_for_a_confirmation_is_printed_once():

@@ -101,11 +101,11 @@ def test_watching_prints_a_line_for_each_change_until_interrupted(api):
     ) as process:
         first = [process.stdout.readline().strip() for _ in range(5)]
         process.send_signal(signal.SIGINT)
-        _, told = process.communicate(timeout=60)
+        _, printed = process.communicate(timeout=60)
     all_nodes = ["conf1 in_sync 4/4", "conf2 pending 5/4"]
     assert first == [*all_nodes, *all_nodes, "conf2 installing 5/4"]
-    assert process.returncode == 0, told
-    assert told == ""
+    assert process.returncode == 0, printed
+    assert printed == ""
 
 
 def test_a_push_needs_names_or_all_and_a_dry_run_cannot_be_waited_for(api, run):

@@ -70,9 +70,9 @@ def test_who_is_at_a_terminal_sees_what_republishing_changes_before_it_is_done(a
         "anchors": 1,
     }
     api.answer("GET", "nodes/conf1/generations", {"generations": [one | {"stands_in": False}]})
-    told = {"code": "untrusted", "message": "conf1 stops trusting 'CN=Old'.", "severity": "warning"}
+    output = {"code": "untrusted", "message": "conf1 stops trusting 'CN=Old'.", "severity": "warning"}
     body = {"node": "conf1", "before": 7, "after": 4, "difference": DIFFERENCE}
-    body |= {"consequences": [told], "confirmation": "seen"}
+    body |= {"consequences": [output], "confirmation": "seen"}
     api.answer("GET", "nodes/conf1/generations/4/difference?from=7", body)
     done = {"node": "conf1", "action": "publish_and_push", "why": "it differs", "generation": 8}
     for query in ("?confirm=seen", ""):
@@ -87,14 +87,14 @@ def test_who_is_at_a_terminal_sees_what_republishing_changes_before_it_is_done(a
 
 
 def test_what_republishing_means_is_confirmed_by_whoever_is_not_at_a_terminal_with_force(api, run):
-    told = {"code": "untrusted", "message": "conf1 stops trusting 'CN=Old'.", "severity": "warning"}
+    output = {"code": "untrusted", "message": "conf1 stops trusting 'CN=Old'.", "severity": "warning"}
     refusal = {
         "code": "confirmation_needed",
         "message": "this needs confirmation",
-        "confirmation": {"token": "t", "consequences": [told | {"asks": True, "nodes": []}]},
+        "confirmation": {"token": "t", "consequences": [output | {"asks": True, "nodes": []}]},
     }
     api.answer("POST", "nodes/conf1/generations/4/republish?confirm=", {"error": refusal}, status=409)
-    done = {"node": "conf1", "action": "push", "why": "it differs", "generation": 8, "consequences": [told]}
+    done = {"node": "conf1", "action": "push", "why": "it differs", "generation": 8, "consequences": [output]}
     api.answer("POST", "nodes/conf1/generations/4/republish", done, status=201)
     refused = run("node", "republish", "conf1", "4")
     assert refused.exit_code == 1

@@ -117,14 +117,14 @@ def test_nobody_who_wants_the_daemon_restarted_is_told_to_mark_the_store_as_rest
 def test_a_lost_password_is_told_of_where_somebody_would_look(api: Any, run: Any):
     way = "certcast-manager user password"
     api.answer("GET", "fleet", {"error": {"code": "unauthenticated", "message": "sign in"}}, status=401)
-    told = (
+    printed = (
         run("status").stderr,
         run("--help").stdout,
         run("user", "password").stderr,
         CliRunner().invoke(manager_app, []).stdout,
         CliRunner().invoke(manager_app, ["user", "password", "--help"]).stdout,
     )
-    for each in told:
+    for each in printed:
         assert way in " ".join(each.split()), each
 
 

@@ -104,7 +104,7 @@ def test_an_empty_file_is_sent_as_such_because_the_manager_names_it_beside_the_r
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "printed"),
     [
         (["-", "-"], "only one file"),
         (["/nowhere"], "cannot read /nowhere"),
@@ -113,12 +113,12 @@ def test_an_empty_file_is_sent_as_such_because_the_manager_names_it_beside_the_r
         (["-", "--ask-passphrase"], "no terminal"),
     ],
 )
-def test_what_cannot_be_imported_is_exit_status_2(api, run, tmp_path, monkeypatch, arguments, told):
+def test_what_cannot_be_imported_is_exit_status_2(api, run, tmp_path, monkeypatch, arguments, printed):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "big").write_bytes(b"x" * 5 * 1024 * 1024)
     done = run("certificate", "import", *arguments)
     assert done.exit_code == 2
-    assert told in done.stderr
+    assert printed in done.stderr
     assert not api.asked
 
 

@@ -130,7 +130,7 @@ def test_join_tokens_are_listed_without_their_secret_and_revoked_by_number(api, 
     listed = {"id": 3, "node": "conf1", "created_s": 0, "expires_s": 4102444800, "created_by": "ada"}
     api.answer("GET", "join-tokens", {"join_tokens": [listed]})
     api.answer("DELETE", "nodes/conf1/join-tokens/3", "", status=204)
-    told = run("node", "join-tokens").stdout
-    assert all(each in told for each in ("conf1", "ada", "2100-01-01"))
+    output = run("node", "join-tokens").stdout
+    assert all(each in output for each in ("conf1", "ada", "2100-01-01"))
     assert "Revoked join token 3 of conf1." in run("node", "revoke-join-token", "conf1", "3").stdout
     assert api.asked[-1][:2] == ("DELETE", "nodes/conf1/join-tokens/3")

@@ -82,7 +82,7 @@ def test_only_the_request_goes_to_standard_output(api, run):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "printed"),
     [
         ([], "say what it is for"),
         (["--subject", "CN=a", "--key", "-", "--key-type", "RSA4096"], "exclude each other"),
@@ -90,10 +90,10 @@ def test_only_the_request_goes_to_standard_output(api, run):
         (["--subject", "CN=a", "--key", "/nowhere"], "cannot read /nowhere"),
     ],
 )
-def test_a_request_for_nothing_or_with_two_keys_is_exit_status_2(api, run, arguments, told):
+def test_a_request_for_nothing_or_with_two_keys_is_exit_status_2(api, run, arguments, printed):
     done = run("csr", "create", *arguments)
     assert done.exit_code == 2
-    assert told in done.stderr
+    assert printed in done.stderr
     assert not api.asked
 
 

@@ -93,8 +93,8 @@ def test_an_edit_of_nothing_is_exit_status_2_and_a_refused_one_names_the_file(ap
     (tmp_path / "leaf.pem").write_text(CERTIFICATE)
     finding = {"message": "it is not a CA certificate", "file": "certificate", "block": 1, "line": 1}
     api.refuse("PATCH", "trusted-cas/3", 400, finding["message"], findings=[finding])
-    told = run("ca", "edit", "3", "--certificate", str(tmp_path / "leaf.pem")).stderr
-    assert told == f"certcast: {tmp_path / 'leaf.pem'}, block 1, line 1: it is not a CA certificate\n"
+    output = run("ca", "edit", "3", "--certificate", str(tmp_path / "leaf.pem")).stderr
+    assert output == f"certcast: {tmp_path / 'leaf.pem'}, block 1, line 1: it is not a CA certificate\n"
 
 
 def test_all_custom_cas_are_exported_under_the_specified_name(api, run, tmp_path, monkeypatch):

@@ -95,13 +95,13 @@ def test_programs_get_file_and_fingerprint(run, here):
 
 
 @pytest.mark.parametrize(
-    ("url", "told"),
+    ("url", "output"),
     [
         ("https://no-such-host.invalid", "cannot find the host no-such-host.invalid"),
         ("https://127.0.0.1:9", "Connection refused"),
     ],
 )
-def test_who_cannot_be_asked_is_exit_status_3_with_the_reason(run, url, told):
+def test_who_cannot_be_asked_is_exit_status_3_with_the_reason(run, url, output):
     done = run("trust", CERTCAST_URL=url)
     assert done.exit_code == 3
-    assert told in done.stderr
+    assert output in done.stderr

@@ -41,7 +41,7 @@ def http(status: str, kind: str, body: bytes) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("scheme", "payload", "told"),
+    ("scheme", "payload", "output"),
     [
         (
             "http",
@@ -71,11 +71,11 @@ def http(status: str, kind: str, body: bytes) -> bytes:
         ("https", b"", "closed the connection without an answer"),
     ],
 )
-def test_who_is_no_manager_is_exit_status_3_with_the_reason(run, scheme, payload, told):
+def test_who_is_no_manager_is_exit_status_3_with_the_reason(run, scheme, payload, output):
     with answering(payload) as port:
         done = run("status", CERTCAST_URL=f"{scheme}://127.0.0.1:{port}")
     assert done.exit_code == 3
-    assert told in done.stderr
+    assert output in done.stderr
     assert done.stderr.count("\n") == 1
 
 

@@ -110,8 +110,8 @@ def test_an_administrator_lists_and_revokes_everybodys_tokens(api, run):
     used = listed | {"id": 8, "last_used_s": 86400.0, "last_source": "192.0.2.7"}
     api.answer("GET", "tokens?all=true", {"tokens": [listed, used]})
     api.answer("DELETE", "tokens/9", "", status=204)
-    told = run("token", "list", "--all").stdout
-    assert all(each in told for each in ("bert", "push-only", "never", "1970-01-02", "192.0.2.7"))
+    printed = run("token", "list", "--all").stdout
+    assert all(each in printed for each in ("bert", "push-only", "never", "1970-01-02", "192.0.2.7"))
     assert "of bert" in run("token", "revoke", "9", "--all").stdout
 
 

@@ -111,13 +111,13 @@ def test_a_list_that_shrinks_while_it_is_paged_ends(api, run):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "printed"),
     [([], "No certificates yet"), (["--status", "expired"], "No certificate matches")],
 )
-def test_an_empty_list_says_whether_anything_was_asked_for(api, run, arguments, told):
+def test_an_empty_list_says_whether_anything_was_asked_for(api, run, arguments, printed):
     path = f"certificates?{'status=expired&' if arguments else ''}order=id&limit=100"
     api.answer("GET", path, {"total": 0, "certificates": []})
-    assert told in run("certificate", "list", *arguments).stdout
+    assert printed in run("certificate", "list", *arguments).stdout
 
 
 def test_each_nodes_slots_are_listed_and_an_empty_one_is_told(api, run):
@@ -179,42 +179,42 @@ def test_good_never_stands_where_something_is_worse(api, run, arguments):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "printed"),
     [
         (["list", "--status", "odd"], "'--status': 'odd' is not one of 'expired'"),
         (["list", "--limit", "some"], "'--limit': 'some' is not a whole number."),
         (["list", "--limit", "0"], "'--limit': 0 is too small: it must be at least 1."),
     ],
 )
-def test_a_value_that_an_option_does_not_take_is_refused_in_plain_words(api, run, arguments, told):
+def test_a_value_that_an_option_does_not_take_is_refused_in_plain_words(api, run, arguments, printed):
     done = run("certificate", *arguments)
     assert done.exit_code == 2
-    assert told in done.stderr
+    assert printed in done.stderr
 
 
 @pytest.mark.parametrize(
-    ("state", "verdict", "told"),
+    ("state", "verdict", "printed"),
     [
         ("complete", "", "accepts it"),
         ("complete", "the key is too short", "refuses it: the key is too short"),
     ],
 )
-def test_the_strict_clients_verdict_is_shown(api, run, state, verdict, told):
+def test_the_strict_clients_verdict_is_shown(api, run, state, verdict, printed):
     chain = SHOWN["chain_of_trust"] | {"state": state, "strict_client": verdict}
     api.answer("GET", "certificates/7", SHOWN | {"chain_of_trust": chain})
-    assert told in run("certificate", "show", "7").stdout
+    assert printed in run("certificate", "show", "7").stdout
 
 
 @pytest.mark.parametrize(
-    ("purpose", "told"),
+    ("purpose", "printed"),
     [("client", r"strict server +accepts it from a client"), ("server", r"strict client +accepts it *\n")],
 )
 def test_a_certificate_that_only_a_client_shows_is_not_said_to_be_accepted_by_clients(
-    api, run, purpose, told
+    api, run, purpose, printed
 ):
     chain = SHOWN["chain_of_trust"] | {"state": "complete", "strict_client": "", "purpose": purpose}
     api.answer("GET", "certificates/7", SHOWN | {"chain_of_trust": chain})
-    assert re.search(told, run("certificate", "show", "7").stdout)
+    assert re.search(printed, run("certificate", "show", "7").stdout)
 
 
 def test_pem_and_text_are_printed_as_they_are_kept(api, run):
@@ -273,8 +273,8 @@ def test_a_download_goes_to_standard_output_or_into_a_directory(api, run, here):
     done = run("certificate", "download", "7", "--output", "-")
     assert done.stdout_bytes == PEM.encode()
     (here / "there").mkdir()
-    told = run("certificate", "download", "7", "--output", "there", "--json").stdout
-    assert told == f'{{"name":"there/a_certificate.pem","bytes":{len(PEM)},"with_key":false}}\n'
+    printed = run("certificate", "download", "7", "--output", "there", "--json").stdout
+    assert printed == f'{{"name":"there/a_certificate.pem","bytes":{len(PEM)},"with_key":false}}\n'
     assert (here / "there" / "a_certificate.pem").exists()
 
 
@@ -286,7 +286,7 @@ def test_a_managers_name_cannot_leave_the_directory(api, run, here, name):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "printed"),
     [
         (["--with-key"], "no terminal"),
         (["--passphrase-stdin"], "for --with-key"),
@@ -295,12 +295,12 @@ def test_a_managers_name_cannot_leave_the_directory(api, run, here, name):
         (["--output", "no/where"], "cannot write no/where: No such file"),
     ],
 )
-def test_what_cannot_be_downloaded_or_written_is_exit_status_2(api, run, here, arguments, told):
+def test_what_cannot_be_downloaded_or_written_is_exit_status_2(api, run, here, arguments, printed):
     (here / "link").symlink_to("nowhere")
     api.answer_file("POST", "certificates/download", "a_certificate.pem", PEM)
     done = run("certificate", "download", "7", *arguments)
     assert done.exit_code == 2
-    assert told in done.stderr
+    assert printed in done.stderr
     assert [each.name for each in here.iterdir()] == ["link"]
 
 

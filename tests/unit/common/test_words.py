@@ -72,11 +72,11 @@ def test_a_span_that_is_not_over_is_never_no_days(seconds, text):
 
 def test_nobody_counts_the_days_of_what_ends_within_one():
     """Days that are left are told by `span_of`, or where less than one was told apart before."""
-    told = [
+    shown = [
         f"{path.name}: {line.strip()}"
         for package in (common, manager, nodeagent)
         for path in sorted(Path(package.__file__).parent.rglob("*.py"))
         for line in path.read_text().splitlines()
         if re.search(r"""counted\([^()]*(?:days|DAY_S|86_400)[^()]*, ["']day["']\)""", line)
     ]
-    assert sorted(each.partition(":")[0] for each in told) == ["about.py", "status.py"], told
+    assert sorted(each.partition(":")[0] for each in shown) == ["about.py", "status.py"], shown

@@ -57,9 +57,9 @@ def test_a_trust_store_that_a_node_refuses_beside_another_part_is_told_by_the_al
     facts.connect(address="", agent_version="1", now_s=NOW_S)
     facts.apply_report(Report(last_failed=failed, refused=(guarded,), clock_s=NOW_S), NOW_S)
 
-    told = alarms(facts)[AlarmKind.INSTALL_FAILED]
-    assert "key_mismatch" in told
-    assert told.endswith("It refuses trust (shrink_guard): from 9 to 2.")
+    shown = alarms(facts)[AlarmKind.INSTALL_FAILED]
+    assert "key_mismatch" in shown
+    assert shown.endswith("It refuses trust (shrink_guard): from 9 to 2.")
 
 
 def test_mistakes_outlive_a_restart_of_the_manager():

@@ -107,16 +107,16 @@ def test_what_is_desired_already_is_not_republished():
 
 
 @pytest.mark.parametrize(
-    ("now_s", "told"),
+    ("now_s", "shown"),
     [
         (2_000_000_000.0, "expired on 2033-05-18"),
         (1e12, "expired on 2033-05-18"),
         (-1.0, "is valid only from 1970-01-01"),
     ],
 )
-def test_a_certificate_that_is_not_valid_now_is_not_republished(now_s: float, told: str):
+def test_a_certificate_that_is_not_valid_now_is_not_republished(now_s: float, shown: str):
     old = opaque_bundle("old").manifest
-    with pytest.raises(ConflictError, match=f"server certificate of generation 1 {told}"):
+    with pytest.raises(ConflictError, match=f"server certificate of generation 1 {shown}"):
         republish(node(opaque_bundle("new")), old, wants({}), epoch=1, now_s=now_s)
 
 

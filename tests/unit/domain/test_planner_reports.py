@@ -82,8 +82,8 @@ def test_what_was_seen_at_a_failure_is_kept_until_the_next_success():
     facts = node(bad)
     facts.offer("p", facts.desired, NOW_S)
     failed = report_of(good, last_failed=failure_of(bad))
-    told = replace(outcome_of(bad, "p", failed, "rolled_back"), diagnostics="exit status 1")
-    assert facts.conclude(told, NOW_S)
+    shown = replace(outcome_of(bad, "p", failed, "rolled_back"), diagnostics="exit status 1")
+    assert facts.conclude(shown, NOW_S)
     facts.apply_report(failed, NOW_S + 60)
     assert facts.diagnostics == "exit status 1"
     again = node(bad)

@@ -6,7 +6,7 @@ from nodeagent.cli import main
 
 
 @pytest.mark.parametrize(
-    ("typed", "told"),
+    ("typed", "shown"),
     [
         ("restart", "systemctl restart certcast-nodeagent"),
         ("logs", "journalctl -u certcast-nodeagent"),
@@ -16,8 +16,8 @@ from nodeagent.cli import main
         ("something", "choose from"),
     ],
 )
-def test_a_guess_is_told_what_to_type(typed, told, capsys):
+def test_a_guess_is_told_what_to_type(typed, shown, capsys):
     with pytest.raises(SystemExit) as ended:
         main([typed])
     assert ended.value.code == 2
-    assert told in capsys.readouterr().err
+    assert shown in capsys.readouterr().err

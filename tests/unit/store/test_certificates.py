@@ -48,13 +48,13 @@ async def test_another_key_of_the_same_issuer_and_serial_number_is_a_conflict_th
     )
     with pytest.raises(IdentityConflictError) as caught:
         await store.certificates.add(other, now_s=9.0)
-    for told in (
+    for shown in (
         f"certificate {first.id} ('node.example.com'",
         first.fingerprint[:16],
         "'b.example.com'",
         "b" * 16,
     ):
-        assert told in caught.value.message
+        assert shown in caught.value.message
     assert await store.certificates.list() == [first]
     assert await store.certificates.private_key(first.id) == KEY_PEM
 

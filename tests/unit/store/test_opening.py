@@ -209,8 +209,8 @@ async def test_a_database_with_other_tables_is_left_alone(database, tmp_path, ke
 @NEEDED
 async def test_a_database_in_another_encoding_is_refused_and_told_how_to_make_one(cluster, tmp_path, keyring):
     more = "ENCODING 'SQL_ASCII' LOCALE_PROVIDER libc LOCALE 'C'"
-    told = pytest.raises(InvalidInputError, match="encoding SQL_ASCII, and must have UTF8")
-    with cluster.lent_database(more=more) as address, told as caught:
+    shown = pytest.raises(InvalidInputError, match="encoding SQL_ASCII, and must have UTF8")
+    with cluster.lent_database(more=more) as address, shown as caught:
         await Store.create(StorePlace(tmp_path, address), keyring)
     assert caught.value.field == "database"
 

@@ -50,7 +50,7 @@ async def test_an_upload_is_kept_assigned_written_down_and_told_to_the_nodes_it_
     record, created = await upload(world, make_leaf(ISSUER), ["n1", "n2"])
     assert created
     assert {each.node for each in await world.store.certificates.nodes_of(record.id)} == {"n1", "n2"}
-    assert world.fleet.told == [{"n1", "n2"}]
+    assert world.fleet.changes == [{"n1", "n2"}]
     assert await world.acts() == [("ada", "certificate.uploaded", f"certificate {record.id}")]
 
 
@@ -60,7 +60,7 @@ async def test_a_replacement_of_the_same_issuer_and_serial_concerns_every_node_t
     first, _ = await upload(world, made, ["n1"])
     again, created = await upload(world, make_leaf(ISSUER, serial=7, key=made.key), ["n2"])
     assert (again.id, created) == (first.id, False)
-    assert world.fleet.told[-1] == {"n1", "n2"}
+    assert world.fleet.changes[-1] == {"n1", "n2"}
     assert (await world.acts())[-1] == ("ada", "certificate.updated", f"certificate {first.id}")
 
 
@@ -150,7 +150,7 @@ async def test_an_upload_for_a_node_that_does_not_exist_keeps_nothing(world: Wor
     with pytest.raises(NotFoundError):
         await upload(world, make_leaf(ISSUER), ["n1", "n9"])
     assert await listed(world) == {}
-    assert (world.fleet.told, await world.acts(), world.workers.calls) == ([], [], [])
+    assert (world.fleet.changes, await world.acts(), world.workers.calls) == ([], [], [])
 
 
 @pytest.mark.parametrize(
@@ -170,7 +170,7 @@ async def test_an_upload_that_cannot_be_served_is_refused_whole(world: World, ch
         await upload(world, make_leaf(ISSUER), **changes)
     assert reason in {finding.reason for finding in caught.value.findings}
     assert await listed(world) == {}
-    assert (world.fleet.told, await world.acts()) == ([], [])
+    assert (world.fleet.changes, await world.acts()) == ([], [])
 
 
 def test_a_slot_that_no_node_has_is_refused():
@@ -199,7 +199,7 @@ async def test_all_means_every_node_but_the_management_node(world: World):
     record, _ = await upload(world, make_leaf(ISSUER))
     assigned = await world.use_cases.assignments.assign(record.id, nodes=None, slot="server", actor="ada")
     assert set(assigned.nodes) == {"n1", "n2"}
-    assert world.fleet.told[-1] == {"n1", "n2"}
+    assert world.fleet.changes[-1] == {"n1", "n2"}
 
 
 async def test_assigning_to_some_nodes_that_exist_and_one_that_does_not_assigns_to_none(world: World):
@@ -218,7 +218,7 @@ async def test_a_certificate_in_use_is_deleted_only_when_forced(world: World):
     assert "n1, n2" in caught.value.message
     lost = await world.use_cases.certificates.delete([record.id], force=True, actor="ada")
     assert [each.node for each in lost] == ["n1", "n2"]
-    assert world.fleet.told[-1] == {"n1", "n2"}
+    assert world.fleet.changes[-1] == {"n1", "n2"}
     with pytest.raises(NotFoundError):
         await world.use_cases.certificates.show(record.id)
 
@@ -228,7 +228,7 @@ async def test_emptying_a_slot_is_told_once_and_an_empty_one_not_at_all(world: W
     await upload(world, make_leaf(ISSUER), ["n1"])
     for _ in range(2):
         await world.use_cases.assignments.unassign("n1", "server", actor="ada")
-    assert world.fleet.told == [{"n1"}, {"n1"}]
+    assert world.fleet.changes == [{"n1"}, {"n1"}]
     with pytest.raises(NotFoundError):
         await world.use_cases.assignments.unassign("n9", "server", actor="ada")
 

@@ -48,10 +48,10 @@ async def test_what_is_said_follows_the_trusted_cas(world: World):
 
 async def test_a_new_trusted_ca_is_told_from_the_one_of_its_name_by_number_and_fingerprint(world: World):
     taken = await world.use_cases.trust.take(ROOT.certificate_pem, confirm="", actor="ada")
-    (told,) = taken.consequences
-    assert (told.code, told.asks) == ("same_name", False)
-    assert "'CN=Test Root' (new, fingerprint " in told.message
-    assert "and trusted CA 1 (fingerprint " in told.message
+    (shown,) = taken.consequences
+    assert (shown.code, shown.asks) == ("same_name", False)
+    assert "'CN=Test Root' (new, fingerprint " in shown.message
+    assert "and trusted CA 1 (fingerprint " in shown.message
     again = await world.use_cases.trust.take(NAMESAKE.certificate_pem, confirm="", actor="ada")
     assert "trusted CA 1 " not in again.consequences[0].message
 

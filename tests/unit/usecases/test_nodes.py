@@ -164,7 +164,7 @@ async def test_a_node_is_described_with_its_slots_all_at_once_or_not_at_all(worl
     with pytest.raises(InvalidInputError):
         await world.use_cases.nodes.describe("n1", dataclasses.replace(new, addresses=["x"]), actor="ada")
     assert (await world.store.nodes.get("n1")).names == ("a.example.com",)
-    world.fleet.told.clear()
+    world.fleet.changes.clear()
     full = dataclasses.replace(new, slots={"server": uploaded.record.id, "client": uploaded.record.id})
     await world.use_cases.nodes.describe("n1", full, actor="ada")
     record = await world.store.nodes.get("n1")
@@ -176,7 +176,7 @@ async def test_a_node_is_described_with_its_slots_all_at_once_or_not_at_all(worl
     await world.use_cases.nodes.describe("n1", dataclasses.replace(new, slots={"client": None}), actor="ada")
     assert {each.slot for each in await world.store.certificates.nodes_of(uploaded.record.id)} == {"server"}
     assert (await world.acts())[-1] == ("ada", "node.described", "node n1")
-    assert world.fleet.told == [{"n1"}, {"n1"}]
+    assert world.fleet.changes == [{"n1"}, {"n1"}]
 
 
 async def test_a_node_that_cannot_have_its_certificate_leaves_nothing(world: World):

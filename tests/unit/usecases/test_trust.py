@@ -15,7 +15,7 @@ async def test_every_ca_of_a_text_is_kept_once_and_concerns_all_nodes(world: Wor
     issuing = make_intermediate(root)
     kept = (await world.use_cases.trust.take(chain_pem(root, issuing, root), actor="ada")).kept
     assert [(record.self_signed, created) for record, created in kept] == [(True, True), (False, True)]
-    assert world.fleet.told == [None]
+    assert world.fleet.changes == [None]
     assert await world.acts() == [("ada", "trusted_ca.uploaded", "trusted CAs")]
 
 
@@ -37,7 +37,7 @@ async def test_a_renewed_ca_of_the_same_subject_is_kept_beside_the_old_one(world
 async def test_one_that_is_no_ca_keeps_the_others_out_too(world: World):
     with pytest.raises(PkiFindingsError):
         await world.use_cases.trust.take(chain_pem(make_root(), make_leaf(make_root())), actor="ada")
-    assert (await world.use_cases.trust.list(), world.fleet.told, await world.acts()) == ([], [], [])
+    assert (await world.use_cases.trust.list(), world.fleet.changes, await world.acts()) == ([], [], [])
 
 
 async def test_deleting_some_that_exist_and_one_that_does_not_deletes_none(world: World):
@@ -47,7 +47,7 @@ async def test_deleting_some_that_exist_and_one_that_does_not_deletes_none(world
     assert len(await world.use_cases.trust.list()) == 1
     await world.use_cases.trust.delete([record.id], force=True, actor="ada")
     assert await world.use_cases.trust.list() == []
-    assert world.fleet.told == [None, None]
+    assert world.fleet.changes == [None, None]
 
 
 async def test_two_small_losses_at_once_do_not_make_a_large_one(world: World):

@@ -13,8 +13,8 @@ from manager.usecases.turns import (
     WAITING_MAX,
     WAITING_PER_USER_MAX,
     Claim,
+    HashingQueue,
     Turn,
-    Turns,
 )
 from tests.patience import PATIENCE_S
 
@@ -25,7 +25,7 @@ class Line:
     def __init__(self) -> None:
         self.failures: Counter[str] = Counter()
         self.elapsed_s = 0.0
-        self.turns = Turns(
+        self.turns = HashingQueue(
             lambda source: (self.failures[source],),
             lambda source: self.failures[source],
             lambda: self.elapsed_s,
@@ -179,7 +179,7 @@ async def test_who_leaves_while_waiting_or_with_the_turn_gives_it_back(line: Lin
 
 async def test_guesses_at_a_user_from_new_addresses_keep_a_first_sign_in_waiting_for_few_turns():
     throttle = Throttle(lambda: 0.0)
-    turns = Turns(throttle.priority_of, throttle.failures_of, lambda: 0.0)
+    turns = HashingQueue(throttle.priority_of, throttle.failures_of, lambda: 0.0)
     served: list[str] = []
 
     async def ask(source: str) -> None:

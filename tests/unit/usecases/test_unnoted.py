@@ -168,7 +168,7 @@ async def arranged(world: World) -> World:
     condition = Condition(subject=Subject(AlarmKind.EVALUATION_SILENT, "x"), label="x", details="x")
     await store.alarms.apply(Changes(raised=[condition], lowered=[], updated={}), now_s=NOW_S)
     await store.generations.publish([new_generation(1)])
-    world.fleet.told.clear()
+    world.fleet.changes.clear()
     world.use_cases._context.content_changed.clear()
     return world
 
@@ -211,7 +211,7 @@ async def test_an_act_that_cannot_be_noted_changes_nothing_and_tells_nobody(
         with pytest.raises(StorageError, match="the disk is full"):
             await act(arranged.use_cases)
     assert await everything(database) == before
-    assert (fleet.told, fleet.nodes, content_changed.is_set()) == ([], {"n1", "n2"}, False)
+    assert (fleet.changes, fleet.nodes, content_changed.is_set()) == ([], {"n1", "n2"}, False)
     assert (fleet.pushed, fleet.republished) == ([], [])
     # and what it would have changed it changes now
     await act(arranged.use_cases)

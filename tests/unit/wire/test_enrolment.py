@@ -51,10 +51,10 @@ def test_questions_and_answers_of_the_release_before_are_read_as_they_were_meant
 def test_what_was_added_stands_behind_what_there_was_byte_for_byte():
     binds, pinning = "a562696e6473c3", "a770696e6e696e67a174"
     asked = encode_request(EnrolRequest(node="n1", agent_version="0.1.0", proof=b"p", binds=True))
-    told = encode_reply(EnrolReply(ok=True, host_keys=["ssh-ed25519 AAAA"], epoch=1, pinning="t"))
+    shown = encode_reply(EnrolReply(ok=True, host_keys=["ssh-ed25519 AAAA"], epoch=1, pinning="t"))
     # the two lengths and the number of members rise
     assert asked.hex() == "0000003700358" + "5" + _REQUEST[14:] + binds
-    assert told.hex() == "0000004500438" + "6" + _REPLY[14:] + pinning
+    assert shown.hex() == "0000004500438" + "6" + _REPLY[14:] + pinning
 
 
 def test_a_rotation_is_vouched_for_byte_for_byte():

@@ -87,7 +87,7 @@ def refusing_two(tmp_path, data, pid: int):
 # -- the first installation, where there is nothing to go back to
 
 
-def told(tmp_path, name: str, text: str) -> Consumer:
+def counting(tmp_path, name: str, text: str) -> Consumer:
     """A service without ports that uses the client certificate, and keeps a note of each of its reloads."""
     return web(
         script(tmp_path / name, f"echo x >> {tmp_path / name}.calls; {text}"),

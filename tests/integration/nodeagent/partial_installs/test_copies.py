@@ -14,12 +14,12 @@ from tests.integration.agent_parts import (
     script,
     services,
 )
-from tests.integration.nodeagent.partial_installs.conftest import bundle, told, web
+from tests.integration.nodeagent.partial_installs.conftest import bundle, counting, web
 
 
 def copied_client(tmp_path, to, text: str, name: str = "client") -> Consumer:
     copy = Copy(path="client/combined.pem", to=str(to), uid=os.geteuid(), gid=os.getegid(), mode=0o400)
-    return replace(told(tmp_path, name, text), copies=(copy,))
+    return replace(counting(tmp_path, name, text), copies=(copy,))
 
 
 async def test_a_copy_of_a_slot_that_was_left_out_stays_nowhere_neither_at_first_nor_after_a_retry(

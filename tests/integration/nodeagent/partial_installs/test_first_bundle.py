@@ -23,7 +23,14 @@ from tests.integration.agent_parts import (
     script,
     services,
 )
-from tests.integration.nodeagent.partial_installs.conftest import NEXT, bundle, live, refusing_two, told, web
+from tests.integration.nodeagent.partial_installs.conftest import (
+    NEXT,
+    bundle,
+    counting,
+    live,
+    refusing_two,
+    web,
+)
 
 
 def calls_of(tmp_path, name: str) -> int:
@@ -32,7 +39,7 @@ def calls_of(tmp_path, name: str) -> int:
 
 async def test_one_service_at_fault_does_not_keep_the_first_bundle_from_the_others(data, service, tmp_path):
     https = web(service.reload_script(tmp_path), service.port)
-    state = await open_node(data, services(https, told(tmp_path, "client", "echo no client; exit 1")))
+    state = await open_node(data, services(https, counting(tmp_path, "client", "echo no client; exit 1")))
     outcome = await install(state, bundle(1, client=OTHER))
 
     assert (outcome.result, outcome.digest) == ("applied", bundle(1, client=OTHER).manifest.digest)
@@ -50,7 +57,7 @@ async def test_the_part_that_was_missing_from_the_first_bundle_is_tried_early_an
     data, service, tmp_path
 ):
     https = web(service.reload_script(tmp_path), service.port)
-    state = await open_node(data, services(https, told(tmp_path, "client", "echo no client; exit 1")))
+    state = await open_node(data, services(https, counting(tmp_path, "client", "echo no client; exit 1")))
     await install(state, bundle(1, client=OTHER))
     state.clock = lambda: pki.NOW_S + 61
     again = await install(state, bundle(1, client=OTHER))
@@ -58,7 +65,7 @@ async def test_the_part_that_was_missing_from_the_first_bundle_is_tried_early_an
     assert again.report.last_failed.attempts == 2
     assert service.reloads == 1, "the other service has what it needs"
 
-    told(tmp_path, "client", "exit 0")
+    counting(tmp_path, "client", "exit 0")
     state.clock = lambda: pki.NOW_S + 500
     outcome = await install(state, bundle(1, client=OTHER))
     assert (outcome.result, outcome.report.refused) == ("applied", [])

@@ -59,15 +59,15 @@ async def test_the_second_of_two_administrators_is_told_the_difference_and_loses
             },
         )
         mine = {"certificate": f"the second was here\n{text}", "node": "n1"}
-        told = await second.post("/certificates/1/edit", {**mine, "seen": second_form.hidden["seen"]})
-        assert told.status == 409
-        assert "stored: the first was here yours: the second was here" in told.text.replace("\xa0", "")
-        assert "stored: n2" in told.text
-        assert told.values["certificate"][0].strip() == mine["certificate"].strip()
-        assert told.values["node"] == ["n1"]
+        shown = await second.post("/certificates/1/edit", {**mine, "seen": second_form.hidden["seen"]})
+        assert shown.status == 409
+        assert "stored: the first was here yours: the second was here" in shown.text.replace("\xa0", "")
+        assert "stored: n2" in shown.text
+        assert shown.values["certificate"][0].strip() == mine["certificate"].strip()
+        assert shown.values["node"] == ["n1"]
         record = await api.context.store.certificates.get(1)
         assert record.text.startswith("the first was here")
-        saved = await second.post_confirmed("/certificates/1/edit", {**mine, "seen": told.hidden["seen"]})
+        saved = await second.post_confirmed("/certificates/1/edit", {**mine, "seen": shown.hidden["seen"]})
         assert "Saved." in saved.text
     record = await api.context.store.certificates.get(1)
     assert record.text.startswith("the second was here")
@@ -160,7 +160,7 @@ async def test_two_administrators_notes_are_told_apart(api, browser):
     form = await browser.get("/certificates/1/edit")
     given = {"certificate": form.values["certificate"][0], "seen": form.hidden["seen"]}
     await browser.post_confirmed("/certificates/1/edit", {**given, "note": "theirs"})
-    told = await browser.post("/certificates/1/edit", {**given, "note": "mine"})
-    assert told.status == 409
-    assert "stored: theirs yours: mine" in told.text.replace("\xa0", "")
-    assert [text.strip() for text in told.values["note"]] == ["mine"]
+    shown = await browser.post("/certificates/1/edit", {**given, "note": "mine"})
+    assert shown.status == 409
+    assert "stored: theirs yours: mine" in shown.text.replace("\xa0", "")
+    assert [text.strip() for text in shown.values["note"]] == ["mine"]

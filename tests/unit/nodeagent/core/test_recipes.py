@@ -44,12 +44,12 @@ def test_a_recipe_is_a_valid_part_of_the_file_with_a_port_that_proves_it_and_a_u
 
 @pytest.mark.parametrize("name", sorted(WANTED))
 def test_a_recipe_says_what_the_service_must_be_configured_with(name):
-    told = "\n".join(line for line in recipes.read(name).splitlines() if line.startswith("#"))
+    shown = "\n".join(line for line in recipes.read(name).splitlines() if line.startswith("#"))
     for copy in read(name).copies:
         directory = copy.to.rpartition("/")[0]
-        assert copy.to in told or directory in told
+        assert copy.to in shown or directory in shown
     if not read(name).copies and name != "systemd":
-        assert re.search(r"/var/lib/certcast/nodeagent/current/server/\w+\.pem", told)
+        assert re.search(r"/var/lib/certcast/nodeagent/current/server/\w+\.pem", shown)
 
 
 def test_all_recipes_together_are_one_valid_file():

@@ -59,7 +59,7 @@ def test_an_empty_file_is_a_node_that_only_keeps_the_files():
 
 
 def test_every_finding_is_told_at_once_with_its_key_and_value():
-    told = findings(
+    shown = findings(
         """
         colour = "red"
         [[consumer]]
@@ -88,7 +88,7 @@ def test_every_finding_is_told_at_once_with_its_key_and_value():
         "consumer 'mail': endpoint 1: protocol: 'imap' must be one of https, tls, sip-tls, turns, smtp, ldap, xmpp",
         "consumer 'mail': endpoint 1: slot: 'client' is not among what the consumer uses",
     ):
-        assert part in told
+        assert part in shown
 
 
 def test_a_name_is_used_once():

@@ -297,10 +297,10 @@ def test_a_self_signed_certificate_that_is_no_ca_can_be_trusted_as_itself():
 
 
 @pytest.mark.parametrize(
-    ("data", "told"), [(b"\xfe\xed\xfe\xed\x00\x00\x00\x02", "Java keystore"), (b"\x1f\x8b\x08\x00", "gzip")]
+    ("data", "shown"), [(b"\xfe\xed\xfe\xed\x00\x00\x00\x02", "Java keystore"), (b"\x1f\x8b\x08\x00", "gzip")]
 )
-def test_a_file_of_another_kind_is_named_when_it_comes_in_a_block(data, told):
-    with pytest.raises(PkiFindingsError, match=told):
+def test_a_file_of_another_kind_is_named_when_it_comes_in_a_block(data, shown):
+    with pytest.raises(PkiFindingsError, match=shown):
         read_tls(certificate=text_to_send(data), private_key=LEAF.key_pem)
 
 

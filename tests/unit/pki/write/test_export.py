@@ -79,8 +79,8 @@ def test_the_modern_profile_says_what_it_uses_and_the_legacy_one_too(tmp_path):
         download = export([item(LEAF)], form, passphrase=PASSPHRASE)
         (tmp_path / "x.pfx").write_bytes(download.content)
         arguments = ("-in", "x.pfx", "-info", "-noout", "-passin", f"pass:{PASSPHRASE}", *options)
-        told = shown(tmp_path, *arguments)
-        assert all(word in told for word in words)
+        reply = shown(tmp_path, *arguments)
+        assert all(word in reply for word in words)
 
 
 def shown(folder, *arguments):

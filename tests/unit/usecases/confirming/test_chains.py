@@ -21,8 +21,8 @@ async def test_a_certificate_for_another_name_is_told_of_by_node_and_name(world:
     error = await refused(assign(record.id, nodes=None, slot="server", confirm="", actor="ada"))
     (mismatch,) = [each for each in error.consequences if each.code == "name_mismatch"]
     assert mismatch.nodes == ("n1", "n2")
-    for told in ("n1 (sip.west.example.com)", "n2 (east.example.com)", "valid for west.example.com"):
-        assert told in mismatch.message
+    for shown in ("n1 (sip.west.example.com)", "n2 (east.example.com)", "valid for west.example.com"):
+        assert shown in mismatch.message
     assert await world.store.assignments.list() == []
     # the name of a server does not matter to what a node shows as a client
     done = await assign(record.id, nodes=None, slot="client", confirm="", actor="ada")
@@ -82,8 +82,8 @@ async def test_an_answer_is_held_against_its_request_and_what_it_replaces(world:
     assert (await world.store.requests.get(request.id)).answer_id is None
     whole = await answer(sign_request(ISSUER, request.pem), "")
     assert list(whole.kept.nodes) == ["n1"]
-    told = await answer(short.certificate_pem, None)
-    assert "names_missing" in codes(told.consequences)
+    shown = await answer(short.certificate_pem, None)
+    assert "names_missing" in codes(shown.consequences)
 
 
 async def test_a_chain_without_its_root_is_told_and_only_asked_about_where_it_was_complete(world: World):

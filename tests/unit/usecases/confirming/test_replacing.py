@@ -21,8 +21,8 @@ async def test_another_key_of_the_same_issuer_and_serial_number_is_refused_until
         await upload(world, second)
     error = await refused(upload(world, second, confirm=""))
     assert codes(error.consequences) >= {"key_replaced", "key_lost", "names_lost", "name_mismatch"}
-    for told in ("node.example.com", "other.example.com", kept.fingerprint[:16], "n1", "lost for good"):
-        assert told in error.message
+    for shown in ("node.example.com", "other.example.com", kept.fingerprint[:16], "n1", "lost for good"):
+        assert shown in error.message
     assert await world.store.certificates.private_key(kept.id) == first.key_pem
     done = await upload(world, second, confirm=error.token)
     assert (done.record.id, done.created) == (kept.id, False)
@@ -54,8 +54,8 @@ async def test_a_key_that_another_entry_has_is_not_called_lost(world: World):
     error = await refused(upload(world, make_leaf(ISSUER, serial=1), confirm=""))
     assert "key_lost" not in codes(error.consequences)
     await world.use_cases.certificates.delete([1], force=False, confirm="", actor="ada")
-    told = await refused(world.use_cases.certificates.delete([2], force=False, confirm="", actor="ada"))
-    assert codes(told.consequences) == {"key_lost"}
+    shown = await refused(world.use_cases.certificates.delete([2], force=False, confirm="", actor="ada"))
+    assert codes(shown.consequences) == {"key_lost"}
 
 
 async def test_a_batch_never_replaces_a_key_and_keeps_nothing_then(world: World):

@@ -97,10 +97,10 @@ async def test_guesses_at_a_remembered_password_are_counted_before_any_of_them_i
     await users.passwords.prove("ada", PASSWORD, address=HERE, connection=own)
     guesses = [refusal(users, "ada", f"guess {number}") for number in range(60)]
     right = users.passwords.prove("ada", PASSWORD, address=HERE, connection=Connection())
-    *reasons, told = await asyncio.gather(*guesses, right, return_exceptions=True)
+    *reasons, shown = await asyncio.gather(*guesses, right, return_exceptions=True)
     assert hasher.verified <= FREE_FAILURES + 2
     assert reasons.count(Reason.BUSY) >= 60 - FREE_FAILURES - 1
-    assert isinstance(told, ThrottledError)
+    assert isinstance(shown, ThrottledError)
 
 
 async def test_a_connection_on_which_somebody_guesses_proves_nothing_any_more(users: UserUseCases):
@@ -238,12 +238,12 @@ async def test_guesses_at_an_invented_name_are_stopped_as_those_at_a_users_are_i
     names = ["ada", "nobody", *(f"invented{number}" for number in range(40))]
     guesses = [(name, refusal(users, name, f"guess {number}")) for number in range(15) for name in names]
     reasons = await asyncio.gather(*(guess for _, guess in guesses))
-    told = {
+    shown = {
         name: Counter(why for (of, _), why in zip(guesses, reasons, strict=True) if of == name)
         for name in names
     }
     expected = {Reason.UNAUTHENTICATED: FREE_FAILURES, Reason.BUSY: 5}
-    assert told == dict.fromkeys(names, expected)
+    assert shown == dict.fromkeys(names, expected)
     assert hasher.verified < len(guesses) / 4
 
 
