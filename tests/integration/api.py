@@ -34,6 +34,8 @@ from manager.usecases.nodes import JoinFacts
 from manager.usecases.usecases import UseCases
 from manager.usecases.users import UserUseCases
 from manager.usecases.workers import Workers
+from manager.web import site
+from manager.web.static import StaticFiles
 from tests import pki
 from tests.fakes.fleet import FakeFleet
 from tests.fakes.workers import InPlace
@@ -53,6 +55,9 @@ async def _add_users(store: Store) -> None:
     for role, name in USERS.items():
         await users.add(name, role=role, password=PASSWORD, actor="test")
 
+
+TEMPLATES = site._templates(StaticFiles())
+"""Each is compiled at its first use, which takes most of the time that a page takes: once for all managers of a test run."""
 
 STORE_WITH_USERS = Template(_add_users)
 
@@ -157,7 +162,8 @@ async def _serving(
                 readings=[],
             )
         )
-        app = build_application(use_cases, fleet, Health([]), metrics, proxies=Proxies(proxies))
+        with patch.object(site, "_templates", lambda _static: TEMPLATES):
+            app = build_application(use_cases, fleet, Health([]), metrics, proxies=Proxies(proxies))
         server = HttpsServer(app, host="127.0.0.1", port=0)
         await server.start()
         supervisor.keep("https", server.run)
