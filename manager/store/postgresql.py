@@ -10,7 +10,7 @@ import os
 import pwd
 import ssl
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -159,16 +159,17 @@ class Postgresql:
     async def ids_given(self, connection: AsyncConnection) -> Mapping[str, int]:
         """Return the highest id that each table has ever given."""
         given = {}
-        for name, sequence in (await _sequences(connection)).items():
+        numbered = [name for name, table in metadata.tables.items() if "id" in table.columns]
+        for name, sequence in (await _sequences(connection, numbered)).items():
             query = text(f"SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM {sequence}")  # noqa: S608 - quoted by the server
             given[name] = int((await connection.execute(query)).scalar_one())
         return given
 
     async def set_ids_given(self, connection: AsyncConnection, given: Mapping[str, int]) -> None:
         """Let each table go on after the highest id that it has ever given elsewhere."""
-        for name, sequence in (await _sequences(connection)).items():
-            if highest := given.get(name, 0):
-                await connection.execute(select(func.setval(sequence, highest)))
+        begun = {name: highest for name, highest in given.items() if highest}
+        for name, sequence in (await _sequences(connection, begun)).items():
+            await connection.execute(select(func.setval(sequence, begun[name])))
 
     @asynccontextmanager
     async def claim(self, *, alone: bool) -> AsyncIterator[ServerClaim]:
@@ -290,14 +291,14 @@ def _tls(address: ServerAddress) -> ssl.SSLContext:
     return context
 
 
-async def _sequences(connection: AsyncConnection) -> Mapping[str, str]:
+async def _sequences(connection: AsyncConnection, tables: Iterable[str]) -> Mapping[str, str]:
     """Return the sequence that gives each table's ids."""
-    found = {}
-    for name, table in metadata.tables.items():
-        if "id" in table.columns:
-            query = select(func.pg_get_serial_sequence(f'"{name}"', "id"))
-            found[name] = str((await connection.execute(query)).scalar_one())
-    return found
+    return {
+        name: str(
+            (await connection.execute(select(func.pg_get_serial_sequence(f'"{name}"', "id")))).scalar_one()
+        )
+        for name in tables
+    }
 
 
 def _escaped(value: str) -> str:

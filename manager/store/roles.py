@@ -81,7 +81,8 @@ async def _check_name(connection: AsyncConnection, name: str, own: int | None) -
 
 
 async def _users(connection: AsyncConnection, role_id: int) -> list[str]:
-    rows = await connection.execute(select(oauth_client.c.name).where(oauth_client.c.api_role_id == role_id))
+    own = select(oauth_client.c.name).where(oauth_client.c.api_role_id == role_id)
+    rows = await connection.execute(own.order_by(oauth_client.c.name))
     return [row.name for row in rows]
 
 

@@ -1,17 +1,15 @@
 """A store of an earlier schema, with entries that refer to each other, brought up to date."""
 
-import sqlite3
-from contextlib import closing
-from pathlib import Path
-
 import pytest
 from alembic import command
+from sqlalchemy import column, insert, table
 
 from common.pki.certificate import decode
 from manager.pki.judge.identity import issuer_of, key_of
 from manager.pki.read.upload import read_tls
-from manager.store.place import DATABASE_FILE, StorePlace
-from manager.store.store import Store
+from manager.store.engine import Database
+from manager.store.place import StorePlace
+from manager.store.store import Store, engine_of
 from manager.store.tables import certificate as certificate_table
 from manager.usecases.kept import new_certificate, new_trusted_ca
 from tests.pki import make_leaf, make_root
@@ -22,12 +20,12 @@ LEAF = make_leaf(ROOT, serial=1)
 
 
 @pytest.fixture
-async def before(directory: Path, keyring, monkeypatch: pytest.MonkeyPatch) -> Path:
+async def before(empty_place: StorePlace, keyring, monkeypatch: pytest.MonkeyPatch) -> StorePlace:
     """Make a store of schema 0006 that holds a certificate on a node, a request for it, a CA, and a gap in the numbers."""
     to_head = command.upgrade
     with monkeypatch.context() as patched:
         patched.setattr(command, "upgrade", lambda config, _revision: to_head(config, "0006"))
-        await (await Store.create(StorePlace(directory, None), keyring)).close()
+        await (await Store.create(empty_place, keyring)).close()
     leaf, ca = decode(LEAF.certificate_der), decode(ROOT.certificate_der)
     rows = {
         "trusted_ca": {"id": 3, "text": ca.pem, "certificate_pem": ca.pem, "trusted_intermediate": False},
@@ -78,18 +76,19 @@ async def before(directory: Path, keyring, monkeypatch: pytest.MonkeyPatch) -> P
             "not_after_s": made.not_after_s,
             "self_signed": made.is_self_signed,
         }
-    with closing(sqlite3.connect(directory / DATABASE_FILE)) as raw, raw:
-        for table, row in rows.items():
-            names, marks = ", ".join(row), ", ".join("?" for _ in row)
-            raw.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", tuple(row.values()))
-        raw.execute("UPDATE sqlite_sequence SET seq = 9 WHERE name = 'certificate'")
-    return directory
+    database = Database(engine_of(empty_place))
+    async with database.write() as connection:
+        for name, row in rows.items():
+            await connection.execute(insert(table(name, *map(column, row))).values(row))
+        await database.set_ids_given(connection, {"certificate": 9, "trusted_ca": 3, "node": 1, "request": 2})
+    await database.close()
+    return empty_place
 
 
 async def test_what_a_certificate_is_known_by_is_read_from_it_and_nothing_that_refers_to_it_is_lost(
-    before: Path, keyring
+    before: StorePlace, keyring
 ):
-    store = await Store.open(StorePlace(before, None), keyring)
+    store = await Store.open(before, keyring)
     assert await store.certificates.private_key(5) == KEY_PEM
     assert [(each.node, each.certificate_id) for each in await store.assignments.list()] == [("n1", 5)]
     request = await store.requests.get(2)
@@ -110,8 +109,10 @@ async def test_what_a_certificate_is_known_by_is_read_from_it_and_nothing_that_r
     await store.close()
 
 
-async def test_an_answered_request_has_the_text_of_its_answer_and_the_levels_are_roles(before: Path, keyring):
-    store = await Store.open(StorePlace(before, None), keyring)
+async def test_an_answered_request_has_the_text_of_its_answer_and_the_levels_are_roles(
+    before: StorePlace, keyring
+):
+    store = await Store.open(before, keyring)
     assert (await store.requests.get(2)).answer_text == decode(LEAF.certificate_der).pem
     assert [(each.id, each.name, each.permissions, each.built_in) for each in await store.roles.list()] == [
         (1, "read-only", ("use_api",), True),
@@ -123,22 +124,29 @@ async def test_an_answered_request_has_the_text_of_its_answer_and_the_levels_are
 
 
 async def test_tokens_of_before_keep_their_users_role_and_live_a_year_at_most(
-    directory: Path, keyring, monkeypatch: pytest.MonkeyPatch
+    empty_place: StorePlace, keyring, monkeypatch: pytest.MonkeyPatch
 ):
     to_head = command.upgrade
     with monkeypatch.context() as patched:
         patched.setattr(command, "upgrade", lambda config, _revision: to_head(config, "0010"))
-        await (await Store.create(StorePlace(directory, None), keyring)).close()
+        await (await Store.create(empty_place, keyring)).close()
     year_s = 365 * 86400.0
-    with closing(sqlite3.connect(directory / DATABASE_FILE)) as database, database:
-        database.execute("INSERT INTO user VALUES (1, 'ann', 'operator', 'x', 1.0)")
+    database = Database(engine_of(empty_place))
+    async with database.write() as connection:
+        user = {"id": 1, "name": "ann", "role": "operator", "password_hash": "x", "created_s": 1.0}
+        await connection.execute(insert(table("user", *map(column, user))).values(user))
         for number, life_s in ((1, 10 * year_s), (2, year_s / 2)):
-            row = (number, 1, str(number), "ci", 1000.0, 1000.0 + life_s)
-            database.execute(
-                "INSERT INTO api_token (id, user_id, token_hash, label, created_s, expires_s) VALUES (?, ?, ?, ?, ?, ?)",
-                row,
-            )
-    store = await Store.open(StorePlace(directory, None), keyring)
+            token = {
+                "id": number,
+                "user_id": 1,
+                "token_hash": str(number),
+                "label": "ci",
+                "created_s": 1000.0,
+                "expires_s": 1000.0 + life_s,
+            }
+            await connection.execute(insert(table("api_token", *map(column, token))).values(token))
+    await database.close()
+    store = await Store.open(empty_place, keyring)
     try:
         found = {each.id: each for each in await store.users.tokens("ann", now_s=1000.0)}
     finally:
