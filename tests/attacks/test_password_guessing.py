@@ -27,7 +27,7 @@ from tests.integration.api import PASSWORD, USERS, ApiClient, real_api
 from tests.integration.web import Visitor
 
 GUESSES = 300
-CONNECTIONS = 100
+CONNECTIONS = 30
 NAME = USERS[Role.ADMINISTRATOR]
 
 
@@ -144,6 +144,7 @@ async def test_what_is_remembered_of_connections_is_gone_with_them(api: ApiClien
     async with client() as kept:
         assert await ask(kept, api, PASSWORD) == 200
         before = remembered()
+        assert all(before[what] for what in ("passwords", "credentials"))
         for number in range(CONNECTIONS):
             for password in (PASSWORD, f"guess {number}"):
                 async with client() as session:
@@ -154,7 +155,6 @@ async def test_what_is_remembered_of_connections_is_gone_with_them(api: ApiClien
     record_property("remembered", line)
     # the last ones may not have ended yet
     assert all(after[what] <= before[what] + 4 for what in before)
-    assert after["passwords"] >= before["passwords"] > 0
 
 
 async def test_what_is_remembered_of_one_connection_is_bounded(api: ApiClient):
