@@ -1,0 +1,187 @@
+"""The real manager as a daemon on a core of its own, over a store with many nodes, and the nodes' process on the other core."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import time
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import aiohttp
+
+from bench.footprint import cpu_s, memory_bytes
+from common.ids import NodeName
+from common.runtime.ssh import generate_key, load_key, public_line
+from demo.run import Api, ready, trusting
+from demo.site import BIN, PASSWORD, Site
+from manager.pki.read.upload import read_tls
+from manager.store.meta import HOST_KEY
+from manager.store.opening import opened
+from manager.store.place import StorePlace
+from manager.store.store import Store
+from manager.usecases.kept import new_certificate
+from tests import pki
+
+MANAGERS_CORE: Final = 0
+OTHERS_CORE: Final = 1
+ANSWER_MAX_BYTES: Final = 64 * 1024 * 1024
+PATIENCE_S: Final = 600.0
+"""For each step: a step that takes this long has failed."""
+
+Which = Literal["all", "one"]
+"""All nodes but the first, or the first alone."""
+
+
+def pinned(core: int) -> Callable[[], object]:
+    """Return what a child does before it starts, so that it stays on a core; on a machine with one core all share it."""
+    cores = sorted(os.sched_getaffinity(0))
+    return lambda: os.sched_setaffinity(0, {cores[core % len(cores)]})
+
+
+class Estate:
+    """A manager, its nodes, and what one asks of them."""
+
+    def __init__(self, site: Site, session: aiohttp.ClientSession, count: int) -> None:
+        self.count = count
+        self._site = site
+        self._api = Api(site.url, session)
+        self._session = session
+        self._issuer = pki.current_ca("Bench")[1]
+        self._names = [NodeName(f"n{number}") for number in range(count)]
+        self._manager: Process | None = None
+        self._herd: Process | None = None
+        self._host_line = ""
+
+    @property
+    def manager_pid(self) -> int:
+        if self._manager is None:
+            raise RuntimeError("the manager does not run")
+        return self._manager.pid
+
+    async def fill(self) -> None:
+        """Make the store: the nodes with their keys, and a certificate that all of them have."""
+        site = self._site
+        await site.run("certcast-manager", "init", "--data", str(site.data), "--address", "127.0.0.1")
+        await site.run(
+            *("certcast-manager", "user", "add", "admin", "--role", "administrator"),
+            *("--password-stdin", "--data", str(site.data)),
+            stdin=PASSWORD,
+        )
+        keys = {name: generate_key() for name in self._names}
+        async with opened(StorePlace(site.data, None)) as store:
+            async with store.transaction():
+                for name, key in keys.items():
+                    await store.nodes.add(name, "node", names=(), addresses=("127.0.0.1",), now_s=time.time())
+                    await store.nodes.pin(name, public_line(load_key(key)), former_key="")
+            await self._keep(store)
+            host_key = await store.meta.secret_get(HOST_KEY)
+        self._host_line = public_line(load_key(host_key or b""))
+        text = json.dumps({name: key.decode() for name, key in keys.items()})
+        await asyncio.to_thread((site.directory / "keys.json").write_text, text)
+
+    async def serve(self) -> None:
+        """Start the manager, and return once it is ready."""
+        site = self._site
+        with (site.directory / "manager.log").open("ab") as out:
+            self._manager = await asyncio.create_subprocess_exec(
+                *(BIN / "certcast-manager", "serve", "--data", str(site.data)),
+                *("--https", f"127.0.0.1:{site.https}", "--ssh", f"127.0.0.1:{site.ssh}"),
+                stdin=DEVNULL,
+                stdout=out,
+                stderr=out,
+                env=site.environment,
+                preexec_fn=pinned(MANAGERS_CORE),
+            )
+        site.processes["manager.log"] = self._manager
+        await ready(site, self._session)
+
+    async def stop(self) -> None:
+        """Stop the manager as systemd would."""
+        if self._manager is not None:
+            self._manager.send_signal(signal.SIGTERM)
+            async with asyncio.timeout(PATIENCE_S):
+                await self._manager.wait()
+
+    async def bring_nodes(self) -> None:
+        """Start the nodes' process; it dials at once."""
+        site = self._site
+        self._herd = site.processes["herd"] = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "bench.full.herd", str(site.ssh), str(site.directory / "keys.json")),
+            self._host_line,
+            stdin=PIPE,
+            stdout=PIPE,
+            limit=ANSWER_MAX_BYTES,
+            preexec_fn=pinned(OTHERS_CORE),
+        )
+
+    async def ask(self, ask: str, **more: object) -> Any:
+        """Ask the nodes."""
+        herd = self._herd
+        if herd is None or herd.stdin is None or herd.stdout is None:
+            raise RuntimeError("there are no nodes")
+        herd.stdin.write(json.dumps({"ask": ask, **more}).encode() + b"\n")
+        async with asyncio.timeout(PATIENCE_S):
+            return json.loads(await herd.stdout.readline())
+
+    async def renew(self, which: Which) -> tuple[str, float]:
+        """Upload a new certificate with a new key for these nodes, and push at once; return its leaf, and when that was asked for."""
+        made = pki.current_leaf(self._issuer, ["bench.example.test"])
+        body = {
+            "certificate": made.certificate_pem + self._issuer.certificate_pem,
+            "private_key": made.key_pem,
+            "nodes": self._names[:1] if which == "one" else self._names[1:],
+        }
+        started_s = time.monotonic()
+        answer = await self._api.call("POST", "certificates", body)
+        await self._api.call("POST", "push", {})
+        return str(answer["fingerprint"]), started_s
+
+    async def until_in_sync(self) -> None:
+        """Wait until the manager has every node's outcome on its disk."""
+        wanted = f'certcast_nodes{{state="in_sync"}} {float(self.count + 1)}'
+        async with asyncio.timeout(PATIENCE_S):
+            while wanted not in await self._metrics():  # noqa: ASYNC110 - looks on
+                await asyncio.sleep(0.2)
+
+    async def _metrics(self) -> str:
+        async with self._session.get(f"{self._site.url}/metrics") as answer:
+            return await answer.text()
+
+    def cpu_s(self) -> float:
+        """Return the manager's processor time until now, that of the processes that read uploads for it included."""
+        pid = self.manager_pid
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        return cpu_s(pid) + sum(cpu_s(int(child)) for child in children)
+
+    def memory_bytes(self) -> int:
+        """Return the manager's own resident memory."""
+        return memory_bytes(self.manager_pid)[0]
+
+    async def _keep(self, store: Store) -> None:
+        """Keep the first certificate, of every node."""
+        made = pki.current_leaf(self._issuer, ["bench.example.test"])
+        material = read_tls(
+            certificate=made.certificate_pem + self._issuer.certificate_pem, private_key=made.key_pem
+        )
+        record, _ = await store.certificates.add(new_certificate(material), now_s=time.time())
+        await store.assignments.assign(record.id, self._names, "server")
+
+
+@asynccontextmanager
+async def estate(count: int) -> AsyncIterator[Estate]:
+    """Lend a store with so many nodes; the manager and the nodes are started by who measures."""
+    site = Site()
+    headers = {"Authorization": aiohttp.encode_basic_auth("admin", PASSWORD)}
+    try:
+        connector = aiohttp.TCPConnector(ssl=trusting())
+        async with aiohttp.ClientSession(connector=connector, headers=headers) as session:
+            made = Estate(site, session, count)
+            await made.fill()
+            yield made
+    finally:
+        await site.close()
