@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 WORKERS := $(shell expr $$(nproc) + 1)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-fast fuzz check format bench siege screenshots lock findings clean
+.PHONY: help install demo test test-fast fuzz check format bench bench-full siege screenshots lock findings clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -46,6 +46,9 @@ format: $(STAMP) ## rewrite the sources in the house format
 
 bench: $(STAMP) ## measure, and print ratios
 	@$(BIN)/python -m bench.run $(ARGS)
+
+bench-full: $(STAMP) ## measure how a manager scales, beside floors and rivals; takes an hour
+	@$(BIN)/python -m bench.full.run $(ARGS)
 
 siege: $(STAMP) ## attack a manager in every way at once for 30 minutes, and show what honest clients notice
 	@$(BIN)/python -m bench.siege.run $(ARGS)

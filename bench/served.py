@@ -52,11 +52,12 @@ async def _round(fleet: RealFleet, issuer: pki.Made, nodes: list[DemoNode], *, m
     leaf = await fleet.upload(made, issuer.certificate_pem, [node.name for node in nodes])
     if manual:
         await fleet.api.call("POST", "push", {"nodes": [node.name for node in nodes]})
-    await asyncio.gather(*(_until_served(node, leaf) for node in nodes))
+    await asyncio.gather(*(until_served(node, leaf) for node in nodes))
     return time.monotonic() - started
 
 
-async def _until_served(node: DemoNode, leaf: str) -> None:
+async def until_served(node: DemoNode, leaf: str) -> None:
+    """Look at a node's port until it shows this leaf."""
     context = lax_context()
     while True:
         served = await see_served("127.0.0.1", node.port, context=context, server_name=None, timeout_s=5)
@@ -74,7 +75,7 @@ async def _floor(issuer: pki.Made, nodes: list[DemoNode]) -> float:
         await asyncio.to_thread(_overwrite, live, made, issuer)
         process = await asyncio.create_subprocess_exec(node.directory / "reload")
         await process.wait()
-        await _until_served(node, leaf)
+        await until_served(node, leaf)
 
     started = time.monotonic()
     await asyncio.gather(*(one(node) for node in nodes))

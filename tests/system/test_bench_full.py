@@ -1,0 +1,24 @@
+"""The short form of `make bench-full`: with a few nodes every step happens, and what is measured is what is said."""
+
+from bench.full import floor, scale
+
+
+async def test_a_few_nodes_go_through_every_step_of_the_measurement(monkeypatch):
+    monkeypatch.setattr(scale, "SETTLE_S", 0.5)
+    monkeypatch.setattr(scale, "SINGLE", 2)
+    monkeypatch.setattr(scale, "PUSHES", 1)
+    found = await scale.measure(6, idle_s=1.0)
+    assert found.nodes == 6
+    assert 1000 < found.push_bytes < 64 * 1024, "a leaf with its key and chain, and no trust store"
+    for each in (found.push, found.back, found.meanwhile):
+        assert 0 < each.p50_s <= each.p99_s <= each.last_s
+    assert found.push.last_s <= found.push_recorded_s
+    assert found.back.last_s <= found.back_in_sync_s
+    assert found.meanwhile_nodes >= 1
+    assert found.single_cpu_s > 0
+
+
+async def test_both_floors_bring_all_bytes_to_all_and_hear_from_all():
+    for kind in ("tcp", "ssh"):
+        found = await floor.measure(kind, 4, 6000)
+        assert 0 < found.p50_s <= found.p99_s <= found.last_s
