@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from common.errors import ConflictError, Reason, StorageError
+from common.errors import ConflictError, NotFoundError, Reason, StorageError
 from common.runtime import durable, trusted
 
 ACCOUNT: Final = "certcast"
@@ -85,11 +85,14 @@ def give_to_account(data: Path) -> None:
 
 
 def make_for_owner(directory: Path, data: Path) -> None:
-    """Make a directory for the owner of a store, if it is not there yet. Raises ConflictError if it is somebody else's, StorageError."""
+    """Make a directory for the owner of a store, if it is not there yet.
+
+    Raises NotFoundError if there is no store, ConflictError if the directory is somebody else's, StorageError.
+    """
     try:
         owner = trusted.examine(data, trusted=trusted.ROOT_DIRECTORY)
-    except FileNotFoundError:
-        return  # there is no store, as what follows says
+    except FileNotFoundError as error:
+        raise NotFoundError(f"there is no store in {data}") from error
     except OSError as error:
         raise _refused(data, error) from error
     try:

@@ -5,6 +5,7 @@ file gets its name when all of it is on disk.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -72,16 +73,19 @@ async def _write_file(
     beside: dict[str, bytes],
     report: ProgressCallback,
 ) -> Transfer:
-    """Make a store's file in a directory, and other files before it; an interrupted one leaves only what the next begins by removing."""
+    """Make a store's file in a directory, and other files before it; one that is killed leaves what the next begins by removing."""
     staged = directory / STAGED
     await asyncio.to_thread(durable.remove_tree, staged)
     await asyncio.to_thread(durable.make_dir, staged, 0o700)
-    for name, content in beside.items():
-        await asyncio.to_thread(durable.create_file, staged / name, content, mode=0o600)
-    made = await transfer(source, StorePlace(staged, None), keyring, alone=alone, report=report)
-    for name in (*beside, DATABASE_FILE):
-        await asyncio.to_thread(durable.publish, staged / name, directory / name)
-    await asyncio.to_thread(durable.remove_tree, staged)
+    try:
+        for name, content in beside.items():
+            await asyncio.to_thread(durable.create_file, staged / name, content, mode=0o600)
+        made = await transfer(source, StorePlace(staged, None), keyring, alone=alone, report=report)
+        for name in (*beside, DATABASE_FILE):
+            await asyncio.to_thread(durable.publish, staged / name, directory / name)
+    finally:
+        with contextlib.suppress(OSError):
+            await asyncio.to_thread(durable.remove_tree, staged)
     return made
 
 

@@ -32,7 +32,7 @@ async def fill_every_table(store: Store, *, rows: int = 7) -> None:
     async with store.side() as side:
         for table in metadata.sorted_tables:
             if table.name not in SEALED_ALREADY:
-                made = [_row(table, number) for number in range(rows)]
+                made = [row_of(table, number) for number in range(rows)]
                 await side.connection.execute(insert(table), made)
         for table in metadata.sorted_tables:
             if "id" in table.columns and table.name not in SEALED_ALREADY:
@@ -53,23 +53,21 @@ async def fill_every_table(store: Store, *, rows: int = 7) -> None:
 
 
 async def _give_and_take_back(connection: AsyncConnection, table: Table, number: int) -> None:
-    await connection.execute(insert(table), [_row(table, number - FIRST)])
+    await connection.execute(insert(table), [row_of(table, number - FIRST, parent=0)])
     await connection.execute(table.delete().where(table.c.id == number))
 
 
-def _row(table: Table, number: int) -> dict[str, Any]:
-    return {column.key: _value(table, column, number) for column in table.columns}
+def row_of(table: Table, number: int, *, parent: int | None = None) -> dict[str, Any]:
+    """Return a row with this number, which belongs to the rows of other tables that have the number of its `parent`, or its own."""
+    parent = number if parent is None else parent
+    return {column.key: _value(table, column, number, parent) for column in table.columns}
 
 
-def _value(table: Table, column: Column[Any], number: int) -> Any:
-    if column.foreign_keys or (isinstance(column.type, Integer) and column.primary_key):
-        return (
-            None
-            if column.nullable and number % 3 == 0
-            else FIRST + number % 7
-            if column.foreign_keys
-            else FIRST + number
-        )
+def _value(table: Table, column: Column[Any], number: int, parent: int) -> Any:
+    if column.foreign_keys:
+        return None if column.nullable and number % 3 == 0 else FIRST + parent
+    if isinstance(column.type, Integer) and column.primary_key:
+        return FIRST + number
     if column.nullable and number % 3 == 0:
         return None
     match column.type:

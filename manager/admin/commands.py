@@ -33,6 +33,7 @@ Root's commands work as the owner of the store. Then, from anywhere:
   certcast trust                 # compare with 'certcast-manager fingerprint' here
   certcast node add NODE-NAME    # prints what to run on the node
 
+A backup is written while the manager runs: certcast-manager backup DIRECTORY
 A lost password is replaced here: certcast-manager user password NAME ('certcast-manager user list' lists the names).
 
 'certcast-manager COMMAND --help' explains each step.
@@ -103,7 +104,7 @@ def init(
     asyncio.run(initialise(settings, names=tuple(name or ()), addresses=tuple(address or ())))
     at = "" if settings.data == DEFAULT_DATA else f" --data {shlex.quote(str(settings.data))}"
     say(
-        f"The store is ready in {settings.data}. Next: certcast-manager user add admin --role administrator{at}"
+        f"The store is ready in {_where(settings)}. Next: certcast-manager user add admin --role administrator{at}"
     )
 
 
@@ -178,6 +179,12 @@ def restored(data: DataOption = None, config: ConfigOption = None) -> None:
 
     epoch = asyncio.run(bump_epoch(settings))
     say(f"The store is now at epoch {epoch}.")
+
+
+def _where(settings: Settings) -> str:
+    if settings.database is None:
+        return str(settings.data)
+    return f"{settings.place}, and the key that opens it in {settings.data}"
 
 
 app.command()(backup)

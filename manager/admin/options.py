@@ -30,6 +30,11 @@ _NOTES: Final[Mapping[str, Mapping[str, str]]] = {
         **{each: f"Use 'systemctl {each} certcast-manager'." for each in ("restart", "stop", "reload")},
         **dict.fromkeys(("log", "logs"), "Use 'journalctl -u certcast-manager'."),
         **dict.fromkeys(_RESETS, _LOST),
+        **dict.fromkeys(("dump", "export", "save"), "Use 'certcast-manager backup DIRECTORY'."),
+        **dict.fromkeys(
+            ("migrate", "move", "postgresql", "sqlite"),
+            "Use 'certcast-manager migrate-store --to postgresql', or '--to sqlite'.",
+        ),
         "restore": "Use 'certcast-manager restored', once the backup is in place and before it is served.",
     },
     "user": {

@@ -3,13 +3,18 @@
 Invariant: while this manager serves, nobody who asks as they do is let copy; the lock is this process's, and ends with it.
 """
 
+import asyncio
 from contextlib import AsyncExitStack
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
+from common.errors import StorageError
 from manager.store.engine import Claim
 from manager.store.place import StorePlace
 from manager.store.store import engine_of
+
+AGAIN_S: Final = 2.0
+"""How long a manager waits before it tries again to claim what it serves, on a server that does not answer."""
 
 
 class Serving:
@@ -31,14 +36,16 @@ class Serving:
         await self._stack.aclose()
 
     async def run(self) -> None:
-        """Claim it again whenever the claim was lost with the connection to the server. Raises as entering does; then call it again."""
+        """Claim it again whenever the claim was lost with the connection to the server. Raises ConflictError; then call it again."""
         while True:
-            if self._claim is None:
-                await self._take()
-            else:
+            if self._claim is not None:
                 await self._claim.until_lost()
                 self._claim = None
                 await self._stack.aclose()
+            try:
+                await self._take()
+            except StorageError:  # whoever asks the store meanwhile says so
+                await asyncio.sleep(AGAIN_S)
 
     async def _take(self) -> None:
         self._claim = await self._stack.enter_async_context(self._engine.claim(alone=False))

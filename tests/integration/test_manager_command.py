@@ -97,7 +97,10 @@ def test_who_is_neither_root_nor_the_owner_is_told_whose_store_it_is():
 
 
 @pytest.mark.services("root", "unshare")
-@pytest.mark.parametrize("command", ["user list", "fingerprint", "restored", "init", "serve"])
+@pytest.mark.parametrize(
+    "command",
+    ["user list", "fingerprint", "restored", "init", "serve", "migrate-store --to sqlite", "backup backup"],
+)
 def test_a_store_on_a_read_only_filesystem_is_said_to_be_there(tmp_path: Path, command: str):
     (tmp_path / "store").mkdir()
     done = shell(

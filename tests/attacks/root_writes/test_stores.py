@@ -27,7 +27,15 @@ def test_root_does_not_take_a_link_in_somebody_elses_directory_for_a_store(tmp_p
     os.chown(theirs, SERVICE.pw_uid, SERVICE.pw_gid)
     (theirs / "data").symlink_to(store)
     os.chown(theirs / "data", SERVICE.pw_uid, SERVICE.pw_gid, follow_symlinks=False)
-    for command in ("init --name m.test", "fingerprint", "restored", "user list", "serve"):
+    for command in (
+        "init --name m.test",
+        "fingerprint",
+        "restored",
+        "user list",
+        "serve",
+        "migrate-store --to sqlite",
+        f"backup {tmp_path / 'backup'}",
+    ):
         done = subprocess.run(
             [sys.executable, "-m", "manager", *command.split(), "--data", str(theirs / "data")],
             capture_output=True,
@@ -39,6 +47,37 @@ def test_root_does_not_take_a_link_in_somebody_elses_directory_for_a_store(tmp_p
         assert done.returncode == 1, command
         assert f"{theirs} belongs to nobody" in done.stderr
     assert not list(store.iterdir())
+    assert not (tmp_path / "backup").exists()
+
+
+@pytest.mark.services("root")
+def test_root_makes_no_backup_where_somebody_else_could_redirect_it(tmp_path):
+    """Whoever owns the directory could swap what root made in it for a link."""
+    theirs, store = tmp_path / "theirs", tmp_path / "store"
+    theirs.mkdir()
+    store.mkdir(mode=0o700)
+    os.chown(theirs, SERVICE.pw_uid, SERVICE.pw_gid)
+    (theirs / "link").symlink_to(store)
+    os.chown(theirs / "link", SERVICE.pw_uid, SERVICE.pw_gid, follow_symlinks=False)
+    for place in (theirs / "backup", theirs / "link"):
+        with pytest.raises(CertcastError, match=f"{theirs} belongs to nobody"):
+            account.make_for_owner(account.real_directory(place), store)
+    assert list(theirs.iterdir()) == [theirs / "link"]
+    (tmp_path / "open").mkdir(mode=0o755)
+    (tmp_path / "open").chmod(0o755)
+    with pytest.raises(CertcastError, match="is not root's alone; name a directory that does not exist yet"):
+        account.make_for_owner(tmp_path / "open", store)
+
+
+@pytest.mark.services("root")
+def test_a_backup_s_directory_is_its_store_s_owner_s_alone(tmp_path):
+    store = tmp_path / "store"
+    store.mkdir()
+    os.chown(store, SERVICE.pw_uid, SERVICE.pw_gid)
+    account.make_for_owner(tmp_path / "backup", store)
+    made = (tmp_path / "backup").stat()
+    assert (made.st_uid, made.st_gid, made.st_mode & 0o777) == (SERVICE.pw_uid, SERVICE.pw_gid, 0o700)
+    account.make_for_owner(tmp_path / "backup", store)
 
 
 @pytest.mark.services("root")

@@ -1,0 +1,84 @@
+"""A manager that serves a store in PostgreSQL says so for as long as it does, over restarts of the server."""
+
+import asyncio
+import contextlib
+from pathlib import Path
+
+import pytest
+
+from common.errors import ConflictError
+from manager.store import serving as serving_module
+from manager.store.claims import SERVING_LOCK
+from manager.store.copying import ignore_progress
+from manager.store.place import StorePlace
+from manager.store.sealing import Keyring
+from manager.store.serving import Serving
+from manager.store.transfer import transfer
+from tests.patience import PATIENCE_S
+from tests.postgres import KEK, Cluster
+
+pytestmark = pytest.mark.services("postgres", "root")
+
+HELD = f"SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = {SERVING_LOCK} AND granted"
+
+
+async def until_held(cluster: Cluster, database: str, count: int) -> None:
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            if int(await asyncio.to_thread(cluster.sql, HELD, database=database)) == count:
+                return
+            await asyncio.sleep(0.05)
+
+
+async def test_a_store_that_managers_serve_is_copied_by_a_backup_and_not_moved(
+    cluster, store_database, tmp_path: Path
+):
+    place = StorePlace(tmp_path, store_database)
+    async with Serving(place), Serving(place):
+        await until_held(cluster, store_database.name, 2)
+        with pytest.raises(ConflictError, match="a manager serves the store in the database"):
+            await transfer(
+                place, StorePlace(tmp_path / "moved", None), Keyring(KEK), alone=True, report=ignore_progress
+            )
+        assert not (tmp_path / "moved").exists()
+        await transfer(
+            place, StorePlace(tmp_path / "backup", None), Keyring(KEK), alone=False, report=ignore_progress
+        )
+    await until_held(cluster, store_database.name, 0)
+    await transfer(
+        place, StorePlace(tmp_path / "moved", None), Keyring(KEK), alone=True, report=ignore_progress
+    )
+
+
+async def test_a_store_that_is_moved_is_not_served(cluster, store_database, tmp_path: Path):
+    place = StorePlace(tmp_path, store_database)
+    tried = []
+
+    def serve(_progress: object) -> None:
+        taken = cluster.sql(
+            f"SELECT pg_try_advisory_lock_shared({SERVING_LOCK})", database=store_database.name
+        )
+        tried.append(taken)
+
+    await transfer(place, StorePlace(tmp_path / "moved", None), Keyring(KEK), alone=True, report=serve)
+    assert set(tried) == {"f"}
+
+
+async def test_a_claim_that_was_lost_with_its_connection_is_made_again(
+    cluster, store_database, tmp_path: Path, monkeypatch
+):
+    monkeypatch.setattr(serving_module, "AGAIN_S", 0.05)
+    place = StorePlace(tmp_path, store_database)
+    name = store_database.name
+    async with Serving(place) as serving, asyncio.TaskGroup() as group:
+        keeping = group.create_task(serving.run())
+        await until_held(cluster, name, 1)
+        cluster.sql(f'ALTER DATABASE "{name}" CONNECTION LIMIT 0')
+        ended = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}' AND pid <> pg_backend_pid()"
+        await asyncio.to_thread(cluster.sql, ended)
+        await until_held(cluster, name, 0)
+        cluster.sql(f'ALTER DATABASE "{name}" CONNECTION LIMIT -1')
+        await until_held(cluster, name, 1)
+        keeping.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await keeping
