@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import Table, select
+from sqlalchemy import Connection, Table, event, select
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine.interfaces import ExceptionContext
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -97,6 +98,8 @@ class Engine(Protocol):
 class _Transaction:
     """The one that is open. `failed` is what an inner block raised first, so that it is never half of it that is kept.
 
+    `broken` is why a statement failed. PostgreSQL undoes all of a transaction of which one failed, and says nothing at its COMMIT, so
+    that whoever catches such an error inside would believe that the rest was kept.
     `effects` are run once it is on disk, before the next writer begins.
     """
 
@@ -104,6 +107,7 @@ class _Transaction:
     connection: AsyncConnection
     content: bool
     failed: BaseException | None = None
+    broken: BaseException | None = None
     effects: list[Callable[[], None]] = field(default_factory=list)
 
 
@@ -115,6 +119,8 @@ class Database:
         self._pool: AsyncEngine = engine.connect(patient=patient)
         self._reader = self._pool.execution_options(**engine.reader)
         self._writer = self._pool.execution_options(**engine.writer)
+        event.listen(self._pool.sync_engine, "handle_error", self._note_error)
+        event.listen(self._pool.sync_engine, "rollback_savepoint", self._note_recovery)
         self.rights_revision = 0
         """How often this process changed who may do what; it rises once the change is kept."""
         self._conditions: WeakKeyDictionary[asyncio.Task[Any], Callable[[], Awaitable[None]] | None] = (
@@ -216,14 +222,20 @@ class Database:
         self._open = transaction
         try:
             yield transaction
-            if transaction.failed is not None:
-                raise StorageError(
-                    "a part of this change failed, so none of it was kept"
-                ) from transaction.failed
+            if (failed := transaction.failed or transaction.broken) is not None:
+                raise StorageError("a part of this change failed, so none of it was kept") from failed
             if transaction.content:
                 await self._revise(connection)
         finally:
             self._open = None
+
+    def _note_error(self, context: ExceptionContext) -> None:
+        if self._open is not None and context.connection is self._open.connection.sync_connection:
+            self._open.broken = context.original_exception
+
+    def _note_recovery(self, connection: Connection, *_: object) -> None:
+        if self._open is not None and connection is self._open.connection.sync_connection:
+            self._open.broken = None
 
     async def revision(self, connection: AsyncConnection) -> int:
         """Return how often content changed: equal revisions mean equal content."""

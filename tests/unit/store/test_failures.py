@@ -1,11 +1,12 @@
 import asyncio
+import contextlib
 import errno
 import sqlite3
 import traceback
 from pathlib import Path
 
 import pytest
-from sqlalchemy.exc import DataError, OperationalError
+from sqlalchemy.exc import DataError, IntegrityError, OperationalError
 
 from common.errors import ConflictError, Reason, StorageError
 from manager.store import sqlite
@@ -74,6 +75,30 @@ async def test_a_block_that_raises_undoes_what_it_did(store):
         await insert_and_fail()
     async with store._database.read() as connection:
         assert (await connection.execute(meta.select().where(meta.c.name == "x"))).first() is None
+
+
+async def test_a_statement_that_failed_undoes_the_change_even_if_its_error_was_caught(store):
+    async def insert_and_go_on() -> None:
+        async with store._database.write() as connection:
+            await connection.execute(meta.insert().values(name="x", value=b""))
+            with contextlib.suppress(IntegrityError):
+                await connection.execute(meta.insert().values(name="x", value=b""))
+
+    with pytest.raises(StorageError, match="none of it was kept") as caught:
+        await insert_and_go_on()
+    assert isinstance(caught.value.__cause__, Exception)
+    assert await store.meta.get("x") is None
+    await add_nodes(store, N1)
+
+
+async def test_what_failed_within_a_savepoint_leaves_the_rest(store):
+    async with store._database.write() as connection:
+        await connection.execute(meta.insert().values(name="value:x", value=b"1"))
+        with contextlib.suppress(IntegrityError):
+            async with connection.begin_nested():
+                await connection.execute(meta.insert().values(name="value:x", value=b"2"))
+        await connection.execute(meta.insert().values(name="value:y", value=b"3"))
+    assert (await store.meta.get("x"), await store.meta.get("y")) == (b"1", b"3")
 
 
 async def test_a_writer_that_is_cancelled_leaves_nothing_and_the_next_one_writes(store):
