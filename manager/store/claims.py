@@ -1,4 +1,4 @@
-"""Claims on a store: that managers serve it, or that it is being copied to another place and none may.
+"""Claims on a store: that a manager serves it, or that it is being copied to another place; one of these at a time.
 
 Invariant: a claim is the process's that made it, and ends with it, however it ends.
 """
@@ -18,7 +18,7 @@ from common.errors import ConflictError, StorageError
 from common.runtime import durable
 
 SERVING_FILE: Final = "serving.lock"
-"""Beside SQLite's database: a manager that serves it holds its lock together with others, who copies it to another place alone."""
+"""Beside SQLite's database: its lock is held by the manager that serves it, or by who copies it to another place."""
 
 SERVING_LOCK: Final = 0x73657276
 """The advisory lock ("serv") that is the same on a server."""
@@ -29,11 +29,8 @@ TRIED_EACH_S: Final = 30.0
 TRY_S: Final = 3.0
 """How long that may take; then the connection counts as lost."""
 
-_TAKE: Final = {
-    False: "SELECT pg_try_advisory_lock_shared($1)",
-    True: "SELECT pg_try_advisory_lock($1)",
-}
-"""How the lock is taken without waiting, by whether it is to be held alone."""
+_TAKE: Final = "SELECT pg_try_advisory_lock($1)"
+"""How the lock is taken without waiting."""
 
 
 class FileClaim:
@@ -66,7 +63,7 @@ class ServerClaim:
 
 
 @contextmanager
-def claim_file(database: Path, *, alone: bool) -> Iterator[FileClaim]:
+def claim_file(database: Path) -> Iterator[FileClaim]:
     """Hold the lock of the file beside a database. Raises ConflictError, StorageError."""
     path = database.with_name(SERVING_FILE)
     try:
@@ -74,28 +71,25 @@ def claim_file(database: Path, *, alone: bool) -> Iterator[FileClaim]:
     except OSError as error:
         raise StorageError(f"{path} cannot be locked: {error.strerror}") from error
     try:
-        fcntl.flock(descriptor, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         os.close(descriptor)
-        raise _contradicted(str(database), alone=alone) from error
+        raise _taken(str(database)) from error
     try:
         yield FileClaim()
     finally:
         os.close(descriptor)
 
 
-async def claim_on(connection: Any, place: str, *, alone: bool) -> ServerClaim:
+async def claim_on(connection: Any, place: str) -> ServerClaim:
     """Take the lock on a connection to a server, for as long as that lives. Raises ConflictError, asyncpg's errors."""
-    if not await connection.fetchval(_TAKE[alone], SERVING_LOCK):
-        raise _contradicted(place, alone=alone)
+    if not await connection.fetchval(_TAKE, SERVING_LOCK):
+        raise _taken(place)
     return ServerClaim(connection)
 
 
-def _contradicted(place: str, *, alone: bool) -> ConflictError:
-    if alone:
-        return ConflictError(
-            f"a manager serves the store in {place}: stop it first, and others if there are several"
-        )
+def _taken(place: str) -> ConflictError:
     return ConflictError(
-        f"the store in {place} is being copied to another place; start again when that is over"
+        f"a manager serves the store in {place}, or it is being copied to another place: "
+        "stop that manager first, or wait until the copy is done"
     )

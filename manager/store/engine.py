@@ -78,7 +78,7 @@ class Engine(Protocol):
     async def set_ids_given(self, connection: AsyncConnection, given: Mapping[str, int]) -> None:
         """Let each table go on after the highest id that it has ever given elsewhere."""
 
-    def claim(self, *, alone: bool) -> AbstractAsyncContextManager[Claim]:
+    def claim(self) -> AbstractAsyncContextManager[Claim]:
         """Say for as long as the block lasts that a manager serves the store, or (`alone`) that none may.
 
         Raises ConflictError while somebody else says the opposite, StorageError.

@@ -172,14 +172,14 @@ class Postgresql:
             await connection.execute(select(func.setval(sequence, begun[name])))
 
     @asynccontextmanager
-    async def claim(self, *, alone: bool) -> AsyncIterator[ServerClaim]:
-        """Hold an advisory lock on a connection of its own, together with others who serve the store or alone.
+    async def claim(self) -> AsyncIterator[ServerClaim]:
+        """Hold an advisory lock on a connection of its own, for as long as the store is served or copied.
 
         Raises ConflictError, StorageError, InvalidInputError.
         """
         connection = await self._open(LIMITS)
         try:
-            yield await claim_on(connection, f"the database {self._address}", alone=alone)
+            yield await claim_on(connection, f"the database {self._address}")
         except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             raise StorageError(f"{self._at()} failed: {type(error).__name__}") from error
         finally:

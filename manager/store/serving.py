@@ -1,6 +1,6 @@
-"""That a manager serves a store, for those to see who would copy it to another place.
+"""That a manager serves a store, for those to see who would serve it too, or copy it to another place.
 
-Invariant: while this manager serves, nobody who asks as they do is let copy; the lock is this process's, and ends with it.
+Invariant: while this manager serves, nobody who asks as they do is let do either; the lock is this process's, and ends with it.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ AGAIN_S: Final = 2.0
 
 
 class Serving:
-    """`async with` it for as long as the store is served. Raises ConflictError while the store is being copied, StorageError."""
+    """`async with` it for as long as the store is served. Raises ConflictError while another manager serves the store or it is copied, StorageError."""
 
     def __init__(self, place: StorePlace) -> None:
         self._engine = engine_of(place)
@@ -48,4 +48,4 @@ class Serving:
                 await asyncio.sleep(AGAIN_S)
 
     async def _take(self) -> None:
-        self._claim = await self._stack.enter_async_context(self._engine.claim(alone=False))
+        self._claim = await self._stack.enter_async_context(self._engine.claim())

@@ -112,12 +112,12 @@ class Sqlite:
             )
 
     @asynccontextmanager
-    async def claim(self, *, alone: bool) -> AsyncIterator[FileClaim]:
-        """Hold the lock file beside the database, together with others who serve the store or alone.
+    async def claim(self) -> AsyncIterator[FileClaim]:
+        """Hold the lock file beside the database, for as long as the store is served or copied.
 
         Raises ConflictError, StorageError.
         """
-        with claim_file(self._path, alone=alone) as claim:
+        with claim_file(self._path) as claim:
             yield claim
 
     @asynccontextmanager

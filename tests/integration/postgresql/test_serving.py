@@ -30,12 +30,14 @@ async def until_held(cluster: Cluster, database: str, count: int) -> None:
             await asyncio.sleep(0.05)
 
 
-async def test_a_store_that_managers_serve_is_copied_by_a_backup_and_not_moved(
+async def test_a_store_that_a_manager_serves_is_copied_by_a_backup_and_neither_moved_nor_served_by_another(
     cluster, store_database, tmp_path: Path
 ):
     place = StorePlace(tmp_path, store_database)
-    async with Serving(place), Serving(place):
-        await until_held(cluster, store_database.name, 2)
+    async with Serving(place):
+        await until_held(cluster, store_database.name, 1)
+        with pytest.raises(ConflictError, match="stop that manager first"):
+            await Serving(place).__aenter__()
         with pytest.raises(ConflictError, match="a manager serves the store in the database"):
             await transfer(
                 place, StorePlace(tmp_path / "moved", None), Keyring(KEK), alone=True, report=ignore_progress

@@ -134,7 +134,9 @@ async def test_what_a_killed_manager_left_in_its_log_is_copied_and_stays_there(
 async def test_a_store_that_is_served_is_not_moved_and_one_that_is_moved_is_not_served(
     filled, target, keyring
 ):
-    async with Serving(filled), Serving(filled):
+    async with Serving(filled):
+        with pytest.raises(ConflictError, match="stop that manager first"):
+            await Serving(filled).__aenter__()
         with pytest.raises(ConflictError, match="a manager serves the store in"):
             await copy(filled, target, keyring)
         assert not target.directory.exists()
@@ -145,7 +147,7 @@ async def test_a_store_that_is_served_is_not_moved_and_one_that_is_moved_is_not_
     def begin(progress: Progress) -> None:
         with (
             pytest.raises(ConflictError, match="is being copied to another place"),
-            claim_file(filled.directory / DATABASE_FILE, alone=False),
+            claim_file(filled.directory / DATABASE_FILE),
         ):
             pass
         tried.append(progress)
