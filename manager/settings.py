@@ -276,6 +276,8 @@ class Settings(BaseSettings):
             raise InvalidInputError("settings", _unread_variable(error)) from error
         except UnicodeDecodeError as error:
             raise InvalidInputError("config", f"{path} is not UTF-8") from error
+        except OSError as error:
+            raise InvalidInputError("config", f"{path} cannot be read: {error.strerror}") from error
         except RecursionError as error:
             raise InvalidInputError("config", f"{path} is nested too deeply") from error
         except ValueError as error:  # a TOML file that does not parse

@@ -53,9 +53,9 @@ def backup(
     data: DataOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Write a backup of the whole store, while the manager goes on running.
+    """Write a backup of the whole store.
 
-    Wherever the store itself is, the backup is a directory like the manager's own: the database in one file, the key that seals all private
+    The manager goes on running meanwhile. Wherever the store itself is, the backup is a directory like the manager's own: the database in one file, the key that seals all private
     keys in it, and the last head of the audit log. Keep it as safe as the private keys themselves. README says how it is restored.
 
     Example: certcast-manager backup /var/backups/certcast-monday
@@ -116,13 +116,13 @@ def migrate_store(
     _warn_of_audit(made)
     if to is Engine.POSTGRESQL:
         say(
-            f"Next: systemctl start certcast-manager. {file} is as it was and is not used any more; all private keys are still in it, "
-            "sealed, so move it away once the manager serves."
+            "Next: systemctl start certcast-manager (and before that, if this was a backup: certcast-manager restored). "
+            f"{file} is as it was; the manager does not use it, and all private keys are still in it, sealed."
         )
     else:
         say(
             f"Next: remove 'database' from {config or DEFAULT_CONFIG}, then: systemctl start certcast-manager. What is in {server} is as it "
-            "was and is not used any more; all private keys are still in it, sealed, so drop it once the manager serves."
+            "was; the manager does not use it then, and all private keys are still in it, sealed."
         )
 
 

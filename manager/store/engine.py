@@ -79,9 +79,9 @@ class Engine(Protocol):
         """Let each table go on after the highest id that it has ever given elsewhere."""
 
     def claim(self) -> AbstractAsyncContextManager[Claim]:
-        """Say for as long as the block lasts that a manager serves the store, or (`alone`) that none may.
+        """Say for as long as the block lasts that the store is served, or copied to another place, by this process alone.
 
-        Raises ConflictError while somebody else says the opposite, StorageError.
+        Raises ConflictError while another process says so, StorageError.
         """
 
     def untouched(self) -> AbstractAsyncContextManager[None]:

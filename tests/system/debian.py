@@ -16,7 +16,7 @@ CACHE: Final = Path(os.environ.get("CERTCAST_TEST_CACHE", "/var/cache/certcast-t
 REPOSITORY: Final = Path(__file__).parents[2]
 SUITE: Final = "bookworm"
 BARE: Final = ("systemd", "systemd-sysv", "dbus", "iproute2")
-PACKAGES: Final = ("python3-venv", "nginx-light", "kamailio", "kamailio-tls-modules", "openssl")
+PACKAGES: Final = ("python3-venv", "nginx-light", "kamailio", "kamailio-tls-modules", "openssl", "postgresql")
 """What machines may install with apt: it is fetched when the root is made, for they have no network then."""
 
 MAKE_S: Final = 900.0

@@ -3,6 +3,7 @@
 import grp
 import os
 import pwd
+import tempfile
 import traceback
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from common.errors import InvalidInputError
 from manager.account import ACCOUNT
 from manager.settings import DATABASE_CREDENTIAL, Settings
 from manager.store.place import StorePlace
+from tests.patience import exit_code
 
 PASSWORD = "a-secret-of-the-database"
 URL = f"postgresql://certcast:{PASSWORD}@db.example.com/certcast"
@@ -119,6 +121,21 @@ def test_a_file_without_a_password_may_be_read_by_everybody(file):
     file.write_text(f'database = "{OTHER}"\n')
     file.chmod(0o644)
     assert Settings.load(config=file).database.name == "certcast"
+
+
+@pytest.mark.services("root")
+def test_a_file_that_this_account_cannot_read_is_named():
+    with tempfile.TemporaryDirectory(prefix="settings") as made:  # pytest's own are root's alone
+        directory = Path(made)
+        directory.chmod(0o755)
+        (directory / "manager.toml").write_text(f'database = "{URL}"\n')
+        (directory / "manager.toml").chmod(0o600)
+        pid = os.fork()
+        if pid == 0:
+            os.setresuid(STRANGER.pw_uid, STRANGER.pw_uid, STRANGER.pw_uid)
+            said = refusal(directory / "manager.toml")
+            os._exit(0 if said == f"{directory / 'manager.toml'} cannot be read: Permission denied" else 1)
+        assert exit_code(pid) == 0
 
 
 @pytest.mark.services("root")
