@@ -122,7 +122,7 @@ class Database:
         event.listen(self._pool.sync_engine, "handle_error", self._note_error)
         event.listen(self._pool.sync_engine, "rollback_savepoint", self._note_recovery)
         self.rights_revision = 0
-        """How often this process changed who may do what; it rises once the change is kept."""
+        """How often this process changed who may do what; it rises once the change is kept, and where it may have been."""
         self._conditions: WeakKeyDictionary[asyncio.Task[Any], Callable[[], Awaitable[None]] | None] = (
             WeakKeyDictionary()
         )
@@ -173,8 +173,13 @@ class Database:
                     committing = True
                 for effect in transaction.effects:
                     effect()
+                committing = False
         except (SQLAlchemyError, OSError) as error:
             raise self._translated(error, committing=committing) from error
+        finally:
+            if committing:
+                # it may have been kept: whoever had a right by then is asked again
+                self._rights_changed()
 
     @contextmanager
     def on_condition(self, check: Callable[[], Awaitable[None]] | None) -> Iterator[None]:

@@ -20,7 +20,7 @@ import asyncpg  # type: ignore[import-untyped]  # it has annotations, and does n
 from sqlalchemy import Table, event, func, select, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine.interfaces import ExceptionContext
-from sqlalchemy.exc import DisconnectionError, SQLAlchemyError
+from sqlalchemy.exc import DisconnectionError, InvalidatePoolError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -223,7 +223,7 @@ class Postgresql:
             host=host.name,
             port=host.port,
             database=address.name,
-            user=address.user or pwd.getpwuid(os.geteuid()).pw_name,
+            user=address.user or _account(),
             # None would mean: whatever the environment or a file in the home directory says
             password=address.password,
             # None would mean: TLS if the server wants to
@@ -276,6 +276,15 @@ _KEEPALIVES: Final = {
 }
 
 
+def _account() -> str:
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError as error:
+        raise InvalidInputError(
+            FIELD, f"the URL names no user, and account {os.geteuid()} has no name here to take its place"
+        ) from error
+
+
 def _tls(address: ServerAddress) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cafile=address.root_certificates)
@@ -323,7 +332,8 @@ def _try_out(connection: Any, record: ConnectionPoolEntry, _proxy: object) -> No
     try:
         connection.run_async(lambda opened: opened.fetchrow(";", timeout=TRY_S))
     except LOST as error:
-        raise DisconnectionError("does not answer") from error
+        # neither will those that are as old: none of them costs another wait
+        raise InvalidatePoolError("does not answer") from error
 
 
 def _give_up_lost(context: ExceptionContext) -> None:

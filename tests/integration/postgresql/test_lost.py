@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from common.codes import Role
 from common.errors import Reason, StorageError
 from manager.store import postgresql
 from manager.store.address import ServerAddress
@@ -56,6 +57,23 @@ async def test_a_commit_whose_answer_is_lost_is_told_as_unknown_and_was_kept_onc
         proxy.loses_answer = lambda _sent: False
         assert await names(store) == [N1]
         await add_nodes(store, N2)
+
+
+async def test_who_lost_a_right_in_a_commit_whose_answer_was_lost_is_asked_again(
+    cluster, store_database, tmp_path
+):
+    async with (
+        LossyTcp(cluster.port) as proxy,
+        through(proxy, cluster, store_database.name, tmp_path) as store,
+    ):
+        await store.users.add("ann", Role.OPERATOR, password_hash="", now_s=1.0)
+        before = store.rights_revision
+        proxy.loses_answer = lambda sent: sent.endswith(b"COMMIT;\0")
+        with pytest.raises(StorageError, match="whether it was kept is not known"):
+            await store.users.remove("ann")
+        assert store.rights_revision > before
+        proxy.loses_answer = lambda _sent: False
+        assert await store.users.list() == []
 
 
 async def test_a_commit_that_is_lost_is_told_as_unknown_and_was_not_kept(cluster, store_database, tmp_path):

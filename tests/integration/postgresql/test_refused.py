@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import pwd
 import socket
 import traceback
 from collections.abc import Iterator
@@ -86,6 +87,13 @@ async def test_a_socket_that_is_not_there_is_told(tmp_path):
     error = await refused(f"postgresql://u:hunter2@/c?host={tmp_path}", tmp_path)
     assert error.reason is Reason.UNREACHABLE
     assert error.message.endswith(f"{tmp_path}/.s.PGSQL.5432: no such file or directory")
+
+
+async def test_an_account_without_a_name_must_say_who_it_is(tmp_path, monkeypatch):
+    monkeypatch.setattr(pwd, "getpwuid", lambda _uid: {}["no such account"])
+    error = await refused(f"postgresql:///c?host={tmp_path}", tmp_path)
+    assert isinstance(error, InvalidInputError)
+    assert error.message == "the URL names no user, and account 0 has no name here to take its place"
 
 
 async def test_a_name_that_leads_nowhere_is_told(tmp_path):
