@@ -7,11 +7,11 @@ import argparse
 import asyncio
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Final, NoReturn
 
 from common.errors import CertcastError, InvalidInputError
+from common.release import VERSION
 from common.runtime import log as logs
 from common.runtime.terminal import say, say_lines
 from common.text import printable
@@ -75,7 +75,7 @@ def _join(chosen: argparse.Namespace) -> int:
 
     from_stdin = chosen.token in {"-", ""}
     text = sys.stdin.readline().strip() if from_stdin else chosen.token
-    me = asyncio.run(join(text, chosen.data, agent_version=version("certcast")))
+    me = asyncio.run(join(text, chosen.data, agent_version=VERSION))
     is_default = chosen.data == DEFAULT_DATA
     start = (
         "systemctl enable --now certcast-nodeagent"
@@ -94,7 +94,7 @@ def _join(chosen: argparse.Namespace) -> int:
 def _rotate(chosen: argparse.Namespace) -> int:
     from nodeagent.channel.rotation import rotate
 
-    me = asyncio.run(rotate(chosen.data, agent_version=version("certcast")))
+    me = asyncio.run(rotate(chosen.data, agent_version=VERSION))
     say(f"Node '{me.node}' has a new key; its agent uses it from its next connection on.")
     return 0
 
@@ -206,7 +206,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog="'certcast-nodeagent COMMAND --help' explains a command and shows an example.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=f"certcast-nodeagent {version('certcast')}")
+    parser.add_argument("--version", action="version", version=f"certcast-nodeagent {VERSION}")
     commands = parser.add_subparsers(dest="command", metavar="{" + ",".join(_RUNS) + "}")
 
     join = _command(commands, "join", "join a manager with a token from 'certcast node add'", JOIN)

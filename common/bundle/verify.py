@@ -27,7 +27,7 @@ from common.bundle.manifest import (
 from common.bundle.parts import Part
 from common.errors import BundleError, PkiError, Reason
 from common.ids import Digest, Fingerprint, digest_of
-from common.pki.certificate import Certificate, decode
+from common.pki.certificate import decode, frame_of
 from common.pki.expiry import as_number, from_number
 from common.pki.pem import read_blocks
 from common.pki.public_key import spki_id
@@ -170,7 +170,7 @@ def _check_slot(
 
     reading = CERTIFICATE
     try:
-        leaf = _certificates(leaf_pem)[0]
+        leaf = decode(_certificates(leaf_pem)[0])
         reading = PRIVKEY
         key_id = spki_id(serialization.load_pem_private_key(key_pem, password=None).public_key())
         reading = CHAIN
@@ -218,11 +218,12 @@ def _check_validity(slot: Slot, not_before_s: int, not_after_s: int, now_s: floa
     return None
 
 
-def _certificates(pem: bytes) -> list[Certificate]:
-    """Decode every certificate of a file. Raises PkiError if a block is broken or there is none."""
+def _certificates(pem: bytes) -> list[bytes]:
+    """Return the DER of every certificate of a file. Raises PkiError if a block is broken or holds no certificate, or there is none."""
     reading = read_blocks(pem.decode("latin-1"))
     for finding in reading.findings:
         raise finding
     if not reading.blocks:
         raise PkiError("there is no certificate")
-    return [decode(block.der) for block in reading.blocks]
+    # of most of them no more is asked than that they are certificates
+    return [frame_of(block.der).raw for block in reading.blocks]

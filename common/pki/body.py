@@ -7,7 +7,6 @@ Invariant: a reading that leaves anything out is taken only if the bytes frame e
 
 import base64
 import binascii
-import html
 import quopri
 import re
 from dataclasses import dataclass, field
@@ -80,7 +79,9 @@ def _readable(text: str) -> str:
     if "\\" in text:
         text = _ESCAPE.sub(_unescaped, text)
     if "<" in text or "&" in text:
-        text = html.unescape(_TAG.sub("\n", text))
+        from html import unescape  # a node holds no web pages: its table of names takes a quarter of a MiB
+
+        text = unescape(_TAG.sub("\n", text))
     # a padded last line ends so too, but once
     if "=3D" in text or len(_SOFT_BREAK.findall(text)) > 1:
         text = quopri.decodestring(text.rstrip(_BLANK).encode("ascii", "replace")).decode("ascii", "replace")

@@ -144,7 +144,7 @@ _OF_EXTENSIONS = frozenset(
 
 def decode(data: bytes) -> Certificate:
     """Decode one DER certificate. Raises PkiError PARSE if it is none, TOO_BIG above 64 KiB."""
-    frame = _frame(data)
+    frame = frame_of(data)
     fields = _Fields(list(frame.oddities))
     subject, issuer = _names(frame, fields)
     key = _public_key(frame, fields)
@@ -252,7 +252,8 @@ class _Fields:
         self.oddities.extend(oddities)
 
 
-def _frame(data: bytes) -> Frame:
+def frame_of(data: bytes) -> Frame:
+    """Return the parts of one DER certificate, without reading what is in them. Raises PkiError as `decode` does."""
     if len(data) > MAX_CERTIFICATE_BYTES:
         raise PkiError(f"the certificate is larger than {MAX_CERTIFICATE_BYTES} bytes", reason=Reason.TOO_BIG)
     try:

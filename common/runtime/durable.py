@@ -10,6 +10,9 @@ import errno
 import os
 import secrets
 import stat
+from collections.abc import Iterable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +24,17 @@ _KEEP: Final = -1
 _CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
 _LOCK: Final = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _ENTER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewFile:
+    """A file to be made. `path` is below a tree's directory: a name, or a directory's and a name."""
+
+    path: str
+    data: bytes = field(repr=False)
+    mode: int
+    uid: int
+    gid: int
 
 
 def write_file(path: Path, data: bytes, *, mode: int, uid: int = _KEEP, gid: int = _KEEP) -> None:
@@ -64,11 +78,8 @@ def create_file(path: Path, data: bytes, *, mode: int, uid: int = _KEEP, gid: in
 
 def create_in(parent: int, name: str, data: bytes, *, mode: int, uid: int = _KEEP, gid: int = _KEEP) -> None:
     """Do so in an open directory."""
-    # created unreadable for others, because between open and fchmod the mode is what the umask left of this one
-    descriptor = os.open(name, _CREATE, mode & 0o700, dir_fd=parent)
+    descriptor = _create(parent, name, data, mode=mode, uid=uid, gid=gid)
     try:
-        _adorn(descriptor, mode=mode, uid=uid, gid=gid)
-        _write_all(descriptor, data)
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
@@ -88,7 +99,7 @@ def make_dir(path: Path, mode: int) -> None:
     """Create a directory with this mode whatever the umask, and sync its parent. An existing one keeps what it is."""
     with directory(path.parent) as parent:
         try:
-            _create_dir(parent, path.name, mode=mode, uid=_KEEP, gid=_KEEP)
+            os.close(_create_dir(parent, path.name, mode=mode, uid=_KEEP, gid=_KEEP))
         except FileExistsError:
             if not stat.S_ISDIR(os.stat(path.name, dir_fd=parent, follow_symlinks=False).st_mode):
                 raise
@@ -109,7 +120,32 @@ def make_dirs(path: Path, mode: int) -> None:
 def create_dir(path: Path, *, mode: int, uid: int = _KEEP, gid: int = _KEEP) -> None:
     """Create a directory that does not exist, with this owner and mode. Its parent is not synced."""
     with directory(path.parent) as parent:
-        _create_dir(parent, path.name, mode=mode, uid=uid, gid=gid)
+        os.close(_create_dir(parent, path.name, mode=mode, uid=uid, gid=gid))
+
+
+def create_tree(
+    path: Path, files: Iterable[NewFile], *, mode: int, uid: int = _KEEP, gid: int = _KEEP
+) -> None:
+    """Create a directory that does not exist, with these files in it and in directories of its own, all of it synced but the name.
+
+    Each file has its owner and mode before its first byte. All are written before the first is synced, so that the disk may take them together,
+    and the directories come last.
+    """
+    with ExitStack() as stack, directory(path.parent) as parent:
+        top = _create_dir(parent, path.name, mode=mode, uid=uid, gid=gid)
+        stack.callback(os.close, top)
+        directories, written = {"": top}, list[int]()
+        for file in files:
+            place, _, name = file.path.rpartition("/")
+            if place not in directories:
+                directories[place] = _create_dir(top, place, mode=mode, uid=uid, gid=gid)
+                stack.callback(os.close, directories[place])
+            written.append(
+                _create(directories[place], name, file.data, mode=file.mode, uid=file.uid, gid=file.gid)
+            )
+            stack.callback(os.close, written[-1])
+        for descriptor in (*written, *reversed(directories.values())):
+            os.fsync(descriptor)
 
 
 def publish(staged: Path, path: Path) -> None:
@@ -175,13 +211,27 @@ def _mount_of(descriptor: int) -> str:
         return next((line for line in file if line.startswith("mnt_id:")), "")
 
 
-def _create_dir(parent: int, name: str, *, mode: int, uid: int, gid: int) -> None:
+def _create(parent: int, name: str, data: bytes, *, mode: int, uid: int, gid: int) -> int:
+    # created unreadable for others, because between open and fchmod the mode is what the umask left of this one
+    descriptor = os.open(name, _CREATE, mode & 0o700, dir_fd=parent)
+    try:
+        _adorn(descriptor, mode=mode, uid=uid, gid=gid)
+        _write_all(descriptor, data)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _create_dir(parent: int, name: str, *, mode: int, uid: int, gid: int) -> int:
     os.mkdir(name, mode & 0o700, dir_fd=parent)
     descriptor = os.open(name, _ENTER, dir_fd=parent)
     try:
         _adorn(descriptor, mode=mode, uid=uid, gid=gid)
-    finally:
+    except BaseException:
         os.close(descriptor)
+        raise
+    return descriptor
 
 
 def _adorn(descriptor: int, *, mode: int, uid: int, gid: int) -> None:

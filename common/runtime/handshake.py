@@ -7,6 +7,7 @@ import asyncio
 import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Final
 
 from common.errors import Reason, UnreachableError
@@ -20,6 +21,13 @@ Preamble = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None
 
 PREAMBLE_LINE_BYTES: Final = 16 * 1024
 """What a peer may say in clear text without an end of line."""
+
+
+RECEIVED_BYTES: Final = 64 * 1024
+"""What is taken of a peer's words at once; a handshake has a few thousand bytes."""
+
+LEAVES_MAX: Final = 16
+"""So many leaves are not read again while a port is asked until it has settled, which is at least four times."""
 
 
 class AlertError(UnreachableError):
@@ -66,7 +74,7 @@ async def see_served(
     """
     try:
         async with asyncio.timeout(timeout_s):
-            writer = await _connect(host, port, context, server_name, preamble)
+            connection = await _shake_hands(host, port, context, server_name, preamble)
     except TimeoutError as error:
         raise UnreachableError(
             f"{host}:{port} did not answer in {timeout_s:g} s", reason=Reason.TIMEOUT
@@ -77,16 +85,13 @@ async def see_served(
         is_alert = isinstance(error, ssl.SSLError) and "_ALERT_" in (error.reason or "")
         kind = AlertError if is_alert else UnreachableError
         raise kind(f"{host}:{port}: {error.strerror or error}") from error
-    try:
-        connection = writer.get_extra_info("ssl_object")
-        chain, tls = _sent_chain(connection), connection.version() or ""
-    finally:
-        writer.transport.abort()
+    chain = _sent_chain(connection)
     if not chain:
         raise UnreachableError(f"{host}:{port} presented no certificate")
-    return Served(leaf=fingerprint_of(chain[0]), chain=chain, tls=tls)
+    return Served(leaf=fingerprint_of(chain[0]), chain=chain, tls=connection.version() or "")
 
 
+@lru_cache(maxsize=LEAVES_MAX)
 def leaf_not_after_s(der: bytes) -> int:
     """Return a served leaf's notAfter in unix seconds as reports have it, where a number stands for one that cannot be read."""
     try:
@@ -95,20 +100,38 @@ def leaf_not_after_s(der: bytes) -> int:
         return NO_DATE_S
 
 
-async def _connect(
+async def _shake_hands(
     host: str, port: int, context: ssl.SSLContext, server_name: str | None, preamble: Preamble | None
-) -> asyncio.StreamWriter:
-    if preamble is None:
-        _, writer = await asyncio.open_connection(host, port, ssl=context, server_hostname=server_name or "")
-        return writer
+) -> ssl.SSLObject:
+    """Return the far end of a handshake that succeeded; the connection is closed again.
+
+    Over memory, not over asyncio's own TLS: that makes buffers of 256 KiB for each connection, for data that is never sent here.
+    """
     reader, writer = await asyncio.open_connection(host, port, limit=PREAMBLE_LINE_BYTES)
     try:
-        await preamble(reader, writer)
-        await writer.start_tls(context, server_hostname=server_name)
-    except BaseException:
+        if preamble is not None:
+            await preamble(reader, writer)
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        tls = context.wrap_bio(incoming, outgoing, server_hostname=server_name)
+        while not _is_done(tls):
+            writer.write(outgoing.read())
+            if received := await reader.read(RECEIVED_BYTES):
+                incoming.write(received)
+            else:
+                incoming.write_eof()
+        writer.write(outgoing.read())
+    finally:
         writer.transport.abort()
-        raise
-    return writer
+    return tls
+
+
+def _is_done(tls: ssl.SSLObject) -> bool:
+    """Take the handshake as far as it goes; return whether it is done. Raises ssl.SSLError if it failed."""
+    try:
+        tls.do_handshake()
+    except ssl.SSLWantReadError:
+        return False
+    return True
 
 
 def _sent_chain(connection: Any) -> tuple[bytes, ...]:

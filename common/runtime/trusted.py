@@ -12,7 +12,7 @@ import os
 import pwd
 import shlex
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -55,18 +55,21 @@ def directory(path: Path, *, trusted: Path | None = None) -> Iterator[int]:
 
 def open_directory(path: Path, *, trusted: Path | None = None) -> int:
     """Return a descriptor, which the caller closes. See `directory`."""
-    names = path.absolute().parts[1:]
-    looked_at = len(names if trusted is None else trusted.absolute().parts[1:])
-    descriptor = os.open(ROOT_DIRECTORY, _PASS if names else _ENTER)
+    names = _names(path)
+    looked_at = len(names if trusted is None else _names(trusted))
+    descriptor = os.open("/", _PASS if names else _ENTER)
     try:
-        _check_directory(descriptor, ROOT_DIRECTORY)
+        _check_directory(descriptor, names[:0])
         for number, name in enumerate(names, 1):
-            here = ROOT_DIRECTORY.joinpath(*names[:number])
-            further = _enter(descriptor, name, here, _ENTER if number == len(names) else _PASS)
+            flags = _ENTER if number == len(names) else _PASS
+            try:
+                further = os.open(name, flags, dir_fd=descriptor)
+            except OSError as error:
+                raise _no_entry(error, descriptor, names[:number]) from error
             os.close(descriptor)
             descriptor = further
             if number <= looked_at:
-                _check_directory(descriptor, here)
+                _check_directory(descriptor, names[:number])
     except BaseException:
         os.close(descriptor)
         raise
@@ -113,40 +116,64 @@ def read_in(parent: int, path: Path, limit_bytes: int) -> bytes:
         return file.read(limit_bytes)
 
 
+def read_below(parent: int, path: Path, name: str, limit_bytes: int) -> bytes:
+    """Return the first bytes of a plain file in an open directory, or in a directory of that; `path` is the open one's, for errors.
+
+    No link is followed. Owners and modes below the open one are not looked at.
+    """
+    place, _, last = name.rpartition("/")
+    if not place:
+        return read_in(parent, path / last, limit_bytes)
+    if "/" in place:
+        raise OSError(errno.EINVAL, "it is not in a directory of that", str(path / name))
+    inner = os.open(place, _PASS, dir_fd=parent)
+    try:
+        return read_in(inner, path / name, limit_bytes)
+    finally:
+        os.close(inner)
+
+
 def resolve(path: Path, *, must_be_trusted: bool = False) -> Path:
     """Return a path without links; what is not there yet stays as it is.
 
     A link counts if root or this process's user made it in a trusted directory. Raises UntrustedPathError for any other, and,
     where each directory on the way `must_be_trusted`, for one that is not.
     """
-    rest, done, links = list(reversed(path.absolute().parts[1:])), ROOT_DIRECTORY, 0
-    distrust: UntrustedPathError | None = None
+    # in strings: a path of its own for each name on the way takes longer than the look at it
+    rest, done, links = list(reversed(_names(path))), "/", 0
+    facts, distrust = os.lstat(done), None
     while rest:
         name = rest.pop()
         if name == "..":
-            done = done.parent
+            done = str(Path(done).parent)
+            facts = os.lstat(done)
             continue
-        distrust = distrust or _distrust(done, done.lstat())
+        distrust = distrust or _distrust(done, facts)
         if distrust is not None and must_be_trusted:
             raise distrust
-        here = done / name
+        here = f"{done.rstrip('/')}/{name}"
         try:
-            facts = here.lstat()
+            found = os.lstat(here)
         except FileNotFoundError:
-            return here.joinpath(*reversed(rest))
-        if not stat.S_ISLNK(facts.st_mode):
-            done = here
+            return Path(here, *reversed(rest))
+        if not stat.S_ISLNK(found.st_mode):
+            done, facts = here, found
             continue
         if distrust is not None:
             raise distrust
-        if not _is_own(facts):
-            raise _untrusted(here, facts, "could change where it leads", "name that instead")
         if (links := links + 1) > LINKS_MAX:
-            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(here))
-        target = here.readlink()
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), here)
+        target = _target_of(here, found)
         rest += reversed(target.parts[1:] if target.is_absolute() else target.parts)
-        done = ROOT_DIRECTORY if target.is_absolute() else done
-    return done
+        done = "/" if target.is_absolute() else done
+        facts = os.lstat(done)
+    return Path(done)
+
+
+def _target_of(link: str, facts: os.stat_result) -> Path:
+    if not _is_own(facts):
+        raise _untrusted(link, facts, "could change where it leads", "name that instead")
+    return Path(link).readlink()
 
 
 def check_unchangeable(path: Path) -> os.stat_result | None:
@@ -154,7 +181,11 @@ def check_unchangeable(path: Path) -> os.stat_result | None:
 
     Raises UntrustedPathError if somebody else could change that, put something else in its place, or make it.
     """
-    real = resolve(path, must_be_trusted=True)
+    return check_resolved(resolve(path, must_be_trusted=True))
+
+
+def check_resolved(real: Path) -> os.stat_result | None:
+    """Do so with a path that `resolve` has returned for which each directory must be trusted."""
     parent, sticky = _nearest(real.parent)
     is_shared = bool(sticky.st_mode & _OTHERS_WRITE)
     try:
@@ -188,25 +219,29 @@ def name_of(uid: int) -> str:
         return f"user {uid}"
 
 
-def _enter(parent: int, name: str, path: Path, flags: int) -> int:
-    try:
-        return os.open(name, flags, dir_fd=parent)
-    except OSError as error:
-        if error.errno in {errno.ENOTDIR, errno.ELOOP}:
-            facts = os.stat(name, dir_fd=parent, follow_symlinks=False)
-            if stat.S_ISLNK(facts.st_mode):
-                target = os.readlink(name, dir_fd=parent)
-                raise UntrustedPathError(
-                    errno.ELOOP, f"{path} is a link to {target}, which is not followed; name that instead"
-                ) from error
-        # without the descriptor's relative name, which says nothing
-        raise OSError(error.errno, error.strerror, str(path)) from error
+def _names(path: Path) -> tuple[str, ...]:
+    """Return the names on the way from the root directory. Paths of their own for each of them would take longer than the looks."""
+    return (path if path.is_absolute() else path.absolute()).parts[1:]
 
 
-def _check_directory(descriptor: int, path: Path) -> None:
-    distrust = _distrust(path, os.fstat(descriptor))
-    if distrust is not None:
-        raise distrust
+def _no_entry(error: OSError, parent: int, names: Sequence[str]) -> OSError:
+    """Return what to raise where the last of these names could not be opened."""
+    path, name = ROOT_DIRECTORY.joinpath(*names), names[-1]
+    if error.errno in {errno.ENOTDIR, errno.ELOOP}:
+        facts = os.stat(name, dir_fd=parent, follow_symlinks=False)
+        if stat.S_ISLNK(facts.st_mode):
+            target = os.readlink(name, dir_fd=parent)
+            return UntrustedPathError(
+                errno.ELOOP, f"{path} is a link to {target}, which is not followed; name that instead"
+            )
+    # without the descriptor's relative name, which says nothing
+    return OSError(error.errno, error.strerror, str(path))
+
+
+def _check_directory(descriptor: int, names: Sequence[str]) -> None:
+    facts = os.fstat(descriptor)
+    if not _is_trusted(facts):
+        raise _untrusted_directory("/" + "/".join(names), facts)
 
 
 def _is_empty(facts: os.stat_result) -> bool:
@@ -229,15 +264,20 @@ def _nearest(path: Path) -> tuple[Path, os.stat_result]:
             path = path.parent
 
 
-def _distrust(path: Path, facts: os.stat_result) -> UntrustedPathError | None:
-    risk = "could put a link into it"
+def _distrust(path: str | Path, facts: os.stat_result) -> UntrustedPathError | None:
+    return None if _is_trusted(facts) else _untrusted_directory(path, facts)
+
+
+def _untrusted_directory(path: str | Path, facts: os.stat_result) -> UntrustedPathError:
+    return _untrusted(path, facts, "could put a link into it", "choose another directory")
+
+
+def _is_trusted(facts: os.stat_result) -> bool:
     is_shared = facts.st_mode & _OTHERS_WRITE and not facts.st_mode & stat.S_ISVTX
-    if is_shared or not _is_own(facts):
-        return _untrusted(path, facts, risk, "choose another directory")
-    return None
+    return _is_own(facts) and not is_shared
 
 
-def _untrusted(path: Path, facts: os.stat_result, risk: str, otherwise: str) -> UntrustedPathError:
+def _untrusted(path: str | Path, facts: os.stat_result, risk: str, otherwise: str) -> UntrustedPathError:
     name = shlex.quote(str(path))
     if not _is_own(facts):
         why, remedy = f"belongs to {name_of(facts.st_uid)}, who", f"give it to {name_of(os.geteuid())}"

@@ -2,8 +2,8 @@
 
 import math
 import time
-from importlib.metadata import version
 
+from common.release import VERSION
 from common.text import printable
 from common.wire.messages import Report, Serving
 from nodeagent.channel.connection import ConnectionStatus
@@ -21,7 +21,7 @@ def render(health: Health) -> str:
         *_gauge(
             "certcast_agent_build_info",
             "The version that is running.",
-            [(_labels(version=version("certcast")), 1)],
+            [(_labels(version=VERSION), 1)],
         ),
         *_gauge("certcast_agent_ready", "Whether /health/ready answers 200.", [("", int(ready))]),
         *_gauge(

@@ -19,7 +19,6 @@ from common.bundle.verify import (
     CA_CERTIFICATES,
     CLOCK_TOLERANCE_S,
     PartFault,
-    bodies_of,
     count_anchors,
     find_faults,
     judge_validity,
@@ -150,7 +149,7 @@ def _judge(
         if fault.part in changed:
             found.setdefault(fault.part, fault)
     whole = [part for part in changed if part not in found]
-    for fault in find_refused(bodies_of(manifest, held), whole):
+    for fault in find_refused({entry.path: held[entry.digest] for entry in manifest.entries}, whole):
         found[fault.part] = fault
     return found
 

@@ -41,25 +41,20 @@ _NO_PATH: Final = frozenset({errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP})
 """Errors that say that a word leads nowhere, for whoever follows it."""
 
 
-def search_path() -> str:
-    """Return PATH for commands: directories in which nobody else can put a program."""
-    return ":".join(map(str, _searched()))
+def check_program(path: Path) -> str:
+    """Return PATH for a program: directories in which nobody else can put another.
+
+    Raises OSError if it cannot be run: ENOENT or EACCES, or UntrustedPathError if somebody else could change what is run.
+    """
+    return _Search().check_program(path)
 
 
-def check_program(path: Path) -> None:
-    """Raise OSError if it cannot be run: ENOENT or EACCES, or UntrustedPathError if somebody else could change what is run."""
-    facts = trusted.check_unchangeable(path)
-    if facts is None:
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
-    if not stat.S_ISREG(facts.st_mode) or not os.access(path, os.X_OK):
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
-    _Search().check(path)
-
-
-def check_command(argv: Sequence[str]) -> None:
-    """Raise OSError as `check_program` does, and UntrustedPathError for a word that may name what others could change."""
-    check_program(Path(argv[0]))
-    _Search().check_words(argv[1:])
+def check_command(argv: Sequence[str]) -> str:
+    """Do so for a whole command. Raises UntrustedPathError also for a word that may name what others could change."""
+    search = _Search()
+    path = search.check_program(Path(argv[0]))
+    search.check_words(argv[1:])
+    return path
 
 
 class _Search:
@@ -67,7 +62,16 @@ class _Search:
 
     def __init__(self) -> None:
         self._seen: set[Path] = set()
-        self._searched = _searched()
+        self._searched = [path for path in map(Path, SEARCHED) if _is_trusted(path)]
+
+    def check_program(self, path: Path) -> str:
+        facts = trusted.check_unchangeable(path)
+        if facts is None:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+        if not stat.S_ISREG(facts.st_mode) or not os.access(path, os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        self.check(path)
+        return ":".join(map(str, self._searched))
 
     def check_words(self, words: Sequence[str]) -> None:
         for path in self._named_in(words):
@@ -90,7 +94,7 @@ class _Search:
     def _examine(self, path: Path) -> Iterable[Path]:
         """Return what else is named by what is there: the words of a script's first line, the names in a directory."""
         real = trusted.resolve(path, must_be_trusted=True)
-        facts = trusted.check_unchangeable(real)
+        facts = trusted.check_resolved(real)
         if facts is None or real in self._seen:
             return ()
         self._seen.add(real)
@@ -124,10 +128,6 @@ def _first_words(path: Path) -> list[str]:
     with suppress(OSError):  # one that may be run but not read
         first = trusted.read_file(path, FIRST_LINE_MAX_BYTES).partition(b"\n")[0]
     return os.fsdecode(first[2:]).split() if first.startswith(b"#!") else []
-
-
-def _searched() -> list[Path]:
-    return [path for path in map(Path, SEARCHED) if _is_trusted(path)]
 
 
 def _is_trusted(path: Path) -> bool:

@@ -18,7 +18,7 @@ import structlog
 
 from common.errors import InstallError, Reason
 from nodeagent.core.services import Consumer
-from nodeagent.install.program import check_command, check_program, search_path
+from nodeagent.install.program import check_command, check_program
 
 log = structlog.get_logger(__name__)
 
@@ -63,8 +63,8 @@ async def start_consumer(consumer: Consumer, data: Path) -> Ran:
 
 async def _run_for(consumer: Consumer, what: str, argv: Sequence[str], data: Path) -> Ran:
     try:
-        await asyncio.to_thread(check_command, argv)
-        ran = await run_command(argv, consumer.timeout_s, directory=data)
+        path = await asyncio.to_thread(check_command, argv)
+        ran = await _run(argv, consumer.timeout_s, directory=data, path=path)
     except OSError as error:
         raise ReloadError(
             f"the {what} of '{consumer.name}' could not be run: {argv[0]}: {error.strerror}",
@@ -94,9 +94,12 @@ async def _run_for(consumer: Consumer, what: str, argv: Sequence[str], data: Pat
 
 async def run_command(argv: Sequence[str], timeout_s: float, *, directory: Path) -> Ran:
     """Run a program for so long at most. Raises OSError if it cannot be started, or if others could change it."""
-    started_s = time.monotonic()
-    await asyncio.to_thread(check_program, Path(argv[0]))
-    environment = {"PATH": await asyncio.to_thread(search_path), "LANG": LANGUAGE}
+    path = await asyncio.to_thread(check_program, Path(argv[0]))
+    return await _run(argv, timeout_s, directory=directory, path=path)
+
+
+async def _run(argv: Sequence[str], timeout_s: float, *, directory: Path, path: str) -> Ran:
+    started_s, environment = time.monotonic(), {"PATH": path, "LANG": LANGUAGE}
     pipe = await _OutputPipe.open()
     try:
         process = await _start(argv, environment, pipe, directory)

@@ -64,7 +64,8 @@ class NodeState:
         """
         now_s, serving, journal = self.clock(), self.local.serving, self.file.journal
         consumers = tuple(consumers)
-        unplaced = await asyncio.to_thread(find_unplaced, consumers, self.tree.directory)
+        copying = [one for one in consumers if one.copies]
+        unplaced = await asyncio.to_thread(find_unplaced, copying, self.tree.directory) if copying else {}
         ready, waits = [], {}
         for consumer in consumers:
             wait = unplaced.get(consumer.name) or hold_back(

@@ -86,12 +86,15 @@ class Transaction:
             listing = await asyncio.to_thread(state.tree.listing, directory)
             if not find_drift(listing, manifest, directory=directory, owners=state.tree.owners):
                 return directory
-        names = await asyncio.to_thread(state.tree.names)
-        name = next_copy(names.keys(), manifest.epoch, manifest.generation)
+        return await asyncio.to_thread(self._lay_out, manifest, payloads)
+
+    def _lay_out(self, manifest: Manifest, payloads: Mapping[Digest, bytes]) -> str:
+        tree = self._state.tree
+        name = next_copy(tree.names().keys(), manifest.epoch, manifest.generation)
         try:
-            await asyncio.to_thread(state.tree.stage, name, manifest, payloads)
+            tree.stage(name, manifest, payloads)
         except OSError as error:
-            await asyncio.to_thread(self._drop, name)  # a full disk must not stay full of what was half-made
+            self._drop(name)  # a full disk must not stay full of what was half-made
             raise named("the new generation could not be written", error) from error
         return name
 

@@ -11,11 +11,11 @@ nothing in it is ever changed.
 Blocking; every method is called in a thread.
 """
 
-import contextlib
 import fnmatch
 import os
 import stat
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path, PurePath
 from typing import Final
 
@@ -23,6 +23,7 @@ from common.bundle.manifest import (
     ENTRY_MAX_BYTES,
     FULLCHAIN,
     MANIFEST_MAX_BYTES,
+    Entry,
     Manifest,
     Slot,
     canonical,
@@ -103,9 +104,9 @@ class Tree:
 
     def is_whole(self, name: str, manifest: Manifest) -> bool:
         """Whether every file has the content that the manifest names."""
+        bodies = self._read_all(name, manifest.entries)
         return all(
-            (body := self._read(f"{name}/{entry.path}", entry.size_bytes + 1)) is not None
-            and digest_of(body) == entry.digest
+            (body := bodies.get(entry.path)) is not None and digest_of(body) == entry.digest
             for entry in manifest.entries
         )
 
@@ -113,14 +114,15 @@ class Tree:
         """Return as many of the manifest's payloads as these directories hold, each checked against its digest."""
         missing = {entry.digest: entry.size_bytes for entry in manifest.entries}
         found: dict[Digest, bytes] = {}
-        for name in names:
-            held = self.manifest(name) if missing else None
-            for entry in held.entries if held is not None else ():
-                if entry.digest in missing:
-                    body = self._read(f"{name}/{entry.path}", entry.size_bytes + 1)
-                    if body is not None and digest_of(body) == entry.digest:
-                        found[entry.digest] = body
-                        del missing[entry.digest]
+        for name in names if missing else ():
+            held = self.manifest(name)
+            chosen = [entry for entry in held.entries if entry.digest in missing] if held is not None else []
+            bodies = self._read_all(name, chosen)
+            for entry in chosen:
+                body = bodies.get(entry.path)
+                if body is not None and digest_of(body) == entry.digest:
+                    found[entry.digest] = body
+                    missing.pop(entry.digest, None)
         return found
 
     def wanted(self, name: str, manifest: Manifest, *, before: str) -> Wanted:
@@ -161,6 +163,15 @@ class Tree:
         """Read what is compared with a digest afterwards: whose directories it lies in is a drift, and no reason to lose it."""
         return read_plain(self._generations / path, limit_bytes, base=self._generations)
 
+    def _read_all(self, name: str, entries: Iterable[Entry]) -> dict[str, bytes]:
+        """Do so with several files of a directory, which is walked to once; what cannot be read is left out."""
+        root, bodies = self._generations / name, {}
+        with suppress(OSError), trusted.directory(root, trusted=self._generations) as place:
+            for entry in entries:
+                with suppress(OSError):
+                    bodies[entry.path] = trusted.read_below(place, root, entry.path, entry.size_bytes + 1)
+        return bodies
+
     # -- changing
 
     def prepare(self) -> None:
@@ -172,7 +183,7 @@ class Tree:
 
     def tidy(self) -> None:
         """Remove what a kill, or a disk that refused even that, left half-made. Raises OSError."""
-        with contextlib.suppress(FileNotFoundError):
+        with suppress(FileNotFoundError):
             for name in trusted.names_in(self._staging):
                 durable.remove_tree(self._staging / name)
         for name in fnmatch.filter(trusted.names_in(self.directory), LEFTOVERS):
@@ -216,17 +227,14 @@ class Tree:
         """Lay a generation out where nobody sees it, and sync it. Raises OSError; KeyError for a missing payload."""
         root = self._staging / name
         durable.remove_tree(root)
-        directories = [
-            root,
-            *(root / part for part in sorted({one.path.partition("/")[0] for one in manifest.entries})),
+        files = [
+            self._new(MANIFEST_FILE, canonical(manifest), secret=False),
+            *(
+                self._new(entry.path, payloads[entry.digest], secret=entry.secret)
+                for entry in manifest.entries
+            ),
         ]
-        for path in directories:
-            durable.create_dir(path, mode=DIRECTORY_MODE, uid=self.owners.uid, gid=self.owners.gid)
-        self._create(root / MANIFEST_FILE, canonical(manifest), secret=False)
-        for entry in manifest.entries:
-            self._create(root / entry.path, payloads[entry.digest], secret=entry.secret)
-        for path in reversed(directories):
-            durable.sync_dir(path)
+        durable.create_tree(root, files, mode=DIRECTORY_MODE, uid=self.owners.uid, gid=self.owners.gid)
 
     def publish(self, name: str) -> None:
         """Give a staged generation its name. Raises OSError, also if the name is taken."""
@@ -256,11 +264,14 @@ class Tree:
         """Remove a half-made generation. Raises OSError."""
         durable.remove_tree(self._staging / name)
 
-    def _create(self, path: Path, body: bytes, *, secret: bool) -> None:
+    def _new(self, path: str, body: bytes, *, secret: bool) -> durable.NewFile:
         owners = self.owners
-        mode = owners.secret_mode if secret else PUBLIC_MODE
-        durable.create_file(
-            path, body, mode=mode, uid=owners.uid, gid=owners.secret_gid if secret else owners.gid
+        return durable.NewFile(
+            path=path,
+            data=body,
+            mode=owners.secret_mode if secret else PUBLIC_MODE,
+            uid=owners.uid,
+            gid=owners.secret_gid if secret else owners.gid,
         )
 
 
