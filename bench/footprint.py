@@ -2,6 +2,7 @@
 
 Measured on the real command in a process of its own, as a node has it: without the libraries that only the manager installs.
 Beside it stands a process that only imports what the agent cannot do without (asyncssh, cryptography, msgspec, structlog).
+An installation's processor time stands beside that of the disk's share of it alone: the same files, links and journals, written and synced.
 """
 
 import asyncio
@@ -10,20 +11,23 @@ import socket
 import statistics
 import sys
 import tempfile
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from demo.site import BIN, DemoNode
 from nodeagent.channel.identity import Pin, ensure_key, save_pin
 from tests import pki
-from tests.system.fleet import real_fleet
+from tests.system.fleet import RealFleet, real_fleet
 
 STARTS = 5
 PUSHES = 10
 SETTLE_S = 3.0
 MIB = 1024 * 1024
 
-# rich comes with the manager and the developer's tools; structlog takes it where it is found
-AS_A_NODE = "import sys; sys.modules['rich'] = None\n"
+# these come with the manager and the developer's tools; structlog takes them where they are found
+AS_A_NODE = "import sys; sys.modules.update(rich=None, greenlet=None)\n"
 AGENT = f"{AS_A_NODE}from nodeagent.cli import main\nsys.exit(main())"
 FLOOR = f"{AS_A_NODE}import asyncio, asyncssh, msgspec, structlog, cryptography.x509, time\nprint(flush=True)\ntime.sleep(60)"
 
@@ -38,6 +42,9 @@ class Figures:
     idle_private_bytes: int
     connected_bytes: int
     pushed_bytes: int
+    install_cpu_s: float
+    children_cpu_s: float
+    bare_cpu_s: float
     floor_cpu_s: float
     floor_bytes: int
 
@@ -46,7 +53,7 @@ async def measure() -> Figures:
     """Start an agent alone several times, then one with a manager that pushes to it."""
     starts = [await _start() for _ in range(STARTS)]
     floor_cpu_s, floor_bytes = await _floor()
-    connected, pushed = await _connected()
+    connected, pushed, install_cpu_s, children_cpu_s, bare_cpu_s = await _connected()
     return Figures(
         start_s=statistics.median(one[0] for one in starts),
         start_cpu_s=statistics.median(one[1] for one in starts),
@@ -54,6 +61,9 @@ async def measure() -> Figures:
         idle_private_bytes=round(statistics.median(one[3] for one in starts)),
         connected_bytes=connected,
         pushed_bytes=pushed,
+        install_cpu_s=install_cpu_s,
+        children_cpu_s=children_cpu_s,
+        bare_cpu_s=bare_cpu_s,
         floor_cpu_s=floor_cpu_s,
         floor_bytes=floor_bytes,
     )
@@ -107,28 +117,114 @@ async def _floor() -> tuple[float, int]:
     return found
 
 
-async def _connected() -> tuple[int, int]:
-    """Memory of an agent in sync, and after some pushes, each with a reload and a proof."""
+async def _connected() -> tuple[int, int, float, float, float]:
+    """Memory of an agent in sync, and after some pushes, each with a reload and a proof; and the processor time of each push.
+
+    That is the agent's own, that of the commands that it ran, and that of the bare file operations in the same directory.
+    """
     _, issuer = pki.current_ca("Bench")
     async with real_fleet() as fleet:
         node = await fleet.site.add_node("node1")
-        await fleet.until(lambda nodes: nodes["node1"]["state"] == "in_sync")
+        await _as_a_node(fleet, node)
         await asyncio.sleep(SETTLE_S)
         pid = fleet.site.processes[f"{node.name}.log"].pid
-        connected = memory_bytes(pid)[0]
-        for _ in range(PUSHES):
-            leaf = await fleet.upload(
-                pki.current_leaf(issuer, ["bench.example.test"]), issuer.certificate_pem, ["node1"]
-            )
+        connected, leaves = memory_bytes(pid)[0], [_leaf(issuer) for _ in range(PUSHES)]
+        own_s, children_s = cpu_s(pid), children_cpu_s(pid)
+        for made in leaves:
+            leaf = await fleet.upload(made, issuer.certificate_pem, ["node1"])
             await fleet.until_served(leaf, "node1")
+        own_s, children_s = cpu_s(pid) - own_s, children_cpu_s(pid) - children_s
         await asyncio.sleep(SETTLE_S)
-        return connected, memory_bytes(pid)[0]
+        bare_s = await asyncio.to_thread(_bare, node.data)
+        return connected, memory_bytes(pid)[0], own_s / PUSHES, children_s / PUSHES, bare_s
+
+
+def _leaf(issuer: pki.Made) -> pki.Made:
+    return pki.current_leaf(issuer, ["bench.example.test"])
+
+
+async def _as_a_node(fleet: RealFleet, node: DemoNode) -> None:
+    """Start the agent again without the libraries that only the manager installs, and with byte code as `pip` leaves it."""
+    agent = fleet.site.processes[f"{node.name}.log"]
+    agent.terminate()
+    await agent.wait()
+    hidden = node.directory / "hidden"
+    hidden.mkdir()
+    (hidden / "sitecustomize.py").write_text(AS_A_NODE)
+    with (node.directory / "as-a-node.log").open("ab") as log:
+        fleet.site.processes[f"{node.name}.log"] = await asyncio.create_subprocess_exec(
+            *(BIN / "certcast-nodeagent", "run", "--data", str(node.data)),
+            *("--services", str(node.directory / "services.toml"), "--health", f"127.0.0.1:{node.health}"),
+            env={**fleet.site.environment, "PYTHONPATH": str(hidden), "PYTHONDONTWRITEBYTECODE": ""},
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+        )
+    await fleet.until(lambda nodes: nodes[node.name]["state"] == "in_sync")
+
+
+def _bare(data: Path) -> float:
+    """Return the processor time of one installation's file operations alone: no check, no journal's content, no proof."""
+    live = data / "current"
+    bodies = {str(path.relative_to(live)): path.read_bytes() for path in live.rglob("*") if path.is_file()}
+    journal = (data / "journal.json").read_bytes()
+    place = data.parent / "bare"
+    place.mkdir()
+    began_s = time.process_time()
+    for number in range(PUSHES):
+        _lay_out_bare(place, f"g{number}", bodies, journal)
+    return (time.process_time() - began_s) / PUSHES
+
+
+def _lay_out_bare(place: Path, name: str, bodies: Mapping[str, bytes], journal: bytes) -> None:
+    """Write and sync a generation, show it with a link, and write a journal before and after."""
+    staged = place / f"{name}.staged"
+    directories = [
+        staged,
+        *(staged / part for part in sorted({path.rpartition("/")[0] for path in bodies} - {""})),
+    ]
+    for directory in directories:
+        directory.mkdir()
+    for path, body in bodies.items():
+        _write(staged / path, body)
+    for directory in reversed(directories):
+        _sync(directory)
+    _write(place / "journal", journal)
+    staged.rename(place / name)
+    _sync(place)
+    (place / "link").symlink_to(name)
+    (place / "link").rename(place / "live")
+    _sync(place)
+    _write(place / "journal", journal)
+    _sync(place)
+
+
+def _write(path: Path, body: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(body)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY)
+    os.fsync(descriptor)
+    os.close(descriptor)
 
 
 def cpu_s(pid: int) -> float:
     """Return the processor time that a process has taken."""
+    return _times_s(pid, 11)
+
+
+def children_cpu_s(pid: int) -> float:
+    """Return that of the processes which it started and which have ended."""
+    return _times_s(pid, 13)
+
+
+def _times_s(pid: int, first: int) -> float:
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return (int(fields[first]) + int(fields[first + 1])) / os.sysconf("SC_CLK_TCK")
 
 
 def memory_bytes(pid: int) -> tuple[int, int]:

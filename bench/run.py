@@ -140,8 +140,12 @@ def show_footprint() -> None:
         f"  memory, without manager {found.idle_bytes / mib:.1f} MiB, of which its own {found.idle_private_bytes / mib:.1f} MiB; "
         f"those imports {found.floor_bytes / mib:.1f} MiB: ratio {found.idle_bytes / found.floor_bytes:.2f}"
     )
-    print(f"  connected and in sync   {found.connected_bytes / mib:.1f} MiB (with rich installed)")
+    print(f"  connected and in sync   {found.connected_bytes / mib:.1f} MiB")
     print(f"  after {footprint.PUSHES} pushes         {found.pushed_bytes / mib:.1f} MiB")
+    print(
+        f"  CPU of an installation  {found.install_cpu_s * 1000:.1f} ms, and {found.children_cpu_s * 1000:.1f} ms of its commands; its file "
+        f"operations alone {found.bare_cpu_s * 1000:.1f} ms: ratio {found.install_cpu_s / found.bare_cpu_s:.1f}"
+    )
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ from common.errors import BundleError, PkiError, Reason
 from common.ids import Digest, Fingerprint, digest_of
 from common.pki.certificate import decode, frame_of
 from common.pki.expiry import as_number, from_number
-from common.pki.pem import read_blocks
+from common.pki.pem import Block, read_blocks
 from common.pki.public_key import spki_id
 
 CLOCK_TOLERANCE_S = 300
@@ -170,12 +170,12 @@ def _check_slot(
 
     reading = CERTIFICATE
     try:
-        leaf = decode(_certificates(leaf_pem)[0])
+        leaf = decode(_blocks(leaf_pem)[0].der)
         reading = PRIVKEY
         key_id = spki_id(serialization.load_pem_private_key(key_pem, password=None).public_key())
         reading = CHAIN
         if chain_pem:
-            _certificates(chain_pem)
+            _check_chain(chain_pem)
     except (PkiError, ValueError, TypeError, UnsupportedAlgorithm):
         # the parser's own words may quote what it read, so they are not repeated
         yield fault(Reason.PARSE, reading, "it cannot be read")
@@ -218,12 +218,17 @@ def _check_validity(slot: Slot, not_before_s: int, not_after_s: int, now_s: floa
     return None
 
 
-def _certificates(pem: bytes) -> list[bytes]:
-    """Return the DER of every certificate of a file. Raises PkiError if a block is broken or holds no certificate, or there is none."""
+def _check_chain(pem: bytes) -> None:
+    """Raise PkiError if anything in a file is no certificate. No more is asked of a chain here."""
+    for block in _blocks(pem):
+        frame_of(block.der)
+
+
+def _blocks(pem: bytes) -> tuple[Block, ...]:
+    """Return the blocks of a file. Raises PkiError if one is broken or there is none."""
     reading = read_blocks(pem.decode("latin-1"))
     for finding in reading.findings:
         raise finding
     if not reading.blocks:
         raise PkiError("there is no certificate")
-    # of most of them no more is asked than that they are certificates
-    return [frame_of(block.der).raw for block in reading.blocks]
+    return reading.blocks

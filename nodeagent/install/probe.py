@@ -11,6 +11,7 @@ import ipaddress
 import ssl
 import time
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
 
@@ -25,7 +26,7 @@ from common.runtime.stapling import demands_stapling, see_stapling
 from common.wire.messages import Serving
 from common.words import counted
 from nodeagent.core.served import Expected, Wanted, chain_fault
-from nodeagent.core.services import Consumer, Endpoint
+from nodeagent.core.services import ENDPOINTS_MAX, Consumer, Endpoint
 from nodeagent.core.timing import PROOF_SETTLE_S
 from nodeagent.install.starttls import preamble_of
 
@@ -241,6 +242,7 @@ def _note(seen: Serving) -> str:
     return f"{seen.tls}, leaf {seen.leaf[:16]} and {counted(seen.sent, 'further certificate')}{fault}"
 
 
+@lru_cache(maxsize=ENDPOINTS_MAX)
 def _server_name(endpoint: Endpoint) -> str | None:
     """Return the name that a client would ask for, None if only an address is known (RFC 6066 3 forbids sending that)."""
     if endpoint.sni is not None:

@@ -16,6 +16,7 @@ import os
 import stat
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path, PurePath
 from typing import Final
 
@@ -54,6 +55,9 @@ MARGIN_BYTES: Final = 512 * 1024
 
 MARGIN_INODES: Final = 16
 LARGEST_BYTES: Final = ENTRY_MAX_BYTES
+CHAINS_MAX: Final = 4
+"""Those of two slots, before a switch and after it: each is asked for twice, and then each minute."""
+
 LISTED_MAX: Final = 256
 """A generation has about twenty names; a listing stops where somebody filled the directory."""
 
@@ -140,9 +144,7 @@ class Tree:
         return Expected(sent, frozenset(earlier[1:]) - frozenset(sent))
 
     def _chain(self, name: str, slot: Slot) -> tuple[Fingerprint, ...]:
-        # the bytes that are served, not what a library makes of them
-        text = (self.body(name, f"{slot}/{FULLCHAIN}") or b"").decode("latin-1")
-        return tuple(fingerprint_of(block.der) for block in read_blocks(text).blocks)
+        return _chain_in(self.body(name, f"{slot}/{FULLCHAIN}") or b"")
 
     def directories(self, name: str) -> list[Path]:
         """Return the directories in which something may change: this one's, its parts', and that of the link."""
@@ -273,6 +275,12 @@ class Tree:
             uid=owners.uid,
             gid=owners.secret_gid if secret else owners.gid,
         )
+
+
+@lru_cache(maxsize=CHAINS_MAX)
+def _chain_in(fullchain: bytes) -> tuple[Fingerprint, ...]:
+    # the bytes that are served, not what a library makes of them
+    return tuple(fingerprint_of(block.der) for block in read_blocks(fullchain.decode("latin-1")).blocks)
 
 
 def _list(root: Path, directory: Path, base: Path) -> Iterable[Seen]:
