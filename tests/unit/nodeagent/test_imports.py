@@ -6,6 +6,7 @@ import tomllib
 from pathlib import Path
 
 from common.release import VERSION
+from tests.patience import PATIENCE_S
 
 NEEDLESS = {
     "common.pki.strict": "a strict client's verdict, imported when the first is asked for",
@@ -26,7 +27,9 @@ print(*sorted(sys.modules))
 
 
 def test_a_running_agent_has_imported_nothing_that_it_does_not_use():
-    ran = subprocess.run([sys.executable, "-c", AGENT], capture_output=True, text=True, check=True)
+    ran = subprocess.run(
+        [sys.executable, "-c", AGENT], capture_output=True, text=True, check=True, timeout=PATIENCE_S
+    )
     imported = set(ran.stdout.split())
     assert "nodeagent.install.installer" in imported
     assert imported & NEEDLESS.keys() == set()
