@@ -63,6 +63,8 @@ EVENTS: Mapping[str, str] = MappingProxyType(
     {
         **ACTS,
         "manager.started": "the manager serves its ports",
+        "manager.announced": "where nodes are to dial changed; those that are connected were told, the others will be",
+        "settings.refused": "the settings were read again and are not usable; what they said before stays in use",
         "manager.stopped": "the manager has closed its ports and its store",
         "agent.started": "the nodeagent runs",
         "agent.stopped": "the nodeagent has ended",
@@ -76,6 +78,8 @@ EVENTS: Mapping[str, str] = MappingProxyType(
         "manager.dialled": "the agent reached the manager and was welcomed",
         "manager.unreachable": "the agent could not reach the manager, and will try again",
         "manager.lost": "the agent's connection to the manager ended",
+        "contact.kept": "the agent keeps how the manager is to be reached from now on",
+        "contact.refused": "the manager announced what no agent can keep, so what was known before stays",
         "offer.refused": "the agent refused an offer",
         "generation.published": "a node's desired content changed and became a new generation",
         "push.offered": "a generation was offered to a node",

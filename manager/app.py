@@ -85,6 +85,7 @@ class Core:
     use_cases: UseCases
     listener: Listener
     shares: Shares
+    advertised: AdvertisedAddresses
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,14 +140,27 @@ async def _compose_core(given: Given) -> Core:
         sources=sources,
         limits=Limits(waiting=logins, logins=logins, connections=shares.channel),
     )
-    own = await store.nodes.get(MANAGEMENT_NODE)
+    advertised = AdvertisedAddresses(
+        settings,
+        listener,
+        own=lambda: store.nodes.get(MANAGEMENT_NODE),
+        read_again=given.read_again,
+        announce=fleet.announce,
+    )
     join = JoinFacts(
-        addresses=AdvertisedAddresses(settings.advertise, (*own.addresses, *own.names), listener),
+        addresses=advertised,
         fingerprint=fingerprint(host_line),
         lifetime_s=settings.token_days * 86400.0,
     )
     use_cases = UseCases(context, join=join)
-    return Core(inventories=inventories, fleet=fleet, use_cases=use_cases, listener=listener, shares=shares)
+    return Core(
+        inventories=inventories,
+        fleet=fleet,
+        use_cases=use_cases,
+        listener=listener,
+        shares=shares,
+        advertised=advertised,
+    )
 
 
 def _compose_front(given: Given, core: Core) -> Front:
@@ -194,6 +208,7 @@ async def _run(given: Given, core: Core, front: Front) -> None:
     """Start, wait, and end in the reverse order."""
     use_cases, listener, server = core.use_cases, core.listener, front.server
     await listener.start()
+    await core.advertised.look()
     await use_cases.sessions.distrust_clock()
     await core.inventories.current()
     # what was just read stays for good: without this, each full collection of garbage walks through all of it, and
@@ -208,7 +223,7 @@ async def _run(given: Given, core: Core, front: Front) -> None:
             await front.local.resume_latest(given.store.generations, core.fleet.node(MANAGEMENT_NODE).applied)
             _keep(supervisor, given, core, front.local)
             stopped = stop_signal()
-            on_hangup(lambda: supervisor.run("push", _push_all(core.fleet)))
+            on_hangup(lambda: supervisor.run("hangup", _hung_up(core)))
             await _tell_started(given, core, server)
             await be_ready_until(stopped, certificate_shown=front.own_port.shown.wait())
     finally:
@@ -230,6 +245,7 @@ def _keep(supervisor: Supervisor, given: Given, core: Core, local: LocalNode) ->
         ("sweep", fleet.conversations.run_sweep),
         ("alarms", lambda: use_cases.alarms.run(fleet)),
         ("listener", listener.run),
+        ("advertised", core.advertised.run),
         ("sources", lambda: listener.sources.run(given.store.nodes, fleet)),
         ("log", logs.tell_held_back),
         ("local installs", local.run_installs),
@@ -263,5 +279,6 @@ async def _tell_started(given: Given, core: Core, server: HttpsServer) -> None:
         log.warning("setup.offered", link=f"https://{record.names[0]}{port}/set-up/{token}")
 
 
-async def _push_all(fleet: Fleet) -> None:
-    await fleet.push(None, forced=False)
+async def _hung_up(core: Core) -> None:
+    await core.advertised.read_settings()
+    await core.fleet.push(None, forced=False)

@@ -34,6 +34,7 @@ from pydantic_settings import (
 from common.errors import InvalidInputError
 from common.runtime.plain import open_plain
 from common.runtime.trusted import ROOT_UID, check_file, examine, resolve
+from common.wire.contact import ADDRESS_MAX_CHARS, ADDRESSES_MAX, is_address
 from manager.account import ACCOUNT
 from manager.store.address import URL_CHARACTERS_MAX, ServerAddress
 from manager.store.place import StorePlace
@@ -76,6 +77,14 @@ def split_host_port(text: str) -> tuple[str, int]:
 
 def _host_port(text: str) -> str:
     split_host_port(text)
+    return text
+
+
+def _dialled_address(text: str) -> str:
+    if len(text) > ADDRESS_MAX_CHARS or not is_address(text):
+        raise ValueError(
+            f"'{text}' is not an address that nodes can dial (for example manager.example.com:9422 or [2001:db8::1]:9422)"
+        )
     return text
 
 
@@ -139,6 +148,7 @@ def _proxy_network(text: str) -> str:
 
 ProxyNetwork = Annotated[str, AfterValidator(_proxy_network)]
 HostPort = Annotated[str, AfterValidator(_host_port)]
+DialledAddress = Annotated[str, AfterValidator(_dialled_address)]
 
 
 def _server(value: object) -> ServerAddress | None:
@@ -220,7 +230,7 @@ def _is_private(facts: os.stat_result, data: object) -> bool:
 
 
 class Settings(BaseSettings):
-    """`database` is PostgreSQL's address where the store is not in a file; `advertise` is what join tokens tell agents to dial; empty: the management node's own names.
+    """`database` is PostgreSQL's address where the store is not in a file; `advertise` is what agents are told to dial; empty: the management node's own names.
 
     `audit_heads` is a file that signed heads of the audit log are added to. `trusted_proxies` are the addresses or networks of reverse
     proxies before the HTTPS endpoint, each of which says in `Forwarded` or `X-Forwarded-For` where a request comes from.
@@ -234,7 +244,7 @@ class Settings(BaseSettings):
     database: Annotated[InstanceOf[ServerAddress] | None, BeforeValidator(_server), NoDecode] = None
     https: HostPort = DEFAULT_HTTPS
     ssh: HostPort = DEFAULT_SSH
-    advertise: tuple[HostPort, ...] = ()
+    advertise: Annotated[tuple[DialledAddress, ...], Field(max_length=ADDRESSES_MAX)] = ()
     log_style: Literal["auto", "json", "console"] = "auto"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     audit_heads: Annotated[Path, AfterValidator(_absolute)] | None = None

@@ -4,6 +4,7 @@ import asyncio
 import fcntl
 import gc
 import os
+import random
 import secrets
 import signal
 import time
@@ -20,13 +21,12 @@ from common.release import VERSION
 from common.runtime import durable, sdnotify
 from common.runtime import log as logs
 from common.runtime.supervise import Supervisor
-from common.runtime.transport import Peer, Transport
 from common.runtime.trimming import give_back, keep_little, trim
 from common.wire.messages import CONFIGURATION_FAULTS_MAX, ConfigurationFault
 from common.wire.receiver import Receiver
 from nodeagent.channel import identity
 from nodeagent.channel.conversation import Conversation
-from nodeagent.channel.rotation import connect_as
+from nodeagent.channel.route import Route
 from nodeagent.core.drift import Ownership
 from nodeagent.core.services import Services
 from nodeagent.core.servicesfile import ServicesError, parse_services, salvage_services
@@ -59,9 +59,7 @@ async def run(settings: Settings) -> None:
     with only_one(settings.data):
         state = await open_with_services(settings)
 
-        async def connect(peer: Peer) -> Transport:
-            return await connect_as(settings.data, peer=peer)
-
+        route = Route(settings.data, state.local, random.uniform)
         receiver = Receiver(
             node=me.node,
             boot_id=boot_id(),
@@ -78,7 +76,12 @@ async def run(settings: Settings) -> None:
             state.local.was_configured([*unlistening, *faults][:CONFIGURATION_FAULTS_MAX])
 
         conversation = Conversation(
-            receiver=receiver, state=state, dial=connect, on_pulse=watchdog(), after_upkeep=watch
+            receiver=receiver,
+            state=state,
+            dial=route.dial,
+            keep_contact=route.keep,
+            on_pulse=watchdog(),
+            after_upkeep=watch,
         )
         tree_watch = TreeWatch(asyncio.get_running_loop(), conversation.tree_changed)
         health = Health(state=state, status=conversation.status, is_recovered=conversation.recovered.is_set)

@@ -16,10 +16,16 @@ class Push(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class FleetAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """All nodes' facts, and how many are in which state."""
+    """All nodes' facts, and how many are in which state.
+
+    `manager_addresses` is where nodes are to dial this manager, as it announces it; `uninformed` counts the nodes that have joined and have
+    not confirmed that they know this list.
+    """
 
     nodes: list[NodeView]
     counts: dict[str, int]
+    manager_addresses: tuple[str, ...] = ()
+    uninformed: int = 0
 
 
 class PushAnswer(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,6 +15,7 @@ from msgspec import Meta
 
 from common.errors import InvalidInputError, ProtocolError, Reason
 from common.ids import node_name
+from common.wire.contact import ADDRESSES_MAX, Address
 from common.wire.fields import Count, Name, ReasonText, Text
 from common.wire.frames import FrameDecoder, encode_frame
 
@@ -26,7 +27,6 @@ SECRET_BYTES: Final = 32
 ENROL_MAX_BYTES: Final = 4096
 """The largest frame of the join conversation; an unknown peer may send no more."""
 
-Address = Annotated[str, Meta(max_length=300)]
 KeyLine = Annotated[str, Meta(max_length=200, pattern="^ssh-ed25519 [A-Za-z0-9+/=]+$")]
 
 
@@ -34,7 +34,7 @@ class JoinToken(msgspec.Struct, frozen=True, kw_only=True):
     """What a node needs to join. `addresses` are host:port; the fingerprint is `SHA256:...` of the manager's host key."""
 
     node: Name
-    addresses: Annotated[list[Address], Meta(min_length=1, max_length=16)]
+    addresses: Annotated[list[Address], Meta(min_length=1, max_length=ADDRESSES_MAX)]
     fingerprint: Annotated[str, Meta(max_length=64, pattern="^SHA256:")]
     secret: Annotated[str, Meta(max_length=64)]
     expires_s: float

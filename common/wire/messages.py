@@ -21,6 +21,7 @@ from common.bundle.parts import Part
 from common.errors import ProtocolError, Reason
 from common.pki.expiry import from_number
 from common.schema import finding_text
+from common.wire.contact import Contact
 from common.wire.fields import (
     Calendar,
     Count,
@@ -167,7 +168,8 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True, tag_field="t", tag="hello
     """The agent's first message.
 
     `instance` is drawn at each start of the agent, so that two agents with one key are told apart on one machine, too;
-    "" from an agent that does not say. `accepts_carried`: whether payloads may follow an offer before they are asked for.
+    "" from an agent that does not say. `accepts_carried`: whether payloads may follow an offer before they are asked for. `contact` is
+    how the node knows its manager, None from an agent that keeps what it joined with.
     """
 
     protocol: Count
@@ -177,16 +179,18 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True, tag_field="t", tag="hello
     report: Report
     instance: Name = ""
     accepts_carried: bool = False
+    contact: Contact | None = None
 
 
 class Welcome(msgspec.Struct, frozen=True, kw_only=True, tag_field="t", tag="welcome"):
-    """The manager's answer. After any verdict but ok the agent closes, and dials again after `retry_after_s`."""
+    """The manager's answer. After any verdict but ok the agent closes, and dials again after `retry_after_s`. `contact` is to be kept."""
 
     verdict: Verdict
     retry_after_s: Duration = 0.0
     server_time_s: Moment = 0.0
     epoch: Count = 0
     message: Text = ""
+    contact: Contact | None = None
 
 
 class Offer(msgspec.Struct, frozen=True, kw_only=True, tag_field="t", tag="offer"):
@@ -272,16 +276,18 @@ class OutcomeAck(msgspec.Struct, frozen=True, kw_only=True, tag_field="t", tag="
 
 
 class Tick(msgspec.Struct, frozen=True, kw_only=True, tag_field="t", tag="tick"):
-    """The minute's report of the node: digests only."""
+    """The minute's report of the node: digests only. `contact` as in `hello`."""
 
     report: Report
+    contact: Contact | None = None
 
 
 class Tock(msgspec.Struct, frozen=True, kw_only=True, tag_field="t", tag="tock"):
-    """The manager's answer to a tick."""
+    """The manager's answer to a tick, and, with a `contact`, its word unasked that it is to be reached otherwise from now on."""
 
     server_time_s: Moment
     epoch: Count
+    contact: Contact | None = None
 
 
 class Goodbye(msgspec.Struct, frozen=True, kw_only=True, tag_field="t", tag="goodbye"):

@@ -9,6 +9,7 @@ from typing import Protocol
 from common.bundle.manifest import Manifest, is_confirmed_shrink, parse_manifest
 from common.errors import BundleError, Reason
 from common.ids import Digest, NodeName
+from common.wire.contact import Contact
 from common.wire.messages import Failure, Offer, Outcome, Report
 
 
@@ -17,6 +18,9 @@ class LocalState(Protocol):
 
     def report(self, now_s: float) -> Report:
         """Return what the node knows about itself."""
+
+    def contact(self) -> Contact | None:
+        """Return how the node knows its manager, None where that is never announced to it."""
 
     def applied(self) -> Manifest | None:
         """Return the manifest that runs."""

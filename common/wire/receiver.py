@@ -16,6 +16,7 @@ import msgspec
 from common.bundle.manifest import Manifest
 from common.errors import BundleError, ProtocolError, Reason
 from common.ids import Digest, NodeName, digest_of
+from common.wire.contact import Contact
 from common.wire.fields import clip
 from common.wire.messages import (
     PROTOCOL,
@@ -77,6 +78,13 @@ class ManagerSeen:
 
 
 @dataclass(frozen=True, slots=True)
+class Announced:
+    """The manager says how it is to be reached from now on."""
+
+    contact: Contact
+
+
+@dataclass(frozen=True, slots=True)
 class Disconnect:
     """End the connection, and dial again no sooner than `retry_after_s` from now."""
 
@@ -85,7 +93,7 @@ class Disconnect:
     retry_after_s: float
 
 
-Command = Send | Welcomed | Install | Acknowledged | ManagerSeen | Disconnect
+Command = Send | Welcomed | Install | Acknowledged | ManagerSeen | Announced | Disconnect
 
 
 @dataclass(slots=True)
@@ -145,6 +153,7 @@ class Receiver:
             agent_version=self._agent_version,
             report=self._local.report(now_s),
             accepts_carried=True,
+            contact=self._local.contact(),
         )
         return [Send(hello)]
 
@@ -170,7 +179,7 @@ class Receiver:
             case OutcomeAck():
                 return [Acknowledged(message.push_id)]
             case Tock():
-                return [ManagerSeen(message.server_time_s)]
+                return [ManagerSeen(message.server_time_s), *_announced(message.contact)]
             case Goodbye():
                 return [Disconnect(_reason(message.reason), "the manager closed", message.retry_after_s)]
             case Hello() | Want() | Accepted() | Rejected() | Progress() | Outcome() | Tick():
@@ -209,7 +218,7 @@ class Receiver:
 
     def tick(self, now_s: float) -> list[Command]:
         """Send the minute's report."""
-        return self._say(Tick(report=self._local.report(now_s)))
+        return self._say(Tick(report=self._local.report(now_s), contact=self._local.contact()))
 
     def _say(self, message: Message) -> list[Command]:
         return [Send(message)] if self._welcomed else []
@@ -225,6 +234,7 @@ class Receiver:
             return [Welcomed(welcome), Disconnect(reason, message, welcome.retry_after_s)]
         self._welcomed = True
         commands: list[Command] = [Welcomed(welcome), ManagerSeen(welcome.server_time_s)]
+        commands += _announced(welcome.contact)
         if self._installing is None and (outcome := self._local.unacknowledged_outcome(now_s)) is not None:
             commands.append(Send(outcome))
         return commands
@@ -323,6 +333,10 @@ _VERDICT_REASONS: Final[dict[Verdict, Reason]] = {
     "re_enrol": Reason.FORBIDDEN,
     "upgrade": Reason.UNSUPPORTED,
 }
+
+
+def _announced(contact: Contact | None) -> list[Command]:
+    return [Announced(contact)] if contact is not None else []
 
 
 def _reason(text: str) -> Reason:

@@ -14,6 +14,7 @@ from typing import Final, assert_never
 from common.bundle.manifest import Manifest, canonical
 from common.errors import ProtocolError, Reason
 from common.ids import Digest
+from common.wire.contact import Contact
 from common.wire.messages import (
     PROTOCOLS,
     Accepted,
@@ -232,9 +233,9 @@ class Sender:
         """Say that an outcome is on disk."""
         return [Send(OutcomeAck(push_id=push_id))]
 
-    def tock(self, *, server_time_s: float, epoch: int) -> list[Command]:
-        """Answer a tick, so that the agent knows that its manager lives, and by which clock."""
-        return [Send(Tock(server_time_s=server_time_s, epoch=epoch))]
+    def tock(self, *, server_time_s: float, epoch: int, contact: Contact | None = None) -> list[Command]:
+        """Answer a tick, so that the agent knows that its manager lives, and by which clock; or announce a contact."""
+        return [Send(Tock(server_time_s=server_time_s, epoch=epoch, contact=contact))]
 
     def goodbye(self, reason: Reason, retry_after_s: float) -> list[Command]:
         """End the conversation on purpose."""

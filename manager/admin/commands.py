@@ -127,14 +127,16 @@ def serve(
         list[str] | None,
         typer.Option(
             metavar="HOST:PORT",
-            help="What nodes dial; may be repeated. [default: this manager's names and the channel's port]",
+            help="What nodes dial; 16 at most. [default: this manager's names and the channel's port]",
         ),
     ] = None,
     log_level: Annotated[
         str | None, typer.Option(metavar="LEVEL", help="debug, info, warning or error.")
     ] = None,
 ) -> None:
-    """Run the manager until it is told to stop (SIGTERM). SIGHUP pushes to every node that is not in sync, at once.
+    """Run the manager until it is told to stop (SIGTERM).
+
+    SIGHUP reads 'advertise' in the settings again, announces it to all nodes, and pushes to every node that is not in sync.
 
     Example: certcast-manager serve --https 0.0.0.0:443 --ssh 0.0.0.0:9422
     """

@@ -13,6 +13,7 @@ from common.ids import node_names
 from manager.api.facts import difference_answer, node_answers
 from manager.api.routes import Call, Route, reply
 from manager.domain.difference import Difference
+from manager.domain.informed import find_uninformed
 from manager.domain.view import PlannedPush
 from manager.http.streams import EVENT_STREAM, HEARTBEAT_S, Streams, event_stream, write
 
@@ -21,8 +22,14 @@ STREAMS: Final = web.AppKey("streams", Streams)
 
 async def show(call: Call) -> web.StreamResponse:
     """Answer with all nodes' facts."""
-    nodes = node_answers(call.api.fleet.view())
-    return reply(FleetAnswer(nodes=nodes, counts=dict(call.api.fleet.counts())))
+    fleet, views = call.api.fleet, call.api.fleet.view()
+    answer = FleetAnswer(
+        nodes=node_answers(views),
+        counts=dict(fleet.counts()),
+        manager_addresses=fleet.contact.addresses,
+        uninformed=len(find_uninformed(views, fleet.contact)),
+    )
+    return reply(answer)
 
 
 async def push(call: Call) -> web.StreamResponse:

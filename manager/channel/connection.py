@@ -18,6 +18,7 @@ from common.wire.messages import Verdict
 from common.wire.sender import Push
 from manager.channel.allowance import Allowance
 from manager.channel.conversation import Close, Command, Conversation, Ended, Event, Write
+from manager.domain.contact import Contact
 
 log = structlog.get_logger(__name__)
 
@@ -90,9 +91,9 @@ class Connection:
         """Note that the transport is gone."""
         self._end(Reason.UNREACHABLE if error is not None else Reason.INTERRUPTED)
 
-    def welcome(self, *, server_time_s: float, epoch: int) -> None:
-        """Answer the greeting of a node that may stay."""
-        self._run(self._conversation.welcome(server_time_s=server_time_s, epoch=epoch))
+    def welcome(self, *, server_time_s: float, epoch: int, contact: Contact | None) -> None:
+        """Answer the greeting of a node that may stay; `contact` is None while there is nothing to announce."""
+        self._run(self._conversation.welcome(server_time_s=server_time_s, epoch=epoch, contact=contact))
 
     def turn_away(self, verdict: Verdict, *, retry_after_s: float, message: str) -> None:
         """Answer the greeting of a node that may not."""
@@ -109,9 +110,9 @@ class Connection:
         """Say that an outcome is on disk."""
         self._run(self._conversation.acknowledge(push_id))
 
-    def tock(self, *, server_time_s: float, epoch: int) -> None:
-        """Answer the minute's report."""
-        self._run(self._conversation.tock(server_time_s=server_time_s, epoch=epoch))
+    def tock(self, *, server_time_s: float, epoch: int, contact: Contact | None) -> None:
+        """Answer the minute's report, or announce a contact."""
+        self._run(self._conversation.tock(server_time_s=server_time_s, epoch=epoch, contact=contact))
 
     def goodbye(self, reason: Reason, retry_after_s: float) -> None:
         """End the conversation on purpose."""

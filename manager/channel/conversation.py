@@ -15,7 +15,8 @@ from common.wire.frames import FrameDecoder
 from common.wire.messages import Verdict, Welcome, decode, encode, tag_of
 from common.wire.sender import Fetch, Overdue, Push, Sender
 from manager.channel.allowance import Allowance
-from manager.channel.translate import greeting_of, statement_of
+from manager.channel.translate import contact_message, greeting_of, statement_of
+from manager.domain.contact import Contact
 from manager.domain.report import Greeting, Statement
 
 
@@ -89,11 +90,12 @@ class Conversation:
             else:
                 yield [LimitExceeded(f"messages of the kind '{tag_of(type(message))}'")]
 
-    def welcome(self, *, server_time_s: float, epoch: int) -> list[Command]:
+    def welcome(self, *, server_time_s: float, epoch: int, contact: Contact | None) -> list[Command]:
         """Answer the greeting of a node that may stay."""
-        return _commands(
-            self._sender.welcome(Welcome(verdict="ok", server_time_s=server_time_s, epoch=epoch))
+        welcome = Welcome(
+            verdict="ok", server_time_s=server_time_s, epoch=epoch, contact=contact_message(contact)
         )
+        return _commands(self._sender.welcome(welcome))
 
     def turn_away(self, verdict: Verdict, *, retry_after_s: float, message: str) -> list[Command]:
         """Answer the greeting of a node that may not, with any verdict but ok; the conversation ends."""
@@ -111,9 +113,11 @@ class Conversation:
         """Say that an outcome is on disk."""
         return _commands(self._sender.acknowledge(push_id))
 
-    def tock(self, *, server_time_s: float, epoch: int) -> list[Command]:
-        """Answer the minute's report."""
-        return _commands(self._sender.tock(server_time_s=server_time_s, epoch=epoch))
+    def tock(self, *, server_time_s: float, epoch: int, contact: Contact | None) -> list[Command]:
+        """Answer the minute's report, or announce a contact."""
+        return _commands(
+            self._sender.tock(server_time_s=server_time_s, epoch=epoch, contact=contact_message(contact))
+        )
 
     def goodbye(self, reason: Reason, retry_after_s: float) -> list[Command]:
         """End the conversation on purpose."""

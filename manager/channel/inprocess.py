@@ -14,8 +14,18 @@ from common.errors import BundleError
 from common.ids import MANAGEMENT_NODE, Digest, NodeName
 from common.runtime.transport import Peer, Transport
 from common.wire import messages as wire
+from common.wire.contact import Contact
 from common.wire.frames import FRAME_MAX_BYTES, FrameDecoder
-from common.wire.receiver import Acknowledged, Command, Disconnect, Install, ManagerSeen, Receiver, Welcomed
+from common.wire.receiver import (
+    Acknowledged,
+    Announced,
+    Command,
+    Disconnect,
+    Install,
+    ManagerSeen,
+    Receiver,
+    Welcomed,
+)
 from common.wire.sender import Send
 from manager.channel.pipe import pipe
 from manager.channel.translate import failure_message, outcome_message, report_message
@@ -57,6 +67,10 @@ class InProcessAgent:
     def report(self, now_s: float) -> wire.Report:
         """Return what the node knows about itself."""
         return report_message(self._node.report(now_s))
+
+    def contact(self) -> Contact | None:
+        """Return None: the manager need not find itself."""
+        return None
 
     def applied(self) -> Manifest | None:
         """Return the manifest that is in use."""
@@ -147,7 +161,7 @@ class InProcessAgent:
                     if self._transport is not None:
                         self._transport.close()
                         self.connection_lost(None)
-                case Welcomed() | ManagerSeen():
+                case Welcomed() | ManagerSeen() | Announced():
                     pass
                 case _:
                     assert_never(command)

@@ -4,11 +4,14 @@ The one place of the manager that knows both. A field passes under its own name,
 behind; a message has proven its limits when it was decoded. Pure.
 """
 
+from dataclasses import replace
 from typing import assert_never
 
 from msgspec import convert
 
+from common.wire import contact as wire_contact
 from common.wire import messages as wire
+from manager.domain.contact import Contact
 from manager.domain.report import Accepted, Failure, Greeting, Outcome, Progress, Rejected, Report, Statement
 
 WireStatement = wire.Accepted | wire.Rejected | wire.Progress | wire.Outcome | wire.Tick
@@ -21,15 +24,15 @@ def greeting_of(hello: wire.Hello) -> Greeting:
         node=hello.node,
         instance=hello.instance or hello.boot_id,
         agent_version=hello.agent_version,
-        report=convert(hello.report, Report, from_attributes=True),
+        report=_report(hello),
     )
 
 
 def statement_of(message: WireStatement) -> Statement:
     """Read what an agent says of a push, or of its node."""
     match message:
-        case wire.Tick(report=report):
-            return convert(report, Report, from_attributes=True)
+        case wire.Tick():
+            return _report(message)
         case wire.Accepted():
             return convert(message, Accepted, from_attributes=True)
         case wire.Progress():
@@ -40,6 +43,18 @@ def statement_of(message: WireStatement) -> Statement:
             return convert(message, Outcome, from_attributes=True)
         case _:
             assert_never(message)
+
+
+def _report(message: wire.Hello | wire.Tick) -> Report:
+    report = convert(message.report, Report, from_attributes=True)
+    if message.contact is None:
+        return report
+    return replace(report, contact=convert(message.contact, Contact, from_attributes=True))
+
+
+def contact_message(contact: Contact | None) -> wire_contact.Contact | None:
+    """Write how nodes reach this manager."""
+    return convert(contact, wire_contact.Contact, from_attributes=True) if contact is not None else None
 
 
 def report_message(report: Report) -> wire.Report:

@@ -7,9 +7,13 @@ from rich.console import Group
 from rich.text import Text
 
 from common.api.facts import NodeView, Serving, SlotView, Version
+from common.api.fleet import FleetAnswer
 from common.text import printable
 from manager.cli import output
 from manager.cli.words import ago, short, until
+
+NAMED_MAX: Final = 12
+"""How many nodes are named in one line."""
 
 HEADINGS: Final = ("node", "state", "generation", "leaf", "expires", "last seen")
 
@@ -35,6 +39,22 @@ def counts(nodes: Iterable[NodeView]) -> Text:
         line.append(f"{',' if place else ''} {count} ")
         line.append_text(output.state(word))
     return line
+
+
+def uninformed(answer: FleetAnswer) -> Text:
+    """Say which nodes have not confirmed where the manager is dialled now."""
+    names = [
+        node.name
+        for node in answer.nodes
+        if node.joined and node.kind == "node" and node.manager_addresses != answer.manager_addresses
+    ]
+    more = f" and {len(names) - NAMED_MAX} more" if len(names) > NAMED_MAX else ""
+    present = ", ".join(answer.manager_addresses)
+    return Text(
+        printable(
+            f"Not confirmed yet, where to dial the manager now ({present}): {', '.join(names[:NAMED_MAX])}{more}"
+        )
+    )
 
 
 def line(node: NodeView) -> str:

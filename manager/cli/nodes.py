@@ -177,6 +177,7 @@ def _facts(node: "ShownNode", now_s: float) -> list[tuple[str, "Cell"]]:
         ("names", ", ".join([*node.names, *node.addresses]) or "-"),
         ("joined", "yes" if node.joined else "no; 'certcast node join-token' makes a token"),
         *_key(node.key_change),
+        ("knows manager", ", ".join(node.manager_addresses or ()) or "-"),
         ("agent", f"{node.agent_version or '-'} at {node.address}" if node.address else "-"),
         ("last seen", f"{ago(node.last_report_s, now_s)}{skew}"),
     ]

@@ -47,10 +47,13 @@ def status(
 def _show(answer: bytes) -> None:
     from common.api.fleet import FleetAnswer
     from manager.cli.decoding import read
-    from manager.cli.fleet_table import fleet
+    from manager.cli.fleet_table import fleet, uninformed
     from manager.cli.output import console
 
-    console().print(fleet(read(answer, FleetAnswer).nodes, time.time()))
+    found = read(answer, FleetAnswer)
+    console().print(fleet(found.nodes, time.time()))
+    if found.uninformed:
+        console().print(uninformed(found))
 
 
 async def _watch_json(client: "Client") -> None:

@@ -12,6 +12,7 @@ from common.codes import NodeKind, State
 from common.errors import Reason
 from common.ids import Digest, NodeName
 from common.wire.ladder import remaining_s, step_s
+from manager.domain.contact import Contact
 from manager.domain.desired import Desired
 from manager.domain.model import KeyChange, NodeReportRecord
 from manager.domain.push import PushState
@@ -59,6 +60,8 @@ class NodeFacts:
     waiting: tuple[Waiting, ...] = ()
     configuration: tuple[ConfigurationFault, ...] = ()
     refused_parts: tuple[PartRefused, ...] = ()
+    contact: Contact | None = None
+    """How it said last that it reaches this manager; None if it never did."""
     diagnostics: str = ""
     """Of the last failure, as the node sent it with the outcome."""
     reported_retry_s: float = 0.0
@@ -98,7 +101,7 @@ class NodeFacts:
         self.applied, self.reported_failed, self.serving = record.applied, record.last_failed, record.serving
         self.disk, self.drifts, self.clock_skew_s = record.disk, record.drifts, record.clock_skew_s
         self.waiting, self.diagnostics = record.waiting, record.diagnostics
-        self.configuration = record.configuration
+        self.configuration, self.contact = record.configuration, record.contact
         self.address = record.address
         self.last_report_s = record.at_s
 
@@ -118,6 +121,7 @@ class NodeFacts:
             configuration=self.configuration,
             node_id=self.node_id,
             address=self.address,
+            contact=self.contact,
         )
 
     def connect(self, *, address: str, agent_version: str, now_s: float) -> None:
@@ -148,6 +152,8 @@ class NodeFacts:
         if self.is_applied:
             self.refused, self.running = None, self.desired
         self.configuration = report.configuration
+        # an outcome's report does not tell
+        self.contact = report.contact or self.contact
         if (
             self.refused is not None
             and self.refused.reason == Reason.CLOCK_SKEW
@@ -326,4 +332,5 @@ class NodeFacts:
             self.drifts,
             tuple((each.consumer, each.since_s, each.reason) for each in self.waiting),
             self.configuration,
+            self.contact,
         )

@@ -12,6 +12,7 @@ from common.bundle.manifest import Slot
 from common.codes import KeyChangeKind, NodeKind, Role
 from common.ids import CertificateId, Digest, Fingerprint, NodeName, RequestId, TrustedCaId
 from manager.domain.annotations import Annotations
+from manager.domain.contact import Contact
 from manager.domain.report import Applied, ConfigurationFault, Failure, Serving, Waiting
 
 
@@ -184,6 +185,7 @@ class NodeReportRecord:
     node_id: int = 0
     address: str = ""
     """Where it was seen last."""
+    contact: Contact | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

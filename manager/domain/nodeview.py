@@ -43,6 +43,7 @@ def view_of(facts: NodeFacts, now_s: float) -> NodeView:
         rivals=facts.seats.rivals(now_s),
         turned_away=facts.turned_away,
         configuration=facts.configuration,
+        manager_addresses=facts.contact.addresses if facts.contact is not None else None,
         key_change=facts.key_change,
         key_replaced=_replaced(facts.key_change, now_s),
         flood=facts.flood,

@@ -11,6 +11,7 @@ from common.bundle.manifest import Slot
 from common.bundle.parts import Part
 from common.codes import FailureResult, Phase, Result, WaitReason
 from common.pki.expiry import from_number
+from manager.domain.contact import Contact
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +121,7 @@ class Report:
 
     `disk` is the digest of the live tree as it is on disk now ("" if unreadable), which differs from `applied.digest` while the
     tree has drifted; `drifts` counts repaired drifts since the agent's start. `refused` are the parts of the last offer that are
-    not on the node; `applied` then has another digest than the offer.
+    not on the node; `applied` then has another digest than the offer. `contact` is how it knows this manager, None where it does not say.
     """
 
     applied: Applied | None = None
@@ -132,6 +133,7 @@ class Report:
     waiting: tuple[Waiting, ...] = ()
     configuration: tuple[ConfigurationFault, ...] = ()
     refused: tuple[PartRefused, ...] = ()
+    contact: Contact | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

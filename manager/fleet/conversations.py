@@ -17,6 +17,7 @@ from common.wire.sender import Fetch, Overdue
 from manager.channel.connection import Connection
 from manager.channel.conversation import Ended, Event, LimitExceeded
 from manager.channel.keys import PinnedKey
+from manager.domain.contact import Contact
 from manager.domain.facts import NodeFacts
 from manager.domain.report import Accepted, Greeting, Outcome, Progress, Rejected, Report, Statement
 from manager.fleet.changes import ChangeQueue
@@ -50,6 +51,8 @@ class Conversations:
         self._reports = reports
         self._changes = changes
         self._epoch = epoch
+        self.contact = Contact()
+        """How nodes reach this manager; empty until that is known."""
 
     async def run_sweep(self) -> None:
         """Each second, end what is overdue, and offer again what has rested long enough."""
@@ -61,6 +64,19 @@ class Conversations:
             self._pushes.retry()
             for name in self._connections.floods.calm(self._registry.find, now_s):
                 self._registry.note(name)
+
+    def announce(self, contact: Contact) -> None:
+        """Tell everybody who is connected how to reach this manager from now on, and who connects later."""
+        self.contact = contact
+        for facts in self._registry:
+            connection = self._connections.of(facts.name)
+            if connection is not None and (news := self._news_for(facts)) is not None:
+                connection.tock(server_time_s=time.time(), epoch=self._epoch, contact=news)
+
+    def _news_for(self, facts: NodeFacts) -> Contact | None:
+        """Return what a node that keeps what it is told does not know yet, None for nothing."""
+        known, contact = facts.contact, self.contact
+        return contact if known is not None and contact.addresses and known != contact else None
 
     def admit(self, key: PinnedKey, address: str) -> bool:
         """Tell whether a node that has logged in may stay: not one that connects all the time."""
@@ -134,7 +150,7 @@ class Conversations:
             case Report():
                 if facts.apply_report(statement, now_s):
                     self._reports.put(facts.record(now_s))
-                connection.tock(server_time_s=now_s, epoch=self._epoch)
+                connection.tock(server_time_s=now_s, epoch=self._epoch, contact=self._news_for(facts))
                 self._pushes.pursue(facts)
             case Progress():
                 facts.progress(statement)
@@ -180,12 +196,15 @@ class Conversations:
         has_moved = facts.address != connection.address
         facts.connect(address=connection.address, agent_version=greeting.agent_version, now_s=now_s)
         facts.seats.note(greeting.instance, connection.address, now_s, displaces=older is not None)
-        if facts.apply_report(greeting.report, now_s) or has_moved:
+        # an agent that was put back to an earlier release keeps what it is told no more
+        if forgets := facts.contact is not None and greeting.report.contact is None:
+            facts.contact = None
+        if facts.apply_report(greeting.report, now_s) or has_moved or forgets:
             self._reports.put(facts.record(now_s))
         log.info(
             "node.connected", node=facts.name, address=connection.address, version=greeting.agent_version
         )
-        connection.welcome(server_time_s=now_s, epoch=self._epoch)
+        connection.welcome(server_time_s=now_s, epoch=self._epoch, contact=self._news_for(facts))
         if facts.awaiting_first_report:
             # what it brings may have higher numbers than ours; publishing goes above them
             self._changes.note([facts.name], cause="node joined")

@@ -13,6 +13,7 @@ from dataclasses import replace
 from common.bundle.manifest import Manifest
 from common.ids import NodeName
 from manager.channel.keys import KeyRegistry
+from manager.domain.contact import Contact
 from manager.domain.facts import NodeFacts
 from manager.domain.model import NodeRecord
 from manager.domain.nodeview import view_of
@@ -107,6 +108,15 @@ class Fleet:
             action="publish_and_push" if plan.action == "push" else plan.action,
         )
 
+    @property
+    def contact(self) -> Contact:
+        """How nodes reach this manager, as it is announced to them; empty until it listens."""
+        return self.conversations.contact
+
+    def announce(self, contact: Contact) -> None:
+        """Announce to all nodes how to reach this manager: to those that are connected now, to others when they are."""
+        self.conversations.announce(contact)
+
     def names(self) -> list[NodeName]:
         """Return the names of all nodes, in order."""
         return self.registry.names()
@@ -148,6 +158,7 @@ class Fleet:
         """
         facts = self.registry.get(record.name)
         facts.joined = facts.awaiting_first_report = True
+        facts.contact = None
         self._take_key(facts, record)
 
     def node_rotated(self, record: NodeRecord) -> None:

@@ -70,6 +70,10 @@ class StoredConfigurationFault(Struct, frozen=True, kw_only=True):
     message: str
 
 
+class StoredContact(Struct, frozen=True, kw_only=True):
+    addresses: tuple[str, ...] = ()
+
+
 class StoredReport(Struct, frozen=True, kw_only=True):
     version: int = UNVERSIONED
     node: str
@@ -85,6 +89,7 @@ class StoredReport(Struct, frozen=True, kw_only=True):
     configuration: tuple[StoredConfigurationFault, ...] = ()
     node_id: int = 0
     address: str = ""
+    contact: StoredContact | None = None
 
 
 class StoredKeyChange(Struct, frozen=True, kw_only=True):

@@ -7,6 +7,7 @@ from typing import Protocol
 from common.bundle.manifest import Manifest
 from common.errors import ConflictError
 from common.ids import NodeName
+from manager.domain.contact import Contact
 from manager.domain.model import NodeRecord
 from manager.domain.view import NodeView, PlannedPush, Previews
 
@@ -62,6 +63,10 @@ class Changes(Protocol):
 
 class FleetView(Protocol):
     """What the fleet shows. `manager.fleet.fleet.Fleet` is the real one."""
+
+    @property
+    def contact(self) -> Contact:
+        """How nodes reach this manager, as it is announced to them; empty until it listens."""
 
     def names(self) -> list[NodeName]:
         """Return the names of all nodes, in order."""

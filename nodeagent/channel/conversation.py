@@ -12,19 +12,29 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Final, assert_never
 
 import structlog
 
 from common.bundle.verify import CLOCK_TOLERANCE_S
-from common.errors import BundleError, CertcastError, InstallError, Reason
+from common.errors import BundleError, CertcastError, InstallError, ProtocolError, Reason
 from common.runtime.transport import Peer, Transport
+from common.wire.contact import Contact
 from common.wire.messages import decode, encode
-from common.wire.receiver import Acknowledged, Command, Disconnect, Install, ManagerSeen, Receiver, Welcomed
+from common.wire.receiver import (
+    Acknowledged,
+    Announced,
+    Command,
+    Disconnect,
+    Install,
+    ManagerSeen,
+    Receiver,
+    Welcomed,
+)
 from common.wire.sender import Send
 from nodeagent.channel.backoff import Backoff
 from nodeagent.channel.connection import SILENCE_S, Connection, ConnectionStatus
+from nodeagent.channel.jobs import Jobs, RestOver
 from nodeagent.channel.managerclock import ManagerClock
 from nodeagent.core.steps import acknowledge, end_rest
 from nodeagent.install.installer import Installer
@@ -51,40 +61,8 @@ GATHER_S: Final = 1.0
 
 Dial = Callable[[Peer], Awaitable[Transport]]
 
-
-@dataclass(frozen=True, slots=True)
-class _RestOver:
-    """What stood in the way of refused content is gone."""
-
-
-_Job = Install | Acknowledged | _RestOver
-
-
-class _Jobs:
-    """What is to be done, the newest of each kind: one installation runs at a time, one outcome waits to be acknowledged, and a rest ends once.
-
-    So a manager that says a thing without end makes nothing grow, and nothing be done twice.
-    """
-
-    def __init__(self) -> None:
-        self._waiting: dict[type[_Job], _Job] = {}
-        self._came = asyncio.Event()
-
-    def put(self, job: _Job) -> None:
-        """Keep a job; it takes the place of one of its kind."""
-        self._waiting[type(job)] = job
-        self._came.set()
-
-    async def take(self) -> _Job:
-        """Wait for a job; of those of several kinds the one whose kind came first."""
-        await self._came.wait()
-        job = self._waiting.pop(next(iter(self._waiting)))
-        if not self._waiting:
-            self._came.clear()
-        return job
-
-    def __len__(self) -> int:
-        return len(self._waiting)
+KeepContact = Callable[[Contact], Awaitable[bool]]
+"""Keeps how the manager is to be reached; tells whether that was news. Raises InstallError, ProtocolError."""
 
 
 class Conversation:
@@ -96,6 +74,7 @@ class Conversation:
         receiver: Receiver,
         state: NodeState,
         dial: Dial,
+        keep_contact: KeepContact,
         on_pulse: Callable[[], None],
         after_upkeep: Callable[[], Awaitable[None]],
         uniform: Callable[[float, float], float] = random.uniform,
@@ -103,13 +82,14 @@ class Conversation:
         self._receiver = receiver
         self._state = state
         self._dial = dial
+        self._keep_contact = keep_contact
         self._on_pulse = on_pulse
         self._after_upkeep = after_upkeep
         self._uniform = uniform
         self._installer = Installer(state)
         self._upkeep = Upkeep(state)
         self._connection: Connection | None = None
-        self._jobs = _Jobs()
+        self._jobs = Jobs()
         self._manager_clock = ManagerClock()
         self._begun: frozenset[float] = frozenset()
         self._upkeep_due = asyncio.Event()
@@ -143,11 +123,25 @@ class Conversation:
                 case Acknowledged(push_id):
                     async with self._state.lock:
                         await self._state.file.keep(acknowledge(self._state.file.journal, push_id))
-                case _RestOver():
+                case Announced(contact):
+                    await self._take_contact(contact)
+                case RestOver():
                     async with self._state.lock:
                         now_s = self._state.clock()
                         await self._state.file.keep(end_rest(self._state.file.journal, now_s=now_s))
                     self._send_tick()
+
+    async def _take_contact(self, contact: Contact) -> None:
+        """Keep how the manager is to be reached, and confirm it; what cannot be kept is announced again each minute."""
+        try:
+            is_news = await self._keep_contact(contact)
+        except InstallError as error:
+            log.error("store.failed", reason=error.reason, message=error.message)
+        except ProtocolError as error:
+            log.error("contact.refused", reason=error.reason, message=error.message)
+        else:
+            if is_news:
+                self._send_tick()
 
     async def run_upkeep(self) -> None:
         """Do the upkeep each minute, or soon when asked; report to the manager what changed."""
@@ -191,14 +185,14 @@ class Conversation:
         before_s = state.skew_s
         self.status.skew_s = state.skew_s = state.clock() - true_s
         if abs(state.skew_s) <= CLOCK_TOLERANCE_S < abs(before_s):
-            self._jobs.put(_RestOver())
+            self._jobs.put(RestOver())
         begun = frozenset(
             one.valid_from_s
             for one in state.file.journal.refused.values()
             if one.valid_from_s and one.valid_from_s <= true_s
         )
         if begun - self._begun:
-            self._jobs.put(_RestOver())
+            self._jobs.put(RestOver())
         self._begun = begun
 
     async def _check_room(self) -> None:
@@ -212,7 +206,7 @@ class Conversation:
         except InstallError:
             return
         self._state.unroomed = None
-        self._jobs.put(_RestOver())
+        self._jobs.put(RestOver())
 
     def upkeep_soon(self) -> None:
         """Do the upkeep soon: what the services need has changed."""
@@ -259,7 +253,7 @@ class Conversation:
                 case Send(message, blob):
                     if connection is not None:
                         connection.write(encode(message, blob))
-                case Install() | Acknowledged():
+                case Install() | Acknowledged() | Announced():
                     self._add(command)
                 case Welcomed(welcome):
                     self.status.welcomed = welcome.verdict == "ok"
@@ -278,10 +272,10 @@ class Conversation:
                 case _:
                     assert_never(command)
 
-    def _add(self, job: Install | Acknowledged) -> None:
+    def _add(self, job: Install | Acknowledged | Announced) -> None:
         """Add a job, but for acknowledgements of what is not owed."""
         owed = self._state.file.journal.unacknowledged
-        if isinstance(job, Install) or (owed is not None and owed.push_id == job.push_id):
+        if not isinstance(job, Acknowledged) or (owed is not None and owed.push_id == job.push_id):
             self._jobs.put(job)
 
     def _send_tick(self) -> None:

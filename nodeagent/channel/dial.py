@@ -4,8 +4,9 @@ Owns the SSH connection. When to dial again is the caller's business.
 """
 
 import asyncio
+import socket
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import asyncssh
 
@@ -23,9 +24,46 @@ from common.runtime.transport import Peer, Transport
 from nodeagent.channel.identity import Identity
 
 DIAL_TIMEOUT_S: Final = 15.0
+"""For all that follows the connection: a busy manager lets logins wait for their turn."""
+
+CONNECT_TIMEOUT_S: Final = 4.0
+"""For the connection itself: its first packet is sent again after one second and after three (RFC 6298 2)."""
+
+RESOLVE_TIMEOUT_S: Final = 6.0
+"""For a name: glibc asks the next server after five seconds."""
+
+RESOLVED_MAX: Final = 4
+"""How many IP addresses of one name are tried."""
 
 
-async def connect(identity: Identity, *, peer: Peer, timeout_s: float = DIAL_TIMEOUT_S) -> Transport:
+class Order(Protocol):
+    """In which order addresses are dialled."""
+
+    def order(self, addresses: Sequence[str]) -> Sequence[str]:
+        """Return them in the order in which they are dialled now."""
+
+    def pause_s(self) -> float:
+        """Return how long to wait before another address is dialled."""
+
+
+class AsGiven:
+    """As the list has them, at once."""
+
+    def order(self, addresses: Sequence[str]) -> Sequence[str]:
+        """Return them as they are."""
+        return addresses
+
+    def pause_s(self) -> float:
+        """Return 0."""
+        return 0.0
+
+
+AS_GIVEN: Final = AsGiven()
+
+
+async def connect(
+    identity: Identity, *, peer: Peer, timeout_s: float = DIAL_TIMEOUT_S, order: Order = AS_GIVEN
+) -> Transport:
     """Reach the manager at the first of its addresses that answers.
 
     Raises UnreachableError if none does, AccessError if one does and is not the pinned manager or refuses our key.
@@ -39,6 +77,7 @@ async def connect(identity: Identity, *, peer: Peer, timeout_s: float = DIAL_TIM
         trusts=lambda line: line in pinned,
         peer=peer,
         timeout_s=timeout_s,
+        order=order,
     )
 
 
@@ -51,14 +90,21 @@ async def dial(
     trusts: Callable[[str], bool],
     peer: Peer,
     timeout_s: float = DIAL_TIMEOUT_S,
+    order: Order = AS_GIVEN,
 ) -> Transport:
-    """Open `subsystem` at the first address that answers. `trusts` judges the host key's public line."""
+    """Open `subsystem` at the first address that answers. `trusts` judges the host key's public line.
+
+    Each address has deadlines of its own, so that one that is dead costs `CONNECT_TIMEOUT_S`.
+    """
     failures: list[UnreachableError] = []
     refusals: list[AccessError] = []
-    for address in addresses:
+    for number, address in enumerate(order.order(addresses)):
+        if number:
+            await asyncio.sleep(order.pause_s())
         try:
+            connected = await _reach(address)
             async with asyncio.timeout(timeout_s):
-                return await _dial_one(address, user, key, subsystem, trusts, peer)
+                return await _dial_one(address, connected, user, key, subsystem, trusts, peer)
         except TimeoutError:
             failures.append(
                 UnreachableError(f"{address} did not answer in {timeout_s:g} s", reason=Reason.TIMEOUT)
@@ -75,10 +121,55 @@ async def dial(
     raise UnreachableError("; ".join(each.message for each in failures), reason=failures[-1].reason)
 
 
+async def _reach(address: str) -> socket.socket:
+    """Connect. Raises UnreachableError."""
+    host, _, port = address.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(RESOLVE_TIMEOUT_S):
+            found = await loop.getaddrinfo(host, int(port), type=socket.SOCK_STREAM)
+    except TimeoutError as error:
+        raise UnreachableError(
+            f"{address}: its name was not resolved in time", reason=Reason.TIMEOUT
+        ) from error
+    except OSError as error:
+        raise UnreachableError(f"{address}: {error.strerror}") from error
+    except (ValueError, OverflowError) as error:  # no HOST:PORT, or a name that is none (RFC 1035, IDNA)
+        raise UnreachableError(f"{address}: it is not an address") from error
+    failure = UnreachableError(f"{address}: its name has no address")
+    for family, kind, protocol, _, where in found[:RESOLVED_MAX]:
+        try:
+            return await _connected(socket.socket(family, kind, protocol), where)
+        except TimeoutError:
+            text = f"{address} did not answer in {CONNECT_TIMEOUT_S:g} s"
+            failure = UnreachableError(text, reason=Reason.TIMEOUT)
+        except OSError as error:
+            failure = UnreachableError(f"{address}: {error.strerror or error}")
+    raise failure
+
+
+async def _connected(connecting: socket.socket, where: Any) -> socket.socket:
+    try:
+        connecting.setblocking(False)
+        async with asyncio.timeout(CONNECT_TIMEOUT_S):
+            await asyncio.get_running_loop().sock_connect(connecting, where)
+    except BaseException:
+        connecting.close()
+        raise
+    return connecting
+
+
 async def _dial_one(
-    address: str, user: str, key: asyncssh.SSHKey, subsystem: str, trusts: Callable[[str], bool], peer: Peer
+    address: str,
+    connected: socket.socket,
+    user: str,
+    key: asyncssh.SSHKey,
+    subsystem: str,
+    trusts: Callable[[str], bool],
+    peer: Peer,
 ) -> Transport:
-    connection = await _log_in(address, user, key, trusts)
+    connection = await _log_in(address, connected, user, key, trusts)
     session = _Session(connection, address, peer)
     try:
         await connection.create_session(
@@ -98,11 +189,13 @@ async def _dial_one(
 
 
 async def _log_in(
-    address: str, user: str, key: asyncssh.SSHKey, trusts: Callable[[str], bool]
+    address: str,
+    connected: socket.socket,
+    user: str,
+    key: asyncssh.SSHKey,
+    trusts: Callable[[str], bool],
 ) -> asyncssh.SSHClientConnection:
     """Connect and authenticate both sides. Raises AccessError, UnreachableError."""
-    host, _, port = address.rpartition(":")
-    host = host.removeprefix("[").removesuffix("]")
     judge = _Judge(trusts)
     options: dict[str, Any] = {
         **common_options(),
@@ -116,7 +209,7 @@ async def _log_in(
         "tcp_keepalive": True,
     }
     try:
-        return await asyncssh.connect(host, int(port), client_factory=lambda: judge, **options)
+        return await asyncssh.connect(sock=connected, client_factory=lambda: judge, **options)
     except asyncssh.HostKeyNotVerifiable as error:
         raise AccessError(
             f"{address} is not the manager that this node joined: its host key is {judge.seen or 'unknown'}"
@@ -128,8 +221,6 @@ async def _log_in(
     except (OSError, asyncssh.Error) as error:
         text = getattr(error, "reason", "") or getattr(error, "strerror", "") or str(error)
         raise UnreachableError(f"{address}: {text}") from error
-    except (ValueError, OverflowError) as error:  # no HOST:PORT, or a name that is none (RFC 1035, IDNA)
-        raise UnreachableError(f"{address}: it is not an address") from error
 
 
 class _Judge(asyncssh.SSHClient):

@@ -3,7 +3,9 @@
 Owns the two files. Invariant: the key is made on the node, is readable by its owner only, and never leaves it.
 """
 
-from collections.abc import Iterator
+import fcntl
+import os
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +27,9 @@ CANDIDATE_FILE: Final = "node_key.candidate"
 """A key that is on its way to replace the first; it is there only while a rotation is not known to be over."""
 
 PIN_FILE: Final = "manager.json"
+LOCK_FILE: Final = "manager.lock"
+"""Held by whoever reads the pin to write it: the agent, which is told addresses, and whoever joins meanwhile."""
+
 FILE_MAX_BYTES: Final = 64 * 1024
 """A key takes half a KiB, a pin with many addresses a few."""
 
@@ -107,9 +112,39 @@ def commit_candidate(data_dir: Path) -> None:
 
 def save_pin(data_dir: Path, pin: Pin) -> None:
     """Keep what the manager is known by. Raises InstallError if it cannot be written."""
+    with _pin_held(data_dir):
+        _write_pin(data_dir, pin)
+
+
+def keep_addresses(data_dir: Path, addresses: Sequence[str], *, told_to: Identity) -> bool:
+    """Keep where the manager is dialled, beside what it is known by; return whether it is kept.
+
+    It is not where another manager, or the same under another name, was joined since: `told_to` is whom the manager spoke to.
+    Raises InstallError if it cannot be written, CertcastError if what is there is damaged.
+    """
+    with _pin_held(data_dir):
+        now = load(data_dir)
+        if (now.node, now.host_keys) != (told_to.node, told_to.host_keys):
+            return False
+        if now.addresses != tuple(addresses):
+            _write_pin(data_dir, Pin(node=now.node, addresses=list(addresses), host_keys=list(now.host_keys)))
+        return True
+
+
+def _write_pin(data_dir: Path, pin: Pin) -> None:
     data = msgspec.json.format(msgspec.json.encode(pin), indent=2) + b"\n"
+    durable.write_file(data_dir / DIRECTORY / PIN_FILE, data, mode=0o644)
+
+
+@contextmanager
+def _pin_held(data_dir: Path) -> Iterator[None]:
     with _written():
-        durable.write_file(data_dir / DIRECTORY / PIN_FILE, data, mode=0o644)
+        descriptor = durable.open_lock(data_dir / DIRECTORY / LOCK_FILE)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from common.runtime.ssh import sign
 from common.runtime.transport import Peer, Transport
 from common.wire.enrolment import EnrolRequest, rotation_statement
 from nodeagent.channel import identity
-from nodeagent.channel.dial import connect
+from nodeagent.channel.dial import AS_GIVEN, Order, connect
 from nodeagent.channel.identity import Identity
 from nodeagent.channel.join import ask, refused
 
@@ -66,16 +66,16 @@ async def _pinning(old: Identity, *, agent_version: str) -> str:
     return reply.pinning
 
 
-async def connect_as(data_dir: Path, *, peer: Peer) -> Transport:
+async def connect_as(data_dir: Path, *, peer: Peer, order: Order = AS_GIVEN) -> Transport:
     """Dial with the node's key as it is now, or with a candidate that the manager knows already."""
     me = await asyncio.to_thread(identity.load, data_dir)
     try:
-        return await connect(me, peer=peer)
+        return await connect(me, peer=peer, order=order)
     except AccessError:
         new = await asyncio.to_thread(identity.candidate, data_dir)
         if new is None:
             raise
-    transport = await connect(new, peer=peer)
+    transport = await connect(new, peer=peer, order=order)
     try:
         await asyncio.to_thread(identity.commit_candidate, data_dir)
     except InstallError as error:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from common.bundle.manifest import Manifest
 from common.ids import Digest
+from common.wire.contact import Contact
 from common.wire.messages import Applied, ConfigurationFault, Failure, Outcome, Report, Serving, Waiting
 from nodeagent.core.journal import UnacknowledgedOutcome, version_of
 from nodeagent.core.quarantine import remaining_s, to_failure, to_part_refused
@@ -32,6 +33,7 @@ class NodeLocalState:
         self._serving: dict[tuple[str, str], Serving] = {}
         self._waits: Mapping[str, Wait] = {}
         self._faults: list[ConfigurationFault] = []
+        self._contact: Contact | None = None
 
     # -- what the shells saw
 
@@ -141,6 +143,14 @@ class NodeLocalState:
             configuration=self._faults,
             refused=[to_part_refused(one, now_s) for one in journal.refused.values()],
         )
+
+    def knows(self, contact: Contact) -> None:
+        """This is how the manager is reached, as the identity has it."""
+        self._contact = contact
+
+    def contact(self) -> Contact | None:
+        """Return how the manager is reached."""
+        return self._contact
 
     def applied(self) -> Manifest | None:
         """Return the manifest that runs, None if nothing was proven yet or its content is lost."""

@@ -154,7 +154,7 @@ async def test_a_key_that_was_revoked_without_a_goodbye_is_neither_heard_nor_tol
     for act in (
         lambda line: line.data_received(GREETING),
         lambda line: line.supply("push", {Digest("0" * 64): b"PRIVATE KEY"}),
-        lambda line: line.tock(server_time_s=0.0, epoch=1),
+        lambda line: line.tock(server_time_s=0.0, epoch=1, contact=None),
         lambda line: line.acknowledge("push"),
         lambda line: line.sweep(float("inf")),
     ):

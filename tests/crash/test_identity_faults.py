@@ -67,7 +67,7 @@ class Node:
         self.pinned.write_text(line)
         return EnrolReply(ok=True, host_keys=[HOST], epoch=1)
 
-    async def _connect(self, me: identity.Identity, *, peer: object) -> str:
+    async def _connect(self, me: identity.Identity, *, peer: object, order: object) -> str:
         if me.public_line != self.pinned.read_text():
             raise AccessError("unknown key", reason=Reason.FORBIDDEN)
         return me.public_line

@@ -4,6 +4,7 @@ import msgspec
 
 from common.bundle.manifest import Manifest
 from common.ids import Digest
+from common.wire.contact import Contact
 from common.wire.messages import Applied, Failure, Outcome, Report, Serving
 from common.wire.receiver import Install
 
@@ -17,6 +18,7 @@ class MemoryLocalState:
         self.failure: Failure | None = None
         self.outcome: Outcome | None = None
         self.installs = 0
+        self.known: Contact | None = None
 
     def report(self, now_s: float) -> Report:
         manifest = self.manifest
@@ -39,6 +41,9 @@ class MemoryLocalState:
         return Report(
             applied=applied, serving=serving, disk=manifest.digest, last_failed=self.failure, clock_s=now_s
         )
+
+    def contact(self) -> Contact | None:
+        return self.known
 
     def applied(self) -> Manifest | None:
         return self.manifest

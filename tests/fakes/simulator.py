@@ -12,7 +12,7 @@ from common.ids import NodeName, digest_of
 from common.runtime.transport import Transport
 from common.wire.frames import FRAME_MAX_BYTES, FrameDecoder
 from common.wire.messages import decode, encode
-from common.wire.receiver import Acknowledged, Command, Disconnect, Install, Receiver, Welcomed
+from common.wire.receiver import Acknowledged, Announced, Command, Disconnect, Install, Receiver, Welcomed
 from common.wire.sender import Send
 from tests.fakes.localstate import MemoryLocalState
 
@@ -73,11 +73,17 @@ class NodeSimulator:
                     if self.local.outcome is not None and self.local.outcome.push_id == push_id:
                         self.local.outcome = None
                 case Disconnect():
-                    self.disconnects.append(command)
-                    if self.transport is not None:
-                        self.transport.close()
+                    self.leave(command)
                 case Welcomed(welcome):
                     self.welcomes += welcome.verdict == "ok"
+                case Announced(contact):
+                    self.local.known = contact
+                    self.tick()
+
+    def leave(self, command: Disconnect) -> None:
+        self.disconnects.append(command)
+        if self.transport is not None:
+            self.transport.close()
 
     def install(self, install: Install) -> None:
         self.run(self.receiver.accepted(install.push_id, 30))

@@ -107,13 +107,16 @@ def make_conversation(state, dial, **more):
     async def upkeep_ended():
         pass
 
+    async def keep_nothing(_contact):
+        return False
+
     return Conversation(
         receiver=Receiver(node=NODE, boot_id="boot", instance="one", agent_version="0", local=state.local),
         state=state,
         dial=dial,
         on_pulse=lambda: None,
         after_upkeep=upkeep_ended,
-        **more,
+        **{"keep_contact": keep_nothing, **more},
     )
 
 

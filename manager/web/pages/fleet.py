@@ -12,6 +12,7 @@ from common.api.codes import Role
 from common.errors import InvalidInputError
 from common.ids import NodeName, node_names
 from common.pki.expiry import nearness
+from manager.domain.informed import find_uninformed
 from manager.domain.view import NodeView, PlannedPush
 from manager.http.streams import HEARTBEAT_S, event_stream, write
 from manager.pki.judge.status import nearness_of
@@ -67,6 +68,8 @@ async def home(page_request: PageRequest) -> web.StreamResponse:
         certificate_count=len(leaves),
         unreadable_count=len(leaves) + len(inventory.trusted_cas) - len(ends) - len(ca_ends),
         only_management=len(views) <= 1,
+        announced=page_request.site.fleet.contact,
+        uninformed=find_uninformed(views, page_request.site.fleet.contact),
     )
 
 

@@ -38,6 +38,7 @@ async def show(page_request: PageRequest) -> web.StreamResponse:
         what_it_has=what_it_has(view),
         diagnostics=page_request.site.fleet.diagnostics(name),
         alarms=alarms,
+        announced=page_request.site.fleet.contact,
     )
 
 

@@ -58,7 +58,7 @@ class Line:
 
 def welcome(connection: Connection, event: Event) -> None:
     if isinstance(event, Greeting):
-        connection.welcome(server_time_s=1.0, epoch=1)
+        connection.welcome(server_time_s=1.0, epoch=1, contact=None)
 
 
 def turn_away(connection: Connection, event: Event) -> None:

@@ -26,7 +26,7 @@ def conversation() -> Conversation:
 def welcomed() -> Conversation:
     talk = conversation()
     list(talk.receive(HELLO, NOW_S))
-    talk.welcome(server_time_s=5.0, epoch=1)
+    talk.welcome(server_time_s=5.0, epoch=1, contact=None)
     return talk
 
 
@@ -40,8 +40,8 @@ def test_a_greeting_is_handed_on_and_answered_only_when_told_to():
         [Greeting(node="n1", instance="i", agent_version="1", report=Report())]
     ]
     assert not talk.ready
-    (answer,) = talk.welcome(server_time_s=5.0, epoch=1)
-    assert messages(answer) == [wire.Welcome(verdict="ok", server_time_s=5.0, epoch=1)]
+    (answer,) = talk.welcome(server_time_s=5.0, epoch=1, contact=None)
+    assert messages(answer) == [wire.Welcome(verdict="ok", server_time_s=5.0, epoch=1, contact=None)]
     assert talk.ready
 
 
@@ -49,7 +49,7 @@ def test_what_comes_in_one_piece_is_read_message_by_message_so_that_a_welcome_co
     talk = conversation()
     steps = talk.receive(HELLO + TICK, NOW_S)
     assert isinstance(next(steps)[0], Greeting)
-    talk.welcome(server_time_s=5.0, epoch=1)
+    talk.welcome(server_time_s=5.0, epoch=1, contact=None)
     assert list(steps) == [[Report(drifts=3)]]
 
 

@@ -47,7 +47,7 @@ class Manager:
 
     async def welcome(self) -> None:
         assert isinstance(await self.event(), Greeting)
-        self.connection.welcome(server_time_s=1.0, epoch=1)
+        self.connection.welcome(server_time_s=1.0, epoch=1, contact=None)
 
 
 def outcome() -> Outcome:

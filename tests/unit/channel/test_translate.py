@@ -16,7 +16,7 @@ from manager.channel.translate import (
     statement_of,
 )
 from manager.domain import report as domain
-from tests.unit.wire.test_vectors import MESSAGES, REPORT
+from tests.unit.wire.test_vectors import CONTACT, MESSAGES, REPORT
 
 
 def plain(value: object) -> object:
@@ -25,8 +25,10 @@ def plain(value: object) -> object:
 
 
 def test_every_field_of_a_report_arrives():
-    said = plain(statement_of(wire.Tick(report=REPORT)))
+    said = plain(statement_of(wire.Tick(report=REPORT, contact=CONTACT)))
+    # the contact travels beside the report, which is as large as it can be
     sent = {name: value for name, value in plain(REPORT).items() if name != "stopped"}
+    sent["contact"] = plain(CONTACT)
     assert msgspec.json.decode(msgspec.json.encode(said)) == sent
 
 
@@ -49,6 +51,8 @@ def test_every_field_of_a_report_arrives():
 def test_the_wire_has_every_field_that_the_manager_takes_from_it(kind):
     """A field that only one side has would keep its default for ever."""
     sent = set(getattr(wire, kind.__name__).__struct_fields__)
+    if kind is domain.Report:
+        sent.add("contact")
     assert {field.name for field in dataclasses.fields(kind)} <= sent
 
 

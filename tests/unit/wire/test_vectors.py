@@ -8,6 +8,7 @@ import pytest
 from common.bundle.manifest import canonical
 from common.pki.strictness import ANSWER_MAX_CHARS
 from common.wire import messages as m
+from common.wire.contact import Contact
 from common.wire.fields import PART_TEXT_MAX_CHARS
 from nodeagent.core.services import CONSUMERS_MAX, ENDPOINTS_MAX
 from nodeagent.install.probe import MESSAGE_MAX_CHARS
@@ -66,6 +67,8 @@ REPORT = m.Report(
     ],
 )
 
+CONTACT = Contact(addresses=["m.example:9422", "[2001:db8::1]:9422"])
+
 MESSAGES = {
     "hello": m.Hello(
         protocol=1,
@@ -75,8 +78,9 @@ MESSAGES = {
         instance="i",
         accepts_carried=True,
         report=REPORT,
+        contact=CONTACT,
     ),
-    "welcome": m.Welcome(verdict="ok", server_time_s=1.5, epoch=1),
+    "welcome": m.Welcome(verdict="ok", server_time_s=1.5, epoch=1, contact=CONTACT),
     "offer": m.Offer(
         push_id="p",
         epoch=1,
@@ -104,8 +108,8 @@ MESSAGES = {
         report=REPORT,
     ),
     "outcome_ack": m.OutcomeAck(push_id="p"),
-    "tick": m.Tick(report=REPORT),
-    "tock": m.Tock(server_time_s=2.5, epoch=1),
+    "tick": m.Tick(report=REPORT, contact=CONTACT),
+    "tock": m.Tock(server_time_s=2.5, epoch=1, contact=CONTACT),
     "goodbye": m.Goodbye(reason="busy", retry_after_s=2.0),
 }
 
@@ -148,6 +152,26 @@ def test_what_an_agent_said_before_fields_were_added_is_still_read(name: str):
 def test_an_agent_of_an_earlier_release_is_not_sent_what_it_has_not_asked_for():
     frame = bytes.fromhex((VECTORS / "earlier/hello.hex").read_text())
     assert not m.decode(frame[6 : 6 + int.from_bytes(frame[4:6], "big")]).accepts_carried
+
+
+@pytest.mark.parametrize("name", ["hello", "welcome", "tick", "tock"])
+def test_who_says_nothing_of_addresses_announces_and_confirms_none(name: str):
+    frame = bytes.fromhex((VECTORS / f"earlier/{name}.hex").read_text())
+    assert m.decode(frame[6 : 6 + int.from_bytes(frame[4:6], "big")]).contact is None
+
+
+@pytest.mark.parametrize("name", ["welcome", "tock"])
+def test_an_agent_of_an_earlier_release_reads_what_it_always_read(name: str):
+    earlier = msgspec.defstruct(
+        f"Earlier{name.title()}",
+        [("verdict", str, ""), ("server_time_s", float), ("epoch", int), ("retry_after_s", float, 0.0)],
+        tag_field="t",
+        tag=name,
+        kw_only=True,
+    )
+    frame = m.encode(MESSAGES[name])
+    read = msgspec.msgpack.decode(frame[6 : 6 + int.from_bytes(frame[4:6], "big")], type=earlier)
+    assert (read.server_time_s, read.epoch) == (MESSAGES[name].server_time_s, 1)
 
 
 def test_an_offer_of_an_earlier_manager_says_nothing_of_what_an_operator_confirmed_and_carries_nothing():

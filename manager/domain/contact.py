@@ -1,0 +1,10 @@
+"""Contact: how nodes reach this manager, as it is announced to them and as each says that it knows it. Pure."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contact:
+    """The manager's addresses, as HOST:PORT, in the order of the settings."""
+
+    addresses: tuple[str, ...] = ()

@@ -1,0 +1,75 @@
+"""Route to the manager: in which order its addresses are dialled, and what is kept of what it announces.
+
+Decides that the address that answered last comes first, then the others in an order drawn each time, with a pause drawn before each.
+Invariant: what is kept came over a connection to the pinned manager, and can be dialled.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from common.errors import ProtocolError, Reason
+from common.runtime.transport import Peer, Transport
+from common.wire.contact import Contact, can_be_kept
+from nodeagent.channel import identity
+from nodeagent.channel.identity import Identity
+from nodeagent.channel.rotation import connect_as
+from nodeagent.install.localstate import NodeLocalState
+
+log = structlog.get_logger(__name__)
+
+SPREAD_S: Final = 1.0
+"""Over how long the agents that lost one address spread before each dials another."""
+
+
+class Route:
+    """`uniform` draws a number between two."""
+
+    def __init__(
+        self, data_dir: Path, local: NodeLocalState, uniform: Callable[[float, float], float]
+    ) -> None:
+        self._data_dir = data_dir
+        self._local = local
+        self._uniform = uniform
+        self._last = ""
+        self._me: Identity | None = None
+
+    def order(self, addresses: Sequence[str]) -> list[str]:
+        """Return them in the order in which they are dialled now."""
+        drawn = sorted(addresses, key=lambda _: self._uniform(0.0, 1.0))
+        return sorted(drawn, key=lambda address: address != self._last)
+
+    def pause_s(self) -> float:
+        """Return how long to wait before another address is dialled."""
+        return self._uniform(0.0, SPREAD_S)
+
+    async def dial(self, peer: Peer) -> Transport:
+        """Reach the manager. Raises as `connect_as` does."""
+        me = await asyncio.to_thread(identity.load, self._data_dir)
+        transport = await connect_as(self._data_dir, peer=peer, order=self)
+        self._me, self._last = me, transport.address
+        self._local.knows(Contact(addresses=list(me.addresses)))
+        return transport
+
+    async def keep(self, contact: Contact) -> bool:
+        """Keep what the manager announced; return whether that was news.
+
+        Raises ProtocolError for what no agent can keep, InstallError if it cannot be written.
+        """
+        if not can_be_kept(contact.addresses):
+            raise ProtocolError(
+                "the manager announced no address, or what is none", reason=Reason.BAD_MESSAGE
+            )
+        known = self._local.contact()
+        if self._me is None or contact == known:
+            return False
+        if not await asyncio.to_thread(
+            identity.keep_addresses, self._data_dir, contact.addresses, told_to=self._me
+        ):
+            return False
+        self._local.knows(contact)
+        log.info("contact.kept", address=", ".join(contact.addresses))
+        return True
