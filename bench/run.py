@@ -3,7 +3,7 @@
 import argparse
 import asyncio
 
-from bench import catalogue, channel, fleet, footprint, management, pages, served
+from bench import catalogue, channel, fleet, footprint, lists, management, pages, served
 from common.runtime import log as logs
 
 
@@ -17,7 +17,7 @@ def main() -> None:
     )
     parser.add_argument(
         "--only",
-        choices=["served", "fleet", "channel", "catalogue", "management", "footprint", "pages"],
+        choices=["served", "fleet", "channel", "catalogue", "management", "footprint", "pages", "lists"],
         help="one measurement only",
     )
     options = parser.parse_args()
@@ -36,6 +36,8 @@ def main() -> None:
         show_footprint()
     if options.only in {None, "pages"}:
         show_pages(options.certificates)
+    if options.only in {None, "lists"}:
+        show_lists(10 * options.nodes)
 
 
 def show_served() -> None:
@@ -90,6 +92,21 @@ def show_pages(count: int) -> None:
     print(
         f"slowest {max(during, default=0) * 1000:.0f} ms; longest frame of a page that watched {found.longest_frame_s * 1000:.0f} ms"
     )
+
+
+def show_lists(count: int) -> None:
+    """Pages and lists over a large fleet, and over a tenth and a hundredth of it."""
+    sizes = (count // 100, count // 10, count)
+    found = [asyncio.run(lists.measure(each)) for each in sizes]
+    print(
+        f"\npages and lists over {count} connected nodes: of a CPU, longest hold of the loop, and to a tenth"
+    )
+    for name, most in found[-1].items():
+        least, less = found[0][name], found[1][name]
+        print(
+            f"  {name:24} {most.cpu_s * 1000:8.1f} ms, {most.loop_s * 1000:6.1f} ms, {most.size_bytes:11,} bytes; "
+            f"{most.cpu_s / less.cpu_s:5.1f} times a tenth's {less.cpu_s * 1000:.1f} ms, a hundredth's {least.cpu_s * 1000:.1f} ms"
+        )
 
 
 def show_catalogue(count: int) -> None:

@@ -127,7 +127,7 @@ async def _compose_core(given: Given) -> Core:
     shares = share(raise_descriptor_limit())
     host, port = split_host_port(settings.ssh)
     sources = KnownSources()
-    sources.read(await store.nodes.list(), fleet.view())
+    sources.read(await store.nodes.list(), fleet.addresses())
     logins = shares.strangers // 2
     listener = Listener(
         host=host,
@@ -170,7 +170,7 @@ def _compose_front(given: Given, core: Core) -> Front:
         Sources(
             version=version("certcast"),
             nodes=fleet.counts,
-            views=fleet.view,
+            briefs=fleet.briefs,
             alarms=use_cases.alarms.active,
             inventory=use_cases.inventory,
             readings=readings,

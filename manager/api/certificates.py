@@ -12,7 +12,6 @@ from common.api.certificates import (
     CertificatesAnswer,
     ImportAnswer,
     Places,
-    SlotAnswer,
     SlotsAnswer,
 )
 from common.api.codes import Order, Role, StatusCode
@@ -27,6 +26,7 @@ from common.api.uploads import (
 from common.errors import AccessError, InvalidInputError, Reason
 from common.ids import CertificateId, node_names
 from common.limits import PAGE_MAX
+from manager.api import slots
 from manager.api.annotations import given_annotations
 from manager.api.answers import (
     certificate_answer,
@@ -66,16 +66,6 @@ async def list_all(call: Call) -> web.StreamResponse:
 async def _parts(found: Sequence[ListedCertificate]) -> AsyncIterator[Sequence[CertificateAnswer]]:
     for start in range(0, len(found), AT_ONCE):
         yield [certificate_answer(each) for each in found[start : start + AT_ONCE]]
-
-
-async def by_node(call: Call) -> web.StreamResponse:
-    """Answer with what each node's slots have."""
-    found = await call.api.use_cases.assignments.by_node()
-    slots = [
-        SlotAnswer(node=node, slot=slot, certificate=certificate_answer(each) if each else None)
-        for node, slot, each in found
-    ]
-    return reply(SlotsAnswer(slots=slots))
 
 
 async def show(call: Call) -> web.StreamResponse:
@@ -273,7 +263,7 @@ ROUTES = (
         method="GET",
         path="certificates/by-node",
         role=Role.READ_ONLY,
-        handler=by_node,
+        handler=slots.by_node,
         heavy=True,
         summary="List what each node's slots have",
         answers={200: SlotsAnswer},

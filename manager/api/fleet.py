@@ -1,35 +1,51 @@
 """The fleet over HTTP: how all nodes stand, pushes, and what changes as it changes."""
 
 import contextlib
+from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
 import msgspec
 from aiohttp import web
 
 from common.api.codes import Role
+from common.api.facts import NodeView
 from common.api.fleet import FleetAnswer, Push, PushAnswer, PushesAnswer
 from common.errors import AccessError
-from common.ids import node_names
+from common.ids import NodeName, node_names
 from manager.api.facts import difference_answer, node_answers
 from manager.api.routes import Call, Route, reply
 from manager.domain.difference import Difference
 from manager.domain.informed import find_uninformed
 from manager.domain.view import PlannedPush
+from manager.http.pieces import AT_ONCE, guarded, listed, send
 from manager.http.streams import EVENT_STREAM, HEARTBEAT_S, Streams, event_stream, write
+from manager.usecases.ports import FleetView
+from manager.usecases.views import views_of
 
 STREAMS: Final = web.AppKey("streams", Streams)
 
 
 async def show(call: Call) -> web.StreamResponse:
     """Answer with all nodes' facts."""
-    fleet, views = call.api.fleet, call.api.fleet.view()
+    fleet = call.api.fleet
+    names, briefs = fleet.names(), fleet.briefs()
     answer = FleetAnswer(
-        nodes=node_answers(views),
+        nodes=[],
         counts=dict(fleet.counts()),
         manager_addresses=fleet.contact.addresses,
-        uninformed=len(find_uninformed(views, fleet.contact)),
+        uninformed=len(find_uninformed(briefs.values(), fleet.contact)),
     )
-    return reply(answer)
+    if len(names) <= AT_ONCE:
+        return reply(msgspec.structs.replace(answer, nodes=node_answers(await views_of(fleet, names))))
+    # nodes last, as pieces need it
+    empty = {name: value for name, value in msgspec.structs.asdict(answer).items() if name != "nodes"}
+    pieces = listed(empty | {"nodes": []}, _parts(fleet, names))
+    return await send(call.request, guarded(pieces, call.rights.check), turn=call.heavy_turn)
+
+
+async def _parts(fleet: FleetView, names: Sequence[NodeName]) -> AsyncIterator[Sequence[NodeView]]:
+    for start in range(0, len(names), AT_ONCE):
+        yield node_answers(await views_of(fleet, names[start : start + AT_ONCE]))
 
 
 async def push(call: Call) -> web.StreamResponse:
@@ -61,7 +77,7 @@ async def events(call: Call) -> web.StreamResponse:
                     b"event: removed\ndata: " + msgspec.json.encode({"name": name}) + b"\n\n"
                     for name in changes.gone
                 ]
-                if events:
+                if events and changes.mark:
                     # at the last one only: a watcher that loses the connection between two gets all of them again
                     events[-1] = f"id: {changes.mark}\n".encode() + events[-1]
                 await call.rights.check()

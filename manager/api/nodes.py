@@ -1,5 +1,7 @@
 """Nodes over HTTP: adding, joining, and the four facts of each."""
 
+from collections.abc import AsyncIterator, Mapping, Sequence
+
 from aiohttp import web
 from msgspec import structs
 
@@ -17,21 +19,37 @@ from common.api.nodes import (
     ShownNode,
     SlotContent,
 )
-from common.ids import CertificateId, node_name
+from common.ids import CertificateId, NodeName, node_name
 from manager.api.certificates import assigned_answer
 from manager.api.facts import node_answers
 from manager.api.routes import CONFIRM, Call, Route, empty, reply
+from manager.domain.brief import NodeBrief
 from manager.domain.model import NodeRecord
+from manager.http.pieces import AT_ONCE, guarded, listed, send
 from manager.usecases.assignments import slot_name
 
 
 async def list_all(call: Call) -> web.StreamResponse:
-    found = await call.api.use_cases.nodes.list()
-    listed = [
-        ListedNode(**structs.asdict(_answer(each)), state=call.api.fleet.node(each.name).state)
+    found = list((await call.api.use_cases.inventory()).nodes.values())
+    if len(found) <= AT_ONCE:
+        return reply(NodesAnswer(nodes=_listed(found, call.api.fleet.briefs())))
+    pieces = listed(NodesAnswer(nodes=[]), _parts(call, found))
+    return await send(call.request, guarded(pieces, call.rights.check), turn=call.heavy_turn)
+
+
+async def _parts(call: Call, found: Sequence[NodeRecord]) -> AsyncIterator[Sequence[ListedNode]]:
+    briefs = call.api.fleet.briefs()
+    for start in range(0, len(found), AT_ONCE):
+        yield _listed(found[start : start + AT_ONCE], briefs)
+
+
+def _listed(found: Sequence[NodeRecord], briefs: Mapping[NodeName, NodeBrief]) -> list[ListedNode]:
+    """Say what a list says; a node that was removed a moment ago is left out."""
+    return [
+        ListedNode(**structs.asdict(_answer(each)), state=briefs[each.name].state)
         for each in found
+        if each.name in briefs
     ]
-    return reply(NodesAnswer(nodes=listed))
 
 
 async def add(call: Call) -> web.StreamResponse:
@@ -72,7 +90,7 @@ async def new_token(call: Call) -> web.StreamResponse:
 async def list_tokens(call: Call) -> web.StreamResponse:
     """Answer with the join tokens of all nodes that can still be used."""
     found = await call.api.use_cases.nodes.join_tokens()
-    listed = [
+    tokens = [
         ListedJoinToken(
             id=each.id,
             node=each.node,
@@ -82,7 +100,7 @@ async def list_tokens(call: Call) -> web.StreamResponse:
         )
         for each in found
     ]
-    return reply(JoinTokensAnswer(join_tokens=listed))
+    return reply(JoinTokensAnswer(join_tokens=tokens))
 
 
 async def remove_token(call: Call) -> web.StreamResponse:

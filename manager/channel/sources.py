@@ -5,13 +5,12 @@ Invariant: what is remembered of a node is bounded, and what a stranger does add
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, Protocol
 
 from common.ids import NodeName
 from common.source import UNKNOWN, source_of
 from manager.domain.model import NodeRecord
-from manager.domain.view import NodeView
 
 SEEN_MAX: Final = 4
 """Sources that are remembered of one node: it may have several ways out, and move."""
@@ -26,11 +25,11 @@ class Nodes(Protocol):
     async def list(self) -> Sequence[NodeRecord]: ...
 
 
-class Views(Protocol):
+class Addresses(Protocol):
     """What is known of running nodes."""
 
-    def view(self) -> Iterable[NodeView]:
-        """Return each node with the address at which it was seen last."""
+    def addresses(self) -> Mapping[NodeName, str]:
+        """Return where each node was last connected from, "" if it was not."""
 
 
 class KnownSources:
@@ -39,7 +38,7 @@ class KnownSources:
     def __init__(self, declared: Iterable[str] = ()) -> None:
         self._declared = frozenset(source_of(address) for address in declared)
         self._seen: dict[NodeName, OrderedDict[str, None]] = {}
-        self._all: frozenset[str] = frozenset()
+        self._all: set[str] = set()
         self._gather()
 
     def __contains__(self, source: object) -> bool:
@@ -54,31 +53,33 @@ class KnownSources:
         seen.move_to_end(source)
         if len(seen) > SEEN_MAX:
             seen.popitem(last=False)
-        if is_new:
             self._gather()
+        elif is_new and source != UNKNOWN:
+            # thousands come back at once, and gathering looks at all of them
+            self._all.add(source)
 
     def forget(self, node: NodeName) -> None:
         """Forget where a node that was removed has come from."""
         if self._seen.pop(node, None) is not None:
             self._gather()
 
-    def read(self, nodes: Iterable[NodeRecord], views: Iterable[NodeView]) -> None:
+    def read(self, nodes: Iterable[NodeRecord], addresses: Mapping[NodeName, str]) -> None:
         """Take where all nodes are, and forget those that were removed."""
         records = list(nodes)
         self._declared = frozenset(source_of(address) for record in records for address in record.addresses)
         names = {record.name for record in records}
         self._seen = {name: seen for name, seen in self._seen.items() if name in names}
-        for view in views:
-            if view.name in names and view.address:
-                self._seen.setdefault(view.name, OrderedDict()).setdefault(source_of(view.address))
+        for name, address in addresses.items():
+            if name in names and address:
+                self._seen.setdefault(name, OrderedDict()).setdefault(source_of(address))
         self._gather()
 
-    async def run(self, nodes: Nodes, views: Views) -> None:
+    async def run(self, nodes: Nodes, fleet: Addresses) -> None:
         """Read where all nodes are, again and again, until cancelled."""
         while True:
-            self.read(await nodes.list(), views.view())
+            self.read(await nodes.list(), fleet.addresses())
             await asyncio.sleep(READ_S)
 
     def _gather(self) -> None:
         seen = (source for each in self._seen.values() for source in each)
-        self._all = (self._declared | frozenset(seen)) - {UNKNOWN}
+        self._all = {*self._declared, *seen} - {UNKNOWN}

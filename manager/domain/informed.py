@@ -4,18 +4,35 @@ Decides by what each node said last, connected or not. Invariant: a node that ne
 """
 
 from collections.abc import Iterable
+from typing import Protocol
 
+from common.codes import NodeKind
 from common.ids import NodeName
 from manager.domain.contact import Contact
-from manager.domain.view import NodeView
 
 
-def find_uninformed(views: Iterable[NodeView], announced: Contact) -> list[NodeName]:
+class Known(Protocol):
+    """What is known of a node, in few words or in many."""
+
+    @property
+    def name(self) -> NodeName: ...
+
+    @property
+    def kind(self) -> NodeKind: ...
+
+    @property
+    def joined(self) -> bool: ...
+
+    @property
+    def manager_addresses(self) -> tuple[str, ...] | None: ...
+
+
+def find_uninformed(nodes: Iterable[Known], announced: Contact) -> list[NodeName]:
     """Return the nodes that have joined and do not know this list of addresses yet; none before there is one."""
     if not announced.addresses:
         return []
     return [
-        view.name
-        for view in views
-        if view.joined and view.kind == "node" and view.manager_addresses != announced.addresses
+        node.name
+        for node in nodes
+        if node.joined and node.kind == "node" and node.manager_addresses != announced.addresses
     ]

@@ -151,8 +151,16 @@ class Inventory:
     slots: Mapping[tuple[NodeName, Slot], CertificateId]
     trust: Trust
     chains: dict[CertificateId, Chain] = field(default_factory=dict, repr=False)
+    _by_leaf: dict[str, Entry] = field(default_factory=dict, repr=False)
     _by_key: dict[str, list[Entry]] = field(default_factory=dict, repr=False)
     _by_serial: dict[str, list[Entry]] = field(default_factory=dict, repr=False)
+
+    @property
+    def by_leaf(self) -> Mapping[str, Entry]:
+        """The certificates by their fingerprint; found once for all who ask."""
+        if not self._by_leaf:
+            self._by_leaf.update({entry.leaf.fingerprint: entry for entry in self.entries.values()})
+        return self._by_leaf
 
     def chain(self, certificate_id: CertificateId, *, now_s: int) -> Chain:
         """Return a certificate's chain of trust; built once, and again when it may be another."""

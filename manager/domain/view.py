@@ -124,6 +124,13 @@ SERVICE_WAIT_S: Final = 3600.0
 """How long a service that does not run is merely waited for; after that its ports are what clients find closed."""
 
 
+def first_end_s(serving: Iterable[Serving]) -> int | None:
+    """Return when the first of the server certificates expires that ports were seen to serve; None if none was."""
+    # an agent of the first version did not say when
+    ends = [seen.ends_s for seen in serving if seen.slot == "server" and seen.ends_s is not None]
+    return min(ends, default=None)
+
+
 def excused_consumers(
     waiting: Iterable[Waiting], *, last_report_s: float | None, clock_skew_s: float
 ) -> frozenset[str]:

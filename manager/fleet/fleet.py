@@ -13,6 +13,7 @@ from dataclasses import replace
 from common.bundle.manifest import Manifest
 from common.ids import NodeName
 from manager.channel.keys import KeyRegistry
+from manager.domain.brief import NodeBrief
 from manager.domain.contact import Contact
 from manager.domain.facts import NodeFacts
 from manager.domain.model import NodeRecord
@@ -133,6 +134,15 @@ class Fleet:
         """Return how many nodes are in which state."""
         return self.registry.counts()
 
+    def briefs(self) -> Mapping[NodeName, NodeBrief]:
+        """Return all nodes in a few words each, as they are now."""
+        return self.registry.briefs()
+
+    @property
+    def count_of_changes(self) -> int:
+        """How often a node changed in this run."""
+        return self.registry.count_of_changes
+
     def diagnostics(self, name: NodeName) -> str:
         """Return what was seen on a node when its last installation failed, "" for nothing. Raises NotFoundError."""
         return self.registry.get(name).diagnostics
@@ -140,6 +150,10 @@ class Fleet:
     def address_of(self, name: NodeName) -> str:
         """Return where a node was last connected from, "" if it was not."""
         return facts.address if (facts := self.registry.find(name)) is not None else ""
+
+    def addresses(self) -> Mapping[NodeName, str]:
+        """Return where each node was last connected from, "" if it was not."""
+        return self.registry.addresses()
 
     def subscribe(self, since: str | None = None) -> AbstractContextManager[Subscription]:
         """Lend a subscription to the nodes that change, from a mark on if one is given."""

@@ -59,11 +59,13 @@ class Publisher:
             needed = {entry.digest for each in published.values() for entry in each.manifest.entries}
             self._delivery.remember({digest: bodies[digest] for digest in needed & bodies.keys()})
             for facts in chosen:
+                is_news = facts.awaiting_first_report and facts.connected_s is not None
+                if is_news:
+                    facts.awaiting_first_report = False
                 if facts.name in published and self._registry.is_current(facts):
-                    facts.desired = published[facts.name]
+                    facts.desired, is_news = published[facts.name], True
+                if is_news:
                     self._registry.note(facts.name)
-            for facts in chosen:
-                facts.awaiting_first_report = facts.awaiting_first_report and facts.connected_s is None
         if published:
             log.info("generation.published", count=len(published), cause=cause)
         return set(published)

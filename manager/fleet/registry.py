@@ -5,18 +5,19 @@ Invariant: a node that was removed and added again under its name is another one
 """
 
 import time
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 
 from common.bundle.manifest import parse_manifest
 from common.errors import Hint, NotFoundError
 from common.ids import NodeName
+from manager.domain.brief import NodeBrief
 from manager.domain.desired import desired_from
 from manager.domain.facts import NodeFacts
 from manager.domain.model import NodeRecord
 from manager.domain.nodeview import view_of
 from manager.domain.view import NodeView
+from manager.fleet.index import Index
 from manager.fleet.watch import Subscription, Watchers
 from manager.store.store import Store
 
@@ -26,6 +27,7 @@ class Registry:
 
     def __init__(self) -> None:
         self._facts: dict[NodeName, NodeFacts] = {}
+        self._index = Index(self._facts)
         self._watchers = Watchers()
 
     def __iter__(self) -> Iterator[NodeFacts]:
@@ -54,10 +56,12 @@ class Registry:
             node_id=record.id,
             key_change=record.key_change,
         )
+        self._index.note(record.name)
         return facts
 
     def remove(self, name: NodeName) -> None:
         self._facts.pop(name, None)
+        self._index.note(name)
 
     def find(self, name: NodeName) -> NodeFacts | None:
         """Return a node's facts."""
@@ -85,19 +89,33 @@ class Registry:
 
     def names(self) -> list[NodeName]:
         """Return the names of all nodes, in order."""
-        return sorted(self._facts)
+        return self._index.names()
 
     def view(self) -> list[NodeView]:
         """Return all nodes by name."""
         now_s = time.time()
         return [view_of(self._facts[name], now_s) for name in self.names()]
 
+    def addresses(self) -> Mapping[NodeName, str]:
+        """Return where each node was last connected from, "" if it was not."""
+        return {name: facts.address for name, facts in self._facts.items()}
+
     def counts(self) -> Mapping[str, int]:
         """Return how many nodes are in which state."""
-        return Counter(facts.state() for facts in self._facts.values())
+        return self._index.counts()
+
+    def briefs(self) -> dict[NodeName, NodeBrief]:
+        """Return all nodes in a few words each, as they are now."""
+        return self._index.briefs()
+
+    @property
+    def count_of_changes(self) -> int:
+        """How often a node changed in this run."""
+        return self._watchers.count
 
     def note(self, name: NodeName) -> None:
-        """Tell who watches that a node changed."""
+        """Tell who watches that a node changed. Whoever changes it does so first: what is kept of it is made from then on."""
+        self._index.note(name)
         self._watchers.note(name)
 
     def subscribe(self, since: str | None) -> AbstractContextManager[Subscription]:

@@ -1,16 +1,23 @@
 """Tells watchers which nodes changed.
 
-Invariants: a slow watcher costs at most one entry a node; it misses steps between, never the latest state. A watcher that
+Invariants: a slow watcher costs at most one entry a node; it misses steps between, never the latest state; a change of all nodes is
+told in parts, so that none of them holds the loop. A watcher that
 comes back with its mark gets every node that changed since, and all of them where that cannot be known.
 """
 
 import asyncio
 import secrets
 from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
+from itertools import islice
+from typing import Final
 
 from common.ids import NodeName
 from manager.domain.view import NodeView
+
+AT_ONCE: Final = 200
+"""Nodes that one `take` tells of: about 5 ms."""
 
 View = Callable[[NodeName], NodeView | None]
 
@@ -38,19 +45,40 @@ class Subscription:
         self._waiting.set()
 
     async def take(self, timeout_s: float) -> list[NodeView]:
-        """Wait for changes; return the nodes that changed as they are now, none if nothing did in time or it was woken."""
+        """Wait for changes; return some nodes that changed as they are now, none if nothing did in time or it was woken.
+
+        The mark moves once there is nothing left to tell.
+        """
         self.gone = []
+        if not await self._wait(timeout_s):
+            return []
+        changed = list(islice(self._changed, AT_ONCE))
+        for name in changed:
+            del self._changed[name]
+        if self._changed:
+            self._waiting.set()
+        else:
+            self.mark = self._watchers.mark
+        views = {name: self._view(name) for name in changed}
+        self.gone = [name for name, view in views.items() if view is None]
+        return [view for view in views.values() if view is not None]
+
+    async def take_names(self, timeout_s: float) -> AbstractSet[NodeName]:
+        """Wait for changes; return which nodes changed or went, all of them, for a watcher that does not ask what they are now."""
+        if not await self._wait(timeout_s):
+            return frozenset()
+        self.mark = self._watchers.mark
+        changed, self._changed = self._changed, {}
+        return changed.keys()
+
+    async def _wait(self, timeout_s: float) -> bool:
         try:
             async with asyncio.timeout(timeout_s):
                 await self._waiting.wait()
         except TimeoutError:
-            return []
+            return False
         self._waiting.clear()
-        self.mark = self._watchers.mark
-        changed, self._changed = self._changed, {}
-        views = {name: self._view(name) for name in changed}
-        self.gone = [name for name, view in views.items() if view is None]
-        return [view for view in views.values() if view is not None]
+        return True
 
 
 class Watchers:
@@ -60,13 +88,13 @@ class Watchers:
         self._subscriptions: set[Subscription] = set()
         # marks of another run of the manager mean nothing to this one
         self._run = secrets.token_hex(8)
-        self._count = 0
+        self.count = 0
         self._changed: dict[NodeName, int] = {}
 
     @property
     def mark(self) -> str:
         """How many changes there were in this run."""
-        return f"{self._run}-{self._count}"
+        return f"{self._run}-{self.count}"
 
     @contextmanager
     def subscribe(
@@ -85,8 +113,8 @@ class Watchers:
 
     def note(self, name: NodeName) -> None:
         """Tell all that a node changed."""
-        self._count += 1
-        self._changed[name] = self._count
+        self.count += 1
+        self._changed[name] = self.count
         for subscription in self._subscriptions:
             subscription.note(name)
 

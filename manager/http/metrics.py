@@ -8,6 +8,7 @@ Invariant: what the store cannot tell now is left out, and everything else is st
 import asyncio
 import platform
 import time
+from bisect import bisect_right
 from collections import Counter as Tally
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,9 +22,11 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
 from common.errors import CertcastError
+from common.ids import NodeName
 from manager.domain.alarms import ALARM_SPECS, AlarmRecord
+from manager.domain.brief import NodeBrief
 from manager.domain.inventory import Inventory
-from manager.domain.view import NodeView, PushView
+from manager.domain.view import PushView
 
 log = structlog.get_logger(__name__)
 
@@ -54,7 +57,7 @@ class Sources:
 
     version: str
     nodes: Callable[[], Mapping[str, int]]
-    views: Callable[[], Iterable[NodeView]]
+    briefs: Callable[[], Mapping[NodeName, NodeBrief]]
     alarms: Callable[[], Awaitable[Sequence[AlarmRecord]]]
     inventory: Callable[[], Awaitable[Inventory]]
     readings: Sequence[Reading]
@@ -88,7 +91,8 @@ class Metrics:
 
     async def show(self, _request: web.Request) -> web.Response:
         """Answer with everything as it stands now."""
-        page = _Page([*self._counts.collect(), *self._live(), *await self._stored()])
+        served = await asyncio.to_thread(_served, self._sources.briefs().values(), self._sources.clock())
+        page = _Page([*self._counts.collect(), *self._live(), *served, *await self._stored()])
         return web.Response(body=generate_latest(page), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     def _live(self) -> list[Metric]:
@@ -100,7 +104,7 @@ class Metrics:
         for state, count in sources.nodes().items():
             nodes.add_metric([state], count)
         readings = [_family(each) for each in sources.readings]
-        return [build, nodes, *readings, *_served(sources.views(), sources.clock())]
+        return [build, nodes, *readings]
 
     async def _stored(self) -> list[Metric]:
         """Return what the store tells, or nothing while it cannot."""
@@ -111,7 +115,8 @@ class Metrics:
         except (CertcastError, TimeoutError) as error:
             log.warning("request.failed", path="/metrics", message=str(error) or "the store did not answer")
             return []
-        return [_alarms(alarms), *_certificates(inventory, sources.clock()), *_trusted_cas(inventory)]
+        certificates = await asyncio.to_thread(_certificates, inventory, sources.clock())
+        return [_alarms(alarms), *certificates, *_trusted_cas(inventory)]
 
 
 class _Page(Collector):
@@ -129,9 +134,9 @@ def _family(reading: Reading) -> Metric:
     return kind(f"certcast_{reading.name}", reading.meaning, value=reading.read())
 
 
-def _served(views: Iterable[NodeView], now_s: float) -> list[Metric]:
+def _served(briefs: Iterable[NodeBrief], now_s: float) -> list[Metric]:
     """Return when what ports serve expires: how many endpoints are close to it, and the earliest moment."""
-    ends = [seen.ends_s for view in views for seen in view.serving if seen.ends_s is not None]
+    ends = [seen.ends_s for brief in briefs for seen in brief.serving if seen.ends_s is not None]
     soon = _expiring(
         "certcast_served_expiring",
         "Endpoints whose served certificate expires within so many days; 0 counts those that have expired.",
@@ -200,7 +205,7 @@ def _trusted_cas(inventory: Inventory) -> list[Metric]:
 
 
 def _expiring(name: str, meaning: str, ends_s: Sequence[float], now_s: float) -> Metric:
-    family = GaugeMetricFamily(name, meaning, labels=["days"])
+    family, ordered = GaugeMetricFamily(name, meaning, labels=["days"]), sorted(ends_s)
     for days in EXPIRING_DAYS:
-        family.add_metric([str(days)], sum(end_s - now_s <= days * _DAY_S for end_s in ends_s))
+        family.add_metric([str(days)], bisect_right(ordered, now_s + days * _DAY_S))
     return family

@@ -1,13 +1,36 @@
 """Collections of a resource's objects, as the handlers need them. Each kind of object has a class of its own beside this module."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 from manager.infinity_api.contract.description import Resource, Values
 from manager.infinity_api.contract.filters import Row
 
 Rows = Mapping[int, Row]
+
+T = TypeVar("T")
+
+
+class MadeRows(Mapping[int, Row], Generic[T]):
+    """Rows that are made as they are looked at, and not kept: a list of thousands is never there whole."""
+
+    def __init__(self, sources: Mapping[int, T], make: Callable[[T], Row]) -> None:
+        self._sources = sources
+        self._make = make
+
+    def __getitem__(self, number: int) -> Row:
+        return self._make(self._sources[number])
+
+    def __contains__(self, number: object) -> bool:
+        return number in self._sources
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._sources)
+
+    def __len__(self) -> int:
+        return len(self._sources)
+
 
 SPARED = "__spared"
 """Where a row says why the object is not to be deleted; a list that is deleted leaves it out."""

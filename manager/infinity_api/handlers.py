@@ -18,7 +18,7 @@ from manager.domain.callers import Caller
 from manager.http.gate import Api
 from manager.http.pieces import AT_ONCE, listed
 from manager.infinity_api.bindings import collections_of
-from manager.infinity_api.collection import SPARED, Collection, Made
+from manager.infinity_api.collection import SPARED, Collection, Made, Rows
 from manager.infinity_api.contract.bodies import Change, read_bulk, read_values
 from manager.infinity_api.contract.description import Method, Resource, Values
 from manager.infinity_api.contract.errors import (
@@ -132,8 +132,9 @@ class Handlers:
                 check_no_stray_filter(resource, request.parameters)
                 query = read_query(resource, request.parameters)
                 rows = await self._readable[resource.path].rows()
-                wanted = await asyncio.to_thread(select, query, list(rows.values()))
-                await self._delete(resource, [_id(row) for row in wanted if SPARED not in row], request.actor)
+                wanted = await asyncio.to_thread(select, query, rows)
+                spared = {number for number in wanted if SPARED in rows[number]}
+                await self._delete(resource, [each for each in wanted if each not in spared], request.actor)
                 return NO_CONTENT
             case _:
                 return await self._list(request, resource)
@@ -149,19 +150,23 @@ class Handlers:
         query = read_query(resource, request.parameters)
         rows = await collection.rows()
         # off the loop, because there may be thousands
-        wanted = await asyncio.to_thread(select, query, list(rows.values()))
+        wanted = await asyncio.to_thread(select, query, rows)
         cut = page(query, wanted)
         if len(cut) > AT_ONCE:
             empty = envelope(resource, query, total=len(wanted), objects=[])
-            return Answer(200, chunks=listed(empty, self._parts(collection, cut)))
-        document = envelope(resource, query, total=len(wanted), objects=await self._shown(collection, cut))
+            return Answer(200, chunks=listed(empty, self._parts(collection, rows, cut)))
+        objects = await self._shown(collection, [rows[number] for number in cut])
+        document = envelope(resource, query, total=len(wanted), objects=objects)
         return await asyncio.to_thread(found, document)
 
-    async def _parts(self, collection: Collection, cut: Sequence[Row]) -> AsyncIterator[Sequence[object]]:
+    async def _parts(
+        self, collection: Collection, rows: Rows, cut: Sequence[int]
+    ) -> AsyncIterator[Sequence[object]]:
         """Return the objects of a long list part by part, whole."""
         linked = await self._links.targets(collection.resource)
         for start in range(0, len(cut), AT_ONCE):
-            yield await self._shown(collection, cut[start : start + AT_ONCE], linked)
+            part = [rows[number] for number in cut[start : start + AT_ONCE]]
+            yield await self._shown(collection, part, linked)
 
     async def _statistics(self, request: ApiRequest, resource: Resource) -> Answer:
         """Answer that nothing is measured on a node."""
@@ -324,10 +329,3 @@ def _partly(where: str, error: CertcastError, done: int) -> RefusedError:
 
 def _missing(resource: Resource, object_id: int) -> NoObjectError:
     return NoObjectError(f"there is no {resource.name} {object_id}")
-
-
-def _id(row: Row) -> int:
-    number = row["id"]
-    if not isinstance(number, int):
-        raise TypeError("a row's id is a number")
-    return number

@@ -3,15 +3,16 @@
 import asyncio
 import shlex
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 from common.api.codes import NodeKind
 from common.bundle.manifest import Slot
 from common.errors import ConflictError, NotFoundError
-from common.ids import CertificateId
+from common.ids import CertificateId, NodeName
 from manager.domain.etag import etag_of_node
+from manager.domain.inventory import Inventory
 from manager.domain.model import NodeDescription, NodeRecord
-from manager.infinity_api.collection import Made, Rows
+from manager.infinity_api.collection import Made, MadeRows, Rows
 from manager.infinity_api.contract.description import Resource, Values
 from manager.infinity_api.contract.errors import ValuesError, taken
 from manager.infinity_api.contract.filters import Row
@@ -21,6 +22,8 @@ from manager.infinity_api.documents import Documents
 from manager.usecases.usecases import UseCases
 
 T = TypeVar("T")
+
+Slots: TypeAlias = Mapping[tuple[NodeName, Slot], CertificateId]
 
 
 class Nodes:
@@ -39,20 +42,15 @@ class Nodes:
         self._use_cases = use_cases
         self._locations = locations
         self._naming = naming
+        self._seen: tuple[Inventory, Mapping[int, NodeRecord], Slots] | None = None
 
     async def rows(self) -> Rows:
         inventory = await self._use_cases.inventory()
         locations = await location_names(self._locations)
-        found = [each for each in inventory.nodes.values() if each.kind == self._kind]
-        slots = {
-            place: number
-            for place, number in inventory.slots.items()
-            if not inventory.entries[number].temporary
-        }
-        return {
-            record.id: node_row(self.resource, record, slots, locations)
-            for record in sorted(found, key=lambda each: each.id)
-        }
+        if self._seen is None or self._seen[0] is not inventory:
+            self._seen = inventory, records_of(inventory, self._kind), _shown_slots(inventory)
+        _, records, slots = self._seen
+        return MadeRows(records, lambda record: node_row(self.resource, record, slots, locations))
 
     async def complete(self, rows: Sequence[Row]) -> Sequence[Row]:
         """Return these as they are."""
@@ -147,9 +145,16 @@ class Nodes:
 
         Only nodes of the same kind must have addresses of their own: the manager may run where a node does.
         """
-        rows = await self.rows()
+        rows, inventory = await self.rows(), await self._use_cases.inventory()
+        # off the loop, because there may be thousands
+        findings = await asyncio.to_thread(self._find_taken, values, rows, inventory, own, before)
+        if findings:
+            raise ValuesError(self.resource.name, findings)
+
+    def _find_taken(
+        self, values: Values, rows: Rows, inventory: Inventory, own: int | None, before: Values | None
+    ) -> dict[str, list[str]]:
         same = [row for number, row in rows.items() if number != own]
-        inventory = await self._use_cases.inventory()
         every = [
             *same,
             *(
@@ -165,8 +170,19 @@ class Nodes:
                 continue
             if any(mine) and any(mine == tuple(str(row[name]).lower() for name in fields) for row in others):
                 findings[fields[0]] = [taken(self.resource, *fields)]
-        if findings:
-            raise ValuesError(self.resource.name, findings)
+        return findings
+
+
+def records_of(inventory: Inventory, kind: NodeKind) -> Mapping[int, NodeRecord]:
+    """Return the nodes of a kind by id, in the order of ids."""
+    found = [each for each in inventory.nodes.values() if each.kind == kind]
+    return {record.id: record for record in sorted(found, key=lambda each: each.id)}
+
+
+def _shown_slots(inventory: Inventory) -> Slots:
+    """Return which certificate each slot has, as clients see it: a temporary one is none."""
+    temporary = {number for number, entry in inventory.entries.items() if entry.temporary}
+    return {place: number for place, number in inventory.slots.items() if number not in temporary}
 
 
 async def location_names(locations: Documents) -> Mapping[int, str]:

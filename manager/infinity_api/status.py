@@ -1,20 +1,21 @@
 """Status: the state of nodes, and alarms."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import ip_address
 
 from common.api.codes import NodeKind
-from common.errors import NotFoundError
+from common.ids import NodeName
 from manager.domain.alarms import AlarmRecord
 from manager.domain.inventory import Inventory
-from manager.infinity_api.collection import Rows
+from manager.domain.model import NodeRecord
+from manager.infinity_api.collection import MadeRows, Rows
 from manager.infinity_api.contract.alarms import alarm_level, alarm_name
 from manager.infinity_api.contract.description import Resource
 from manager.infinity_api.contract.filters import Row
 from manager.infinity_api.contract.nodes import status_row
 from manager.infinity_api.contract.resources.status import ALARM, ALARM_HISTORY
 from manager.infinity_api.documents import Documents
-from manager.infinity_api.nodes import location_names
+from manager.infinity_api.nodes import location_names, records_of
 from manager.usecases.ports import FleetView
 from manager.usecases.usecases import UseCases
 
@@ -38,17 +39,14 @@ class NodeStatus:
 
     async def rows(self) -> Rows:
         inventory, names = await self._use_cases.inventory(), await location_names(self._locations)
-        found: dict[int, Row] = {}
-        for record in sorted(inventory.nodes.values(), key=lambda each: each.id):
-            if record.kind != self._kind:
-                continue
-            try:
-                view = self._fleet.node(record.name)
-            except NotFoundError:
-                # removed a moment ago
-                continue
-            found[record.id] = status_row(record, view, names.get(record.detail.get("system_location", 0)))
-        return found
+        briefs = self._fleet.briefs()
+        found = {
+            number: (record, briefs[record.name])
+            for number, record in records_of(inventory, self._kind).items()
+            # one of both may have been removed a moment ago
+            if record.name in briefs
+        }
+        return MadeRows(found, lambda each: status_row(*each, _location(each[0], names)))
 
     async def complete(self, rows: Sequence[Row]) -> Sequence[Row]:
         """Return these as they are."""
@@ -90,33 +88,34 @@ class AlarmHistory:
         return rows
 
 
+def _location(record: NodeRecord, names: Mapping[int, str]) -> str | None:
+    return names.get(record.detail.get("system_location", 0))
+
+
 def _rows(records: Iterable[AlarmRecord], inventory: Inventory) -> Rows:
+    by_id = {record.id: record for record in sorted(records, key=lambda each: each.id)}
+    return MadeRows(by_id, lambda record: _row(record, inventory))
+
+
+def _row(record: AlarmRecord, inventory: Inventory) -> Row:
+    node = inventory.nodes.get(NodeName(record.node))
+    is_of_management_node = node is not None and node.kind == "management"
     return {
-        record.id: {
-            "id": record.id,
-            "identifier": record.spec.number,
-            "name": alarm_name(
-                record.subject.kind, of_management_node=_is_of_management_node(record, inventory)
-            ),
-            "summary": record.spec.title,
-            "level": alarm_level(record),
-            "details": record.details,
-            "instance": record.label,
-            "node": _address(record, inventory),
-            "acknowledged": record.acknowledged_s is not None,
-            "time_raised": record.raised_s,
-            "time_lowered": record.lowered_s,
-        }
-        for record in sorted(records, key=lambda each: each.id)
+        "id": record.id,
+        "identifier": record.spec.number,
+        "name": alarm_name(record.subject.kind, of_management_node=is_of_management_node),
+        "summary": record.spec.title,
+        "level": alarm_level(record),
+        "details": record.details,
+        "instance": record.label,
+        "node": _address(record, node),
+        "acknowledged": record.acknowledged_s is not None,
+        "time_raised": record.raised_s,
+        "time_lowered": record.lowered_s,
     }
 
 
-def _is_of_management_node(record: AlarmRecord, inventory: Inventory) -> bool:
-    return any(name == record.node and each.kind == "management" for name, each in inventory.nodes.items())
-
-
-def _address(record: AlarmRecord, inventory: Inventory) -> str:
+def _address(record: AlarmRecord, node: NodeRecord | None) -> str:
     """Return the IPv4 address of the node that an alarm is about; its name if none is known."""
-    node = next((each for name, each in inventory.nodes.items() if name == record.node), None)
     found = [text for text in node.addresses if ip_address(text).version == 4] if node is not None else []
     return found[0] if found else record.node

@@ -10,7 +10,7 @@ from sqlalchemy import Row, delete, func, insert, select, update
 
 from common.errors import Hint, NotFoundError
 from manager.domain.alarms import AlarmKind, AlarmRecord, Changes, Subject
-from manager.store.engine import Database, chunks
+from manager.store.engine import Database, chunks, made_of
 from manager.store.tables import alarm
 
 
@@ -22,13 +22,15 @@ class Alarms:
         """Return those that stand, the latest first."""
         query = select(alarm).where(alarm.c.lowered_s.is_(None)).order_by(alarm.c.id.desc())
         async with self._database.read() as connection:
-            return [_record(row) for row in await connection.execute(query)]
+            rows = (await connection.execute(query)).all()
+        return await made_of(rows, _record)
 
     async def history(self, *, limit: int) -> Sequence[AlarmRecord]:
         """Return those that were lowered, the latest first."""
         query = select(alarm).where(alarm.c.lowered_s.is_not(None)).order_by(alarm.c.id.desc()).limit(limit)
         async with self._database.read() as connection:
-            return [_record(row) for row in await connection.execute(query)]
+            rows = (await connection.execute(query)).all()
+        return await made_of(rows, _record)
 
     async def apply(self, changes: Changes, *, now_s: float) -> None:
         """Raise, lower and reword."""

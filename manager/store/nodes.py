@@ -17,7 +17,7 @@ from common.codes import NodeKind
 from common.errors import ConflictError, EnrolmentError, Hint, NotFoundError, Reason
 from common.ids import NodeName
 from manager.domain.model import JoinTokenRecord, KeyChange, NodeRecord
-from manager.store.engine import SQL_VARIABLES_MAX, Database
+from manager.store.engine import SQL_VARIABLES_MAX, Database, made_of
 from manager.store.tables import join_token, node
 from manager.store.translate import decode_key_change, encode_key_change
 
@@ -63,7 +63,8 @@ class Nodes:
     async def list(self) -> Sequence[NodeRecord]:
         """Return all by name."""
         async with self._database.read() as connection:
-            return [_record(row) for row in await connection.execute(select(node).order_by(node.c.name))]
+            rows = (await connection.execute(select(node).order_by(node.c.name))).all()
+        return await made_of(rows, _record)
 
     async def remove(self, *names: NodeName) -> None:
         """Remove all of these nodes and everything of them, or none. Raises NotFoundError."""

@@ -152,7 +152,7 @@ class AlarmUseCases:
         found = await asyncio.to_thread(
             conditions_of_inventory, inventory, republished=republished, now_s=now_s
         )
-        found += conditions_of_nodes(views)
+        found += await asyncio.to_thread(conditions_of_nodes, views)
         if fault := await self._context.store.audit.find_fault():
             found.append(audit_log_broken.condition(fault))
         lasting = self._onset_delay.lasting(found, now_s=self._context.monotonic())

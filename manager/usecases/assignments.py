@@ -5,7 +5,7 @@ Decides the order: what follows is assessed and confirmed before anything is wri
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 import structlog
@@ -104,19 +104,55 @@ class AssignmentUseCases:
         if was_full:
             self._context.changed([node], cause=f"{slot} slot emptied")
 
-    async def by_node(self) -> Sequence[tuple[NodeName, Slot, ListedCertificate | None]]:
-        """Return what each node's slots have: every node's server slot, and client slots that have something."""
+    async def by_node(self, search: str = "") -> "SlotList":
+        """Return what each node's slots have: every node's server slot, and client slots that have something.
+
+        `search` finds them by their node and by what they have, without regard to case.
+        """
         inventory, now_s = await self._context.inventories.current(), int(self._context.clock())
-        return await asyncio.to_thread(_by_node, inventory, now_s)
+        places = await asyncio.to_thread(_places, inventory, search.strip().lower())
+        return SlotList(inventory=inventory, places=places, now_s=now_s)
 
 
-def _by_node(inventory: Inventory, now_s: int) -> Sequence[tuple[NodeName, Slot, ListedCertificate | None]]:
-    found: list[tuple[NodeName, Slot, ListedCertificate | None]] = []
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlotList:
+    """Slots of nodes, and the certificate of each; what it is worth is judged for those that are shown.
+
+    `judged` are those that were, each once: thousands of nodes may share one, and its judgement looks at all of them.
+    """
+
+    inventory: Inventory
+    places: Sequence[tuple[NodeName, Slot, CertificateId | None]]
+    now_s: int
+    judged: dict[CertificateId, ListedCertificate] = field(default_factory=dict, repr=False)
+
+    async def shown(self, start: int, stop: int) -> list[tuple[NodeName, Slot, ListedCertificate | None]]:
+        """Return the slots of a part of the list, judged."""
+        return await asyncio.to_thread(self._shown, self.places[start:stop])
+
+    def _shown(
+        self, places: Sequence[tuple[NodeName, Slot, CertificateId | None]]
+    ) -> list[tuple[NodeName, Slot, ListedCertificate | None]]:
+        return [
+            (name, slot, None if number is None else self._judge(number)) for name, slot, number in places
+        ]
+
+    def _judge(self, number: CertificateId) -> ListedCertificate:
+        if number not in self.judged:
+            self.judged[number] = listed(self.inventory, self.inventory.entries[number], self.now_s)
+        return self.judged[number]
+
+
+def _places(inventory: Inventory, search: str) -> Sequence[tuple[NodeName, Slot, CertificateId | None]]:
+    found = {
+        number
+        for number, entry in inventory.entries.items()
+        if entry.places and search in entry.leaf.subject_name.lower()
+    }
+    places: list[tuple[NodeName, Slot, CertificateId | None]] = []
     for name in inventory.nodes:
         for slot in SLOTS:
             number = inventory.slots.get((name, slot))
-            if number is not None:
-                found.append((name, slot, listed(inventory, inventory.entries[number], now_s)))
-            elif slot == "server":
-                found.append((name, slot, None))
-    return found
+            if (number is not None or slot == "server") and (search in name or number in found):
+                places.append((name, slot, number))
+    return places

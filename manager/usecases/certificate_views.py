@@ -4,7 +4,7 @@ Decides what is said of each; the inventory judges. For a thread, as some orders
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from common.codes import ChainState
 from common.pki.finding import Finding
@@ -24,11 +24,12 @@ class ListedCertificate:
     statuses: Sequence[Status]
     chain_state: ChainState
     findings: Sequence[Finding] = ()
+    headline: Headline = field(init=False)
+    """What to say first; found once, since it looks at what may be thousands of findings."""
 
-    @property
-    def headline(self) -> Headline:
-        """Return what to say first."""
-        return headline(self.statuses, self.chain_state, self.findings)
+    def __post_init__(self) -> None:
+        found = headline(self.statuses, self.chain_state, self.findings)
+        object.__setattr__(self, "headline", found)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -69,10 +69,6 @@ class NodeUseCases:
         """Return one. Raises NotFoundError."""
         return await self._context.store.nodes.get(name)
 
-    async def list(self) -> Sequence[NodeRecord]:
-        """Return all by name."""
-        return await self._context.store.nodes.list()
-
     async def locations(self) -> Mapping[int, str]:
         """Return the names of the system locations that clients of the existing API keep, by id."""
         found = await self._context.store.documents.all("system_location")

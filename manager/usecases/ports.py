@@ -1,12 +1,14 @@
 """Ports: what the use cases and the API need of the fleet."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import AbstractContextManager
 from typing import Protocol
 
 from common.bundle.manifest import Manifest
 from common.errors import ConflictError
 from common.ids import NodeName
+from manager.domain.brief import NodeBrief
 from manager.domain.contact import Contact
 from manager.domain.model import NodeRecord
 from manager.domain.view import NodeView, PlannedPush, Previews
@@ -55,7 +57,13 @@ class Changes(Protocol):
     gone: list[NodeName]
 
     async def take(self, timeout_s: float) -> list[NodeView]:
-        """Wait for changes; return the nodes that changed as they are now, none if nothing did in time or it was woken."""
+        """Wait for changes; return some nodes that changed as they are now, none if nothing did in time or it was woken.
+
+        The mark moves once there is nothing left to tell.
+        """
+
+    async def take_names(self, timeout_s: float) -> AbstractSet[NodeName]:
+        """Wait for changes; return which nodes changed or went, all of them, for a watcher that does not ask what they are now."""
 
     def wake(self) -> None:
         """End the wait of `take`, though no node changed: something else did that its watcher shows."""
@@ -82,6 +90,13 @@ class FleetView(Protocol):
 
     def counts(self) -> Mapping[str, int]:
         """Return how many nodes are in which state."""
+
+    def briefs(self) -> Mapping[NodeName, NodeBrief]:
+        """Return all nodes in a few words each, as they are now."""
+
+    @property
+    def count_of_changes(self) -> int:
+        """How often a node changed in this run."""
 
     def subscribe(self, since: str | None = None) -> AbstractContextManager[Changes]:
         """Lend a share of what changes, bounded by the number of nodes; from a mark on if one is given."""

@@ -1,9 +1,10 @@
 """Rows of the list of nodes, and of a node's own page, made of the inventory and of what the fleet knows.
 
-Pure. Invariant: the order is total (the name decides between equals), so that pages neither repeat nor skip a node.
+Pure. Invariants: the order is total (the name decides between equals), so that pages neither repeat nor skip a node; of the nodes that a
+page does not show, no row is made.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
@@ -13,12 +14,13 @@ from common.api.codes import State
 from common.bundle.manifest import SLOTS, Slot
 from common.bundle.parts import Part
 from common.ids import NodeName
+from manager.domain.brief import NodeBrief
 from manager.domain.comparison import listed
 from manager.domain.inventory import Entry, Inventory
-from manager.domain.listing import Sort, mentions, ordered
+from manager.domain.listing import Page, Sort, mentions, ordered, page_of
 from manager.domain.model import NodeRecord
 from manager.domain.report import Serving
-from manager.domain.view import NodeView, SlotView
+from manager.domain.view import NodeView, SlotView, first_end_s
 from manager.web.words import STATES, Kind, short
 
 LATEST_S: Final = 2.0**53
@@ -39,6 +41,23 @@ class Order(StrEnum):
     STATE = "state"
     EXPIRY = "expiry"
     LAST_SEEN = "heard"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What is wanted of the list; without `states` all of them."""
+
+    search: str = ""
+    states: Collection[State] = ()
+    order: Order = Order.NAME
+    descending: bool = False
+    page: int = 1
+    size: int
+
+    @property
+    def looks_at_all(self) -> bool:
+        """Whether every node must be looked at to say which come first."""
+        return bool(self.search or self.states) or self.order is not Order.NAME or self.descending
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,53 +104,74 @@ class EndpointRow:
     fact: Fact
 
 
-def find_rows(
-    inventory: Inventory, records: Collection[NodeRecord], locations: Mapping[int, str], search: str
-) -> list[Row]:
-    """Return the nodes in whose names, addresses, location or certificate the text stands, by name."""
-    wanted = search.strip()
-    rows = [
-        Row(
-            record=record,
-            location=location_of(record, locations),
-            assigned=assigned_to(inventory, record.name, "server"),
-        )
-        for record in records
-    ]
-    return [row for row in rows if not wanted or _has(row, wanted)]
+def list_rows(
+    inventory: Inventory,
+    briefs: Mapping[NodeName, NodeBrief],
+    wanted: Wanted,
+    locations: Mapping[int, str],
+) -> Page[Row]:
+    """Return the nodes of one page. Searching, choosing and sorting look at every node: for a thread."""
+    names = list(inventory.nodes)
+    if wanted.search:
+        names = _searched(inventory, names, wanted.search, locations)
+    if wanted.states:
+        names = [name for name in names if (brief := briefs.get(name)) and brief.state in wanted.states]
+    if wanted.order is not Order.NAME or wanted.descending:
+        names = ordered(names, [Sort(_key(inventory, briefs, wanted.order), wanted.descending)])
+    page = page_of(names, wanted.page, size=wanted.size)
+    rows = [_row(inventory, inventory.nodes[name], locations) for name in page.entries]
+    return Page(page.total, rows)
 
 
-def order_rows(
-    rows: Sequence[Row], views: Mapping[NodeName, NodeView], order: Order, *, descending: bool
-) -> list[Row]:
-    """Sort the list. By name no views are needed."""
+def _row(inventory: Inventory, record: NodeRecord, locations: Mapping[int, str]) -> Row:
+    return Row(
+        record=record,
+        location=location_of(record, locations),
+        assigned=assigned_to(inventory, record.name, "server"),
+    )
+
+
+def _key(
+    inventory: Inventory, briefs: Mapping[NodeName, NodeBrief], order: Order
+) -> Callable[[NodeName], Any]:
     rank = {state: number for number, state in enumerate(STATES)}
-
-    def key(row: Row) -> tuple[Any, ...]:
-        view = views.get(row.record.name)
-        match order:
-            case Order.STATE:
-                return (rank[view.state] if view else 0, row.record.name)
-            case Order.EXPIRY:
-                return (_shown_end_s(row, view), row.record.name)
-            case Order.LAST_SEEN:
-                return (view.last_report_s or 0.0 if view else 0.0, row.record.name)
-            case Order.NAME:
-                return (row.record.name,)
-
-    return ordered(rows, [Sort(key, descending)])
+    match order:
+        case Order.STATE:
+            return lambda name: (rank[briefs[name].state] if name in briefs else 0, name)
+        case Order.EXPIRY:
+            return lambda name: (_shown_end_s(assigned_to(inventory, name, "server"), briefs.get(name)), name)
+        case Order.LAST_SEEN:
+            return lambda name: (briefs[name].last_report_s or 0.0 if name in briefs else 0.0, name)
+        case Order.NAME:
+            return lambda name: name
 
 
-def in_states(
-    rows: Sequence[Row], views: Mapping[NodeName, NodeView], states: Collection[State]
-) -> list[Row]:
-    """Return the nodes that are in one of these states."""
-    return [row for row in rows if (view := views.get(row.record.name)) is not None and view.state in states]
+def _searched(
+    inventory: Inventory, names: Sequence[NodeName], search: str, locations: Mapping[int, str]
+) -> list[NodeName]:
+    """Return those in whose names, addresses, location or certificate the text stands."""
+    # looked at once each: thousands of nodes may share one that has as many names
+    entries = {
+        number
+        for number, entry in inventory.entries.items()
+        if mentions((entry.leaf.subject_name, *entry.leaf.subject_alt_names), search)
+    }
+    places = {number for number, name in locations.items() if mentions((name,), search)}
+    found = []
+    for name in names:
+        record = inventory.nodes[name]
+        if (
+            inventory.slots.get((name, "server")) in entries
+            or (places and record.detail.get("system_location") in places)
+            or mentions((name, *record.names, *record.addresses), search)
+        ):
+            found.append(name)
+    return found
 
 
 def slot_rows(view: NodeView, inventory: Inventory) -> list[SlotRow]:
     """Put the four facts of each slot side by side; a slot that has nothing but is possible has a row too."""
-    by_leaf = entries_by_leaf(inventory)
+    by_leaf = inventory.by_leaf
     rows = []
     for slot in SLOTS:
         facts = view.slots.get(slot, _EMPTY)
@@ -165,7 +205,7 @@ def what_it_has(view: NodeView) -> str:
 
 def endpoint_rows(view: NodeView, inventory: Inventory) -> list[EndpointRow]:
     """Say of each endpoint what it serves, the worst first."""
-    by_leaf = entries_by_leaf(inventory)
+    by_leaf = inventory.by_leaf
     excused = view.excused
     rows = []
     for seen in view.serving:
@@ -183,11 +223,6 @@ def endpoint_rows(view: NodeView, inventory: Inventory) -> list[EndpointRow]:
     return sorted(rows, key=lambda row: (worst.get(row.fact.kind, 3), row.seen.consumer, row.seen.endpoint))
 
 
-def entries_by_leaf(inventory: Inventory) -> dict[str, Entry]:
-    """Return the certificates by their fingerprint."""
-    return {entry.leaf.fingerprint: entry for entry in inventory.entries.values()}
-
-
 def served(view: NodeView, by_leaf: Mapping[str, Entry]) -> Fact:
     """Return what a node's server slot serves, as far as that was probed."""
     facts = view.slots.get("server", _EMPTY)
@@ -197,20 +232,18 @@ def served(view: NodeView, by_leaf: Mapping[str, Entry]) -> Fact:
 
 def served_until_s(view: NodeView) -> int | None:
     """Return when the first of the server certificates expires that a node's ports were seen to serve; None if none was."""
-    # an agent of the first version did not say when
-    ends = [seen.ends_s for seen in view.serving if seen.slot == "server" and seen.ends_s is not None]
-    return min(ends, default=None)
+    return first_end_s(view.serving)
 
 
-def _shown_end_s(row: Row, view: NodeView | None) -> float:
+def _shown_end_s(assigned: Entry | None, brief: NodeBrief | None) -> float:
     """Return the end that the list shows: of what is served, else of what is assigned."""
-    end_s = served_until_s(view) if view is not None else None
+    end_s = brief.served_until_s if brief is not None else None
     if end_s is not None:
         return end_s
-    if row.assigned is None:
+    if assigned is None:
         return LATEST_S
     # what cannot be read comes first, since somebody must look at it
-    assigned_s = row.assigned.leaf.not_after_s
+    assigned_s = assigned.leaf.not_after_s
     return assigned_s if assigned_s is not None else -LATEST_S
 
 
@@ -239,11 +272,3 @@ def _served_kind(facts: SlotView, leaf: str | None, *, has_installed: bool) -> K
     if has_installed:
         return _like(leaf, facts.applied, "bad")
     return _like(leaf, facts.desired, "wait")
-
-
-def _has(row: Row, wanted: str) -> bool:
-    record = row.record
-    texts = [record.name, row.location, *record.names, *record.addresses]
-    if row.assigned is not None:
-        texts += [row.assigned.leaf.subject_name, *row.assigned.leaf.subject_alt_names]
-    return mentions(texts, wanted)

@@ -6,8 +6,9 @@ Pure. Invariant: every node is in exactly one tile.
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from heapq import nsmallest
 from statistics import median
-from typing import Final
+from typing import Final, Protocol
 
 from common.api.codes import State
 from common.bundle.manifest import Slot
@@ -35,6 +36,16 @@ _TILES: Final[Sequence[tuple[Kind, str, tuple[State, ...]]]] = (
     ("off", "Offline", ("offline",)),
     ("off", "Never joined", ("never_joined",)),
 )
+
+
+class Pushed(Protocol):
+    """A node and the latest push to it."""
+
+    @property
+    def name(self) -> NodeName: ...
+
+    @property
+    def push(self) -> PushView | None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +76,7 @@ class Wave:
     under_way: int
     applied: int
     failed: int
-    rows: Sequence[tuple[NodeView, PushView]]
+    rows: Sequence[tuple[Pushed, PushView]]
 
     @property
     def concluded(self) -> int:
@@ -141,7 +152,7 @@ def tiles(counts: Mapping[str, int]) -> list[Tile]:
     return made if made[-1].count else made[:-1]
 
 
-def recent_pushes(views: Iterable[NodeView], *, now_s: float) -> RecentPushes | None:
+def recent_pushes(views: Iterable[Pushed], *, now_s: float) -> RecentPushes | None:
     """Look at each node's latest push, if it was applied within a day; None if none was."""
     took = [
         max(0.0, push.concluded_s - push.changed_s)
@@ -154,7 +165,7 @@ def recent_pushes(views: Iterable[NodeView], *, now_s: float) -> RecentPushes | 
     return RecentPushes(len(took), median(took), max(took)) if took else None
 
 
-def wave(views: Iterable[NodeView], *, now_s: float) -> Wave:
+def wave(views: Iterable[Pushed], *, now_s: float) -> Wave:
     """Gather the pushes that are under way or began lately."""
     recent = [
         (view, push)
@@ -162,13 +173,14 @@ def wave(views: Iterable[NodeView], *, now_s: float) -> Wave:
         if (push := view.push) is not None and (push.concluded_s is None or push.offered_s > now_s - WAVE_S)
     ]
     kinds = Counter(_ended(push) for _, push in recent)
-    recent.sort(key=lambda each: (_RANK[_ended(each[1])], -each[1].offered_s, each[0].name))
     return Wave(
         total=len(recent),
         under_way=kinds["under_way"],
         applied=kinds["applied"],
         failed=kinds["failed"],
-        rows=recent[:ROWS_MAX],
+        rows=nsmallest(
+            ROWS_MAX, recent, key=lambda each: (_RANK[_ended(each[1])], -each[1].offered_s, each[0].name)
+        ),
     )
 
 

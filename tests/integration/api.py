@@ -156,7 +156,7 @@ async def _serving(
             Sources(
                 version="test",
                 nodes=fleet.counts,
-                views=fleet.view,
+                briefs=fleet.briefs,
                 alarms=use_cases.alarms.active,
                 inventory=inventories.current,
                 readings=[],

@@ -7,7 +7,7 @@ because regular expressions are RE2's, and their cost is counted before it is sp
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias
@@ -232,7 +232,7 @@ def _compile(text: str, *, ignore_case: bool) -> Any:
         ) from error
 
 
-def check_cost(condition: Filter, rows: Sequence[Row]) -> None:
+def check_cost(condition: Filter, rows: Iterable[Row]) -> None:
     """Check that a pattern may be tried on all these rows. Raises RefusedError."""
     values = (row.get(condition.key) for row in rows)
     characters = sum(len(_text(condition.field, held)) + 1 for held in values if held is not None)

@@ -16,8 +16,8 @@ from common.api.codes import State
 from common.bundle.manifest import Slot
 from common.errors import InvalidInputError
 from common.ids import NODE_NAME_MAX, CertificateId, NodeName, node_name
+from manager.domain.brief import NodeBrief
 from manager.domain.model import NodeRecord
-from manager.domain.view import NodeView
 from manager.infinity_api.contract.description import Resource, Values
 from manager.infinity_api.contract.errors import ValuesError
 
@@ -180,30 +180,30 @@ def node_row(
     return row | {name: value for name, value in fixed.items() if name in resource.by_name}
 
 
-def status_row(record: NodeRecord, view: NodeView, location: str | None) -> dict[str, object]:
+def status_row(record: NodeRecord, brief: NodeBrief, location: str | None) -> dict[str, object]:
     """Return the state of a node as a row of the status resources, as the node itself reported."""
-    push = view.push
+    push = brief.push
     if push is not None and push.result == "applied":
         updated_s = push.concluded_s
     else:
         # nothing was pushed since the manager started: what is known is that the last report said so
-        updated_s = view.last_report_s if view.state == "in_sync" else None
-    contacts = [moment for moment in (view.last_report_s, push.offered_s if push else None) if moment]
+        updated_s = brief.last_report_s if brief.state == "in_sync" else None
+    contacts = [moment for moment in (brief.last_report_s, push.offered_s if push else None) if moment]
     detail = record.detail
     return {
         "id": record.id,
         "configuration_id": record.id,
         "name": detail.get("name") or record.name,
-        "version": view.agent_version,
+        "version": brief.agent_version,
         "last_attempted_contact": max(contacts, default=None),
         "last_updated": updated_s,
-        "last_reported": view.last_report_s,
-        "sync_status": _SYNC[view.state],
+        "last_reported": brief.last_report_s,
+        "sync_status": _SYNC[brief.state],
         "upgrade_status": "IDLE",
         "node_type": detail.get("node_type", "CONFERENCING"),
         "system_location": location or "",
         "boot_time": None,
-        "deploy_status": "DEPLOYED" if view.joined else "PENDING",
+        "deploy_status": "DEPLOYED" if brief.joined else "PENDING",
         "maintenance_mode": bool(detail.get("maintenance_mode", False)),
         "maintenance_mode_reason": detail.get("maintenance_mode_reason", ""),
         "primary": True,

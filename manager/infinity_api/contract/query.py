@@ -4,7 +4,7 @@ Decides order and page, and how many parameters are accepted (the contract's sec
 `manager.infinity_api.contract.filters`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -74,20 +74,30 @@ def read_query(resource: Resource, parameters: Parameters) -> Query:
     )
 
 
-def select(query: Query, rows: Sequence[Row]) -> Sequence[Row]:
-    """Return the rows that a query finds, in its order; equal ones stay in theirs. Raises RefusedError for a costly pattern."""
-    found = rows
-    # plain conditions first: they cost little, and leave fewer rows to patterns
-    for condition in sorted(query.filters, key=lambda each: each.pattern is not None):
+def select(query: Query, rows: Mapping[int, Row]) -> Sequence[int]:
+    """Return the ids of the rows that a query finds, in its order; equal ones stay in theirs.
+
+    A row may be made each time it is looked at, and none is kept. Raises RefusedError for a costly pattern.
+    """
+    found = list(rows)
+    # plain conditions first, all in one look: they cost little, and leave fewer rows to patterns
+    plain = [each for each in query.filters if each.pattern is None]
+    if plain:
+        found = [number for number in found if _meets(plain, rows[number])]
+    for condition in query.filters:
         if condition.pattern is not None:
-            check_cost(condition, found)
-        key, test = condition.key, condition.test
-        found = [row for row in found if test(row.get(key))]
-    return ordered(found, [Sort(_sort_key(order.key), order.descending) for order in query.orders])
+            check_cost(condition, (rows[number] for number in found))
+            found = [number for number in found if _meets((condition,), rows[number])]
+    sorts = [Sort(_sort_key(order.key, rows), order.descending) for order in query.orders]
+    return ordered(found, sorts)
 
 
-def page(query: Query, found: Sequence[Row]) -> Sequence[Row]:
-    """Return the rows of a query's page."""
+def _meets(conditions: Sequence[Filter], row: Row) -> bool:
+    return all(each.test(row.get(each.key)) for each in conditions)
+
+
+def page(query: Query, found: Sequence[int]) -> Sequence[int]:
+    """Return the ids of a query's page."""
     return page_from(found, offset=query.offset, limit=query.limit).entries
 
 
@@ -162,9 +172,9 @@ def _order(resource: Resource, text: str) -> Order:
     return Order(key=name, descending=descending)
 
 
-def _sort_key(key: str) -> Callable[[Row], Any]:
-    def of(row: Row) -> Any:
-        value = row.get(key)
+def _sort_key(key: str, rows: Mapping[int, Row]) -> Callable[[int], Any]:
+    def of(number: int) -> Any:
+        value = rows[number].get(key)
         return (value is not None, value)
 
     return of

@@ -12,7 +12,6 @@ from common.pki.certificate import Certificate
 from manager.domain.certificate_list import Query
 from manager.domain.consequences import ConfirmationNeededError
 from manager.domain.inventory import Entry
-from manager.domain.listing import page_of
 from manager.http.downloads import attachment
 from manager.http.errors import status_of
 from manager.pki.chain.chain import Chain
@@ -57,17 +56,13 @@ async def _list(page_request: PageRequest, *, problems: Sequence[str] = ()) -> w
 
 async def by_node(page_request: PageRequest) -> web.StreamResponse:
     """Show which certificate each node has."""
-    search = page_request.query("search").strip().lower()
-    found = [
-        (node, slot, listed)
-        for node, slot, listed in await page_request.use_cases.assignments.by_node()
-        if search in node or (listed is not None and search in listed.entry.leaf.subject_name.lower())
-    ]
+    search, number = page_request.query("search").strip().lower(), page_request.page()
+    found = await page_request.use_cases.assignments.by_node(search)
     return page_request.render(
         "certificates_by_node.html",
-        slots=page_of(found, page_request.page(), size=PAGE_SIZE).entries,
-        total=len(found),
-        number=page_request.page(),
+        slots=await found.shown((number - 1) * PAGE_SIZE, number * PAGE_SIZE),
+        total=len(found.places),
+        number=number,
         size=PAGE_SIZE,
         search=search,
     )

@@ -3,7 +3,9 @@
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from heapq import nsmallest
 from typing import Any, Final
 
 from aiohttp import web
@@ -13,19 +15,19 @@ from common.errors import InvalidInputError
 from common.ids import NodeName, node_names
 from common.pki.expiry import nearness
 from manager.domain.informed import find_uninformed
-from manager.domain.view import NodeView, PlannedPush
+from manager.domain.inventory import Entry, Inventory
+from manager.domain.view import PlannedPush
 from manager.http.streams import HEARTBEAT_S, event_stream, write
 from manager.pki.judge.status import nearness_of
+from manager.web.currentstanding import PACE_S
 from manager.web.pagerequest import Page, PageRequest
 from manager.web.pages.nodes import show_list
-from manager.web.standing import recent_pushes, tiles, wave
-from manager.web.timeline import End, draw_timeline
+from manager.web.standing import recent_pushes
+from manager.web.timeline import End, Timeline, draw_timeline
 from manager.web.words import plural
 
 ALARMS_SHOWN: Final = 6
 NEXT_SHOWN: Final = 5
-PACE_S: Final = 0.5
-"""How often a watcher is told at most: a wave over a thousand nodes is a few drawings, not thousands."""
 
 _ORDER: Final = {"publish_and_push": 0, "push": 1, "wait": 2, "none": 3}
 WIDE: Final = (960, 150)
@@ -34,42 +36,53 @@ NARROW: Final = (340, 130)
 
 async def home(page_request: PageRequest) -> web.StreamResponse:
     """Show how the fleet stands."""
-    now_s = page_request.now_s
-    inventory = await page_request.use_cases.inventory()
-    leaves = [entry.leaf for entry in inventory.entries.values()]
-    ends = [
-        End(leaf.not_after_s, nearness_of(leaf, now_s=int(now_s)))
-        for leaf in leaves
-        if leaf.not_after_s is not None
-    ]
-    ca_ends = [
-        End(record.not_after_s, nearness(record.not_after_s, now_s=now_s))
-        for record in inventory.trusted_cas.values()
-        if record.not_after_s is not None
-    ]
-    dated = [
-        (entry.leaf.not_after_s, entry.id, entry)
-        for entry in inventory.entries.values()
-        if entry.leaf.not_after_s is not None
-    ]
-    upcoming = [entry for ends_s, _, entry in sorted(dated, key=lambda each: each[:2]) if ends_s >= now_s]
-    drawings = [
-        draw_timeline(ends, ca_ends, now_s=now_s, width=width, height=height)
-        for width, height in (WIDE, NARROW)
-    ]
-    views = page_request.site.fleet.view()
+    now_s, fleet = page_request.now_s, page_request.site.fleet
+    inventory, briefs = await page_request.use_cases.inventory(), fleet.briefs()
+    # off the loop, because there may be thousands of each
+    outlook = await asyncio.to_thread(_outlook, inventory, now_s)
+    recent = await asyncio.to_thread(recent_pushes, briefs.values(), now_s=now_s)
     return page_request.render(
         "fleet.html",
-        **_standing(views, page_request.site.fleet.counts(), now_s),
+        **await _standing(page_request),
         **await _alarms(page_request),
-        recent=recent_pushes(views, now_s=now_s),
-        drawings=drawings,
-        upcoming=upcoming[:NEXT_SHOWN],
-        certificate_count=len(leaves),
-        unreadable_count=len(leaves) + len(inventory.trusted_cas) - len(ends) - len(ca_ends),
-        only_management=len(views) <= 1,
-        announced=page_request.site.fleet.contact,
-        uninformed=find_uninformed(views, page_request.site.fleet.contact),
+        drawings=outlook.drawings,
+        upcoming=outlook.upcoming,
+        certificate_count=len(inventory.entries),
+        unreadable_count=outlook.unreadable_count,
+        recent=recent,
+        only_management=len(briefs) <= 1,
+        announced=fleet.contact,
+        uninformed=find_uninformed(briefs.values(), fleet.contact),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Outlook:
+    drawings: Sequence[Timeline]
+    upcoming: Sequence[Entry]
+    unreadable_count: int
+
+
+def _outlook(inventory: Inventory, now_s: float) -> _Outlook:
+    """Return what expires when."""
+    entries, cas = inventory.entries.values(), inventory.trusted_cas.values()
+    dated = [
+        (entry.leaf.not_after_s, entry.id, entry) for entry in entries if entry.leaf.not_after_s is not None
+    ]
+    ends = [End(end_s, nearness_of(entry.leaf, now_s=int(now_s))) for end_s, _, entry in dated]
+    ca_ends = [
+        End(each.not_after_s, nearness(each.not_after_s, now_s=now_s))
+        for each in cas
+        if each.not_after_s is not None
+    ]
+    upcoming = nsmallest(NEXT_SHOWN, (each for each in dated if each[0] >= now_s), key=lambda each: each[:2])
+    return _Outlook(
+        drawings=[
+            draw_timeline(ends, ca_ends, now_s=now_s, width=width, height=height)
+            for width, height in (WIDE, NARROW)
+        ],
+        upcoming=[entry for _, _, entry in upcoming],
+        unreadable_count=len(entries) + len(cas) - len(ends) - len(ca_ends),
     )
 
 
@@ -88,20 +101,16 @@ async def live(page_request: PageRequest) -> web.StreamResponse:
             contextlib.suppress(ConnectionError),
         ):
             await stream.prepare(page_request.request)
-            changed: Sequence[NodeView] = site.fleet.view()
-            known: dict[NodeName, NodeView] = {}
+            has_changed = True
             while await page_request.use_cases.sessions.find(page_request.token, using=False) is not None:
-                known.update((view.name, view) for view in changed)
-                names = set(site.fleet.names())
-                known = {name: view for name, view in known.items() if name in names}
-                standing = _standing(known.values(), site.fleet.counts(), page_request.now_s)
+                standing = await _standing(page_request)
                 for part in ("tiles", "wave"):
                     await send(part, standing)
                 # that nobody looks for what is wrong is seen by the time that passes
-                if news.take() or not changed:
+                if news.take() or not has_changed:
                     await send("alarms", await _alarms(page_request))
                 await asyncio.sleep(PACE_S)
-                changed = await changes.take(HEARTBEAT_S)
+                has_changed = bool(await changes.take_names(HEARTBEAT_S))
     return stream
 
 
@@ -137,8 +146,9 @@ async def push(page_request: PageRequest) -> web.StreamResponse:
     return page_request.redirect("/#pushes", message)
 
 
-def _standing(views: Iterable[NodeView], counts: Mapping[str, int], now_s: float) -> dict[str, Any]:
-    return {"tiles": tiles(counts), "wave": wave(views, now_s=now_s), "now_s": now_s}
+async def _standing(page_request: PageRequest) -> dict[str, Any]:
+    found = await page_request.site.standing.current(page_request.site.fleet, now_s=page_request.now_s)
+    return {"tiles": found.tiles, "wave": found.wave, "now_s": found.now_s}
 
 
 async def _alarms(page_request: PageRequest) -> dict[str, Any]:

@@ -7,7 +7,6 @@ from aiohttp import web
 from common.api.codes import Role
 from common.ids import parse_id
 from manager.domain.consequences import ConfirmationNeededError
-from manager.web.noderows import entries_by_leaf
 from manager.web.pagerequest import Page, PageRequest
 
 
@@ -26,7 +25,7 @@ async def _history(page_request: PageRequest, *, problems: Sequence[str] = ()) -
         problems=problems,
         name=name,
         generations=found,
-        by_leaf=entries_by_leaf(inventory),
+        by_leaf=inventory.by_leaf,
         view=page_request.site.fleet.node(name),
     )
 

@@ -79,7 +79,7 @@ async def _tell(
             news.take()
             before, shown = await watched(), await standing()
             while True:
-                changed = {view.name for view in await changes.take(HEARTBEAT_S)}
+                changed = await changes.take_names(HEARTBEAT_S)
                 await rights.check()
                 # a node that lost the certificate changes its page, too
                 is_seen = bool(changed & (before | (now := await watched())))

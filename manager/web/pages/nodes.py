@@ -1,7 +1,8 @@
 """All nodes: the list, adding one and letting it join, describing it anew, and retiring it."""
 
+import asyncio
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Final, TypeVar
 
@@ -9,10 +10,9 @@ from aiohttp import web
 
 from common.api.codes import Role, State
 from common.errors import CertcastError, ChangedMeanwhileError, InvalidInputError
-from common.ids import NodeName, node_name
+from common.ids import node_name
 from manager.domain.consequences import ConfirmationNeededError
 from manager.domain.etag import etag_of_node
-from manager.domain.listing import page_of
 from manager.domain.model import NodeDescription, NodeRecord
 from manager.domain.view import NodeView
 from manager.http.errors import status_of
@@ -21,11 +21,9 @@ from manager.usecases.views import views_of
 from manager.web.difference import Difference
 from manager.web.noderows import (
     Order,
+    Wanted,
     assigned_to,
-    entries_by_leaf,
-    find_rows,
-    in_states,
-    order_rows,
+    list_rows,
     served,
     served_until_s,
 )
@@ -66,40 +64,38 @@ async def show_list(page_request: PageRequest, *, problems: Sequence[str] = ()) 
     inventory = await page_request.use_cases.inventory()
     order, descending = ordering(page_request, Order, Order.NAME)
     states = _states(page_request)
-    rows = find_rows(
-        inventory,
-        list(inventory.nodes.values()),
-        await page_request.use_cases.nodes.locations(),
-        search := page_request.query("search"),
+    wanted = Wanted(
+        search=page_request.query("search").strip(),
+        states=states,
+        order=order,
+        descending=descending,
+        page=page_request.page(),
+        size=SIZE,
     )
-    views: Mapping[NodeName, NodeView] = {}
-    if states or order is not Order.NAME:
-        views = await _views(page_request, [row.record.name for row in rows])
-    if states:
-        rows = in_states(rows, views, states)
-    page = page_request.page()
-    ranked = order_rows(rows, views, order, descending=descending)
-    shown = page_of(ranked, page, size=SIZE).entries
-    views = views or await _views(page_request, [row.record.name for row in shown])
-    by_leaf = entries_by_leaf(inventory)
-    counts = page_request.site.fleet.counts()
+    fleet, locations = page_request.site.fleet, await page_request.use_cases.nodes.locations()
+    if wanted.looks_at_all:
+        found = await asyncio.to_thread(list_rows, inventory, fleet.briefs(), wanted, locations)
+    else:
+        found = list_rows(inventory, {}, wanted, locations)
+    names = [row.record.name for row in found.entries]
+    views = {view.name: view for view in await views_of(fleet, names)}
     return page_request.render(
         "nodes.html",
         status=400 if problems else 200,
         problems=problems,
         rows=[
-            (row, views[row.record.name], served(views[row.record.name], by_leaf))
-            for row in shown
+            (row, views[row.record.name], served(views[row.record.name], inventory.by_leaf))
+            for row in found.entries
             if row.record.name in views
         ],
-        total=len(rows),
+        total=found.total,
         count=len(inventory.nodes),
-        tiles=tiles(counts),
+        tiles=tiles(fleet.counts()),
         states=states,
         served_until_s=served_until_s,
-        search=search,
+        search=page_request.query("search"),
         order=page_request.query("order") or Order.NAME,
-        number=page,
+        number=wanted.page,
         size=SIZE,
     )
 
@@ -209,10 +205,6 @@ def ordering(page_request: PageRequest, orders: type[Choice], default: Choice) -
     if name not in {each.value for each in orders}:
         raise InvalidInputError("order", f"the list cannot be ordered by '{name[:40]}'")
     return orders(name), text.startswith("-")
-
-
-async def _views(page_request: PageRequest, names: Sequence[NodeName]) -> dict[NodeName, NodeView]:
-    return {view.name: view for view in await views_of(page_request.site.fleet, names)}
 
 
 async def _record(page_request: PageRequest) -> NodeRecord:

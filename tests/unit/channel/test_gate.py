@@ -196,5 +196,5 @@ def test_where_a_node_has_logged_in_it_is_known_and_only_some_such_places_are_ke
         sources.saw("n1", f"203.0.113.{number}")
     known = [number for number in range(10) if f"203.0.113.{number}" in sources]
     assert known == [6, 7, 8, 9]
-    sources.read([], [])
+    sources.read([], {})
     assert "203.0.113.9" not in sources

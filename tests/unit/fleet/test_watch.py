@@ -1,6 +1,6 @@
 import pytest
 
-from manager.fleet.watch import Watchers
+from manager.fleet.watch import AT_ONCE, Watchers
 
 NODES = {"n1": "view of n1", "n2": "view of n2"}
 
@@ -53,3 +53,29 @@ async def test_a_node_that_was_removed_is_told_once():
         watchers.note("n1")
         assert (await changes.take(1), changes.gone) == (["view of n1"], ["n9"])
         assert (await changes.take(0.01), changes.gone) == ([], [])
+
+
+async def test_a_change_of_all_nodes_is_told_in_parts_and_the_mark_moves_with_the_last():
+    watchers, asked = Watchers(), list[str]()
+    names = [f"n{number}" for number in range(2 * AT_ONCE + 1)]
+    with watchers.subscribe(
+        lambda name: asked.append(name) or f"view of {name}", names=names, since=None
+    ) as changes:
+        for name in names:
+            watchers.note(name)
+        parts, marks = [], []
+        for _ in range(3):
+            parts.append(len(await changes.take(1)))
+            marks.append(changes.mark)
+    assert parts == [AT_ONCE, AT_ONCE, 1]
+    assert marks == ["", "", watchers.mark]
+    assert asked == names
+
+
+async def test_who_asks_only_which_nodes_changed_has_no_view_made():
+    watchers = Watchers()
+    with watchers.subscribe(lambda _: pytest.fail("a view was made"), names=NODES, since=None) as changes:
+        watchers.note("n1")
+        watchers.note("n9")
+        assert await changes.take_names(1) == {"n1", "n9"}
+        assert await changes.take_names(0.01) == frozenset()

@@ -94,7 +94,7 @@ class Given:
             Sources(
                 version="1.2.3",
                 nodes=lambda: self.nodes,
-                views=lambda: self.views,
+                briefs=lambda: {view.name: view for view in self.views},
                 alarms=self.active,
                 inventory=self.current,
                 readings=self.readings,

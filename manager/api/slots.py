@@ -1,0 +1,40 @@
+"""Slots of all nodes over HTTP, and what each has.
+
+Invariant: what a certificate is worth is judged once for all nodes that have it.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import nullcontext
+from typing import Final
+
+from aiohttp import web
+
+from common.api.certificates import CertificateAnswer, SlotAnswer, SlotsAnswer
+from common.ids import CertificateId
+from manager.api.answers import certificate_answer
+from manager.api.routes import Call
+from manager.http.pieces import guarded, listed, send
+from manager.usecases.assignments import SlotList
+
+SLOTS_AT_ONCE: Final = 20
+"""Slots in a piece: a certificate is told with all of its nodes, at each of them."""
+
+
+async def by_node(call: Call) -> web.StreamResponse:
+    """Answer with what each node's slots have."""
+    found = await call.api.use_cases.assignments.by_node()
+    pieces = listed(SlotsAnswer(slots=[]), _slots(found))
+    return await send(call.request, guarded(pieces, call.rights.check), turn=nullcontext)
+
+
+async def _slots(found: SlotList) -> AsyncIterator[Sequence[SlotAnswer]]:
+    answers: dict[CertificateId, CertificateAnswer] = {}
+    for start in range(0, len(found.places), SLOTS_AT_ONCE):
+        part = []
+        for node, slot, each in await found.shown(start, start + SLOTS_AT_ONCE):
+            if each is not None and each.entry.id not in answers:
+                answers[each.entry.id] = certificate_answer(each)
+            part.append(
+                SlotAnswer(node=node, slot=slot, certificate=None if each is None else answers[each.entry.id])
+            )
+        yield part

@@ -1,0 +1,46 @@
+"""Node brief: what lists of all nodes are counted, sorted and chosen by, kept for each node from one change to the next.
+
+Pure. Invariant: nothing of it depends on the time at which it is read, so it stays right until the node changes.
+"""
+
+import msgspec
+
+from common.codes import NodeKind, State
+from common.ids import NodeName
+from manager.domain.facts import NodeFacts
+from manager.domain.report import Serving
+from manager.domain.view import PushView, first_end_s
+
+
+class NodeBrief(msgspec.Struct, frozen=True, kw_only=True):
+    """One node in a few words; the names are those of its view."""
+
+    name: NodeName
+    kind: NodeKind
+    state: State
+    joined: bool
+    agent_version: str
+    manager_addresses: tuple[str, ...] | None
+    last_report_s: float | None
+    serving: tuple[Serving, ...]
+    push: PushView | None
+
+    @property
+    def served_until_s(self) -> int | None:
+        """When the first of the server certificates expires that its ports were seen to serve; None if none was."""
+        return first_end_s(self.serving)
+
+
+def brief_of(facts: NodeFacts) -> NodeBrief:
+    """Return the node as it is."""
+    return NodeBrief(
+        name=facts.name,
+        kind=facts.kind,
+        state=facts.state(),
+        joined=facts.joined,
+        agent_version=facts.agent_version,
+        manager_addresses=facts.contact.addresses if facts.contact is not None else None,
+        last_report_s=facts.last_report_s,
+        serving=facts.serving,
+        push=facts.push.view() if facts.push is not None else None,
+    )
