@@ -1,6 +1,6 @@
 """Alarms over HTTP."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 
 from aiohttp import web
 
@@ -8,13 +8,24 @@ from common.api.alarms import Acknowledge, AlarmAnswer, AlarmsAnswer
 from common.api.codes import Role
 from manager.api.routes import Call, Query, Route, empty, reply
 from manager.domain.alarms import AlarmRecord
+from manager.http.pieces import AT_ONCE, guarded, listed, send
 from manager.usecases.alarms import HISTORY_MAX
 
 
 async def list_active(call: Call) -> web.StreamResponse:
     """Answer with what stands, the latest first."""
     found = await call.api.use_cases.alarms.active_by_node()
-    return reply(AlarmsAnswer(alarms=[_answer(each, nodes) for each, nodes in found]))
+    if len(found) <= AT_ONCE:
+        return reply(AlarmsAnswer(alarms=[_answer(each, nodes) for each, nodes in found]))
+    pieces = listed(AlarmsAnswer(alarms=[]), _parts(found))
+    return await send(call.request, guarded(pieces, call.rights.check), turn=call.heavy_turn)
+
+
+async def _parts(
+    found: Sequence[tuple[AlarmRecord, Sequence[str]]],
+) -> AsyncIterator[Sequence[AlarmAnswer]]:
+    for start in range(0, len(found), AT_ONCE):
+        yield [_answer(each, nodes) for each, nodes in found[start : start + AT_ONCE]]
 
 
 async def history(call: Call) -> web.StreamResponse:

@@ -18,12 +18,29 @@ class Alarms:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def active(self) -> Sequence[AlarmRecord]:
-        """Return those that stand, the latest first."""
+    async def active(self, *, node: str | None = None) -> Sequence[AlarmRecord]:
+        """Return those that stand (of a node), the latest first."""
         query = select(alarm).where(alarm.c.lowered_s.is_(None)).order_by(alarm.c.id.desc())
+        if node is not None:
+            query = query.where(alarm.c.node == node)
         async with self._database.read() as connection:
             rows = (await connection.execute(query)).all()
         return await made_of(rows, _record)
+
+    async def first_active(self, kinds: Collection[AlarmKind], *, limit: int) -> Sequence[AlarmRecord]:
+        """Return the latest of these kinds that stand."""
+        query = select(alarm).where(alarm.c.lowered_s.is_(None), alarm.c.kind.in_([*kinds]))
+        async with self._database.read() as connection:
+            rows = await connection.execute(query.order_by(alarm.c.id.desc()).limit(limit))
+            return [_record(row) for row in rows]
+
+    async def counts(self) -> Sequence[tuple[AlarmKind, bool, int]]:
+        """Return how many stand, by their kind and whether somebody has seen them."""
+        seen = alarm.c.acknowledged_s.is_not(None)
+        query = select(alarm.c.kind, seen, func.count()).where(alarm.c.lowered_s.is_(None))
+        async with self._database.read() as connection:
+            rows = await connection.execute(query.group_by(alarm.c.kind, seen))
+            return [(AlarmKind(kind), bool(is_seen), count) for kind, is_seen, count in rows]
 
     async def history(self, *, limit: int) -> Sequence[AlarmRecord]:
         """Return those that were lowered, the latest first."""

@@ -6,8 +6,10 @@ is, so an event that was missed costs time, never an alarm; and that nobody look
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Final
 
 import structlog
@@ -16,6 +18,7 @@ from common.bundle.manifest import CERTIFICATE, CHAIN, parse_manifest
 from common.errors import NotFoundError, StorageError
 from common.ids import NodeName
 from manager.domain.alarms import (
+    ALARM_SPECS,
     AlarmRecord,
     Changes,
     OnsetDelay,
@@ -49,6 +52,19 @@ HISTORY_KEPT_EACH: Final = 200
 
 HISTORY_MAX: Final = 1_000
 """Alarms that one answer tells of the past."""
+
+
+LEVELS: Final = ("error", "warning")
+"""The worst first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlarmOverview:
+    """How many alarms stand, how many of each level nobody has seen, and the first of all."""
+
+    first: Sequence[AlarmRecord]
+    unacknowledged: Mapping[str, int]
+    total: int
 
 
 class AlarmNews:
@@ -91,6 +107,29 @@ class AlarmUseCases:
     def _note_change(self) -> None:
         for news in self._watching:
             news.note()
+
+    async def active_of(self, node: NodeName) -> Sequence[AlarmRecord]:
+        """Return what stands of one node, the latest first."""
+        return await self._context.store.alarms.active(node=node)
+
+    async def overview(self, *, shown: int) -> AlarmOverview:
+        """Return how many stand, and the first of them: errors before warnings, the latest first, as `active` has them."""
+        counts = await self._context.store.alarms.counts()
+        first: list[AlarmRecord] = []
+        for level in LEVELS:
+            kinds = [kind for kind, spec in ALARM_SPECS.items() if spec.level == level]
+            if len(first) < shown:
+                first += await self._context.store.alarms.first_active(kinds, limit=shown - len(first))
+        unseen = Counter[str]()
+        for kind, is_seen, count in counts:
+            unseen[ALARM_SPECS[kind].level] += 0 if is_seen else count
+        total = sum(count for _, _, count in counts)
+        silent_kind, age_s = evaluation_silent.SUBJECT.kind, self.age_s()
+        if age_s > SILENT_S and all(kind is not silent_kind for kind, _, _ in counts):
+            silence = self._silence(age_s)
+            unseen[silence.spec.level] += 1
+            first, total = [silence, *first][:shown], total + 1
+        return AlarmOverview(first=first, unacknowledged=unseen, total=total)
 
     async def active(self) -> Sequence[AlarmRecord]:
         """Return what stands, the latest first; first of all that nobody has looked for too long."""

@@ -8,6 +8,7 @@ import ipaddress
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Final
 
 from common.codes import ChainState
 from common.explained.statuses import explain
@@ -25,6 +26,9 @@ from common.pki.path import (
 )
 from common.pki.signature import unusual
 from manager.pki.chain.chain import Chain
+
+MISMATCHED_MAX: Final = 20
+"""Names of nodes that are told one by one where a certificate is valid for none of thousands."""
 
 _EXAMINED = frozenset(
     {
@@ -228,11 +232,17 @@ def _about_names(certificate: Certificate, known: Circumstances) -> list[Finding
         )
     # a peer asks a client's certificate for a name only where its policy says so (RFC 5922 7.1)
     names = dict.fromkeys(known.client_names, Severity.WARNING) | dict.fromkeys(known.node_names)
+    mismatched = [(name, severity) for name, severity in names.items() if not covers(certificate, name)]
     findings.extend(
         found(LintCode.NODE_NAME_MISMATCH, f"It is not valid for the node's name {name}.", severity)
-        for name, severity in names.items()
-        if not covers(certificate, name)
+        for name, severity in mismatched[:MISMATCHED_MAX]
     )
+    if rest := mismatched[MISMATCHED_MAX:]:
+        only_warned = all(severity is Severity.WARNING for _, severity in rest)
+        message = f"It is not valid for {len(rest):,} more names of nodes."
+        findings.append(
+            found(LintCode.NODE_NAME_MISMATCH, message, Severity.WARNING if only_warned else None)
+        )
     return findings
 
 

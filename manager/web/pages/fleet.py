@@ -152,12 +152,8 @@ async def _standing(page_request: PageRequest) -> dict[str, Any]:
 
 
 async def _alarms(page_request: PageRequest) -> dict[str, Any]:
-    found = await page_request.use_cases.alarms.active()
-    return {
-        "alarms": sorted(found, key=lambda each: each.spec.level)[:ALARMS_SHOWN],
-        "alarm_levels": Counter(each.spec.level for each in found if each.acknowledged_s is None),
-        "alarm_count": len(found),
-    }
+    found = await page_request.use_cases.alarms.overview(shown=ALARMS_SHOWN)
+    return {"alarms": found.first, "alarm_levels": found.unacknowledged, "alarm_count": found.total}
 
 
 def _chosen(names: Sequence[str], *, everything: bool) -> list[NodeName] | None:

@@ -5,7 +5,7 @@ Decides nothing about the content: the page itself is the only one that draws it
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from collections.abc import Set as AbstractSet
 from functools import partial
 from typing import Final
@@ -34,7 +34,7 @@ async def node(page_request: PageRequest) -> web.StreamResponse:
     async def watched() -> AbstractSet[NodeName]:
         return {name}
 
-    return await _tell(page_request, watched, lambda alarm: alarm.node == name)
+    return await _tell(page_request, watched, partial(page_request.use_cases.alarms.active_of, name))
 
 
 async def certificate(page_request: PageRequest) -> web.StreamResponse:
@@ -54,19 +54,16 @@ async def alarms(page_request: PageRequest) -> web.StreamResponse:
     async def watched() -> AbstractSet[NodeName]:
         return frozenset()
 
-    return await _tell(page_request, watched, lambda _: True)
+    return await _tell(page_request, watched, page_request.use_cases.alarms.active)
 
 
 async def _tell(
     page_request: PageRequest,
     watched: Callable[[], Awaitable[AbstractSet[NodeName]]],
-    is_shown: Callable[[AlarmRecord], bool] | None = None,
+    standing: Callable[[], Awaitable[Sequence[AlarmRecord]]] | None = None,
 ) -> web.StreamResponse:
-    """Tell of changes of the nodes `watched`, and of the alarms that are shown."""
+    """Tell of changes of the nodes `watched`, and of the alarms that are shown, if any are (`standing`)."""
     site, stream, use_cases = page_request.site, event_stream(), page_request.use_cases
-
-    async def standing() -> list[AlarmRecord]:
-        return [each for each in await use_cases.alarms.active() if is_shown and is_shown(each)]
 
     rights = use_cases.rights(partial(_check_signed_in, page_request))
     async with site.streams.keep(page_request.actor, page_request.request):
@@ -77,14 +74,14 @@ async def _tell(
         ):
             await stream.prepare(page_request.request)
             news.take()
-            before, shown = await watched(), await standing()
+            before, shown = await watched(), await standing() if standing is not None else ()
             while True:
                 changed = await changes.take_names(HEARTBEAT_S)
                 await rights.check()
                 # a node that lost the certificate changes its page, too
                 is_seen = bool(changed & (before | (now := await watched())))
                 before = now
-                if is_shown is not None and (news.take() or not changed):
+                if standing is not None and (news.take() or not changed):
                     former, shown = shown, await standing()
                     is_seen = is_seen or former != shown
                 await write(page_request.request, stream, CHANGED if is_seen else STILL_HERE)

@@ -27,7 +27,7 @@ async def show(page_request: PageRequest) -> web.StreamResponse:
     record = await page_request.use_cases.nodes.get(name)
     view = page_request.site.fleet.node(name)
     inventory = await page_request.use_cases.inventory()
-    alarms = [each for each in await page_request.use_cases.alarms.active() if each.node == name]
+    alarms = await page_request.use_cases.alarms.active_of(name)
     return page_request.render(
         "node.html",
         record=record,

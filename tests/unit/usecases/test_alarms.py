@@ -1,14 +1,15 @@
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 
 import pytest
 
 from common.errors import NotFoundError, StorageError
 from common.ids import NodeName
-from manager.domain.alarms import AlarmKind
+from manager.domain.alarms import ALARM_SPECS, AlarmKind, Changes, Condition, Subject
 from manager.domain.model import NodeDescription
 from manager.domain.view import NodeView
-from manager.usecases.alarms import SILENT_S
+from manager.usecases.alarms import LEVELS, SILENT_S
 from manager.usecases.uploads import Upload
 from tests.pki import DAY_S, NOW_S, make_leaf, make_root
 from tests.unit.usecases.conftest import World
@@ -26,6 +27,35 @@ class NoNodes:
 
 async def kinds(world: World) -> list[AlarmKind]:
     return [alarm.subject.kind for alarm in await world.use_cases.alarms.active()]
+
+
+async def test_an_overview_tells_what_the_list_of_what_stands_does(world: World):
+    alarms, store = world.use_cases.alarms, world.store.alarms
+    await alarms.evaluate(NoNodes())
+    specs = list(ALARM_SPECS)[:6]
+    raised = [
+        Condition(
+            subject=Subject(kind, f"node:n{number}"),
+            label=f"n{number}",
+            node=f"n{number}",
+            details="It is a test.",
+        )
+        for number in range(4)
+        for kind in specs
+    ]
+    await store.apply(Changes(raised=raised, lowered=[], updated={}), now_s=NOW_S)
+    (seen, *_) = await alarms.active()
+    await alarms.acknowledge([seen.id], actor="ada")
+    for wait_s in (0, SILENT_S + 1):
+        world.wait(wait_s)
+        active = sorted(await alarms.active(), key=lambda each: LEVELS.index(each.spec.level))
+        for shown in (0, 3, 100):
+            found = await alarms.overview(shown=shown)
+            assert (list(found.first), found.total) == (active[:shown], len(active))
+            unseen = [each.spec.level for each in active if each.acknowledged_s is None]
+            assert {level: found.unacknowledged[level] for level in LEVELS} == Counter(unseen)
+    (own,) = {each.node for each in await alarms.active_of(NodeName("n3"))}
+    assert (own, len(await alarms.active_of(NodeName("n3")))) == ("n3", len(specs))
 
 
 async def upload(world: World, *, days: int) -> int:

@@ -10,7 +10,7 @@ from common.pki.path import has_ended
 from common.pki.pem import read_blocks
 from manager.pki.chain.chain import build_chain
 from manager.pki.chain.search import Issuers
-from manager.pki.judge.lint import Circumstances, covers, lint
+from manager.pki.judge.lint import MISMATCHED_MAX, Circumstances, covers, lint
 from manager.pki.judge.status import nearness_of, status_of, statuses
 from tests.pki import DAY_S, NOW_S, make_intermediate, make_leaf, make_root, make_rsa_key
 from tests.unit.pki.openssl import accepts, openssl
@@ -176,6 +176,19 @@ def test_a_usage_for_anything_is_not_one_for_servers_since_openssl_refuses_it(tm
 def test_a_short_key_is_weak():
     small = rsa.generate_private_key(public_exponent=65537, key_size=1024)
     assert codes(leaf(key=small)) == [LintCode.WEAK_KEY]
+
+
+def test_of_thousands_of_names_that_a_certificate_lacks_some_are_told_and_the_rest_counted():
+    names = [f"n{number}.example.com" for number in range(5000)]
+    known = Circumstances(slots=frozenset({"server"}), node_names=names)
+    found = [
+        each
+        for each in lint(leaf(), now_s=NOW_S, circumstances=known)
+        if each.code == LintCode.NODE_NAME_MISMATCH
+    ]
+    assert len(found) == MISMATCHED_MAX + 1
+    assert f"{5000 - MISMATCHED_MAX:,} more names" in found[-1].message
+    assert {each.severity for each in found} == {Severity.ERROR}
 
 
 def test_what_the_store_knows_is_told():
