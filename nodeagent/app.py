@@ -126,7 +126,7 @@ async def _converse(
     # what the imports left is walked through no more, and what they took for a while goes back: 9 MiB where no byte code could be kept
     gc.collect()
     gc.freeze()
-    await asyncio.to_thread(trim)
+    trim()
     supervisor.keep("memory", lambda: give_back(lambda: 0))
     sdnotify.notify(sdnotify.READY)
     log.info("agent.started", health=health, version=VERSION, count=len(state.services.consumers))
