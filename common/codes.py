@@ -11,6 +11,7 @@ Slot = Literal["server", "client"]
 """A node's places for certificates: what it serves, and what it shows to its peers."""
 
 NodeKind = Literal["management", "node"]
+HostKeyState = Literal["steady", "announced", "switched"]
 KeyChangeKind = Literal["joined", "rejoined", "rotated"]
 PushAction = Literal["push", "publish_and_push", "wait", "none"]
 

@@ -54,6 +54,11 @@ ACTS: Mapping[str, str] = MappingProxyType(
         "sign_in.delayed": "a sign-in was put off after failures",
         "audit.sealed": "the audit log got a chain that is keyed",
         "audit.witnessed": "the manager began to keep the audit log's head in a file beside the store; from then on its absence is a break",
+        "host_key.announced": "the manager's next host key was made and announced to the nodes",
+        "host_key.abandoned": "the announced host key was forgotten",
+        "host_key.switched": "the announced host key was taken into use",
+        "host_key.returned": "the former host key was taken into use again",
+        "host_key.dropped": "the former host key was forgotten",
         "store.restored": "the store was marked as restored from a backup",
     }
 )

@@ -1,4 +1,4 @@
-"""Advertised addresses: where nodes are to dial this manager, for join tokens and for the nodes that are there already.
+"""Advertised addresses: where nodes are to dial this manager, for join tokens and, beside its host keys, for the nodes that are there already.
 
 Decides that what the settings advertise goes before the management node's own names and addresses, and that what changed is announced to
 all nodes: at once when the settings are read again, within a minute when the management node was described anew. Invariant: no list is
@@ -43,7 +43,9 @@ class AdvertisedAddresses:
         self._own = own
         self._read_again = read_again
         self._announce = announce
-        self._announced: tuple[str, ...] = ()
+        self._announced = Contact()
+        self.host_keys: tuple[str, ...] = ()
+        """What nodes are to pin; whoever changes it looks anew."""
         self._was_read = asyncio.Event()
 
     def __call__(self) -> Sequence[str]:
@@ -56,12 +58,12 @@ class AdvertisedAddresses:
         """Read what the management node is called, and announce the list if it differs from the last. Raises StorageError."""
         own = await self._own()
         self._hosts = (*own.addresses, *own.names)
-        addresses = tuple(self())
-        if addresses == self._announced or not can_be_kept(addresses):
+        contact = Contact(addresses=tuple(self()), host_keys=self.host_keys)
+        if contact == self._announced or not can_be_kept(contact.addresses):
             return
-        self._announced = addresses
-        self._announce(Contact(addresses=addresses))
-        log.info("manager.announced", address=", ".join(addresses))
+        self._announced = contact
+        self._announce(contact)
+        log.info("manager.announced", address=", ".join(contact.addresses), count=len(contact.host_keys))
 
     async def read_settings(self) -> None:
         """Take what the settings advertise now; the former list stays while they cannot be read."""

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Final
 
+import asyncssh
 import structlog
 
-from common.errors import NotFoundError, StorageError
+from common.errors import StorageError
 from common.ids import MANAGEMENT_NODE
 from common.runtime import log as logs
 from common.runtime.ssh import fingerprint, load_key, public_line
@@ -24,6 +25,7 @@ from manager.channel.gate import Limits
 from manager.channel.keys import KeyRegistry
 from manager.channel.listener import Listener
 from manager.channel.sources import KnownSources
+from manager.domain.host_key import HostKeys
 from manager.fleet.builtin import load_builtin
 from manager.fleet.compiler import Compiler
 from manager.fleet.fleet import Fleet
@@ -42,13 +44,13 @@ from manager.selfcheck import find_faults
 from manager.settings import Settings, split_host_port
 from manager.shares import Shares, raise_descriptor_limit, share
 from manager.store.inventory import Inventories
-from manager.store.meta import HOST_KEY
 from manager.store.opening import opened
 from manager.store.serving import Serving
 from manager.store.store import Store
 from manager.usecases import heads
 from manager.usecases.context import Context
 from manager.usecases.heads import WITNESS
+from manager.usecases.host_key import Present
 from manager.usecases.node_keys import NodeKeyUseCases
 from manager.usecases.nodes import JoinFacts
 from manager.usecases.usecases import UseCases
@@ -86,6 +88,7 @@ class Core:
     listener: Listener
     shares: Shares
     advertised: AdvertisedAddresses
+    present: Present
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,11 +117,8 @@ async def serve(settings: Settings, *, read_again: Callable[[], Settings]) -> No
 
 async def _compose_core(given: Given) -> Core:
     store, settings = given.store, given.settings
-    host_pem = await store.meta.secret_get(HOST_KEY)
-    if host_pem is None:
-        raise NotFoundError(f"the store at {settings.data} has no host key; was 'init' interrupted?")
-    host_key, epoch = load_key(host_pem), await store.meta.epoch()
-    host_line = public_line(host_key)
+    _, presented, _ = await store.host_keys.read()
+    host_key, epoch = load_key(presented), await store.meta.epoch()
     keys = KeyRegistry(await store.nodes.keys())
     inventories = Inventories(store, await asyncio.to_thread(load_builtin))
     fleet = Fleet(store, Compiler(store, inventories), keys, epoch=epoch)
@@ -129,6 +129,7 @@ async def _compose_core(given: Given) -> Core:
     sources = KnownSources()
     sources.read(await store.nodes.list(), fleet.addresses())
     logins = shares.strangers // 2
+    enrolment = Enrolment(NodeKeyUseCases(context), host_keys=[public_line(host_key)], epoch=epoch)
     listener = Listener(
         host=host,
         port=port,
@@ -136,7 +137,7 @@ async def _compose_core(given: Given) -> Core:
         keys=keys,
         admit=fleet.conversations.admit,
         accept=fleet.conversations.accept,
-        enrol=Enrolment(NodeKeyUseCases(context), host_keys=[host_line], epoch=epoch).enrol,
+        enrol=enrolment.enrol,
         sources=sources,
         limits=Limits(waiting=logins, logins=logins, connections=shares.channel),
     )
@@ -149,10 +150,17 @@ async def _compose_core(given: Given) -> Core:
     )
     join = JoinFacts(
         addresses=advertised,
-        fingerprint=fingerprint(host_line),
+        fingerprint=lambda: fingerprint(enrolment.host_keys[0]),
         lifetime_s=settings.token_days * 86400.0,
     )
     use_cases = UseCases(context, join=join)
+
+    async def present(keys: HostKeys, key: asyncssh.SSHKey, other: asyncssh.SSHKey | None) -> None:
+        await listener.present(key, vouching=other if keys.state == "switched" else None)
+        enrolment.host_keys = list(keys.announced)
+        advertised.host_keys = keys.announced
+        await advertised.look()
+
     return Core(
         inventories=inventories,
         fleet=fleet,
@@ -160,6 +168,7 @@ async def _compose_core(given: Given) -> Core:
         listener=listener,
         shares=shares,
         advertised=advertised,
+        present=present,
     )
 
 
@@ -208,7 +217,7 @@ async def _run(given: Given, core: Core, front: Front) -> None:
     """Start, wait, and end in the reverse order."""
     use_cases, listener, server = core.use_cases, core.listener, front.server
     await listener.start()
-    await core.advertised.look()
+    await use_cases.host_key.begin(core.present)
     await use_cases.sessions.distrust_clock()
     await core.inventories.current()
     # what was just read stays for good: without this, each full collection of garbage walks through all of it, and

@@ -23,6 +23,12 @@ KEEPALIVE_COUNT: Final = 3
 SUBSYSTEM: Final = "certcast"
 JOIN_SUBSYSTEM: Final = "certcast-join"
 JOIN_USER: Final = "join"
+HOST_KEY_ALGORITHM: Final = "ssh-ed25519"
+VOUCHED_ALGORITHM: Final = "ssh-ed25519-cert-v01@openssh.com"
+"""By which the manager shows that a former host key vouches for the present one (OpenSSH, PROTOCOL.certkeys)."""
+
+SUCCESSION: Final = "host key succession"
+"""The id of such a certificate."""
 
 CHANNEL_WINDOW_BYTES: Final = 512 * 1024
 PACKET_BYTES: Final = 32 * 1024

@@ -19,13 +19,19 @@ ADDRESS_MAX_CHARS: Final = 300
 
 Address = Annotated[str, Meta(max_length=ADDRESS_MAX_CHARS)]
 
+HOST_KEYS_MAX: Final = 4
+"""The one that is used, and one that comes or goes."""
+
+KeyLine = Annotated[str, Meta(max_length=200, pattern="^ssh-ed25519 [A-Za-z0-9+/=]+$")]
+
 _NAME = re.compile(r"[^\s\x00-\x20\x7f\[\]/@:%]{1,253}")
 
 
 class Contact(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the manager is dialled, as HOST:PORT."""
+    """Where the manager is dialled, as HOST:PORT, and the host keys by which it is known; none where they stay as they are."""
 
     addresses: Annotated[list[Address], Meta(max_length=ADDRESSES_MAX)] = []
+    host_keys: Annotated[list[KeyLine], Meta(max_length=HOST_KEYS_MAX)] = []
 
 
 def is_address(text: str) -> bool:

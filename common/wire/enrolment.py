@@ -15,7 +15,7 @@ from msgspec import Meta
 
 from common.errors import InvalidInputError, ProtocolError, Reason
 from common.ids import node_name
-from common.wire.contact import ADDRESSES_MAX, Address
+from common.wire.contact import ADDRESSES_MAX, HOST_KEYS_MAX, Address, KeyLine
 from common.wire.fields import Count, Name, ReasonText, Text
 from common.wire.frames import FrameDecoder, encode_frame
 
@@ -26,8 +26,6 @@ TOKEN_MAX_CHARS: Final = 4096
 SECRET_BYTES: Final = 32
 ENROL_MAX_BYTES: Final = 4096
 """The largest frame of the join conversation; an unknown peer may send no more."""
-
-KeyLine = Annotated[str, Meta(max_length=200, pattern="^ssh-ed25519 [A-Za-z0-9+/=]+$")]
 
 
 class JoinToken(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,7 +65,7 @@ class EnrolReply(msgspec.Struct, frozen=True, kw_only=True):
     ok: bool
     reason: ReasonText = ""
     message: Text = ""
-    host_keys: Annotated[list[KeyLine], Meta(max_length=4)] = []
+    host_keys: Annotated[list[KeyLine], Meta(max_length=HOST_KEYS_MAX)] = []
     epoch: Count = 0
     pinning: Annotated[str, Meta(max_length=64)] = ""
 

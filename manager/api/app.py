@@ -17,6 +17,7 @@ from manager.api import (
     clients,
     fleet,
     generations,
+    host_key,
     nodes,
     requests,
     trust,
@@ -45,6 +46,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     *users.ROUTES,
     *clients.ROUTES,
     *audit.ROUTES,
+    *host_key.ROUTES,
 )
 
 

@@ -62,7 +62,8 @@ class Enrolment:
         epoch: int,
     ) -> None:
         self._keys = keys
-        self._host_keys = list(host_keys)
+        self.host_keys = list(host_keys)
+        """What who joins pins."""
         self._epoch = epoch
         self._rotations: Buckets[NodeName] = Buckets(burst=ROTATIONS_BURST, per_s=ROTATIONS_PER_S)
 
@@ -90,7 +91,7 @@ class Enrolment:
             raise _refusal(by_proof=bool(request.proof)) from error
         event = "node.rotated" if request.proof else "node.joined"
         log.info(event, node=name, address=address, version=request.agent_version)
-        return EnrolReply(ok=True, host_keys=self._host_keys, epoch=self._epoch)
+        return EnrolReply(ok=True, host_keys=self.host_keys, epoch=self._epoch)
 
     async def _known(self, name: NodeName, public_key: str, *, binds: bool) -> EnrolReply:
         """Answer who asks with the key that is pinned already: it did not hear our answer, or wants to know its pinning.
@@ -99,7 +100,7 @@ class Enrolment:
         where it said so when the key was pinned.
         """
         pinning = await self._keys.pinning_of(name, public_key, make=True) if binds else ""
-        return EnrolReply(ok=True, host_keys=self._host_keys, epoch=self._epoch, pinning=pinning)
+        return EnrolReply(ok=True, host_keys=self.host_keys, epoch=self._epoch, pinning=pinning)
 
     async def _rotate(self, name: NodeName, public_key: str, request: EnrolRequest, address: str) -> None:
         """Pin another key on the word of the one that is pinned."""

@@ -18,6 +18,7 @@ import structlog
 from common.errors import Reason, UnreachableError
 from common.runtime.acceptor import accept_from, listen, stop_listening
 from common.runtime.ssh import (
+    SUCCESSION,
     common_options,
 )
 from common.runtime.supervise import Supervisor
@@ -67,6 +68,7 @@ class Listener:
         self.gate = Gate(limits or Limits(), sources, time.monotonic())
         self.supervisor = Supervisor()
         self._socket: socket.socket | None = None
+        self._vouching: asyncssh.SSHKey | None = None
         self._options: asyncssh.SSHServerConnectionOptions | None = None
         self._connections: set[asyncssh.SSHServerConnection] = set()
         self._logins: dict[PinnedKey, list[Login]] = {}
@@ -86,10 +88,27 @@ class Listener:
 
     async def start(self) -> None:
         """Bind. Raises UnreachableError if the address cannot be had."""
+        await self._construct()
+        try:
+            self._socket = listen(self._host, self._port)
+        except OSError as error:
+            raise UnreachableError(
+                f"the nodes' channel cannot be bound to {self._host}:{self._port}: {error.strerror}"
+            ) from error
+
+    async def present(self, key: asyncssh.SSHKey, *, vouching: asyncssh.SSHKey | None) -> None:
+        """Prove this host key from now on; to a peer that asks for a certificate `vouching` says that it is the manager's."""
+        self._host_keys, self._vouching = [key], vouching
+        await self._construct()
+
+    async def _construct(self) -> None:
         self._options = await asyncssh.SSHServerConnectionOptions.construct(
             None,
             **common_options(),
             server_host_keys=self._host_keys,
+            server_host_certs=[_vouch(self._vouching, key) for key in self._host_keys]
+            if self._vouching is not None
+            else (),
             public_key_auth=True,
             password_auth=False,
             kbdint_auth=False,
@@ -103,12 +122,6 @@ class Listener:
             server_version="Certcast",
             server_factory=self._arrived,
         )
-        try:
-            self._socket = listen(self._host, self._port)
-        except OSError as error:
-            raise UnreachableError(
-                f"the nodes' channel cannot be bound to {self._host}:{self._port}: {error.strerror}"
-            ) from error
 
     async def run(self) -> None:
         """Accept connections until cancelled."""
@@ -256,3 +269,8 @@ class Listener:
             self.sources.forget(key.node)
         for login in list(self._logins.get(key, ())):
             login.end()
+
+
+def _vouch(former: asyncssh.SSHKey, key: asyncssh.SSHKey) -> asyncssh.SSHCertificate:
+    """Return the former key's word for this one: for any name and time, since the pinned key counts, and until that one is dropped."""
+    return former.generate_host_certificate(key.convert_to_public(), SUCCESSION)

@@ -19,6 +19,7 @@ from manager.cli import (
     certificates,
     explain,
     generations,
+    host_key,
     join_tokens,
     nodes,
     oauth,
@@ -173,6 +174,7 @@ app.add_typer(users.users, name="user")
 app.add_typer(users.tokens, name="token")
 app.add_typer(oauth.app, name="oauth-client")
 app.add_typer(audit.app, name="audit")
+app.add_typer(host_key.app, name="host-key")
 
 
 def main() -> None:

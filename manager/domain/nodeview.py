@@ -44,6 +44,7 @@ def view_of(facts: NodeFacts, now_s: float) -> NodeView:
         turned_away=facts.turned_away,
         configuration=facts.configuration,
         manager_addresses=facts.contact.addresses if facts.contact is not None else None,
+        manager_host_keys=facts.contact.host_keys if facts.contact is not None else None,
         key_change=facts.key_change,
         key_replaced=_replaced(facts.key_change, now_s),
         flood=facts.flood,

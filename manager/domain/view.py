@@ -63,7 +63,8 @@ class NodeView:
     `turned_away` says why its agent was sent away at its last greeting, "" if it was welcomed. `key_change` is how it came by its
     key, None of a node that has none, or joined before this was kept; `key_replaced` is the same where it took the place of another key
     lately. `flood` is what it says or does too much of, and from where. `is_incredible` says that it claims
-    to run a generation that no store can have published. `manager_addresses` is where it dials, None if its agent never said so.
+    to run a generation that no store can have published. `manager_addresses` is where it dials, and
+    `manager_host_keys` by which keys it knows this manager, None if its agent never said so.
     """
 
     name: NodeName
@@ -95,6 +96,7 @@ class NodeView:
     flood: str = ""
     is_incredible: bool = False
     manager_addresses: tuple[str, ...] | None = None
+    manager_host_keys: tuple[str, ...] | None = None
 
     @property
     def tries_again(self) -> bool:

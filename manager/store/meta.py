@@ -75,6 +75,11 @@ class Meta:
         async with self._database.write() as connection:
             await self._set(connection, f"secret:{name}", self._keyring.seal(f"meta:{name}", value))
 
+    async def secret_remove(self, name: str) -> None:
+        """Forget a secret, if there is one of this name."""
+        async with self._database.write() as connection:
+            await connection.execute(delete(meta).where(meta.c.name == f"secret:{name}"))
+
     async def check(self, *, now_s: float) -> None:
         """Write a moment. Raises StorageError if the store cannot."""
         async with self._database.write() as connection:

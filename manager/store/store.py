@@ -26,6 +26,7 @@ from manager.store.copying import Side
 from manager.store.documents import Documents
 from manager.store.engine import Database, Engine
 from manager.store.generations import Generations
+from manager.store.host_keys import HostKeyStore
 from manager.store.meta import Meta
 from manager.store.nodes import Nodes
 from manager.store.place import DATABASE_FILE, StorePlace
@@ -53,6 +54,7 @@ class Store:
     def __init__(self, database: Database, keyring: Keyring) -> None:
         self._database = database
         self.meta = Meta(database, keyring)
+        self.host_keys = HostKeyStore(self.meta)
         self.certificates = Certificates(database, keyring)
         self.assignments = Assignments(database)
         self.trusted_cas = TrustedCas(database)

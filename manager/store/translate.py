@@ -72,6 +72,7 @@ class StoredConfigurationFault(Struct, frozen=True, kw_only=True):
 
 class StoredContact(Struct, frozen=True, kw_only=True):
     addresses: tuple[str, ...] = ()
+    host_keys: tuple[str, ...] = ()
 
 
 class StoredReport(Struct, frozen=True, kw_only=True):

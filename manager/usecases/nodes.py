@@ -46,7 +46,7 @@ class JoinFacts:
     """What a join token says besides its node: where to dial, whom to expect, how long it lives."""
 
     addresses: Callable[[], Sequence[str]]
-    fingerprint: str
+    fingerprint: Callable[[], str]
     lifetime_s: float
 
 
@@ -204,7 +204,7 @@ class NodeUseCases:
         token = JoinToken(
             node=name,
             addresses=list(self._join.addresses()),
-            fingerprint=self._join.fingerprint,
+            fingerprint=self._join.fingerprint(),
             secret=secret,
             expires_s=expires_s,
         )

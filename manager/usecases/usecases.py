@@ -15,6 +15,7 @@ from manager.usecases.context import Context
 from manager.usecases.documents import DocumentUseCases
 from manager.usecases.downloads import DownloadUseCases
 from manager.usecases.generations import GenerationUseCases
+from manager.usecases.host_key import HostKeyUseCases
 from manager.usecases.nodes import JoinFacts, NodeUseCases
 from manager.usecases.previews import PreviewUseCases
 from manager.usecases.pushes import PushUseCases
@@ -41,6 +42,7 @@ class UseCases:
         self.assignments = AssignmentUseCases(context)
         self.downloads = DownloadUseCases(context)
         self.generations = GenerationUseCases(context)
+        self.host_key = HostKeyUseCases(context)
         self.nodes = NodeUseCases(context, join)
         self.previews = PreviewUseCases(context)
         self.pushes = PushUseCases(context, self.generations)

@@ -14,13 +14,15 @@ from common.errors import AccessError, Reason, UnreachableError
 from common.runtime.session import RawSession
 from common.runtime.ssh import (
     CHANNEL_WINDOW_BYTES,
+    HOST_KEY_ALGORITHM,
     PACKET_BYTES,
     SUBSYSTEM,
+    VOUCHED_ALGORITHM,
     common_options,
     fingerprint,
     public_line,
 )
-from common.runtime.transport import Peer, Transport
+from common.runtime.transport import Peer
 from nodeagent.channel.identity import Identity
 
 DIAL_TIMEOUT_S: Final = 15.0
@@ -34,6 +36,16 @@ RESOLVE_TIMEOUT_S: Final = 6.0
 
 RESOLVED_MAX: Final = 4
 """How many IP addresses of one name are tried."""
+
+
+class Session(RawSession, asyncssh.SSHClientSession[bytes]):
+    """The dialling end of the one session, which grants no request. `host_key` is what the manager has proven."""
+
+    host_key = ""
+
+
+class HostKeyError(AccessError):
+    """The host key is none that is trusted."""
 
 
 class Order(Protocol):
@@ -63,7 +75,7 @@ AS_GIVEN: Final = AsGiven()
 
 async def connect(
     identity: Identity, *, peer: Peer, timeout_s: float = DIAL_TIMEOUT_S, order: Order = AS_GIVEN
-) -> Transport:
+) -> Session:
     """Reach the manager at the first of its addresses that answers.
 
     Raises UnreachableError if none does, AccessError if one does and is not the pinned manager or refuses our key.
@@ -91,7 +103,7 @@ async def dial(
     peer: Peer,
     timeout_s: float = DIAL_TIMEOUT_S,
     order: Order = AS_GIVEN,
-) -> Transport:
+) -> Session:
     """Open `subsystem` at the first address that answers. `trusts` judges the host key's public line.
 
     Each address has deadlines of its own, so that one that is dead costs `CONNECT_TIMEOUT_S`.
@@ -102,9 +114,7 @@ async def dial(
         if number:
             await asyncio.sleep(order.pause_s())
         try:
-            connected = await _reach(address)
-            async with asyncio.timeout(timeout_s):
-                return await _dial_one(address, connected, user, key, subsystem, trusts, peer)
+            return await _dial_either(address, user, key, subsystem, trusts, peer, timeout_s)
         except TimeoutError:
             failures.append(
                 UnreachableError(f"{address} did not answer in {timeout_s:g} s", reason=Reason.TIMEOUT)
@@ -119,6 +129,32 @@ async def dial(
     if not failures:
         raise UnreachableError("the manager has no address; join again")
     raise UnreachableError("; ".join(each.message for each in failures), reason=failures[-1].reason)
+
+
+async def _dial_either(
+    address: str,
+    user: str,
+    key: asyncssh.SSHKey,
+    subsystem: str,
+    trusts: Callable[[str], bool],
+    peer: Peer,
+    timeout_s: float,
+) -> Session:
+    """Open the session with a host key that is trusted, or else with one for which a trusted key vouches."""
+    stranger: AccessError | None = None
+    for algorithm in (HOST_KEY_ALGORITHM, VOUCHED_ALGORITHM):
+        connected = await _reach(address)
+        try:
+            async with asyncio.timeout(timeout_s):
+                judge = _Judge(trusts, algorithm)
+                return await _dial_one(address, connected, user, key, subsystem, judge, peer)
+        except HostKeyError as error:
+            stranger = stranger or error
+        except UnreachableError:
+            # it has no such word, or is of an earlier release: what it showed first is what it is
+            if stranger is None:
+                raise
+    raise stranger or UnreachableError(address)
 
 
 async def _reach(address: str) -> socket.socket:
@@ -166,11 +202,13 @@ async def _dial_one(
     user: str,
     key: asyncssh.SSHKey,
     subsystem: str,
-    trusts: Callable[[str], bool],
+    judge: "_Judge",
     peer: Peer,
-) -> Transport:
-    connection = await _log_in(address, connected, user, key, trusts)
-    session = _Session(connection, address, peer)
+) -> Session:
+    connection = await _log_in(address, connected, user, key, judge)
+    presented = connection.get_server_host_key()
+    session = Session(connection, address, peer)
+    session.host_key = public_line(presented) if presented is not None else ""
     try:
         await connection.create_session(
             lambda: session,
@@ -193,17 +231,16 @@ async def _log_in(
     connected: socket.socket,
     user: str,
     key: asyncssh.SSHKey,
-    trusts: Callable[[str], bool],
+    judge: "_Judge",
 ) -> asyncssh.SSHClientConnection:
     """Connect and authenticate both sides. Raises AccessError, UnreachableError."""
-    judge = _Judge(trusts)
     options: dict[str, Any] = {
         **common_options(),
         "username": user,
         "client_keys": [key],
         "agent_path": None,
         "known_hosts": ([], [], []),
-        "server_host_key_algs": ["ssh-ed25519"],
+        "server_host_key_algs": [judge.algorithm],
         "preferred_auth": ["publickey"],
         "client_version": "Certcast",
         "tcp_keepalive": True,
@@ -211,8 +248,9 @@ async def _log_in(
     try:
         return await asyncssh.connect(sock=connected, client_factory=lambda: judge, **options)
     except asyncssh.HostKeyNotVerifiable as error:
-        raise AccessError(
-            f"{address} is not the manager that this node joined: its host key is {judge.seen or 'unknown'}"
+        raise HostKeyError(
+            f"{address} is not the manager that this node joined: its host key is {judge.seen or 'unknown'}, for which no key that this node "
+            "knows vouches; join with a new token if the manager has dropped its former key"
         ) from error
     except asyncssh.PermissionDenied as error:
         raise AccessError(
@@ -226,8 +264,9 @@ async def _log_in(
 class _Judge(asyncssh.SSHClient):
     """Judges the host key by the pin alone; names and addresses prove nothing."""
 
-    def __init__(self, trusts: Callable[[str], bool]) -> None:
+    def __init__(self, trusts: Callable[[str], bool], algorithm: str) -> None:
         self._trusts = trusts
+        self.algorithm = algorithm
         self.seen = ""
 
     def validate_host_public_key(self, host: str, addr: str, port: int, key: asyncssh.SSHKey) -> bool:
@@ -235,6 +274,5 @@ class _Judge(asyncssh.SSHClient):
         self.seen = fingerprint(line)
         return self._trusts(line)
 
-
-class _Session(RawSession, asyncssh.SSHClientSession[bytes]):
-    """The dialling end of the one session, which grants no request."""
+    def validate_host_ca_key(self, host: str, addr: str, port: int, key: asyncssh.SSHKey) -> bool:
+        return self._trusts(public_line(key))

@@ -5,7 +5,7 @@ Owns the two files. Invariant: the key is made on the node, is readable by its o
 
 import fcntl
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +18,7 @@ from common.errors import CertcastError, Reason
 from common.ids import NodeName, node_name
 from common.runtime import durable, trusted
 from common.runtime.ssh import generate_key, load_key, public_line
+from common.wire.contact import Contact
 from nodeagent.errors import NotJoinedError
 from nodeagent.install.fault import named
 
@@ -116,19 +117,20 @@ def save_pin(data_dir: Path, pin: Pin) -> None:
         _write_pin(data_dir, pin)
 
 
-def keep_addresses(data_dir: Path, addresses: Sequence[str], *, told_to: Identity) -> bool:
-    """Keep where the manager is dialled, beside what it is known by; return whether it is kept.
+def keep_contact(data_dir: Path, contact: Contact, *, told_to: Identity) -> Identity | None:
+    """Keep where the manager is dialled, and by which keys it is known if it says so; return what is kept.
 
-    It is not where another manager, or the same under another name, was joined since: `told_to` is whom the manager spoke to.
+    None where another manager, or the same under another name, was joined since: `told_to` is whom the manager spoke to.
     Raises InstallError if it cannot be written, CertcastError if what is there is damaged.
     """
     with _pin_held(data_dir):
         now = load(data_dir)
         if (now.node, now.host_keys) != (told_to.node, told_to.host_keys):
-            return False
-        if now.addresses != tuple(addresses):
-            _write_pin(data_dir, Pin(node=now.node, addresses=list(addresses), host_keys=list(now.host_keys)))
-        return True
+            return None
+        keys = tuple(contact.host_keys) or now.host_keys
+        if (now.addresses, now.host_keys) != (tuple(contact.addresses), keys):
+            _write_pin(data_dir, Pin(node=now.node, addresses=contact.addresses, host_keys=list(keys)))
+        return load(data_dir)
 
 
 def _write_pin(data_dir: Path, pin: Pin) -> None:

@@ -14,10 +14,10 @@ import structlog
 
 from common.errors import AccessError, InstallError
 from common.runtime.ssh import sign
-from common.runtime.transport import Peer, Transport
+from common.runtime.transport import Peer
 from common.wire.enrolment import EnrolRequest, rotation_statement
 from nodeagent.channel import identity
-from nodeagent.channel.dial import AS_GIVEN, Order, connect
+from nodeagent.channel.dial import AS_GIVEN, Order, Session, connect
 from nodeagent.channel.identity import Identity
 from nodeagent.channel.join import ask, refused
 
@@ -66,7 +66,7 @@ async def _pinning(old: Identity, *, agent_version: str) -> str:
     return reply.pinning
 
 
-async def connect_as(data_dir: Path, *, peer: Peer, order: Order = AS_GIVEN) -> Transport:
+async def connect_as(data_dir: Path, *, peer: Peer, order: Order = AS_GIVEN) -> Session:
     """Dial with the node's key as it is now, or with a candidate that the manager knows already."""
     me = await asyncio.to_thread(identity.load, data_dir)
     try:

@@ -36,6 +36,7 @@ class Route:
         self._uniform = uniform
         self._last = ""
         self._me: Identity | None = None
+        self._proven = ""
 
     def order(self, addresses: Sequence[str]) -> list[str]:
         """Return them in the order in which they are dialled now."""
@@ -50,8 +51,8 @@ class Route:
         """Reach the manager. Raises as `connect_as` does."""
         me = await asyncio.to_thread(identity.load, self._data_dir)
         transport = await connect_as(self._data_dir, peer=peer, order=self)
-        self._me, self._last = me, transport.address
-        self._local.knows(Contact(addresses=list(me.addresses)))
+        self._me, self._last, self._proven = me, transport.address, transport.host_key
+        self._local.knows(Contact(addresses=list(me.addresses), host_keys=list(me.host_keys)))
         return transport
 
     async def keep(self, contact: Contact) -> bool:
@@ -63,13 +64,17 @@ class Route:
             raise ProtocolError(
                 "the manager announced no address, or what is none", reason=Reason.BAD_MESSAGE
             )
-        known = self._local.contact()
-        if self._me is None or contact == known:
+        known, me = self._local.contact(), self._me
+        if me is None or contact == known:
             return False
-        if not await asyncio.to_thread(
-            identity.keep_addresses, self._data_dir, contact.addresses, told_to=self._me
-        ):
+        if contact.host_keys and self._proven not in contact.host_keys:
+            raise ProtocolError(
+                "the manager announced host keys without the one that it uses", reason=Reason.BAD_MESSAGE
+            )
+        kept = await asyncio.to_thread(identity.keep_contact, self._data_dir, contact, told_to=me)
+        if kept is None or (kept.addresses, kept.host_keys) == (me.addresses, me.host_keys):
             return False
-        self._local.knows(contact)
-        log.info("contact.kept", address=", ".join(contact.addresses))
+        self._me = kept
+        self._local.knows(Contact(addresses=list(kept.addresses), host_keys=list(kept.host_keys)))
+        log.info("contact.kept", address=", ".join(kept.addresses), count=len(kept.host_keys))
         return True

@@ -38,6 +38,11 @@ GET    /api/certcast/v1/docs/style.css anybody
 HEAD   /api/certcast/v1/docs/style.css anybody
 GET    /api/certcast/v1/events reader pushing
 GET    /api/certcast/v1/fleet reader pushing
+GET    /api/certcast/v1/host-key reader
+POST   /api/certcast/v1/host-key/abandon administrator
+POST   /api/certcast/v1/host-key/announce administrator
+POST   /api/certcast/v1/host-key/drop administrator
+POST   /api/certcast/v1/host-key/switch administrator
 POST   /api/certcast/v1/import administrator
 GET    /api/certcast/v1/join-tokens administrator
 GET    /api/certcast/v1/nodes reader

@@ -97,7 +97,7 @@ class Manager:
         self.directory = directory
         self.listener = listener
         self.host_line = host_line
-        join = JoinFacts(addresses=lambda: [self.address], fingerprint="SHA256:x", lifetime_s=600)
+        join = JoinFacts(addresses=lambda: [self.address], fingerprint=lambda: "SHA256:x", lifetime_s=600)
         self.use_cases = UseCases(context, join=join)
         self.keys_of: dict[str, list[str]] = {}
         self._opened: list[asyncssh.SSHClientConnection] = []

@@ -143,7 +143,7 @@ async def _serving(
     inventories = Inventories(store, [decode(anchor.certificate_der)])
     fleet = Fleet(store, Compiler(store, inventories), node_directory, epoch=1)
     await fleet.load()
-    join = JoinFacts(addresses=lambda: ["192.0.2.1:9422"], fingerprint="SHA256:x", lifetime_s=60)
+    join = JoinFacts(addresses=lambda: ["192.0.2.1:9422"], fingerprint=lambda: "SHA256:x", lifetime_s=60)
     _, issuer = pki.current_ca("Own")
     own = pki.current_leaf(issuer, ["localhost"])
     async with Supervisor() as supervisor:

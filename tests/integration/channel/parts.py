@@ -117,9 +117,15 @@ class Channel:
     """What `channel()` gives."""
 
     def __init__(
-        self, listener: Listener, directory: KeyRegistry, host_key: asyncssh.SSHKey, tokens: Tokens
+        self,
+        listener: Listener,
+        directory: KeyRegistry,
+        host_key: asyncssh.SSHKey,
+        tokens: Tokens,
+        enrolment: Enrolment,
     ) -> None:
         self.listener = listener
+        self.enrolment = enrolment
         self.directory = directory
         self.host_line = public_line(host_key)
         self.tokens = tokens
@@ -177,7 +183,7 @@ async def channel(
         sources=sources or KnownSources(),
         limits=limits,
     )
-    made.append(Channel(listener, directory, host_key, tokens))
+    made.append(Channel(listener, directory, host_key, tokens, enrolment))
     await listener.start()
     async with asyncio.TaskGroup() as group:
         running = group.create_task(listener.run())

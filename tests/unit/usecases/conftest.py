@@ -52,6 +52,8 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
         clock=lambda: now[0],
         monotonic=lambda: elapsed[0],
     )
-    join = JoinFacts(addresses=lambda: ["192.0.2.1:9422"], fingerprint="SHA256:abc", lifetime_s=WITHIN_S)
+    join = JoinFacts(
+        addresses=lambda: ["192.0.2.1:9422"], fingerprint=lambda: "SHA256:abc", lifetime_s=WITHIN_S
+    )
     yield World(UseCases(context, join=join), store, fleet, workers, now, elapsed)
     await store.close()

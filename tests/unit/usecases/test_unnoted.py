@@ -10,8 +10,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from sqlalchemy import select
 
 from common.api.codes import Format, KeyKind, Role
+from common.codes import HostKeyState
 from common.errors import StorageError
 from common.ids import NodeName
+from common.runtime.ssh import generate_key
 from manager.domain.alarms import AlarmKind, Changes, Condition, Subject
 from manager.domain.model import NodeDescription
 from manager.pki.read.batch import ImportFile
@@ -56,6 +58,18 @@ def _files(*made: Made) -> list[ImportFile]:
     return [
         ImportFile("all.pem", (chain_pem(*made, ISSUER, OTHER) + "".join(m.key_pem for m in made)).encode())
     ]
+
+
+async def _from(state: HostKeyState, use_cases: UseCases, act: Callable[[], Awaitable[Any]]) -> Any:
+    """Take a step from this state, all in one transaction."""
+    store = use_cases._context.store
+    async with store.transaction():
+        await store.host_keys.keep(state, generate_key(), None if state == "steady" else generate_key())
+        return await act()
+
+
+async def _present(*_given: object) -> None:
+    """Show any key."""
 
 
 def _accept(_document: object) -> None:
@@ -130,6 +144,10 @@ ACTS: dict[str, Callable[[UseCases], Awaitable[Any]]] = {
     ),
     "documents.delete": lambda o: o.documents.delete("thing", [1], actor="ada"),
     "generations.republish": lambda o: o.generations.republish("n1", 1, actor="ada"),
+    "host_key.announce": lambda o: _from("steady", o, lambda: o.host_key.announce(actor="ada")),
+    "host_key.abandon": lambda o: o.host_key.abandon(actor="ada"),
+    "host_key.switch": lambda o: o.host_key.switch([], force=True, actor="ada"),
+    "host_key.drop": lambda o: _from("switched", o, lambda: o.host_key.drop([], force=True, actor="ada")),
     "pushes.push": lambda o: o.pushes.push(["n1"], forced=True, actor="ada"),
 }
 
@@ -168,6 +186,8 @@ async def arranged(world: World) -> World:
     condition = Condition(subject=Subject(AlarmKind.EVALUATION_SILENT, "x"), label="x", details="x")
     await store.alarms.apply(Changes(raised=[condition], lowered=[], updated={}), now_s=NOW_S)
     await store.generations.publish([new_generation(1)])
+    await store.host_keys.keep("announced", generate_key(), generate_key())
+    await world.use_cases.host_key.begin(_present)
     world.fleet.changes.clear()
     world.use_cases._context.content_changed.clear()
     return world

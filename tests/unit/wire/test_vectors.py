@@ -67,7 +67,9 @@ REPORT = m.Report(
     ],
 )
 
-CONTACT = Contact(addresses=["m.example:9422", "[2001:db8::1]:9422"])
+CONTACT = Contact(
+    addresses=["m.example:9422", "[2001:db8::1]:9422"], host_keys=["ssh-ed25519 AAAA", "ssh-ed25519 BBBB"]
+)
 
 MESSAGES = {
     "hello": m.Hello(

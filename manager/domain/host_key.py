@@ -1,0 +1,65 @@
+"""Host key replacement: its states, and which step leads from which to which. Pure.
+
+The order is steady -> announced -> switched -> steady; what was announced can be abandoned, what was switched put back to announced.
+Invariant: at every moment the manager can prove every key that a node which followed its announcements may have alone.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from common.codes import HostKeyState
+from common.errors import ConflictError
+from common.ids import NodeName
+from manager.domain.view import NodeView
+
+Step = Literal["announce", "abandon", "switch", "return", "drop"]
+
+_LEADS: Final[dict[tuple[HostKeyState, Step], HostKeyState]] = {
+    ("steady", "announce"): "announced",
+    ("announced", "abandon"): "steady",
+    ("announced", "switch"): "switched",
+    ("switched", "return"): "announced",
+    ("switched", "drop"): "steady",
+}
+_STANDS: Final[dict[HostKeyState, str]] = {
+    "steady": "no other host key is announced",
+    "announced": "the next host key is announced and not in use yet",
+    "switched": "the next host key is in use and the former one is not dropped yet",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostKeys:
+    """The key that is presented and the other one, "" for none, as public lines."""
+
+    state: HostKeyState
+    presented: str
+    other: str = ""
+
+    @property
+    def newer(self) -> str:
+        """The key that nodes are to know in the end."""
+        return self.other if self.state == "announced" else self.presented
+
+    @property
+    def announced(self) -> tuple[str, ...]:
+        """What nodes are told to pin, the presented one first."""
+        return (self.presented, self.other) if self.other else (self.presented,)
+
+
+def after(state: HostKeyState, step: Step) -> HostKeyState:
+    """Return where a step leads. Raises ConflictError if it is not its turn."""
+    try:
+        return _LEADS[state, step]
+    except KeyError:
+        raise ConflictError(f"this is not the turn of that step: {_STANDS[state]}") from None
+
+
+def find_unconfirmed(views: Iterable[NodeView], keys: HostKeys) -> list[NodeName]:
+    """Return the nodes that have joined and have not said that they know the newer key."""
+    return [
+        view.name
+        for view in views
+        if view.joined and view.kind == "node" and keys.newer not in (view.manager_host_keys or ())
+    ]
