@@ -2,15 +2,8 @@
 
 import asyncio
 
-from tests.attacks.ground import (
-    BOUND_MS,
-    LOG_MAX_BYTES,
-    STRANGERS,
-    Ground,
-    ground_of_module,
-    holds,
-    print_times,
-)
+from tests.attacks.ground import LOG_MAX_BYTES, STRANGERS, Ground, ground_of_module, holds
+from tests.attacks.times import BOUND_MS, print_times
 
 pytestmark = STRANGERS
 there = ground_of_module(descriptors=256)

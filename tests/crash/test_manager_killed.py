@@ -13,6 +13,7 @@ import pytest
 
 from common.ids import NodeName
 from manager.channel.connection import Connection
+from manager.fleet import delivery
 from manager.store.generations import Generations
 from tests.fakes.localstate import MemoryLocalState
 from tests.fakes.simulator import NodeSimulator
@@ -45,7 +46,19 @@ def at_the_offer() -> None:
     mock.patch.object(Connection, "offer", die).start()
 
 
+def after_the_offer_and_what_it_carries() -> None:
+    offer = Connection.offer
+
+    def offer_and_die(*args: object) -> None:
+        offer(*args)
+        die()
+
+    mock.patch.object(Connection, "offer", offer_and_die).start()
+
+
 def at_the_payloads() -> None:
+    # what an offer carries is not asked for
+    mock.patch.object(delivery, "CARRIED_MAX_BYTES", 0).start()
     mock.patch.object(Connection, "supply", die).start()
 
 
@@ -53,6 +66,7 @@ POINTS: dict[Callable[[], None], int] = {
     before_the_commit: 1,
     between_commit_and_offer: 2,
     at_the_offer: 2,
+    after_the_offer_and_what_it_carries: 2,
     at_the_payloads: 2,
 }
 """Where the manager dies, and the latest generation that is kept then."""
