@@ -3,11 +3,15 @@
 Pure. Invariant: nothing of it depends on the time at which it is read, so it stays right until the node changes.
 """
 
+from collections.abc import Mapping
+
 import msgspec
 
+from common.bundle.manifest import SLOTS, Slot
 from common.codes import NodeKind, State
-from common.ids import NodeName
+from common.ids import Fingerprint, NodeName
 from manager.domain.facts import NodeFacts
+from manager.domain.nodeview import leaf_served
 from manager.domain.report import Serving
 from manager.domain.view import PushView, first_end_s
 
@@ -23,7 +27,12 @@ class NodeBrief(msgspec.Struct, frozen=True, kw_only=True):
     manager_addresses: tuple[str, ...] | None
     last_report_s: float | None
     serving: tuple[Serving, ...]
+    served: Mapping[Slot, Fingerprint]
     push: PushView | None
+
+    def serves(self, slot: Slot) -> Fingerprint | None:
+        """Return the leaf that a slot was seen to serve, None where nothing was probed for it."""
+        return self.served.get(slot)
 
     @property
     def served_until_s(self) -> int | None:
@@ -42,5 +51,6 @@ def brief_of(facts: NodeFacts) -> NodeBrief:
         manager_addresses=facts.contact.addresses if facts.contact is not None else None,
         last_report_s=facts.last_report_s,
         serving=facts.serving,
+        served={slot: leaf for slot in SLOTS if (leaf := leaf_served(facts, slot)) is not None},
         push=facts.push.view() if facts.push is not None else None,
     )

@@ -65,17 +65,22 @@ def _has(facts: NodeFacts, slot: Slot) -> bool:
 
 
 def _slot(facts: NodeFacts, slot: Slot) -> SlotView:
-    seen = [each.leaf for each in facts.serving if each.slot == slot]
     applied = facts.applied.leaves.get(slot) if facts.applied is not None else None
-    # one stale endpoint is enough for the slot to be stale, so a differing leaf is shown first
-    wanted = applied if facts.applied is not None else _leaf(facts.desired, slot)
-    serving = next((leaf for leaf in seen if leaf != wanted), seen[0] if seen else None)
     return SlotView(
         desired=_leaf(facts.desired, slot),
         offered=_leaf(facts.offered, slot),
         applied=Fingerprint(applied) if applied else None,
-        serving=Fingerprint(serving) if serving is not None else None,
+        serving=leaf_served(facts, slot),
     )
+
+
+def leaf_served(facts: NodeFacts, slot: Slot) -> Fingerprint | None:
+    """Return the leaf that stands for what a slot's endpoints were seen to serve, None where nothing was probed for it."""
+    seen = [each.leaf for each in facts.serving if each.slot == slot]
+    # one stale endpoint is enough for the slot to be stale, so a differing leaf is shown first
+    wanted = facts.applied.leaves.get(slot) if facts.applied is not None else _leaf(facts.desired, slot)
+    serving = next((leaf for leaf in seen if leaf != wanted), seen[0] if seen else None)
+    return Fingerprint(serving) if serving is not None else None
 
 
 def _leaf(desired: Desired | None, slot: Slot) -> Fingerprint | None:

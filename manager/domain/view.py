@@ -98,6 +98,11 @@ class NodeView:
     manager_addresses: tuple[str, ...] | None = None
     manager_host_keys: tuple[str, ...] | None = None
 
+    def serves(self, slot: Slot) -> Fingerprint | None:
+        """Return the leaf that a slot was seen to serve, None where nothing was probed for it."""
+        facts = self.slots.get(slot)
+        return facts.serving if facts is not None else None
+
     @property
     def tries_again(self) -> bool:
         """Whether what failed is on its way once more: it has failed until it is applied, so a retry is no news."""

@@ -12,9 +12,9 @@ from typing import Final, Protocol
 
 from common.api.codes import State
 from common.bundle.manifest import Slot
-from common.ids import NodeName
+from common.ids import Fingerprint, NodeName
 from manager.domain.inventory import Entry
-from manager.domain.view import NodeView, PushView
+from manager.domain.view import PushView
 from manager.web.words import STATES, Kind
 
 RECENT_S: Final = 24 * 3600.0
@@ -46,6 +46,15 @@ class Pushed(Protocol):
 
     @property
     def push(self) -> PushView | None: ...
+
+
+class Served(Pushed, Protocol):
+    """The same, and what the node's ports were seen to serve."""
+
+    @property
+    def state(self) -> State: ...
+
+    def serves(self, slot: Slot) -> Fingerprint | None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,15 +118,14 @@ class Rollout:
     took_s: float | None
 
 
-def rollout_of(entry: Entry, views: Mapping[NodeName, NodeView]) -> Rollout:
+def rollout_of(entry: Entry, views: Mapping[NodeName, Served]) -> Rollout:
     """Look at the nodes that have a certificate in a slot; those that do not serve it come first."""
     rows, probed, took = [], set(), []
     for place in entry.places:
         view = views.get(place.node)
         if view is None:
             continue
-        facts = view.slots.get(place.slot)
-        is_serving = facts is not None and facts.serving == entry.leaf.fingerprint
+        is_serving = view.serves(place.slot) == entry.leaf.fingerprint
         rows.append(Place(node=place.node, slot=place.slot, state=view.state, is_serving=is_serving))
         if place.slot == "server":
             probed.add(place.node)

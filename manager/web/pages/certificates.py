@@ -1,5 +1,6 @@
 """TLS certificates: the list, by node, one with its chain, downloading and deleting."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import Final
 
@@ -17,7 +18,6 @@ from manager.http.errors import status_of
 from manager.pki.chain.chain import Chain
 from manager.pki.judge.headline import headline
 from manager.usecases.downloads import Wanted
-from manager.usecases.views import views_of
 from manager.web.pagerequest import Page, PageRequest
 from manager.web.standing import rollout_of
 from manager.web.uploads import findings_of
@@ -78,8 +78,8 @@ async def _show(
 ) -> web.Response:
     shown = await page_request.use_cases.certificates.show(CertificateId(page_request.number()))
     judgement = shown.judgement
-    nodes = list(dict.fromkeys(place.node for place in shown.entry.places))
-    views = {view.name: view for view in await views_of(page_request.site.fleet, nodes)}
+    # off the loop, because thousands of nodes may have it
+    rollout = await asyncio.to_thread(rollout_of, shown.entry, page_request.site.fleet.briefs())
     return page_request.render(
         "certificate.html",
         status=status,
@@ -88,7 +88,7 @@ async def _show(
         leaf=shown.entry.leaf,
         record=shown.record,
         headline=headline(judgement.statuses, judgement.chain.state, judgement.findings),
-        rollout=rollout_of(shown.entry, views),
+        rollout=rollout,
         untrusted=_untrusted_root(judgement.chain),
     )
 

@@ -40,6 +40,7 @@ def brief(number: int) -> NodeBrief:
         manager_addresses=None,
         last_report_s=float(NODES - number),
         serving=(),
+        served={},
         push=None,
     )
 
