@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import NewType
 
 from common.errors import InvalidInputError
+from common.text import xn_hint
 
 NodeName = NewType("NodeName", str)
 """A node's name: 1 to 63 characters, lower-case letters, digits, dots and hyphens, first and last alphanumeric."""
@@ -52,7 +53,7 @@ def node_name(text: str) -> NodeName:
         raise InvalidInputError(
             "name",
             f"'{text[:80]}' is not a node name: use 1 to {NODE_NAME_MAX} lower-case letters, digits, dots and "
-            "hyphens, beginning and ending with a letter or digit",
+            f"hyphens, beginning and ending with a letter or digit{xn_hint(text)}",
         )
     return NodeName(text)
 

@@ -20,6 +20,28 @@ _UNSEEN: Final = re.compile(
 looked through while others wait."""
 
 
+_READ_TWO_WAYS: Final = frozenset("\xdf\u03c2\u200c\u200d")
+"""The two standards for international names differ in these (RFC 5894 7.2): what a browser makes of them is not what the older says."""
+
+
+def ascii_name(name: str) -> str:
+    """Return an international name as it stands in DNS and in certificates (RFC 3490: xn--...), "" if it has no such form or needs none."""
+    if name.isascii() or _READ_TWO_WAYS.intersection(name):
+        return ""
+    try:
+        return name.encode("idna").decode("ascii").lower()
+    except UnicodeError:
+        return ""
+
+
+def xn_hint(name: str) -> str:
+    """Complete a sentence about a name that is not taken because it is international, "" if it is none."""
+    if name.isascii():
+        return ""
+    written = ascii_name(name)
+    return f"; write it as '{written}'" if written else "; write international names in their xn-- form"
+
+
 def printable(text: str) -> str:
     """Replace what Unicode does not call printable: C0 and C1 controls, ESC, line ends, bidirectional and zero-width ones, surrogates."""
     if text.isprintable():

@@ -35,7 +35,7 @@ def become_owner(data: Path) -> None:
     """Go on as the owner of the store, if root was asked. Raises ConflictError if somebody else was, StorageError."""
     try:
         # of no link's target: whoever could put a link here would choose whose account root takes on
-        found = trusted.examine(data, trusted=trusted.ROOT_DIRECTORY)
+        found = _examined(data)
     except FileNotFoundError:
         return
     except OSError as error:
@@ -55,7 +55,7 @@ def become_owner(data: Path) -> None:
 def refuse_foreign(data: Path) -> None:
     """Refuse to serve another account's store. Raises ConflictError, StorageError."""
     try:
-        owner = trusted.examine(data, trusted=trusted.ROOT_DIRECTORY).st_uid
+        owner = _examined(data).st_uid
     except FileNotFoundError:
         return  # opening it says why
     except OSError as error:
@@ -123,7 +123,7 @@ def _check_given(directory: Path, owner: int) -> None:
     except OSError as error:
         raise _refused(directory, error) from error
     if not stat.S_ISDIR(found.st_mode):
-        raise ConflictError(f"{directory} is not a directory; choose another name")
+        raise _not_a_directory(directory)
     if found.st_uid != owner or stat.S_IMODE(found.st_mode) & 0o077:
         raise ConflictError(
             f"{directory} is not {_name(owner)}'s alone; name a directory that does not exist yet, or run: "
@@ -164,6 +164,18 @@ def _check_writable(data: Path) -> None:
         if os.statvfs(data).f_flag & os.ST_RDONLY:
             why = "is on a filesystem that is read-only"
     raise StorageError(f"{data} {why}", reason=Reason.PERMISSION)
+
+
+def _examined(data: Path) -> os.stat_result:
+    """Return what is known of a store's directory. Raises ConflictError if it is none, OSError."""
+    found = trusted.examine(data, trusted=trusted.ROOT_DIRECTORY)
+    if not stat.S_ISDIR(found.st_mode):
+        raise _not_a_directory(data)
+    return found
+
+
+def _not_a_directory(path: Path) -> ConflictError:
+    return ConflictError(f"{path} is not a directory; choose another name")
 
 
 def _name(uid: int) -> str:

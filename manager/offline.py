@@ -12,13 +12,15 @@ from pathlib import Path
 from typing import Final
 
 from common.codes import Role
-from common.errors import NotFoundError, Reason, StorageError
+from common.errors import ConflictError, NotFoundError, Reason, StorageError
 from common.ids import MANAGEMENT_NODE
 from common.runtime import durable
 from common.runtime.ssh import generate_key
+from common.text import printable
 from manager.domain.model import UserRecord
 from manager.settings import Settings
 from manager.store.audit import RESTORED
+from manager.store.claims import SERVING_FILE
 from manager.store.inventory import Inventories
 from manager.store.meta import HOST_KEY
 from manager.store.opening import opened
@@ -37,6 +39,11 @@ CONSOLE: Final = "console"
 
 STAGED: Final = ".new"
 """Where `init` makes what it publishes at its end."""
+
+_MAY_BE_THERE: Final = frozenset((STAGED, KEK_FILE, SERVING_FILE, "lost+found"))
+"""What a directory for a new store may hold: an interrupted `init`, the key of a store elsewhere, a filesystem of its own."""
+
+_SHOWN_NAMES, _SHOWN_CHARS = 3, 60
 
 
 async def initialise(settings: Settings, *, names: Sequence[str], addresses: Sequence[str]) -> None:
@@ -117,12 +124,24 @@ def _make_data_dir(data: Path, staged: Path) -> Keyring:
     durable.make_dirs(data.parent, 0o755)
     durable.make_dir(data, 0o700)
     free_name(data / DATABASE_FILE)
+    _check_empty(data)
     durable.remove_tree(staged)
     durable.make_dir(staged, 0o700)
     if (data / KEK_FILE).exists():
         return load_keyring(data)
     create_kek(staged)
     return load_keyring(staged)
+
+
+def _check_empty(data: Path) -> None:
+    """Raise ConflictError if a directory has what no store put there: somebody named the wrong one."""
+    others = sorted(each.name for each in data.iterdir() if each.name not in _MAY_BE_THERE)
+    if others:
+        named = ", ".join(f"'{printable(name)[:_SHOWN_CHARS]}'" for name in others[:_SHOWN_NAMES])
+        more = f" and {len(others) - _SHOWN_NAMES} more" if len(others) > _SHOWN_NAMES else ""
+        raise ConflictError(
+            f"{data} is not empty: it has {named}{more}; name a directory that is empty or does not exist yet"
+        )
 
 
 def _publish_kek(staged: Path, data: Path) -> None:

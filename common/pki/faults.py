@@ -20,6 +20,7 @@ from common.pki.anatomy import (
 from common.pki.certificate import Certificate
 from common.pki.expiry import DAY_S, lifetime_s
 from common.pki.finding import LintCode, Severity
+from common.text import xn_hint
 
 _LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?")
 _LABEL_MAX, _NAME_MAX = 63, 253
@@ -87,11 +88,7 @@ def _of_key(certificate: Certificate, parts: Anatomy) -> Iterator[Fault]:
         yield LintCode.UNUSUAL_KEY, "Its key is on P-521, which Chrome does not accept.", None
     elif certificate.key_type == "Ed25519":
         yield LintCode.UNUSUAL_KEY, "Its key is Ed25519, which browsers do not accept.", None
-    elif certificate.key_type == "Ed448" or (
-        certificate.key_type.startswith("EC ")
-        and certificate.key_type not in _COMMON_CURVES
-        and not parts.explicit_curve
-    ):
+    elif has_rare_key(certificate):
         what = certificate.key_type.removeprefix("EC ")
         yield (
             LintCode.UNUSUAL_KEY,
@@ -121,6 +118,13 @@ def _of_frame(parts: Anatomy) -> Iterator[Fault]:
         yield LintCode.SERIAL_NUMBER, serial, None if parts.serial < 0 else Severity.NOTE
     if parts.issuer_is_empty:
         yield LintCode.EMPTY_ISSUER, "Its issuer has no name.", None
+
+
+def has_rare_key(certificate: Certificate) -> bool:
+    """Tell a key of a kind that hardly any TLS client accepts; a curve that is spelled out is a fault of its own."""
+    kind = certificate.key_type
+    is_rare_curve = kind.startswith("EC ") and kind not in _COMMON_CURVES
+    return kind == "Ed448" or (is_rare_curve and not anatomy(certificate).explicit_curve)
 
 
 def too_long(certificate: Certificate, *, public: bool) -> str:
@@ -162,7 +166,7 @@ def wrong_with(name: str) -> str:
     plain = labels[1:] if labels[0] == "*" and len(labels) > LEAST_WILDCARD_LABELS else labels
     checks = (
         (_is_address(name), "is an IP address among the DNS names, where clients do not look for it"),
-        (not name.isascii(), "has other than ASCII letters; write it in its xn-- form"),
+        (not name.isascii(), f"has other than ASCII letters{xn_hint(name)}"),
         (name.endswith("."), "ends in a dot"),
         (len(name) > _NAME_MAX, f"is longer than {_NAME_MAX} characters"),
         (any("*" in label for label in plain), "has a wildcard where clients do not expand it"),

@@ -14,14 +14,20 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from cryptography import x509
-from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
+from cryptography.x509.verification import (
+    Criticality,
+    ExtensionPolicy,
+    PolicyBuilder,
+    Store,
+    VerificationError,
+)
 
 from common.errors import PkiError
 from common.pki.anatomy import anatomy
 from common.pki.certificate import Certificate, load
 from common.pki.constraints import Comparisons, comparisons_needed, constraints_hold
-from common.pki.faults import LEAST_EXPONENT
-from common.pki.path import Purpose, allows, names_other_issuer
+from common.pki.faults import LEAST_EXPONENT, has_rare_key
+from common.pki.path import Purpose, allows, has_invalid_extension, has_weak_key, names_other_issuer
 from common.pki.signature import DECODING_ERRORS
 from common.pki.verdicts import in_words
 
@@ -34,7 +40,16 @@ MAX_COMPARISONS = 100_000
 SELF_SIGNED = "it is self-signed, and not among the trusted roots"
 """Why clients refuse a certificate that no CA issued, whatever else it lacks."""
 
+OWN_CONSTRAINTS = "it has name constraints, which only a CA should have, and its own name is outside them"
+
 _WILDCARD_LABEL = "any"
+
+_CA_POLICY = ExtensionPolicy.webpki_defaults_ca()
+_LEAF_POLICY = ExtensionPolicy.webpki_defaults_ee().may_be_present(
+    x509.NameConstraints, Criticality.AGNOSTIC, None
+)
+"""The library alone refuses a leaf with name constraints, which RFC 5280 4.2.1.10 leaves to CAs: OpenSSL (-x509_strict too), Go, GnuTLS and
+Chromium pass over them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +89,7 @@ class StrictClient:
             return Verdict(accepted=False, reason="no root is trusted")
         if (
             len(intermediates) > MAX_INTERMEDIATES
-            or comparisons_needed(leaf, intermediates) > MAX_COMPARISONS
+            or comparisons_needed(leaf, [leaf, *intermediates]) > MAX_COMPARISONS
         ):
             return Verdict(accepted=False, reason="the chain takes too much work to verify")
         subject = None
@@ -83,6 +98,7 @@ class StrictClient:
             if subject is None:
                 return Verdict(accepted=False, reason="there is no subject alternative name to ask for")
         builder = PolicyBuilder().store(self._store).time(dt.datetime.fromtimestamp(now_s, tz=dt.UTC))
+        builder = builder.extension_policies(ca_policy=_CA_POLICY, ee_policy=_LEAF_POLICY)
         try:
             # the bytes that are sent are judged, not what the library makes of them
             known = self._roots | {load(one.der): one for one in (*intermediates, leaf)}
@@ -93,10 +109,15 @@ class StrictClient:
                 way = builder.build_client_verifier().verify(loaded, sending).chain
             return _also_for_openssl([known[one] for one in way], purpose)
         except (VerificationError, PkiError, *DECODING_ERRORS) as error:
-            if leaf.is_self_signed and leaf not in self._roots.values():
-                # what else the library names first is of no use to somebody who only has to trust it
-                return Verdict(accepted=False, reason=SELF_SIGNED)
-            return Verdict(accepted=False, reason=in_words(str(error)))
+            return Verdict(accepted=False, reason=self._reason(leaf, error))
+
+    def _reason(self, leaf: Certificate, error: Exception) -> str:
+        if leaf.is_self_signed and leaf not in self._roots.values():
+            # what else the library names first is of no use to somebody who only has to trust it
+            return SELF_SIGNED
+        if leaf.has_name_constraints and not constraints_hold([leaf, leaf], Comparisons(MAX_COMPARISONS)):
+            return OWN_CONSTRAINTS
+        return in_words(str(error))
 
 
 def _unreadable(one: Certificate) -> str:
@@ -118,6 +139,12 @@ def _also_for_openssl(way: Sequence[Certificate], purpose: Purpose) -> Verdict:
         if not allows(certificate, purpose):
             reason = f"the extended key usage of {certificate.label} does not allow this use"
             return Verdict(accepted=False, reason=reason)
+        if has_weak_key(certificate):
+            reason = f"the key of {certificate.label} is too short: {certificate.key_type} of {certificate.key_bits} bits"
+            return Verdict(accepted=False, reason=reason)
+        if has_invalid_extension(certificate):
+            reason = f"an extension of {certificate.label} occurs twice, or cannot be read"
+            return Verdict(accepted=False, reason=reason)
     for certificate, issuer in pairwise(way):
         if names_other_issuer(certificate, issuer):
             reason = f"the authority key identifier of {certificate.label} means another certificate than {issuer.label}"
@@ -137,6 +164,8 @@ def _unfit_for_handshakes(leaf: Certificate) -> str:
     exponent = parts.rsa_exponent
     if exponent is not None and (exponent < LEAST_EXPONENT or not exponent % 2):
         return f"the public exponent of its RSA key is {exponent}"
+    if has_rare_key(leaf):
+        return f"its key is {leaf.key_type.removeprefix('EC ')}, which hardly any TLS client accepts"
     if parts.key_usages is not None and "digitalSignature" not in parts.key_usages:
         return "its key usage does not allow digital signatures, which TLS needs"
     return ""

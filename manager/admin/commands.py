@@ -90,8 +90,8 @@ def init(
 ) -> None:
     """Make the store, its keys and a temporary certificate.
 
-    The directory must be empty or not exist yet; nothing is ever overwritten. Where the setting 'database' names a PostgreSQL database, the
-    store is made there, and its keys in the directory.
+    The directory must be empty or not exist yet, apart from the key (kek) of a store elsewhere; nothing is ever overwritten. Where the setting
+    'database' names a PostgreSQL database, the store is made there, and its keys in the directory.
 
     Example: certcast-manager init --name manager.example.com --address 192.0.2.10
     """

@@ -4,18 +4,28 @@ Decides that what the nodes' services could not load is refused by name, at whic
 killed, in place of the readers of the same names. Invariant: whatever enters the store has passed through here.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 
 from common.errors import PkiError, Reason
+from common.ids import fingerprint_of
 from common.pki.certificate import Certificate
+from common.pki.pem import CERTIFICATE, Block, at
 from common.runtime.openssl import refusal_of_server, refusals
 from manager.pki.read import batch as batches
 from manager.pki.read import upload as uploads
 from manager.pki.read.batch import Batch, ImportFile
+from manager.pki.read.binary import PFX
 from manager.pki.read.findings import raise_findings
 from manager.pki.read.material import TlsMaterial
-from manager.pki.read.upload import TrustedCas
+from manager.pki.read.reader import read_file, read_text
+from manager.pki.read.upload import CERTIFICATE_FIELD, KEY_FIELD, TrustedCas
+
+_WANTED = "a certificate"
+
+_Blocks = Callable[[], Iterable[Block]]
+"""What was given, read again where something of it is refused: a finding says where that stands."""
 
 
 def read_tls(
@@ -25,7 +35,8 @@ def read_tls(
     material = uploads.read_tls(
         certificate=certificate, private_key=private_key, passphrase=passphrase, parameters=parameters
     )
-    raise_findings(_of_material(material))
+    given = ((CERTIFICATE_FIELD, certificate), (KEY_FIELD, private_key))
+    raise_findings(_of_material(material, partial(_in_texts, *given)))
     return material
 
 
@@ -45,7 +56,7 @@ def read_for_key(
         passphrase=passphrase,
         owner=owner,
     )
-    raise_findings(_of_material(material))
+    raise_findings(_of_material(material, partial(_in_texts, (CERTIFICATE_FIELD, certificate))))
     return material
 
 
@@ -55,7 +66,7 @@ def read_trusted_cas(text: str, *, skip_unusable: bool = False) -> TrustedCas:
     Raises PkiFindingsError.
     """
     found = uploads.read_trusted_cas(text, skip_unusable=skip_unusable)
-    unloadable = _of_certificates(found.certificates)
+    unloadable = _of_certificates(found.certificates, partial(_in_texts, (None, text)))
     left_out = (*found.left_out, *unloadable)
     refused = refusals(found.certificates)
     usable = tuple(each for each in found.certificates if each.fingerprint not in refused)
@@ -67,7 +78,7 @@ def read_trusted_cas(text: str, *, skip_unusable: bool = False) -> TrustedCas:
 def read_trusted_ca(text: str) -> Certificate:
     """Read and try a text of one CA certificate. Raises PkiFindingsError."""
     found = uploads.read_trusted_ca(text)
-    raise_findings(_of_certificates([found]))
+    raise_findings(_of_certificates([found], partial(_in_texts, (CERTIFICATE_FIELD, text))))
     return found
 
 
@@ -92,15 +103,16 @@ def read_batch(
         skip_unusable=skip_unusable,
         peers=peers,
     )
-    tls = {material: _of_material(material) for material in found.tls}
+    given = partial(_in_files, files)
+    tls = {material: _of_material(material, given) for material in found.tls}
     keyless = {
-        material: _of_certificates((material.leaf, *material.chain, *material.extras))
+        material: _of_certificates((material.leaf, *material.chain, *material.extras), given)
         for material in found.without_key
     }
     refused = refusals(found.trusted_cas)
     unloadable = [
         *(finding for each in (*tls.values(), *keyless.values()) for finding in each),
-        *_of_certificates(found.trusted_cas),
+        *_of_certificates(found.trusted_cas, given),
     ]
     left_out = (*found.left_out, *unloadable)
     usable = replace(
@@ -116,23 +128,49 @@ def read_batch(
     return usable
 
 
-def _of_certificates(certificates: Iterable[Certificate]) -> list[PkiError]:
+def _in_texts(*texts: tuple[str | None, str]) -> Iterator[Block]:
+    for name, text in texts:
+        yield from read_text(text, _WANTED, file=name).blocks
+
+
+def _in_files(files: Iterable[ImportFile]) -> Iterator[Block]:
+    for one in files:
+        yield from read_file(one.data, _WANTED, file=one.name).blocks
+
+
+def _of_certificates(certificates: Iterable[Certificate], given: _Blocks) -> list[PkiError]:
     known = list(certificates)
     refused = refusals(known)
-    return [_refused(each.label, refused[each.fingerprint]) for each in known if each.fingerprint in refused]
+    return _refused(
+        [(each, refused[each.fingerprint]) for each in known if each.fingerprint in refused], given
+    )
 
 
-def _of_material(material: TlsMaterial) -> list[PkiError]:
-    findings = _of_certificates([material.leaf, *material.chain, *material.extras])
+def _of_material(material: TlsMaterial, given: _Blocks) -> list[PkiError]:
+    findings = _of_certificates([material.leaf, *material.chain, *material.extras], given)
     if findings:
         return findings
     fullchain = "".join(each.pem for each in (material.leaf, *material.chain))
     refusal = refusal_of_server(fullchain, material.private_key_pem, material.parameters_pem)
-    return [_refused(material.leaf.label, f"OpenSSL says: {refusal}")] if refusal else []
+    return _refused([(material.leaf, f"OpenSSL says: {refusal}")], given) if refusal else []
 
 
-def _refused(label: str, why: str) -> PkiError:
-    return PkiError(
-        f"'{label}' cannot be loaded by OpenSSL, which the nodes' services use: {why}",
-        reason=Reason.UNSUPPORTED,
-    )
+def _refused(refused: Sequence[tuple[Certificate, str]], given: _Blocks) -> list[PkiError]:
+    """Return findings about certificates, each with the place where it was given."""
+    if not refused:
+        return []
+    blocks = list(given())
+    places = {fingerprint_of(block.der): block for block in reversed(blocks) if block.label == CERTIFICATE}
+    # what stands nowhere else came out of a PKCS#12 file
+    packed = [block for block in blocks if block.label == PFX]
+    inside = packed[0] if len(packed) == 1 else None
+    findings = []
+    for certificate, why in refused:
+        message = f"'{certificate.label}' cannot be loaded by OpenSSL, which the nodes' services use: {why}"
+        place = places.get(certificate.fingerprint, inside)
+        findings.append(
+            at(place, message, Reason.UNSUPPORTED)
+            if place is not None
+            else PkiError(message, reason=Reason.UNSUPPORTED)
+        )
+    return findings

@@ -1,21 +1,19 @@
 """Adding and removing nodes, and the tokens with which they join."""
 
 import asyncio
-import ipaddress
-import re
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any
 
 import structlog
 
 from common.bundle.manifest import Slot
 from common.codes import NodeKind
-from common.errors import ChangedMeanwhileError, ConflictError, InvalidInputError
-from common.ids import MANAGEMENT_NODE, NO_CERTIFICATE, CertificateId, NodeName, node_name
+from common.errors import ChangedMeanwhileError, ConflictError
+from common.ids import MANAGEMENT_NODE, NO_CERTIFICATE, CertificateId, NodeName
 from common.runtime.ssh import JOIN_USER
 from common.wire.enrolment import JoinToken, encode_token, hash_secret, new_secret
 from manager.domain.consequences import Consequence
@@ -23,6 +21,7 @@ from manager.domain.etag import etag_of_node
 from manager.domain.inventory import Inventory
 from manager.domain.model import JoinTokenRecord, NodeDescription, NodeRecord
 from manager.domain.moves import Move
+from manager.domain.naming import check_own_address, checked
 from manager.domain.placing import of_describing
 from manager.pki.write.selfsigned import make_temporary
 from manager.store.records import NewCertificate
@@ -32,13 +31,6 @@ from manager.usecases.kept import new_certificate
 from manager.usecases.workers import MAKE_KEY_TIMEOUT_S
 
 log = structlog.get_logger(__name__)
-
-NAMES_MAX: Final = 32
-"""Names or addresses of one node: a temporary certificate carries them all."""
-
-_DNS_NAME = re.compile(
-    r"(?=.{1,253}\Z)[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9])?(?:\.[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9])?)*"
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +79,7 @@ class NodeUseCases:
         """Add a node with a temporary certificate; return it and its join token.
 
         `detail` is what a client wants to be kept with it; `slots` have these certificates from the start.
-        Raises InvalidInputError, ConflictError (name taken), NotFoundError (certificate).
+        Raises InvalidInputError (an address that another node has among them), ConflictError (name taken), NotFoundError (certificate).
         """
         async with self._adding(name, names, addresses, detail, slots, actor) as record:
             token = await self.new_token(record.name, actor=actor)
@@ -155,7 +147,7 @@ class NodeUseCases:
         Raises InvalidInputError, NotFoundError (node, certificate), ChangedMeanwhileError, ConfirmationNeededError; then nothing was
         changed.
         """
-        new = _checked(described)
+        new = checked(described)
         slots = dict(new.slots)
         detail = {"names": new.names, "addresses": new.addresses, "slots": slots}
         async with self._context.deciding() as inventory:
@@ -229,6 +221,10 @@ class NodeUseCases:
         record = await self._context.store.nodes.get(name)
         if seen is not None and etag_of_node(record) != seen:
             raise ChangedMeanwhileError(f"node '{name}' was changed in the meantime")
+        if record.kind == "node" and described.addresses[:1] != record.addresses[:1]:
+            check_own_address(
+                described.addresses, [each for each in inventory.nodes.values() if each.name != name]
+            )
         moves = []
         for slot, number in described.slots.items():
             before = inventory.entries.get(inventory.slots.get((name, slot), NO_CERTIFICATE))
@@ -246,9 +242,12 @@ class NodeUseCases:
         self, name: NodeName, described: NodeDescription
     ) -> tuple[NodeDescription, NewCertificate]:
         """Check a node that is to be added, and make its temporary certificate: that takes seconds and may fail."""
-        new = _checked(described)
-        if any(known_node.name == name for known_node in await self._context.store.nodes.list()):
+        new = checked(described)
+        there = await self._context.store.nodes.list()
+        if any(known_node.name == name for known_node in there):
             raise ConflictError(f"a node '{name}' already exists")
+        if name != MANAGEMENT_NODE:
+            check_own_address(new.addresses, there)
         material = await self._context.workers.run(
             MAKE_KEY_TIMEOUT_S,
             make_temporary,
@@ -262,6 +261,8 @@ class NodeUseCases:
         self, name: NodeName, kind: NodeKind, new: NodeDescription, temporary: NewCertificate, *, actor: str
     ) -> NodeRecord:
         store, now_s = self._context.store, self._context.clock()
+        if kind == "node":
+            check_own_address(new.addresses, await store.nodes.list())
         record = await store.nodes.add(
             name, kind, names=new.names, addresses=new.addresses, detail=new.detail, now_s=now_s
         )
@@ -284,49 +285,3 @@ class NodeUseCases:
             record = await certificates.get(certificate_id)
             if record.temporary and not await certificates.nodes_of(certificate_id):
                 await certificates.delete([certificate_id], even_assigned=False)
-
-
-def findings_of_node(
-    name: str, names: Sequence[str], addresses: Sequence[str]
-) -> Sequence[InvalidInputError]:
-    """Return all that is wrong with what is to be known of a node."""
-    found: list[InvalidInputError] = []
-    for check, values in ((node_name, [name]), (_dns_name, names), (_address, addresses)):
-        for value in values:
-            try:
-                check(value)
-            except InvalidInputError as error:
-                found.append(error)
-    for field_name, values in (("names", names), ("addresses", addresses)):
-        if len(values) > NAMES_MAX:
-            found.append(InvalidInputError(field_name, f"a node has at most {NAMES_MAX} {field_name}"))
-    return found
-
-
-def _checked(described: NodeDescription) -> NodeDescription:
-    for field_name, values in (("names", described.names), ("addresses", described.addresses)):
-        if len(values) > NAMES_MAX:
-            raise InvalidInputError(field_name, f"a node has at most {NAMES_MAX} {field_name}")
-    return replace(
-        described,
-        names=tuple(dict.fromkeys(map(_dns_name, described.names))),
-        addresses=tuple(dict.fromkeys(map(_address, described.addresses))),
-    )
-
-
-def _dns_name(name: str) -> str:
-    lowered = name.strip().lower().removesuffix(".")
-    if not _DNS_NAME.fullmatch(lowered):
-        raise InvalidInputError(
-            "names", f"'{lowered[:80]}' is not a DNS name (for example node1.example.com)"
-        )
-    return lowered
-
-
-def _address(address: str) -> str:
-    try:
-        return str(ipaddress.ip_address(address.strip()))
-    except ValueError as error:
-        raise InvalidInputError(
-            "addresses", f"'{address[:80]}' is not an IP address (for example 192.0.2.10 or 2001:db8::10)"
-        ) from error

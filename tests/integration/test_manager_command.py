@@ -44,6 +44,30 @@ def test_a_store_beside_a_deleted_directory_is_refused_with_the_reason(tmp_path:
     )
 
 
+def test_a_store_is_not_made_among_other_files(tmp_path: Path):
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store/notes.txt").write_text("mine")
+    done = shell("certcast-manager init --data store --name m.test", cwd=tmp_path)
+    assert done.returncode == 1
+    assert f"{tmp_path / 'store'} is not empty: it has 'notes.txt'" in done.stderr
+    assert [each.name for each in (tmp_path / "store").iterdir()] == ["notes.txt"]
+
+
+def test_what_an_interrupted_init_left_and_a_filesystems_own_directory_are_no_other_files(tmp_path: Path):
+    for name in (".new", "lost+found"):
+        (tmp_path / "store" / name).mkdir(parents=True)
+    done = shell("certcast-manager init --data store --name m.test", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("command", ["init", "user list", "serve"])
+def test_a_file_in_place_of_a_store_is_said_to_be_one(tmp_path: Path, command: str):
+    (tmp_path / "store").write_text("")
+    done = shell(f"certcast-manager {command} --data store", cwd=tmp_path)
+    assert done.returncode == 1
+    assert f"{tmp_path / 'store'} is not a directory" in done.stderr
+
+
 def as_root_on(data: Path, code: str) -> subprocess.CompletedProcess[str]:
     code = f"from pathlib import Path\nfrom manager import account\ndata = Path({str(data)!r})\n{code}"
     return subprocess.run(

@@ -55,14 +55,23 @@ _PUBLIC: Final = frozenset(
     )
 )
 
+_UNPACK: Final = "unpack it, and give the PEM, DER or PKCS#12 files in it"
+_ASK: Final = "give the certificates and keys themselves, as a PEM, DER or PKCS#12 file"
+
 _MAGIC: Final = (
     (b"PK\x03\x04", "a ZIP archive"),
     (b"PK\x05\x06", "an empty ZIP archive"),
-    (b"\x1f\x8b", "a gzip archive"),
-    (b"BZh", "a bzip2 archive"),
-    (b"\xfd7zXZ\x00", "an xz archive"),
-    (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive"),
-    (b"Rar!\x1a\x07", "a RAR archive"),
+    (b"\x1f\x8b", f"a gzip archive (as an F5 .ucs file is one); {_UNPACK}"),
+    (b"\x1f\x9d", f"a compress archive; {_UNPACK}"),
+    (b"BZh", f"a bzip2 archive; {_UNPACK}"),
+    (b"\xfd7zXZ\x00", f"an xz archive; {_UNPACK}"),
+    (b"\x28\xb5\x2f\xfd", f"a zstd archive; {_UNPACK}"),
+    (b"\x04\x22\x4d\x18", f"an lz4 archive; {_UNPACK}"),
+    (b"7z\xbc\xaf\x27\x1c", f"a 7-Zip archive; {_UNPACK}"),
+    (b"Rar!\x1a\x07", f"a RAR archive; {_UNPACK}"),
+    (b"MSCF\x00\x00\x00\x00", f"a cabinet archive; {_UNPACK}"),
+    (b"!<arch>\n", f"a package or ar archive; {_UNPACK}"),
+    (b"\xed\xab\xee\xdb", f"an RPM package; {_UNPACK}"),
     (
         b"\xfe\xed\xfe\xed",
         "a Java keystore (JKS); 'keytool -importkeystore -deststoretype PKCS12' converts it",
@@ -74,14 +83,14 @@ _MAGIC: Final = (
     (b"openssh-key-v1\x00", "an OpenSSH private key; convert it with 'ssh-keygen -p -m PKCS8'"),
     (b"PuTTY-User-Key-File", "a PuTTY key; PuTTYgen exports it in another form"),
     (b"SQLite format 3\x00", "an SQLite database, such as an NSS key database; 'pk12util' exports from it"),
-    (b"%PDF", "a PDF document"),
-    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an office document"),
+    (b"%PDF", f"a PDF document; {_ASK}"),
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an office document; save its text as a text file"),
     (b"{\\rtf", "a rich text document; save it as plain text"),
-    (b"\x89PNG", "a picture"),
-    (b"\xff\xd8\xff", "a picture"),
-    (b"\x7fELF", "a program"),
-    (b"MZ\x90\x00", "a program"),
-    (b"-----BEGIN PGP", "a PGP key"),
+    (b"\x89PNG", f"a picture; {_ASK}"),
+    (b"\xff\xd8\xff", f"a picture; {_ASK}"),
+    (b"\x7fELF", f"a program; {_ASK}"),
+    (b"MZ\x90\x00", f"a program; {_ASK}"),
+    (b"-----BEGIN PGP", "a PGP key, or a file that PGP encrypts; decrypt it, and give what is in it"),
 )
 _BKS_VERSIONS: Final = (b"\x00\x00\x00\x01", b"\x00\x00\x00\x02")
 _BKS_SALT_BYTES: Final = b"\x00\x00\x00\x14"
@@ -104,7 +113,7 @@ def foreign(data: bytes) -> str | None:
     if data[:4] in _BKS_VERSIONS and data[4:8] == _BKS_SALT_BYTES:
         return "a Bouncy Castle keystore (BKS); 'keytool -importkeystore -deststoretype PKCS12' converts it"
     if data[_TAR_AT : _TAR_AT + len(_TAR_MAGIC)] == _TAR_MAGIC:
-        return "a tar archive"
+        return f"a tar archive; {_UNPACK}"
     return None
 
 

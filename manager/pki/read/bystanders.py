@@ -61,7 +61,8 @@ def holds_none(name: str, data: bytes) -> bool:
     if PurePosixPath(name).suffix.lower().removeprefix(".") in _SUFFIXES or _MARK in data:
         return False
     if (kind := foreign(data)) is not None:
-        return kind in _HARMLESS or _OFFICE in data[:_OFFICE_BYTES]
+        # what to do follows what it is
+        return kind.partition(";")[0] in _HARMLESS or _OFFICE in data[:_OFFICE_BYTES]
     if looks_binary(data):
         return False
     text = text_of(data)

@@ -25,6 +25,7 @@ from common.pki.frame import read_request_frame
 from common.pki.name import parse_name, read_name
 from common.pki.pem import pem_of
 from common.pki.public_key import read_public_key
+from common.text import xn_hint
 from manager.pki.keyusage import tls_key_usage
 from manager.pki.read.keys import PrivateKey, wrap
 
@@ -186,9 +187,16 @@ def _alternative(text: str) -> x509.GeneralName:
             reason=Reason.TOO_BIG,
         )
     try:
-        return x509.IPAddress(ipaddress.ip_address(text))
+        address = ipaddress.ip_address(text)
     except ValueError:
         pass
+    else:
+        if getattr(address, "scope_id", None) is None:
+            return x509.IPAddress(address)
+        raise InvalidInputError(
+            "subject_alt_names",
+            f"'{text[:80]}' has a zone index, which a certificate cannot have; leave out '%' and what follows",
+        )
     try:
         if "://" in text:
             return x509.UniformResourceIdentifier(text)
@@ -200,8 +208,7 @@ def _alternative(text: str) -> x509.GeneralName:
         pass
     raise InvalidInputError(
         "subject_alt_names",
-        f"'{text[:80]}' is not a host name, IP address, URI or mail address "
-        "(write international names in their xn-- form)",
+        f"'{text[:80]}' is not a host name, IP address, URI or mail address{xn_hint(text)}",
     )
 
 

@@ -6,6 +6,7 @@ Invariant: an algorithm that passes costs seconds at most; one that is not known
 
 from common.errors import PkiError, Reason
 from common.pki import der
+from manager.pki.read.schemes import UnknownSchemeError, scheme_name
 
 MAX_ITERATIONS = 10_000_000
 """About five seconds of PBKDF2-SHA-256 on one core. OpenSSL writes 2,048; current advice is 600,000."""
@@ -24,14 +25,14 @@ _PBES1_PREFIXES = ("1.2.840.113549.1.5.", "1.2.840.113549.1.12.1.")
 def check_cost(algorithm: bytes) -> int:
     """Check an AlgorithmIdentifier that encrypts (RFC 8018 A.3 and A.4, RFC 7292 C); return its iterations, 0 for scrypt.
 
-    Raises PkiError TOO_BIG (cost) or UNSUPPORTED (unknown scheme), and DerError where it is not one.
+    Raises PkiError TOO_BIG (cost) or UnknownSchemeError, and DerError where it is not one.
     """
     scheme, parameters = _pair(algorithm)
     if scheme == _PBES2:
         return check_derivation(der.members(parameters, der.SEQUENCE, 1)[0].raw)
     if scheme.startswith(_PBES1_PREFIXES):
         return _check_iterations(_member(parameters, 1))
-    raise PkiError(f"the encryption scheme {scheme} is not supported", reason=Reason.UNSUPPORTED)
+    raise UnknownSchemeError(scheme_name(scheme))
 
 
 def check_iterations(count: int) -> None:
@@ -58,7 +59,7 @@ def check_derivation(algorithm: bytes) -> int:
                 reason=Reason.TOO_BIG,
             )
         return 0
-    raise PkiError(f"the key derivation {scheme} is not supported", reason=Reason.UNSUPPORTED)
+    raise UnknownSchemeError(scheme_name(scheme))
 
 
 def _check_iterations(element: der.Element) -> int:

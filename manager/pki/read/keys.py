@@ -6,7 +6,7 @@ Run it where it can be killed all the same: an allowed derivation takes seconds.
 Invariant: no repr, message or error of this module shows key material or a passphrase.
 """
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -17,16 +17,17 @@ from cryptography.hazmat.primitives.serialization import (
     NoEncryption,
     PrivateFormat,
     load_der_private_key,
-    load_pem_private_key,
 )
 
 from common.errors import PkiError, Reason
 from common.pki import der
 from common.pki.certificate import Certificate
-from common.pki.pem import Block, at, pem_of
+from common.pki.oids import CURVES, algorithm_name
+from common.pki.pem import Block, at
 from common.pki.public_key import key_kind, spki_id
 from manager.pki.read.kdf import check_cost
-from manager.pki.read.pbes import UnknownSchemeError, unseal
+from manager.pki.read.pbes import is_opened_here, legacy_cipher, unseal, unseal_legacy
+from manager.pki.read.schemes import UnknownSchemeError
 
 MAX_RSA_BITS = 8192
 """Larger keys take seconds to load and each handshake tens of milliseconds; no public CA signs them."""
@@ -40,7 +41,10 @@ MAX_SEALED_KEY_BYTES = 5_000
 MAX_EXPONENT_BITS = 64
 """OpenSSL's limit for keys above 3072 bits (OPENSSL_RSA_MAX_PUBEXP_BITS); 65537 has 17."""
 
-_DSA_FIELDS = 6
+_DSA_FIELDS, _RSA_FIELDS = 6, 9
+_MULTI_PRIME = 1
+"""The version of an RSA key that has more than two primes (RFC 8017 A.1.2)."""
+
 _WRONG = "the passphrase is wrong, or the private key is damaged"
 
 _RSA, _RSA_PSS, _EC = "1.2.840.113549.1.1.1", "1.2.840.113549.1.1.10", "1.2.840.10045.2.1"
@@ -56,6 +60,8 @@ _NOT_USABLE = {
 }
 _USABLE = "use an RSA or ECDSA (P-256, P-384, P-521) key"
 _CURVES = (ec.SECP256R1, ec.SECP384R1, ec.SECP521R1)
+_CURVE_IDS = frozenset(("1.2.840.10045.3.1.7", "1.3.132.0.34", "1.3.132.0.35"))
+_CONTEXT_0 = 0xA0
 
 
 @dataclass(frozen=True, slots=True, repr=False, kw_only=True)
@@ -125,7 +131,7 @@ def open_plain_key(data: bytes) -> PrivateKey:
         raise PkiError("the private key is damaged: it is not DER") from error
     except UnsupportedAlgorithm as error:
         raise PkiError(
-            "the private key is of a kind that is not supported", reason=Reason.UNSUPPORTED
+            f"the private key is of a kind that is not supported; {_USABLE}", reason=Reason.UNSUPPORTED
         ) from error
     except (ValueError, TypeError) as error:
         # the library compares a key's parts: primes and modulus, exponents, a curve's point
@@ -137,22 +143,25 @@ def open_sealed_key(data: bytes, passphrase: str | None) -> PrivateKey:
 
     Raises PkiError INVALID (passphrase missing or wrong) and what `open_plain_key` raises.
     """
-    if passphrase is None:
-        raise PkiError("the private key is encrypted; supply its passphrase", reason=Reason.INVALID)
     try:
         algorithm, sealed = der.sequence(data, 2)[:2]
         check_sealed_size(sealed.content)
         check_cost(algorithm.raw)
-        plain = unseal(algorithm.raw, sealed.content, passphrase)
-    except UnknownSchemeError:
-        return _open_by_library(lambda: load_der_private_key(data, passphrase.encode()))
+        # what no passphrase opens here asks for none
+        is_ours = is_opened_here(algorithm.raw)
+        word = _given(passphrase)
+        if not is_ours:
+            return _open_by_library(data, word)
+        plain = unseal(algorithm.raw, sealed.content, word)
+    except UnknownSchemeError as error:
+        raise error.of_key() from error
     except der.DerError as error:
         raise PkiError("the private key is damaged: it is not DER") from error
     except PkiError as error:
-        raise PkiError(_WRONG, reason=Reason.INVALID) if error.reason is Reason.INVALID else error from error
-    if not _is_framed(plain):
-        raise PkiError(_WRONG, reason=Reason.INVALID)
-    return open_plain_key(plain)
+        if error.reason is Reason.INVALID and passphrase is not None:
+            raise PkiError(_WRONG, reason=Reason.INVALID) from error
+        raise
+    return _opened(plain)
 
 
 def check_sealed_size(sealed: bytes) -> None:
@@ -170,25 +179,45 @@ def _load(block: Block, passphrase: str | None) -> PrivateKey:
             "this is an OpenSSH private key; convert it with 'ssh-keygen -p -m PKCS8'",
             reason=Reason.UNSUPPORTED,
         )
-    if any(name == "DEK-Info" for name, _ in block.headers):
-        return _load_legacy(block, passphrase)
+    dek = next((value for name, value in block.headers if name == "DEK-Info"), None)
+    if dek is not None:
+        return _load_legacy(block, dek, passphrase)
     if block.label == "ENCRYPTED PRIVATE KEY":
         return open_sealed_key(block.der, passphrase or None)
     return open_plain_key(block.der)
 
 
-def _load_legacy(block: Block, passphrase: str | None) -> PrivateKey:
-    """Open RFC 1421's encryption, which only PKCS#1 and SEC1 have: neither holds a kind that is not usable but looks so."""
-    if not passphrase:
-        raise PkiError("the private key is encrypted; supply its passphrase", reason=Reason.INVALID)
+def _load_legacy(block: Block, dek: str, passphrase: str | None) -> PrivateKey:
+    """Open RFC 1421's encryption, which only PKCS#1, SEC1 and DSA's own form have."""
     check_sealed_size(block.der)
-    pem = pem_of(block.der, label=block.label, headers=block.headers).encode()
-    return _open_by_library(lambda: load_pem_private_key(pem, passphrase.encode()))
-
-
-def _open_by_library(load: Callable[[], PrivateKeyTypes]) -> PrivateKey:
     try:
-        return wrap(load())
+        legacy_cipher(dek)
+        plain = unseal_legacy(dek, block.der, _given(passphrase or None))
+    except UnknownSchemeError as error:
+        raise error.of_key() from error
+    except PkiError as error:
+        if error.reason is Reason.INVALID and passphrase:
+            raise PkiError(_WRONG, reason=Reason.INVALID) from error
+        raise
+    return _opened(plain)
+
+
+def _given(passphrase: str | None) -> str:
+    if passphrase is None:
+        raise PkiError("the private key is encrypted; supply its passphrase", reason=Reason.INVALID)
+    return passphrase
+
+
+def _opened(plain: bytes) -> PrivateKey:
+    """Judge what a passphrase opened; what is no SEQUENCE was opened by a wrong one. Raises PkiError."""
+    if not _is_framed(plain):
+        raise PkiError(_WRONG, reason=Reason.INVALID)
+    return open_plain_key(plain)
+
+
+def _open_by_library(data: bytes, passphrase: str) -> PrivateKey:
+    try:
+        return wrap(load_der_private_key(data, passphrase.encode()))
     except UnsupportedAlgorithm as error:
         raise PkiError(
             "the private key, or the cipher that encrypts it, is of a kind that is not supported",
@@ -213,19 +242,31 @@ def _check_kind(data: bytes) -> None:
     fields = der.sequence(data)
     # PKCS#8 is version, algorithm, key; PKCS#1 and SEC1 have no SEQUENCE in second place
     if len(fields) > 2 and fields[1].tag == der.SEQUENCE:
-        kind = der.object_id(der.members(fields[1], der.SEQUENCE, 1)[0])
-        if kind in _NOT_USABLE:
-            raise PkiError(f"the private key is {_NOT_USABLE[kind]}; {_USABLE}", reason=Reason.UNSUPPORTED)
+        algorithm = der.members(fields[1], der.SEQUENCE, 1)
+        kind = der.object_id(algorithm[0])
         if kind == _RSA:
             fields = der.sequence(fields[2].content)
-        elif kind != _EC:
-            raise PkiError(
-                f"the private key is of an unknown kind ({kind}); {_USABLE}", reason=Reason.UNSUPPORTED
-            )
+        elif kind == _EC:
+            _check_curve(algorithm[1:])
+        else:
+            name = _NOT_USABLE.get(kind) or f"of the kind {algorithm_name(kind)}"
+            raise PkiError(f"the private key is {name}; {_USABLE}", reason=Reason.UNSUPPORTED)
+    elif len(fields) > 1 and fields[1].tag == der.OCTET_STRING:
+        # what SEC1 has beside the key is tagged: [0] its curve (RFC 5915 3)
+        _check_curve([der.first(one.content) for one in fields[2:] if one.tag == _CONTEXT_0])
     if len(fields) == _DSA_FIELDS and all(field.tag == der.INTEGER for field in fields):
         raise PkiError(f"the private key is a DSA key; {_USABLE}", reason=Reason.UNSUPPORTED)
     if len(fields) > 2 and fields[1].tag == der.INTEGER:
         _check_rsa_bits(der.integer(fields[1]).bit_length())
+        _check_primes(fields)
+
+
+def _check_curve(parameters: Sequence[der.Element]) -> None:
+    """Refuse a curve that is named and not usable; one that is spelled out shows itself when it is loaded."""
+    curve = der.object_id(parameters[0]) if parameters and parameters[0].tag == der.OBJECT_ID else None
+    if curve is not None and curve not in _CURVE_IDS:
+        name, _ = CURVES.get(curve, (curve, 0))
+        raise PkiError(f"the private key is on the curve {name}; {_USABLE}", reason=Reason.UNSUPPORTED)
 
 
 def _check_rsa_bits(bits: int) -> None:
@@ -236,6 +277,17 @@ def _check_rsa_bits(bits: int) -> None:
     if bits < MIN_RSA_BITS:
         raise PkiError(
             f"the private key is RSA {bits}; at least {MIN_RSA_BITS} bits are needed",
+            reason=Reason.UNSUPPORTED,
+        )
+
+
+def _check_primes(fields: Sequence[der.Element]) -> None:
+    """Refuse an RSA key of more than two primes (RFC 8017 A.1.2), which hardly any program takes."""
+    if len(fields) > _RSA_FIELDS and der.integer(fields[0]) == _MULTI_PRIME:
+        primes = 2 + len(der.members(fields[_RSA_FIELDS], der.SEQUENCE))
+        raise PkiError(
+            f"the private key is multi-prime RSA ({primes} primes), which is not usable here and cannot be converted; make a new key "
+            "with two primes, as is usual, and have the certificate issued for that",
             reason=Reason.UNSUPPORTED,
         )
 

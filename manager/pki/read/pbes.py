@@ -6,11 +6,12 @@ Invariant: what comes out is what was sealed, or an error; whether it was the ri
 
 import hashlib
 import hmac
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import MappingProxyType
-from typing import Final, TypeVar
+from typing import Final
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.decrepit.ciphers.algorithms import RC2, TripleDES
@@ -21,8 +22,7 @@ from cryptography.hazmat.primitives.padding import PKCS7
 from common.errors import PkiError, Reason
 from common.pki import der
 from manager.pki.read.kdf import MAX_SCRYPT_BYTES, small_integer
-
-_T = TypeVar("_T")
+from manager.pki.read.schemes import UnknownSchemeError, cipher_name, hmac_name, scheme_name
 
 PBMAC1: Final = "1.2.840.113549.1.5.14"
 _PBES2: Final = "1.2.840.113549.1.5.13"
@@ -45,6 +45,12 @@ _DIGESTS: Final[Mapping[str, str]] = MappingProxyType(
         "2.16.840.1.101.3.4.2.3": "sha512",
     }
 )
+
+
+def _single_des(key: bytes) -> CipherAlgorithm:
+    return TripleDES(key * 3)
+
+
 _Cipher = tuple[Callable[[bytes], CipherAlgorithm], int, int]
 """The algorithm, the octets of its key, the octets of its block."""
 
@@ -54,8 +60,32 @@ _PBES2_CIPHERS: Final[Mapping[str, _Cipher]] = MappingProxyType(
         "2.16.840.1.101.3.4.1.22": (AES, 24, 16),
         "2.16.840.1.101.3.4.1.42": (AES, 32, 16),
         "1.2.840.113549.3.7": (TripleDES, 24, 8),
+        "1.3.14.3.2.7": (_single_des, 8, 8),
     }
 )
+_LEGACY_CIPHERS: Final[Mapping[str, _Cipher]] = MappingProxyType(
+    {
+        "AES-128-CBC": (AES, 16, 16),
+        "AES-192-CBC": (AES, 24, 16),
+        "AES-256-CBC": (AES, 32, 16),
+        "DES-CBC": (_single_des, 8, 8),
+        "DES-EDE3-CBC": (TripleDES, 24, 8),
+    }
+)
+"""What OpenSSL writes into DEK-Info."""
+
+_LEGACY_NAME: Final = re.compile(r"[A-Z0-9-]{1,40}")
+_LEGACY_NAMES: Final[Mapping[str, str]] = MappingProxyType({"BF-CBC": "Blowfish-CBC"})
+_LEGACY_SALT_OCTETS: Final = 8
+"""The salt is the beginning of the initial vector (EVP_BytesToKey, as PEM_do_header calls it)."""
+
+_BY_LIBRARY: Final = frozenset(("1.2.840.113549.1.12.1.1", "1.2.840.113549.1.12.1.6"))
+"""RC4 of 128 bits and RC2 of 40, which were usual before 2010: only the library still reads them."""
+
+_RC2: Final = "1.2.840.113549.3.2"
+_RC2_OF_128_BITS: Final = 58
+"""RFC 8018 B.2.3: the version that stands for as many effective bits; it is the one that the library reads."""
+
 _PKCS12_CIPHERS: Final[Mapping[str, _Cipher]] = MappingProxyType(
     {
         "1.2.840.113549.1.12.1.3": (TripleDES, 24, 8),
@@ -87,10 +117,57 @@ def deriving_once() -> Iterator[None]:
         _derived.reset(token)
 
 
-class UnknownSchemeError(PkiError):
-    """A scheme that is not ours to open; the library may know it."""
+def is_opened_here(algorithm: bytes) -> bool:
+    """Tell whether `unseal` opens what an AlgorithmIdentifier encrypts; else only the library does. Raises UnknownSchemeError, DerError."""
+    scheme, parameters = der.sequence(algorithm, 2)[:2]
+    name = der.object_id(scheme)
+    if name == _PBES2:
+        derivation, cipher = der.members(parameters, der.SEQUENCE, 2)[:2]
+        _check_derivation(derivation)
+        kind, *rest = der.members(cipher, der.SEQUENCE, 1)
+        name = der.object_id(kind)
+        if name == _RC2 and rest and rest[0].tag == der.SEQUENCE:
+            version = small_integer(der.members(rest[0], der.SEQUENCE, 1)[0])
+            if version != _RC2_OF_128_BITS:
+                raise UnknownSchemeError("RC2-CBC with a short key")
+            return False
+        if name not in _PBES2_CIPHERS:
+            raise UnknownSchemeError(cipher_name(name))
+        return True
+    if name in _PKCS12_CIPHERS or name in _PBES1_DES:
+        return True
+    if name not in _BY_LIBRARY:
+        raise UnknownSchemeError(scheme_name(name))
+    return False
 
-    reason = Reason.UNSUPPORTED
+
+def unseal_legacy(dek: str, ciphertext: bytes, passphrase: str) -> bytes:
+    """Decrypt what a DEK-Info header says how to (RFC 1421 4.6.1.3; the key as OpenSSL derives it).
+
+    Raises PkiError INVALID (passphrase), UnknownSchemeError.
+    """
+    make, octets, block = legacy_cipher(dek)
+    try:
+        iv = bytes.fromhex(dek.partition(",")[2])
+    except ValueError:
+        iv = b""
+    if len(iv) != block:
+        raise PkiError("the private key is damaged: its DEK-Info header has no initial vector for its cipher")
+    key, last = b"", b""
+    while len(key) < octets:
+        value = last + passphrase.encode() + iv[:_LEGACY_SALT_OCTETS]
+        last = hashlib.new("md5", value, usedforsecurity=False).digest()
+        key += last
+    return _decrypt(make(key[:octets]), iv, ciphertext)
+
+
+def legacy_cipher(dek: str) -> _Cipher:
+    """Return the cipher of a DEK-Info header. Raises UnknownSchemeError."""
+    name = dek.partition(",")[0].strip().upper()
+    if name not in _LEGACY_CIPHERS:
+        shown = _LEGACY_NAMES.get(name, name) if _LEGACY_NAME.fullmatch(name) else "an unknown cipher"
+        raise UnknownSchemeError(shown)
+    return _LEGACY_CIPHERS[name]
 
 
 def unseal(algorithm: bytes, ciphertext: bytes, passphrase: str) -> bytes:
@@ -112,7 +189,7 @@ def unseal(algorithm: bytes, ciphertext: bytes, passphrase: str) -> bytes:
         derived = _pbkdf1(_PBES1_DES[name], passphrase.encode(), salt, count)
         make, key, iv = TripleDES, derived[:_DES_OCTETS] * 3, derived[_DES_OCTETS : 2 * _DES_OCTETS]
     else:
-        raise UnknownSchemeError(f"the encryption scheme {name} is not supported")
+        raise UnknownSchemeError(scheme_name(name))
     return _decrypt(make(key), iv, ciphertext)
 
 
@@ -141,10 +218,10 @@ def mac_matches(mac: der.Element, content: bytes, passphrase: str) -> bool:
     name = der.object_id(kind[0])
     if name == PBMAC1:
         derivation, scheme = der.members(kind[1], der.SEQUENCE, 2)[:2]
-        digest = _known(_HMACS, der.object_id(der.members(scheme, der.SEQUENCE, 1)[0]))
+        digest = _hash(_HMACS, der.object_id(der.members(scheme, der.SEQUENCE, 1)[0]))
         key = _pbkdf2(derivation, passphrase.encode(), hashlib.new(digest).digest_size)
     else:
-        digest = _known(_DIGESTS, name)
+        digest = _hash(_DIGESTS, name)
         count = small_integer(parts[2]) if len(parts) > 2 else 1
         octets = hashlib.new(digest).digest_size
         key = derive_pkcs12(digest, bmp(passphrase), parts[1].content, count, purpose=MAC_ID, octets=octets)
@@ -189,7 +266,9 @@ def _pbes2(
 ) -> tuple[Callable[[bytes], CipherAlgorithm], bytes, bytes]:
     derivation, scheme = der.members(parameters, der.SEQUENCE, 2)[:2]
     name, iv = der.members(scheme, der.SEQUENCE, 2)[:2]
-    make, octets, _ = _known(_PBES2_CIPHERS, der.object_id(name))
+    if (chosen := der.object_id(name)) not in _PBES2_CIPHERS:
+        raise UnknownSchemeError(cipher_name(chosen))
+    make, octets, _ = _PBES2_CIPHERS[chosen]
     return make, _pbkdf2(derivation, passphrase.encode(), octets), iv.content
 
 
@@ -205,11 +284,24 @@ def _pbkdf2(derivation: der.Element, password: bytes, octets: int) -> bytes:
                 password, salt=salt, n=cost, r=size, p=parallel, maxmem=2 * MAX_SCRYPT_BYTES, dklen=octets
             )
         case name if name == _PBKDF2:
-            chosen = [one for one in fields[2:] if one.tag == der.SEQUENCE]
-            name = der.object_id(der.members(chosen[0], der.SEQUENCE, 1)[0]) if chosen else next(iter(_HMACS))
-            return _pbkdf2_once(_known(_HMACS, name), password, salt, small_integer(fields[1]), octets)
+            return _pbkdf2_once(_hash(_HMACS, _prf(fields)), password, salt, small_integer(fields[1]), octets)
         case other:
-            raise UnknownSchemeError(f"the key derivation {other} is not supported")
+            raise UnknownSchemeError(scheme_name(other))
+
+
+def _check_derivation(derivation: der.Element) -> None:
+    kind, parameters = der.members(derivation, der.SEQUENCE, 2)[:2]
+    if (
+        der.object_id(kind) == _PBKDF2
+        and (prf := _prf(der.members(parameters, der.SEQUENCE, 2))) not in _HMACS
+    ):
+        raise UnknownSchemeError(f"PBKDF2 and {hmac_name(prf)}")
+
+
+def _prf(fields: Sequence[der.Element]) -> str:
+    """Return the pseudorandom function of PBKDF2's parameters, which is HMAC-SHA-1 if none is named (RFC 8018 A.2)."""
+    chosen = [one for one in fields[2:] if one.tag == der.SEQUENCE]
+    return der.object_id(der.members(chosen[0], der.SEQUENCE, 1)[0]) if chosen else next(iter(_HMACS))
 
 
 def _pbkdf2_once(digest: str, password: bytes, salt: bytes, count: int, octets: int) -> bytes:
@@ -242,14 +334,14 @@ def _decrypt(cipher: CipherAlgorithm, iv: bytes, ciphertext: bytes) -> bytes:
         unpadder = PKCS7(block).unpadder()
         return unpadder.update(padded) + unpadder.finalize()
     except UnsupportedAlgorithm as error:
-        raise UnknownSchemeError("the cipher is not supported") from error
+        raise UnknownSchemeError(getattr(cipher, "name", "")) from error
     except ValueError as error:
         raise PkiError(
             "the passphrase is wrong, or what it opens is damaged", reason=Reason.INVALID
         ) from error
 
 
-def _known(table: Mapping[str, _T], name: str) -> _T:
+def _hash(table: Mapping[str, str], name: str) -> str:
     if name not in table:
-        raise UnknownSchemeError(f"the algorithm {name} is not supported")
+        raise UnknownSchemeError(hmac_name(name))
     return table[name]

@@ -19,7 +19,15 @@ from manager.pki.read.ber import to_der
 from manager.pki.read.binary import DATA, ENCRYPTED, SIGNED
 from manager.pki.read.kdf import check_cost, check_derivation, check_iterations, small_integer
 from manager.pki.read.keys import PrivateKey, check_sealed_size, open_plain_key, open_sealed_key
-from manager.pki.read.pbes import PBMAC1, UnknownSchemeError, deriving_once, mac_matches, pbkdf2_of, unseal
+from manager.pki.read.pbes import (
+    PBMAC1,
+    deriving_once,
+    is_opened_here,
+    mac_matches,
+    pbkdf2_of,
+    unseal,
+)
+from manager.pki.read.schemes import UnknownSchemeError
 
 MAX_PFX_BYTES = 1024 * 1024
 MAX_BAGS = 1000
@@ -53,6 +61,8 @@ def open_pfx(data: bytes, passphrase: str | None = None) -> Opened:
     try:
         with deriving_once():
             return _open(data, passphrase or "")
+    except UnknownSchemeError as error:
+        raise error.of_pfx() from error
     except der.DerError as error:
         raise PkiError(_DAMAGED) from error
 
@@ -90,10 +100,9 @@ def _open(data: bytes, passphrase: str) -> Opened:
             entries.take(_octets(_content(content, DATA)))
             continue
         algorithm, sealed = _encrypted(content)
-        try:
+        if is_opened_here(algorithm):
             entries.take(entries.unsealed(algorithm, sealed))
-        except UnknownSchemeError:
-            # what was usual before 2010 (40 bits of RC2) only the library still reads
+        else:
             entries.take_certificates(_by_library(data, password))
     if not entries.keys and not entries.certificates and not entries.findings:
         raise PkiError("the PKCS#12 file is empty", reason=Reason.INVALID)
@@ -115,8 +124,6 @@ class _Entries:
         try:
             plain = unseal(algorithm, sealed, self._password)
             der.sequence(to_der(plain))
-        except UnknownSchemeError:
-            raise
         except (PkiError, der.DerError) as error:
             if not self._password:
                 raise _missing() from error
@@ -145,6 +152,8 @@ class _Entries:
         elif kind in {_KEY, _SEALED_KEY}:
             try:
                 key = open_plain_key(value) if kind == _KEY else open_sealed_key(value, self._password)
+            except UnknownSchemeError as error:
+                raise error.of_pfx() from error
             except PkiError as error:
                 if error.reason is Reason.INVALID:
                     # without a digest, this is where a wrong passphrase shows
@@ -200,7 +209,10 @@ def _check_cost(fields: tuple[der.Element, ...], contents: tuple[der.Element, ..
     for content in contents:
         kind = der.object_id(der.members(content, der.SEQUENCE, 1)[0])
         if kind == ENCRYPTED:
-            total += _new_cost(_encrypted(content)[0], known)
+            sealing = _encrypted(content)[0]
+            # named before a passphrase is asked for that would open nothing
+            is_opened_here(sealing)
+            total += _new_cost(sealing, known)
         elif kind == DATA:
             for bag_kind, value in _bags(_octets(_content(content, DATA))):
                 bags += 1

@@ -6,8 +6,8 @@ from common.pki.pem import Block, at
 _HINTS = {
     "CERTIFICATE REQUEST": "a certificate signing request; upload the certificate that the CA made from it",
     "OPENSSH PRIVATE KEY": "an OpenSSH private key; convert it with 'ssh-keygen -p -m PKCS8'",
-    "X509 CRL": "a certificate revocation list",
-    "DSA PARAMETERS": "DSA parameters, which cannot be used here",
+    "X509 CRL": "a certificate revocation list; upload the certificate of the CA that made it",
+    "DSA PARAMETERS": "DSA parameters, which cannot be used here; leave them out, as DSA keys are not usable either",
     "OCSP RESPONSE": "an OCSP response; upload the certificate that it is about",
     "PKCS12": "a PKCS#12 file, which does not belong here",
     "TRUSTED CERTIFICATE": "a certificate in OpenSSL's own trusted form; convert it with 'openssl x509'",

@@ -18,6 +18,6 @@ async def api(tmp_path: Path, workers: Workers):
 
 
 async def add_node(api: ApiClient, name: str = "n1") -> dict:
-    status, answer = await api.call("POST", "nodes", {"name": name, "addresses": ["192.0.2.7"]})
+    status, answer = await api.call("POST", "nodes", {"name": name, "addresses": [f"192.0.2.{name[1:]}"]})
     assert status == 201
     return answer

@@ -141,13 +141,13 @@ async def test_names_addresses_and_dns_names_of_nodes_are_unique_and_checked(cli
 
 async def test_nodes_that_share_an_address_can_be_given_a_certificate(client: Client):
     for name in ("conf1", "conf2"):
-        body = {"name": name, "names": [f"{name}.example.test"], "addresses": ["192.0.2.7"]}
+        body = {"name": name, "names": [f"{name}.example.test"], "addresses": ["127.0.0.7"]}
         assert (await client.api.call("POST", "nodes", body))[0] == 201
     new = await client.post(CERTIFICATES, upload(leaf("conf1.example.test")))
     (at,) = [row["resource_uri"] for row in (await client.get(WORKERS, name="conf1"))["objects"]]
     assert (await client.call("PATCH", at, {"tls_certificate": new})).status == 202
     assert (await client.call("PATCH", at, {"address": "192.0.2.8"})).status == 202
-    assert set((await client.call("PATCH", at, {"address": "192.0.2.7"})).json["worker_vm"]) == {"address"}
+    assert set((await client.call("PATCH", at, {"address": "127.0.0.7"})).json["worker_vm"]) == {"address"}
 
 
 async def test_the_management_node_is_adopted_and_patched_to_defaults(client: Client):

@@ -18,6 +18,7 @@ from manager.pki.read.batch import ImportFile
 from manager.pki.read.findings import PkiFindingsError
 from manager.pki.read.upload import read_tls
 from manager.store.inventory import Inventories
+from manager.usecases import admission
 from manager.usecases.kept import new_certificate, new_trusted_ca
 from manager.usecases.uploads import Edit, Upload
 from tests.pki import NOW_S, chain_pem, make_intermediate, make_leaf, make_root, spoiled
@@ -90,6 +91,31 @@ async def test_a_certificate_that_openssl_cannot_load_is_refused_when_uploaded_e
             )
         )
     )
+
+
+def places(read, *arguments, **options) -> list[tuple[str | None, int | None, int | None]]:
+    with pytest.raises(PkiFindingsError) as caught:
+        read(*arguments, **options)
+    assert "cannot be loaded by OpenSSL" in str(caught.value)
+    return [(each.file, each.block, each.line) for each in caught.value.findings]
+
+
+def test_what_openssl_cannot_load_is_refused_with_its_place_at_every_entrance():
+    sound, odd = ROOT.certificate_pem, ODD_ROOT.pem
+    after = len(sound.splitlines()) + 1
+    assert places(admission.read_trusted_cas, sound + odd) == [(None, 2, after)]
+    assert places(admission.read_trusted_ca, "\n" + odd) == [("certificate", 1, 2)]
+    key = LEAF.key_pem
+    assert places(admission.read_tls, certificate=LEAF.certificate_pem + odd, private_key=key) == [
+        ("certificate", 2, len(LEAF.certificate_pem.splitlines()) + 1)
+    ]
+    assert places(admission.read_for_key, certificate=ODD_LEAF, private_key=key, owner="its key") == [
+        ("certificate", 1, 1)
+    ]
+    files = [ImportFile("sound.pem", sound.encode()), ImportFile("odd.pem", b"# odd\n" + odd.encode())]
+    assert places(admission.read_batch, files) == [("odd.pem", 1, 2)]
+    left_out = admission.read_batch(files, skip_unusable=True).left_out
+    assert [(each.file, each.block, each.line) for each in left_out] == [("odd.pem", 1, 2)]
 
 
 async def custom_ca(world: World, facts: NodeFacts):

@@ -57,6 +57,7 @@ async def test_a_name_that_a_login_has_for_itself_is_refused(world: World, name:
         ("n1", [f"n{number}.example.com" for number in range(33)], [], "names"),
         ("n1", [], ["192.0.2.300"], "addresses"),
         ("n1", [], ["192.0.2.0/24"], "addresses"),
+        ("n1", [], ["fe80::1%eth0"], "addresses"),
         ("n1", [], [f"192.0.2.{number}" for number in range(33)], "addresses"),
     ],
 )
@@ -74,6 +75,29 @@ async def test_a_name_that_is_taken_is_refused_before_any_work(world: World):
     with pytest.raises(ConflictError):
         await world.use_cases.nodes.add("n1", names=[], addresses=[], actor="ada")
     assert world.workers.calls == before
+
+
+async def test_an_address_that_another_node_has_is_refused_when_it_is_added_and_when_it_is_described(
+    world: World,
+):
+    await world.use_cases.nodes.add("n1", names=[], addresses=["192.0.2.7"], actor="ada")
+    await world.use_cases.nodes.add("n2", names=[], addresses=["192.0.2.8", "192.0.2.7"], actor="ada")
+    taken = NodeDescription(names=["n2"], addresses=["192.0.2.7"])
+    for refused in (
+        world.use_cases.nodes.add("n3", names=[], addresses=["192.0.2.7"], actor="ada"),
+        world.use_cases.nodes.describe("n2", taken, actor="ada"),
+    ):
+        with pytest.raises(
+            InvalidInputError, match=r"'192\.0\.2\.7' is the address of node 'n1' already"
+        ) as caught:
+            await refused
+        assert (caught.value.field, caught.value.reason) == ("addresses", Reason.CONFLICT)
+    same = NodeDescription(names=["n1.example.com"], addresses=["192.0.2.7"])
+    await world.use_cases.nodes.describe("n1", same, actor="ada")
+    assert [each.addresses for each in await world.store.nodes.list()] == [
+        ("192.0.2.7",),
+        ("192.0.2.8", "192.0.2.7"),
+    ]
 
 
 async def test_a_node_whose_certificate_cannot_be_kept_is_not_kept_either(world: World, monkeypatch):

@@ -1,9 +1,13 @@
 """What people have is read in every form that tools give it, and what is no certificate or key is named as what it is."""
 
 import base64
+import bz2
+import gzip
 import io
 import json
+import lzma
 import subprocess
+import tarfile
 import zipfile
 
 import pytest
@@ -140,6 +144,18 @@ def test_what_nss_exports_is_read(folder, tmp_path):
         read_batch([ImportFile("out.p12", data)], passphrase="another")
 
 
+UNPACK = "unpack it, and give the PEM, DER or PKCS#12 files in it"
+
+
+def tarred(content: bytes) -> bytes:
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w") as archive:
+        entry = tarfile.TarInfo("leaf.pem")
+        entry.size = len(content)
+        archive.addfile(entry, io.BytesIO(content))
+    return made.getvalue()
+
+
 def foreign(folder):
     """Return what is neither certificate nor key, with what it is called."""
     modulus = LEAF.key.public_key().public_numbers()
@@ -156,10 +172,16 @@ def foreign(folder):
         "encrypted-zip": (bytes(encrypted), "encrypted in its ZIP archive"),
         "damaged-zip": (b"PK\x03\x04" + b"x" * 100, "ZIP archive is damaged"),
         "empty-zip": (zipped(), "an empty ZIP archive"),
-        "gzip": (b"\x1f\x8b\x08\x00" + b"x" * 50, "a gzip archive"),
-        "7z": (b"7z\xbc\xaf\x27\x1c\x00\x04", "a 7-Zip archive"),
-        "rar": (b"Rar!\x1a\x07\x01\x00", "a RAR archive"),
-        "tar": (b"x" * 257 + b"ustar" + b"\x00" * 250, "a tar archive"),
+        "gzip": (
+            gzip.compress(LEAF.certificate_pem.encode()),
+            f"a gzip archive (as an F5 .ucs file is one); {UNPACK}",
+        ),
+        "bzip2": (bz2.compress(LEAF.certificate_pem.encode()), f"a bzip2 archive; {UNPACK}"),
+        "xz": (lzma.compress(LEAF.certificate_pem.encode()), f"an xz archive; {UNPACK}"),
+        "zstd": (b"\x28\xb5\x2f\xfd\x24\x00", f"a zstd archive; {UNPACK}"),
+        "7z": (b"7z\xbc\xaf\x27\x1c\x00\x04", f"a 7-Zip archive; {UNPACK}"),
+        "rar": (b"Rar!\x1a\x07\x01\x00", f"a RAR archive; {UNPACK}"),
+        "tar": (tarred(LEAF.certificate_pem.encode()), f"a tar archive; {UNPACK}"),
         "jks": (b"\xfe\xed\xfe\xed\x00\x00\x00\x02", "a Java keystore (JKS)"),
         "jceks": (b"\xce\xce\xce\xce\x00\x00\x00\x02", "a Java keystore (JCEKS)"),
         "bks": (b"\x00\x00\x00\x02\x00\x00\x00\x14" + b"s" * 20, "a Bouncy Castle keystore"),
@@ -198,6 +220,9 @@ FOREIGN = [
     "damaged-zip",
     "empty-zip",
     "gzip",
+    "bzip2",
+    "xz",
+    "zstd",
     "7z",
     "rar",
     "tar",
