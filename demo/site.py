@@ -42,7 +42,7 @@ class DemoNode:
 
 class Site:
     def __init__(self, *, advertise: str | None = None) -> None:
-        self.advertise = advertise
+        self.advertise = (advertise,) if advertise else ()
         self.directory = Path(tempfile.mkdtemp(prefix="certcast-demo-"))
         self.data = self.directory / "manager"
         self.https, self.ssh = free_port(), free_port()
@@ -78,7 +78,7 @@ class Site:
             "manager.log",
             *("certcast-manager", "serve", "--data", str(self.data)),
             *("--https", f"127.0.0.1:{self.https}", "--ssh", f"127.0.0.1:{self.ssh}"),
-            *(("--advertise", self.advertise) if self.advertise else ()),
+            *(word for each in self.advertise for word in ("--advertise", each)),
         )
 
     async def add_node(self, name: str, service: Service | None = None) -> DemoNode:
