@@ -2,10 +2,10 @@
 
 import asyncio
 import secrets
+import socket
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from functools import partial
 from pathlib import Path
 from unittest.mock import patch
 
@@ -196,8 +196,13 @@ class Manager:
         """Connect a simulated node that holds this key."""
         watched = Watched(NodeSimulator(NodeName(name)))
         who = Identity(node=NodeName(name), addresses=(self.address,), host_keys=(self.host_line,), key=key)
-        open_connection = partial(asyncssh.connect, local_addr=(local, 0))
-        with patch.object(dial.asyncssh, "connect", open_connection):
+        connect = dial._connected
+
+        async def connected(connecting: socket.socket, where: object) -> socket.socket:
+            connecting.bind((local, 0))
+            return await connect(connecting, where)
+
+        with patch.object(dial, "_connected", connected):
             watched.transport = await dial.connect(who, peer=watched)
         watched.node.greet(watched.transport)
         return watched

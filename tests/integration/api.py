@@ -16,6 +16,7 @@ from argon2 import PasswordHasher
 from common.api.codes import Role
 from common.ids import NodeName
 from common.pki.certificate import decode
+from common.runtime.ssh import generate_key
 from common.runtime.supervise import Supervisor
 from manager.api.app import ROOT
 from manager.application import build_application
@@ -133,6 +134,10 @@ async def real_api(
         leaks.check()
 
 
+async def _present(*_keys: object) -> None:
+    """Show any host key."""
+
+
 @asynccontextmanager
 async def _serving(
     directory: Path, workers: Workers, leaks: Leaks, proxies: Sequence[str]
@@ -143,6 +148,7 @@ async def _serving(
     inventories = Inventories(store, [decode(anchor.certificate_der)])
     fleet = Fleet(store, Compiler(store, inventories), node_directory, epoch=1)
     await fleet.load()
+    await store.host_keys.keep("steady", generate_key(), None)
     join = JoinFacts(addresses=lambda: ["192.0.2.1:9422"], fingerprint=lambda: "SHA256:x", lifetime_s=60)
     _, issuer = pki.current_ca("Own")
     own = pki.current_leaf(issuer, ["localhost"])
@@ -151,6 +157,7 @@ async def _serving(
             use_cases = UseCases(
                 Context(store=store, inventories=inventories, fleet=fleet, workers=workers), join=join
             )
+        await use_cases.host_key.begin(_present)
         leaks.phrases.add(PASSWORD)
         metrics = Metrics(
             Sources(
