@@ -28,6 +28,7 @@ from manager.http.metrics import Metrics, Sources
 from manager.http.proxies import Proxies
 from manager.http.server import HttpsServer
 from manager.store.inventory import Inventories
+from manager.store.meta import HOST_KEY
 from manager.store.store import Store
 from manager.usecases import passwords
 from manager.usecases.context import Context
@@ -49,18 +50,20 @@ QUICK_HASHER = partial(PasswordHasher, time_cost=1, memory_cost=8, parallelism=1
 USERS = {role: role.value.replace("-", "") for role in Role}
 
 
-async def _add_users(store: Store) -> None:
+async def _fill(store: Store) -> None:
     context = Context(store=store, inventories=Inventories(store, []), fleet=FakeFleet(), workers=InPlace())
     with patch.object(passwords, "new_hasher", QUICK_HASHER):
         users = UserUseCases(context)
     for role, name in USERS.items():
         await users.add(name, role=role, password=PASSWORD, actor="test")
+    # every store that was initialised has one
+    await store.meta.secret_set(HOST_KEY, generate_key())
 
 
 TEMPLATES = site._templates(StaticFiles())
 """Each is compiled at its first use, which takes most of the time that a page takes: once for all managers of a test run."""
 
-STORE_WITH_USERS = Template(_add_users)
+STORE_WITH_USERS = Template(_fill)
 
 
 class ApiClient:
