@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final, NoReturn
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -28,6 +29,7 @@ CONNECT_TIMEOUT_S: Final = 5
 CONNECT_TIMEOUT_MAX_S: Final = 60
 
 EXAMPLE: Final = "postgresql://USER:PASSWORD@HOST:5432/NAME"
+SOCKET_EXAMPLE: Final = "postgresql://USER@:5432/NAME?host=/run/postgresql"
 
 _SCHEMES: Final = frozenset({"postgresql", "postgres"})
 _PARAMETERS: Final = frozenset({"connect_timeout", "host", "sslmode", "sslrootcert"})
@@ -42,6 +44,16 @@ _LIBPQ: Final = frozenset(
     }
 )  # fmt: skip
 """Parameters of libpq that are not taken, and may be quoted: they are no part of a password."""
+
+_NOT_HERE: Final = MappingProxyType(
+    {
+        "port": "write it after the host, as in {example}, or for a Unix socket before the database, as in {socket}",
+        **dict.fromkeys(("user", "password"), "write it before the host, as in {example}"),
+        "dbname": "write it as the path, as in {example}",
+        "hostaddr": "write the address as the host, as in {example}",
+    }
+)
+"""Parameters of libpq that have another place in the URL."""
 
 _WEAK_MODES: Final = frozenset({"allow", "prefer", "require", "verify-ca"})
 _HOST_NAME: Final = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9_-]{1,63}(?<!-))*\.?")
@@ -101,7 +113,9 @@ class ServerAddress:
         if len(text) > URL_CHARACTERS_MAX:
             _refuse(f"the URL is longer than {URL_CHARACTERS_MAX} characters")
         if any(ord(each) <= 0x20 or ord(each) == 0x7F for each in text):
-            _refuse("the URL has a space, a line break or a control character in it")
+            _refuse(
+                f"the URL has a space, a line break or a control character in it; it has the form {EXAMPLE}, and a space in it is written as %20"
+            )
         try:
             parts = urlsplit(text)
         except ValueError:
@@ -116,13 +130,14 @@ class ServerAddress:
         user, _, password = login.partition(":")
         options = _options(parts.query)
         hosts = _hosts(authority, options.get("host"))
+        roots = options.get("sslrootcert")
         return cls(
             hosts=hosts,
             name=_name(parts.path),
             user=_decoded(user, "user"),
             password=_decoded(password, "password"),
-            is_verified=_is_verified(hosts, options.get("sslmode")),
-            root_certificates=_root_certificates(options.get("sslrootcert")),
+            is_verified=_is_verified(hosts, options.get("sslmode"), roots),
+            root_certificates=_root_certificates(roots),
             connect_timeout_s=_timeout_s(options.get("connect_timeout")),
         )
 
@@ -157,6 +172,9 @@ def _options(query: str) -> Mapping[str, str]:
     except ValueError:
         _refuse("what follows '?' in the URL is not NAME=VALUE; in a password, write '?' as %3F")
     for name, _ in pairs:
+        if name in _NOT_HERE:
+            place = _NOT_HERE[name].format(example=EXAMPLE, socket=SOCKET_EXAMPLE)
+            _refuse(f"the parameter {name} is not taken after '?'; {place}")
         if name in _LIBPQ:
             _refuse(f"the parameter {name} is not taken here; there are {', '.join(sorted(_PARAMETERS))}")
         if name not in _PARAMETERS:
@@ -213,12 +231,18 @@ def _is_address(text: str, *, version: int) -> bool:
         return False
 
 
-def _is_verified(hosts: Sequence[ServerHost], mode: str | None) -> bool:
+def _is_verified(hosts: Sequence[ServerHost], mode: str | None, roots: str | None) -> bool:
     is_local = all(each.is_local for each in hosts)
+    has_socket = any(each.is_socket for each in hosts)
     match mode:
+        case None if roots is not None and has_socket:
+            _refuse("there is no TLS over a Unix socket; leave 'sslrootcert' out")
         case None:
-            return not is_local
-        case "verify-full" if any(each.is_socket for each in hosts):
+            # whoever names a CA means TLS, also to a tunnel or a proxy on this machine
+            return not is_local or roots is not None
+        case "disable" if roots is not None and is_local:
+            _refuse("sslmode=disable does not use 'sslrootcert'; leave one of them out")
+        case "verify-full" if has_socket:
             _refuse("there is no TLS over a Unix socket; leave 'sslmode' out")
         case "verify-full":
             return True

@@ -205,25 +205,28 @@ class Postgresql:
         """Open a connection to the host that takes writes. Raises StorageError, InvalidInputError."""
         hosts = self._address.hosts
         context = await asyncio.to_thread(_tls, self._address) if self._address.is_verified else None
+        user = self._address.user or _account()
         refused: dict[ServerHost, Refusal] = {}
         for turn in range(len(hosts)):
             which = (self._first + turn) % len(hosts)
             try:
-                connection = await self._open_at(hosts[which], context, limits)
+                connection = await self._open_at(hosts[which], user, context, limits)
             except LOST as error:
-                refused[hosts[which]] = refusal_of(error, self._address)
+                refused[hosts[which]] = refusal_of(error, self._address, user=user)
                 continue
             self._first = which
             return connection
         raise summed_up(refused)
 
-    async def _open_at(self, host: ServerHost, context: ssl.SSLContext | None, limits: Limits) -> Any:
+    async def _open_at(
+        self, host: ServerHost, user: str, context: ssl.SSLContext | None, limits: Limits
+    ) -> Any:
         address = self._address
         connection = await asyncpg.connect(
             host=host.name,
             port=host.port,
             database=address.name,
-            user=address.user or _account(),
+            user=user,
             # None would mean: whatever the environment or a file in the home directory says
             password=address.password,
             # None would mean: TLS if the server wants to

@@ -41,12 +41,12 @@ _REFUSALS: Final[tuple[tuple[type[BaseException], str, Reason], ...]] = (
     (asyncpg.TargetServerAttributeNotMatched, "it is a replica that takes no writes", Reason.UNREACHABLE),
     (
         asyncpg.InvalidPasswordError,
-        "the password of {user} is wrong, or there is no such role",
+        "the password of '{user}' is wrong, or there is no such role",
         Reason.UNAUTHENTICATED,
     ),
     (
         asyncpg.InvalidAuthorizationSpecificationError,
-        "it does not let {user} in from here; see pg_hba.conf there",
+        "it does not let '{user}' in from here; see pg_hba.conf there",
         Reason.UNAUTHENTICATED,
     ),
     (
@@ -56,7 +56,7 @@ _REFUSALS: Final[tuple[tuple[type[BaseException], str, Reason], ...]] = (
     ),
     (
         asyncpg.InsufficientPrivilegeError,
-        "{user} may not connect to the database '{name}'",
+        "'{user}' may not connect to the database '{name}'",
         Reason.PERMISSION,
     ),
     (asyncpg.TooManyConnectionsError, "it has no connection left; see max_connections there", Reason.BUSY),
@@ -79,11 +79,11 @@ _FAILURES: Final[Mapping[str, tuple[str, Reason]]] = {
     "53300": ("{at} has no connection left; see max_connections there", Reason.BUSY),
     "25006": ("the store cannot be written: {at} is a replica", Reason.UNREACHABLE),
     "42501": (
-        "the role has no right to do this at {at}; let it own the database and the schema",
+        "{at}: the role has no right to do this; let it own the database and the schema",
         Reason.PERMISSION,
     ),
     "3F000": (
-        "the role's search_path at {at} names no schema that is there; set it, or make the schema",
+        "{at}: the role's search_path names no schema that is there; set it, or make the schema",
         Reason.NOT_FOUND,
     ),
     "58030": ("{at} cannot read or write its files; see its log", Reason.STORAGE),
@@ -105,8 +105,8 @@ _CERTIFICATES: Final[Mapping[int, str]] = {
 """What OpenSSL's verification codes mean (X509_V_ERR_*)."""
 
 
-def refusal_of(error: BaseException, address: ServerAddress) -> Refusal:
-    """Say why a connection could not be made."""
+def refusal_of(error: BaseException, address: ServerAddress, *, user: str) -> Refusal:
+    """Say why `user` got no connection."""
     if isinstance(error, ssl.SSLCertVerificationError):
         known = _CERTIFICATES.get(error.verify_code)
         finding = known or f"the server's certificate is not accepted ({error.verify_message})"
@@ -117,9 +117,10 @@ def refusal_of(error: BaseException, address: ServerAddress) -> Refusal:
         return Refusal(
             "it speaks no TLS; set ssl = on there, with a certificate for its name", Reason.UNREACHABLE
         )
+    if isinstance(error, asyncpg.InvalidPasswordError) and not address.password:
+        return Refusal(f"it asks '{user}' for a password, and the URL has none", Reason.UNAUTHENTICATED)
     for kind, finding, reason in _REFUSALS:
         if isinstance(error, kind):
-            user = f"'{address.user}'" if address.user else "this account"
             said = finding.format(user=user, name=address.name, seconds=address.connect_timeout_s)
             return Refusal(said, reason)
     if isinstance(error, OSError):

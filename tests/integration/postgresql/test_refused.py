@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import pwd
 import socket
 import traceback
@@ -53,6 +54,14 @@ async def test_a_missing_password_is_a_wrong_one_whatever_the_environment_says(
     url = f"postgresql://{ROLE}@127.0.0.1:{cluster.port}/{store_database.name}"
     error = await refused(url, tmp_path)
     assert error.reason is Reason.UNAUTHENTICATED
+    assert error.message.endswith(f"it asks '{ROLE}' for a password, and the URL has none")
+
+
+async def test_an_account_that_is_not_let_in_is_named(tmp_path):
+    with made_cluster(hba="local all postgres trust\nhost all all 127.0.0.1/32 scram-sha-256\n") as cluster:
+        error = await refused(f"postgresql://:{cluster.port}/postgres?host={cluster.root}", tmp_path)
+    account = pwd.getpwuid(os.geteuid()).pw_name
+    assert f"it does not let '{account}' in from here" in error.message
 
 
 async def test_a_database_that_is_not_there_is_named(cluster, tmp_path):
@@ -71,7 +80,7 @@ async def test_a_role_that_may_not_come_in_is_told_where_that_is_said(tmp_path):
 async def test_a_role_without_the_right_to_make_tables_is_told(cluster, tmp_path):
     with cluster.lent_database() as address:
         cluster.sql(f"ALTER DATABASE {address.name} OWNER TO postgres")
-        with pytest.raises(StorageError, match="has no right to do this") as caught:
+        with pytest.raises(StorageError, match=f"{cluster.port}: the role has no right") as caught:
             await Store.create(StorePlace(tmp_path, address), Keyring(KEK))
     assert caught.value.reason is Reason.PERMISSION
 

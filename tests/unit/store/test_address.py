@@ -60,6 +60,8 @@ def test_what_is_left_out_is_what_people_mean():
         ("postgresql://u:p@127.0.0.1:5433/c", False),
         ("postgresql://u:p@[::1]/c?sslmode=disable", False),
         ("postgresql://u:p@localhost/c?sslmode=verify-full", True),
+        ("postgresql://u:p@localhost/c?sslrootcert=/etc/ssl/db.pem", True),
+        ("postgresql://u:p@127.0.0.1/c?sslrootcert=system", True),
         ("postgresql://u:p@localhost,db2.example.com/c", True),
         ("postgresql://u@/c?host=/run/postgresql", False),
         ("postgresql:///c?host=%2Frun%2Fpostgresql&sslmode=disable", False),
@@ -94,7 +96,6 @@ def test_plain_text_to_another_machine_is_refused_and_told_why(hosts):
         "application_name=x",
         "options=-c%20fsync=off",
         "service=x",
-        "password=x",
         "target_session_attrs=any",
         "sslkey=/x",
     ],
@@ -102,6 +103,22 @@ def test_plain_text_to_another_machine_is_refused_and_told_why(hosts):
 def test_a_parameter_of_libpq_that_is_not_taken_is_named(parameter):
     with pytest.raises(InvalidInputError, match=f"parameter {parameter.partition('=')[0]} is not taken"):
         parse(f"postgresql://u:p@db/c?{parameter}")
+
+
+@pytest.mark.parametrize(
+    ("parameter", "said"),
+    [
+        ("port=5433", "after the host, .* postgresql://USER@:5432/NAME\\?host=/run/postgresql$"),
+        ("user=x", "before the host, as in postgresql://USER:PASSWORD@HOST"),
+        (f"password={HIDDEN}", "before the host, as in postgresql://USER:PASSWORD@HOST"),
+        ("dbname=x", "as the path"),
+        ("hostaddr=192.0.2.1", "the address as the host"),
+    ],
+)
+def test_a_parameter_of_libpq_that_has_another_place_is_told_which(parameter, said):
+    with pytest.raises(InvalidInputError, match=f"not taken after '\\?'; .*{said}") as caught:
+        parse(f"postgresql:///c?host=/run/postgresql&{parameter}")
+    assert HIDDEN not in caught.value.message
 
 
 @pytest.mark.parametrize(
@@ -125,6 +142,7 @@ def test_a_parameter_of_libpq_that_is_not_taken_is_named(parameter):
         (f"postgresql://u:p@db/c?{HIDDEN}", "NAME=VALUE"),
         (f"postgresql://u:x@{HIDDEN}@db/c", "write it as %40"),
         (f"postgresql://u:{HIDDEN} x@db/c", "a space"),
+        (f"host=db dbname=c user=u password={HIDDEN}", "a space.* it has the form postgresql://"),
         (f"postgresql://u:{HIDDEN}\n@db/c", "a line break"),
         (f"postgresql://u:{HIDDEN}%00@db/c", "NUL"),
         (f"postgresql://u:{HIDDEN}%ff@db/c", "not UTF-8"),
@@ -144,6 +162,9 @@ def test_a_parameter_of_libpq_that_is_not_taken_is_named(parameter):
         (f"postgresql://u:{HIDDEN}@/c?host=db", "absolute directory"),
         (f"postgresql://u:{HIDDEN}@/c?host=/a,/b", "absolute directory"),
         (f"postgresql://u:{HIDDEN}@/c?host=/a&sslmode=verify-full", "no TLS over a Unix socket"),
+        (f"postgresql://u:{HIDDEN}@/c?host=/a&sslrootcert=/b", "no TLS over a Unix socket; leave 'sslrootcert' out"),
+        (f"postgresql://u:{HIDDEN}@/c?host=/a&sslmode=disable&sslrootcert=/b", "leave one of them out"),
+        (f"postgresql://u:{HIDDEN}@localhost/c?sslmode=disable&sslrootcert=/b", "leave one of them out"),
         (f"postgresql://u:{HIDDEN}@db/c?sslmode=yes", "'sslmode' must be"),
         (f"postgresql://u:{HIDDEN}@db/c?sslmode=", "'sslmode' must be"),
         (f"postgresql://u:{HIDDEN}@db/c?sslrootcert=db.pem", "absolute path"),
