@@ -11,6 +11,8 @@ from typing import Final, Self
 
 import structlog
 
+from common.errors import StorageError
+
 log = structlog.get_logger(__name__)
 
 RESTART_BASE_S: Final = 0.1
@@ -69,6 +71,8 @@ class Supervisor:
             started = asyncio.get_running_loop().time()
             try:
                 await loop()
+            except StorageError as error:
+                _tell(name, error)
             except Exception:  # a loop must outlive whatever went wrong in one turn
                 log.exception("task.failed", task=name)
             if asyncio.get_running_loop().time() - started > RESTART_CAP_S:
@@ -79,5 +83,12 @@ class Supervisor:
     async def _run(self, name: str, job: Coroutine[object, object, None]) -> None:
         try:
             await job
+        except StorageError as error:
+            _tell(name, error)
         except Exception:  # one job's failure is told, and is nobody else's
             log.exception("task.failed", task=name)
+
+
+def _tell(name: str, error: StorageError) -> None:
+    # a store that is away is no fault of the task's: its sentence says what was found, and a trace would hide it
+    log.error("task.failed", task=name, reason=error.reason, message=error.message)

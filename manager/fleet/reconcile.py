@@ -25,6 +25,9 @@ RECONCILE_S: Final = 60.0
 RETRY_S: Final = 1.0
 """How long to wait after the store failed."""
 
+RETRY_RECONCILE_S: Final = 5.0
+"""How long after a pass that the store failed the next one begins: a store that is back must not wait for the minute; jittered likewise."""
+
 
 class Reconciler:
     """Publishes and pushes to nodes whose content may have changed."""
@@ -66,13 +69,15 @@ class Reconciler:
                 self._pushes.pursue(facts)
 
     async def run(self) -> None:
-        """Each minute, compare every node with what is desired, and repair."""
+        """Each minute, and soon after the store failed, compare every node with what is desired, and repair."""
+        is_done = True
         while True:
-            await asyncio.sleep(RECONCILE_S * random.uniform(0.9, 1.1))  # noqa: S311 - jitter, not a secret
-            await self.reconcile()
+            wait_s = RECONCILE_S if is_done else RETRY_RECONCILE_S
+            await asyncio.sleep(wait_s * random.uniform(0.9, 1.1))  # noqa: S311 - jitter, not a secret
+            is_done = await self.reconcile()
 
-    async def reconcile(self) -> None:
-        """Do one pass: digests only, unless content has changed since the last one.
+    async def reconcile(self) -> bool:
+        """Do one pass: digests only, unless content has changed since the last one. Return whether it was done.
 
         A store that fails leaves the pass undone, which health shows.
         """
@@ -85,7 +90,7 @@ class Reconciler:
                 self._revision = revision
         except StorageError as error:
             log.error("reconcile.failed", reason=error.reason, message=error.message)
-            return
+            return False
         plans = [self._pushes.pursue(facts) for facts in self._registry]
         self._done_s = time.monotonic()
         log.debug(
@@ -93,3 +98,4 @@ class Reconciler:
             count=sum(plan.action == "push" for plan in plans),
             duration_ms=round((self._done_s - started) * 1000),
         )
+        return True

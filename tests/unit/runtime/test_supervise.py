@@ -3,6 +3,7 @@ import asyncio
 import pytest
 import structlog
 
+from common.errors import Reason, StorageError
 from common.runtime.supervise import Supervisor, full_jitter
 from tests.patience import PATIENCE_S
 
@@ -36,6 +37,34 @@ async def test_a_loop_that_fails_is_started_again(no_wait):
             async with asyncio.timeout(PATIENCE_S):
                 await done.wait()
     assert [line["event"] for line in lines] == ["task.failed", "task.failed"]
+
+
+async def test_a_store_that_is_away_is_told_in_its_own_sentence_without_a_trace(no_wait):
+    turns, done = [], asyncio.Event()
+
+    async def away() -> None:
+        turns.append(1)
+        if len(turns) < 2:
+            raise StorageError("the server is down", reason=Reason.UNREACHABLE)
+        done.set()
+        await asyncio.Event().wait()
+
+    async def job() -> None:
+        raise StorageError("the disk is full", reason=Reason.NO_SPACE)
+
+    with structlog.testing.capture_logs() as lines:
+        async with Supervisor() as supervisor:
+            supervisor.run("job", job())
+            supervisor.keep("loop", away)
+            async with asyncio.timeout(PATIENCE_S):
+                await done.wait()
+    assert sorted(lines, key=lambda line: line["task"]) == [
+        {"event": "task.failed", "log_level": "error", "task": task, "reason": reason, "message": message}
+        for task, reason, message in (
+            ("job", Reason.NO_SPACE, "the disk is full"),
+            ("loop", Reason.UNREACHABLE, "the server is down"),
+        )
+    ]
 
 
 async def test_a_job_that_fails_is_told_and_harms_nothing_else(no_wait):

@@ -1,0 +1,49 @@
+"""When the reconcile runs: each minute, and soon again after the store failed a pass."""
+
+import asyncio
+from types import SimpleNamespace
+
+import pytest
+
+from common.errors import StorageError
+from manager.fleet.reconcile import RECONCILE_S, RETRY_RECONCILE_S, Reconciler
+
+PASSES = 4
+
+
+class FailingMeta:
+    """A store's counters; the first `failures` times that they are read, the store is away."""
+
+    def __init__(self, failures: int) -> None:
+        self.left = failures
+
+    async def revision(self) -> int:
+        """Return what the reconciler begins with, so that there is nothing to publish."""
+        self.left -= 1
+        if self.left >= 0:
+            raise StorageError("the server is down")
+        return -1
+
+
+async def test_a_pass_that_the_store_failed_is_repeated_within_seconds_and_then_each_minute(monkeypatch):
+    waits: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == PASSES:
+            raise asyncio.CancelledError
+
+    monkeypatch.setattr("manager.fleet.reconcile.asyncio", SimpleNamespace(sleep=sleep))
+    reconciler = Reconciler(
+        SimpleNamespace(meta=FailingMeta(2)),
+        [],
+        changes=None,
+        publisher=SimpleNamespace(recheck_at_s=float("inf")),
+        pushes=None,
+    )
+    with pytest.raises(asyncio.CancelledError):
+        await reconciler.run()
+    assert waits == [
+        pytest.approx(each, rel=0.11)
+        for each in (RECONCILE_S, RETRY_RECONCILE_S, RETRY_RECONCILE_S, RECONCILE_S)
+    ]
