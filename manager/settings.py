@@ -44,6 +44,9 @@ DEFAULT_CONFIG = Path("/etc/certcast/manager.toml")
 DATABASE_CREDENTIAL: Final = "certcast-database"
 """The name under which systemd's LoadCredential= hands over the setting `database`."""
 
+PREFIX: Final = "CERTCAST_MANAGER_"
+"""What the names of the variables begin with that are settings."""
+
 DEFAULT_HTTPS = "0.0.0.0:443"
 DEFAULT_SSH = "0.0.0.0:9422"
 ROOT_GID: Final = 0
@@ -88,10 +91,24 @@ def _dialled_address(text: str) -> str:
     return text
 
 
+def _variable(name: str) -> str:
+    return f"{PREFIX}{name.upper()}"
+
+
+def database_removal(config: Path | None) -> str:
+    """Say how the setting `database` is taken away where it is set now."""
+    if _credential() is not None:
+        return f"remove the credential {DATABASE_CREDENTIAL} from the unit (systemctl edit certcast-manager)"
+    variable = _variable("database")
+    if variable in os.environ:
+        return f"remove the variable {variable}, here and from the unit"
+    return f"remove 'database' from {config or DEFAULT_CONFIG}"
+
+
 def _finding(each: ErrorDetails, path: Path, given: Mapping[str, object], known: Collection[str]) -> str:
     """Say what is wrong with a setting, and where it was set."""
     name = str(each["loc"][0]) if each["loc"] else "settings"
-    variable = f"CERTCAST_MANAGER_{name.upper()}"
+    variable = _variable(name)
     if given.get(name) is not None:
         place = f"--{name.replace('_', '-')}"
     elif name == "database" and _credential() is not None:
@@ -113,7 +130,7 @@ def _finding(each: ErrorDetails, path: Path, given: Mapping[str, object], known:
 def _unread_variable(error: SettingsError) -> str:
     """Say which variable, which must be JSON because its setting is a list, is none."""
     name = re.search(r'field "(\w+)"', str(error))
-    return f"CERTCAST_MANAGER_{name[1].upper()}: {_A_LIST}" if name else str(error)
+    return f"{_variable(name[1])}: {_A_LIST}" if name else str(error)
 
 
 def _absolute(path: Path) -> Path:
@@ -237,7 +254,7 @@ class Settings(BaseSettings):
     """
 
     model_config = SettingsConfigDict(
-        env_prefix="CERTCAST_MANAGER_", extra="forbid", frozen=True, hide_input_in_errors=True
+        env_prefix=PREFIX, extra="forbid", frozen=True, hide_input_in_errors=True
     )
 
     data: Annotated[Path, AfterValidator(_absolute)] = DEFAULT_DATA

@@ -12,7 +12,7 @@ from common.errors import InvalidInputError
 from common.runtime.terminal import say
 from manager.account import become_owner, check_reachable, make_for_owner, real_directory
 from manager.admin.options import ConfigOption, DataOption, load, load_owned
-from manager.settings import DEFAULT_CONFIG
+from manager.settings import DEFAULT_CONFIG, database_removal
 
 if TYPE_CHECKING:
     from manager.store.copying import Progress
@@ -121,7 +121,7 @@ def migrate_store(
         )
     else:
         say(
-            f"Next: remove 'database' from {config or DEFAULT_CONFIG}, then: systemctl start certcast-manager. What is in {server} is as it "
+            f"Next: {database_removal(config)}, then: systemctl start certcast-manager. What is in {server} is as it "
             "was; the manager does not use it then, and all private keys are still in it, sealed."
         )
 

@@ -135,7 +135,7 @@ class Postgresql:
         if VERSION_TABLE in tables and set(metadata.tables) & tables:
             if is_new:
                 raise ConflictError(
-                    f"the database {self._address} holds a manager's store already; nothing was changed"
+                    f"the database {self._address} holds a manager's store already; nothing was changed. Another store needs an empty database"
                 )
             return
         if tables:

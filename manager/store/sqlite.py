@@ -159,7 +159,9 @@ def free_name(path: Path) -> None:
     SQLite would take such a log for the new file's own, and write what is in it over what is there.
     """
     if path.exists():
-        raise ConflictError(f"{path} holds a manager's store already; nothing was changed")
+        raise ConflictError(
+            f"{path} holds a manager's store already; nothing was changed. If another store is to take its place, move it away first"
+        )
     if _has_log(path):
         raise ConflictError(
             f"{_log_of(path)} has changes of a database that was moved away without it; move it there too"

@@ -149,7 +149,8 @@ async def test_a_fleet_moves_with_its_manager_into_postgresql_and_back_and_notic
     assert "The store is now in the database" in await machine.manage("migrate-store", "--to", "postgresql")
     assert await contents(server) == before
     assert (machine.data / DATABASE_FILE).read_bytes() == as_bytes
-    assert "holds a manager's store already" in await machine.refusal("migrate-store", "--to", "postgresql")
+    refusal = await machine.refusal("migrate-store", "--to", "postgresql")
+    assert "holds a manager's store already; nothing was changed. Another store needs an empty" in refusal
 
     await machine.serve()
     await machine.until_in_sync()
@@ -160,12 +161,13 @@ async def test_a_fleet_moves_with_its_manager_into_postgresql_and_back_and_notic
     await machine.run("certcast", "audit", "verify")
     await machine.stop()
 
-    assert "holds a manager's store already" in await machine.refusal("migrate-store", "--to", "sqlite")
+    refusal = await machine.refusal("migrate-store", "--to", "sqlite")
+    assert "holds a manager's store already; nothing was changed. If another store is to take" in refusal
     (machine.data / DATABASE_FILE).rename(tmp_path / "before.db")
     before = await contents(server)
-    assert f"The store is now in {machine.data / DATABASE_FILE}" in await machine.manage(
-        "migrate-store", "--to", "sqlite"
-    )
+    moved = await machine.manage("migrate-store", "--to", "sqlite")
+    assert f"The store is now in {machine.data / DATABASE_FILE}" in moved
+    assert "Next: remove the variable CERTCAST_MANAGER_DATABASE, here and from the unit, then:" in moved
     assert await contents(file) == before == await contents(server)
     machine.database = ""
     await machine.serve()

@@ -11,7 +11,7 @@ import pytest
 
 from common.errors import InvalidInputError
 from manager.account import ACCOUNT
-from manager.settings import DATABASE_CREDENTIAL, Settings
+from manager.settings import DATABASE_CREDENTIAL, Settings, database_removal
 from manager.store.place import StorePlace
 from tests.patience import exit_code
 
@@ -154,3 +154,14 @@ def test_the_group_of_the_account_that_serves_may_read_a_password_and_no_other_g
     monkeypatch.setattr("manager.settings.ACCOUNT", grp.getgrgid(STRANGER.pw_gid).gr_name)
     assert Settings.load(config=file).database.password == PASSWORD
     assert ACCOUNT == "certcast"
+
+
+def test_how_the_setting_is_taken_away_is_told_for_the_place_that_it_comes_from(file, tmp_path, monkeypatch):
+    assert database_removal(file) == f"remove 'database' from {file}"
+    assert database_removal(None) == "remove 'database' from /etc/certcast/manager.toml"
+    monkeypatch.setenv("CERTCAST_MANAGER_DATABASE", URL)
+    assert database_removal(file) == "remove the variable CERTCAST_MANAGER_DATABASE, here and from the unit"
+    hand_over(tmp_path, monkeypatch, URL.encode())
+    assert database_removal(file) == (
+        f"remove the credential {DATABASE_CREDENTIAL} from the unit (systemctl edit certcast-manager)"
+    )
