@@ -198,6 +198,11 @@ KEEPS_NOTHING = {
     ("POST", "certificates/delete"),
     ("DELETE", "certificates/{id}"),
     ("POST", "certificates/download"),
+    # the manager has host keys as long as it has a store, and nobody deletes them
+    ("POST", "host-key/announce"),
+    ("POST", "host-key/switch"),
+    ("POST", "host-key/drop"),
+    ("POST", "host-key/abandon"),
     # noted first, and nothing is published for a node that has gone since
     ("POST", "push"),
     ("POST", "nodes/{name}/generations/{generation}/republish"),

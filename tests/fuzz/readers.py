@@ -138,10 +138,10 @@ def run_query(data: bytes) -> None:
     select(query, _rows(resource))
 
 
-def _rows(resource: Resource) -> list[dict[str, object]]:
+def _rows(resource: Resource) -> dict[int, dict[str, object]]:
     """A row with a value of its field's type wherever that is a text or a whole number, and one without any."""
     typed = {Kind.STRING: "a.example.com", Kind.INTEGER: 1}
-    return [{field.name: typed.get(field.kind) for field in resource.by_name.values()}, {}]
+    return {1: {field.name: typed.get(field.kind) for field in resource.by_name.values()}, 2: {}}
 
 
 def run_body(data: bytes) -> None:
