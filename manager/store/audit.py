@@ -204,16 +204,22 @@ class Audit:
     async def verify(self, *, noted: str | None = None, kept: SignedHead | None = None) -> Verification:
         """Walk the chain, a page at a time; one walk runs at once.
 
-        `noted` is a hash that was the last one at some time, `kept` a signed head; both were kept elsewhere.
+        `noted` is a hash that was the last one at some time, `kept` a signed head; both were kept elsewhere. Raises StorageError.
         """
         async with self._verifying:
-            try:
-                async with self._database.read() as connection:
+            async with self._database.read() as connection:
+                # only a key that is missing or does not open: a store that does not answer raises something else here
+                try:
                     seals = await self._seals(connection)
-            except StorageError:
-                return Verification(
-                    broken_at=1, fault=Fault.KEY, count=0, head=GENESIS, noted=noted is None, kept=_lost(kept)
-                )
+                except StorageError:
+                    return Verification(
+                        broken_at=1,
+                        fault=Fault.KEY,
+                        count=0,
+                        head=GENESIS,
+                        noted=noted is None,
+                        kept=_lost(kept),
+                    )
             walk = _Walk(seals=seals, noted=noted, kept=kept, found_noted=noted in {None, GENESIS})
             walk.found_kept = kept is not None and kept.head == EMPTY
             found = _judge(walk, await self._walk(walk), self._lost)

@@ -47,10 +47,18 @@ def ignore_progress(_progress: Progress) -> None:
     """Take no notice."""
 
 
-async def copy_rows(source: Side, target: Side, report: ProgressCallback = ignore_progress) -> int:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Copied:
+    """What was copied: how many rows, and the highest id that each table of the source had given by then."""
+
+    rows: int
+    given: Mapping[str, int]
+
+
+async def copy_rows(source: Side, target: Side, report: ProgressCallback = ignore_progress) -> Copied:
     """Put every row of the source in the place of whatever the target's tables hold, and let its ids go on after the source's.
 
-    Returns how many rows there are. Raises StorageError, which names the first row that the target cannot keep.
+    Raises StorageError, which names the first row that the target cannot keep.
     """
     total, done = await _count(source.connection), 0
     for table in reversed(metadata.sorted_tables):
@@ -62,10 +70,12 @@ async def copy_rows(source: Side, target: Side, report: ProgressCallback = ignor
             report(Progress(step="copied", done=done, total=total))
     given = await source.database.ids_given(source.connection)
     await target.database.set_ids_given(target.connection, given)
-    return total
+    return Copied(rows=total, given=given)
 
 
-async def compare_rows(source: Side, target: Side, report: ProgressCallback = ignore_progress) -> None:
+async def compare_rows(
+    source: Side, target: Side, copied: Copied, report: ProgressCallback = ignore_progress
+) -> None:
     """Compare every row of both sides. Raises StorageError, which names the first one that differs."""
     total, done = await _count(source.connection), 0
     for table in metadata.sorted_tables:
@@ -85,9 +95,9 @@ async def compare_rows(source: Side, target: Side, report: ProgressCallback = ig
             raise StorageError(
                 f"the copy has {there} rows in its table '{table.name}', and the store {counted}; nothing was changed"
             )
-    given = await source.database.ids_given(source.connection)
-    copied = await target.database.ids_given(target.connection)
-    if any(copied.get(name, 0) < highest for name, highest in given.items()):
+    # not the source's own of now: whoever still writes there gives ids, which PostgreSQL shows in every transaction at once
+    given = await target.database.ids_given(target.connection)
+    if any(given.get(name, 0) < highest for name, highest in copied.given.items()):
         raise StorageError("the copy would give ids again that the store has given; nothing was changed")
 
 

@@ -23,6 +23,7 @@ from common.errors import ConflictError, NotFoundError, Reason, StorageError
 from common.runtime import durable
 from manager.store.claims import FileClaim, claim_file
 from manager.store.failures import DISK_FULL, is_out_of_space
+from manager.store.tables import metadata
 
 BUSY_TIMEOUT_MS: Final = 10_000
 """How long another process (`certcast-manager user add`) may hold the database before we give up."""
@@ -100,7 +101,8 @@ class Sqlite:
     async def ids_given(self, connection: AsyncConnection) -> Mapping[str, int]:
         """Return the highest id that each table has ever given."""
         rows = await connection.execute(text("SELECT name, seq FROM sqlite_sequence"))
-        return {row.name: int(row.seq) for row in rows}
+        # whoever looked into the file may have made a table there
+        return {row.name: int(row.seq) for row in rows if row.name in metadata.tables}
 
     async def set_ids_given(self, connection: AsyncConnection, given: Mapping[str, int]) -> None:
         """Let each table go on after the highest id that it has ever given elsewhere."""

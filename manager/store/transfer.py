@@ -46,9 +46,9 @@ async def transfer(
 
         async def fill(store: Store) -> None:
             async with store.side() as copy:
-                rows = await copy_rows(original, copy, report)
-                await compare_rows(original, copy, report)
-            made.append(Transfer(rows=rows, audit=await store.audit.verify()))
+                copied = await copy_rows(original, copy, report)
+                await compare_rows(original, copy, copied, report)
+            made.append(Transfer(rows=copied.rows, audit=await store.audit.verify()))
 
         await (await Store.create(target, keyring, fill=fill)).close()
     return made[0]

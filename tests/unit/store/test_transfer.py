@@ -204,9 +204,9 @@ def changed(directory: Path) -> Iterator[sqlite3.Connection]:
 async def test_whatever_differs_in_a_copy_is_found_and_named(
     filled, target, keyring, monkeypatch, table, change, said
 ):
-    async def compare_altered(source, copied, report) -> None:
-        await copied.connection.exec_driver_sql(change)
-        await compare_rows(source, copied, report)
+    async def compare_altered(source, target, copied, report) -> None:
+        await target.connection.exec_driver_sql(change)
+        await compare_rows(source, target, copied, report)
 
     store = await Store.open(filled, keyring)
     await store.meta.bump_epoch()
@@ -224,6 +224,15 @@ async def test_a_row_that_the_target_cannot_keep_is_named_and_there_is_no_copy(f
     with pytest.raises(StorageError, match="entry 77 of 'report' cannot be kept there"):
         await copy(filled, target, keyring)
     assert list(target.directory.iterdir()) == []
+
+
+async def test_a_table_that_somebody_made_in_the_file_is_not_in_the_way(filled, database, tmp_path, keyring):
+    with changed(filled.directory) as raw:
+        raw.execute("CREATE TABLE extra (id INTEGER PRIMARY KEY AUTOINCREMENT)")
+        raw.execute("INSERT INTO extra DEFAULT VALUES")
+    there = StorePlace(tmp_path, database)
+    await copy(filled, there, keyring)
+    assert await contents(there) == await contents(filled)
 
 
 async def test_a_place_that_has_a_store_is_not_copied_to(filled, target, keyring):
