@@ -7,10 +7,11 @@ from typing import Any, Final
 from sqlalchemy import Boolean, Column, Float, Integer, LargeBinary, String, Table, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from manager.store.columns import CertificateTime
 from manager.store.engine import Database
 from manager.store.place import StorePlace
 from manager.store.store import Store, engine_of
-from manager.store.tables import CertificateTime, audit, metadata
+from manager.store.tables import audit, metadata
 
 FIRST: Final = 1001
 """The number of the first entry that is made here."""

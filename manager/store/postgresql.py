@@ -9,7 +9,6 @@ import asyncio
 import os
 import pwd
 import ssl
-import time
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -19,15 +18,14 @@ from typing import Any, Final
 import asyncpg  # type: ignore[import-untyped]  # it has annotations, and does not say so
 from sqlalchemy import Table, event, func, select, text
 from sqlalchemy.dialects import postgresql
-from sqlalchemy.engine.interfaces import ExceptionContext
-from sqlalchemy.exc import DisconnectionError, InvalidatePoolError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
-from sqlalchemy.pool import ConnectionPoolEntry
 
 from common.errors import ConflictError, InvalidInputError, NotFoundError, StorageError
 from manager.store.address import FIELD, ServerAddress, ServerHost
 from manager.store.claims import ServerClaim, claim_on
-from manager.store.refusals import LOST, Refusal, explained, refusal_of, summed_up
+from manager.store.pooling import give_up_lost, note_use, try_out
+from manager.store.refusals import LOST, UNREADABLE, Refusal, explained, refusal_of, summed_up
 from manager.store.tables import metadata
 
 WRITER_LOCK: Final = 0x63657274
@@ -38,12 +36,6 @@ POOL_MAX: Final = 10
 
 POOL_WAIT_S: Final = 10.0
 """How long whoever needs a connection waits for one."""
-
-IDLE_TRUST_S: Final = 1.0
-"""A connection that rested for longer is tried before it is lent."""
-
-TRY_S: Final = 3.0
-"""How long that may take; then the connection counts as lost."""
 
 LOCK_WAIT_S: Final = 15
 """How long a writer waits for another process's; longer than a writer that hangs keeps its place."""
@@ -112,9 +104,9 @@ class Postgresql:
             pool_timeout=POOL_WAIT_S,
             pool_use_lifo=True,
         )
-        event.listen(engine.sync_engine, "checkout", _try_out)
-        event.listen(engine.sync_engine, "checkin", _note_use)
-        event.listen(engine.sync_engine, "handle_error", _give_up_lost)
+        event.listen(engine.sync_engine, "checkout", try_out)
+        event.listen(engine.sync_engine, "checkin", note_use)
+        event.listen(engine.sync_engine, "handle_error", give_up_lost)
         return engine
 
     async def make(self) -> None:
@@ -211,7 +203,7 @@ class Postgresql:
             which = (self._first + turn) % len(hosts)
             try:
                 connection = await self._open_at(hosts[which], user, context, limits)
-            except LOST as error:
+            except (*LOST, *UNREADABLE) as error:
                 refused[hosts[which]] = refusal_of(error, self._address, user=user)
                 continue
             self._first = which
@@ -248,6 +240,7 @@ class Postgresql:
         )
         try:
             self._check_server(connection)
+            await connection.execute(_WITHOUT_REST_LIMITS)
             for name in ("text", "varchar"):
                 await connection.set_type_codec(
                     name, schema="pg_catalog", encoder=_escaped, decoder=_unescaped, format="text"
@@ -270,6 +263,13 @@ class Postgresql:
                 "make one with: CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0",
             )
 
+
+_WITHOUT_REST_LIMITS: Final = (
+    "SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings"
+    " WHERE name IN ('idle_session_timeout', 'transaction_timeout')"
+)
+"""Undoes limits that an administrator may have set for everybody, and that older servers do not know: a connection that is ended while it
+rests costs somebody an error, and a manager that serves its claim; a copy is one long transaction."""
 
 _KEEPALIVES: Final = {
     "tcp_keepalives_idle": str(KEEPALIVE_S // 2),
@@ -320,28 +320,3 @@ def _escaped(value: str) -> str:
 
 def _unescaped(value: str) -> str:
     return value.replace("\0010", "\0").replace("\0011", "\1") if "\1" in value else value
-
-
-def _note_use(_connection: object, record: ConnectionPoolEntry) -> None:
-    record.info["used_s"] = time.monotonic()
-
-
-def _try_out(connection: Any, record: ConnectionPoolEntry, _proxy: object) -> None:
-    """Let a connection that the server closed, or that leads nowhere any more, be replaced before it is lent."""
-    if connection.driver_connection.is_closed():
-        raise DisconnectionError("closed by the server")
-    if time.monotonic() - record.info.get("used_s", float("inf")) < IDLE_TRUST_S:
-        return
-    try:
-        connection.run_async(lambda opened: opened.fetchrow(";", timeout=TRY_S))
-    except LOST as error:
-        # neither will those that are as old: none of them costs another wait
-        raise InvalidatePoolError("does not answer") from error
-
-
-def _give_up_lost(context: ExceptionContext) -> None:
-    """Let a connection go on which an answer is still owed, or whose server takes no writes any more, and with it all that are as old."""
-    error = context.original_exception
-    is_owed = isinstance(error, TimeoutError) or isinstance(error.__cause__, asyncpg.InternalClientError)
-    if is_owed or getattr(error, "sqlstate", None) == "25006":
-        context.is_disconnect = True

@@ -21,6 +21,9 @@ from manager.store.address import ServerAddress, ServerHost
 LOST: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
 """What the driver raises when a connection cannot be made, or breaks: the third where it breaks in the middle of a message."""
 
+UNREADABLE: Final = (AttributeError, LookupError, TypeError, ValueError)
+"""What it raises where something answers that is no PostgreSQL server, or does not say which one it is."""
+
 UNKNOWN_OUTCOME: Final = "{at} was lost while it kept this change, so whether it was kept is not known; look before you do it again"
 
 _STOPPING: Final = frozenset({"57P01", "57P02", "57P03"})
@@ -38,7 +41,11 @@ class Refusal:
 _REFUSALS: Final[tuple[tuple[type[BaseException], str, Reason], ...]] = (
     (TimeoutError, "no answer within {seconds} s", Reason.TIMEOUT),
     (socket.gaierror, "its name cannot be resolved", Reason.UNREACHABLE),
-    (asyncpg.TargetServerAttributeNotMatched, "it is a replica that takes no writes", Reason.UNREACHABLE),
+    (
+        asyncpg.TargetServerAttributeNotMatched,
+        "it takes no writes: it is a replica, or default_transaction_read_only is on there",
+        Reason.UNREACHABLE,
+    ),
     (
         asyncpg.InvalidPasswordError,
         "the password of '{user}' is wrong, or there is no such role",
@@ -127,6 +134,8 @@ def refusal_of(error: BaseException, address: ServerAddress, *, user: str) -> Re
         # asyncio's own text has the address again; where a name has several addresses, it has no number
         found = os.strerror(error.errno).lower() if error.errno else "no connection to any of its addresses"
         return Refusal(found, Reason.UNREACHABLE)
+    if isinstance(error, UNREADABLE) and not isinstance(error, LOST):
+        return Refusal("what answers there is no PostgreSQL server", Reason.UNREACHABLE)
     return Refusal(f"it refused ({_state(error)})", Reason.UNREACHABLE)
 
 

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from common.codes import Fault
 from common.errors import Reason, StorageError
 from common.ids import NodeName
 from manager.http.health import REMEMBERED_S, Check, Health
-from manager.store import postgresql
+from manager.store import pooling, postgresql
 from manager.store.address import ServerAddress
 from manager.store.place import StorePlace
 from manager.store.postgresql import Limits
@@ -40,8 +41,8 @@ async def test_a_statement_that_takes_too_long_is_ended_and_told(place, monkeypa
 
 async def test_a_server_that_stands_still_is_told_and_used_again_once_it_goes_on(tmp_path, monkeypatch):
     monkeypatch.setattr(postgresql, "LIMITS", Limits(statement_s=1, answer_s=1.0))
-    monkeypatch.setattr(postgresql, "TRY_S", 0.5)
-    monkeypatch.setattr(postgresql, "IDLE_TRUST_S", 0.0)
+    monkeypatch.setattr(pooling, "TRY_S", 0.5)
+    monkeypatch.setattr(pooling, "IDLE_TRUST_S", 0.0)
     with made_cluster() as cluster:
         cluster.make_database("c")
         address = ServerAddress.parse(cluster.url("c", query="?connect_timeout=1"))
@@ -177,4 +178,17 @@ async def test_what_was_acknowledged_while_a_server_is_restarted_again_and_again
             str(each) for each in traffic.told
         }
         record_property("kept, told", (len(traffic.acknowledged), len(reasons)))
+        await store.close()
+
+
+async def test_an_audit_log_that_cannot_be_read_now_is_not_told_as_one_without_its_key(tmp_path):
+    with made_cluster() as cluster:
+        cluster.make_database("c")
+        store = await Store.create(StorePlace(tmp_path, cluster.address("c")), Keyring(KEK))
+        cluster.stop()
+        with pytest.raises(StorageError) as caught:
+            await store.audit.verify()
+        assert caught.value.reason is Reason.UNREACHABLE
+        cluster.start()
+        assert (await store.audit.verify()).fault is Fault.NONE
         await store.close()

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from common.errors import CertcastError, InvalidInputError, Reason, StorageError
+from manager.store import postgresql
 from manager.store.address import ServerAddress
 from manager.store.place import StorePlace
 from manager.store.sealing import Keyring
@@ -262,3 +263,27 @@ async def test_a_root_file_that_cannot_be_used_is_named(cluster, tmp_path, text,
     assert isinstance(error, InvalidInputError)
     assert error.field == "database"
     assert f"{path} ('sslrootcert') {said}" in error.message
+
+
+async def test_a_database_that_is_frozen_is_told_as_one_that_takes_no_writes(
+    cluster, store_database, tmp_path
+):
+    cluster.sql(f'ALTER DATABASE "{store_database.name}" SET default_transaction_read_only = on')
+    said = await refused(cluster.url(store_database.name), tmp_path)
+    assert "it takes no writes: it is a replica, or default_transaction_read_only is on there" in said.message
+
+
+@pytest.mark.parametrize("raised", [AttributeError("server_version"), ValueError("banana"), KeyError("x")])
+async def test_what_answers_and_is_no_postgresql_is_told(tmp_path, monkeypatch, raised):
+    """The driver raises these where a server names no version of PostgreSQL, or one that cannot be read."""
+
+    async def connect(**_options: object) -> None:
+        raise raised
+
+    monkeypatch.setattr(postgresql.asyncpg, "connect", connect)
+    error = await refused("postgresql://u:p@127.0.0.1:5/c", tmp_path)
+    assert isinstance(error, StorageError)
+    assert (
+        error.message
+        == "PostgreSQL cannot be reached: 127.0.0.1:5: what answers there is no PostgreSQL server"
+    )

@@ -6,13 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from common.codes import Fault
 from common.errors import ConflictError
 from manager.store import serving as serving_module
-from manager.store.claims import SERVING_LOCK
+from manager.store.claims import SERVING_LOCK, ServerClaim
 from manager.store.copying import ignore_progress
 from manager.store.place import StorePlace
 from manager.store.sealing import Keyring
 from manager.store.serving import Serving
+from manager.store.store import Store
 from manager.store.transfer import transfer
 from tests.patience import PATIENCE_S
 from tests.postgres import KEK, Cluster
@@ -50,6 +52,51 @@ async def test_a_store_that_a_manager_serves_is_copied_by_a_backup_and_neither_m
     await transfer(
         place, StorePlace(tmp_path / "moved", None), Keyring(KEK), alone=True, report=ignore_progress
     )
+
+
+async def test_a_backup_that_is_made_while_ids_are_given_is_of_one_moment_and_usable(
+    cluster, store_database, tmp_path: Path
+):
+    """PostgreSQL shows in every transaction at once which ids were given, also in one that sees only what was there before."""
+    place, backup = StorePlace(tmp_path, store_database), StorePlace(tmp_path / "backup", None)
+    store = await Store.open(place, Keyring(KEK))
+    await record(store)
+
+    def give_an_id(_progress: object) -> None:
+        # in the way of no lock: it is given whether the entry is kept or not
+        cluster.sql(
+            "SELECT nextval(pg_get_serial_sequence('audit', 'id')), nextval(pg_get_serial_sequence('node', 'id'))",
+            database=store_database.name,
+        )
+
+    made = await transfer(place, backup, Keyring(KEK), alone=False, report=give_an_id)
+    assert (made.audit.fault, made.audit.count) == (Fault.NONE, 1)
+    await record(store)
+    assert (await store.audit.verify()).count == 2
+    await store.close()
+    copied = await Store.open(backup, Keyring(KEK))
+    await record(copied)
+    found = await copied.audit.verify()
+    assert (found.fault, found.count) == (Fault.NONE, 2)
+    await copied.close()
+
+
+async def record(store: Store) -> None:
+    await store.audit.append(at_s=1.0, actor="ann", action="test.done", subject="x", detail={})
+
+
+async def test_a_connection_that_rests_is_not_ended_whatever_the_role_is_told(
+    cluster, store_database, tmp_path: Path
+):
+    cluster.sql(f'ALTER DATABASE "{store_database.name}" SET idle_session_timeout = 60000')
+    place = StorePlace(tmp_path, store_database)
+    store = await Store.open(place, Keyring(KEK))
+    async with Serving(place) as serving, store._database.read() as connection:
+        claim = serving._claim
+        assert isinstance(claim, ServerClaim)
+        assert await claim._connection.fetchval("SHOW idle_session_timeout") == "0"
+        assert (await connection.exec_driver_sql("SHOW idle_session_timeout")).scalar() == "0"
+    await store.close()
 
 
 async def test_a_store_that_is_moved_is_not_served(cluster, store_database, tmp_path: Path):

@@ -22,6 +22,7 @@ from manager.store.serving import Serving
 from manager.store.store import Store
 from manager.store.transfer import transfer
 from tests.patience import exit_code
+from tests.postgres import NEEDED
 from tests.stores import contents, fill_every_table
 from tests.unit.store.given import KEY_PEM, NOW_S, new_certificate
 
@@ -226,6 +227,7 @@ async def test_a_row_that_the_target_cannot_keep_is_named_and_there_is_no_copy(f
     assert list(target.directory.iterdir()) == []
 
 
+@NEEDED
 async def test_a_table_that_somebody_made_in_the_file_is_not_in_the_way(filled, database, tmp_path, keyring):
     with changed(filled.directory) as raw:
         raw.execute("CREATE TABLE extra (id INTEGER PRIMARY KEY AUTOINCREMENT)")
