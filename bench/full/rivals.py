@@ -225,7 +225,7 @@ def _to(target: Path) -> str:
 
 
 async def _run(program: str, *arguments: str) -> None:
-    """Run a program to its end; raises RuntimeError with what it said if it failed."""
+    """Run a program to its end; raises RuntimeError with its output if it failed."""
     process = await asyncio.create_subprocess_exec(
         program, *arguments, stdin=DEVNULL, stdout=PIPE, stderr=PIPE
     )

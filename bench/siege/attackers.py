@@ -1,4 +1,4 @@
-"""The attackers' process: `python -m bench.siege.attackers TARGET.json ATTACK...`; ends, with counts as JSON, when told to."""
+"""The attackers' process: `python -m bench.siege.attackers TARGET.json ATTACK...`; prints its counts as JSON on SIGTERM."""
 
 import asyncio
 import json
@@ -11,9 +11,9 @@ from typing import Final
 
 from bench.fleet import raise_file_limit
 from bench.siege.insiders import INSIDERS
+from bench.siege.stopping import run_until_stopped
 from bench.siege.strangers import STRANGERS
 from bench.siege.target import Target
-from bench.siege.told import until_told
 from common.runtime import log as logs
 
 ATTACKS: Final = STRANGERS | INSIDERS
@@ -27,9 +27,9 @@ async def main(target: Target, names: Sequence[str]) -> None:
     raise_file_limit()
     logs.configure(level="error")
     os.nice(NICENESS)
-    told: Counter[str] = Counter()
-    await until_told(*(ATTACKS[name](target, told) for name in names))
-    print(json.dumps(told), flush=True)
+    counts: Counter[str] = Counter()
+    await run_until_stopped(*(ATTACKS[name](target, counts) for name in names))
+    print(json.dumps(counts), flush=True)
 
 
 if __name__ == "__main__":

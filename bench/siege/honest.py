@@ -1,4 +1,4 @@
-"""The honest clients' process: `python -m bench.siege.honest TARGET.json`; prints what it measured, as JSON, when told to.
+"""The honest clients' process: `python -m bench.siege.honest TARGET.json`; prints its measurements as JSON on SIGTERM.
 
 An operator's program asks for the fleet on a kept connection; a monitor asks for health and a person for a page, each on a
 new one. All come from the address that attackers guess from, as if behind one proxy. SIGUSR1 ends one phase and begins the next.
@@ -17,8 +17,8 @@ from typing import Final
 
 import aiohttp
 
+from bench.siege.stopping import run_until_stopped
 from bench.siege.target import Target
-from bench.siege.told import until_told
 from demo.run import trusting
 
 EVERY_S: Final = 0.2
@@ -73,7 +73,7 @@ async def main(target: Target) -> None:
             "health, anew": lambda: _get(stranger, f"{target.url}/health/ready"),
             "sign-in page, anew": lambda: _get(stranger, f"{target.url}/sign-in"),
         }
-        await until_told(*(_ask(name, each, phases) for name, each in asks.items()))
+        await run_until_stopped(*(_ask(name, each, phases) for name, each in asks.items()))
     turn()
 
 

@@ -35,7 +35,7 @@ HELD_BYTES: Final = 12 * 1024 * 1024
 BUFFER_BYTES: Final = 1_000_000
 
 
-async def heavy_reader(target: Target, told: Counter[str]) -> None:
+async def heavy_reader(target: Target, counts: Counter[str]) -> None:
     """Questions that cost much, eight at once."""
     headers = {"Authorization": aiohttp.encode_basic_auth(*target.reader)}
     connector = aiohttp.TCPConnector(ssl=trusting(), limit=8, local_addr=(address(), 0))
@@ -45,13 +45,13 @@ async def heavy_reader(target: Target, told: Counter[str]) -> None:
             path = random.choice(HEAVY)
             with contextlib.suppress(aiohttp.ClientError):
                 async with session.get(target.url + path) as answer:
-                    told[f"heavy questions, answered {answer.status}"] += 1
+                    counts[f"heavy questions, answered {answer.status}"] += 1
                     await answer.read()
 
-        await forever(8, once, told, "heavy questions")
+        await forever(8, once, counts, "heavy questions")
 
 
-async def held_bodies(target: Target, told: Counter[str]) -> None:
+async def held_bodies(target: Target, counts: Counter[str]) -> None:
     """Large uploads of which the last byte never comes."""
     context, authorization = trusting(), aiohttp.encode_basic_auth(*target.reader)
 
@@ -65,7 +65,7 @@ async def held_bodies(target: Target, told: Counter[str]) -> None:
                 await writer.drain()
             await reader.read()
 
-    await forever(10, once, told, "held bodies")
+    await forever(10, once, counts, "held bodies")
 
 
 class _Traitor:
@@ -80,7 +80,7 @@ class _Traitor:
     def connection_lost(self, error: Exception | None) -> None:
         self.closed.set()
 
-    async def flood(self, transport: Transport, name: str, told: Counter[str]) -> None:
+    async def flood(self, transport: Transport, name: str, counts: Counter[str]) -> None:
         """Send as fast as it is taken, 5,600 messages a second at most."""
         transport.write(
             encode(
@@ -98,7 +98,7 @@ class _Traitor:
             if self.closed.is_set():
                 return
             for each in range(28 if transport.buffered_bytes < BUFFER_BYTES else 0):
-                told["a node's flood, messages"] += 1
+                counts["a node's flood, messages"] += 1
                 transport.write(
                     encode(
                         Outcome(
@@ -118,7 +118,7 @@ class _Traitor:
             await asyncio.sleep(0.005)
 
 
-async def flooding_node(target: Target, told: Counter[str]) -> None:
+async def flooding_node(target: Target, counts: Counter[str]) -> None:
     """A node with its own, valid key."""
     name, key = target.traitor
     identity = Identity(
@@ -132,11 +132,11 @@ async def flooding_node(target: Target, told: Counter[str]) -> None:
         peer = _Traitor()
         transport = await connect(identity, peer=peer)
         try:
-            await peer.flood(transport, name, told)
+            await peer.flood(transport, name, counts)
         finally:
             transport.close()
 
-    await forever(1, once, told, "a node that floods")
+    await forever(1, once, counts, "a node that floods")
 
 
 INSIDERS: Final[dict[str, Attack]] = {

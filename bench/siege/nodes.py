@@ -1,4 +1,4 @@
-"""The honest simulated nodes' process: `python -m bench.siege.nodes TARGET.json`; ends, with counts as JSON, when told to.
+"""The honest simulated nodes' process: `python -m bench.siege.nodes TARGET.json`; prints its counts as JSON on SIGTERM.
 
 They run the real receiver and frames over real SSH, speak every minute, and dial again when cut off, as the real agent does.
 One that is well hangs up now and then and comes back, since nodes are restarted during attacks, too.
@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Final
 
 from bench.fleet import raise_file_limit
+from bench.siege.stopping import run_until_stopped
 from bench.siege.target import Target
-from bench.siege.told import until_told
 from common.errors import AccessError, UnreachableError
 from common.ids import NodeName
 from common.runtime import log as logs
@@ -109,7 +109,7 @@ async def main(target: Target) -> None:
     raise_file_limit()
     logs.configure(level="error")
     crowd = Crowd(target)
-    await until_told(crowd.run())
+    await run_until_stopped(crowd.run())
     found = {
         "refused": len(crowd.refused),
         "refusals": sorted(set(crowd.refused))[:5],

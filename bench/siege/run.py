@@ -126,9 +126,9 @@ class Siege:
 
     async def _end(self, process: Process) -> dict[str, Any]:
         process.send_signal(signal.SIGTERM)
-        told = await lines(process, ENDED_S)
+        counts = await lines(process, ENDED_S)
         await process.wait()
-        return told
+        return counts
 
     async def _start(self, module: str, *arguments: str) -> Process:
         return await asyncio.create_subprocess_exec(

@@ -52,16 +52,16 @@ async def tls(
         writer.transport.abort()
 
 
-async def forever(count: int, once: Callable[[str], Awaitable[Any]], told: Counter[str], what: str) -> None:
+async def forever(count: int, once: Callable[[str], Awaitable[Any]], counts: Counter[str], what: str) -> None:
     """Let `count` attackers do it again and again, each from an address of its own, whatever becomes of it."""
 
     async def one(host: str) -> None:
         while True:
-            told[what] += 1
+            counts[what] += 1
             try:
                 await once(host)
             except (OSError, asyncssh.Error, CertcastError, EOFError, TimeoutError):
-                told[f"{what}, cut off or refused"] += 1
+                counts[f"{what}, cut off or refused"] += 1
             await asyncio.sleep(AGAIN_S)
 
     async with asyncio.TaskGroup() as group:
@@ -72,7 +72,7 @@ async def forever(count: int, once: Callable[[str], Awaitable[Any]], told: Count
 def _posts(path: str, kind: str, first: bytes, bytes_per_s: int, what: str, count: int) -> Attack:
     """A body without end, at a pace."""
 
-    async def attack(target: Target, told: Counter[str]) -> None:
+    async def attack(target: Target, counts: Counter[str]) -> None:
         context = trusting()
 
         async def once(host: str) -> None:
@@ -82,10 +82,10 @@ def _posts(path: str, kind: str, first: bytes, bytes_per_s: int, what: str, coun
                 while not writer.is_closing():
                     writer.write(b"%x\r\n%b\r\n" % (len(CHUNK), CHUNK))
                     await writer.drain()
-                    told[f"{what}, KiB"] += len(CHUNK) // 1024
+                    counts[f"{what}, KiB"] += len(CHUNK) // 1024
                     await asyncio.sleep(len(CHUNK) / bytes_per_s)
 
-        await forever(count, once, told, what)
+        await forever(count, once, counts, what)
 
     return attack
 
@@ -93,7 +93,7 @@ def _posts(path: str, kind: str, first: bytes, bytes_per_s: int, what: str, coun
 def _waits(count: int, spoken: bytes, every_s: float, what: str) -> Attack:
     """TLS connections that say little or nothing."""
 
-    async def attack(target: Target, told: Counter[str]) -> None:
+    async def attack(target: Target, counts: Counter[str]) -> None:
         context = trusting()
 
         async def once(host: str) -> None:
@@ -107,12 +107,12 @@ def _waits(count: int, spoken: bytes, every_s: float, what: str) -> Attack:
                     if spoken:
                         writer.write(b"x")
 
-        await forever(count, once, told, what)
+        await forever(count, once, counts, what)
 
     return attack
 
 
-async def silent_ssh(target: Target, told: Counter[str]) -> None:
+async def silent_ssh(target: Target, counts: Counter[str]) -> None:
     """Connections to the nodes' channel that never say who they are, 64 from each of 8 addresses."""
     hosts = [address() for _ in range(8)]
 
@@ -126,7 +126,7 @@ async def silent_ssh(target: Target, told: Counter[str]) -> None:
         finally:
             writer.transport.abort()
 
-    await forever(512, once, told, "silent SSH connections")
+    await forever(512, once, counts, "silent SSH connections")
 
 
 @asynccontextmanager
@@ -147,17 +147,17 @@ async def joined(target: Target, host: str) -> AsyncIterator[asyncssh.SSHClientC
         connection.abort()
 
 
-async def parked_joins(target: Target, told: Counter[str]) -> None:
+async def parked_joins(target: Target, counts: Counter[str]) -> None:
     """Logins that ask for nothing and stay."""
 
     async def once(host: str) -> None:
         async with joined(target, host) as connection:
             await connection.wait_closed()
 
-    await forever(200, once, told, "parked logins to join")
+    await forever(200, once, counts, "parked logins to join")
 
 
-async def noisy_joins(target: Target, told: Counter[str]) -> None:
+async def noisy_joins(target: Target, counts: Counter[str]) -> None:
     """Logins that send what SSH allows anybody to send, and ask for channels that nobody may have."""
 
     async def once(host: str) -> None:
@@ -167,13 +167,13 @@ async def noisy_joins(target: Target, told: Counter[str]) -> None:
                     connection.send_debug("x" * 200)
                 with contextlib.suppress(asyncssh.ChannelOpenError):
                     await connection.open_connection("127.0.0.1", 1)
-                told["noisy joins, messages"] += 51
+                counts["noisy joins, messages"] += 51
                 await asyncio.sleep(0.05)
 
-    await forever(8, once, told, "noisy logins to join")
+    await forever(8, once, counts, "noisy logins to join")
 
 
-async def wrong_joins(target: Target, told: Counter[str]) -> None:
+async def wrong_joins(target: Target, counts: Counter[str]) -> None:
     """Guesses at the join tokens of nodes that exist, and of such that do not."""
 
     async def once(_: str) -> None:
@@ -185,13 +185,13 @@ async def wrong_joins(target: Target, told: Counter[str]) -> None:
             request=EnrolRequest(node=node, secret=new_secret(), agent_version="0"),
         )
 
-    await forever(4, once, told, "guesses at join tokens")
+    await forever(4, once, counts, "guesses at join tokens")
 
 
 def _asks(path: str, headers: str, count: int, what: str) -> Attack:
     """Requests one after the other on connections that stay, all of them from one address."""
 
-    async def attack(target: Target, told: Counter[str]) -> None:
+    async def attack(target: Target, counts: Counter[str]) -> None:
         context, host = trusting(), address()
 
         async def once(_: str) -> None:
@@ -201,11 +201,11 @@ def _asks(path: str, headers: str, count: int, what: str) -> Attack:
                         f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{target.https}\r\n{headers}\r\n".encode()
                     )
                     head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
-                    told[f"{what}, answered {head.split(maxsplit=2)[1]}"] += 1
+                    counts[f"{what}, answered {head.split(maxsplit=2)[1]}"] += 1
                     length = head.partition("content-length:")[2].partition("\r\n")[0]
                     await reader.readexactly(int(length or 0))
 
-        await forever(count, once, told, what)
+        await forever(count, once, counts, what)
 
     return attack
 
@@ -213,7 +213,7 @@ def _asks(path: str, headers: str, count: int, what: str) -> Attack:
 def _guesses(count: int, what: str, headers: Callable[[Target], str]) -> Attack:
     """Wrong credentials, from the address that honest clients have, too: they may sit behind one proxy."""
 
-    async def attack(target: Target, told: Counter[str]) -> None:
+    async def attack(target: Target, counts: Counter[str]) -> None:
         context = trusting()
 
         async def once(_: str) -> None:
@@ -221,9 +221,9 @@ def _guesses(count: int, what: str, headers: Callable[[Target], str]) -> Attack:
                 head = f"GET /api/certcast/v1/fleet HTTP/1.1\r\nHost: 127.0.0.1:{target.https}\r\n"
                 writer.write(f"{head}{headers(target)}Connection: close\r\n\r\n".encode())
                 status = (await reader.readline()).split()
-                told[f"{what}, answered {status[1].decode() if len(status) > 1 else 'nothing'}"] += 1
+                counts[f"{what}, answered {status[1].decode() if len(status) > 1 else 'nothing'}"] += 1
 
-        await forever(count, once, told, what)
+        await forever(count, once, counts, what)
 
     return attack
 

@@ -1,4 +1,4 @@
-"""What every process of a siege is told: where the manager is, and what each may know of it."""
+"""Configuration of every process of a siege: where the manager is, and which credentials each may use."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path

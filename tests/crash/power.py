@@ -124,7 +124,7 @@ def _cuts(filesystem: str, series: Series) -> Iterator[Try]:
         disk.unmount()
         disk.mount()
         check_struck(ran, call, status=-signal.SIGKILL)
-        _check(node, series, acknowledged(ran.said))
+        _check(node, series, acknowledged(ran.messages))
 
     try:
         yield try_one

@@ -267,9 +267,9 @@ def act_in_child(scenario: Scenario, node: Node, say: Say, *, is_healed: bool, p
         asyncio.run(act())
 
 
-def acknowledged(said: Sequence[str]) -> int:
-    """Return the highest generation that was said to be applied."""
-    return max((int(word.split()[1]) for word in said if word.startswith("applied ")), default=0)
+def acknowledged(messages: Sequence[str]) -> int:
+    """Return the highest generation that was reported as applied."""
+    return max((int(word.split()[1]) for word in messages if word.startswith("applied ")), default=0)
 
 
 def _without_fsync() -> AbstractContextManager[object]:

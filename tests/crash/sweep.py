@@ -177,7 +177,7 @@ def run_through(series: Series) -> list[Call]:
     node = copied(series.template, series.directory / "through")
     ran = syscalls.run(node.data, partial(act, series, node, is_healed=False))
     shutil.rmtree(node.directory)
-    assert ran.status == 0, ran.said
+    assert ran.status == 0, ran.messages
     return ran.calls[: ran.done]
 
 
@@ -193,7 +193,7 @@ def check_struck(ran: Ran, call: Call, *, status: int) -> None:
     else:
         assert ran.struck is not None
         assert ran.struck.name == call.name
-    assert ran.status == status, f"exit status {ran.status}: {ran.said}"
+    assert ran.status == status, f"exit status {ran.status}: {ran.messages}"
 
 
 @contextmanager
@@ -207,7 +207,7 @@ def kills(series: Series) -> Iterator[Try]:
         node.recover(
             may_show=series.what.may_show,
             may_rest_on=series.what.rests_on,
-            acknowledged=acknowledged(ran.said),
+            acknowledged=acknowledged(ran.messages),
         )
         shutil.rmtree(node.directory)
 

@@ -116,7 +116,7 @@ Strike = Kill | Refuse | Half
 
 @dataclass(slots=True)
 class Ran:
-    """How it ended: the child's exit status (negative: by that signal), the calls that it made, and what it said.
+    """How it ended: the child's exit status (negative: by that signal), the calls that it made, and the messages that it sent.
 
     `done` counts the calls before the word "done".
     """
@@ -125,7 +125,7 @@ class Ran:
     done: int = 0
     calls: list[Call] = field(default_factory=list)
     struck: Call | None = None
-    said: list[str] = field(default_factory=list)
+    messages: list[str] = field(default_factory=list)
 
 
 def run(
@@ -171,7 +171,7 @@ def _be_child(far: socket.socket, work: Callable[[Callable[[str], None]], None])
         os.close(listener)
         work(lambda word: far.send(word.encode()) and None)
         status = 0
-    except BaseException as error:  # noqa: BLE001 - it ends here in any case, and the other side is told
+    except BaseException as error:  # noqa: BLE001 - it ends here in any case, and the other side is notified
         far.send(f"failed: {type(error).__name__}: {error}"[:4000].encode())
     finally:
         os._exit(status)
@@ -221,7 +221,7 @@ class _Tracer:
             while not self.is_over:
                 if not (heard := poll.poll(SILENCE_MS)):
                     raise AssertionError(
-                        f"the child hangs after {self.ran.calls[-1:]}, having said {self.ran.said}"
+                        f"the child hangs after {self.ran.calls[-1:]}, having sent {self.ran.messages}"
                     )
                 for descriptor, event in heard:
                     if descriptor == self._near.fileno():
@@ -234,7 +234,7 @@ class _Tracer:
     def _listen(self) -> None:
         with contextlib.suppress(BlockingIOError):
             while word := self._near.recv(4096, socket.MSG_DONTWAIT).decode():
-                self.ran.said.append(word)
+                self.ran.messages.append(word)
                 if word == "done":
                     self.ran.done, self._lasting, self._at = len(self.ran.calls), 0, -1
             self.is_over = True
@@ -245,7 +245,7 @@ class _Tracer:
             fcntl.ioctl(listener, _RECEIVE, notice)
         except OSError:  # it died, or a signal came first
             return
-        self._listen()  # what it said before this call
+        self._listen()  # what it sent before this call
         identity, pid, _, number, _, _, *arguments = _NOTICE.unpack(notice)
         result, code, flags = 0, 0, _CONTINUE
         call = self._name(pid, number, arguments)

@@ -134,7 +134,7 @@ def made(act: Act, directory: Path) -> Node:
 
 
 def work(act: Act, node: Node, say: Callable[[str], None]) -> None:
-    """Carry the act out in a child; a disk that refuses is told by name, and does not keep the node from the manager."""
+    """Carry the act out in a child; an error of the disk is reported by name, and does not keep the node from the manager."""
 
     async def run() -> None:
         try:
@@ -155,7 +155,7 @@ STRIKES: Final = {"kill": Kill, **ERRORS}
 def points(act: Act, directory: Path, strike: str) -> list[Point]:
     node = made(act, directory)
     ran = syscalls.run(node.data, partial(work, act, node))
-    assert (ran.status, ran.said) == (0, [])
+    assert (ran.status, ran.messages) == (0, [])
     return [one for one in enumerate(ran.calls) if strike not in ON_WRITES or one[1].name == "write"]
 
 
@@ -182,7 +182,7 @@ def strike_one(act: Act, node: Node, point: Point, strike: str) -> None:
     ran = syscalls.run(node.data, partial(work, act, node), at=number, strike=STRIKES[strike]())
     check_struck(ran, call, status=-signal.SIGKILL if strike == "kill" else 0)
     if strike == "ENOSPC":
-        assert set(ran.said) <= {f"refused {Reason.NO_SPACE}"}
+        assert set(ran.messages) <= {f"refused {Reason.NO_SPACE}"}
     with node.manager():
         asyncio.run(node.check())
 

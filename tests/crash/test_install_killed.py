@@ -53,9 +53,9 @@ def test_an_error_of_the_disk_at_any_call_is_outlived(sweeper, say, error):
 @pytest.mark.parametrize("name", [one.name for one in SCENARIOS if PARTIAL in one.may_show])
 def test_an_installation_in_part_ends_with_the_good_part_live(tmp_path, name):
     node = copied(make_template(BY_NAME[name], tmp_path / "template"), tmp_path / "node")
-    said = []
-    act_in_child(BY_NAME[name], node, said.append, is_healed=False, plant="")
-    assert said == ["applied 2", "done"]
+    messages = []
+    act_in_child(BY_NAME[name], node, messages.append, is_healed=False, plant="")
+    assert messages == ["applied 2", "done"]
     assert node.shown() == PARTIAL
 
 
@@ -66,7 +66,7 @@ def unsynced(scenario, directory, plant=""):
 
 
 @pytest.mark.parametrize("scenario", ALL)
-def test_everything_is_synced_before_it_gets_its_name_and_before_it_is_told(scenario, tmp_path):
+def test_everything_is_synced_before_it_gets_its_name_and_before_it_is_reported(scenario, tmp_path):
     assert unsynced(scenario, tmp_path) == []
 
 

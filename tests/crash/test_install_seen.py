@@ -61,8 +61,8 @@ def look(live: Path, seen: dict[str, int]) -> None:
     seen["looks"] += 1
 
 
-def read_until_told(live: Path, told: int, began: mmap.mmap) -> None:
-    """Look again and again in this child, and tell what was seen; `began` counts the looks that were begun."""
+def read_until_stopped(live: Path, results: int, began: mmap.mmap) -> None:
+    """Look again and again in this child, and write what was seen to `results`; `began` counts the looks that were begun."""
     seen = dict.fromkeys(("looks", "mismatched", "straddled", "missing", "wide"), 0)
     over: list[int] = []
     signal.signal(signal.SIGTERM, lambda *_: over.append(1))
@@ -72,7 +72,7 @@ def read_until_told(live: Path, told: int, began: mmap.mmap) -> None:
             look(live, seen)
         except FileNotFoundError:
             seen["missing"] += 1
-    os.write(told, json.dumps(seen).encode())
+    os.write(results, json.dumps(seen).encode())
 
 
 @pytest.mark.timeout(180)
@@ -103,7 +103,7 @@ def test_a_reader_never_sees_a_mixture_a_gap_or_a_wider_mode(memory, say):
         reader = os.fork()
         if reader == 0:
             try:
-                read_until_told(node.data / "current", write_end, began)
+                read_until_stopped(node.data / "current", write_end, began)
             finally:
                 os._exit(0)
         readers.append(reader)

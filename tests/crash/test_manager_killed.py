@@ -79,17 +79,17 @@ async def install_first(directory: Path, node: NodeSimulator) -> None:
         await parts.until_applied(await parts.assign("n1"), "n1")
 
 
-def be_killed(directory: Path, local: MemoryLocalState, strike: Callable[[], None], told: Sender) -> None:
+def be_killed(directory: Path, local: MemoryLocalState, strike: Callable[[], None], assigned: Sender) -> None:
     """What the process does that dies: assign another certificate, and be killed on the way to the node."""
-    asyncio.run(go_on(directory, NodeSimulator(N1, local=local), strike, told))
+    asyncio.run(go_on(directory, NodeSimulator(N1, local=local), strike, assigned))
 
 
-async def go_on(directory: Path, node: NodeSimulator, strike: Callable[[], None], told: Sender) -> None:
+async def go_on(directory: Path, node: NodeSimulator, strike: Callable[[], None], assigned: Sender) -> None:
     async with running(directory) as parts:
         parts.dial("n1", node)
         await parts.until(lambda: parts.state("n1") == "in_sync")
         strike()
-        told.send(await parts.assign("n1"))
+        assigned.send(await parts.assign("n1"))
         await asyncio.Event().wait()
 
 

@@ -1,4 +1,4 @@
-"""A full disk is told as such, loses nothing, leaves reading alone, and is over when there is space again."""
+"""A full disk is reported as such, loses nothing, leaves reading alone, and is over when there is space again."""
 
 import gc
 import os
@@ -102,7 +102,7 @@ async def test_on_a_full_disk_the_store_reads_opens_and_recovers(small):
 
 @pytest.mark.parametrize("pages_left", [0, 1, 2, 8, 12])
 @pytest.mark.services("root", "mount", "umount")
-async def test_a_full_disk_is_told_when_a_store_is_made(small, pages_left):
+async def test_a_full_disk_is_reported_when_a_store_is_made(small, pages_left):
     directory = small / "data"
     directory.mkdir()
     (small / "filler").write_bytes(b"x" * (SIZE_BYTES - 4096 * pages_left))
@@ -113,7 +113,7 @@ async def test_a_full_disk_is_told_when_a_store_is_made(small, pages_left):
 
 
 @pytest.mark.services("root", "mount", "umount")
-def test_a_full_disk_is_told_when_a_kek_is_made(small):
+def test_a_full_disk_is_reported_when_a_kek_is_made(small):
     directory = small / "data"
     directory.mkdir()
     (small / "filler").write_bytes(b"x" * SIZE_BYTES)

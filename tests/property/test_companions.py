@@ -42,10 +42,10 @@ def test_each_certificate_that_came_along_is_used_or_named(chosen: list[int], tr
     inventory = Inventory(revision=1, entries={}, trusted_cas={}, nodes={}, slots={}, trust=Trust(custom, ()))
     impact = assess_kept(inventory, material, (), "server", now_s=NOW_S)
     assert not any(each.asks for each in impact.consequences)
-    told = " ".join(each.message for each in impact.consequences)
+    messages = " ".join(each.message for each in impact.consequences)
     chain = inventory.chain_of(new_entry(material, now_s=NOW_S), now_s=NOW_S)
     led = ancestors(material.leaf, material.companions)
     used = {*(link.certificate for link in chain.links), *chain.serving, *led}
     for number in chosen:
         one = CERTIFICATES[number]
-        assert (one in used) != (one.fingerprint[:16] in told), one.label
+        assert (one in used) != (one.fingerprint[:16] in messages), one.label

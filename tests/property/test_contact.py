@@ -81,9 +81,9 @@ def test_a_list_is_kept_whole_or_not_at_all(tmp_path_factory, addresses: list[st
     ),
 )
 def test_no_contact_on_the_wire_is_larger_than_its_ceilings(kind: str, contact: object):
-    said = {"t": kind, "verdict": "ok", "server_time_s": 1.0, "epoch": 1, "contact": contact}
+    sent = {"t": kind, "verdict": "ok", "server_time_s": 1.0, "epoch": 1, "contact": contact}
     try:
-        read = decode(msgspec.msgpack.encode(said))
+        read = decode(msgspec.msgpack.encode(sent))
     except ProtocolError:
         return
     assert isinstance(read, Welcome | Tock)

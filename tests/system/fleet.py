@@ -118,14 +118,14 @@ async def openssl_sees(node: DemoNode, root: pki.Made, *, name: str) -> tuple[li
     return read_s_client(await _s_client(node, name, "-CAfile", str(anchor)))
 
 
-def read_s_client(told: str) -> tuple[list[str], str]:
+def read_s_client(output: str) -> tuple[list[str], str]:
     """Return the subjects in the list of the sent chain and the verdict, from what `openssl s_client -showcerts` prints.
 
     A session ticket follows as a hex dump with its text beside it, in which anything may stand; so only the list is read.
     """
-    chain = _CHAIN.search(told)
+    chain = _CHAIN.search(output)
     subjects = _SUBJECT.findall(chain[1]) if chain else []
-    verdict = _VERDICT.search(told)
+    verdict = _VERDICT.search(output)
     return subjects, verdict[1] if verdict else "none"
 
 

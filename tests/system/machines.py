@@ -175,11 +175,11 @@ async def _leader(listener: socket.socket) -> int:
     leader, is_ready = 0, False
     async with asyncio.timeout(BOOT_S):
         while not (leader and is_ready):
-            said = (await asyncio.get_running_loop().sock_recv(listener, 4096)).decode().splitlines()
-            for line in said:
+            states = (await asyncio.get_running_loop().sock_recv(listener, 4096)).decode().splitlines()
+            for line in states:
                 if line.startswith("X_NSPAWN_LEADER_PID="):
                     leader = int(line.partition("=")[2])
-            is_ready = is_ready or "READY=1" in said
+            is_ready = is_ready or "READY=1" in states
     return leader
 
 

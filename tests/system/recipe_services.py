@@ -204,7 +204,7 @@ class RealService:
             (directory / "reload").chmod(0o755)
 
     def services(self) -> Services:
-        """What the agent is told."""
+        """The configuration of the agent."""
         return parse_services(self.recipe(), ACCOUNTS)
 
     def recipe(self) -> str:

@@ -1,4 +1,4 @@
-"""The short form of `make bench-full`: with a few nodes every step happens, and what is measured is what is said."""
+"""The short form of `make bench-full`: with a few nodes every step happens, and what is measured is what is printed."""
 
 from bench.full import floor, scale
 

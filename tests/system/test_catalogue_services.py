@@ -119,8 +119,8 @@ async def test_a_confirmed_loss_of_most_trusted_cas_reaches_a_node_that_was_away
         await fleet.site.start_agent(node)
         await fleet.until_trusting(many[-1], node, trusted=False)
         assert trusts(node, kept)
-        said = (fleet.site.directory / "n1.log").read_text()
-        assert "shrink_guard" not in said, "the first offer carried the confirmation"
+        log = (fleet.site.directory / "n1.log").read_text()
+        assert "shrink_guard" not in log, "the first offer carried the confirmation"
         await fleet.site.run("certcast", "ca", "delete", str(numbers[0]), "--force")
         await fleet.until_trusting(kept, node, trusted=False)
 

@@ -14,14 +14,14 @@ _, ISSUER = pki.current_ca("First Day")
 
 async def join(site, name: str, directory, *recipes: str) -> DemoNode:
     """Add a node and let it join, with these recipes as its services."""
-    said = await site.run(
+    output = await site.run(
         "certcast", "node", "add", name, "--name", f"{name}.demo.test", "--address", "127.0.0.1", "--json"
     )
     node = DemoNode(
         name=name, directory=directory, data=directory / "data", port=free_port(), health=free_port()
     )
     (directory / "services.toml").write_text("\n".join(recipes))
-    await site.run("certcast-nodeagent", "join", json.loads(said)["join_token"], "--data", str(node.data))
+    await site.run("certcast-nodeagent", "join", json.loads(output)["join_token"], "--data", str(node.data))
     await site.start_agent(node)
     return node
 

@@ -1,4 +1,4 @@
-"""From a client's call to the port: what each family of clients changes is what nginx serves on a real node, and they are told so."""
+"""From a client's call to the port: what each family of clients changes is what nginx serves on a real node, and their status says so."""
 
 import hashlib
 import json
@@ -43,7 +43,7 @@ def upload(made: pki.Made) -> dict[str, str]:
 
 
 @pytest.mark.services("nginx", "openssl")
-async def test_what_each_family_of_clients_changes_is_served_and_told():
+async def test_what_each_family_of_clients_changes_is_served_and_reported():
     async with real_fleet() as fleet:
         caller = Caller(fleet)
         location = await caller.post(f"{CONFIGURATION}/system_location/", {"name": "Oslo"})
@@ -65,9 +65,9 @@ async def test_what_each_family_of_clients_changes_is_served_and_told():
             (status,) = await caller.list("status/v1/worker_vm", name="web")
             assert (status["sync_status"], status["system_location"]) == ("SYNCED", "Oslo")
             assert status["last_updated"] is not None
-            told.append(status["last_updated"])
+            updates.append(status["last_updated"])
 
-        told: list[str] = []
+        updates: list[str] = []
 
         # the SDK: a new certificate, and a PUT of the node with it
         made = leaf()
@@ -98,7 +98,7 @@ async def test_what_each_family_of_clients_changes_is_served_and_told():
         await caller.call("PATCH", node, {"tls_certificate": found["resource_uri"]})
         await served(made)
 
-        assert told == sorted(told)
+        assert updates == sorted(updates)
         subjects, verdict = await openssl_sees(web, ROOT, name="web.demo.test")
         assert (subjects, verdict) == (["CN = web.demo.test", "CN = System Issuing"], "0 (ok)")
 

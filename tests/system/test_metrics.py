@@ -37,37 +37,37 @@ async def test_what_expires_is_applied_and_alarms_is_in_the_metrics_of_the_runni
     async with real_fleet() as fleet:
         node = await fleet.site.add_node("web", TINY)
         await fleet.until_served(await fleet.upload(leaf, INTERMEDIATE.certificate_pem, ["web"]), "web")
-        text, said = await scrape(fleet.session, fleet.site.url)
+        text, samples = await scrape(fleet.session, fleet.site.url)
 
-        assert [name for name in said if name[0] == "certcast_build_info"] != []
-        assert said["certcast_nodes", "state=in_sync"] >= 1
-        assert said["certcast_pushes_total", "result=applied"] >= 1
-        assert said["certcast_change_to_applied_seconds_count", ""] >= 1
-        assert said["certcast_served_expiring", "days=30"] == 0
-        assert said["certcast_served_expiry_timestamp_seconds", ""] == ends_s
-        assert said["certcast_certificates_expiring", "days=30"] == 0
+        assert [name for name in samples if name[0] == "certcast_build_info"] != []
+        assert samples["certcast_nodes", "state=in_sync"] >= 1
+        assert samples["certcast_pushes_total", "result=applied"] >= 1
+        assert samples["certcast_change_to_applied_seconds_count", ""] >= 1
+        assert samples["certcast_served_expiring", "days=30"] == 0
+        assert samples["certcast_served_expiry_timestamp_seconds", ""] == ends_s
+        assert samples["certcast_certificates_expiring", "days=30"] == 0
         assert ends_s in [
             value
-            for (name, _), value in said.items()
+            for (name, _), value in samples.items()
             if name == "certcast_certificate_expiry_timestamp_seconds"
         ]
-        assert said["certcast_alarms", "kind=certificate_expiring,level=warning"] == 0
+        assert samples["certcast_alarms", "kind=certificate_expiring,level=warning"] == 0
         assert "web" not in text.replace("certcast_web", "")
 
         await fleet.until_served(await fleet.upload(soon, INTERMEDIATE.certificate_pem, ["web"]), "web")
         async with asyncio.timeout(PATIENCE_S):
-            while said["certcast_alarms", "kind=certificate_expiring,level=warning"] == 0:
+            while samples["certcast_alarms", "kind=certificate_expiring,level=warning"] == 0:
                 await asyncio.sleep(0.2)
-                _, said = await scrape(fleet.session, fleet.site.url)
-        assert said["certcast_served_expiring", "days=30"] == 1
-        assert said["certcast_certificates_expiring", "days=30"] == 1
+                _, samples = await scrape(fleet.session, fleet.site.url)
+        assert samples["certcast_served_expiring", "days=30"] == 1
+        assert samples["certcast_certificates_expiring", "days=30"] == 1
 
-        _, said = await scrape(fleet.session, f"http://127.0.0.1:{node.health}")
-        assert said["certcast_agent_ready", ""] == 1
-        assert said["certcast_agent_drifts_total", ""] == 0
+        _, samples = await scrape(fleet.session, f"http://127.0.0.1:{node.health}")
+        assert samples["certcast_agent_ready", ""] == 1
+        assert samples["certcast_agent_drifts_total", ""] == 0
         assert [
             value
-            for (name, _), value in said.items()
+            for (name, _), value in samples.items()
             if name == "certcast_agent_served_expiry_timestamp_seconds"
         ] == [x509.load_pem_x509_certificate(soon.certificate_pem.encode()).not_valid_after_utc.timestamp()]
 

@@ -100,7 +100,7 @@ async def test_the_managers_own_endpoint_changes_its_certificate_without_droppin
 
 
 @pytest.mark.services("nginx")
-async def test_a_reload_that_fails_is_rolled_back_told_and_healed():
+async def test_a_reload_that_fails_is_rolled_back_reported_and_healed():
     async with real_fleet() as fleet:
         web = await fleet.site.add_node("web")
         first = await fleet.upload(

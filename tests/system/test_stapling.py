@@ -120,9 +120,12 @@ async def test_a_port_that_speaks_only_tls_1_3_gives_no_answer(tmp_path):
 
 @pytest.mark.services("nginx")
 @pytest.mark.parametrize(
-    ("must_staple", "stapled", "told"), [(True, True, True), (True, False, False), (False, False, None)]
+    ("must_staple", "stapled", "seen_stapled"),
+    [(True, True, True), (True, False, False), (False, False, None)],
 )
-async def test_the_probe_asks_only_where_the_certificate_demands_it(tmp_path, must_staple, stapled, told):
+async def test_the_probe_asks_only_where_the_certificate_demands_it(
+    tmp_path, must_staple, stapled, seen_stapled
+):
     async with nginx(tmp_path, leaf(must_staple=must_staple), stapled=stapled) as port:
         endpoint = Endpoint(host="127.0.0.1", port=port, protocol="https", sni=NAME)
         web = Consumer(
@@ -135,9 +138,9 @@ async def test_the_probe_asks_only_where_the_certificate_demands_it(tmp_path, mu
         )
         prober = Prober()
         (seen,) = await prober.probe_with_stapling([web], {})
-        assert seen.stapled is told
+        assert seen.stapled is seen_stapled
         # what is known of this leaf stays known in the looks in between
-        assert [one.stapled for one in await prober.probe([web], {})] == [told]
+        assert [one.stapled for one in await prober.probe([web], {})] == [seen_stapled]
 
 
 async def test_a_port_without_tls_gives_no_answer():
@@ -149,7 +152,7 @@ async def test_a_port_without_tls_gives_no_answer():
         assert await asked(server.sockets[0].getsockname()[1]) is None
 
 
-async def test_a_server_that_staples_nothing_is_told_as_such_in_this_process_too(tmp_path):
+async def test_a_server_that_staples_nothing_is_reported_as_such_in_this_process_too(tmp_path):
     made = leaf(must_staple=True)
     (tmp_path / "pair.pem").write_text(made.certificate_pem + made.key_pem)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

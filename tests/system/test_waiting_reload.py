@@ -19,7 +19,7 @@ def far_window() -> str:
 
 
 @pytest.mark.services("nginx")
-async def test_a_reload_that_waits_is_told_and_is_made_when_it_may():
+async def test_a_reload_that_waits_is_reported_and_is_made_when_it_may():
     async with real_fleet() as fleet:
         node = await fleet.site.add_node("sip")
         first = await fleet.upload(
