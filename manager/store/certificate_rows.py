@@ -5,6 +5,7 @@ Decides which entry a certificate updates. Invariant: a private key is in no col
 
 import json
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any, Final
 
 from sqlalchemy import Row, case, insert, select, update
@@ -38,7 +39,7 @@ async def keep_certificate(
 ) -> tuple[CertificateRecord, bool]:
     """Keep a certificate within a transaction; return it, and whether it is a new entry. Raises IdentityConflictError."""
     same = await namesakes(connection, new)
-    own = [row for row in same if row.public_key_id == new.public_key_id or row.id in replaced]
+    own = [row for row in same if row.public_key_id == new.decoded.public_key_id or row.id in replaced]
     if own:
         await update_certificate(connection, keyring, CertificateId(own[0].id), new, now_s)
         return await get_certificate(connection, CertificateId(own[0].id)), False
@@ -122,7 +123,8 @@ def certificate_record(row: Row[Any]) -> CertificateRecord:
 
 
 def _values(new: NewCertificate) -> dict[str, Any]:
-    values = {name: getattr(new, name) for name in new.__slots__ if name != "private_key_pem"}
+    own = {name: getattr(new, name) for name in new.__slots__ if name not in {"private_key_pem", "decoded"}}
+    values = {**own, **asdict(new.decoded)}
     _refuse_private_keys(values)
     return {**values, "subject_alt_names": json.dumps(new.subject_alt_names)}
 
@@ -135,18 +137,19 @@ def _refuse_private_keys(values: Mapping[str, object]) -> None:
 async def namesakes(connection: AsyncConnection, new: NewCertificate) -> Sequence[Row[Any]]:
     """Return the entries of this issuer and serial number, those with the same key first."""
     query = select(certificate).where(
-        (certificate.c.issuer_id == new.issuer_id) & (certificate.c.serial_no == new.serial_no)
+        (certificate.c.issuer_id == new.decoded.issuer_id)
+        & (certificate.c.serial_no == new.decoded.serial_no)
     )
     rows = (await connection.execute(query.order_by(certificate.c.id))).all()
-    return sorted(rows, key=lambda row: row.public_key_id != new.public_key_id)
+    return sorted(rows, key=lambda row: row.public_key_id != new.decoded.public_key_id)
 
 
 def conflict_with(row: Row[Any], new: NewCertificate) -> IdentityConflictError:
     """Return what is raised where another entry has the issuer and serial number of a new certificate."""
     return IdentityConflictError(
         known=identified(row, "certificate", int(row.id)),
-        given=identified(new, "certificate"),
-        has_other_key=row.public_key_id != new.public_key_id,
+        given=identified(new.decoded, "certificate"),
+        has_other_key=row.public_key_id != new.decoded.public_key_id,
     )
 
 

@@ -7,17 +7,12 @@ from common.ids import CertificateId, Digest, Fingerprint, NodeName
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NewCertificate:
-    """A TLS certificate as it comes in; see `manager.domain.model.CertificateRecord`. The key never shows in a repr.
+class DecodedColumns:
+    """What the tables of certificates and of trusted CAs have of what was decoded.
 
     `issuer_id` and `public_key_id` are digests (`manager.pki.judge.identity`).
     """
 
-    text: str
-    leaf_pem: str
-    chain_pem: str
-    parameters_pem: str
-    private_key_pem: str = field(repr=False)
     fingerprint: Fingerprint
     subject_name: str
     issuer_name: str
@@ -26,10 +21,22 @@ class NewCertificate:
     issuer_id: str
     serial_no: str
     public_key_id: str
-    subject_alt_names: tuple[str, ...]
     not_before_s: int | None
     not_after_s: int | None
     self_signed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewCertificate:
+    """A TLS certificate as it comes in; see `manager.domain.model.CertificateRecord`. The key never shows in a repr."""
+
+    text: str
+    leaf_pem: str
+    chain_pem: str
+    parameters_pem: str
+    private_key_pem: str = field(repr=False)
+    decoded: DecodedColumns
+    subject_alt_names: tuple[str, ...]
     temporary: bool
     parameters_text: str = ""
 
@@ -40,17 +47,7 @@ class NewTrustedCa:
 
     text: str
     certificate_pem: str
-    fingerprint: Fingerprint
-    subject_name: str
-    issuer_name: str
-    raw_subject: str
-    raw_issuer: str
-    issuer_id: str
-    serial_no: str
-    public_key_id: str
-    not_before_s: int | None
-    not_after_s: int | None
-    self_signed: bool
+    decoded: DecodedColumns
     trusted_intermediate: bool
 
 

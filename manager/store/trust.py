@@ -1,6 +1,7 @@
 """Custom trusted CAs. The built-in list is not in the database: nobody can change it."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import asdict
 from typing import Any, Final
 
 from sqlalchemy import Row, delete, insert, select, update
@@ -102,15 +103,16 @@ async def _get(connection: AsyncConnection, trusted_ca_id: TrustedCaId) -> Trust
 
 
 def _values(new: NewTrustedCa) -> dict[str, Any]:
-    return {name: getattr(new, name) for name in new.__slots__}
+    own = {name: getattr(new, name) for name in new.__slots__ if name != "decoded"}
+    return {**own, **asdict(new.decoded)}
 
 
 async def _same(connection: AsyncConnection, new: NewTrustedCa) -> TrustedCaRecord | None:
     """Return the entry of this issuer, serial number and key."""
     query = select(*_PLAIN).where(
-        (trusted_ca.c.issuer_id == new.issuer_id)
-        & (trusted_ca.c.serial_no == new.serial_no)
-        & (trusted_ca.c.public_key_id == new.public_key_id)
+        (trusted_ca.c.issuer_id == new.decoded.issuer_id)
+        & (trusted_ca.c.serial_no == new.decoded.serial_no)
+        & (trusted_ca.c.public_key_id == new.decoded.public_key_id)
     )
     row = (await connection.execute(query.order_by(trusted_ca.c.id))).first()
     return None if row is None else _record(row)
@@ -119,7 +121,7 @@ async def _same(connection: AsyncConnection, new: NewTrustedCa) -> TrustedCaReco
 def _conflict(known: TrustedCaRecord, new: NewTrustedCa) -> IdentityConflictError:
     return IdentityConflictError(
         known=identified(known, "trusted CA", known.id),
-        given=identified(new, "trusted CA"),
+        given=identified(new.decoded, "trusted CA"),
         has_other_key=False,
     )
 

@@ -3,30 +3,11 @@
 Decides which columns a certificate fills; the store decides whether it is a new entry.
 """
 
-from typing import TypedDict
-
-from common.ids import Fingerprint
 from common.pki.certificate import Certificate
 from manager.pki.judge.identity import issuer_of, key_of
 from manager.pki.read.material import TlsMaterial
 from manager.pki.read.redaction import without_private_keys
-from manager.store.records import NewCertificate, NewTrustedCa
-
-
-class _Described(TypedDict):
-    """What both tables have of a certificate."""
-
-    fingerprint: Fingerprint
-    subject_name: str
-    issuer_name: str
-    raw_subject: str
-    raw_issuer: str
-    issuer_id: str
-    serial_no: str
-    public_key_id: str
-    not_before_s: int | None
-    not_after_s: int | None
-    self_signed: bool
+from manager.store.records import DecodedColumns, NewCertificate, NewTrustedCa
 
 
 def new_certificate(material: TlsMaterial, *, temporary: bool = False) -> NewCertificate:
@@ -39,7 +20,7 @@ def new_certificate(material: TlsMaterial, *, temporary: bool = False) -> NewCer
         parameters_pem=material.parameters_pem,
         parameters_text=material.parameters_text,
         private_key_pem=material.private_key_pem,
-        **_described(leaf),
+        decoded=_decoded(leaf),
         subject_alt_names=leaf.subject_alt_names,
         temporary=temporary,
     )
@@ -52,13 +33,13 @@ def new_trusted_ca(
     return NewTrustedCa(
         text=without_private_keys(text) or certificate.pem,
         certificate_pem=certificate.pem,
-        **_described(certificate),
+        decoded=_decoded(certificate),
         trusted_intermediate=trusted_intermediate and not certificate.is_self_signed,
     )
 
 
-def _described(certificate: Certificate) -> _Described:
-    return _Described(
+def _decoded(certificate: Certificate) -> DecodedColumns:
+    return DecodedColumns(
         fingerprint=certificate.fingerprint,
         subject_name=certificate.subject_name,
         issuer_name=certificate.issuer_name,

@@ -155,7 +155,7 @@ class TrustUseCases:
         read = await self._context.workers.run(READ_TIMEOUT_S, read_trusted_ca, text)
         wanted = record.trusted_intermediate if trusted_intermediate is None else trusted_intermediate
         new = await asyncio.to_thread(new_trusted_ca, read, text=text, trusted_intermediate=wanted)
-        is_verifying = new.self_signed or new.trusted_intermediate
+        is_verifying = new.decoded.self_signed or new.trusted_intermediate
         async with self._losing(
             {trusted_ca_id},
             [] if record.is_anchor and not is_verifying else [read],

@@ -1,10 +1,12 @@
 """What the store's tests put into it."""
 
 from collections.abc import Sequence
+from dataclasses import fields
+from typing import Any
 
 from common.bundle.manifest import canonical
 from common.ids import Digest, Fingerprint, NodeName, digest_of
-from manager.store.records import NewCertificate, NewGeneration, NewTrustedCa
+from manager.store.records import DecodedColumns, NewCertificate, NewGeneration, NewTrustedCa
 from manager.store.store import Store
 from tests.bundles import opaque_bundle
 
@@ -37,7 +39,7 @@ def new_certificate(serial: str = "01", *, issuer: str = "CN=issuer", **changes)
         "self_signed": False,
         "temporary": False,
     }
-    return NewCertificate(**{**given, **changes})
+    return NewCertificate(**nested({**given, **changes}))
 
 
 def new_trusted_ca(serial: str = "01", **changes) -> NewTrustedCa:
@@ -57,7 +59,13 @@ def new_trusted_ca(serial: str = "01", **changes) -> NewTrustedCa:
         "self_signed": True,
         "trusted_intermediate": False,
     }
-    return NewTrustedCa(**{**given, **changes})
+    return NewTrustedCa(**nested({**given, **changes}))
+
+
+def nested(given: dict[str, Any]) -> dict[str, Any]:
+    """Put what was decoded where records have it."""
+    decoded = {each.name: given.pop(each.name) for each in fields(DecodedColumns)}
+    return {**given, "decoded": DecodedColumns(**decoded)}
 
 
 def id_of(node: NodeName) -> int:

@@ -161,9 +161,9 @@ async def test_a_certificate_that_stands_already_is_held_out_and_the_node_keeps_
     )
     facts = NodeFacts(name=NAME, kind="node", joined=True)
     before, _ = await custom_ca(world, facts)
-    odd = replace(
-        new_certificate(material), text=ODD_LEAF, leaf_pem=ODD_LEAF, fingerprint="ab" * 32, serial_no="7F"
-    )
+    made = new_certificate(material)
+    decoded = replace(made.decoded, fingerprint="ab" * 32, serial_no="7F")
+    odd = replace(made, text=ODD_LEAF, leaf_pem=ODD_LEAF, decoded=decoded)
     record, _ = await world.store.certificates.add(odd, nodes=[NAME], slot=slot, now_s=NOW_S)
     facts.desired = desired_from(before, NOW_S)
     compiler = Compiler(world.store, Inventories(world.store, [decode(BUILTIN.certificate_der)]))
