@@ -106,6 +106,15 @@ FINDINGS: Final = (
         remedy="Have the named certificate issued again with these extensions; below the old CA, if it is one, nothing else changes.",
     ),
     Explanation(
+        code=LintCode.NAME_CONSTRAINTS,
+        severity=Severity.WARNING,
+        title="Name constraints",
+        meaning="It has name constraints that exclude its own name, or it or a CA above it constrains directory names, or host names with a dot before or behind them.",
+        remark="Only clients that verify with the Python package cryptography, of those that were tried: they apply a certificate's constraints to itself too, and refuse forms that they cannot apply.",
+        standard="RFC 5280 4.2.1.10",
+        remedy="Ask the CA for a certificate without name constraints, or have the CA's certificate issued with constraints on host names without dots around them.",
+    ),
+    Explanation(
         code=LintCode.MUST_STAPLE,
         severity=Severity.WARNING,
         title="Must staple",

@@ -49,6 +49,31 @@ def constraints_hold(path: Sequence[Certificate], comparisons: Comparisons) -> b
     return True
 
 
+def own_constraints_hold(certificate: Certificate, comparisons: Comparisons) -> bool:
+    """Tell whether a certificate's name constraints, which only a CA's are for, leave out no name of its own."""
+    return constraints_hold([certificate, certificate], comparisons)
+
+
+def seldom_applied(issuer: Certificate) -> str:
+    """Say which of a CA's name constraints have a form that not every client can apply, "" if none has."""
+    if not issuer.has_name_constraints:
+        return ""
+    try:
+        constraints = typed_extension(issuer, x509.NameConstraints)
+    except DECODING_ERRORS:
+        return ""
+    for subtree in (
+        (*(constraints.permitted_subtrees or ()), *(constraints.excluded_subtrees or ()))
+        if constraints
+        else ()
+    ):
+        if isinstance(subtree, x509.DirectoryName):
+            return "directory names"
+        if isinstance(subtree, x509.DNSName) and subtree.value.strip(".") != subtree.value:
+            return "host names with a dot before or behind them"
+    return ""
+
+
 def comparisons_needed(leaf: Certificate, issuers: Iterable[Certificate]) -> int:
     """Return how many comparisons another verifier would make at most, for a bound on handing these to one."""
     count = 0
@@ -127,7 +152,10 @@ def _within(name: x509.GeneralName, subtree: x509.GeneralName, *, excluding: boo
 
 
 def _dns_within(name: str, subtree: str, *, excluding: bool) -> bool:
-    name, subtree = name.lower().rstrip("."), subtree.lower().rstrip(".")
+    name, subtree = name.lower(), subtree.lower()
+    if excluding:
+        # a dot at the end tells OpenSSL names apart, and others not: what may be excluded is
+        name, subtree = name.rstrip("."), subtree.rstrip(".")
     if excluding and name.startswith("*."):
         # a wildcard reaches into an excluded subtree below it
         base = name.removeprefix("*.")

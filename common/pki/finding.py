@@ -32,6 +32,7 @@ class LintCode(StrEnum):
     KEY_USAGE = "key_usage"
     UNUSUAL_SIGNATURE = "unusual_signature"
     LOOSE_FORM = "loose_form"
+    NAME_CONSTRAINTS = "name_constraints"
     MUST_STAPLE = "must_staple"
     OLD_VERSION = "old_version"
     SERIAL_NUMBER = "serial_number"

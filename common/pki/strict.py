@@ -25,7 +25,7 @@ from cryptography.x509.verification import (
 from common.errors import PkiError
 from common.pki.anatomy import anatomy
 from common.pki.certificate import Certificate, load
-from common.pki.constraints import Comparisons, comparisons_needed, constraints_hold
+from common.pki.constraints import Comparisons, comparisons_needed, constraints_hold, own_constraints_hold
 from common.pki.faults import LEAST_EXPONENT, has_rare_key
 from common.pki.path import Purpose, allows, has_invalid_extension, has_weak_key, names_other_issuer
 from common.pki.signature import DECODING_ERRORS
@@ -115,7 +115,7 @@ class StrictClient:
         if leaf.is_self_signed and leaf not in self._roots.values():
             # what else the library names first is of no use to somebody who only has to trust it
             return SELF_SIGNED
-        if leaf.has_name_constraints and not constraints_hold([leaf, leaf], Comparisons(MAX_COMPARISONS)):
+        if leaf.has_name_constraints and not own_constraints_hold(leaf, Comparisons(MAX_COMPARISONS)):
             return OWN_CONSTRAINTS
         return in_words(str(error))
 

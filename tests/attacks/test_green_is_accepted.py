@@ -1,5 +1,6 @@
 """Good stands only where clients accept a certificate: shapes that CAs have issued, each asked of OpenSSL and of the strict client."""
 
+import ipaddress
 import time
 from pathlib import Path
 
@@ -88,11 +89,56 @@ def test_a_leaf_with_name_constraints_is_accepted_as_clients_do(tmp_path: Path, 
     assert strict.accepted is strictly is True
 
 
-def test_a_leaf_whose_own_constraints_exclude_its_name_is_refused_as_such():
-    narrow = x509.NameConstraints([x509.DNSName("elsewhere.example")], None)
-    leaf = decode(plain(extensions=[(narrow, True)]))
-    verdict = StrictClient([decode(ROOT.certificate_der)]).ask(leaf, [], now_s=NOW_S, name=HOST)
-    assert (verdict.accepted, verdict.reason) == (False, OWN_CONSTRAINTS)
+def subtrees(*names: str) -> list[x509.GeneralName]:
+    return [x509.DNSName(name) for name in names]
+
+
+DIRECTORY = [x509.DirectoryName(x509.Name([x509.NameAttribute(x509.NameOID.ORGANIZATION_NAME, "X")]))]
+CONSTRAINTS = {
+    "its name": (subtrees("example.com"), None),
+    "another name": (subtrees("elsewhere.example"), None),
+    "all but its name": (None, subtrees("example.com")),
+    "all but another name": (None, subtrees("elsewhere.example")),
+    "its name, with a dot before it": (subtrees(".example.com"), None),
+    "its name, with a dot behind it": (subtrees("example.com."), None),
+    "all but its name, with a dot behind it": (None, subtrees("example.com.")),
+    "all but another name, with a dot before it": (None, subtrees(".elsewhere.example")),
+    "another directory": (DIRECTORY, None),
+    "all but another directory": (None, DIRECTORY),
+    "a network": ([x509.IPAddress(ipaddress.ip_network("10.0.0.0/8"))], None),
+    "its name and no network": (subtrees("example.com"), [x509.IPAddress(ipaddress.ip_network("0.0.0.0/0"))]),
+    "a mail domain": ([x509.RFC822Name("elsewhere.example")], None),
+    "a site": ([x509.UniformResourceIdentifier(".elsewhere.example")], None),
+}
+
+
+@pytest.mark.parametrize("where", ["its CA", "itself"])
+@pytest.mark.parametrize("what", CONSTRAINTS)
+def test_good_under_name_constraints_is_what_both_openssl_and_a_strict_client_accept(
+    tmp_path: Path, what: str, where: str
+):
+    extension = (x509.NameConstraints(*CONSTRAINTS[what]), True)
+    sent = [pki.make_intermediate(ROOT, "Constrained", extensions=[extension])] if where == "its CA" else []
+    leaf = decode(plain(*sent, extensions=[] if sent else [extension]))
+    below = [decode(each.certificate_der) for each in sent]
+    chain = build_chain(leaf, Issuers(trusted=[decode(ROOT.certificate_der)]), uploaded=below, now_s=NOW_S)
+    found = lint(leaf, now_s=NOW_S, circumstances=Circumstances(chain=chain))
+    leading = headline(statuses(leaf, now_s=NOW_S), chain.state, found)
+    by_openssl = accepts(
+        leaf.pem,
+        "-x509_strict",
+        trusted=ROOT.certificate_pem,
+        sent="".join(each.certificate_pem for each in sent),
+        cwd=tmp_path,
+    )
+    strict = StrictClient([decode(ROOT.certificate_der)]).ask(leaf, below, now_s=NOW_S, name=HOST)
+    print(
+        f"{where} permits {what}: {leading.text}; OpenSSL {by_openssl}, strict {strict.accepted} {strict.reason}"
+    )
+    assert (leading.code is StatusCode.GOOD) is (by_openssl and strict.accepted)
+    assert by_openssl or leading.severity == "error"
+    if where == "itself" and not strict.accepted and "cannot be applied" not in strict.reason:
+        assert strict.reason == OWN_CONSTRAINTS
 
 
 @pytest.mark.parametrize("lacking", LOOSE)

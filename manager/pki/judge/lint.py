@@ -14,6 +14,7 @@ from common.codes import ChainState
 from common.explained.statuses import explain
 from common.pki.anatomy import anatomy
 from common.pki.certificate import Certificate
+from common.pki.constraints import Comparisons, own_constraints_hold, seldom_applied
 from common.pki.faults import faults, loosely_made, too_long
 from common.pki.finding import Finding, LintCode, Severity
 from common.pki.path import (
@@ -29,6 +30,9 @@ from manager.pki.chain.chain import Chain
 
 MISMATCHED_MAX: Final = 20
 """Names of nodes that are told one by one where a certificate is valid for none of thousands."""
+
+COMPARISONS_MAX: Final = 10_000
+"""Names times constraints of one certificate; more count as excluded."""
 
 _EXAMINED = frozenset(
     {
@@ -93,6 +97,7 @@ def lint(
         *_about_itself(certificate, known.chain, now_s),
         *(found(code, message, severity) for code, message, severity in faults(certificate)),
         *_about_form(certificate, known.chain),
+        *_about_constraints(certificate, known.chain),
         *_about_lifetime(certificate, known),
         *_about_purpose(certificate, known),
         *_about_names(certificate, known),
@@ -179,6 +184,24 @@ def _about_form(certificate: Certificate, chain: Chain | None) -> list[Finding]:
             found(LintCode.LOOSE_FORM, f"Clients built on Python 3.13 or later refuse it: {' '.join(loose)}")
         )
     return findings
+
+
+def _about_constraints(certificate: Certificate, chain: Chain | None) -> list[Finding]:
+    """Find name constraints of its own, and of the CAs above it, that some clients take otherwise than the rest."""
+    odd = []
+    if certificate.has_name_constraints and not own_constraints_hold(
+        certificate, Comparisons(COMPARISONS_MAX)
+    ):
+        odd.append("It has name constraints, which only a CA should have, and they exclude its own name.")
+    way = [link.certificate for link in chain.links] if chain is not None else [certificate]
+    odd += [
+        f"{'It' if one is certificate else one.label} constrains {form}."
+        for one in way
+        if (form := seldom_applied(one))
+    ]
+    if not odd:
+        return []
+    return [found(LintCode.NAME_CONSTRAINTS, f"Some clients refuse it: {' '.join(odd)}")]
 
 
 def _about_lifetime(certificate: Certificate, known: Circumstances) -> list[Finding]:

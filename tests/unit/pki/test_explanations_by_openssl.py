@@ -27,6 +27,7 @@ from tests.unit.pki.openssl import accepts, openssl
 HOST = "node.example.com"
 ROOT, STRANGER = make_root(), make_root("Somebody's Root")
 NAMELESS = make_root("x")
+ELSEWHERE_ONLY = x509.NameConstraints([x509.DNSName("elsewhere.example")], None)
 MUST_STAPLE = x509.TLSFeature([x509.TLSFeatureType.status_request])
 SERVER, CLIENT = ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH
 
@@ -126,6 +127,7 @@ ROWS: tuple[tuple[Row, Served | Callable[[Path], Served]], ...] = (
     (LintCode.KEY_USAGE, plain(key=make_rsa_key(), extensions=usage("key_encipherment"))),
     (LintCode.UNUSUAL_SIGNATURE, plain(hash_=hashes.SHA224())),
     (LintCode.LOOSE_FORM, Served(by_hand())),
+    (LintCode.NAME_CONSTRAINTS, plain(extensions=[(ELSEWHERE_ONLY, True)])),
     (LintCode.MUST_STAPLE, plain(extensions=[(MUST_STAPLE, False)])),
     (LintCode.OLD_VERSION, Served(by_hand(version=b"", extensions=None))),
     (LintCode.SERIAL_NUMBER, Served(by_hand(serial=b"\x02\x01\x80"))),
