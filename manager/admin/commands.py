@@ -158,9 +158,9 @@ def serve(
 
 @app.command()
 def fingerprint(data: DataOption = None, config: ConfigOption = None) -> None:
-    """Print the SHA-256 fingerprint of this manager's own certificate.
+    """Print the fingerprint of this manager's own certificate.
 
-    'certcast trust', wherever you work, shows the same one if it reaches this manager and nobody in between.
+    It is a SHA-256. 'certcast trust', wherever you work, shows the same one if it reaches this manager and nobody in between.
 
     Example: certcast-manager fingerprint
     """

@@ -12,7 +12,7 @@ from manager.admin.options import ConfigOption, DataOption, Group, load_owned
 
 users = typer.Typer(
     cls=Group,
-    help="Add and list those who may sign in, and replace their passwords.",
+    help="Add and list users, and replace their passwords.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )

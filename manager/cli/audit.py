@@ -84,9 +84,9 @@ def audit(
 
 @app.command()
 def head(context: typer.Context, json: JsonOption = False) -> None:
-    """Print the log's signed head, to be kept where the manager cannot write.
+    """Print the log's signed head, to be kept on another machine.
 
-    The manager also writes it into the journal whenever it changes, and into a file if audit_heads is set.
+    Keep it where the manager cannot write. The manager also writes it into the journal whenever it changes, and into a file if audit_heads is set.
 
     Example: certcast audit head >> /srv/evidence/certcast-heads
     """
