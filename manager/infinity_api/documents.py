@@ -7,7 +7,7 @@ from common.errors import NotFoundError
 from manager.domain.documents import TakenError
 from manager.infinity_api.collection import Made, Rows
 from manager.infinity_api.contract.description import Resource, Values
-from manager.infinity_api.contract.errors import ValuesError, taken
+from manager.infinity_api.contract.errors import WHOLE, ValuesError, taken
 from manager.infinity_api.contract.filters import Row
 from manager.infinity_api.contract.more import check_more
 from manager.infinity_api.contract.resources.platform import GLOBAL_ID
@@ -20,7 +20,8 @@ class Documents:
     def __init__(self, resource: Resource, use_cases: UseCases) -> None:
         self.resource = resource
         self._documents = use_cases.documents
-        self._unique = [field.name for field in resource.fields if field.unique and not field.readonly]
+        single = tuple((field.name,) for field in resource.writable if field.unique)
+        self._unique = single + resource.unique_together
 
     async def rows(self) -> Rows:
         initial = _initial(self.resource)
@@ -57,7 +58,8 @@ class Documents:
         await self._documents.delete(self.resource.name, object_ids, actor=actor)
 
     def _taken(self, error: TakenError) -> ValuesError:
-        return ValuesError(self.resource.name, {error.field: [taken(self.resource, error.field)]})
+        place = error.fields[0] if len(error.fields) == 1 else WHOLE
+        return ValuesError(self.resource.name, {place: [taken(self.resource, *error.fields)]})
 
 
 class Settings:

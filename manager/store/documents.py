@@ -4,20 +4,20 @@ Decides nothing about their fields. Invariant: ids are not used again.
 """
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from common.errors import NotFoundError
-from manager.domain.documents import Body, TakenError
+from manager.domain.documents import Body, TakenError, Unique
 from manager.store.engine import Database
 from manager.store.tables import document
 
 
 class Documents:
-    """A document is a JSON object of some kind; `unique` names fields of which no two are equal."""
+    """A document is a JSON object of some kind."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -27,8 +27,8 @@ class Documents:
         async with self._database.read() as connection:
             return await _all(connection, kind)
 
-    async def add(self, kind: str, body: Mapping[str, Any], *, unique: Collection[str] = ()) -> int:
-        """Keep a new one; return its id. Raises TakenError if a unique field's value is taken."""
+    async def add(self, kind: str, body: Mapping[str, Any], *, unique: Unique = ()) -> int:
+        """Keep a new one; return its id. Raises TakenError if what is unique is taken."""
         async with self._database.write() as connection:
             _check_unique(kind, await _all(connection, kind), body, unique)
             result = await connection.execute(insert(document).values(kind=kind, body=json.dumps(body)))
@@ -36,14 +36,16 @@ class Documents:
             return int(added)
 
     async def replace(
-        self, kind: str, document_id: int, body: Mapping[str, Any], *, unique: Collection[str] = ()
+        self, kind: str, document_id: int, body: Mapping[str, Any], *, unique: Unique = ()
     ) -> None:
-        """Replace one. Raises NotFoundError, TakenError if a unique field's value is taken."""
+        """Replace one. Raises NotFoundError, TakenError if what is unique is taken; what stays as it was is not asked again."""
         async with self._database.write() as connection:
             others = await _all(connection, kind)
-            if others.pop(document_id, None) is None:
+            before = others.pop(document_id, None)
+            if before is None:
                 raise _missing(kind, document_id)
-            _check_unique(kind, others, body, unique)
+            changed = [fields for fields in unique if _values(before, fields) != _values(body, fields)]
+            _check_unique(kind, others, body, changed)
             chosen = document.c.id == document_id
             await connection.execute(update(document).where(chosen).values(body=json.dumps(body)))
 
@@ -64,12 +66,14 @@ async def _all(connection: AsyncConnection, kind: str) -> dict[int, Body]:
     return {row.id: json.loads(row.body) for row in rows}
 
 
-def _check_unique(
-    kind: str, others: Mapping[int, Body], body: Mapping[str, Any], unique: Collection[str]
-) -> None:
-    for name in unique:
-        if any(other.get(name) == body.get(name) for other in others.values()):
-            raise TakenError(kind, name)
+def _check_unique(kind: str, others: Mapping[int, Body], body: Mapping[str, Any], unique: Unique) -> None:
+    for fields in unique:
+        if any(_values(other, fields) == _values(body, fields) for other in others.values()):
+            raise TakenError(kind, fields)
+
+
+def _values(body: Mapping[str, Any], fields: Sequence[str]) -> list[Any]:
+    return [body.get(name) for name in fields]
 
 
 def _missing(kind: str, document_id: int) -> NotFoundError:

@@ -3,19 +3,17 @@
 Decides nothing about their fields: the front end checks them, with `check` in the transaction for what depends on what is kept.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from common.errors import NotFoundError
-from manager.domain.documents import Body
+from manager.domain.documents import Body, Unique
 from manager.usecases.context import Context
 
 Check = Callable[[Body], None]
 
 
 class DocumentUseCases:
-    """`unique` names fields of which no two documents of a kind have the same value."""
-
     def __init__(self, context: Context) -> None:
         self._context = context
 
@@ -23,7 +21,7 @@ class DocumentUseCases:
         """Return all of a kind by id."""
         return await self._context.store.documents.all(kind)
 
-    async def add(self, kind: str, body: Mapping[str, Any], *, unique: Collection[str], actor: str) -> int:
+    async def add(self, kind: str, body: Mapping[str, Any], *, unique: Unique, actor: str) -> int:
         """Keep a new one; return its id. Raises TakenError."""
         async with self._context.store.transaction():
             number = await self._context.store.documents.add(kind, body, unique=unique)
@@ -36,7 +34,7 @@ class DocumentUseCases:
         document_id: int,
         changes: Mapping[str, Any],
         *,
-        unique: Collection[str],
+        unique: Unique,
         check: Check,
         actor: str,
     ) -> None:

@@ -255,6 +255,7 @@ class Resource:
     The answer that makes an object has the texts `shown_once`, and is empty where there are none; with `shown_on_creation`
     it is the whole object with these texts.
     What `gives_access` is made and changed with a user's own password only.
+    No two objects have the same values in all fields of one of `unique_together`, which is what makes them one thing.
     A PATCH must have the fields `patch_needs` as long as the object lacks them.
     With `keeps_more`, fields that are not described here are kept and given back as they came (`more.read_more`): clients
     are newer than this description.
@@ -274,6 +275,7 @@ class Resource:
     shown_on_creation: bool = False
     gives_access: bool = False
     patch_needs: tuple[str, ...] = ()
+    unique_together: tuple[tuple[str, ...], ...] = ()
     by_name: Mapping[str, Field] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

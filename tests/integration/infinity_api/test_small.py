@@ -3,7 +3,7 @@
 import json
 
 from manager.infinity_api.contract.resources.platform import GLOBAL
-from manager.infinity_api.contract.resources.small import SMALL
+from manager.infinity_api.contract.resources.small import SMALL, SYSLOG_SERVER
 from tests.fakes import sdk_client
 from tests.fakes.clients import Terraform
 from tests.integration.infinity_api.parts import SECRET, shown_again, whole_bodies
@@ -201,6 +201,41 @@ async def test_names_and_addresses_that_are_taken_are_said_to_exist_already(clie
     assert (await client.call("POST", f"{CONFIGURATION}/oauth2_client/", program)).status == 201
     twice = await client.call("POST", f"{CONFIGURATION}/oauth2_client/", program)
     assert "already exists" in twice.json["oauth2_client"]["client_name"][0]
+
+
+async def test_what_is_one_thing_by_several_fields_is_there_once(client: Client):
+    bodies = await whole_bodies(client)
+    together = [each for each in SMALL if each.unique_together]
+    assert SYSLOG_SERVER in together
+    for resource in together:
+        for fields in resource.unique_together:
+            at = await client.post(resource.path, bodies[resource.name])
+            twice = await client.call(
+                "POST", resource.path, {**bodies[resource.name], "description": "other"}
+            )
+            (said,) = twice.json[resource.name]["__all__"]
+            assert (twice.status, said) == (
+                400,
+                f"{resource.title} with this {' and '.join(fields)} already exists.",
+            )
+            # one that stays as it was may be written back
+            for method in ("PUT", "PATCH"):
+                assert (await client.call(method, at, bodies[resource.name])).status in {202, 204}
+    for port in (6515, 6516):
+        await client.post(SYSLOG_SERVER.path, {**bodies["syslog_server"], "port": port})
+    rows = (await client.get(SYSLOG_SERVER.path))["objects"]
+    moved = await client.call("PATCH", rows[-1]["resource_uri"], {"port": 6515})
+    assert (moved.status, list(moved.json["syslog_server"])) == (400, ["__all__"])
+
+
+async def test_objects_that_were_there_twice_before_can_be_changed(client: Client):
+    body = {"address": "192.0.2.9", "port": 514, "transport": "udp"}
+    for _ in range(2):
+        await client.api.context.store.documents.add("syslog_server", body)
+    rows = (await client.get(SYSLOG_SERVER.path))["objects"]
+    assert (await client.call("PATCH", rows[0]["resource_uri"], {"description": "kept"})).status == 202
+    assert (await client.call("PATCH", rows[0]["resource_uri"], {**body, "web_log": False})).status == 202
+    assert (await client.call("POST", SYSLOG_SERVER.path, body)).status == 400
 
 
 async def test_the_global_settings_are_one_object_that_keeps_what_it_is_given(client: Client):

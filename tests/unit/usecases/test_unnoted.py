@@ -135,9 +135,9 @@ ACTS: dict[str, Callable[[UseCases], Awaitable[Any]]] = {
     "nodes.remove_token": lambda o: o.nodes.remove_token("n1", 1, actor="ada"),
     "sessions.end_of": lambda o: o.sessions.end_of("bob", actor="ada"),
     "nodes.new_token": lambda o: o.nodes.new_token("n1", actor="ada"),
-    "documents.add": lambda o: o.documents.add("other", {"name": "b"}, unique=["name"], actor="ada"),
+    "documents.add": lambda o: o.documents.add("other", {"name": "b"}, unique=[["name"]], actor="ada"),
     "documents.change": lambda o: o.documents.change(
-        "thing", 1, {"name": "b"}, unique=["name"], check=_accept, actor="ada"
+        "thing", 1, {"name": "b"}, unique=[["name"]], check=_accept, actor="ada"
     ),
     "documents.change_only": lambda o: o.documents.change_only(
         "thing", {"name": "b"}, check=_accept, shown_id=1, actor="ada"

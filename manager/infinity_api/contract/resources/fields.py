@@ -137,7 +137,9 @@ def secret(name: str, help_text: str, *, most: int = 100) -> Field:
     return Field(name=name, help=help_text, max_length=most, blank=True, default="", secret=True)
 
 
-def kept(name: str, title: str, *fields: Field) -> Resource:
+def kept(
+    name: str, title: str, *fields: Field, unique_together: tuple[tuple[str, ...], ...] = ()
+) -> Resource:
     """Return a resource that is kept and given back as it came, what is not described too."""
     return Resource(
         namespace=Namespace.CONFIGURATION,
@@ -148,4 +150,5 @@ def kept(name: str, title: str, *fields: Field) -> Resource:
         detail_methods=ONE,
         fields=(ID, *fields, RESOURCE_URI),
         keeps_more=True,
+        unique_together=unique_together,
     )

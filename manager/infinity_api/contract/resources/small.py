@@ -69,6 +69,7 @@ SYSLOG_SERVER: Final = kept(
     flag("support_log", "Whether the support log is sent.", default=True),
     flag("web_log", "Whether the web log is sent.", default=True),
     text("proto_format", "The format of its messages.", most=64, default="rfc3164"),
+    unique_together=(("address", "port", "transport"),),
 )
 
 STATIC_ROUTE: Final = kept(
@@ -98,7 +99,7 @@ SSH_AUTHORIZED_KEY: Final = kept(
     "ssh_authorized_key",
     "SSH authorized key",
     text("keytype", "The type of the key, like ssh-ed25519.", most=64),
-    named("key", "The public key, in base64.", most=16384),
+    named("key", "The public key, in base64.", most=16384, unique=True),
     text("comment", "A comment.", most=250, nullable=True),
     Field(
         name="nodes", kind=Kind.LIST, help="The URIs of the nodes that accept it.", blank=True, max_length=255
