@@ -17,6 +17,7 @@ from common.ids import MANAGEMENT_NODE
 from common.runtime import durable
 from common.runtime.ssh import generate_key
 from common.text import printable
+from manager.domain.audit import CONSOLE
 from manager.domain.model import UserRecord
 from manager.settings import Settings
 from manager.store.audit import RESTORED
@@ -33,9 +34,6 @@ from manager.usecases.ports import NoFleet
 from manager.usecases.usecases import UseCases
 from manager.usecases.users import UserUseCases
 from manager.usecases.workers import Workers
-
-CONSOLE: Final = "console"
-"""Who acts when an operator uses `certcast-manager` on the machine itself; stands in the audit log."""
 
 STAGED: Final = ".new"
 """Where `init` makes what it publishes at its end."""

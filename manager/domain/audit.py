@@ -2,8 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from common.codes import Fault, Kept
+
+CONSOLE: Final = "console"
+"""Who acts on the machine itself, without being a user of it; no user is called so."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,12 +1,13 @@
 """Programs that sign in with a key of their own, their roles, and the permissions of these."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from common.errors import ConflictError, InvalidInputError, NotFoundError
+from manager.domain.likeness import check_name_free
 from manager.domain.model import ApiRoleRecord, ClientRecord
 from manager.domain.permissions import PERMISSIONS
 from manager.infinity_api.collection import Made, Rows
-from manager.infinity_api.contract.description import Values
+from manager.infinity_api.contract.description import Resource, Values
 from manager.infinity_api.contract.errors import WHOLE, ValuesError, taken
 from manager.infinity_api.contract.filters import Row
 from manager.infinity_api.contract.resources.access import OAUTH2_CLIENT, PERMISSION, ROLE
@@ -66,8 +67,8 @@ class Roles:
         await self._roles.remove(object_ids, actor=actor)
 
     async def _check_name(self, name: str, own: int | None) -> None:
-        if any(row["name"] == name and number != own for number, row in (await self.rows()).items()):
-            raise ValuesError(ROLE.name, {"name": [taken(ROLE, "name")]})
+        names = {number: str(row["name"]) for number, row in (await self.rows()).items()}
+        _check_free(ROLE, "name", name, names, own)
 
 
 class Clients:
@@ -137,8 +138,15 @@ class Clients:
         raise NotFoundError(f"there is no client {object_id}")
 
     async def _check_name(self, name: str, own: int | None) -> None:
-        if any(each.name == name and each.id != own for each in await self._clients.list()):
-            raise ValuesError(OAUTH2_CLIENT.name, {"client_name": [taken(OAUTH2_CLIENT, "client_name")]})
+        names = {each.id: each.name for each in await self._clients.list()}
+        _check_free(OAUTH2_CLIENT, "client_name", name, names, own)
+
+
+def _check_free(resource: Resource, field: str, name: str, names: Mapping[int, str], own: int | None) -> None:
+    try:
+        check_name_free(resource.title, name, names, own=own)
+    except ConflictError as error:
+        raise ValuesError(resource.name, {field: [taken(resource, field)]}) from error
 
 
 def _client_row(record: ClientRecord, role: int) -> Row:

@@ -11,6 +11,7 @@ from common.errors import ConflictError, NotFoundError
 from common.ids import CertificateId, NodeName
 from manager.domain.etag import etag_of_node
 from manager.domain.inventory import Inventory
+from manager.domain.likeness import likeness
 from manager.domain.model import NodeDescription, NodeRecord
 from manager.infinity_api.collection import Made, MadeRows, Rows
 from manager.infinity_api.contract.description import Resource, Values
@@ -165,10 +166,12 @@ class Nodes:
         ]
         findings: dict[str, list[str]] = {}
         for fields, others in ((("name",), every), (("address",), same), (("hostname", "domain"), every)):
-            mine = tuple(str(values[name]).lower() for name in fields)
-            if before is not None and mine == tuple(str(before[name]).lower() for name in fields):
+            mine = tuple(likeness(str(values[name])) for name in fields)
+            if before is not None and mine == tuple(likeness(str(before[name])) for name in fields):
                 continue
-            if any(mine) and any(mine == tuple(str(row[name]).lower() for name in fields) for row in others):
+            if any(mine) and any(
+                mine == tuple(likeness(str(row[name])) for name in fields) for row in others
+            ):
                 findings[fields[0]] = [taken(self.resource, *fields)]
         return findings
 

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from common.codes import Role
 from common.errors import AccessError, ConflictError, Hint, NotFoundError, ThrottledError
+from manager.domain.likeness import check_name_free
 from manager.domain.model import ClientRecord
 from manager.store.engine import Database
 from manager.store.tables import meta, oauth_assertion, oauth_client, oauth_token
@@ -181,9 +182,8 @@ async def _forgotten_s(connection: AsyncConnection) -> float:
 
 
 async def _check_name(connection: AsyncConnection, name: str, own: int | None) -> None:
-    rows = await connection.execute(select(oauth_client.c.id).where(oauth_client.c.name == name))
-    if any(row.id != own for row in rows):
-        raise ConflictError(f"a client '{name}' already exists")
+    rows = await connection.execute(select(oauth_client.c.id, oauth_client.c.name))
+    check_name_free("client", name, {row.id: row.name for row in rows}, own=own)
 
 
 def _record(row: Row[Any]) -> ClientRecord:

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from common.codes import Role
 from common.errors import ConflictError, NotFoundError
+from manager.domain.likeness import check_name_free
 from manager.domain.model import ApiRoleRecord
 from manager.store.engine import Database
 from manager.store.tables import api_role, oauth_client
@@ -75,9 +76,8 @@ async def _require(connection: AsyncConnection, role_id: int) -> ApiRoleRecord:
 
 
 async def _check_name(connection: AsyncConnection, name: str, own: int | None) -> None:
-    rows = await connection.execute(select(api_role.c.id).where(api_role.c.name == name))
-    if any(row.id != own for row in rows):
-        raise ConflictError(f"a role '{name}' already exists")
+    rows = await connection.execute(select(api_role.c.id, api_role.c.name))
+    check_name_free("role", name, {row.id: row.name for row in rows}, own=own)
 
 
 async def _users(connection: AsyncConnection, role_id: int) -> list[str]:

@@ -18,7 +18,9 @@ from common.codes import Role, Scope
 from common.errors import AccessError, ChangedMeanwhileError, ConflictError, InvalidInputError, Reason
 from common.source import source_of
 from manager.domain.attempts import Attempt
+from manager.domain.audit import CONSOLE
 from manager.domain.callers import Caller, Credential, fits, role_of
+from manager.domain.likeness import likeness
 from manager.domain.model import TokenRecord, UserRecord
 from manager.usecases.context import Context
 from manager.usecases.lastuse import SOURCE_MAX, LastUse
@@ -219,6 +221,11 @@ def _check_name(name: str) -> None:
         raise InvalidInputError(
             "name",
             f"a user's name has 1 to {NAME_MAX} letters, digits and @ . _ + -, beginning with a letter or digit",
+        )
+    if likeness(name) == CONSOLE:
+        raise InvalidInputError(
+            "name",
+            f"'{name}' stands in the audit log for who works on the machine itself; choose another name",
         )
 
 
