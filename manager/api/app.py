@@ -29,7 +29,7 @@ from manager.api.routes import Route, call
 from manager.http import errors
 from manager.http.failures import log_failure
 from manager.http.gate import Api
-from manager.http.guard import expect_later
+from manager.http.guard import add_route
 from manager.http.streams import Streams
 
 log = structlog.get_logger(__name__)
@@ -60,7 +60,7 @@ def build_api(api: Api, *, others: Callable[[], Json]) -> web.Application:
     app.on_shutdown.append(app[fleet.STREAMS].end)
     for route in ROUTES:
         handler = partial(call, route, api)
-        app.router.add_route(route.method, f"/{route.path}", handler, expect_handler=expect_later)
+        add_route(app, route.method, f"/{route.path}", handler)
     add_reference(app, ROUTES, root=ROOT, others=others)
     return app
 

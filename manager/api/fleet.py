@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
 import msgspec
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from common.api.codes import Role
 from common.api.facts import NodeView
@@ -63,8 +63,10 @@ async def push(call: Call) -> web.StreamResponse:
 async def events(call: Call) -> web.StreamResponse:
     """Stream each node's facts when they change, as server-sent events; from `Last-Event-ID` on if that is sent."""
     stream = event_stream()
+    if call.request.method == hdrs.METH_HEAD:
+        return stream
     since = call.request.headers.get("Last-Event-ID")
-    async with call.request.app[STREAMS].keep(call.actor, call.request):
+    async with call.request.app[STREAMS].keep(call.user, call.request):
         # subscribed before anything is answered: whoever reads the fleet after that misses no change
         # and when the right to watch has gone, the stream ends
         with call.api.fleet.subscribe(since) as changes, contextlib.suppress(ConnectionError, AccessError):

@@ -19,7 +19,7 @@ from markupsafe import Markup, escape
 
 from manager.api.openapi import Json, build_document
 from manager.api.routes import Route
-from manager.http.guard import expect_later
+from manager.http.guard import add_route
 
 STYLE: Final = "docs/style.css"
 DOCUMENT: Final = "openapi.json"
@@ -97,9 +97,9 @@ def add_reference(
     async def serve_style(_request: web.Request) -> web.Response:
         return web.Response(text=style(), content_type="text/css")
 
-    app.router.add_get(f"/{DOCUMENT}", serve_document, expect_handler=expect_later)
-    app.router.add_get(f"/{PAGE}", serve_page, expect_handler=expect_later)
-    app.router.add_get(f"/{STYLE}", serve_style, expect_handler=expect_later)
+    add_route(app, "GET", f"/{DOCUMENT}", serve_document)
+    add_route(app, "GET", f"/{PAGE}", serve_page)
+    add_route(app, "GET", f"/{STYLE}", serve_style)
 
 
 def groups(document: Json) -> dict[str, list[Shown]]:

@@ -6,6 +6,7 @@ to go on (`100 Continue`) whose body would be refused.
 """
 
 import asyncio
+import json
 import re
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
@@ -44,6 +45,9 @@ YIELD_BYTES: Final = 128 * 1024
 
 VALUES_MAX: Final = 100_000
 """Values in one JSON body; each becomes an object. A change of 1,000 objects has some 20,000."""
+
+NAME_SHOWN: Final = 40
+"""Characters of a name that was sent which a refusal repeats."""
 
 INLINE_MAX_BYTES: Final = 64 * 1024
 """JSON up to this size is decoded at once: a thread would cost more."""
@@ -211,7 +215,7 @@ def _too_big(most: int) -> InvalidInputError:
 
 
 async def decode_json(data: bytes | bytearray, kind: type[T]) -> T:
-    """Decode JSON that has come. Raises InvalidInputError if it has too many values, and what msgspec raises."""
+    """Decode JSON that has come. Raises InvalidInputError if it has too many values or a name twice, and what msgspec raises."""
     if len(data) <= INLINE_MAX_BYTES:
         return _decode(data, kind)
     return await asyncio.to_thread(_decode, data, kind)
@@ -220,7 +224,23 @@ async def decode_json(data: bytes | bytearray, kind: type[T]) -> T:
 def _decode(data: bytes | bytearray, kind: type[T]) -> T:
     if sum(data.count(mark) for mark in _MARKS) > VALUES_MAX and has_many_values(data):
         raise InvalidInputError("", f"the body has more than {VALUES_MAX} values", reason=Reason.TOO_BIG)
-    return msgspec.json.decode(data, type=kind)
+    decoded = msgspec.json.decode(data, type=kind)
+    _NAMES.decode(data.decode())
+    return decoded
+
+
+def _check_names(members: list[tuple[str, object]]) -> None:
+    """Refuse an object that has a name twice: readers differ in which of the values they take (RFC 8259 4). Raises InvalidInputError."""
+    seen = set[str]()
+    for name, _ in members:
+        if name in seen:
+            shown = name[:NAME_SHOWN]
+            raise InvalidInputError(shown, f"'{shown}' is given more than once in one object; give it once")
+        seen.add(name)
+
+
+_NAMES: Final = json.JSONDecoder(object_pairs_hook=_check_names, parse_int=str, parse_float=str, strict=False)
+"""Looks at the names in JSON that was decoded, which msgspec does not compare, and keeps nothing."""
 
 
 def has_many_values(data: bytes | bytearray) -> bool:

@@ -9,9 +9,9 @@ from base64 import b64decode
 from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Final, TypeVar
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from common.errors import AccessError, Reason
 from manager.domain.callers import Caller
@@ -22,6 +22,9 @@ from manager.usecases.ports import FleetView
 from manager.usecases.rights import Rights
 from manager.usecases.usecases import UseCases
 from manager.usecases.users import TOKEN_PREFIX
+
+READING: Final = frozenset({hdrs.METH_GET, hdrs.METH_HEAD})
+"""Methods of routes that change nothing (RFC 9110 9.2.1): HEAD is served by what serves GET."""
 
 B = TypeVar("B")
 R = TypeVar("R")
@@ -81,7 +84,7 @@ def check_origin(request: web.Request) -> None:
 
     Browsers say where such a request comes from; programs say nothing (Fetch standard, 3.2 and Fetch Metadata 2.4).
     """
-    if request.method == "GET":
+    if request.method in READING:
         return
     site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
     if site is not None:

@@ -11,14 +11,13 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Final, Protocol
 
-from aiohttp import web
-from aiohttp.abc import AbstractStreamWriter
-from aiohttp.payload import Payload
+from aiohttp import HttpVersion10, HttpVersion11, hdrs, web
 from aiohttp.typedefs import Handler
 
 from common.source import source_of
 from manager.http.bodies import Bodies, Sender
-from manager.http.heads import Known, fault_of, weight_of
+from manager.http.heads import Fault, Known, fault_of, weight_of
+from manager.http.longanswers import InPieces, LongAnswers, cut
 from manager.http.proxies import Proxies
 from manager.http.queueing import FairQueue, Limit
 from manager.http.turnstile import Pace, Turnstile
@@ -26,9 +25,6 @@ from manager.http.turnstile import Pace, Turnstile
 WRITE_S: Final = 30.0
 WRITE_RATE_BYTES_S: Final = 64 * 1024
 """A reader may take WRITE_S for an answer, and longer for a long one at this pace."""
-
-PIECE_BYTES: Final = 64 * 1024
-"""Longer answers are encrypted and buffered in pieces: all of one at once would keep the loop, and wait in memory for who does not read."""
 
 LINGER_S: Final = 1.0
 LINGER_MAX_BYTES: Final = 64 * 1024
@@ -52,12 +48,6 @@ A browser that was never here asks for ten files at once. Who signs in, and who 
 connections are through in 5 s, and where somebody proved a user lately they go ahead.
 """
 
-LONG_ANSWERS: Final = Pace(burst=100.0, per_s=150.0, each_burst=50.0, each_per_s=50.0)
-"""What strangers may be sent in long answers, in units of PIECE_BYTES: the description of the API has 20, and takes 8 ms to send."""
-
-LONG_ANSWERS_AT_ONCE: Final = 64
-"""Long answers to strangers that are on their way: one that is not read takes some 300 KiB until it is given up."""
-
 USERS: Final = Pace(burst=200.0, per_s=1000.0, each_burst=100.0, each_per_s=300.0)
 """Requests with a credential that proved a user, by user, whatever they ask for: more than can be answered by a store."""
 
@@ -79,34 +69,11 @@ class Seat(Protocol):
         """Note that its answer waits to be read: others may have the place."""
 
 
-class _InPieces(Payload):
-    """An answer that is sent in pieces of the bytes that it was made of; aiohttp copies all that is in a BytesIO for each reader."""
-
-    _value: bytes
-
-    def __init__(self, value: bytes) -> None:
-        super().__init__(value)
-        self._size = len(value)
-
-    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
-        return self._value.decode(encoding, errors)
-
-    async def write(self, writer: AbstractStreamWriter) -> None:
-        await self.write_with_length(writer, None)
-
-    async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
-        """Send so much of it, each piece when the one before it was taken."""
-        whole = memoryview(self._value)[:content_length]
-        for start in range(0, len(whole), PIECE_BYTES):
-            await writer.write(whole[start : start + PIECE_BYTES])
-            await writer.drain()
-
-
 class Guard:
     def __init__(self) -> None:
         self.known = Known()
         self.strangers = Turnstile(STRANGERS)
-        self.long_answers = Turnstile(LONG_ANSWERS, at_once=LONG_ANSWERS_AT_ONCE)
+        self.long_answers = LongAnswers()
         self.users = Turnstile(USERS)
         self.bodies = Bodies()
         self.requests = FairQueue(REQUESTS)
@@ -145,17 +112,21 @@ def heavy_turn(request: web.Request, user: str) -> AbstractAsyncContextManager[N
     return request.config_dict[GUARD].heavy.take(user)
 
 
-async def expect_later(_request: web.Request) -> None:
+def add_route(app: web.Application, method: str, path: str, handler: Handler) -> None:
+    """Serve a path by a method. What answers GET answers HEAD as well, as RFC 9110 9.1 has it; aiohttp sends its headers alone."""
+    for each in (method, hdrs.METH_HEAD) if method == hdrs.METH_GET else (method,):
+        app.router.add_route(each, path, handler, expect_handler=_expect_later)
+
+
+async def _expect_later(_request: web.Request) -> None:
     """Leave `100 Continue` to whoever reads the body: only then it is known whether it will be."""
 
 
 @web.middleware
 async def _guard(request: web.Request, handler: Handler) -> web.StreamResponse:
     fault = fault_of(request)
-    if fault:
-        refusal = web.Response(status=431, text=fault)
-        refusal.force_close()
-        return refusal
+    if fault is not None:
+        return _refusal(request, fault)
     if not await _comes_in(request):
         return web.Response(status=503)
     async with AsyncExitStack() as kept:
@@ -167,6 +138,15 @@ async def _guard(request: web.Request, handler: Handler) -> web.StreamResponse:
             raise
         await _finish(request, response)
     return response
+
+
+def _refusal(request: web.Request, fault: Fault) -> web.Response:
+    """Return the answer to a head that is refused, in a version that is spoken here. It ends the connection: where the message ends is not known."""
+    version = max(HttpVersion10, min(request.version, HttpVersion11))
+    request._cache["version"] = version  # noqa: SLF001 - which aiohttp writes into the status line
+    refusal = web.Response(status=fault.status, text=fault.text)
+    refusal.force_close()
+    return refusal
 
 
 async def _comes_in(request: web.Request) -> bool:
@@ -200,13 +180,12 @@ async def _finish(request: web.Request, response: web.StreamResponse) -> None:
 
 
 async def _send(request: web.Request, response: web.StreamResponse) -> None:
-    size = 0
-    if isinstance(response, web.Response) and isinstance(response.body, bytes):
-        size = len(response.body)
-        if size > PIECE_BYTES:
-            response.body = _InPieces(response.body)
+    pieces: InPieces | None = None
+    if request.method != hdrs.METH_HEAD and isinstance(response, web.Response):
+        pieces = cut(response)
+    size = 0 if pieces is None else len(pieces)
     try:
-        async with asyncio.timeout(WRITE_S + size / WRITE_RATE_BYTES_S), _turn_to_send(request, size):
+        async with asyncio.timeout(WRITE_S + size / WRITE_RATE_BYTES_S), _turn_to_send(request, pieces):
             await response.prepare(request)
             await response.write_eof()
     except TimeoutError:
@@ -218,28 +197,19 @@ async def _send(request: web.Request, response: web.StreamResponse) -> None:
 
 
 @asynccontextmanager
-async def _turn_to_send(request: web.Request, size: int) -> AsyncIterator[None]:
-    """Send an answer of this size when it is its turn. One that a stranger does not read keeps nobody else out."""
+async def _turn_to_send(request: web.Request, pieces: InPieces | None) -> AsyncIterator[None]:
+    """Send an answer when it is its turn; `pieces` if it is a long one. One that a stranger does not read keeps nobody else out."""
     guard, seat = request.config_dict[GUARD], request.get(SEAT)
     if _PROVEN in request or guard.known.find(request) is not None:
         yield
         return
     if seat is not None:
         seat.gives_way()
-    if size <= PIECE_BYTES:
+    if pieces is None:
         yield
         return
-    source = source_of(request.remote or "")
-    turn = guard.long_answers.ask(source, weight=size / PIECE_BYTES)
-    if seat is not None:
-        seat.waits(lambda: guard.long_answers.leave(source, turn))
-    try:
-        await turn
+    async with guard.long_answers.turn(pieces, request, seat):
         yield
-    finally:
-        guard.long_answers.leave(source, turn)
-        if not turn.cancelled() and turn.result():
-            guard.long_answers.end()
 
 
 async def _linger(request: web.Request) -> None:

@@ -1,4 +1,4 @@
-"""Heads of requests: how much they may hold, what they count for, and what of them says who asks.
+"""Heads of requests: which framing and how much of it is taken, what they count for, and what of them says who asks.
 
 Reads the few cookies that are ours and no others: reading 1,000 of them takes longer than answering. Invariant: a head that is refused
 has not been read any further than it takes to count.
@@ -8,10 +8,11 @@ import hashlib
 import secrets
 import time
 from collections import OrderedDict
+from dataclasses import dataclass
 from math import inf
 from typing import Final
 
-from aiohttp import hdrs, web
+from aiohttp import HttpVersion10, HttpVersion11, hdrs, web
 
 from common.source import UNKNOWN, source_of
 from manager.http.proxies import CONNECTION
@@ -36,20 +37,47 @@ REGULAR_S: Final = 3600.0
 """How long a source counts as known after somebody there has proven a user."""
 
 
-def fault_of(request: web.BaseRequest) -> str:
-    """Return why this request's head is refused, "" if it is not."""
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Why a head is refused, and with which status."""
+
+    status: int
+    text: str
+
+
+def fault_of(request: web.BaseRequest) -> Fault | None:
+    """Return why this request's head is refused, None if it is not."""
+    return _framing_fault(request) or _size_fault(request)
+
+
+def _framing_fault(request: web.BaseRequest) -> Fault | None:
+    """Refuse what a proxy on the way may read as another message than the library's parser, which looks at the last coding only."""
+    if request.version not in {HttpVersion10, HttpVersion11}:
+        return Fault(505, "only HTTP/1.1 and HTTP/1.0 are spoken here")
+    codings = request.headers.getall(hdrs.TRANSFER_ENCODING, ())
+    if codings and request.version < HttpVersion11:
+        # RFC 9112 6.1: a message of HTTP/1.0 with one is to be treated as wrongly framed
+        return Fault(400, "HTTP/1.0 knows no Transfer-Encoding")
+    if codings and [each.lower() for each in codings] != ["chunked"]:
+        # RFC 9112 6.1: a coding that is not understood is answered with 501
+        return Fault(501, "no Transfer-Encoding but 'chunked' is understood here")
+    return None
+
+
+def _size_fault(request: web.BaseRequest) -> Fault | None:
     if sum(map(len, request.headers.getall(hdrs.CONTENT_TYPE, ()))) > CONTENT_TYPE_MAX_BYTES:
-        return f"the Content-Type is longer than {CONTENT_TYPE_MAX_BYTES} bytes"
+        return Fault(431, f"the Content-Type is longer than {CONTENT_TYPE_MAX_BYTES} bytes")
     cookies = request.headers.getall(hdrs.COOKIE, ())
     if (
         sum(map(len, cookies)) > COOKIES_MAX_BYTES
         or sum(each.count(";") + 1 for each in cookies) > COOKIES_MAX
     ):
-        return (
+        return Fault(
+            431,
             f"the request has more than {COOKIES_MAX} cookies or {COOKIES_MAX_BYTES} bytes of them; "
-            "delete the cookies of this host in your browser, and try again"
+            "delete the cookies of this host in your browser, and try again",
         )
-    return ""
+    return None
 
 
 def weight_of(request: web.BaseRequest) -> float:

@@ -15,7 +15,7 @@ import structlog
 from aiohttp import web
 
 from common.errors import CertcastError
-from manager.http.guard import expect_later
+from manager.http.guard import add_route
 from manager.http.metrics import Metrics
 
 log = structlog.get_logger(__name__)
@@ -83,10 +83,10 @@ class Health:
 
 def add_routes(app: web.Application, health: Health, metrics: Metrics) -> None:
     """Mount all of it."""
-    app.router.add_get("/health/live", health.live, expect_handler=expect_later)
-    app.router.add_get("/health/ready", health.ready, expect_handler=expect_later)
-    app.router.add_get("/health/startup", health.startup, expect_handler=expect_later)
-    app.router.add_get("/metrics", metrics.show, expect_handler=expect_later)
+    add_route(app, "GET", "/health/live", health.live)
+    add_route(app, "GET", "/health/ready", health.ready)
+    add_route(app, "GET", "/health/startup", health.startup)
+    add_route(app, "GET", "/metrics", metrics.show)
 
 
 async def _check(check: Check) -> CheckAnswer:

@@ -23,7 +23,7 @@ from manager.domain.assertion import TOKEN_PATH
 from manager.http.bodies import Sender
 from manager.http.errors import is_own_failure, status_of
 from manager.http.gate import Api, check_origin
-from manager.http.guard import expect_later, read_bytes
+from manager.http.guard import add_route, read_bytes
 from manager.usecases.clients import ACCESS_S
 
 log = structlog.get_logger(__name__)
@@ -79,7 +79,7 @@ def add_oauth(app: web.Application, api: Api) -> None:
         granted = AccessToken(access_token=token, expires_in=int(ACCESS_S), token_type="Bearer")  # noqa: S106 - a kind
         return _json(200, granted)
 
-    app.router.add_post(TOKEN_PATH, serve, expect_handler=expect_later)
+    add_route(app, "POST", TOKEN_PATH, serve)
 
 
 async def _form(request: web.Request) -> dict[str, str]:

@@ -2,13 +2,17 @@
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Final
 
 from aiohttp import web
 
+from common.codes import Role
 from common.errors import OverloadedError
+from manager.domain.model import UserRecord
 
 HEARTBEAT_S: Final = 15.0
 """Proxies end a stream that is silent for a minute."""
@@ -26,39 +30,63 @@ STREAMS_PER_USER: Final = 20
 EVENT_STREAM: Final = "text/event-stream"
 
 
+@dataclass(frozen=True, slots=True)
+class _Watcher:
+    """Whose stream it is, and the request that it answers."""
+
+    user: str
+    request: web.Request
+
+
 class Streams:
-    """The streams of events that are open: few enough, and ended when the server stops."""
+    """The streams of events that are open: few enough, and ended when the server stops.
+
+    Where all are taken, who has two fewer than the user with most gets that user's oldest one; an administrator without any gets one
+    in any case. So a few users, with all that one may have, do not keep the others from watching, and nobody takes turns for ever.
+    """
 
     def __init__(self) -> None:
-        self._open: dict[asyncio.Timeout, tuple[str, web.Request]] = {}
+        self._open: dict[asyncio.Timeout, _Watcher] = {}
 
     @asynccontextmanager
-    async def keep(self, user: str, request: web.Request) -> AsyncIterator[None]:
+    async def keep(self, user: UserRecord, request: web.Request) -> AsyncIterator[None]:
         """Count a stream, and leave the block when its time is over. Raises OverloadedError at once if there are too many."""
         self._forget_gone()
-        if len(self._open) >= STREAMS_MAX:
-            raise _full(f"{STREAMS_MAX} streams of events are open; close some")
-        if [owner for owner, _ in self._open.values()].count(user) >= STREAMS_PER_USER:
-            raise _full(f"'{user}' has {STREAMS_PER_USER} streams of events open; close some")
+        self._make_room(user)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(STREAM_S) as limit:
-                self._open[limit] = user, request
+                self._open[limit] = _Watcher(user.name, request)
                 try:
                     yield
                 finally:
                     self._open.pop(limit, None)
 
+    def _make_room(self, user: UserRecord) -> None:
+        held = Counter(watcher.user for watcher in self._open.values())
+        if held[user.name] >= STREAMS_PER_USER:
+            raise _full(f"'{user.name}' has {STREAMS_PER_USER} streams of events open; close some")
+        if len(self._open) < STREAMS_MAX:
+            return
+        most = max(held, key=held.__getitem__)
+        is_owed_one = user.role is Role.ADMINISTRATOR and not held[user.name]
+        if held[most] < held[user.name] + (1 if is_owed_one else 2):
+            raise _full(f"{STREAMS_MAX} streams of events are open; close some")
+        self._end(next(limit for limit, watcher in self._open.items() if watcher.user == most))
+
     def _forget_gone(self) -> None:
         """End the streams whose watchers have gone: they would notice with their next heartbeat only, and a browser leaves one at each page."""
-        for limit, (_, request) in list(self._open.items()):
-            if request.transport is None:
-                del self._open[limit]
-                limit.reschedule(asyncio.get_running_loop().time())
+        for limit, watcher in list(self._open.items()):
+            if watcher.request.transport is None:
+                self._end(limit)
 
     async def end(self, _app: web.Application) -> None:
         """End all, now."""
-        for limit in self._open:
-            limit.reschedule(asyncio.get_running_loop().time())
+        for limit in list(self._open):
+            self._end(limit)
+
+    def _end(self, limit: asyncio.Timeout) -> None:
+        del self._open[limit]
+        limit.reschedule(asyncio.get_running_loop().time())
 
 
 def _full(message: str) -> OverloadedError:

@@ -75,6 +75,11 @@ class Turnstile:
         """How many wait now."""
         return sum(len(queue.first) + len(queue.again) for queue in self._queues.values())
 
+    @property
+    def is_full(self) -> bool:
+        """Whether nobody more may be at work now."""
+        return self._at_work >= self._at_once
+
     def ask(
         self, owner: str, *, weight: float = 1.0, is_first: bool = False, goes_ahead: bool = False
     ) -> asyncio.Future[bool]:

@@ -19,7 +19,7 @@ from manager.domain.callers import Caller, check_allowed, check_password_given
 from manager.http.bodies import decode_json, sender_of
 from manager.http.failures import log_failure
 from manager.http.gate import Admission, Api, identify, let_through
-from manager.http.guard import expect_later, heavy_turn, read_bytes
+from manager.http.guard import add_route, heavy_turn, read_bytes
 from manager.http.pieces import guarded, send
 from manager.infinity_api.contract.description import ROOT
 from manager.infinity_api.contract.errors import (
@@ -53,7 +53,7 @@ def add_management_api(app: web.Application, api: Api) -> None:
     shell = _Shell(api)
     for prefix in PREFIXES:
         below = web.Application()
-        below.router.add_route("*", "/{path:.*}", shell.serve, expect_handler=expect_later)
+        add_route(below, "*", "/{path:.*}", shell.serve)
         app.add_subapp(prefix, below)
 
 

@@ -14,7 +14,11 @@ FORGET_S: Final = 3600.0
 """Failures are forgotten when there was none for this long."""
 
 REMEMBERED_MAX: Final = 20_000
-"""What failures are remembered of, of each kind: some 12 MiB at most. To have nine of its own forgotten a guesser needs 90,000 others."""
+"""What failures are remembered of, of each kind: 12 MiB at most, with the longest names.
+
+To have nine of its own forgotten a guesser needs 90,000 others, and 200,000 for those that make it wait: at the pace of strangers that takes
+longer than to wait for as many guesses.
+"""
 
 ALIKE: Final = 10
 """With so many failures or more all are alike."""

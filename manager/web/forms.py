@@ -19,7 +19,7 @@ from multipart import (  # type: ignore[import-untyped] # it has no types
 
 from common.errors import CertcastError, InvalidInputError, Reason
 from common.ids import parse_id
-from manager.http.bodies import Sender
+from manager.http.bodies import NAME_SHOWN, Sender
 from manager.http.guard import read_bytes
 from manager.pki.read.batch import MAX_FILES, ImportFile
 from manager.usecases.workers import Workers
@@ -41,6 +41,23 @@ STRANGER_FIELDS_MAX: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
+class FormFields:
+    """What a form may send beside its own token: texts and files that it has `once`, and those that it may have `several` times."""
+
+    once: tuple[str, ...] = ()
+    several: tuple[str, ...] = ()
+
+
+NO_FIELDS: Final = FormFields()
+"""Those of a form that is one button."""
+
+
+def pem(*names: str) -> tuple[str, ...]:
+    """Return the names of what is pasted or chosen as a file."""
+    return tuple(each for name in names for each in (name, f"{name}_file"))
+
+
+@dataclass(frozen=True, slots=True)
 class Form:
     """What was sent. An empty file field counts as none."""
 
@@ -48,9 +65,20 @@ class Form:
     files: Mapping[str, Sequence[ImportFile]] = field(default_factory=dict, repr=False)
 
     def text(self, name: str, default: str = "") -> str:
-        """Return a field's value; the last one, as a later field corrects an earlier."""
+        """Return a field's value, which it has once (`check`)."""
         found = self.fields.get(name)
-        return found[-1] if found else default
+        return found[0] if found else default
+
+    def check(self, known: FormFields) -> None:
+        """Refuse a field that the form does not have, and one that is there more often than it can be. Raises InvalidInputError."""
+        for name, values in (*self.fields.items(), *self.files.items()):
+            shown = name[:NAME_SHOWN]
+            if name not in known.once and name not in known.several:
+                raise InvalidInputError(
+                    shown, f"the form has no field '{shown}'; nothing was changed. Load the page again"
+                )
+            if len(values) > 1 and name not in known.several:
+                raise InvalidInputError(shown, f"the form has the field '{shown}' more than once")
 
     def all(self, name: str) -> list[str]:
         """Return every value of a field, each once."""

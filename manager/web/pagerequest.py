@@ -20,6 +20,7 @@ from common.errors import AccessError, Reason
 from common.ids import NodeName, node_name, parse_id
 from manager.domain.callers import includes
 from manager.domain.model import UserRecord
+from manager.http.gate import READING
 from manager.http.heads import SESSION_COOKIE, cookie
 from manager.http.proxies import CONNECTION
 from manager.http.streams import Streams
@@ -29,7 +30,7 @@ from manager.usecases.usecases import UseCases
 from manager.usecases.workers import READ_TIMEOUT_S
 from manager.web.currentstanding import CurrentStanding
 from manager.web.difference import Difference, differences
-from manager.web.forms import Form
+from manager.web.forms import NO_FIELDS, Form, FormFields
 from manager.web.static import StaticFiles
 from manager.web.uploads import given_text, shown_text
 
@@ -83,9 +84,14 @@ class PageRequest:
     @property
     def actor(self) -> str:
         """Who is asking, for the audit log. Raises AccessError if nobody is signed in."""
+        return self.signed_in.name
+
+    @property
+    def signed_in(self) -> UserRecord:
+        """Who is asking. Raises AccessError if nobody is signed in."""
         if self.user is None:
             raise AccessError("sign in first")
-        return self.user.name
+        return self.user
 
     @property
     def address(self) -> str:
@@ -241,7 +247,7 @@ Handler = Callable[[PageRequest], Awaitable[web.StreamResponse]]
 class Page:
     """One row of the table. `role` None is for who is not signed in; `heavy` and `streams` are as for the API's routes.
 
-    `needs_password`: only for who gave the password just now; `form_above`: its form stands on the page one step above, and not at
+    `fields` are what its form may send. `needs_password`: only for who gave the password just now; `form_above`: its form stands on the page one step above, and not at
     its own address.
     """
 
@@ -249,6 +255,7 @@ class Page:
     path: str
     role: Role | None
     handler: Handler
+    fields: FormFields = NO_FIELDS
     needs_password: bool = False
     form_above: bool = False
     heavy: bool = False
@@ -283,7 +290,7 @@ async def begin_page_request(site: Site, request: web.Request) -> PageRequest:
 def sign_in_first(page_request: PageRequest) -> web.Response:
     """Send who is not signed in to do that; a form stays in the browser, as its answer is a page."""
     request = page_request.request
-    if request.method == "GET" and not page_request.is_fragment:
+    if request.method in READING and not page_request.is_fragment:
         return page_request.redirect(f"/sign-in?next={quote(request.path_qs)}")
     # a script's request, or a form: what was typed is still in the browser
     return page_request.render(

@@ -5,6 +5,7 @@ own token, which another site cannot know.
 """
 
 import hmac
+from dataclasses import replace
 from functools import partial
 from urllib.parse import urlencode
 
@@ -14,7 +15,7 @@ from common.errors import AccessError, Reason
 from common.source import source_of
 from manager.domain.callers import includes
 from manager.http.bodies import STRANGER_MAX_BYTES, Sender, sender_of
-from manager.http.gate import Admission, check_origin, let_through
+from manager.http.gate import READING, Admission, check_origin, let_through
 from manager.web.forms import Form, read_form
 from manager.web.pagerequest import (
     CSRF,
@@ -70,6 +71,7 @@ async def _read_form(page: Page, page_request: PageRequest) -> Form | None:
             "the form was made for another session; nothing was changed. Go back, load the page again, and send it again",
             reason=Reason.FORBIDDEN,
         )
+    page_request.form.check(replace(page.fields, once=(CSRF, *page.fields.once)))
     return page_request.form
 
 
@@ -108,7 +110,7 @@ def _check_role(page: Page, page_request: PageRequest) -> None:
 
 def _form_of(page: Page, page_request: PageRequest) -> str:
     """Return where the form stands that was sent, or the page that was asked for."""
-    if page_request.request.method == "GET":
+    if page_request.request.method in READING:
         return page_request.request.path_qs
     path = page_request.request.rel_url.raw_path
     if page.form_above:

@@ -12,7 +12,7 @@ from common.errors import CertcastError, Hint, OverloadedError
 from common.text import readable
 from manager.http.errors import is_own_failure, status_of
 from manager.http.failures import log_failure
-from manager.http.guard import expect_later
+from manager.http.guard import add_route
 from manager.http.streams import Streams
 from manager.usecases.ports import FleetView
 from manager.usecases.usecases import UseCases
@@ -97,11 +97,10 @@ def add_pages(app: web.Application, use_cases: UseCases, fleet_view: FleetView) 
         standing=CurrentStanding(),
     )
     app.on_shutdown.append(streams.end)
-    app.router.add_get("/static/{name:.+}", static.show, expect_handler=expect_later)
+    add_route(app, "GET", "/static/{name:.+}", static.show)
     for page in PAGES:
-        handler = partial(_serve, page, site)
-        app.router.add_route(page.method, page.path, handler, expect_handler=expect_later)
-    app.router.add_get("/{rest:.*}", partial(_nothing, site), expect_handler=expect_later)
+        add_route(app, page.method, page.path, partial(_serve, page, site))
+    add_route(app, "GET", "/{rest:.*}", partial(_nothing, site))
 
 
 async def _serve(page: Page, site: Site, request: web.Request) -> web.StreamResponse:

@@ -32,6 +32,7 @@ CONNECTIONS_MAX: Final = 32
 CONNECTIONS_PER_SOURCE: Final = 16
 """Of these, from one address. When there is no place left, who has waited longest without asking goes, of the address with most."""
 
+VERSIONS: Final = frozenset({"HTTP/1.0", "HTTP/1.1"})
 JSON: Final = "application/json"
 PHRASES: Final = {
     200: "OK",
@@ -114,7 +115,7 @@ class _Endpoint:
         except asyncio.LimitOverrunError:
             return _response(_problem(431))
         words = head.partition(b"\r\n")[0].decode("latin-1").split(" ")
-        if len(words) != 3 or not words[2].startswith("HTTP/1."):
+        if len(words) != 3 or words[2] not in VERSIONS:
             return _response(_problem(400))
         if words[0] not in {"GET", "HEAD"}:
             return _response(_problem(405))

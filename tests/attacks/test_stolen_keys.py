@@ -238,6 +238,32 @@ async def test_a_proof_is_worth_nothing_once_its_key_was_pinned_anew(
         assert (await there.ask(later, rotation("n1", key, later, second))).ok
 
 
+async def test_a_former_key_opens_nothing_and_is_not_pinned_again_by_who_has_it_alone(tmp_path: Path):
+    async with manager(tmp_path) as there:
+        await there.add("n1")
+        key, thief = load_key(generate_key()), load_key(generate_key())
+        token = EnrolRequest(node="n1", agent_version="0", secret=await there.token("n1"))
+        assert (await there.ask(key, token)).ok
+        former = there.directory.find(public_line(key))
+        new = await there.rotate("n1", key)
+        # the very moment after: its used token, its own word for itself and for another key, and what it said before
+        asked = [
+            await there.ask(key, token),
+            await there.ask(key, rotation("n1", key, key)),
+            await there.ask(thief, rotation("n1", key, thief)),
+            await there.ask(new, rotation("n1", key, new, "of another pinning")),
+        ]
+        # the last one is asked with the pinned key itself, and so changes nothing
+        assert [each.ok for each in asked] == [False, False, False, True]
+        assert await there.store.nodes.keys() == {public_line(new): N1}
+        # by who holds the present key it can be pinned again, as any key can; that brings back nothing that it had opened
+        assert (await there.ask(key, rotation("n1", new, key, await pinning(there, new)))).ok
+        assert there.directory.find(public_line(key)) is not former
+        assert not there.directory.is_current(former)
+        assert [how for how, _ in await acts(there)][-2:] == ["node.rotated", "node.rotated"]
+        assert AlarmKind.KEY_REPLACED in alarms(there)
+
+
 @pytest.mark.parametrize("how", ["joined again", "rotated back"])
 async def test_an_old_proof_is_worth_nothing_for_a_pinning_of_an_agent_that_has_asked_nothing_since(
     tmp_path: Path, how: str, record_property

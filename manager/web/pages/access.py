@@ -5,6 +5,7 @@ from aiohttp import web
 from common.api.codes import Role
 from common.errors import AccessError, CertcastError, Reason
 from manager.http.errors import status_of
+from manager.web.forms import FormFields
 from manager.web.pagerequest import NEXT, Page, PageRequest, ask_password, inside
 
 
@@ -107,9 +108,27 @@ async def _ask(
 
 PAGES = (
     Page(method="GET", path="/sign-in", role=None, handler=sign_in_page),
-    Page(method="POST", path="/sign-in", role=None, handler=sign_in),
+    Page(
+        method="POST",
+        path="/sign-in",
+        role=None,
+        handler=sign_in,
+        fields=FormFields(once=("name", "password", NEXT)),
+    ),
     Page(method="POST", path="/sign-out", role=Role.READ_ONLY, handler=sign_out),
-    Page(method="POST", path="/confirm", role=Role.READ_ONLY, handler=confirm),
+    Page(
+        method="POST",
+        path="/confirm",
+        role=Role.READ_ONLY,
+        handler=confirm,
+        fields=FormFields(once=("password", NEXT)),
+    ),
     Page(method="GET", path="/set-up/{token}", role=None, handler=set_up_page),
-    Page(method="POST", path="/set-up/{token}", role=None, handler=set_up),
+    Page(
+        method="POST",
+        path="/set-up/{token}",
+        role=None,
+        handler=set_up,
+        fields=FormFields(once=("name", "password", "again")),
+    ),
 )

@@ -12,6 +12,7 @@ from manager.domain.callers import fits
 from manager.domain.model import UserRecord
 from manager.http.errors import status_of
 from manager.usecases.users import TOKEN_DAYS_MAX
+from manager.web.forms import FormFields
 from manager.web.pagerequest import Page, PageRequest
 from manager.web.pages.rolewords import ROLES, password_problems
 
@@ -146,13 +147,26 @@ async def _own(page_request: PageRequest, status: int = 200, problems: Sequence[
 
 PAGES = (
     Page(method="GET", path="/users/me", role=Role.READ_ONLY, handler=own),
-    Page(method="POST", path="/users/me/password", role=Role.READ_ONLY, handler=own_password),
-    Page(method="POST", path="/users/me/sessions/end", role=Role.READ_ONLY, handler=end_own_sessions),
+    Page(
+        method="POST",
+        path="/users/me/password",
+        role=Role.READ_ONLY,
+        handler=own_password,
+        fields=FormFields(once=("current", "password", "again")),
+    ),
+    Page(
+        method="POST",
+        path="/users/me/sessions/end",
+        role=Role.READ_ONLY,
+        handler=end_own_sessions,
+        fields=FormFields(once=("session",)),
+    ),
     Page(
         method="POST",
         path="/users/me/tokens",
         role=Role.READ_ONLY,
         handler=new_token,
+        fields=FormFields(once=("label", "days", "scope")),
         needs_password=True,
         form_above=True,
     ),

@@ -10,6 +10,7 @@ from common.api.codes import Role
 from manager.domain.alarms import AlarmRecord
 from manager.domain.listing import mentions, page_of
 from manager.usecases.alarms import LEVELS
+from manager.web.forms import FormFields
 from manager.web.pagerequest import Page, PageRequest
 from manager.web.words import plural
 
@@ -88,5 +89,11 @@ def _has(record: AlarmRecord, wanted: str) -> bool:
 PAGES = (
     Page(method="GET", path="/alarms", role=Role.READ_ONLY, handler=active),
     Page(method="GET", path="/alarms/history", role=Role.READ_ONLY, handler=history),
-    Page(method="POST", path="/alarms/acknowledge", role=Role.OPERATOR, handler=acknowledge),
+    Page(
+        method="POST",
+        path="/alarms/acknowledge",
+        role=Role.OPERATOR,
+        handler=acknowledge,
+        fields=FormFields(several=("id",)),
+    ),
 )

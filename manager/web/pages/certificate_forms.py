@@ -8,7 +8,7 @@ from aiohttp import web
 from common.api.codes import Role
 from common.errors import CertcastError, ChangedMeanwhileError
 from common.ids import CertificateId, node_names
-from manager.domain.annotations import NO_ANNOTATIONS, Annotations
+from manager.domain.annotations import ANNOTATIONS, NO_ANNOTATIONS, Annotations
 from manager.domain.consequences import ConfirmationNeededError
 from manager.domain.etag import etag_of_certificate
 from manager.domain.model import AssignmentRecord, CertificateRecord
@@ -18,7 +18,7 @@ from manager.usecases.uploads import Edit, Upload
 from manager.web.annotations import annotations_of, compared
 from manager.web.choices import chosen_nodes, node_choices
 from manager.web.difference import Difference
-from manager.web.forms import Form
+from manager.web.forms import Form, FormFields, pem
 from manager.web.importing import show_import
 from manager.web.pagerequest import Page, PageRequest
 from manager.web.uploads import findings_of
@@ -233,13 +233,51 @@ def _added(record: CertificateRecord, *, created: bool, nodes: Sequence[str]) ->
 
 PAGES = (
     Page(method="GET", path="/certificates/new", role=Role.ADMINISTRATOR, handler=new_form),
-    Page(method="POST", path="/certificates/new", role=Role.ADMINISTRATOR, handler=add, heavy=True),
+    Page(
+        method="POST",
+        path="/certificates/new",
+        role=Role.ADMINISTRATOR,
+        handler=add,
+        fields=FormFields(
+            once=(
+                *pem("certificate", "private_key", "parameters"),
+                "passphrase",
+                "node_names",
+                *ANNOTATIONS,
+                "slot",
+                "preview",
+                "confirm",
+            ),
+            several=("node",),
+        ),
+        heavy=True,
+    ),
     Page(method="GET", path="/certificates/import", role=Role.ADMINISTRATOR, handler=import_form),
     Page(
-        method="POST", path="/certificates/import", role=Role.ADMINISTRATOR, handler=import_files, heavy=True
+        method="POST",
+        path="/certificates/import",
+        role=Role.ADMINISTRATOR,
+        handler=import_files,
+        fields=FormFields(once=("passphrase", "skip_unusable", "confirm"), several=("files",)),
+        heavy=True,
     ),
     Page(method="GET", path=r"/certificates/{id:\d+}/edit", role=Role.ADMINISTRATOR, handler=edit_form),
     Page(
-        method="POST", path=r"/certificates/{id:\d+}/edit", role=Role.ADMINISTRATOR, handler=edit, heavy=True
+        method="POST",
+        path=r"/certificates/{id:\d+}/edit",
+        role=Role.ADMINISTRATOR,
+        handler=edit,
+        fields=FormFields(
+            once=(
+                "seen",
+                *pem("certificate", "parameters"),
+                "passphrase",
+                "node_names",
+                *ANNOTATIONS,
+                "confirm",
+            ),
+            several=("node",),
+        ),
+        heavy=True,
     ),
 )

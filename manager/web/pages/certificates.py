@@ -18,6 +18,7 @@ from manager.http.errors import status_of
 from manager.pki.chain.chain import Chain
 from manager.pki.judge.headline import headline
 from manager.usecases.downloads import Wanted
+from manager.web.forms import FormFields
 from manager.web.pagerequest import Page, PageRequest
 from manager.web.standing import rollout_of
 from manager.web.uploads import findings_of
@@ -265,14 +266,28 @@ PAGES = (
     Page(method="GET", path="/certificates", role=Role.READ_ONLY, handler=list_all),
     Page(method="GET", path="/certificates/by-node", role=Role.READ_ONLY, handler=by_node, heavy=True),
     Page(method="GET", path="/certificates/download", role=Role.READ_ONLY, handler=download_form),
-    Page(method="POST", path="/certificates/download", role=Role.READ_ONLY, handler=download, heavy=True),
+    Page(
+        method="POST",
+        path="/certificates/download",
+        role=Role.READ_ONLY,
+        handler=download,
+        fields=FormFields(once=("leaf", "chain", "key", "passphrase", "again", "format"), several=("id",)),
+        heavy=True,
+    ),
     Page(method="GET", path="/certificates/delete", role=Role.ADMINISTRATOR, handler=delete_form),
-    Page(method="POST", path="/certificates/delete", role=Role.ADMINISTRATOR, handler=delete),
+    Page(
+        method="POST",
+        path="/certificates/delete",
+        role=Role.ADMINISTRATOR,
+        handler=delete,
+        fields=FormFields(once=("confirm",), several=("id",)),
+    ),
     Page(method="GET", path=r"/certificates/{id:\d+}", role=Role.READ_ONLY, handler=show),
     Page(
         method="POST",
         path=r"/certificates/{id:\d+}/trust-root",
         role=Role.ADMINISTRATOR,
         handler=trust_root,
+        fields=FormFields(once=("fingerprint", "confirm")),
     ),
 )

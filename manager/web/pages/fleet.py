@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from heapq import nsmallest
 from typing import Any, Final
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from common.api.codes import Role
 from common.errors import InvalidInputError
@@ -20,6 +20,7 @@ from manager.domain.view import PlannedPush
 from manager.http.streams import HEARTBEAT_S, event_stream, write
 from manager.pki.judge.status import nearness_of
 from manager.web.currentstanding import PACE_S
+from manager.web.forms import FormFields
 from manager.web.pagerequest import Page, PageRequest
 from manager.web.pages.nodes import show_list
 from manager.web.standing import recent_pushes
@@ -89,12 +90,14 @@ def _outlook(inventory: Inventory, now_s: float) -> _Outlook:
 async def live(page_request: PageRequest) -> web.StreamResponse:
     """Stream the tiles, the alarms and the pushes, each drawn anew when it changes, until the session ends."""
     site, stream, alarms = page_request.site, event_stream(), page_request.use_cases.alarms
+    if page_request.request.method == hdrs.METH_HEAD:
+        return stream
 
     async def send(part: str, values: Mapping[str, Any]) -> None:
         template = site.templates.get_template(f"fleet_{part}.html")
         await write(page_request.request, stream, _event(part, template.render(**values)))
 
-    async with site.streams.keep(page_request.actor, page_request.request):
+    async with site.streams.keep(page_request.signed_in, page_request.request):
         with (
             site.fleet.subscribe() as changes,
             alarms.watch(changes.wake) as news,
@@ -174,7 +177,13 @@ def _event(name: str, text: str) -> bytes:
 
 PAGES = (
     Page(method="GET", path="/", role=Role.READ_ONLY, handler=home),
-    Page(method="GET", path="/live/fleet", role=Role.READ_ONLY, handler=live),
+    Page(method="GET", path="/live/fleet", role=Role.READ_ONLY, handler=live, streams=True),
     Page(method="GET", path="/push", role=Role.OPERATOR, handler=push_plan),
-    Page(method="POST", path="/push", role=Role.OPERATOR, handler=push),
+    Page(
+        method="POST",
+        path="/push",
+        role=Role.OPERATOR,
+        handler=push,
+        fields=FormFields(once=("all", "forced"), several=("node",)),
+    ),
 )

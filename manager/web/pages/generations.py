@@ -7,6 +7,7 @@ from aiohttp import web
 from common.api.codes import Role
 from common.ids import parse_id
 from manager.domain.consequences import ConfirmationNeededError
+from manager.web.forms import FormFields
 from manager.web.pagerequest import Page, PageRequest
 
 
@@ -96,5 +97,6 @@ PAGES = (
         path="/nodes/{name}/generations/{generation}/republish",
         role=Role.ADMINISTRATOR,
         handler=republish,
+        fields=FormFields(once=("confirm",)),
     ),
 )

@@ -10,7 +10,7 @@ from collections.abc import Set as AbstractSet
 from functools import partial
 from typing import Final
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from common.api.codes import Role
 from common.errors import AccessError
@@ -64,9 +64,10 @@ async def _tell(
 ) -> web.StreamResponse:
     """Tell of changes of the nodes `watched`, and of the alarms that are shown, if any are (`standing`)."""
     site, stream, use_cases = page_request.site, event_stream(), page_request.use_cases
-
+    if page_request.request.method == hdrs.METH_HEAD:
+        return stream
     rights = use_cases.rights(partial(_check_signed_in, page_request))
-    async with site.streams.keep(page_request.actor, page_request.request):
+    async with site.streams.keep(page_request.signed_in, page_request.request):
         with (
             site.fleet.subscribe() as changes,
             use_cases.alarms.watch(changes.wake) as news,

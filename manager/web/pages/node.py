@@ -14,6 +14,7 @@ from manager.domain.consequences import ConfirmationNeededError
 from manager.domain.model import NodeRecord
 from manager.http.errors import status_of
 from manager.usecases.assignments import slot_name
+from manager.web.forms import FormFields
 from manager.web.noderows import assigned_to, endpoint_rows, location_of, slot_rows, what_it_has
 from manager.web.pagerequest import Page, PageRequest
 
@@ -166,7 +167,19 @@ async def _place(page_request: PageRequest) -> tuple[NodeRecord, Slot]:
 PAGES = (
     Page(method="GET", path="/nodes/{name}", role=Role.READ_ONLY, handler=show),
     Page(method="GET", path="/nodes/{name}/slots/{slot}", role=Role.ADMINISTRATOR, handler=choose),
-    Page(method="POST", path="/nodes/{name}/slots/{slot}", role=Role.ADMINISTRATOR, handler=assign),
+    Page(
+        method="POST",
+        path="/nodes/{name}/slots/{slot}",
+        role=Role.ADMINISTRATOR,
+        handler=assign,
+        fields=FormFields(once=("certificate", "seen", "confirm")),
+    ),
     Page(method="GET", path="/nodes/{name}/slots/{slot}/empty", role=Role.ADMINISTRATOR, handler=empty_page),
-    Page(method="POST", path="/nodes/{name}/slots/{slot}/empty", role=Role.ADMINISTRATOR, handler=empty),
+    Page(
+        method="POST",
+        path="/nodes/{name}/slots/{slot}/empty",
+        role=Role.ADMINISTRATOR,
+        handler=empty,
+        fields=FormFields(once=("seen", "confirm")),
+    ),
 )

@@ -20,6 +20,7 @@ from manager.http.errors import status_of
 from manager.usecases.nodes import NewToken
 from manager.usecases.views import views_of
 from manager.web.difference import Difference
+from manager.web.forms import FormFields
 from manager.web.noderows import (
     Order,
     Wanted,
@@ -290,11 +291,18 @@ PAGES = (
         path="/nodes/new",
         role=Role.ADMINISTRATOR,
         handler=add,
+        fields=FormFields(once=("name", "names", "addresses")),
         needs_password=True,
         heavy=True,
     ),
     Page(method="GET", path="/nodes/{name}/edit", role=Role.ADMINISTRATOR, handler=edit_page),
-    Page(method="POST", path="/nodes/{name}/edit", role=Role.ADMINISTRATOR, handler=edit),
+    Page(
+        method="POST",
+        path="/nodes/{name}/edit",
+        role=Role.ADMINISTRATOR,
+        handler=edit,
+        fields=FormFields(once=("seen", "names", "addresses", "confirm")),
+    ),
     Page(method="GET", path="/nodes/{name}/joining", role=Role.READ_ONLY, handler=joining),
     Page(
         method="GET",
@@ -311,5 +319,11 @@ PAGES = (
         needs_password=True,
     ),
     Page(method="GET", path="/nodes/{name}/retire", role=Role.ADMINISTRATOR, handler=retire_page),
-    Page(method="POST", path="/nodes/{name}/retire", role=Role.ADMINISTRATOR, handler=retire),
+    Page(
+        method="POST",
+        path="/nodes/{name}/retire",
+        role=Role.ADMINISTRATOR,
+        handler=retire,
+        fields=FormFields(once=("confirm",)),
+    ),
 )

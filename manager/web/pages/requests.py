@@ -17,6 +17,7 @@ from manager.pki.write.export import Download
 from manager.usecases.assignments import slot_name
 from manager.usecases.requests import KeyChoice, RequestChanges
 from manager.web.choices import chosen_nodes, node_choices
+from manager.web.forms import FormFields, pem
 from manager.web.pagerequest import Page, PageRequest
 from manager.web.uploads import findings_of
 from manager.web.words import plural, with_notes
@@ -257,12 +258,52 @@ async def _request(
 PAGES = (
     Page(method="GET", path="/requests", role=Role.READ_ONLY, handler=list_all),
     Page(method="GET", path="/requests/new", role=Role.ADMINISTRATOR, handler=new_form),
-    Page(method="POST", path="/requests/new", role=Role.ADMINISTRATOR, handler=create, heavy=True),
+    Page(
+        method="POST",
+        path="/requests/new",
+        role=Role.ADMINISTRATOR,
+        handler=create,
+        fields=FormFields(
+            once=(
+                "replaces",
+                "subject",
+                "alt_names",
+                "kind",
+                *pem("private_key"),
+                "passphrase",
+                "server_auth",
+                "client_auth",
+                "template",
+            )
+        ),
+        heavy=True,
+    ),
     Page(method="GET", path="/requests/delete", role=Role.ADMINISTRATOR, handler=delete_form),
-    Page(method="POST", path="/requests/delete", role=Role.ADMINISTRATOR, handler=delete),
+    Page(
+        method="POST",
+        path="/requests/delete",
+        role=Role.ADMINISTRATOR,
+        handler=delete,
+        fields=FormFields(once=("confirm",), several=("id",)),
+    ),
     Page(method="GET", path=r"/requests/{id:\d+}", role=Role.READ_ONLY, handler=show),
     Page(method="GET", path=r"/requests/{id:\d+}/download", role=Role.READ_ONLY, handler=download),
     Page(
-        method="POST", path=r"/requests/{id:\d+}/answer", role=Role.ADMINISTRATOR, handler=answer, heavy=True
+        method="POST",
+        path=r"/requests/{id:\d+}/answer",
+        role=Role.ADMINISTRATOR,
+        handler=answer,
+        fields=FormFields(
+            once=(
+                *pem("certificate", "parameters"),
+                "passphrase",
+                "take_over",
+                "node_names",
+                "slot",
+                "confirm",
+            ),
+            several=("node",),
+        ),
+        heavy=True,
     ),
 )

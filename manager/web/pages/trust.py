@@ -23,6 +23,7 @@ from manager.http.downloads import attachment
 from manager.http.errors import status_of
 from manager.pki.read.batch import ImportFile
 from manager.web.difference import Difference
+from manager.web.forms import FormFields, pem
 from manager.web.importing import show_import
 from manager.web.pagerequest import Page, PageRequest
 from manager.web.uploads import PASTED, findings_of
@@ -255,14 +256,30 @@ PAGES = (
     Page(method="GET", path="/trusted-cas/builtin", role=Role.READ_ONLY, handler=list_builtin),
     Page(method="GET", path="/trusted-cas/import", role=Role.ADMINISTRATOR, handler=import_form),
     Page(
-        method="POST", path="/trusted-cas/import", role=Role.ADMINISTRATOR, handler=import_files, heavy=True
+        method="POST",
+        path="/trusted-cas/import",
+        role=Role.ADMINISTRATOR,
+        handler=import_files,
+        fields=FormFields(once=("pasted", "passphrase", "skip_unusable", "confirm"), several=("files",)),
+        heavy=True,
     ),
     Page(method="GET", path="/trusted-cas/export", role=Role.READ_ONLY, handler=export),
     Page(method="GET", path="/trusted-cas/delete", role=Role.ADMINISTRATOR, handler=delete_form),
-    Page(method="POST", path="/trusted-cas/delete", role=Role.ADMINISTRATOR, handler=delete),
+    Page(
+        method="POST",
+        path="/trusted-cas/delete",
+        role=Role.ADMINISTRATOR,
+        handler=delete,
+        fields=FormFields(once=("confirm",), several=("id",)),
+    ),
     Page(method="GET", path=r"/trusted-cas/{id:\d+}", role=Role.READ_ONLY, handler=show),
     Page(method="GET", path=r"/trusted-cas/{id:\d+}/edit", role=Role.ADMINISTRATOR, handler=edit_form),
     Page(
-        method="POST", path=r"/trusted-cas/{id:\d+}/edit", role=Role.ADMINISTRATOR, handler=edit, heavy=True
+        method="POST",
+        path=r"/trusted-cas/{id:\d+}/edit",
+        role=Role.ADMINISTRATOR,
+        handler=edit,
+        fields=FormFields(once=("seen", *pem("certificate"), "trusted", "confirm")),
+        heavy=True,
     ),
 )

@@ -10,6 +10,7 @@ from common.api.codes import Role
 from common.errors import CertcastError, ConflictError, InvalidInputError
 from manager.domain.model import UserRecord
 from manager.http.errors import status_of
+from manager.web.forms import FormFields
 from manager.web.pagerequest import Page, PageRequest
 from manager.web.pages.rolewords import ROLES, password_problems
 
@@ -187,21 +188,21 @@ def _new_client(page_request: PageRequest, status: int = 200, problems: Sequence
 
 
 _ADMINISTRATORS: Final = (
-    ("GET", "/users/tokens", all_tokens),
-    ("GET", "/users/named/{name}", show),
-    ("POST", "/users/named/{name}/sessions", end_sessions),
-    ("GET", "/users/clients/{name}/remove", remove_client_page),
-    ("POST", "/users/clients/{name}/remove", remove_client),
+    ("GET", "/users/tokens", all_tokens, ()),
+    ("GET", "/users/named/{name}", show, ()),
+    ("POST", "/users/named/{name}/sessions", end_sessions, ()),
+    ("GET", "/users/clients/{name}/remove", remove_client_page, ()),
+    ("POST", "/users/clients/{name}/remove", remove_client, ()),
 )
 _WITH_PASSWORD: Final = (
-    ("GET", "/users/new", new_page),
-    ("POST", "/users/new", add),
-    ("POST", "/users/named/{name}/role", set_role),
-    ("POST", "/users/named/{name}/password", set_password),
-    ("GET", "/users/named/{name}/remove", remove_page),
-    ("POST", "/users/named/{name}/remove", remove),
-    ("GET", "/users/clients/new", new_client_page),
-    ("POST", "/users/clients/new", add_client),
+    ("GET", "/users/new", new_page, ()),
+    ("POST", "/users/new", add, ("name", "role", "password", "again")),
+    ("POST", "/users/named/{name}/role", set_role, ("seen", "role")),
+    ("POST", "/users/named/{name}/password", set_password, ("password", "again")),
+    ("GET", "/users/named/{name}/remove", remove_page, ()),
+    ("POST", "/users/named/{name}/remove", remove, ()),
+    ("GET", "/users/clients/new", new_client_page, ()),
+    ("POST", "/users/clients/new", add_client, ("name", "role", "public_key")),
 )
 
 PAGES = (
@@ -212,10 +213,11 @@ PAGES = (
             path=path,
             role=Role.ADMINISTRATOR,
             handler=handler,
+            fields=FormFields(once=fields),
             needs_password=rows is _WITH_PASSWORD,
             form_above=path.endswith(("/role", "/password")),
         )
         for rows in (_ADMINISTRATORS, _WITH_PASSWORD)
-        for method, path, handler in rows
+        for method, path, handler, fields in rows
     ),
 )

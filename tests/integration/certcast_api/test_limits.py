@@ -60,7 +60,7 @@ async def test_our_own_pages_and_programs_may_change_things(api: ApiClient):
 async def test_a_method_that_is_not_offered_is_told_which_are(api: ApiClient):
     async with api.session.patch(f"{api.url}{ROOT}/trusted-cas", headers=AUTH) as answer:
         assert answer.status == 405
-        assert set(answer.headers["Allow"].split(",")) == {"GET", "POST"}
+        assert set(answer.headers["Allow"].split(",")) == {"GET", "HEAD", "POST"}
         assert (await answer.json())["error"]["reason"] == "invalid"
     assert (await api.call("GET", "nothing"))[0] == 404
 
@@ -118,6 +118,14 @@ async def test_watchers_are_few(api: ApiClient, monkeypatch):
         assert await first.content.readline() == b": listening\n"
         assert (await api.call("GET", "events"))[0] == 503
     first.close()
+
+
+async def test_the_head_of_a_stream_is_answered_without_one(api: ApiClient, monkeypatch):
+    monkeypatch.setattr(streams, "STREAMS_PER_USER", 0)
+    async with api.session.head(f"{api.url}{ROOT}/events", headers=AUTH) as head:
+        assert (head.status, head.content_type) == (200, "text/event-stream")
+    async with api.session.get(f"{api.url}{ROOT}/events", headers=AUTH) as whole:
+        assert whole.status == 503
 
 
 async def test_one_user_leaves_streams_for_the_others(api: ApiClient, monkeypatch):

@@ -220,6 +220,10 @@ async def talk(address, request: bytes) -> bytes:
         (b"GET /health/ready/../live HTTP/1.1\r\n\r\n", b"HTTP/1.1 404 Not Found"),
         (b"POST /health/live HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc", b"HTTP/1.1 405 "),
         (b"nonsense\r\n\r\n", b"HTTP/1.1 400 "),
+        *(
+            (b"GET /metrics HTTP/" + version + b"\r\n\r\n", b"HTTP/1.1 400 ")
+            for version in (b"0.9", b"1.2", b"1.10", b"2.0")
+        ),
         (b"\x16\x03\x01\r\n\r\n", b"HTTP/1.1 400 "),
         (b"GET / HTTP/1.1\r\nX: " + b"a" * 20_000 + b"\r\n\r\n", b"HTTP/1.1 431 "),
     ],

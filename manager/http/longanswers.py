@@ -1,0 +1,115 @@
+"""Long answers to strangers: how many are on their way, in which pieces, and whose is given up while others wait for theirs.
+
+Decides with `manager.http.turnstile`. Invariant: a reader that takes nothing holds a place only as long as nobody waits for one.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Final, Protocol
+
+from aiohttp import web
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.payload import Payload
+
+from common.source import source_of
+from manager.http.turnstile import Pace, Turnstile
+
+PIECE_BYTES: Final = 64 * 1024
+"""Longer answers are encrypted and buffered in pieces: all of one at once would keep the loop, and wait in memory for who does not read."""
+
+PACE: Final = Pace(burst=100.0, per_s=150.0, each_burst=50.0, each_per_s=50.0)
+"""What strangers may be sent in long answers, in units of PIECE_BYTES: the description of the API has 20, and takes 8 ms to send."""
+
+AT_ONCE: Final = 64
+"""Long answers to strangers that are on their way: one that is not read takes some 300 KiB until it is given up."""
+
+UNREAD_S: Final = 2.0
+"""Of whom nothing was taken for so long gives way to who waits. A piece of 64 KiB takes a line of 256 kbit/s as long."""
+
+LOOK_S: Final = 0.5
+"""How often who waits looks for somebody who takes nothing."""
+
+
+class Waiting(Protocol):
+    """The connection of a request that waits."""
+
+    def waits(self, leave: Callable[[], None]) -> None:
+        """Note that others may have the place, and call `leave` if the connection ends."""
+
+
+class InPieces(Payload):
+    """An answer that is sent in pieces of the bytes that it was made of; aiohttp copies all that is in a BytesIO for each reader.
+
+    `taken_s` is when the reader took the latest of them.
+    """
+
+    _value: bytes
+
+    def __init__(self, value: bytes) -> None:
+        super().__init__(value)
+        self._size = len(value)
+        self.taken_s = time.monotonic()
+
+    def __len__(self) -> int:
+        return len(self._value)
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+        return self._value.decode(encoding, errors)
+
+    async def write(self, writer: AbstractStreamWriter) -> None:
+        await self.write_with_length(writer, None)
+
+    async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
+        """Send so much of it, each piece when the one before it was taken."""
+        whole = memoryview(self._value)[:content_length]
+        for start in range(0, len(whole), PIECE_BYTES):
+            await writer.write(whole[start : start + PIECE_BYTES])
+            await writer.drain()
+            self.taken_s = time.monotonic()
+
+
+def cut(response: web.Response) -> InPieces | None:
+    """Let an answer be sent in pieces if it is a long one; return these then."""
+    if not isinstance(response.body, bytes) or len(response.body) <= PIECE_BYTES:
+        return None
+    response.body = pieces = InPieces(response.body)
+    return pieces
+
+
+class LongAnswers:
+    def __init__(self, pace: Pace = PACE, *, at_once: float = AT_ONCE) -> None:
+        self.turns = Turnstile(pace, at_once=at_once)
+        self._sent: dict[InPieces, web.Request] = {}
+
+    @asynccontextmanager
+    async def turn(self, pieces: InPieces, request: web.Request, seat: Waiting | None) -> AsyncIterator[None]:
+        """Send a long answer within the block, when it is its turn."""
+        source = source_of(request.remote or "")
+        turn = self.turns.ask(source, weight=len(pieces) / PIECE_BYTES)
+        if seat is not None:
+            seat.waits(lambda: self.turns.leave(source, turn))
+        try:
+            while not turn.done():
+                self._give_up_unread()
+                await asyncio.wait({turn}, timeout=LOOK_S)
+            pieces.taken_s = time.monotonic()
+            self._sent[pieces] = request
+            yield
+        finally:
+            self._sent.pop(pieces, None)
+            self.turns.leave(source, turn)
+            if turn.result():
+                self.turns.end()
+
+    def _give_up_unread(self) -> None:
+        """Cut, where all places are taken, the answer that nothing was taken of for longest, if that is long enough."""
+        if not self.turns.is_full or not self._sent:
+            return
+        longest = min(self._sent, key=lambda pieces: pieces.taken_s)
+        if longest.taken_s + UNREAD_S > time.monotonic():
+            return
+        request = self._sent.pop(longest)
+        if request.transport is not None:
+            request.transport.abort()
