@@ -259,6 +259,10 @@ async def _log_in(
     except (OSError, asyncssh.Error) as error:
         text = getattr(error, "reason", "") or getattr(error, "strerror", "") or str(error)
         raise UnreachableError(f"{address}: {text}") from error
+    finally:
+        if not judge.is_connected:
+            # asyncssh reads its options before it takes the socket: whoever is cancelled meanwhile still owns it
+            connected.close()
 
 
 class _Judge(asyncssh.SSHClient):
@@ -268,6 +272,11 @@ class _Judge(asyncssh.SSHClient):
         self._trusts = trusts
         self.algorithm = algorithm
         self.seen = ""
+        self.is_connected = False
+        """Whether the socket has a connection that closes it."""
+
+    def connection_made(self, conn: asyncssh.SSHClientConnection) -> None:
+        self.is_connected = True
 
     def validate_host_public_key(self, host: str, addr: str, port: int, key: asyncssh.SSHKey) -> bool:
         line = public_line(key)
