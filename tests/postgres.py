@@ -23,6 +23,7 @@ from urllib.parse import quote
 import pytest
 
 from common.runtime import durable
+from manager.store import postgresql
 from manager.store.address import ServerAddress
 from manager.store.place import StorePlace
 from manager.store.sealing import KEK_BYTES, Keyring
@@ -238,8 +239,10 @@ class Cluster:
 
 @contextlib.contextmanager
 def made_cluster(settings: Mapping[str, str] = FAST, *, hba: str = HBA) -> Iterator[Cluster]:
-    """Lend a new cluster."""
-    with made_root() as root:
+    """Lend a new cluster. Readers wait for it as long as a test does: on a machine that is busy, it is they who are slow."""
+    with made_root() as root, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(postgresql, "READER_WAIT_S", PATIENCE_S)
+        patch.setattr(postgresql, "POOL_WAIT_S", PATIENCE_S)
         cluster = Cluster(root, settings, hba=hba).make()
         try:
             yield cluster

@@ -4,10 +4,10 @@ import secrets
 from collections.abc import Mapping
 from typing import Any, Final
 
-from sqlalchemy import Boolean, Column, Float, Integer, LargeBinary, String, Table, insert, select
+from sqlalchemy import Boolean, Column, Integer, LargeBinary, String, Table, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from manager.store.columns import CertificateTime
+from manager.store.columns import CertificateTime, Moment
 from manager.store.engine import Database
 from manager.store.place import StorePlace
 from manager.store.store import Store, engine_of
@@ -76,7 +76,7 @@ def _value(table: Table, column: Column[Any], number: int, parent: int) -> Any:
             return (None, 0, 253_402_300_799, -1, 1_900_000_000)[number % 5]
         case Boolean():
             return number % 2 == 0
-        case Float():
+        case Moment():
             return (0.0, 0.1 + 0.2, 1.7e9 + number / 3, -1.5, 1e300)[number % 5]
         case Integer():
             return number - 3

@@ -1,9 +1,12 @@
 """Types of columns that mean the same on every engine."""
 
+import math
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, Integer, String, Text, TypeDecorator
+from sqlalchemy import BigInteger, Float, Integer, String, Text, TypeDecorator
 from sqlalchemy.types import TypeEngine
+
+from common.errors import StorageError
 
 UNREADABLE_S: Final = -62_135_596_801
 """The second before the year 1, which no certificate can name: stored for a moment that cannot be read."""
@@ -33,3 +36,29 @@ class CertificateTime(TypeDecorator[int]):
     def process_result_value(self, value: int | None, dialect: Any) -> int | None:
         """Return what was stored."""
         return None if value == UNREADABLE_S else value
+
+
+class Moment(TypeDecorator[float]):
+    """A moment of ours, which is a number: databases also know infinity, and what is no number. `place` is its table and column."""
+
+    impl = Float
+    cache_ok = True
+
+    def __init__(self, place: str) -> None:
+        super().__init__()
+        self.place = place
+
+    def process_bind_param(self, value: float | None, dialect: Any) -> float | None:
+        """Return what is stored. Raises StorageError."""
+        return self._checked(value)
+
+    def process_result_value(self, value: float | None, dialect: Any) -> float | None:
+        """Return what was stored. Raises StorageError."""
+        return self._checked(value)
+
+    def _checked(self, value: float | None) -> float | None:
+        if value is None or math.isfinite(value):
+            return value
+        raise StorageError(
+            f"a time in the store is none (in the column {self.place}: {value:g}); correct it in the database, or restore a backup"
+        )

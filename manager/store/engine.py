@@ -6,7 +6,7 @@ writes; a transaction that returned is on disk; and what a task does while it ha
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, TypeVar
 from weakref import WeakKeyDictionary
@@ -17,7 +17,7 @@ from sqlalchemy.engine.interfaces import ExceptionContext
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from common.errors import ConflictError, StorageError
+from common.errors import ConflictError, InvalidInputError, StorageError
 from manager.store.failures import translated
 from manager.store.tables import meta
 
@@ -50,6 +50,10 @@ class Engine(Protocol):
     @property
     def writer(self) -> Mapping[str, Any]:
         """Execution options of a transaction that writes."""
+
+    @property
+    def reader_wait_s(self) -> float | None:
+        """How long a reader may wait until it has a connection; None where that needs no answer of somebody else."""
 
     def connect(self, *, patient: bool) -> AsyncEngine:
         """Make the pool of connections. A `patient` one lets a statement take as long as a migration or a copy may need."""
@@ -142,9 +146,11 @@ class Database:
             if (outer := self._own()) is not None:
                 yield outer.connection
                 return
-            async with self._reader.connect() as connection:
+            async with AsyncExitStack() as stack:
+                async with asyncio.timeout(self._engine.reader_wait_s):
+                    connection = await stack.enter_async_context(self._reader.connect())
                 yield connection
-        except (SQLAlchemyError, OSError) as error:
+        except (SQLAlchemyError, OSError, UnicodeEncodeError) as error:
             raise self._translated(error) from error
 
     @asynccontextmanager
@@ -177,7 +183,7 @@ class Database:
                 for effect in transaction.effects:
                     effect()
                 committing = False
-        except (SQLAlchemyError, OSError) as error:
+        except (SQLAlchemyError, OSError, UnicodeEncodeError) as error:
             raise self._translated(error, committing=committing) from error
         finally:
             if committing:
@@ -286,12 +292,11 @@ class Database:
         )
 
     def _translated(
-        self, error: SQLAlchemyError | OSError, *, committing: bool = False
-    ) -> StorageError | ConflictError:
-        explained = (
-            None if isinstance(error, IntegrityError) else self._engine.explain(error, committing=committing)
-        )
-        return explained or translated(error)
+        self, error: SQLAlchemyError | OSError | UnicodeEncodeError, *, committing: bool = False
+    ) -> StorageError | ConflictError | InvalidInputError:
+        if isinstance(error, IntegrityError | UnicodeEncodeError):
+            return translated(error)
+        return self._engine.explain(error, committing=committing) or translated(error)
 
     async def close(self) -> None:
         await self._pool.dispose()

@@ -6,15 +6,31 @@ Invariant: values never appear in a sentence: they may be secrets.
 import errno
 from typing import Final, cast
 
-from sqlalchemy.exc import DatabaseError, DBAPIError, IntegrityError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import (
+    DatabaseError,
+    DBAPIError,
+    IntegrityError,
+    OperationalError,
+    SQLAlchemyError,
+    StatementError,
+)
 
-from common.errors import ConflictError, Reason, StorageError
+from common.errors import ConflictError, InvalidInputError, Reason, StorageError
 
 DISK_FULL: Final = "the disk is full; free space, then try again"
+UNWRITABLE_TEXT: Final = (
+    "a text has a character in it that is half of one (U+D800 to U+DFFF), and cannot be kept; leave it out"
+)
 
 
-def translated(error: SQLAlchemyError | OSError) -> StorageError | ConflictError:
+def translated(
+    error: SQLAlchemyError | OSError | UnicodeError,
+) -> StorageError | ConflictError | InvalidInputError:
     """Make a foreign error ours that the engine has no better explanation for."""
+    if is_unwritable_text(error):
+        return InvalidInputError("", UNWRITABLE_TEXT)
+    if isinstance(error, StatementError) and isinstance(error.orig, StorageError):
+        return error.orig  # what a column's type refuses
     if isinstance(error, IntegrityError):
         return ConflictError(
             "an object with this name or identity already exists, or one that is referred to does not exist"
@@ -24,12 +40,20 @@ def translated(error: SQLAlchemyError | OSError) -> StorageError | ConflictError
     return StorageError(f"the store failed: {_cause(error)}")
 
 
+def is_unwritable_text(error: BaseException) -> bool:
+    """Whether a text was to be kept, or looked for, that has half of a surrogate pair in it, which UTF-8 cannot write."""
+    found: BaseException | None = error
+    while found is not None and not isinstance(found, UnicodeEncodeError):
+        found = found.orig if isinstance(found, DBAPIError) and found.orig is not None else found.__cause__
+    return found is not None
+
+
 def is_out_of_space(error: BaseException) -> bool:
     """Whether the operating system said that this machine's disk is full."""
     return isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}
 
 
-def _cause(error: SQLAlchemyError | OSError) -> str:
+def _cause(error: SQLAlchemyError | OSError | UnicodeError) -> str:
     """Return what went wrong in a few words; the database's own only where they cannot quote a value."""
     if isinstance(error, OSError):
         return error.strerror or type(error).__name__

@@ -3,8 +3,9 @@
 Decides by what has become of a connection since it was used. Invariant: one whose answer is still owed is lent to nobody.
 """
 
+import asyncio
 import time
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import asyncpg  # type: ignore[import-untyped]  # it has annotations, and does not say so
 from sqlalchemy.engine.interfaces import ExceptionContext
@@ -13,10 +14,10 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from manager.store.refusals import LOST
 
-IDLE_TRUST_S: Final = 1.0
+IDLE_TRUST_S: Final = 0.1
 """A connection that rested for longer is tried before it is lent."""
 
-TRY_S: Final = 3.0
+TRY_S: Final = 2.0
 """How long that may take; then the connection counts as lost."""
 
 
@@ -34,8 +35,13 @@ def try_out(connection: Any, record: ConnectionPoolEntry, _proxy: object) -> Non
     try:
         connection.run_async(lambda opened: opened.fetchrow(";", timeout=TRY_S))
     except LOST as error:
+        connection.driver_connection.terminate()
         # neither will those that are as old: none of them costs another wait
         raise InvalidatePoolError("does not answer") from error
+    except asyncio.CancelledError:
+        # whoever wanted it waits no longer, and not for a farewell either
+        connection.driver_connection.terminate()
+        raise
 
 
 def give_up_lost(context: ExceptionContext) -> None:
@@ -44,3 +50,6 @@ def give_up_lost(context: ExceptionContext) -> None:
     is_owed = isinstance(error, TimeoutError) or isinstance(error.__cause__, asyncpg.InternalClientError)
     if is_owed or getattr(error, "sqlstate", None) == "25006":
         context.is_disconnect = True
+    if is_owed and context.connection is not None:
+        # at once: a farewell would wait for what is owed
+        cast("Any", context.connection.connection.driver_connection).terminate()

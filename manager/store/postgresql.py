@@ -6,8 +6,6 @@ and a write is never run twice: where it is not known whether it was kept, that 
 """
 
 import asyncio
-import os
-import pwd
 import ssl
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
@@ -21,9 +19,11 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from common.errors import ConflictError, InvalidInputError, NotFoundError, StorageError
-from manager.store.address import FIELD, ServerAddress, ServerHost
+from common.errors import ConflictError, NotFoundError, StorageError
+from manager.store.address import ServerAddress, ServerHost
+from manager.store.admission import settle
 from manager.store.claims import ServerClaim, claim_on
+from manager.store.dialing import DialedConnection, Dialer, account_name, tls_context
 from manager.store.pooling import give_up_lost, note_use, try_out
 from manager.store.refusals import LOST, UNREADABLE, Refusal, explained, refusal_of, summed_up
 from manager.store.tables import metadata
@@ -34,8 +34,12 @@ WRITER_LOCK: Final = 0x63657274
 POOL_MAX: Final = 10
 """Connections of one manager; a server allows 100 in all by default (`max_connections`)."""
 
-POOL_WAIT_S: Final = 10.0
-"""How long whoever needs a connection waits for one."""
+POOL_WAIT_S: Final = 4.0
+"""How long whoever needs a connection waits for one while all are in use."""
+
+READER_WAIT_S: Final = 5.0
+"""How long a reader waits in all until it has a connection, which may have to be made: whoever looks at a page is told of a server that does
+not answer while they still look at it."""
 
 LOCK_WAIT_S: Final = 15
 """How long a writer waits for another process's; longer than a writer that hangs keeps its place."""
@@ -46,11 +50,6 @@ HANG_S: Final = 10
 KEEPALIVE_S: Final = 10
 """How long the server keeps what belongs to a manager that cannot be reached any more."""
 
-SERVER_VERSION_MIN: Final = 13
-"""The oldest that its makers still cared for when this was written."""
-
-ENCODING: Final = "UTF8"
-
 VERSION_TABLE: Final = "alembic_version"
 
 _TABLES: Final = text(
@@ -59,6 +58,13 @@ _TABLES: Final = text(
     " (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')"
 )
 """The tables and views of the schema that ours are made in, without those that an extension brought."""
+
+_ELSEWHERE: Final = text(
+    "SELECT n.nspname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+    " WHERE c.relname = ANY (ARRAY['alembic_version', 'audit', 'certificate', 'node']) AND c.relkind = 'r'"
+    " AND n.nspname <> current_schema() GROUP BY n.nspname HAVING count(*) = 4 ORDER BY n.nspname LIMIT 1"
+)
+"""Another schema that holds a store."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +92,12 @@ class Postgresql:
     def __init__(self, address: ServerAddress) -> None:
         self._address = address
         self._first = 0  # the host that let us in last
+        self._schema: str | None = None  # in which the tables are, once that is known
+
+    @property
+    def reader_wait_s(self) -> float:
+        """How long a reader may wait for its connection; longer where the setting gives a host more time."""
+        return max(READER_WAIT_S, self._address.connect_timeout_s)
 
     def connect(self, *, patient: bool) -> AsyncEngine:
         """Make the pool of connections; none is opened yet."""
@@ -135,6 +147,11 @@ class Postgresql:
             raise ConflictError(
                 f"the database {self._address} holds tables that are not Certcast's ({some}); give it a database of its own"
             )
+        if (other := (await connection.execute(_ELSEWHERE)).scalar()) is not None:
+            raise ConflictError(
+                f"the store in the database {self._address} is in its schema '{other}', to which the role's search_path does not lead; "
+                "correct that with: ALTER ROLE ... SET search_path"
+            )
         if not is_new:
             raise NotFoundError(
                 f"there is no store in the database {self._address}; 'certcast-manager init' makes one"
@@ -171,9 +188,11 @@ class Postgresql:
         """
         connection = await self._open(LIMITS)
         try:
-            yield await claim_on(connection, f"the database {self._address}")
-        except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            raise StorageError(f"{self._at()} failed: {type(error).__name__}") from error
+            try:
+                claim = await claim_on(connection, f"the database {self._address}")
+            except LOST as error:
+                raise StorageError(f"{self._at()} failed: {type(error).__name__}; see its log") from error
+            yield claim
         finally:
             connection.terminate()
 
@@ -196,16 +215,21 @@ class Postgresql:
     async def _open(self, limits: Limits) -> Any:
         """Open a connection to the host that takes writes. Raises StorageError, InvalidInputError."""
         hosts = self._address.hosts
-        context = await asyncio.to_thread(_tls, self._address) if self._address.is_verified else None
-        user = self._address.user or _account()
+        context = await asyncio.to_thread(tls_context, self._address) if self._address.is_verified else None
+        user = self._address.user or account_name()
         refused: dict[ServerHost, Refusal] = {}
+        first = self._first
         for turn in range(len(hosts)):
-            which = (self._first + turn) % len(hosts)
+            which = (first + turn) % len(hosts)
             try:
                 connection = await self._open_at(hosts[which], user, context, limits)
             except (*LOST, *UNREADABLE) as error:
                 refused[hosts[which]] = refusal_of(error, self._address, user=user)
                 continue
+            except asyncio.CancelledError:
+                # whoever waited gave up here: who comes next begins with the next one
+                self._first = (which + 1) % len(hosts)
+                raise
             self._first = which
             return connection
         raise summed_up(refused)
@@ -214,62 +238,43 @@ class Postgresql:
         self, host: ServerHost, user: str, context: ssl.SSLContext | None, limits: Limits
     ) -> Any:
         address = self._address
-        connection = await asyncpg.connect(
-            host=host.name,
-            port=host.port,
-            database=address.name,
-            user=user,
-            # None would mean: whatever the environment or a file in the home directory says
-            password=address.password,
-            # None would mean: TLS if the server wants to
-            ssl=context or False,
-            timeout=address.connect_timeout_s,
-            command_timeout=limits.answer_s,
-            # of several hosts, the one that takes writes: a replica that was promoted is found
-            target_session_attrs="read-write",
-            server_settings={
-                "application_name": "certcast-manager",
-                "statement_timeout": f"{limits.statement_s}s",
-                "lock_timeout": f"{LOCK_WAIT_S}s",
-                "idle_in_transaction_session_timeout": f"{HANG_S if limits is LIMITS else limits.statement_s}s",
-                # whatever the role's or the database's default says
-                "synchronous_commit": "on",
-                "TimeZone": "UTC",
-                **_KEEPALIVES,
-            },
-        )
+        dialer = Dialer(is_verified=context is not None, has_password=bool(address.password))
+        connection = None
         try:
-            self._check_server(connection)
-            await connection.execute(_WITHOUT_REST_LIMITS)
-            for name in ("text", "varchar"):
-                await connection.set_type_codec(
-                    name, schema="pg_catalog", encoder=_escaped, decoder=_unescaped, format="text"
-                )
+            connection = await asyncpg.connect(
+                host=host.name,
+                port=host.port,
+                database=address.name,
+                user=user,
+                # None would mean: whatever the environment or a file in the home directory says
+                password=address.password,
+                # None would mean: TLS if the server wants to
+                ssl=context or False,
+                timeout=address.connect_timeout_s,
+                command_timeout=limits.answer_s,
+                loop=dialer,
+                connection_class=DialedConnection,
+                server_settings={
+                    "application_name": "certcast-manager",
+                    "statement_timeout": f"{limits.statement_s}s",
+                    "lock_timeout": f"{LOCK_WAIT_S}s",
+                    "idle_in_transaction_session_timeout": f"{HANG_S if limits is LIMITS else limits.statement_s}s",
+                    # whatever the role's or the database's default says
+                    "synchronous_commit": "on",
+                    "TimeZone": "UTC",
+                    **_KEEPALIVES,
+                },
+            )
+            # of several hosts, the one that takes writes: a replica that was promoted is found
+            async with asyncio.timeout(address.connect_timeout_s):
+                self._schema = await settle(connection, address, at=self._at(), schema=self._schema)
         except BaseException:
-            connection.terminate()
+            if connection is not None:
+                connection.terminate()
+            dialer.hang_up()
             raise
         return connection
 
-    def _check_server(self, connection: Any) -> None:
-        version, encoding = connection.get_server_version().major, connection.get_settings().server_encoding
-        if version < SERVER_VERSION_MIN:
-            raise InvalidInputError(
-                FIELD, f"{self._at()} is version {version}, and must be {SERVER_VERSION_MIN} or later"
-            )
-        if encoding != ENCODING:
-            raise InvalidInputError(
-                FIELD,
-                f"the database {self._address} has the encoding {encoding}, and must have {ENCODING}; "
-                "make one with: CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0",
-            )
-
-
-_WITHOUT_REST_LIMITS: Final = (
-    "SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings"
-    " WHERE name IN ('idle_session_timeout', 'transaction_timeout')"
-)
-"""Undoes limits that an administrator may have set for everybody, and that older servers do not know: a connection that is ended while it
-rests costs somebody an error, and a manager that serves its claim; a copy is one long transaction."""
 
 _KEEPALIVES: Final = {
     "tcp_keepalives_idle": str(KEEPALIVE_S // 2),
@@ -277,30 +282,6 @@ _KEEPALIVES: Final = {
     "tcp_keepalives_count": "3",
     "tcp_user_timeout": f"{KEEPALIVE_S}s",
 }
-
-
-def _account() -> str:
-    try:
-        return pwd.getpwuid(os.geteuid()).pw_name
-    except KeyError as error:
-        raise InvalidInputError(
-            FIELD, f"the URL names no user, and account {os.geteuid()} has no name here to take its place"
-        ) from error
-
-
-def _tls(address: ServerAddress) -> ssl.SSLContext:
-    try:
-        context = ssl.create_default_context(cafile=address.root_certificates)
-    except ssl.SSLError as error:
-        raise InvalidInputError(
-            FIELD, f"{address.root_certificates} ('sslrootcert') holds no certificate in PEM"
-        ) from error
-    except OSError as error:
-        raise InvalidInputError(
-            FIELD, f"{address.root_certificates} ('sslrootcert') cannot be read: {error.strerror}"
-        ) from error
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    return context
 
 
 async def _sequences(connection: AsyncConnection, tables: Iterable[str]) -> Mapping[str, str]:
@@ -311,12 +292,3 @@ async def _sequences(connection: AsyncConnection, tables: Iterable[str]) -> Mapp
         )
         for name in tables
     }
-
-
-def _escaped(value: str) -> str:
-    # PostgreSQL has no NUL in text, and people's files have: this keeps it, and keeps the order
-    return value.replace("\1", "\0011").replace("\0", "\0010")
-
-
-def _unescaped(value: str) -> str:
-    return value.replace("\0010", "\0").replace("\0011", "\1") if "\1" in value else value

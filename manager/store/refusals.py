@@ -4,6 +4,7 @@ Decides by SQLSTATE (PostgreSQL's manual, appendix A) and by kind, never by the 
 password and no value is in a sentence.
 """
 
+import errno
 import os
 import socket
 import ssl
@@ -17,6 +18,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from common.errors import Reason, StorageError
 from manager.store.address import ServerAddress, ServerHost
+from manager.store.screening import NOT_POSTGRESQL, NotAcceptedError
 
 LOST: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
 """What the driver raises when a connection cannot be made, or breaks: the third where it breaks in the middle of a message."""
@@ -39,11 +41,14 @@ class Refusal:
 
 
 _REFUSALS: Final[tuple[tuple[type[BaseException], str, Reason], ...]] = (
-    (TimeoutError, "no answer within {seconds} s", Reason.TIMEOUT),
-    (socket.gaierror, "its name cannot be resolved", Reason.UNREACHABLE),
     (
-        asyncpg.TargetServerAttributeNotMatched,
-        "it takes no writes: it is a replica, or default_transaction_read_only is on there",
+        TimeoutError,
+        "no answer within {seconds} s; it stands still, or something in between drops what is sent to it",
+        Reason.TIMEOUT,
+    ),
+    (
+        socket.gaierror,
+        "its name cannot be resolved; correct it, or see to the name server",
         Reason.UNREACHABLE,
     ),
     (
@@ -63,14 +68,63 @@ _REFUSALS: Final[tuple[tuple[type[BaseException], str, Reason], ...]] = (
     ),
     (
         asyncpg.InsufficientPrivilegeError,
-        "'{user}' may not connect to the database '{name}'",
+        "'{user}' may not connect to the database '{name}'; let it with: GRANT CONNECT ON DATABASE",
         Reason.PERMISSION,
     ),
-    (asyncpg.TooManyConnectionsError, "it has no connection left; see max_connections there", Reason.BUSY),
-    (asyncpg.CannotConnectNowError, "it is starting, stopping or recovering", Reason.UNREACHABLE),
-    (asyncpg.OperatorInterventionError, "it is being stopped", Reason.UNREACHABLE),
+    (
+        asyncpg.ObjectNotInPrerequisiteStateError,
+        "the database '{name}' takes no connections; let it with: ALTER DATABASE ... ALLOW_CONNECTIONS true",
+        Reason.UNREACHABLE,
+    ),
+    (
+        asyncpg.TooManyConnectionsError,
+        "it has no connection left; end others, or see max_connections there",
+        Reason.BUSY,
+    ),
+    (
+        asyncpg.InterfaceError,
+        "it did not prove that it knows the password of '{user}', as the server would; find out which program has that port",
+        Reason.UNAUTHENTICATED,
+    ),
+    (
+        asyncpg.CannotConnectNowError,
+        "it is starting, stopping or recovering; it is tried again by itself",
+        Reason.UNREACHABLE,
+    ),
+    (
+        asyncpg.OperatorInterventionError,
+        "it is being stopped; it is tried again by itself",
+        Reason.UNREACHABLE,
+    ),
 )
 """What an error means when a connection is made; the first that fits."""
+
+_OF_ROLE: Final = "InitializeSessionUserId"
+_OF_DATABASE: Final = "CheckMyDatabase"
+_REFUSALS_BY_PLACE: Final[Mapping[tuple[str, str], tuple[str, Reason]]] = {
+    ("28000", _OF_ROLE): (
+        "there is no role '{user}' that may log in; make it with CREATE ROLE ... LOGIN, or let it with ALTER ROLE ... LOGIN",
+        Reason.UNAUTHENTICATED,
+    ),
+    ("53300", _OF_ROLE): (
+        "the role '{user}' has no connection left; raise its limit with: ALTER ROLE ... CONNECTION LIMIT",
+        Reason.BUSY,
+    ),
+    ("53300", _OF_DATABASE): (
+        "the database '{name}' has no connection left; raise its limit with: ALTER DATABASE ... CONNECTION LIMIT",
+        Reason.BUSY,
+    ),
+}
+"""What an SQLSTATE means that stands for several things, by the function of the server that raised it, which it names in every language."""
+
+_UNREACHED: Final[Mapping[int, str]] = {
+    errno.ECONNREFUSED: "start the server, or correct the host and port",
+    errno.ENOENT: "start the server, or correct 'host' and the port",
+    errno.EACCES: "let this account into the directory of the socket",
+    **dict.fromkeys((errno.EHOSTUNREACH, errno.ENETUNREACH), "see to the network, or correct the host"),
+    errno.ECONNRESET: "it ended the connection; see its log",
+}
+"""What to do about an error of the operating system."""
 
 _FAILURES: Final[Mapping[str, tuple[str, Reason]]] = {
     "57014": (
@@ -82,9 +136,12 @@ _FAILURES: Final[Mapping[str, tuple[str, Reason]]] = {
     "40P01": ("the store was changed at the same time; try again", Reason.BUSY),
     "25P03": ("this change stood still for too long, so the server undid it; try again", Reason.BUSY),
     "53100": ("the disk of {at} is full; free space there, then try again", Reason.NO_SPACE),
-    "53200": ("{at} is out of memory", Reason.BUSY),
-    "53300": ("{at} has no connection left; see max_connections there", Reason.BUSY),
-    "25006": ("the store cannot be written: {at} is a replica", Reason.UNREACHABLE),
+    "53200": ("{at} is out of memory; see its log", Reason.BUSY),
+    "53300": ("{at} has no connection left; end others, or see max_connections there", Reason.BUSY),
+    "25006": (
+        "the store cannot be written: {at} became a replica, or default_transaction_read_only was switched on there",
+        Reason.UNREACHABLE,
+    ),
     "42501": (
         "{at}: the role has no right to do this; let it own the database and the schema",
         Reason.PERMISSION,
@@ -114,29 +171,41 @@ _CERTIFICATES: Final[Mapping[int, str]] = {
 
 def refusal_of(error: BaseException, address: ServerAddress, *, user: str) -> Refusal:
     """Say why `user` got no connection."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        known = _CERTIFICATES.get(error.verify_code)
-        finding = known or f"the server's certificate is not accepted ({error.verify_message})"
-        return Refusal(finding, Reason.UNREACHABLE)
+    for own in (error, error.__cause__):
+        if isinstance(own, NotAcceptedError):
+            return Refusal(own.finding.format(user=user, name=address.name), own.reason)
     if isinstance(error, ssl.SSLError):
-        return Refusal(f"TLS failed ({error.reason or 'no reason given'})", Reason.UNREACHABLE)
+        return Refusal(_tls_finding(error), Reason.UNREACHABLE)
     if type(error) is ConnectionError and address.is_verified:
         return Refusal(
             "it speaks no TLS; set ssl = on there, with a certificate for its name", Reason.UNREACHABLE
         )
-    if isinstance(error, asyncpg.InvalidPasswordError) and not address.password:
-        return Refusal(f"it asks '{user}' for a password, and the URL has none", Reason.UNAUTHENTICATED)
-    for kind, finding, reason in _REFUSALS:
-        if isinstance(error, kind):
-            said = finding.format(user=user, name=address.name, seconds=address.connect_timeout_s)
-            return Refusal(said, reason)
+    place = (_state(error), getattr(error, "server_source_function", None) or "")
+    by_kind = ((finding, reason) for kind, finding, reason in _REFUSALS if isinstance(error, kind))
+    known = _REFUSALS_BY_PLACE.get(place) or next(by_kind, None)
+    if known is not None:
+        finding, reason = known
+        said = finding.format(user=user, name=address.name, seconds=address.connect_timeout_s)
+        return Refusal(said, reason)
     if isinstance(error, OSError):
-        # asyncio's own text has the address again; where a name has several addresses, it has no number
-        found = os.strerror(error.errno).lower() if error.errno else "no connection to any of its addresses"
-        return Refusal(found, Reason.UNREACHABLE)
+        return Refusal(_unreached(error), Reason.UNREACHABLE)
     if isinstance(error, UNREADABLE) and not isinstance(error, LOST):
-        return Refusal("what answers there is no PostgreSQL server", Reason.UNREACHABLE)
-    return Refusal(f"it refused ({_state(error)})", Reason.UNREACHABLE)
+        return Refusal(NOT_POSTGRESQL, Reason.UNREACHABLE)
+    return Refusal(f"it refused ({_state(error)}); see its log", Reason.UNREACHABLE)
+
+
+def _tls_finding(error: ssl.SSLError) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        known = _CERTIFICATES.get(error.verify_code)
+        return known or f"the server's certificate is not accepted ({error.verify_message})"
+    return f"TLS failed ({error.reason or 'no reason given'}); see its log"
+
+
+def _unreached(error: OSError) -> str:
+    # asyncio's own text has the address again; where a name has several addresses, it has no number
+    found = os.strerror(error.errno).lower() if error.errno else "no connection to any of its addresses"
+    step = _UNREACHED.get(error.errno or errno.ECONNREFUSED, "see to the network and the server's log")
+    return f"{found}; {step}"
 
 
 def summed_up(refused: Mapping[ServerHost, Refusal]) -> StorageError:

@@ -52,6 +52,7 @@ class Sqlite:
 
     reader: Mapping[str, Any] = MappingProxyType({})
     writer: Mapping[str, Any] = MappingProxyType({_WRITES: True})
+    reader_wait_s = None
 
     def __init__(self, path: Path) -> None:
         self._path = path

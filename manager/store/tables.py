@@ -9,7 +9,6 @@ from typing import Final
 from sqlalchemy import (
     Boolean,
     Column,
-    Float,
     ForeignKey,
     Index,
     LargeBinary,
@@ -19,7 +18,7 @@ from sqlalchemy import (
     true,
 )
 
-from manager.store.columns import TEXT, WHOLE, CertificateTime, short
+from manager.store.columns import TEXT, WHOLE, CertificateTime, Moment, short
 
 metadata: Final = MetaData(
     naming_convention={
@@ -59,8 +58,8 @@ certificate = Table(
     Column("not_after_s", CertificateTime, nullable=False, index=True),
     Column("self_signed", Boolean, nullable=False),
     Column("temporary", Boolean, nullable=False),
-    Column("created_s", Float, nullable=False),
-    Column("changed_s", Float, nullable=False),
+    Column("created_s", Moment("certificate.created_s"), nullable=False),
+    Column("changed_s", Moment("certificate.changed_s"), nullable=False),
     # digests of the issuer's canonical name and of the public key (`manager.pki.judge.identity`). Issuer and serial number find an entry;
     # they are not unique, because a CA may give one number to several keys
     Column("issuer_id", short(64), nullable=False),
@@ -89,7 +88,7 @@ trusted_ca = Table(
     Column("not_after_s", CertificateTime, nullable=False),
     Column("self_signed", Boolean, nullable=False),
     Column("trusted_intermediate", Boolean, nullable=False, server_default=true()),
-    Column("created_s", Float, nullable=False),
+    Column("created_s", Moment("trusted_ca.created_s"), nullable=False),
     Column("issuer_id", short(64), nullable=False),
     Column("public_key_id", short(64), nullable=False),
     Index("ix_trusted_ca_identity", "issuer_id", "serial_no"),
@@ -118,8 +117,8 @@ request = Table(
     # the certificate that it is to replace, and the one that answered it
     Column("replaces_id", ForeignKey("certificate.id", ondelete="SET NULL"), nullable=True),
     Column("answer_id", ForeignKey("certificate.id", ondelete="SET NULL"), nullable=True),
-    Column("created_s", Float, nullable=False),
-    Column("answered_s", Float, nullable=True),
+    Column("created_s", Moment("request.created_s"), nullable=False),
+    Column("answered_s", Moment("request.answered_s"), nullable=True),
     # what came last from the CA, verbatim
     Column("answer_text", TEXT, nullable=True),
     sqlite_autoincrement=True,
@@ -134,9 +133,9 @@ alarm = Table(
     Column("label", TEXT, nullable=False),
     Column("node", short(63), nullable=False),
     Column("details", TEXT, nullable=False),
-    Column("raised_s", Float, nullable=False),
-    Column("lowered_s", Float, nullable=True, index=True),
-    Column("acknowledged_s", Float, nullable=True),
+    Column("raised_s", Moment("alarm.raised_s"), nullable=False),
+    Column("lowered_s", Moment("alarm.lowered_s"), nullable=True, index=True),
+    Column("acknowledged_s", Moment("alarm.acknowledged_s"), nullable=True),
     Column("acknowledged_by", TEXT, nullable=True),
     sqlite_autoincrement=True,
 )
@@ -151,10 +150,10 @@ node = Table(
     Column("addresses", TEXT, nullable=False),  # JSON list
     # NULL until the node joined; no two nodes may have the same key
     Column("public_key", short(128), nullable=True, unique=True),
-    Column("created_s", Float, nullable=False),
+    Column("created_s", Moment("node.created_s"), nullable=False),
     # what clients of the management API keep with it and Certcast has no use for: a JSON object
     Column("detail", TEXT, nullable=False, server_default="{}"),
-    Column("enrolled_s", Float, nullable=True),
+    Column("enrolled_s", Moment("node.enrolled_s"), nullable=True),
     # how it came by its key: a JSON object of `manager.store.translate.StoredKeyChange`
     Column("key_change", TEXT, nullable=True),
     # what a rotation must name of this pinning of the key; NULL while the agent that has the key did not ask for it
@@ -168,8 +167,8 @@ join_token = Table(
     Column("id", WHOLE, primary_key=True, autoincrement=True),
     Column("node_id", ForeignKey("node.id", ondelete="CASCADE"), nullable=False, index=True),
     Column("secret_hash", short(64), nullable=False, unique=True),
-    Column("created_s", Float, nullable=False),
-    Column("expires_s", Float, nullable=False),
+    Column("created_s", Moment("join_token.created_s"), nullable=False),
+    Column("expires_s", Moment("join_token.expires_s"), nullable=False),
     Column("used_key", short(128), nullable=True),
     Column("created_by", TEXT, nullable=False, server_default=""),
     sqlite_autoincrement=True,
@@ -192,7 +191,7 @@ generation = Table(
     Column("epoch", WHOLE, nullable=False),
     Column("digest", short(64), nullable=False),
     Column("manifest", LargeBinary, nullable=False),
-    Column("created_s", Float, nullable=False),
+    Column("created_s", Moment("generation.created_s"), nullable=False),
     Column("cause", TEXT, nullable=False),
     # of republished content: the digest of what the store wanted then
     Column("instead_of", short(64), key="superseded_digest", nullable=True),
@@ -212,7 +211,7 @@ report = Table(
     "report",
     metadata,
     Column("node_id", ForeignKey("node.id", ondelete="CASCADE"), primary_key=True),
-    Column("at_s", Float, nullable=False),
+    Column("at_s", Moment("report.at_s"), nullable=False),
     Column("body", LargeBinary, nullable=False),  # msgpack of `manager.store.translate.StoredReport`
 )
 
@@ -223,7 +222,7 @@ user = Table(
     Column("name", short(150), nullable=False, unique=True),
     Column("role", short(16), nullable=False),
     Column("password_hash", TEXT, nullable=False),
-    Column("created_s", Float, nullable=False),
+    Column("created_s", Moment("user.created_s"), nullable=False),
     sqlite_autoincrement=True,
 )
 
@@ -234,11 +233,11 @@ api_token = Table(
     Column("user_id", ForeignKey("user.id", ondelete="CASCADE"), nullable=False, index=True),
     Column("token_hash", short(64), nullable=False, unique=True),
     Column("label", short(150), nullable=False),
-    Column("created_s", Float, nullable=False),
-    Column("expires_s", Float, nullable=False),
+    Column("created_s", Moment("api_token.created_s"), nullable=False),
+    Column("expires_s", Moment("api_token.expires_s"), nullable=False),
     Column("scope", short(16), nullable=False, server_default="read-only"),
     # both as of some minutes ago
-    Column("last_used_s", Float, nullable=True),
+    Column("last_used_s", Moment("api_token.last_used_s"), nullable=True),
     Column("last_source", short(64), nullable=True),
     sqlite_autoincrement=True,
 )
@@ -248,8 +247,8 @@ session = Table(
     metadata,
     Column("token_hash", short(64), primary_key=True),
     Column("user_id", ForeignKey("user.id", ondelete="CASCADE"), nullable=False, index=True),
-    Column("created_s", Float, nullable=False),
-    Column("seen_s", Float, nullable=False),
+    Column("created_s", Moment("session.created_s"), nullable=False),
+    Column("seen_s", Moment("session.seen_s"), nullable=False),
     Column("source", short(64), nullable=False, server_default=""),
 )
 
@@ -261,13 +260,13 @@ oauth_client = Table(
     Column("name", short(150), nullable=False, unique=True),
     Column("role", short(16), nullable=False),
     Column("public_key", TEXT, nullable=False),  # PEM
-    Column("created_s", Float, nullable=False),
+    Column("created_s", Moment("oauth_client.created_s"), nullable=False),
     # an api_role; NULL is the built-in one that is called like `role`
     Column("api_role_id", WHOLE, nullable=True),
     # who registered it; "" where that is not known
     Column("created_by", TEXT, nullable=False, server_default=""),
     # both as of some minutes ago
-    Column("last_used_s", Float, nullable=True),
+    Column("last_used_s", Moment("oauth_client.last_used_s"), nullable=True),
     Column("last_source", short(64), nullable=True),
     sqlite_autoincrement=True,
 )
@@ -287,7 +286,7 @@ oauth_assertion = Table(
     metadata,
     Column("oauth_client_id", ForeignKey("oauth_client.id", ondelete="CASCADE"), nullable=False),
     Column("jti_hash", short(64), nullable=False),
-    Column("expires_s", Float, nullable=False),
+    Column("expires_s", Moment("oauth_assertion.expires_s"), nullable=False),
     PrimaryKeyConstraint("oauth_client_id", "jti_hash"),
 )
 
@@ -296,14 +295,14 @@ oauth_token = Table(
     metadata,
     Column("token_hash", short(64), primary_key=True),
     Column("oauth_client_id", ForeignKey("oauth_client.id", ondelete="CASCADE"), nullable=False, index=True),
-    Column("expires_s", Float, nullable=False),
+    Column("expires_s", Moment("oauth_token.expires_s"), nullable=False),
 )
 
 audit = Table(
     "audit",
     metadata,
     Column("id", WHOLE, primary_key=True, autoincrement=True),
-    Column("at_s", Float, nullable=False),
+    Column("at_s", Moment("audit.at_s"), nullable=False),
     Column("actor", TEXT, nullable=False),
     Column("action", TEXT, nullable=False),
     Column("subject", TEXT, nullable=False),

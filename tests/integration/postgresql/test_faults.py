@@ -3,7 +3,9 @@
 import asyncio
 import itertools
 import signal
+import socket
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -14,8 +16,9 @@ from common.ids import NodeName
 from manager.http.health import REMEMBERED_S, Check, Health
 from manager.store import pooling, postgresql
 from manager.store.address import ServerAddress
+from manager.store.engine import Database
 from manager.store.place import StorePlace
-from manager.store.postgresql import Limits
+from manager.store.postgresql import Limits, Postgresql
 from manager.store.sealing import Keyring
 from manager.store.store import Store
 from tests.fakes.traffic import Traffic, names
@@ -60,6 +63,55 @@ async def test_a_server_that_stands_still_is_told_and_used_again_once_it_goes_on
         await store.close()
 
 
+async def test_who_looks_while_the_server_stands_still_is_told_so_soon_and_health_too(
+    tmp_path, monkeypatch, record_property
+):
+    """However long the connections at hand might take to be tried, and new ones to be made."""
+    monkeypatch.setattr(pooling, "TRY_S", PATIENCE_S)
+    with made_cluster() as cluster:
+        cluster.make_database("c")
+        address = ServerAddress.parse(cluster.url("c", query="?connect_timeout=1"))
+        store = await Store.create(StorePlace(tmp_path, address), Keyring(KEK))
+        await asyncio.gather(*(store.meta.epoch() for _ in range(4)))
+        await asyncio.sleep(2 * pooling.IDLE_TRUST_S)
+        cluster.pause()
+        monkeypatch.setattr(postgresql, "READER_WAIT_S", 1.0)
+        begun_s = time.monotonic()
+        async with asyncio.timeout(PATIENCE_S / 2):
+            looked = await asyncio.gather(*(store.nodes.list() for _ in range(30)), return_exceptions=True)
+            with pytest.raises(StorageError, match=r"the store has not answered for|did not answer in time"):
+                await store.check()
+        record_property("30 who looked were told within s", round(time.monotonic() - begun_s, 2))
+        assert {(type(each), each.reason) for each in looked} == {(StorageError, Reason.TIMEOUT)}
+        cluster.resume()
+        monkeypatch.setattr(postgresql, "READER_WAIT_S", PATIENCE_S)
+        assert await store.nodes.list() == []
+        await store.close()
+
+
+async def test_who_is_not_told_in_time_leaves_the_next_host_to_who_comes_next(
+    cluster, store_database, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(postgresql, "READER_WAIT_S", 1.0)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = cluster.url(store_database.name, query="?connect_timeout=1")
+        both = f"127.0.0.1:{silent.getsockname()[1]},127.0.0.1:{cluster.port}"
+        engine = Postgresql(ServerAddress.parse(url.replace(f"127.0.0.1:{cluster.port}", both)))
+        database = Database(engine)
+
+        async def look() -> str:
+            try:
+                async with database.read() as connection:
+                    return str((await connection.exec_driver_sql("SELECT 'found'")).scalar())
+            except StorageError as error:
+                return error.reason
+
+        looked = [await look() for _ in range(3)]
+        assert looked[1:] == ["found", "found"]
+        assert looked[0] in {"found", Reason.TIMEOUT}
+        await database.close()
+
+
 async def test_a_writer_that_another_one_holds_up_is_told_who_is_free_to_try_again(store, place, monkeypatch):
     monkeypatch.setattr(postgresql, "LOCK_WAIT_S", 1)
     other = await Store.open(place, Keyring(KEK))
@@ -101,7 +153,9 @@ async def test_health_says_that_the_server_stands_still_and_that_it_is_gone(tmp_
         cluster.resume()
         cluster.stop()
         (gone,) = await health.check()
-        assert gone.message == f"PostgreSQL cannot be reached: 127.0.0.1:{cluster.port}: connection refused"
+        assert gone.message == (
+            f"PostgreSQL cannot be reached: 127.0.0.1:{cluster.port}: connection refused; start the server, or correct the host and port"
+        )
         cluster.start()
         assert [each.message for each in await health.check()] == ["ok"]
         await store.close()

@@ -5,34 +5,24 @@ import logging
 import os
 import pwd
 import socket
-import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from common.errors import CertcastError, InvalidInputError, Reason, StorageError
+from common.errors import InvalidInputError, Reason, StorageError
 from manager.store import postgresql
 from manager.store.address import ServerAddress
 from manager.store.place import StorePlace
+from manager.store.screening import NOT_POSTGRESQL
 from manager.store.sealing import Keyring
 from manager.store.store import Store
+from tests.integration.postgresql.refusing import refused
 from tests.patience import PATIENCE_S
 from tests.pki import DAY_S, Made, current_leaf, make_leaf, make_root
 from tests.postgres import KEK, PASSWORD, ROLE, Cluster, free_port, made_cluster
 
 pytestmark = pytest.mark.services("postgres", "root")
-
-
-async def refused(url: str, directory: Path) -> CertcastError:
-    """Return the error of opening a store there, which shows no password anywhere."""
-    with pytest.raises(CertcastError) as caught:
-        async with asyncio.timeout(PATIENCE_S):
-            await Store.open(StorePlace(directory, ServerAddress.parse(url)), Keyring(KEK))
-    shown = "".join(traceback.format_exception(caught.value)) + repr(caught.value)
-    assert PASSWORD not in shown
-    assert "hunter2" not in shown
-    return caught.value
 
 
 async def test_a_wrong_password_is_told(cluster, store_database, tmp_path, caplog):
@@ -90,13 +80,23 @@ async def test_a_port_where_nothing_listens_is_told(tmp_path):
     port = free_port()
     error = await refused(f"postgresql://u:hunter2@127.0.0.1:{port}/c", tmp_path)
     assert error.reason is Reason.UNREACHABLE
-    assert f"127.0.0.1:{port}: connection refused" in error.message
+    assert (
+        f"127.0.0.1:{port}: connection refused; start the server, or correct the host and port"
+        in error.message
+    )
+
+
+async def test_a_name_all_of_whose_addresses_refuse_is_told_with_what_to_do(tmp_path):
+    error = await refused(f"postgresql://u:hunter2@localhost:{free_port()}/c", tmp_path)
+    assert error.message.endswith("; start the server, or correct the host and port")
 
 
 async def test_a_socket_that_is_not_there_is_told(tmp_path):
     error = await refused(f"postgresql://u:hunter2@/c?host={tmp_path}", tmp_path)
     assert error.reason is Reason.UNREACHABLE
-    assert error.message.endswith(f"{tmp_path}/.s.PGSQL.5432: no such file or directory")
+    assert error.message.endswith(
+        f"{tmp_path}/.s.PGSQL.5432: no such file or directory; start the server, or correct 'host' and the port"
+    )
 
 
 async def test_an_account_without_a_name_must_say_who_it_is(tmp_path, monkeypatch):
@@ -109,7 +109,9 @@ async def test_an_account_without_a_name_must_say_who_it_is(tmp_path, monkeypatc
 async def test_a_name_that_leads_nowhere_is_told(tmp_path):
     error = await refused("postgresql://u:hunter2@db.invalid/c", tmp_path)
     assert error.reason is Reason.UNREACHABLE
-    assert "db.invalid:5432: its name cannot be resolved" in error.message
+    assert (
+        "db.invalid:5432: its name cannot be resolved; correct it, or see to the name server" in error.message
+    )
 
 
 async def test_a_host_that_never_answers_is_given_up(tmp_path):
@@ -159,7 +161,9 @@ async def test_a_server_without_a_place_is_told(tmp_path):
         place = StorePlace(tmp_path, cluster.address("c"))
         made = await Store.create(place, Keyring(KEK))
         async with made._database.read():
-            with pytest.raises(StorageError, match="no connection left; see max_connections there") as caught:
+            with pytest.raises(
+                StorageError, match="it has no connection left; end others, or see max_connections"
+            ) as caught:
                 await made.meta.epoch()
         await made.close()
     assert caught.value.reason is Reason.BUSY
@@ -265,14 +269,6 @@ async def test_a_root_file_that_cannot_be_used_is_named(cluster, tmp_path, text,
     assert f"{path} ('sslrootcert') {said}" in error.message
 
 
-async def test_a_database_that_is_frozen_is_told_as_one_that_takes_no_writes(
-    cluster, store_database, tmp_path
-):
-    cluster.sql(f'ALTER DATABASE "{store_database.name}" SET default_transaction_read_only = on')
-    said = await refused(cluster.url(store_database.name), tmp_path)
-    assert "it takes no writes: it is a replica, or default_transaction_read_only is on there" in said.message
-
-
 @pytest.mark.parametrize("raised", [AttributeError("server_version"), ValueError("banana"), KeyError("x")])
 async def test_what_answers_and_is_no_postgresql_is_told(tmp_path, monkeypatch, raised):
     """The driver raises these where a server names no version of PostgreSQL, or one that cannot be read."""
@@ -283,7 +279,4 @@ async def test_what_answers_and_is_no_postgresql_is_told(tmp_path, monkeypatch, 
     monkeypatch.setattr(postgresql.asyncpg, "connect", connect)
     error = await refused("postgresql://u:p@127.0.0.1:5/c", tmp_path)
     assert isinstance(error, StorageError)
-    assert (
-        error.message
-        == "PostgreSQL cannot be reached: 127.0.0.1:5: what answers there is no PostgreSQL server"
-    )
+    assert error.message == f"PostgreSQL cannot be reached: 127.0.0.1:5: {NOT_POSTGRESQL}"

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from sqlalchemy import insert, select
 
 from common.codes import Role
-from common.errors import ConflictError, NotFoundError
+from common.errors import ConflictError, InvalidInputError, NotFoundError, Reason, StorageError
 from common.ids import NodeName
 from manager.domain.annotations import Annotations
 from manager.store.tables import certificate, meta, report, user
@@ -138,15 +138,46 @@ async def test_text_is_never_too_long(store):
     assert await store.meta.get(long) == b"1"
 
 
-@pytest.mark.parametrize(
-    "moment_s", [0.1 + 0.2, 1764140000.123457, 5e-324, 1.7976931348623157e308, math.inf, -0.0]
-)
+@pytest.mark.parametrize("moment_s", [0.1 + 0.2, 1764140000.123457, 5e-324, 1.7976931348623157e308, -0.0])
 async def test_a_moment_comes_back_to_the_last_bit(store, moment_s):
     await add_nodes(store, N1)
     async with store._database.write() as connection:
         await connection.execute(insert(report).values(node_id=1, at_s=moment_s, body=b""))
     async with store._database.read() as connection:
         assert (await connection.execute(select(report.c.at_s))).scalar_one() == moment_s
+
+
+@pytest.mark.parametrize("moment_s", [math.inf, -math.inf, math.nan])
+async def test_a_time_that_is_no_number_is_not_kept(store, moment_s):
+    await add_nodes(store, N1)
+    with pytest.raises(
+        StorageError, match=r"a time in the store is none \(in the column report.at_s: -?(inf|nan)\)"
+    ):
+        async with store._database.write() as connection:
+            await connection.execute(insert(report).values(node_id=1, at_s=moment_s, body=b""))
+
+
+async def test_a_time_that_somebody_made_infinite_in_the_database_is_named(store):
+    await add_nodes(store, N1)
+    async with store._database.write() as connection:
+        # as SQLite has it; PostgreSQL reads the same as text
+        infinite = "9e999" if connection.dialect.name == "sqlite" else "'Infinity'::float8"
+        await connection.exec_driver_sql(f"UPDATE node SET created_s = {infinite}")
+    with pytest.raises(
+        StorageError, match=r"column node.created_s: inf.*; correct it in the database"
+    ) as caught:
+        await store.nodes.list()
+    assert caught.value.reason is Reason.STORAGE
+
+
+@pytest.mark.parametrize("text", ["\ud800", "a\udfffb", "\udcff\ud800"])
+async def test_half_a_character_is_refused_wherever_it_is_to_be_kept_or_looked_for(store, text):
+    with pytest.raises(InvalidInputError, match="half of one"):
+        await store.users.add(text, Role.OPERATOR, password_hash="", now_s=1.0)
+    with pytest.raises(InvalidInputError, match="half of one"):
+        await store.users.get(text)
+    assert await store.users.list() == []
+    await store.users.add("ann", Role.OPERATOR, password_hash="", now_s=1.0)
 
 
 @pytest.mark.parametrize("value", [b"", b"\0", bytes(range(256)) * 40])

@@ -1,0 +1,93 @@
+"""Connection to a PostgreSQL server that was just made: whether a store can be kept there, and what is set for as long as it lasts.
+
+Invariant: a connection that is admitted takes writes, names mean the tables of one schema, and nothing that an administrator set for
+everybody ends it while it rests.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from common.errors import InvalidInputError, Reason
+from manager.store.address import FIELD, ServerAddress
+from manager.store.screening import NotAcceptedError
+
+SERVER_VERSION_MIN: Final = 13
+"""The oldest that its makers still cared for when this was written."""
+
+ENCODING: Final = "UTF8"
+
+REPLICA: Final = (
+    "it is a replica, which takes no writes; let the URL name the primary, too, or make this one the primary"
+)
+FROZEN: Final = (
+    "it takes no writes from '{user}' in the database '{name}': default_transaction_read_only is on there; "
+    "take that back with ALTER DATABASE or ALTER ROLE, or in postgresql.conf"
+)
+NO_SCHEMA: Final = "the search_path of '{user}' names no schema that is there and may be used; correct it with ALTER ROLE, or make the schema"
+
+_STATE: Final = """
+SELECT pg_catalog.pg_is_in_recovery() AS is_replica,
+       pg_catalog.current_setting('default_transaction_read_only') = 'on' AS is_frozen,
+       pg_catalog.current_schema() AS schema
+"""
+
+_SETTLED: Final = """
+SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings WHERE name IN ('idle_session_timeout', 'transaction_timeout')
+UNION ALL SELECT pg_catalog.set_config('search_path', pg_catalog.quote_ident($1), false)
+"""
+"""Undoes limits that an administrator may have set for everybody, and that older servers do not know: a connection that is ended while it
+rests costs somebody an error, and a manager that serves its claim; a copy is one long transaction.
+Of the schemas in which names are looked for, one stays: tables that others have of the same names are not meant, nor their functions."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _State:
+    is_replica: bool
+    is_frozen: bool
+    schema: str | None
+
+
+async def settle(connection: Any, address: ServerAddress, *, at: str, schema: str | None) -> str:
+    """Check the server and the database, and set what is to be set.
+
+    `schema` is the one that names mean, None for the first of the role's search_path, in which tables are made; returns it, for the
+    connections to come, whatever schemas somebody makes meanwhile. Raises NotAcceptedError, InvalidInputError, asyncpg's errors.
+    """
+    version, encoding = connection.get_server_version().major, connection.get_settings().server_encoding
+    if version < SERVER_VERSION_MIN:
+        raise InvalidInputError(
+            FIELD, f"{at} is version {version}, and must be {SERVER_VERSION_MIN} or later"
+        )
+    if encoding != ENCODING:
+        raise InvalidInputError(
+            FIELD,
+            f"the database {address} has the encoding {encoding}, and must have {ENCODING}; "
+            "make one with: CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0",
+        )
+    first = _checked(_State(**dict(await connection.fetchrow(_STATE))))
+    schema = schema or first
+    await connection.fetch(_SETTLED, schema)
+    for name in ("text", "varchar"):
+        await connection.set_type_codec(
+            name, schema="pg_catalog", encoder=_escaped, decoder=_unescaped, format="text"
+        )
+    return schema
+
+
+def _checked(state: _State) -> str:
+    if state.is_replica:
+        raise NotAcceptedError(REPLICA)
+    if state.is_frozen:
+        raise NotAcceptedError(FROZEN)
+    if state.schema is None:
+        raise NotAcceptedError(NO_SCHEMA, Reason.NOT_FOUND)
+    return state.schema
+
+
+def _escaped(value: str) -> str:
+    # PostgreSQL has no NUL in text, and people's files have: this keeps it, and keeps the order
+    return value.replace("\1", "\0011").replace("\0", "\0010")
+
+
+def _unescaped(value: str) -> str:
+    return value.replace("\0010", "\0").replace("\0011", "\1") if "\1" in value else value
