@@ -112,6 +112,7 @@ async def _serve_ours(key: asyncssh.SSHKey) -> int:
         admit=lambda _key, _address: True,
         accept=accept,
         enrol=enrol,
+        enrol_manager=enrol,
         sources=KnownSources(["127.0.0.1"]),
     )
     await listener.start()

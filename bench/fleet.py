@@ -133,6 +133,7 @@ async def _serving(
         admit=fleet.conversations.admit,
         accept=fleet.conversations.accept,
         enrol=enrol,
+        enrol_manager=enrol,
         sources=KnownSources(["127.0.0.1"]),
     )
     await listener.start()

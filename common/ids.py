@@ -33,7 +33,7 @@ RequestId = NewType("RequestId", int)
 """The number of a certificate signing request in the store, never given twice."""
 
 MANAGEMENT_NODE = NodeName("management")
-"""The name of the node that is the manager itself."""
+"""The name of the node that is the manager itself; where a store has several managers, the first of them."""
 
 NODE_NAME_MAX = 63
 """RFC 1035 2.3.4: a label's length; a node's name also serves as a path and a label in metrics."""

@@ -1,46 +1,50 @@
-"""Advertised addresses: where nodes are to dial this manager, for join tokens and, beside its host keys, for the nodes that are there already.
+"""Advertised addresses: where nodes are to dial, for join tokens and, beside the host keys, for the nodes that are there already.
 
-Decides that what the settings advertise goes before the management node's own names and addresses, and that what changed is announced to
-all nodes: at once when the settings are read again, within a minute when the management node was described anew. Invariant: no list is
-announced that an agent would not keep.
+Decides that what the settings advertise goes before the management node's own names and addresses, that those of all managers of the store
+are one list, and that what changed is announced to all nodes: at once when the settings are read again, within a minute when a
+management node was described anew or another manager says otherwise. Invariant: no list is announced that an agent would not keep, and all
+managers announce the same one.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final
 
 import structlog
 
 from common.errors import CertcastError, StorageError
+from common.ids import NodeName
 from common.wire.contact import ADDRESSES_MAX, can_be_kept
 from manager.channel.listener import Listener
-from manager.domain.contact import Contact
-from manager.domain.model import NodeRecord
+from manager.domain.contact import Contact, merged
 from manager.settings import Settings
+from manager.store.store import Store
 
 log = structlog.get_logger(__name__)
 
 LOOK_S: Final = 60.0
-"""How often it is looked whether the management node has other names."""
+"""How often it is looked whether a management node has other names or addresses."""
 
 
 class AdvertisedAddresses:
-    """`own` is the management node; `read_again` reads the settings as the next start will; `announce` tells the nodes."""
+    """`own_node` is this manager's; `read_again` reads the settings as the next start will; `announce` tells the nodes."""
 
     def __init__(
         self,
         settings: Settings,
         listener: Listener,
         *,
-        own: Callable[[], Awaitable[NodeRecord]],
+        store: Store,
+        own_node: NodeName,
         read_again: Callable[[], Settings],
         announce: Callable[[Contact], None],
     ) -> None:
         self._advertised = settings.advertise
-        self._hosts: tuple[str, ...] = ()
+        self._addresses: tuple[str, ...] = ()
         self._listener = listener
-        self._own = own
+        self._store = store
+        self._own_node = own_node
         self._read_again = read_again
         self._announce = announce
         self._announced = Contact()
@@ -49,21 +53,36 @@ class AdvertisedAddresses:
         self._was_read = asyncio.Event()
 
     def __call__(self) -> Sequence[str]:
-        """Return them as HOST:PORT; of the management node's many names only as many as fit, the addresses first."""
-        port = self._listener.port
-        own = (f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host in self._hosts)
-        return self._advertised or tuple(own)[:ADDRESSES_MAX]
+        """Return those of all managers as HOST:PORT, as they were when it was looked last."""
+        return self._addresses
 
     async def look(self) -> None:
-        """Read what the management node is called, and announce the list if it differs from the last. Raises StorageError."""
-        own = await self._own()
-        self._hosts = (*own.addresses, *own.names)
-        contact = Contact(addresses=tuple(self()), host_keys=self.host_keys)
+        """Read what this management node is called and what the others say, and announce the list if it differs from the last.
+
+        Raises StorageError.
+        """
+        own = await self._own_addresses()
+        book = await self._store.address_book.read()
+        if book.get(self._own_node) != own:
+            await self._store.address_book.keep(self._own_node, own)
+            book = await self._store.address_book.read()
+        self._addresses = merged(book.values(), most=ADDRESSES_MAX)
+        contact = Contact(addresses=self._addresses, host_keys=self.host_keys)
         if contact == self._announced or not can_be_kept(contact.addresses):
             return
         self._announced = contact
         self._announce(contact)
         log.info("manager.announced", address=", ".join(contact.addresses), count=len(contact.host_keys))
+
+    async def _own_addresses(self) -> tuple[str, ...]:
+        """Return where this manager is dialled; of the management node's many names only as many as fit, the addresses first."""
+        if self._advertised:
+            return self._advertised
+        record, port = await self._store.nodes.get(self._own_node), self._listener.port
+        hosts = (*record.addresses, *record.names)
+        return tuple(f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host in hosts)[
+            :ADDRESSES_MAX
+        ]
 
     async def read_settings(self) -> None:
         """Take what the settings advertise now; the former list stays while they cannot be read."""

@@ -13,7 +13,7 @@ import asyncssh
 import structlog
 
 from common.errors import StorageError
-from common.ids import MANAGEMENT_NODE
+from common.ids import NodeName
 from common.runtime import log as logs
 from common.runtime.ssh import fingerprint, load_key, public_line
 from common.runtime.supervise import Supervisor
@@ -25,6 +25,7 @@ from manager.channel.gate import Limits
 from manager.channel.keys import KeyRegistry
 from manager.channel.listener import Listener
 from manager.channel.sources import KnownSources
+from manager.channel.welcoming import ManagerEnrolment
 from manager.domain.host_key import HostKeys
 from manager.fleet.builtin import load_builtin
 from manager.fleet.compiler import Compiler
@@ -37,8 +38,10 @@ from manager.http.metrics import Metrics, Sources
 from manager.http.proxies import Proxies
 from manager.http.seats import SeatLimits
 from manager.http.server import HttpsServer
-from manager.process import be_ready_until, on_hangup, pulse, stop_signal
-from manager.readiness import checks_of
+from manager.joincluster import shared_by
+from manager.ownnode import own_node
+from manager.process import be_ready_until, drain, on_hangup, pulse, stop_signal
+from manager.readiness import check_own_node, checks_of
 from manager.readings import readings_of, readings_of_https
 from manager.selfcheck import find_faults
 from manager.settings import Settings, split_host_port
@@ -51,6 +54,7 @@ from manager.usecases import heads
 from manager.usecases.context import Context
 from manager.usecases.heads import WITNESS
 from manager.usecases.host_key import Present
+from manager.usecases.managers import ManagerUseCases
 from manager.usecases.node_keys import NodeKeyUseCases
 from manager.usecases.nodes import JoinFacts
 from manager.usecases.usecases import UseCases
@@ -76,6 +80,7 @@ class Given:
     workers: Workers
     read_again: Callable[[], Settings]
     serving: Serving
+    own_node: NodeName
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +103,7 @@ class Front:
     server: HttpsServer
     own_port: OwnPort
     local: LocalNode
+    health: Health
 
 
 async def serve(settings: Settings, *, read_again: Callable[[], Settings]) -> None:
@@ -110,26 +116,35 @@ async def serve(settings: Settings, *, read_again: Callable[[], Settings]) -> No
     keep_little()
     sys.setswitchinterval(SWITCH_S)
     async with Serving(settings.place) as serving, opened(settings.place) as store, Workers() as workers:
-        given = Given(settings=settings, store=store, workers=workers, read_again=read_again, serving=serving)
+        given = Given(
+            settings=settings,
+            store=store,
+            workers=workers,
+            read_again=read_again,
+            serving=serving,
+            own_node=await asyncio.to_thread(own_node, settings.data),
+        )
+        await check_own_node(store, given.own_node)
         core = await _compose_core(given)
         await _run(given, core, _compose_front(given, core))
 
 
 async def _compose_core(given: Given) -> Core:
-    store, settings = given.store, given.settings
+    store, settings, own = given.store, given.settings, given.own_node
     _, presented, _ = await store.host_keys.read()
     host_key, epoch = load_key(presented), await store.meta.epoch()
     keys = KeyRegistry(await store.nodes.keys())
     inventories = Inventories(store, await asyncio.to_thread(load_builtin))
     fleet = Fleet(store, Compiler(store, inventories), keys, epoch=epoch)
     await fleet.load()
-    context = Context(store=store, inventories=inventories, fleet=fleet, workers=given.workers)
+    context = Context(store=store, inventories=inventories, fleet=fleet, workers=given.workers, own_node=own)
     shares = share(raise_descriptor_limit())
     host, port = split_host_port(settings.ssh)
     sources = KnownSources()
     sources.read(await store.nodes.list(), fleet.addresses())
     logins = shares.strangers // 2
     enrolment = Enrolment(NodeKeyUseCases(context), host_keys=[public_line(host_key)], epoch=epoch)
+    managers = ManagerUseCases(context, await shared_by(settings))
     listener = Listener(
         host=host,
         port=port,
@@ -138,15 +153,12 @@ async def _compose_core(given: Given) -> Core:
         admit=fleet.conversations.admit,
         accept=fleet.conversations.accept,
         enrol=enrolment.enrol,
+        enrol_manager=ManagerEnrolment(managers, host_keys=lambda: enrolment.host_keys, epoch=epoch).enrol,
         sources=sources,
         limits=Limits(waiting=logins, logins=logins, connections=shares.channel),
     )
     advertised = AdvertisedAddresses(
-        settings,
-        listener,
-        own=lambda: store.nodes.get(MANAGEMENT_NODE),
-        read_again=given.read_again,
-        announce=fleet.announce,
+        settings, listener, store=store, own_node=own, read_again=given.read_again, announce=fleet.announce
     )
     join = JoinFacts(
         addresses=advertised,
@@ -201,16 +213,17 @@ def _compose_front(given: Given, core: Core) -> Front:
     readings += readings_of_https(server)
 
     async def own_name() -> str | None:
-        record = await given.store.nodes.get(MANAGEMENT_NODE)
+        record = await given.store.nodes.get(given.own_node)
         return next(iter((*record.names, *record.addresses)), None)
 
     own_port = OwnPort(server, host=host, own_name=own_name)
     local = LocalNode(
         own_port,
+        name=given.own_node,
         version=version("certcast"),
         faults=lambda: asyncio.to_thread(find_faults, given.read_again),
     )
-    return Front(server=server, own_port=own_port, local=local)
+    return Front(server=server, own_port=own_port, local=local, health=health)
 
 
 async def _run(given: Given, core: Core, front: Front) -> None:
@@ -229,12 +242,16 @@ async def _run(given: Given, core: Core, front: Front) -> None:
         async with Supervisor() as supervisor:
             supervisor.keep("https", server.run)
             supervisor.keep("memory", lambda: give_back(lambda: len(server.seats) + listener.connections))
-            await front.local.resume_latest(given.store.generations, core.fleet.node(MANAGEMENT_NODE).applied)
+            await front.local.resume_latest(given.store.generations, core.fleet.node(given.own_node).applied)
             _keep(supervisor, given, core, front.local)
             stopped = stop_signal()
             on_hangup(lambda: supervisor.run("hangup", _hung_up(core)))
             await _tell_started(given, core, server)
-            await be_ready_until(stopped, certificate_shown=front.own_port.shown.wait())
+            await be_ready_until(
+                stopped,
+                certificate_shown=front.own_port.shown.wait(),
+                drain=lambda: drain(front.health.drain, given.settings.drain_seconds),
+            )
     finally:
         with contextlib.suppress(StorageError):
             await use_cases.audit.record_attempts()
@@ -255,6 +272,7 @@ def _keep(supervisor: Supervisor, given: Given, core: Core, local: LocalNode) ->
         ("alarms", lambda: use_cases.alarms.run(fleet)),
         ("listener", listener.run),
         ("advertised", core.advertised.run),
+        ("host keys", use_cases.host_key.run),
         ("sources", lambda: listener.sources.run(given.store.nodes, fleet)),
         ("log", logs.tell_held_back),
         ("local installs", local.run_installs),
@@ -283,7 +301,7 @@ async def _tell_started(given: Given, core: Core, server: HttpsServer) -> None:
     )
     token = await core.use_cases.setup.open()
     if token is not None:
-        record = await given.store.nodes.get(MANAGEMENT_NODE)
+        record = await given.store.nodes.get(given.own_node)
         port = "" if server.port == HTTPS_PORT else f":{server.port}"
         log.warning("setup.offered", link=f"https://{record.names[0]}{port}/set-up/{token}")
 

@@ -15,6 +15,7 @@ from typing import Final
 from common.errors import ConflictError, StorageError
 from common.runtime import durable, trusted
 from manager.offline import STAGED
+from manager.ownnode import NODE_FILE, READ_BYTES
 from manager.store.copying import ProgressCallback
 from manager.store.failures import DISK_FULL, is_out_of_space
 from manager.store.place import DATABASE_FILE, StorePlace
@@ -23,7 +24,7 @@ from manager.store.sqlite import free_name
 from manager.store.transfer import Transfer, transfer
 from manager.usecases.heads import WITNESS
 
-BESIDE: Final = {KEK_FILE: KEKS_MAX * KEK_BYTES, WITNESS: 4096}
+BESIDE: Final = {KEK_FILE: KEKS_MAX * KEK_BYTES, WITNESS: 4096, NODE_FILE: READ_BYTES}
 """The files that belong to a store besides its database, and how much of each is read."""
 
 

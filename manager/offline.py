@@ -19,6 +19,7 @@ from common.runtime.ssh import generate_key
 from common.text import printable
 from manager.domain.audit import CONSOLE
 from manager.domain.model import UserRecord
+from manager.ownnode import own_node
 from manager.settings import Settings
 from manager.store.audit import RESTORED
 from manager.store.claims import SERVING_FILE
@@ -30,6 +31,8 @@ from manager.store.sealing import KEK_FILE, Keyring, create_kek, load_keyring
 from manager.store.sqlite import free_name
 from manager.store.store import Store
 from manager.usecases.context import Context
+from manager.usecases.managers import ManagerUseCases
+from manager.usecases.nodes import NewToken
 from manager.usecases.ports import NoFleet
 from manager.usecases.usecases import UseCases
 from manager.usecases.users import UserUseCases
@@ -72,7 +75,13 @@ async def initialise(settings: Settings, *, names: Sequence[str], addresses: Seq
 async def _fill(store: Store, *, names: Sequence[str], addresses: Sequence[str]) -> None:
     await store.meta.secret_set(HOST_KEY, generate_key())
     async with Workers() as workers:
-        context = Context(store=store, inventories=Inventories(store), fleet=NoFleet(), workers=workers)
+        context = Context(
+            store=store,
+            inventories=Inventories(store),
+            fleet=NoFleet(),
+            workers=workers,
+            own_node=MANAGEMENT_NODE,
+        )
         await UseCases(context).nodes.add_management_node(names=names, addresses=addresses, actor=CONSOLE)
 
 
@@ -96,11 +105,22 @@ async def list_users(settings: Settings) -> Sequence[UserRecord]:
 
 async def own_fingerprint(settings: Settings) -> str:
     """Return the SHA-256 fingerprint of the certificate that this manager is assigned. Raises NotFoundError."""
+    own = await asyncio.to_thread(own_node, settings.data)
     async with opened(settings.place) as store:
         for each in await store.assignments.list():
-            if each.node == MANAGEMENT_NODE and each.slot == "server":
+            if each.node == own and each.slot == "server":
                 return (await store.certificates.get(each.certificate_id)).fingerprint
     raise NotFoundError(f"the management node has no certificate in the store at {settings.data}")
+
+
+async def new_manager_token(settings: Settings, *, tells_database: bool) -> NewToken:
+    """Make a token with which another manager joins those of this store, whether one runs here or not. Raises ConflictError, StorageError."""
+    own = await asyncio.to_thread(own_node, settings.data)
+    async with opened(settings.place) as store, Workers() as workers:
+        context = Context(
+            store=store, inventories=Inventories(store), fleet=NoFleet(), workers=workers, own_node=own
+        )
+        return await ManagerUseCases(context, None).new_token(tells_database=tells_database, actor=CONSOLE)
 
 
 async def bump_epoch(settings: Settings) -> int:
@@ -149,6 +169,9 @@ def _publish_kek(staged: Path, data: Path) -> None:
 
 @asynccontextmanager
 async def _users(settings: Settings) -> AsyncIterator[UserUseCases]:
+    own = await asyncio.to_thread(own_node, settings.data)
     async with opened(settings.place) as store, Workers() as workers:
-        context = Context(store=store, inventories=Inventories(store), fleet=NoFleet(), workers=workers)
+        context = Context(
+            store=store, inventories=Inventories(store), fleet=NoFleet(), workers=workers, own_node=own
+        )
         yield UserUseCases(context)

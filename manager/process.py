@@ -9,7 +9,11 @@ import signal
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+import structlog
+
 from common.runtime import sdnotify
+
+log = structlog.get_logger(__name__)
 
 FIRST_CERTIFICATE_S: Final = 15.0
 """How long a first start waits for its own certificate before it says that it is ready; without one it stays up too."""
@@ -30,14 +34,25 @@ def stop_signal() -> asyncio.Event:
     return stopped
 
 
-async def be_ready_until(stopped: asyncio.Event, *, certificate_shown: Awaitable[object]) -> None:
-    """Tell the service manager that the start is over once the endpoint has a certificate, and wait for the end."""
+async def be_ready_until(
+    stopped: asyncio.Event, *, certificate_shown: Awaitable[object], drain: Callable[[], Awaitable[None]]
+) -> None:
+    """Tell the service manager that the start is over once the endpoint has a certificate, and wait for the end and what is done before it."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(FIRST_CERTIFICATE_S):
             await certificate_shown
     sdnotify.notify(sdnotify.READY)
     await stopped.wait()
     sdnotify.notify(sdnotify.STOPPING)
+    await drain()
+
+
+async def drain(stop_being_ready: Callable[[], None], seconds: int) -> None:
+    """Go on serving for a moment, not ready any more, so that load balancers send nobody here who would meet a closed port."""
+    if seconds:
+        stop_being_ready()
+        log.info("manager.draining", duration_ms=1000 * seconds)
+        await asyncio.sleep(seconds)
 
 
 async def pulse() -> None:

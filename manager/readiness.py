@@ -8,7 +8,8 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from common.ids import MANAGEMENT_NODE
+from common.errors import NotFoundError
+from common.ids import NodeName
 from manager.domain.view import NodeView
 from manager.fleet.fleet import Fleet
 from manager.fleet.reconcile import RECONCILE_S
@@ -18,6 +19,19 @@ from manager.usecases.alarms import SILENT_S
 from manager.usecases.usecases import UseCases
 
 STALE_RECONCILE_S: Final = 2.5 * RECONCILE_S
+
+
+async def check_own_node(store: Store, name: NodeName) -> None:
+    """Check that the store knows the management node that this manager is. Raises NotFoundError, StorageError."""
+    try:
+        is_there = (await store.nodes.get(name)).kind == "management"
+    except NotFoundError:
+        is_there = False
+    if not is_there:
+        raise NotFoundError(
+            f"this manager is node '{name}', which is no management node of its store: it was removed there. Let this machine join again, "
+            "with an empty directory"
+        )
 
 
 def checks_of(store: Store, fleet: Fleet, use_cases: UseCases) -> list[Check]:
@@ -35,7 +49,7 @@ def checks_of(store: Store, fleet: Fleet, use_cases: UseCases) -> list[Check]:
         return _overdue(use_cases.alarms.age_s, SILENT_S, "alarm evaluation is {age_s:.0f} s overdue")
 
     async def certificate_is_served() -> str:
-        return _fault_of_certificate(fleet.node(MANAGEMENT_NODE), time.time())
+        return _fault_of_certificate(fleet.node(use_cases.own_node), time.time())
 
     return [
         Check("store", store_answers),

@@ -32,20 +32,20 @@ from pydantic_settings import (
 )
 
 from common.errors import InvalidInputError
-from common.runtime.plain import open_plain
 from common.runtime.trusted import ROOT_UID, check_file, examine, resolve
 from common.wire.contact import ADDRESS_MAX_CHARS, ADDRESSES_MAX, is_address
 from manager.account import ACCOUNT
-from manager.store.address import URL_CHARACTERS_MAX, ServerAddress
+from manager.databasesetting import DATABASE_CREDENTIAL, TOLD_FILE, credential, read_credential, read_told
+from manager.store.address import ServerAddress
 from manager.store.place import StorePlace
 
 DEFAULT_DATA = Path("/var/lib/certcast/manager")
 DEFAULT_CONFIG = Path("/etc/certcast/manager.toml")
-DATABASE_CREDENTIAL: Final = "certcast-database"
-"""The name under which systemd's LoadCredential= hands over the setting `database`."""
-
 PREFIX: Final = "CERTCAST_MANAGER_"
 """What the names of the variables begin with that are settings."""
+
+DRAIN_MAX_S: Final = 15
+"""The unit gives a manager 20 s to stop (TimeoutStopSec=)."""
 
 DEFAULT_HTTPS = "0.0.0.0:443"
 DEFAULT_SSH = "0.0.0.0:9422"
@@ -95,13 +95,15 @@ def _variable(name: str) -> str:
     return f"{PREFIX}{name.upper()}"
 
 
-def database_removal(config: Path | None) -> str:
+def database_removal(config: Path | None, data: Path) -> str:
     """Say how the setting `database` is taken away where it is set now."""
-    if _credential() is not None:
+    if credential() is not None:
         return f"remove the credential {DATABASE_CREDENTIAL} from the unit (systemctl edit certcast-manager)"
     variable = _variable("database")
     if variable in os.environ:
         return f"remove the variable {variable}, here and from the unit"
+    if read_told(data) is not None:
+        return f"remove {data / TOLD_FILE}, and 'database' from {config or DEFAULT_CONFIG} if it is there"
     return f"remove 'database' from {config or DEFAULT_CONFIG}"
 
 
@@ -111,7 +113,7 @@ def _finding(each: ErrorDetails, path: Path, given: Mapping[str, object], known:
     variable = _variable(name)
     if given.get(name) is not None:
         place = f"--{name.replace('_', '-')}"
-    elif name == "database" and _credential() is not None:
+    elif name == "database" and credential() is not None:
         place = f"the credential {DATABASE_CREDENTIAL}"
     elif variable in os.environ:
         place = variable
@@ -195,34 +197,44 @@ class _TomlFile(TomlConfigSettingsSource):
         return found
 
 
-class _Credential(PydanticBaseSettingsSource):
-    """The address of the database as the service manager hands it over."""
+class _Address(PydanticBaseSettingsSource):
+    """The address of the database, as something else than file and variables says it."""
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
         """Return a setting's value, its name, and that it is no JSON."""
-        path = _credential() if field_name == "database" else None
-        return (None if path is None else _read_credential(path)), field_name, False
+        return (self._find() if field_name == "database" else None), field_name, False
 
     def __call__(self) -> dict[str, Any]:
-        """Return what was handed over."""
-        value, name, _ = self.get_field_value(self.settings_cls.model_fields["database"], "database")
-        return {} if value is None else {name: value}
+        """Return what was found."""
+        found = self._find()
+        return {} if found is None else {"database": found}
+
+    def _find(self) -> str | None:
+        raise NotImplementedError
 
 
-def _credential() -> Path | None:
-    directory = os.environ.get("CREDENTIALS_DIRECTORY")
-    path = Path(directory, DATABASE_CREDENTIAL) if directory else None
-    return path if path is not None and path.exists() else None
+class _Credential(_Address):
+    """As the service manager hands it over."""
+
+    def _find(self) -> str | None:
+        path = credential()
+        return None if path is None else read_credential(path)
 
 
-def _read_credential(path: Path) -> str:
-    try:
-        with os.fdopen(open_plain(path, os.O_RDONLY), encoding="utf-8") as file:
-            return file.read(URL_CHARACTERS_MAX + 2).rstrip("\r\n")
-    except UnicodeDecodeError as error:
-        raise InvalidInputError("database", f"{path} is not UTF-8") from error
-    except OSError as error:
-        raise InvalidInputError("database", f"{path} cannot be read: {error.strerror}") from error
+class _Told(_Address):
+    """As this manager was told when it joined another one."""
+
+    def _find(self) -> str | None:
+        if self.current_state.get("database") is not None:
+            return None
+        data = Path(str(self.current_state.get("data") or DEFAULT_DATA))
+        found = read_told(data)
+        if found is not None:
+            try:
+                ServerAddress.parse(found)
+            except InvalidInputError as error:
+                raise InvalidInputError("database", f"{data / TOLD_FILE}: {error.message}") from None
+        return found
 
 
 def _has_password(value: object) -> bool:
@@ -249,6 +261,7 @@ def _is_private(facts: os.stat_result, data: object) -> bool:
 class Settings(BaseSettings):
     """`database` is PostgreSQL's address where the store is not in a file; `advertise` is what agents are told to dial; empty: the management node's own names.
 
+    `drain_seconds` is for how long a manager that is stopped goes on serving while its health says that it is not ready.
     `audit_heads` is a file that signed heads of the audit log are added to. `trusted_proxies` are the addresses or networks of reverse
     proxies before the HTTPS endpoint, each of which says in `Forwarded` or `X-Forwarded-For` where a request comes from.
     """
@@ -266,6 +279,7 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     audit_heads: Annotated[Path, AfterValidator(_absolute)] | None = None
     trusted_proxies: tuple[ProxyNetwork, ...] = ()
+    drain_seconds: Annotated[int, Field(ge=0, le=DRAIN_MAX_S)] = 0
     token_days: Annotated[int, Field(ge=1, le=30)] = 1
 
     @property
@@ -284,7 +298,13 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Order the sources, the strongest first."""
         del dotenv_settings, file_secret_settings
-        return (init_settings, _Credential(settings_cls), env_settings, _TomlFile(settings_cls))
+        return (
+            init_settings,
+            _Credential(settings_cls),
+            env_settings,
+            _TomlFile(settings_cls),
+            _Told(settings_cls),
+        )
 
     @classmethod
     def load(cls, *, config: Path | None = None, **given: object) -> Self:

@@ -22,6 +22,9 @@ KEEPALIVE_COUNT: Final = 3
 
 SUBSYSTEM: Final = "certcast"
 JOIN_SUBSYSTEM: Final = "certcast-join"
+CLUSTER_SUBSYSTEM: Final = "certcast-cluster"
+"""On which another manager asks to join the store's managers."""
+
 JOIN_USER: Final = "join"
 HOST_KEY_ALGORITHM: Final = "ssh-ed25519"
 VOUCHED_ALGORITHM: Final = "ssh-ed25519-cert-v01@openssh.com"

@@ -11,6 +11,7 @@ from common.errors import CertcastError
 from common.runtime import log as logs
 from common.runtime.terminal import say, say_lines
 from manager.account import become_owner, give_to_account, real_directory, refuse_foreign
+from manager.admin.cluster import cluster_token, join_cluster
 from manager.admin.copies import backup, migrate_store
 from manager.admin.options import ConfigOption, DataOption, Group, load, load_owned
 from manager.admin.users import users
@@ -192,6 +193,8 @@ def _where(settings: Settings) -> str:
 
 app.command()(backup)
 app.command()(migrate_store)
+app.command()(cluster_token)
+app.command()(join_cluster)
 
 
 def main() -> None:

@@ -121,7 +121,7 @@ def migrate_store(
         )
     else:
         say(
-            f"Next: {database_removal(config)}, then: systemctl start certcast-manager. What is in {server} is as it "
+            f"Next: {database_removal(config, settings.data)}, then: systemctl start certcast-manager. What is in {server} is as it "
             "was; the manager does not use it then, and all private keys are still in it, sealed."
         )
 

@@ -11,7 +11,7 @@ from typing import Protocol, assert_never
 
 from common.bundle.manifest import Manifest
 from common.errors import BundleError
-from common.ids import MANAGEMENT_NODE, Digest, NodeName
+from common.ids import Digest, NodeName
 from common.runtime.transport import Peer, Transport
 from common.wire import messages as wire
 from common.wire.contact import Contact
@@ -46,10 +46,10 @@ class Node(Protocol):
 class InProcessAgent:
     """Implements `Peer` and `common.wire.offers.LocalState`."""
 
-    def __init__(self, node: Node, *, version: str) -> None:
-        self._node = node
+    def __init__(self, node: Node, *, name: NodeName, version: str) -> None:
+        self._node, self._name = node, name
         self._receiver = Receiver(
-            node=MANAGEMENT_NODE,
+            node=name,
             boot_id="in-process",
             instance="in-process",
             agent_version=version,
@@ -114,7 +114,7 @@ class InProcessAgent:
     def connect(self, attach: Callable[[NodeName, Transport], Peer]) -> None:
         """Begin a conversation with the fleet."""
         near, far = pipe(asyncio.get_running_loop())
-        far.attach(attach(MANAGEMENT_NODE, far))
+        far.attach(attach(self._name, far))
         near.attach(self)
         self._decoder, self._transport = FrameDecoder(FRAME_MAX_BYTES), near
         self._lost.clear()

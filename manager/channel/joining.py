@@ -1,33 +1,100 @@
-"""The join conversation: one question, one answer, the end.
+"""The join conversations: one question, one answer, the end. Nodes join in one way, managers in another.
 
 Leaves the decision to the enrolment, and deadlines and bytes to the guard. Invariant: whoever joins keeps its place among those who
 have proven nothing until it is gone, since anybody may log in to ask.
 """
 
 from collections.abc import Awaitable, Callable
+from typing import Protocol
 
 from common.errors import CertcastError, ProtocolError, Reason
 from common.runtime.supervise import Supervisor
 from common.runtime.transport import Transport
 from common.wire.enrolment import EnrolDecoder, EnrolReply, EnrolRequest, encode_reply
+from common.wire.fields import clip
+from manager.channel import clustering
+from manager.channel.clustering import ManagerReply, ManagerRequest
 from manager.channel.guard import Guard
 
 Enrol = Callable[[EnrolRequest, str, str], Awaitable[EnrolReply]]
 """Takes a request, the peer's address, and the key that the login proved."""
+
+EnrolManager = Callable[[ManagerRequest, str, str], Awaitable[ManagerReply]]
+"""The same of a manager that joins others."""
+
+
+class Question(Protocol):
+    """One question in its form."""
+
+    def take(self, data: bytes) -> bool:
+        """Take bytes; return whether the question is whole. Raises ProtocolError."""
+
+    async def answer(self, address: str, line: str) -> bytes:
+        """Return the answer's frame. Raises CertcastError."""
+
+    def refusal(self, reason: Reason, message: str) -> bytes:
+        """Return the frame that says why there is no answer."""
+
+
+class NodeQuestion:
+    """A node wants to join, or to replace its key."""
+
+    def __init__(self, enrol: Enrol) -> None:
+        self._enrol = enrol
+        self._decoder = EnrolDecoder()
+        self._request: EnrolRequest | None = None
+
+    def take(self, data: bytes) -> bool:
+        """Take bytes; return whether the question is whole. Raises ProtocolError."""
+        self._request = self._decoder.request(data)
+        return self._request is not None
+
+    async def answer(self, address: str, line: str) -> bytes:
+        """Return the answer's frame. Raises CertcastError."""
+        if self._request is None:
+            raise RuntimeError("nothing was asked yet")
+        return encode_reply(await self._enrol(self._request, address, line))
+
+    def refusal(self, reason: Reason, message: str) -> bytes:
+        """Return the frame that says why there is no answer."""
+        return encode_reply(EnrolReply(ok=False, reason=reason, message=message))
+
+
+class ManagerQuestion:
+    """A manager wants to join those of this store."""
+
+    def __init__(self, enrol: EnrolManager) -> None:
+        self._enrol = enrol
+        self._decoder = clustering.RequestDecoder()
+        self._request: ManagerRequest | None = None
+
+    def take(self, data: bytes) -> bool:
+        """Take bytes; return whether the question is whole. Raises ProtocolError."""
+        self._request = self._decoder.take(data)
+        return self._request is not None
+
+    async def answer(self, address: str, line: str) -> bytes:
+        """Return the answer's frame. Raises CertcastError."""
+        if self._request is None:
+            raise RuntimeError("nothing was asked yet")
+        return clustering.encode_reply(await self._enrol(self._request, address, line))
+
+    def refusal(self, reason: Reason, message: str) -> bytes:
+        """Return the frame that says why there is no answer."""
+        return clustering.encode_reply(ManagerReply(ok=False, reason=reason, message=message))
 
 
 class JoinPeer:
     """Implements `common.runtime.transport.Peer`."""
 
     def __init__(
-        self, guard: Guard, transport: Transport, line: str, enrol: Enrol, supervisor: Supervisor
+        self, guard: Guard, transport: Transport, line: str, question: Question, supervisor: Supervisor
     ) -> None:
         self._guard = guard
         self._transport = transport
         self._line = line
-        self._enrol = enrol
+        self._question = question
         self._supervisor = supervisor
-        self._decoder = EnrolDecoder()
         self._has_asked = False
         guard.joining()
 
@@ -37,31 +104,28 @@ class JoinPeer:
             self._guard.refuse("more than one request to join")
             return
         try:
-            request = self._decoder.request(data)
+            self._has_asked = self._question.take(data)
         except ProtocolError as error:
             self._has_asked = True
-            self._answer(EnrolReply(ok=False, reason=error.reason, message=error.message))
+            self._answer(self._question.refusal(error.reason, error.message))
             return
-        if request is not None:
-            self._has_asked = True
+        if self._has_asked:
             self._guard.answering()
-            self._supervisor.run("join", self._ask(request))
+            self._supervisor.run("join", self._ask())
 
     def connection_lost(self, error: Exception | None) -> None:
         """Note the end; what was asked is answered to nobody, and stands."""
 
-    async def _ask(self, request: EnrolRequest) -> None:
+    async def _ask(self) -> None:
         try:
-            reply = await self._enrol(request, self._transport.address, self._line)
+            answer = await self._question.answer(self._transport.address, self._line)
         except CertcastError as error:
-            reply = EnrolReply(ok=False, reason=error.reason, message=error.message[:512])
+            answer = self._question.refusal(error.reason, clip(error.message))
         except Exception:
-            self._answer(
-                EnrolReply(ok=False, reason=Reason.INTERNAL, message="the manager failed; see its log")
-            )
+            self._answer(self._question.refusal(Reason.INTERNAL, "the manager failed; see its log"))
             raise
-        self._answer(reply)
+        self._answer(answer)
 
-    def _answer(self, reply: EnrolReply) -> None:
-        self._transport.write(encode_reply(reply))
+    def _answer(self, frame: bytes) -> None:
+        self._transport.write(frame)
         self._transport.close()

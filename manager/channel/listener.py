@@ -25,7 +25,7 @@ from common.runtime.supervise import Supervisor
 from common.runtime.transport import Peer, Transport
 from manager.channel.gate import GONE, Gate, Limits
 from manager.channel.guard import READ_BYTES, Guard
-from manager.channel.joining import Enrol, JoinPeer
+from manager.channel.joining import Enrol, EnrolManager, JoinPeer, ManagerQuestion, NodeQuestion
 from manager.channel.keys import KeyRegistry, PinnedKey
 from manager.channel.login import Accept, Admit, CountedConnection, Login
 from manager.channel.sources import KnownSources
@@ -39,7 +39,7 @@ SWEEP_S = 0.25
 
 
 class Listener:
-    """`enrol` gets a request, the peer's address, and the key that the login proved.
+    """`enrol` gets a node's request, the peer's address, and the key that the login proved; `enrol_manager` the same of a manager.
 
     `admit` tells whether a node that has just logged in, from this address, may stay; `sources` are where nodes are known to come from.
     """
@@ -54,6 +54,7 @@ class Listener:
         admit: Admit,
         accept: Accept,
         enrol: Enrol,
+        enrol_manager: EnrolManager,
         sources: KnownSources,
         limits: Limits | None = None,
     ) -> None:
@@ -64,6 +65,7 @@ class Listener:
         self.admit = admit
         self.accept = accept
         self.enrol = enrol
+        self.enrol_manager = enrol_manager
         self.sources = sources
         self.gate = Gate(limits or Limits(), sources, time.monotonic())
         self.supervisor = Supervisor()
@@ -243,9 +245,10 @@ class Listener:
     def closed(self, connection: asyncssh.SSHServerConnection) -> None:
         self._connections.discard(connection)
 
-    def join_peer(self, guard: Guard, transport: Transport, line: str) -> Peer:
-        """Return who hears one that wants to join with the key of this line."""
-        return JoinPeer(guard, transport, line, self.enrol, self.supervisor)
+    def join_peer(self, guard: Guard, transport: Transport, line: str, *, is_manager: bool) -> Peer:
+        """Return who hears a node, or a manager, that wants to join with the key of this line."""
+        question = ManagerQuestion(self.enrol_manager) if is_manager else NodeQuestion(self.enrol)
+        return JoinPeer(guard, transport, line, question, self.supervisor)
 
     def logged_in(self, login: Login, key: PinnedKey) -> None:
         """Keep who has logged in with a node's key; of too many the oldest goes."""

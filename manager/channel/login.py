@@ -14,6 +14,7 @@ import structlog
 from common.runtime.session import RawSession
 from common.runtime.ssh import (
     CHANNEL_WINDOW_BYTES,
+    CLUSTER_SUBSYSTEM,
     JOIN_SUBSYSTEM,
     JOIN_USER,
     PACKET_BYTES,
@@ -55,8 +56,8 @@ class Host(Protocol):
 
     def logged_out(self, login: "Login", key: PinnedKey) -> None: ...
 
-    def join_peer(self, guard: Guard, transport: Transport, line: str) -> Peer:
-        """Return who hears one that wants to join with the key of this line."""
+    def join_peer(self, guard: Guard, transport: Transport, line: str, *, is_manager: bool) -> Peer:
+        """Return who hears a node, or a manager, that wants to join with the key of this line."""
 
 
 class CountedConnection(asyncssh.SSHServerConnection):
@@ -227,15 +228,17 @@ class _Session(RawSession, asyncssh.SSHServerSession[bytes]):
         return self._peer is not None
 
     def subsystem_requested(self, subsystem: str) -> bool:
-        """Grant the one subsystem that this login is for."""
+        """Grant the one subsystem that this login is for; who joins says by it whether it is a node or a manager."""
         key = self._login.key
-        wanted = JOIN_SUBSYSTEM if key is None else SUBSYSTEM
-        if subsystem != wanted or self._peer is not None:
+        wanted = (JOIN_SUBSYSTEM, CLUSTER_SUBSYSTEM) if key is None else (SUBSYSTEM,)
+        if subsystem not in wanted or self._peer is not None:
             return self._refuse(f"subsystem '{subsystem[:40]}'")
         if not self._login.is_valid:
             return self._refuse("a subsystem for a key that was revoked")
         if key is None:
-            self._peer = self._listener.join_peer(self._login.guard, self, self._login.line)
+            self._peer = self._listener.join_peer(
+                self._login.guard, self, self._login.line, is_manager=subsystem == CLUSTER_SUBSYSTEM
+            )
         else:
             self._login.guard.passed()
             self._listener.sources.saw(key.node, self.address)

@@ -27,6 +27,7 @@ class Attempt(StrEnum):
     SIGN_IN_DELAYED = "sign_in.delayed"
     SIGN_IN_REPEATED = "sign_in.repeated"
     JOIN_REFUSED = "join.refused"
+    MANAGER_JOIN_REFUSED = "manager_join.refused"
     KEY_ROTATION_REFUSED = "key_rotation.refused"
 
 
@@ -36,6 +37,7 @@ _KINDS: Final[Mapping[Attempt, str]] = MappingProxyType(
         Attempt.SIGN_IN_DELAYED: "user",
         Attempt.SIGN_IN_REPEATED: "user",
         Attempt.JOIN_REFUSED: "node",
+        Attempt.MANAGER_JOIN_REFUSED: "manager",
         Attempt.KEY_ROTATION_REFUSED: "node",
     }
 )

@@ -6,12 +6,13 @@ in which certificates have it.
 
 import ipaddress
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import replace
+from itertools import count
 from typing import Final
 
 from common.errors import InvalidInputError, Reason
-from common.ids import node_name
+from common.ids import MANAGEMENT_NODE, NodeName, node_name
 from common.text import xn_hint
 from manager.domain.model import NodeDescription, NodeRecord
 
@@ -68,6 +69,18 @@ def check_own_address(addresses: Sequence[str], others: Iterable[NodeRecord]) ->
                 "several share after it",
                 reason=Reason.CONFLICT,
             )
+
+
+def next_manager(given: int, taken: Container[NodeName]) -> tuple[int, NodeName]:
+    """Return the number and the node's name of one more manager: the first is `management`, the next are counted, and none is given again.
+
+    `given` is the highest number that there was: a machine that was taken away, and comes back, must not be taken for another.
+    """
+    return next(
+        (number, name)
+        for number in count(given + 1)
+        if (name := NodeName(f"{MANAGEMENT_NODE}-{number}")) not in taken
+    )
 
 
 def _dns_name(name: str) -> str:

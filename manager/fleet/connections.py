@@ -25,6 +25,10 @@ GOODBYE_RETRY_S: Final = 2.0
 """When the manager stops, or the agent's key was replaced, agents try again about this soon, each with its own jitter."""
 
 
+RETURNS_PER_S: Final = 300.0
+"""How many agents of a manager that stops come back in a second: as fast as one manager lets them in (`bench.full`, the return of 10,000)."""
+
+
 class Connections:
     """All connections to nodes, and the allowances that they share."""
 
@@ -83,9 +87,9 @@ class Connections:
         self._end_all(name, Reason.FORBIDDEN, REPLACED_RETRY_S)
 
     def close(self) -> None:
-        """Say goodbye to all."""
-        for connection in self.all():
-            connection.goodbye(Reason.BUSY, GOODBYE_RETRY_S)
+        """Say goodbye to all, and when each comes back: to this manager once it runs again, or to another one meanwhile."""
+        for number, connection in enumerate(self.all()):
+            connection.goodbye(Reason.BUSY, GOODBYE_RETRY_S + number / RETURNS_PER_S)
 
     def _open(
         self, node: NodeName, transport: Transport, handle: Handle, is_authorised: Callable[[], bool]

@@ -151,6 +151,10 @@ class Fleet:
         """Return where a node was last connected from, "" if it was not."""
         return facts.address if (facts := self.registry.find(name)) is not None else ""
 
+    def is_connected(self, name: NodeName) -> bool:
+        """Tell whether a node is connected; of a management node: whether its manager serves."""
+        return (facts := self.registry.find(name)) is not None and facts.connected_s is not None
+
     def addresses(self) -> Mapping[NodeName, str]:
         """Return where each node was last connected from, "" if it was not."""
         return self.registry.addresses()

@@ -16,7 +16,7 @@ from common.bundle.manifest import Manifest, Slot, parse_manifest
 from common.bundle.verify import PartFault, find_faults
 from common.codes import Phase, Result
 from common.errors import BundleError, CertcastError, Reason
-from common.ids import MANAGEMENT_NODE, Digest, NodeName
+from common.ids import Digest, NodeName
 from common.runtime.transport import Peer, Transport
 from common.wire.fields import clip
 from common.wire.ladder import remaining_s, step_s
@@ -52,13 +52,14 @@ class LocalNode:
         self,
         port: OwnPort,
         *,
+        name: NodeName,
         version: str,
         faults: Callable[[], Awaitable[list[ConfigurationFault]]],
     ) -> None:
-        self._port = port
+        self._port, self._name = port, name
         self._find_faults = faults
         self._faults: tuple[ConfigurationFault, ...] = ()
-        self._agent = InProcessAgent(self, version=version)
+        self._agent = InProcessAgent(self, name=name, version=version)
         self._shown: Shown | None = None
         self._failure: Failure | None = None
         self._retry_s = 0.0
@@ -80,7 +81,7 @@ class LocalNode:
 
     async def resume_latest(self, generations: Generations, applied: Version | None) -> None:
         """Do the same with what the store has of what was applied, if it still has it. Raises StorageError."""
-        for record in await generations.history(MANAGEMENT_NODE):
+        for record in await generations.history(self._name):
             if applied is not None and record.digest == applied.digest:
                 manifest = parse_manifest(record.manifest)
                 await self.resume(manifest, await generations.payloads(digests_shown(manifest)))

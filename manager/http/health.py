@@ -48,6 +48,9 @@ class HealthAnswer(msgspec.Struct, frozen=True):
     checks: list[CheckAnswer]
 
 
+DRAINING: Final = CheckAnswer("draining", False, "this manager is being stopped")
+
+
 class Health:
     """The three health endpoints. `ready` are the checks; startup is over once all have held."""
 
@@ -58,6 +61,11 @@ class Health:
         self._checking = asyncio.Lock()
         self._answers: list[CheckAnswer] = []
         self._until_s = float("-inf")
+        self._is_draining = False
+
+    def drain(self) -> None:
+        """Be ready no more, whatever holds: this manager is about to stop, and load balancers are to send new requests elsewhere."""
+        self._is_draining = True
 
     async def live(self, _request: web.Request) -> web.Response:
         """Answer, which is all that this asks."""
@@ -65,7 +73,7 @@ class Health:
 
     async def ready(self, _request: web.Request) -> web.Response:
         """Answer 200 if every check holds, else 503 with the reasons."""
-        return _answer(await self.check())
+        return _answer([DRAINING] if self._is_draining else await self.check())
 
     async def startup(self, _request: web.Request) -> web.Response:
         """Answer 503 until every check has held once."""

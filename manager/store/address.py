@@ -93,7 +93,7 @@ class ServerAddress:
 
     `hosts` are the server and the replicas that may become it. `is_verified`: TLS with the server's name checked, by the CAs of the
     file `root_certificates` or, where that is None, by the system's; otherwise in plain text, to this machine only.
-    `user` is "" for the account's own name, `password` "" for none.
+    `user` is "" for the account's own name, `password` "" for none; `url` is the text that says all of it, with the password.
     """
 
     hosts: tuple[ServerHost, ...]
@@ -103,6 +103,7 @@ class ServerAddress:
     is_verified: bool
     root_certificates: Path | None = None
     connect_timeout_s: int = CONNECT_TIMEOUT_S
+    url: str = field(default="", repr=False, compare=False)
 
     def __str__(self) -> str:
         return f"'{self.name}' at {', '.join(map(str, self.hosts))}"
@@ -139,6 +140,7 @@ class ServerAddress:
             is_verified=_is_verified(hosts, options.get("sslmode"), roots),
             root_certificates=_root_certificates(roots),
             connect_timeout_s=_timeout_s(options.get("connect_timeout")),
+            url=text,
         )
 
 

@@ -1,5 +1,6 @@
 """Single values: the epoch, this store's identity, and the manager's own secrets."""
 
+from collections.abc import Mapping
 from typing import Final
 
 from sqlalchemy import delete, select
@@ -13,6 +14,10 @@ EPOCH: Final = "epoch"
 CHECKED: Final = "checked"
 HOST_KEY: Final = "ssh-host-key"
 """The manager's own secret by which nodes know it: a private key in PEM."""
+
+
+VALUE: Final = "value:"
+"""What the names of plain values begin with in the table."""
 
 
 class Meta:
@@ -53,17 +58,26 @@ class Meta:
 
     async def get(self, name: str) -> bytes | None:
         """Return a plain value that `set` kept, None if there is none of this name."""
-        return await self._get(f"value:{name}")
+        return await self._get(f"{VALUE}{name}")
+
+    async def named(self, prefix: str) -> Mapping[str, bytes]:
+        """Return the plain values whose names begin with this, by name."""
+        whole = f"{VALUE}{prefix}"
+        query = select(meta.c.name, meta.c.value).where(meta.c.name.startswith(whole, autoescape=True))
+        async with self._database.read() as connection:
+            rows = (await connection.execute(query.order_by(meta.c.name))).all()
+        # LIKE knows no case on SQLite
+        return {row.name.removeprefix(VALUE): bytes(row.value) for row in rows if row.name.startswith(whole)}
 
     async def set(self, name: str, value: bytes) -> None:
         """Keep a value as it is; for a secret there is `secret_set`."""
         async with self._database.write() as connection:
-            await self._set(connection, f"value:{name}", value)
+            await self._set(connection, f"{VALUE}{name}", value)
 
     async def remove(self, name: str) -> None:
         """Forget a plain value, if there is one of this name."""
         async with self._database.write() as connection:
-            await connection.execute(delete(meta).where(meta.c.name == f"value:{name}"))
+            await connection.execute(delete(meta).where(meta.c.name == f"{VALUE}{name}"))
 
     async def secret_get(self, name: str) -> bytes | None:
         """Return a secret, unsealed, None if there is none of this name."""

@@ -4,9 +4,10 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from manager.store.engine import Database
 from manager.store.place import StorePlace
 from manager.store.sealing import load_keyring
-from manager.store.store import Store
+from manager.store.store import Store, engine_of
 
 
 @asynccontextmanager
@@ -17,3 +18,15 @@ async def opened(place: StorePlace) -> AsyncIterator[Store]:
         yield store
     finally:
         await store.close()
+
+
+async def check_there(place: StorePlace) -> None:
+    """Check, without a key and changing nothing, that there is a store. Raises NotFoundError, ConflictError, StorageError, InvalidInputError."""
+    engine = engine_of(place)
+    await engine.find()
+    database = Database(engine)
+    try:
+        async with database.read() as connection:
+            await engine.check(connection, is_new=False)
+    finally:
+        await database.close()

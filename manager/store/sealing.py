@@ -54,6 +54,11 @@ class Keyring:
     def __repr__(self) -> str:
         return f"<keyring of {len(self._keys)}>"
 
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """What the keys are called, the one that seals first; this tells nothing of them."""
+        return tuple(each.hex() for each in self._keys)
+
     def seal(self, identity: str, plain: bytes) -> bytes:
         """Encrypt for the row named by `identity`."""
         nonce = secrets.token_bytes(_NONCE_BYTES)
@@ -112,7 +117,29 @@ def load_keyring(directory: Path) -> Keyring:
         ) from error
 
 
+def read_kek(directory: Path) -> bytes:
+    """Return what the file has, for another manager of the same store. Secret.
+
+    Raises NotFoundError where the key is handed over as a credential, StorageError, ConflictError.
+    """
+    try:
+        return _read_keys(directory / KEK_FILE, private=True)
+    except FileNotFoundError as error:
+        raise NotFoundError(f"there is no key-encryption key at {directory / KEK_FILE}") from error
+
+
+def keyring_of(kek: bytes) -> Keyring:
+    """Return the keyring of a file's content. Raises ValueError for what is none."""
+    if len(kek) not in range(KEK_BYTES, KEKS_MAX * KEK_BYTES + 1, KEK_BYTES):
+        raise ValueError("this is no key-encryption key")
+    return Keyring(*(kek[start : start + KEK_BYTES] for start in range(0, len(kek), KEK_BYTES)))
+
+
 def _read(path: Path, *, private: bool) -> Keyring:
+    return keyring_of(_read_keys(path, private=private))
+
+
+def _read_keys(path: Path, *, private: bool) -> bytes:
     try:
         with os.fdopen(open_plain(path, os.O_RDONLY), "rb") as file:
             mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
@@ -123,11 +150,13 @@ def _read(path: Path, *, private: bool) -> Keyring:
         raise
     except OSError as error:
         raise StorageError(f"{path} cannot be read: {error.strerror}") from error
-    if len(keys) not in range(KEK_BYTES, KEKS_MAX * KEK_BYTES + 1, KEK_BYTES):
+    try:
+        keyring_of(keys)
+    except ValueError:
         raise StorageError(
             f"{path} is not a key-encryption key: it must have {KEK_BYTES} bytes, or that for each of up to {KEKS_MAX} keys"
-        )
-    return Keyring(*(keys[start : start + KEK_BYTES] for start in range(0, len(keys), KEK_BYTES)))
+        ) from None
+    return keys
 
 
 def _key_id(key: bytes) -> bytes:

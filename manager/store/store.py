@@ -16,6 +16,7 @@ from alembic.util import CommandError
 from sqlalchemy.engine import Connection
 
 from common.errors import Reason, StorageError
+from manager.store.address_book import AddressBook
 from manager.store.alarms import Alarms
 from manager.store.assignments import Assignments
 from manager.store.audit import Audit
@@ -27,6 +28,7 @@ from manager.store.documents import Documents
 from manager.store.engine import Database, Engine
 from manager.store.generations import Generations
 from manager.store.host_keys import HostKeyStore
+from manager.store.manager_tokens import ManagerTokens
 from manager.store.meta import Meta
 from manager.store.nodes import Nodes
 from manager.store.place import DATABASE_FILE, StorePlace
@@ -55,6 +57,8 @@ class Store:
         self._database = database
         self.meta = Meta(database, keyring)
         self.host_keys = HostKeyStore(self.meta)
+        self.manager_tokens = ManagerTokens(database, self.meta)
+        self.address_book = AddressBook(database, self.meta)
         self.certificates = Certificates(database, keyring)
         self.assignments = Assignments(database)
         self.trusted_cas = TrustedCas(database)

@@ -14,7 +14,6 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from common.codes import Role
 from common.errors import AccessError, InvalidInputError, NotFoundError, Reason
-from common.ids import MANAGEMENT_NODE
 from common.source import source_of
 from manager.domain.assertion import check_assertion, issuer_of, read_public_key, unproven
 from manager.domain.attempts import Attempt
@@ -233,15 +232,17 @@ class ClientUseCases:
         await self._context.store.clients.forget_assertions(before_s=before_s)
 
     async def _own_names(self) -> set[str]:
-        """Return what clients may call this manager: its names and addresses, and those in the certificate that it shows."""
-        try:
-            node = await self._context.store.nodes.get(MANAGEMENT_NODE)
-        except NotFoundError:
-            return set()
-        inventory = await self._context.inventories.current()
-        number = inventory.slots.get((MANAGEMENT_NODE, "server"))
-        shown = inventory.entries[number].leaf.subject_alt_names if number is not None else ()
-        return {name.lower() for name in (*node.names, *node.addresses, *shown)}
+        """Return what clients may call this manager: names and addresses of all that serve its store, and those in the certificates that they show.
+
+        To a client they are one: an assertion is spent once, whichever it reaches.
+        """
+        inventory, names = await self._context.inventories.current(), set[str]()
+        for node in inventory.nodes.values():
+            if node.kind == "management":
+                number = inventory.slots.get((node.name, "server"))
+                shown = inventory.entries[number].leaf.subject_alt_names if number is not None else ()
+                names.update(name.lower() for name in (*node.names, *node.addresses, *shown))
+        return names
 
 
 def _check_name(name: str) -> None:

@@ -26,6 +26,8 @@ ATTEMPTS: Final = 20
 class Context:
     """The store and what is known of its content, the fleet, the workers, and the clocks: unix seconds, and seconds that only ever pass.
 
+    `own_node` is the management node that this manager is; others may have theirs.
+
     `content_changed` is set by every change of content, for who must look at all of it anew.
     """
 
@@ -33,6 +35,7 @@ class Context:
     inventories: Inventories
     fleet: Fleet
     workers: Workers
+    own_node: NodeName
     clock: Callable[[], float] = field(default=time.time)
     monotonic: Callable[[], float] = field(default=time.monotonic)
     content_changed: asyncio.Event = field(default_factory=asyncio.Event)

@@ -9,13 +9,19 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final
 
 import asyncssh
+import structlog
 
 from common.codes import HostKeyState
-from common.errors import ConflictError
+from common.errors import ConflictError, StorageError
 from common.runtime.ssh import fingerprint, generate_key, load_key, public_line
 from manager.domain.host_key import HostKeys, Step, after, find_unconfirmed
 from manager.domain.view import NodeView
 from manager.usecases.context import Context
+
+log = structlog.get_logger(__name__)
+
+LOOK_S: Final = 60.0
+"""How often it is looked whether another manager of the store took a step."""
 
 NAMED_MAX: Final = 20
 """How many nodes a refusal names."""
@@ -29,11 +35,26 @@ class HostKeyUseCases:
         self._context = context
         self._present: Present | None = None
         self._presenting = asyncio.Lock()
+        self._in_use: object = None
 
     async def begin(self, present: Present) -> None:
         """Take into use what the store has, now and after each step. Raises NotFoundError, StorageError."""
         self._present = present
         await self._take_into_use(present)
+
+    async def look(self) -> None:
+        """Take into use what another manager of this store made of the keys. Raises NotFoundError, StorageError."""
+        if self._present is not None and await self._context.store.host_keys.read() != self._in_use:
+            await self._take_into_use(self._present)
+
+    async def run(self) -> None:
+        """Do so each minute, until cancelled."""
+        while True:
+            await asyncio.sleep(LOOK_S)
+            try:
+                await self.look()
+            except StorageError as error:
+                log.error("store.failed", reason=error.reason, message=error.message, retry_after_s=LOOK_S)
 
     async def show(self) -> HostKeys:
         """Return which keys there are."""
@@ -91,10 +112,12 @@ class HostKeyUseCases:
     async def _take_into_use(self, present: Present) -> None:
         # of two steps the later one is what is presented in the end
         async with self._presenting:
-            state, presented, other = await self._context.store.host_keys.read()
+            found = await self._context.store.host_keys.read()
+            state, presented, other = found
             await present(
                 _named(state, presented, other), load_key(presented), load_key(other) if other else None
             )
+            self._in_use = found
 
 
 def _named(state: HostKeyState, presented: bytes, other: bytes | None) -> HostKeys:

@@ -12,7 +12,7 @@ import structlog
 
 from common.bundle.manifest import Slot
 from common.codes import NodeKind
-from common.errors import ChangedMeanwhileError, ConflictError
+from common.errors import ChangedMeanwhileError, ConflictError, InvalidInputError
 from common.ids import MANAGEMENT_NODE, NO_CERTIFICATE, CertificateId, NodeName
 from common.runtime.ssh import JOIN_USER
 from common.wire.enrolment import JoinToken, encode_token, hash_secret, new_secret
@@ -21,7 +21,7 @@ from manager.domain.etag import etag_of_node
 from manager.domain.inventory import Inventory
 from manager.domain.model import JoinTokenRecord, NodeDescription, NodeRecord
 from manager.domain.moves import Move
-from manager.domain.naming import check_own_address, checked
+from manager.domain.naming import check_own_address, checked, next_manager
 from manager.domain.placing import of_describing
 from manager.pki.write.selfsigned import make_temporary
 from manager.store.records import NewCertificate
@@ -115,7 +115,7 @@ class NodeUseCases:
         if name == JOIN_USER:
             raise ConflictError(f"'{JOIN_USER}' is the name under which nodes log in to join; choose another")
         described = NodeDescription(names=names or [name], addresses=addresses, detail=detail, slots=slots)
-        new, temporary = await self._prepared(name, described)
+        new, temporary = await self._prepared(name, described, kind="node")
         async with self._context.store.transaction():
             record = await self._keep(name, "node", new, temporary, actor=actor)
             yield record
@@ -124,13 +124,35 @@ class NodeUseCases:
     async def add_management_node(
         self, *, names: Sequence[str], addresses: Sequence[str], actor: str
     ) -> NodeRecord:
-        """Add the node that is the manager itself."""
-        described = NodeDescription(names=names or [MANAGEMENT_NODE], addresses=addresses)
-        new, temporary = await self._prepared(MANAGEMENT_NODE, described)
+        """Add the node that is this manager itself, the first of a new store."""
+        own = self._context.own_node
+        described = NodeDescription(names=names or [own], addresses=addresses)
+        new, temporary = await self._prepared(own, described, kind="management")
         async with self._context.store.transaction():
-            record = await self._keep(MANAGEMENT_NODE, "management", new, temporary, actor=actor)
+            record = await self._keep(own, "management", new, temporary, actor=actor)
         self._added(record, actor=actor)
         return record
+
+    @asynccontextmanager
+    async def adding_management_node(
+        self, *, names: Sequence[str], addresses: Sequence[str]
+    ) -> AsyncIterator[NodeRecord]:
+        """Add the node of another manager, under a name of its own, in one transaction with what the caller does.
+
+        Raises InvalidInputError.
+        """
+        if not names:
+            raise InvalidInputError("names", "a manager needs a DNS name")
+        described = NodeDescription(names=names, addresses=addresses)
+        new, temporary = await self._prepared(None, described, kind="management")
+        async with self._context.store.transaction():
+            store = self._context.store
+            taken = {each.name for each in await store.nodes.list()}
+            number, name = next_manager(await store.manager_tokens.number_given(), taken)
+            await store.manager_tokens.give_number(number)
+            record = await self._keep(name, "management", new, temporary, actor=f"node {name}")
+            yield record
+        self._added(record, actor=f"node {name}")
 
     async def describe(
         self,
@@ -164,18 +186,22 @@ class NodeUseCases:
     async def remove(self, *names: NodeName, confirm: str | None = None, actor: str) -> None:
         """Remove all of these nodes or none: keys are forgotten and connections end; their services stay as they are.
 
-        Raises NotFoundError, ConflictError (the management node), ConfirmationNeededError (`manager.usecases.confirming`).
+        Raises NotFoundError, ConflictError (this manager's own node, or that of one that serves), ConfirmationNeededError
+        (`manager.usecases.confirming`).
         """
         removed = list(dict.fromkeys(names))
-        if MANAGEMENT_NODE in removed:
+        if self._context.own_node in removed:
             raise ConflictError("the management node cannot be removed")
         async with self._context.deciding() as inventory:
+            self._check_not_serving(inventory, removed)
             impact = await asyncio.to_thread(assess_removed, inventory, removed)
             impact.require_confirmation(confirm)
             places = [each for each in await self._context.store.assignments.list() if each.node in removed]
             await self._context.store.nodes.remove(*removed)
             await self._drop_temporary({each.certificate_id for each in places})
             for name in removed:
+                await self._context.store.address_book.forget(name)
+                await self._context.store.manager_tokens.forget(name)
                 await self._context.note(actor, "node.removed", f"node {name}")
                 self._context.store.after_commit(partial(self._context.fleet.node_removed, name))
         for name in removed:
@@ -184,11 +210,13 @@ class NodeUseCases:
 
     async def new_token(self, name: NodeName, *, actor: str) -> NewToken:
         """Make a join token for a node. Raises NotFoundError, ConflictError (too many unused ones)."""
-        if self._join is None or name == MANAGEMENT_NODE:
-            raise ConflictError("the management node does not join")
+        if self._join is None:
+            raise ConflictError("the manager does not run; start it first")
         now_s = self._context.clock()
         secret, expires_s = new_secret(), now_s + self._join.lifetime_s
         async with self._context.store.transaction():
+            if (await self._context.store.nodes.get(name)).kind == "management":
+                raise ConflictError("a management node does not join")
             await self._context.store.nodes.add_join_token(
                 name, secret_hash=hash_secret(secret), created_by=actor, expires_s=expires_s, now_s=now_s
             )
@@ -213,6 +241,12 @@ class NodeUseCases:
         async with self._context.store.transaction():
             await self._context.store.nodes.remove_join_token(name, token_id)
             await self._context.note(actor, "node.token_removed", f"node {name}", {"token": token_id})
+
+    def _check_not_serving(self, inventory: Inventory, names: Collection[NodeName]) -> None:
+        for record in inventory.nodes.values():
+            is_of_manager = record.name in names and record.kind == "management"
+            if is_of_manager and self._context.fleet.is_connected(record.name):
+                raise ConflictError(f"the manager of node '{record.name}' serves; stop it first")
 
     async def _assess(
         self, name: NodeName, described: NodeDescription, seen: str | None, inventory: Inventory
@@ -239,14 +273,14 @@ class NodeUseCases:
         )
 
     async def _prepared(
-        self, name: NodeName, described: NodeDescription
+        self, name: NodeName | None, described: NodeDescription, *, kind: NodeKind
     ) -> tuple[NodeDescription, NewCertificate]:
         """Check a node that is to be added, and make its temporary certificate: that takes seconds and may fail."""
         new = checked(described)
         there = await self._context.store.nodes.list()
         if any(known_node.name == name for known_node in there):
             raise ConflictError(f"a node '{name}' already exists")
-        if name != MANAGEMENT_NODE:
+        if kind == "node":
             check_own_address(new.addresses, there)
         material = await self._context.workers.run(
             MAKE_KEY_TIMEOUT_S,

@@ -49,6 +49,9 @@ class Fleet(Protocol):
     def address_of(self, name: NodeName) -> str:
         """Return where a node was last connected from, "" if it was not."""
 
+    def is_connected(self, name: NodeName) -> bool:
+        """Tell whether a node is connected; of a management node: whether its manager serves."""
+
 
 class Changes(Protocol):
     """One watcher's share of what changes. `mark` is how far it has come, `gone` the nodes that the last `take` found removed."""
@@ -137,3 +140,7 @@ class NoFleet:
     def address_of(self, _name: NodeName) -> str:
         """Return "": nobody is connected."""
         return ""
+
+    def is_connected(self, _name: NodeName) -> bool:
+        """Return False: nobody is."""
+        return False

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from common.ids import NodeName
 from manager.domain.inventory import Inventory
 from manager.usecases.alarms import AlarmUseCases
 from manager.usecases.assignments import AssignmentUseCases
@@ -60,6 +61,11 @@ class UseCases:
     def now_s(self) -> float:
         """The moment, by the manager's clock, in unix seconds."""
         return self._context.clock()
+
+    @property
+    def own_node(self) -> NodeName:
+        """The management node that this manager is."""
+        return self._context.own_node
 
     async def inventory(self) -> Inventory:
         """Return certificates, trusted CAs, nodes and assignments as they are, from one moment."""

@@ -8,13 +8,12 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final
 
 import asyncssh
 
-from common.errors import EnrolmentError, ProtocolError, Reason, UnreachableError
-from common.runtime.ssh import JOIN_SUBSYSTEM, JOIN_USER, fingerprint
-from common.runtime.transport import Peer
+from common.errors import EnrolmentError, ProtocolError, Reason
+from common.runtime import asking
+from common.runtime.ssh import JOIN_SUBSYSTEM, fingerprint
 from common.wire.enrolment import (
     EnrolDecoder,
     EnrolReply,
@@ -24,10 +23,8 @@ from common.wire.enrolment import (
     encode_request,
 )
 from nodeagent.channel import identity
-from nodeagent.channel.dial import dial
+from nodeagent.channel.dial import ADVICE
 from nodeagent.channel.identity import Identity, Pin
-
-ANSWER_TIMEOUT_S: Final = 20.0
 
 
 async def join(token_text: str, data_dir: Path, *, agent_version: str) -> Identity:
@@ -53,18 +50,15 @@ async def ask(
 
     Raises UnreachableError, AccessError, ProtocolError.
     """
-    asking = _Asking()
-    transport = await dial(
-        addresses, user=JOIN_USER, key=key, subsystem=JOIN_SUBSYSTEM, trusts=trusts, peer=asking
+    return await asking.ask(
+        addresses,
+        subsystem=JOIN_SUBSYSTEM,
+        key=key,
+        trusts=trusts,
+        advice=ADVICE,
+        question=encode_request(request),
+        decode=EnrolDecoder().reply,
     )
-    try:
-        transport.write(encode_request(request))
-        async with asyncio.timeout(ANSWER_TIMEOUT_S):
-            return await asking.answer
-    except TimeoutError as error:
-        raise UnreachableError(f"{transport.address} did not answer", reason=Reason.TIMEOUT) from error
-    finally:
-        transport.close()
 
 
 def refused(reply: EnrolReply, hint: str = "") -> EnrolmentError:
@@ -80,26 +74,3 @@ def _check(reply: EnrolReply, token: JoinToken) -> None:
         )
     if token.fingerprint not in map(fingerprint, reply.host_keys):
         raise ProtocolError("the manager answered with host keys other than the token's")
-
-
-class _Asking(Peer):
-    """Peer of a join channel. `answer` becomes the manager's reply, or the error that says why there is none."""
-
-    def __init__(self) -> None:
-        self.answer: asyncio.Future[EnrolReply] = asyncio.get_running_loop().create_future()
-        self._decoder = EnrolDecoder()
-
-    def data_received(self, data: bytes) -> None:
-        if self.answer.done():
-            return
-        try:
-            reply = self._decoder.reply(data)
-        except ProtocolError as error:
-            self.answer.set_exception(error)
-            return
-        if reply is not None:
-            self.answer.set_result(reply)
-
-    def connection_lost(self, error: Exception | None) -> None:
-        if not self.answer.done():
-            self.answer.set_exception(UnreachableError("the manager closed without an answer"))

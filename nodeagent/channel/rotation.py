@@ -13,11 +13,12 @@ from pathlib import Path
 import structlog
 
 from common.errors import AccessError, InstallError
+from common.runtime.dial import AS_GIVEN, Order, Session
 from common.runtime.ssh import sign
 from common.runtime.transport import Peer
 from common.wire.enrolment import EnrolRequest, rotation_statement
 from nodeagent.channel import identity
-from nodeagent.channel.dial import AS_GIVEN, Order, Session, connect
+from nodeagent.channel.dial import connect
 from nodeagent.channel.identity import Identity
 from nodeagent.channel.join import ask, refused
 

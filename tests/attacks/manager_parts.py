@@ -6,13 +6,15 @@ import socket
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from importlib.metadata import version
 from pathlib import Path
 from unittest.mock import patch
 
 import asyncssh
 
-from common.ids import NodeName
+from common.ids import MANAGEMENT_NODE, NodeName
 from common.pki.certificate import decode
+from common.runtime import dial
 from common.runtime.ssh import common_options, generate_key, load_key, public_line, sign
 from common.runtime.supervise import Supervisor
 from common.runtime.transport import Peer, Transport
@@ -23,18 +25,21 @@ from manager.channel.gate import Limits
 from manager.channel.keys import KeyRegistry
 from manager.channel.listener import Listener
 from manager.channel.sources import KnownSources
+from manager.channel.welcoming import ManagerEnrolment
 from manager.domain.consequences import ConfirmationNeededError
 from manager.fleet.compiler import Compiler
 from manager.fleet.fleet import Fleet
 from manager.pki.read.upload import read_tls
 from manager.store.inventory import Inventories
+from manager.store.sealing import load_keyring, read_kek
 from manager.store.store import Store
 from manager.usecases.context import Context
 from manager.usecases.kept import new_certificate
+from manager.usecases.managers import ManagerUseCases, Shared
 from manager.usecases.node_keys import NodeKeyUseCases
 from manager.usecases.nodes import JoinFacts
 from manager.usecases.usecases import UseCases
-from nodeagent.channel import dial
+from nodeagent.channel.dial import connect
 from nodeagent.channel.identity import Identity
 from nodeagent.channel.join import ask
 from tests import pki
@@ -196,14 +201,14 @@ class Manager:
         """Connect a simulated node that holds this key."""
         watched = Watched(NodeSimulator(NodeName(name)))
         who = Identity(node=NodeName(name), addresses=(self.address,), host_keys=(self.host_line,), key=key)
-        connect = dial._connected
+        connected_from = dial._connected
 
         async def connected(connecting: socket.socket, where: object) -> socket.socket:
             connecting.bind((local, 0))
-            return await connect(connecting, where)
+            return await connected_from(connecting, where)
 
         with patch.object(dial, "_connected", connected):
-            watched.transport = await dial.connect(who, peer=watched)
+            watched.transport = await connect(who, peer=watched)
         watched.node.greet(watched.transport)
         return watched
 
@@ -232,6 +237,21 @@ async def ends(connection: asyncssh.SSHClientConnection) -> None:
         await connection.wait_closed()
 
 
+DATABASE = "postgresql://certcast:tell-nobody@db.example.com/certcast"
+"""What another manager may be told of the store."""
+
+
+def shared_by(directory: Path) -> Shared:
+    """Return what the manager of a directory shares with others: as if its store were on a server."""
+
+    async def read() -> bytes:
+        return read_kek(directory)
+
+    return Shared(
+        read_kek=read, kek_ids=load_keyring(directory).ids, database=DATABASE, version=version("certcast")
+    )
+
+
 @asynccontextmanager
 async def manager(directory: Path, limits: Limits | None = None) -> AsyncIterator[Manager]:
     """Run it over a new store in a directory."""
@@ -240,7 +260,9 @@ async def manager(directory: Path, limits: Limits | None = None) -> AsyncIterato
     inventories = Inventories(store, [decode(ANCHOR.certificate_der)])
     fleet = Fleet(store, Compiler(store, inventories), keys, epoch=1)
     await fleet.load()
-    context = Context(store=store, inventories=inventories, fleet=fleet, workers=InPlace())
+    context = Context(
+        store=store, inventories=inventories, fleet=fleet, workers=InPlace(), own_node=MANAGEMENT_NODE
+    )
     enrolment = Enrolment(NodeKeyUseCases(context), host_keys=[public_line(host_key)], epoch=1)
     listener = Listener(
         host="127.0.0.1",
@@ -250,6 +272,11 @@ async def manager(directory: Path, limits: Limits | None = None) -> AsyncIterato
         admit=fleet.conversations.admit,
         accept=fleet.conversations.accept,
         enrol=enrolment.enrol,
+        enrol_manager=ManagerEnrolment(
+            ManagerUseCases(context, shared_by(directory)),
+            host_keys=lambda: enrolment.host_keys,
+            epoch=1,
+        ).enrol,
         limits=limits,
         sources=KnownSources(),
     )

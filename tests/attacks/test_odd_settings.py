@@ -11,11 +11,12 @@ import pytest
 
 from common.errors import CertcastError, ConflictError, StorageError, UnreachableError
 from common.runtime.acceptor import listen
+from common.runtime.dial import dial
 from common.runtime.plain import open_plain
 from manager.store.chain import Head, SignedHead
 from manager.store.sealing import KEK_FILE, load_keyring
 from manager.usecases import heads
-from nodeagent.channel.dial import dial
+from nodeagent.channel.dial import ADVICE
 from nodeagent.channel.identity import ensure_key
 from nodeagent.health import plugin
 from nodeagent.health.server import serve_health
@@ -85,6 +86,7 @@ async def test_an_address_that_is_none_hides_no_other_and_is_named(address, tmp_
             key=ensure_key(tmp_path),
             subsystem="x",
             trusts=lambda _: False,
+            advice=ADVICE,
             peer=None,
         )
     first, _, second = caught.value.message.partition("; ")

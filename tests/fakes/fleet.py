@@ -56,6 +56,9 @@ class FakeFleet:
     def address_of(self, name: NodeName) -> str:
         return self.addresses.get(name, "")
 
+    def is_connected(self, name: NodeName) -> bool:
+        return name in self.addresses
+
     def node_removed(self, name: NodeName) -> None:
         self.nodes.discard(name)
 

@@ -14,7 +14,7 @@ import aiohttp
 from argon2 import PasswordHasher
 
 from common.api.codes import Role
-from common.ids import NodeName
+from common.ids import MANAGEMENT_NODE, NodeName
 from common.pki.certificate import decode
 from common.runtime.ssh import generate_key
 from common.runtime.supervise import Supervisor
@@ -51,7 +51,13 @@ USERS = {role: role.value.replace("-", "") for role in Role}
 
 
 async def _fill(store: Store) -> None:
-    context = Context(store=store, inventories=Inventories(store, []), fleet=FakeFleet(), workers=InPlace())
+    context = Context(
+        store=store,
+        inventories=Inventories(store, []),
+        fleet=FakeFleet(),
+        workers=InPlace(),
+        own_node=MANAGEMENT_NODE,
+    )
     with patch.object(passwords, "new_hasher", QUICK_HASHER):
         users = UserUseCases(context)
     for role, name in USERS.items():
@@ -158,7 +164,14 @@ async def _serving(
     async with Supervisor() as supervisor:
         with patch.object(passwords, "new_hasher", QUICK_HASHER):
             use_cases = UseCases(
-                Context(store=store, inventories=inventories, fleet=fleet, workers=workers), join=join
+                Context(
+                    store=store,
+                    inventories=inventories,
+                    fleet=fleet,
+                    workers=workers,
+                    own_node=MANAGEMENT_NODE,
+                ),
+                join=join,
             )
         await use_cases.host_key.begin(_present)
         leaks.phrases.add(PASSWORD)

@@ -70,6 +70,7 @@ async def listening(peer: Manager, data: Path) -> AsyncIterator[None]:
         admit=lambda _key, _address: True,
         accept=lambda _key, transport: peer.accept(transport),
         enrol=_nobody_joins,
+        enrol_manager=_nobody_joins,
         sources=KnownSources(),
     )
     await listener.start()

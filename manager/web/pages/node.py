@@ -33,6 +33,7 @@ async def show(page_request: PageRequest) -> web.StreamResponse:
         "node.html",
         record=record,
         view=view,
+        own_node=page_request.use_cases.own_node,
         location=location_of(record, await page_request.use_cases.nodes.locations()),
         slots=slot_rows(view, inventory),
         endpoints=endpoint_rows(view, inventory),

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from alembic import command
 
+from common.ids import MANAGEMENT_NODE
 from manager.store.audit import CHAIN_KEY, HEAD
 from manager.store.chain import unkeyed
 from manager.store.inventory import Inventories
@@ -134,6 +135,11 @@ def _put_back(head: bytes) -> Attack:
 async def use_cases(directory: Path, keyring: Keyring) -> UseCases:
     store = await Store.open(StorePlace(directory, None), keyring)
     context = Context(
-        store=store, inventories=Inventories(store), fleet=FakeFleet(), workers=InPlace(), clock=lambda: 100.0
+        store=store,
+        inventories=Inventories(store),
+        fleet=FakeFleet(),
+        workers=InPlace(),
+        own_node=MANAGEMENT_NODE,
+        clock=lambda: 100.0,
     )
     return UseCases(context)

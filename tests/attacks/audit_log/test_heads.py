@@ -12,6 +12,7 @@ import structlog
 
 from common.api.codes import Fault, Kept
 from common.errors import InvalidInputError
+from common.ids import MANAGEMENT_NODE
 from common.runtime import log as logs
 from manager.store.audit import HEAD, RESTORED, WITNESSED
 from manager.store.chain import parse_signed_head
@@ -103,6 +104,7 @@ async def test_an_old_head_that_is_put_back_with_its_entries_does_not_verify_aga
             inventories=Inventories(store),
             fleet=FakeFleet(),
             workers=InPlace(),
+            own_node=MANAGEMENT_NODE,
             clock=lambda: 100.0,
         )
         made = UseCases(context)
@@ -191,6 +193,7 @@ async def test_a_witness_that_is_gone_breaks_the_log_until_the_store_is_said_to_
             inventories=Inventories(store),
             fleet=FakeFleet(),
             workers=InPlace(),
+            own_node=MANAGEMENT_NODE,
             clock=lambda: 100.0,
         )
         made = UseCases(context)

@@ -13,6 +13,7 @@ from common.ids import NodeName
 from common.runtime.ssh import common_options, fingerprint, generate_key, load_key, public_line
 from common.runtime.transport import Transport
 from common.wire.enrolment import JoinToken, encode_token, hash_secret, new_pinning
+from manager.channel.clustering import ManagerReply
 from manager.channel.enrolment import Enrolment
 from manager.channel.gate import Limits
 from manager.channel.keys import KeyRegistry, PinnedKey
@@ -158,6 +159,10 @@ class Channel:
         )
 
 
+async def no_manager_joins(*_args: object) -> ManagerReply:
+    raise EnrolmentError("no manager joins here", reason="forbidden")
+
+
 @asynccontextmanager
 async def channel(
     limits: Limits | None = None, *, sources: KnownSources | None = None
@@ -180,6 +185,7 @@ async def channel(
         admit=lambda _key, _address: True,
         accept=accept,
         enrol=enrolment.enrol,
+        enrol_manager=no_manager_joins,
         sources=sources or KnownSources(),
         limits=limits,
     )

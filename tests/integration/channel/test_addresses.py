@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from common.errors import ProtocolError, UnreachableError
+from common.runtime import dial
 from common.wire.contact import Contact
-from nodeagent.channel import dial, identity
+from nodeagent.channel import identity
 from nodeagent.channel.identity import Pin
 from nodeagent.channel.join import join
 from nodeagent.channel.route import SPREAD_S, Route

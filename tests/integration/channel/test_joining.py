@@ -14,10 +14,11 @@ from common.errors import (
     Reason,
     UnreachableError,
 )
+from common.runtime.dial import dial
 from common.runtime.ssh import JOIN_SUBSYSTEM, SUBSYSTEM, generate_key, load_key, public_line
 from common.wire.enrolment import hash_secret
 from nodeagent.channel import identity
-from nodeagent.channel.dial import connect, dial
+from nodeagent.channel.dial import ADVICE, connect
 from nodeagent.channel.join import join
 from tests.integration.channel.parts import RecordingListener, channel, key_path
 from tests.patience import PATIENCE_S
@@ -102,6 +103,7 @@ async def test_the_join_login_opens_nothing_but_the_join(tmp_path: Path):
                 key=load_key(generate_key()),
                 subsystem=SUBSYSTEM,
                 trusts=lambda _: True,
+                advice=ADVICE,
                 peer=RecordingListener(),
             )
         assert there.peers == []
@@ -116,6 +118,7 @@ async def test_a_join_message_that_is_none_is_answered_and_closed():
             key=load_key(generate_key()),
             subsystem=JOIN_SUBSYSTEM,
             trusts=lambda _: True,
+            advice=ADVICE,
             peer=ear,
         )
         transport.write(b"\xff" * 100)

@@ -195,3 +195,14 @@ async def test_only_public_keys_on_the_right_curve_are_registered_and_names_are_
     assert (await api.call("POST", "oauth-clients", again))[0] == 409
     assert (await api.call("POST", "oauth-clients", {**again, "name": "a:b"}))[0] == 400
     assert (await api.call("GET", "oauth-clients", role=Role.OPERATOR))[0] == 403
+
+
+async def test_whatever_a_manager_of_the_store_is_called_is_the_audience_at_each_of_them(api: ApiClient):
+    client_id = await register(api)
+    audience = "https://second.example.com/oauth/token/"
+    assert (await ask_for(api, client_id, aud=audience))[0] == 401
+    nodes = api.context.store.nodes
+    await nodes.add("management-2", "management", names=["second.example.com"], addresses=[], now_s=0)
+    assert (await ask_for(api, client_id, aud=audience, jti="2"))[0] == 200
+    # spent once, whichever of them it was shown to
+    assert (await ask_for(api, client_id, aud=audience, jti="2"))[0] == 401

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 
 from aiohttp import web
 
+from common.ids import MANAGEMENT_NODE
 from manager.fleet.local import LocalNode
 from manager.fleet.ownport import OwnPort
 from manager.http.server import HttpsServer
@@ -29,7 +30,7 @@ async def management_node(name: str = NAME):
 
     async with serving(server):
         port = OwnPort(server, host="127.0.0.1", own_name=own_name)
-        node = LocalNode(port, version="1", faults=no_faults)
+        node = LocalNode(port, name=MANAGEMENT_NODE, version="1", faults=no_faults)
         yield node
 
 

@@ -76,7 +76,7 @@ async def installing(agent: InProcessAgent) -> Manager:
 
 
 async def test_what_is_offered_comes_to_be_installed_and_its_end_is_told():
-    agent = InProcessAgent(Node(), version="1")
+    agent = InProcessAgent(Node(), name=MANAGEMENT_NODE, version="1")
     manager = await installing(agent)
     agent.accepted("p", 15.0)
     assert await manager.event() == Accepted(push_id="p")
@@ -85,7 +85,7 @@ async def test_what_is_offered_comes_to_be_installed_and_its_end_is_told():
 
 
 async def test_an_outcome_is_told_again_on_each_connection_until_it_is_acknowledged():
-    agent = InProcessAgent(Node(), version="1")
+    agent = InProcessAgent(Node(), name=MANAGEMENT_NODE, version="1")
     manager = await installing(agent)
     agent.concluded(outcome())
     assert await manager.event() == outcome()
@@ -104,7 +104,7 @@ async def test_an_outcome_is_told_again_on_each_connection_until_it_is_acknowled
 
 
 async def test_the_end_of_the_conversation_is_noticed():
-    agent = InProcessAgent(Node(), version="1")
+    agent = InProcessAgent(Node(), name=MANAGEMENT_NODE, version="1")
     manager = Manager(agent)
     await manager.welcome()
     assert not await agent.is_lost_within(0.0)

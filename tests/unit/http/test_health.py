@@ -119,3 +119,11 @@ async def test_startup_is_over_once_all_checks_have_held_and_stays_over(
     store.found, clock.now_s = "the disk is full", clock.now_s + REMEMBERED_S
     assert (await asked(health.startup(ASKED)))[0] == 200
     assert (await asked(health.ready(ASKED)))[0] == 503
+
+
+async def test_a_manager_that_is_about_to_stop_is_not_ready_and_lives(health: Health, store: Probe):
+    assert (await health.ready(None)).status == 200
+    health.drain()
+    answer = await health.ready(None)
+    assert (answer.status, b'"draining"' in answer.body) == (503, True)
+    assert (await health.live(None)).status == (await health.startup(None)).status == 200

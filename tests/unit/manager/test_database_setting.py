@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from common.errors import InvalidInputError
+from common.errors import ConflictError, InvalidInputError
 from manager.account import ACCOUNT
-from manager.settings import DATABASE_CREDENTIAL, Settings, database_removal
+from manager.databasesetting import DATABASE_CREDENTIAL, TOLD_FILE
+from manager.settings import Settings, database_removal
 from manager.store.place import StorePlace
 from tests.patience import exit_code
 
@@ -157,11 +158,63 @@ def test_the_group_of_the_account_that_serves_may_read_a_password_and_no_other_g
 
 
 def test_how_the_setting_is_taken_away_is_told_for_the_place_that_it_comes_from(file, tmp_path, monkeypatch):
-    assert database_removal(file) == f"remove 'database' from {file}"
-    assert database_removal(None) == "remove 'database' from /etc/certcast/manager.toml"
+    assert database_removal(file, tmp_path) == f"remove 'database' from {file}"
+    assert database_removal(None, tmp_path) == "remove 'database' from /etc/certcast/manager.toml"
+    tell(tmp_path)
+    assert database_removal(file, tmp_path) == (
+        f"remove {tmp_path / TOLD_FILE}, and 'database' from {file} if it is there"
+    )
     monkeypatch.setenv("CERTCAST_MANAGER_DATABASE", URL)
-    assert database_removal(file) == "remove the variable CERTCAST_MANAGER_DATABASE, here and from the unit"
+    assert (
+        database_removal(file, tmp_path)
+        == "remove the variable CERTCAST_MANAGER_DATABASE, here and from the unit"
+    )
     hand_over(tmp_path, monkeypatch, URL.encode())
-    assert database_removal(file) == (
+    assert database_removal(file, tmp_path) == (
         f"remove the credential {DATABASE_CREDENTIAL} from the unit (systemctl edit certcast-manager)"
     )
+
+
+# -- the address that a manager was told when it joined another one
+
+
+def tell(data, content: str = f"{URL}\n", mode: int = 0o600):
+    path = data / TOLD_FILE
+    path.write_text(content)
+    path.chmod(mode)
+    return path
+
+
+def test_an_address_that_the_manager_was_told_is_taken_where_nothing_else_names_one(file, tmp_path):
+    tell(tmp_path)
+    assert Settings.load(data=tmp_path).database.password == PASSWORD
+    file.write_text(f'data = "{tmp_path}"\n')
+    assert Settings.load(config=file).database.password == PASSWORD
+    file.write_text('database = "postgresql://other@localhost/other"\n')
+    assert Settings.load(config=file, data=tmp_path).database.name == "other"
+    assert Settings.load(data=tmp_path / "elsewhere").database is None
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o644])
+def test_an_address_that_was_told_and_that_others_can_read_is_refused(tmp_path, mode):
+    path = tell(tmp_path, mode=mode)
+    with pytest.raises(ConflictError, match=f"run: chmod 600 {path}"):
+        Settings.load(data=tmp_path)
+
+
+@pytest.mark.parametrize(
+    "content", ["", "mysql://u:s3cret@h/n", "postgresql://u:s3cret@h#/n", "s3cret " * 900]
+)
+def test_what_was_told_and_is_no_address_is_named_without_a_word_of_it(tmp_path, content):
+    path = tell(tmp_path, content)
+    with pytest.raises(InvalidInputError) as refused:
+        Settings.load(data=tmp_path)
+    assert refused.value.message.startswith(f"{path}: ")
+    assert "s3cret" not in refused.value.message
+
+
+def test_no_link_is_followed_to_what_was_told(tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / TOLD_FILE).symlink_to(tell(tmp_path))
+    with pytest.raises(InvalidInputError, match="cannot be read"):
+        Settings.load(data=tmp_path / "data")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from common.ids import MANAGEMENT_NODE
 from common.pki.certificate import decode
 from manager.store.inventory import Inventories
 from manager.store.store import Store
@@ -49,6 +50,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
         inventories=inventories,
         fleet=fleet,
         workers=workers,
+        own_node=MANAGEMENT_NODE,
         clock=lambda: now[0],
         monotonic=lambda: elapsed[0],
     )

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from common.errors import ConflictError
+from common.errors import ConflictError, StorageError
 from common.runtime.ssh import generate_key, public_line
 from manager.usecases.host_key import HostKeyUseCases
 
@@ -110,3 +110,33 @@ async def test_a_step_that_cannot_be_written_down_is_not_taken(world, shown, mon
     with pytest.raises(ConflictError):
         await world.use_cases.host_key.announce(actor="ann")
     assert await world.use_cases.host_key.show() == shown.now[0]
+
+
+async def test_a_step_that_another_manager_took_is_taken_into_use_once(world, shown):
+    use_cases, _ = await again(world)
+    other = Shown()
+    await use_cases.begin(other.present)
+    announced = await world.use_cases.host_key.announce(actor="ann")
+    for _ in range(2):
+        await use_cases.look()
+    assert other.now[1:] == [announced]
+    switched = await use_cases.switch([], force=True, actor="bob")
+    await world.use_cases.host_key.look()
+    assert shown.now[-1] == other.now[-1] == switched
+
+
+async def test_a_step_that_could_not_be_taken_into_use_is_tried_again(world, shown):
+    use_cases, _ = await again(world)
+    seen = Shown()
+    await use_cases.begin(seen.present)
+    announced = await world.use_cases.host_key.announce(actor="ann")
+
+    async def fail(*_args):
+        raise StorageError("the store is away")
+
+    use_cases._present = fail
+    with pytest.raises(StorageError):
+        await use_cases.look()
+    use_cases._present = seen.present
+    await use_cases.look()
+    assert seen.now[-1] == announced

@@ -8,6 +8,7 @@ from common.wire.enrolment import decode_token, hash_secret
 from manager.domain.certificate_list import Query
 from manager.domain.model import NodeDescription
 from manager.usecases.uploads import Upload
+from manager.usecases.usecases import UseCases
 from tests.pki import NOW_S, make_leaf
 from tests.unit.usecases.conftest import WITHIN_S, World
 
@@ -121,6 +122,25 @@ async def test_the_management_node_is_neither_added_nor_removed_nor_joined_by_op
     ):
         with pytest.raises(ConflictError):
             await refused
+
+
+async def test_the_node_of_another_manager_is_removed_only_while_that_does_not_serve(world: World):
+    await world.use_cases.nodes.add_management_node(names=["m.example.com"], addresses=[], actor="console")
+    other = UseCases(dataclasses.replace(world.use_cases._context, own_node="management-2"))
+    await other.nodes.add_management_node(names=["m2.example.com"], addresses=[], actor="console")
+    world.fleet.addresses = {"management-2": "in-process", MANAGEMENT_NODE: "in-process"}
+    for manager, name in (
+        (other, "management-2"),
+        (world.use_cases, "management-2"),
+        (other, MANAGEMENT_NODE),
+    ):
+        with pytest.raises(ConflictError):
+            await manager.nodes.remove(name, actor="ada")
+    with pytest.raises(ConflictError, match="does not join"):
+        await world.use_cases.nodes.new_token("management-2", actor="ada")
+    world.fleet.addresses = {}
+    await world.use_cases.nodes.remove("management-2", actor="ada")
+    assert [record.name for record in await world.store.nodes.list()] == [MANAGEMENT_NODE]
 
 
 async def test_a_join_token_says_where_and_whom_and_its_secret_is_kept_as_a_hash(world: World):

@@ -4,9 +4,9 @@ import asyncio
 
 import asyncssh
 
+from common.runtime.dial import Advice, dial
 from common.runtime.ssh import generate_key, load_key
 from common.runtime.transport import Peer
-from nodeagent.channel.dial import dial
 from tests.patience import PATIENCE_S
 
 
@@ -40,6 +40,7 @@ async def test_who_gives_up_before_the_login_has_begun_leaves_no_connection_open
                 key=load_key(generate_key()),
                 subsystem="any",
                 trusts=lambda _: True,
+                advice=Advice(stranger="", unknown=""),
                 peer=_Nobody(),
             )
         )

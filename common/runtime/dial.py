@@ -1,0 +1,275 @@
+"""Connection to a manager: one SSH connection, its host key judged by the caller, one raw session on one subsystem.
+
+Owns the SSH connection. When to dial again is the caller's business, and so is what whoever dials is told to do about a refusal.
+"""
+
+import asyncio
+import socket
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+import asyncssh
+
+from common.errors import AccessError, Reason, UnreachableError
+from common.runtime.session import RawSession
+from common.runtime.ssh import (
+    CHANNEL_WINDOW_BYTES,
+    HOST_KEY_ALGORITHM,
+    PACKET_BYTES,
+    VOUCHED_ALGORITHM,
+    common_options,
+    fingerprint,
+    public_line,
+)
+from common.runtime.transport import Peer
+
+DIAL_TIMEOUT_S: Final = 15.0
+"""For all that follows the connection: a busy manager lets logins wait for their turn."""
+
+CONNECT_TIMEOUT_S: Final = 4.0
+"""For the connection itself: its first packet is sent again after one second and after three (RFC 6298 2)."""
+
+RESOLVE_TIMEOUT_S: Final = 6.0
+"""For a name: glibc asks the next server after five seconds."""
+
+RESOLVED_MAX: Final = 4
+"""How many IP addresses of one name are tried."""
+
+
+class Session(RawSession, asyncssh.SSHClientSession[bytes]):
+    """The dialling end of the one session, which grants no request. `host_key` is what the manager has proven."""
+
+    host_key = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Advice:
+    """What whoever dials is told: what is wrong with the manager's host key, after "its host key is ...", and with our own, after the address."""
+
+    stranger: str
+    unknown: str
+
+
+class HostKeyError(AccessError):
+    """The host key is none that is trusted."""
+
+
+class Order(Protocol):
+    """In which order addresses are dialled."""
+
+    def order(self, addresses: Sequence[str]) -> Sequence[str]:
+        """Return them in the order in which they are dialled now."""
+
+    def pause_s(self) -> float:
+        """Return how long to wait before another address is dialled."""
+
+
+class AsGiven:
+    """As the list has them, at once."""
+
+    def order(self, addresses: Sequence[str]) -> Sequence[str]:
+        """Return them as they are."""
+        return addresses
+
+    def pause_s(self) -> float:
+        """Return 0."""
+        return 0.0
+
+
+AS_GIVEN: Final = AsGiven()
+
+
+async def dial(
+    addresses: Sequence[str],
+    *,
+    user: str,
+    key: asyncssh.SSHKey,
+    subsystem: str,
+    trusts: Callable[[str], bool],
+    advice: Advice,
+    peer: Peer,
+    timeout_s: float = DIAL_TIMEOUT_S,
+    order: Order = AS_GIVEN,
+) -> Session:
+    """Open `subsystem` at the first address that answers. `trusts` judges the host key's public line.
+
+    Each address has deadlines of its own, so that one that is dead costs `CONNECT_TIMEOUT_S`. Raises UnreachableError if none answers,
+    AccessError if one does and is not who it should be or refuses our key.
+    """
+    failures: list[UnreachableError] = []
+    refusals: list[AccessError] = []
+    for number, address in enumerate(order.order(addresses)):
+        if number:
+            await asyncio.sleep(order.pause_s())
+        try:
+            return await _dial_either(address, user, key, subsystem, trusts, advice, peer, timeout_s)
+        except TimeoutError:
+            failures.append(
+                UnreachableError(f"{address} did not answer in {timeout_s:g} s", reason=Reason.TIMEOUT)
+            )
+        except UnreachableError as error:
+            failures.append(error)
+        except AccessError as error:
+            # another host at one address must not hide the manager at the next
+            refusals.append(error)
+    if refusals:
+        raise AccessError("; ".join(each.message for each in refusals), reason=refusals[-1].reason)
+    if not failures:
+        raise UnreachableError("no address of the manager is known; join again")
+    raise UnreachableError("; ".join(each.message for each in failures), reason=failures[-1].reason)
+
+
+async def _dial_either(
+    address: str,
+    user: str,
+    key: asyncssh.SSHKey,
+    subsystem: str,
+    trusts: Callable[[str], bool],
+    advice: Advice,
+    peer: Peer,
+    timeout_s: float,
+) -> Session:
+    """Open the session with a host key that is trusted, or else with one for which a trusted key vouches."""
+    stranger: AccessError | None = None
+    for algorithm in (HOST_KEY_ALGORITHM, VOUCHED_ALGORITHM):
+        connected = await _reach(address)
+        try:
+            async with asyncio.timeout(timeout_s):
+                judge = _Judge(trusts, algorithm, advice)
+                return await _dial_one(address, connected, user, key, subsystem, judge, peer)
+        except HostKeyError as error:
+            stranger = stranger or error
+        except UnreachableError:
+            # it has no such word, or is of an earlier release: what it showed first is what it is
+            if stranger is None:
+                raise
+    raise stranger or UnreachableError(address)
+
+
+async def _reach(address: str) -> socket.socket:
+    """Connect. Raises UnreachableError."""
+    host, _, port = address.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(RESOLVE_TIMEOUT_S):
+            found = await loop.getaddrinfo(host, int(port), type=socket.SOCK_STREAM)
+    except TimeoutError as error:
+        raise UnreachableError(
+            f"{address}: its name was not resolved in time", reason=Reason.TIMEOUT
+        ) from error
+    except OSError as error:
+        raise UnreachableError(f"{address}: {error.strerror}") from error
+    except (ValueError, OverflowError) as error:  # no HOST:PORT, or a name that is none (RFC 1035, IDNA)
+        raise UnreachableError(f"{address}: it is not an address") from error
+    failure = UnreachableError(f"{address}: its name has no address")
+    for family, kind, protocol, _, where in found[:RESOLVED_MAX]:
+        try:
+            return await _connected(socket.socket(family, kind, protocol), where)
+        except TimeoutError:
+            text = f"{address} did not answer in {CONNECT_TIMEOUT_S:g} s"
+            failure = UnreachableError(text, reason=Reason.TIMEOUT)
+        except OSError as error:
+            failure = UnreachableError(f"{address}: {error.strerror or error}")
+    raise failure
+
+
+async def _connected(connecting: socket.socket, where: Any) -> socket.socket:
+    try:
+        connecting.setblocking(False)
+        async with asyncio.timeout(CONNECT_TIMEOUT_S):
+            await asyncio.get_running_loop().sock_connect(connecting, where)
+    except BaseException:
+        connecting.close()
+        raise
+    return connecting
+
+
+async def _dial_one(
+    address: str,
+    connected: socket.socket,
+    user: str,
+    key: asyncssh.SSHKey,
+    subsystem: str,
+    judge: "_Judge",
+    peer: Peer,
+) -> Session:
+    connection = await _log_in(address, connected, user, key, judge)
+    presented = connection.get_server_host_key()
+    session = Session(connection, address, peer)
+    session.host_key = public_line(presented) if presented is not None else ""
+    try:
+        await connection.create_session(
+            lambda: session,
+            subsystem=subsystem,
+            encoding=None,
+            window=CHANNEL_WINDOW_BYTES,
+            max_pktsize=PACKET_BYTES,
+        )
+    except (OSError, asyncssh.Error) as error:
+        connection.abort()
+        raise UnreachableError(f"{address} refused the channel: {getattr(error, 'reason', error)}") from error
+    except BaseException:
+        connection.abort()
+        raise
+    return session
+
+
+async def _log_in(
+    address: str,
+    connected: socket.socket,
+    user: str,
+    key: asyncssh.SSHKey,
+    judge: "_Judge",
+) -> asyncssh.SSHClientConnection:
+    """Connect and authenticate both sides. Raises AccessError, UnreachableError."""
+    options: dict[str, Any] = {
+        **common_options(),
+        "username": user,
+        "client_keys": [key],
+        "agent_path": None,
+        "known_hosts": ([], [], []),
+        "server_host_key_algs": [judge.algorithm],
+        "preferred_auth": ["publickey"],
+        "client_version": "Certcast",
+        "tcp_keepalive": True,
+    }
+    try:
+        return await asyncssh.connect(sock=connected, client_factory=lambda: judge, **options)
+    except asyncssh.HostKeyNotVerifiable as error:
+        raise HostKeyError(
+            f"{address} is not the expected manager: its host key is {judge.seen or 'unknown'}, {judge.advice.stranger}"
+        ) from error
+    except asyncssh.PermissionDenied as error:
+        raise AccessError(f"{address} {judge.advice.unknown}", reason=Reason.FORBIDDEN) from error
+    except (OSError, asyncssh.Error) as error:
+        text = getattr(error, "reason", "") or getattr(error, "strerror", "") or str(error)
+        raise UnreachableError(f"{address}: {text}") from error
+    finally:
+        if not judge.is_connected:
+            # asyncssh reads its options before it takes the socket: whoever is cancelled meanwhile still owns it
+            connected.close()
+
+
+class _Judge(asyncssh.SSHClient):
+    """Judges the host key by the pin alone; names and addresses prove nothing."""
+
+    def __init__(self, trusts: Callable[[str], bool], algorithm: str, advice: Advice) -> None:
+        self._trusts = trusts
+        self.algorithm = algorithm
+        self.advice = advice
+        self.seen = ""
+        self.is_connected = False
+        """Whether the socket has a connection that closes it."""
+
+    def connection_made(self, conn: asyncssh.SSHClientConnection) -> None:
+        self.is_connected = True
+
+    def validate_host_public_key(self, host: str, addr: str, port: int, key: asyncssh.SSHKey) -> bool:
+        line = public_line(key)
+        self.seen = fingerprint(line)
+        return self._trusts(line)
+
+    def validate_host_ca_key(self, host: str, addr: str, port: int, key: asyncssh.SSHKey) -> bool:
+        return self._trusts(public_line(key))

@@ -1,0 +1,150 @@
+"""Joining of managers: the token an operator carries to another machine, and the one question and answer by which its manager gets the store's key.
+
+Decides shapes and limits. The token's fingerprint proves the manager that is asked before the secret is sent; the login proves that whoever
+asks again is the one who asked first. Pure but for the secret that it draws. Invariant: no repr shows a secret.
+"""
+
+import base64
+import binascii
+from typing import Annotated, Final, TypeVar
+
+import msgspec
+from msgspec import Meta
+
+from common.errors import InvalidInputError, ProtocolError, Reason
+from common.wire.contact import ADDRESSES_MAX, HOST_KEYS_MAX, Address, KeyLine
+from common.wire.enrolment import ENROL_MAX_BYTES, TOKEN_MAX_CHARS
+from common.wire.fields import Count, Name, ReasonText, Text
+from common.wire.frames import FrameDecoder, encode_frame
+from manager.store.address import URL_CHARACTERS_MAX
+from manager.store.sealing import KEK_BYTES, KEKS_MAX
+
+_T = TypeVar("_T")
+
+TOKEN_PREFIX: Final = "certcast-manager1."  # noqa: S105 - what a token begins with, not a token
+NAMES_MAX: Final = 8
+"""Names, and addresses, that a manager brings when it joins; with 253 characters each they fit the question. More are described later."""
+
+ANSWER_MAX_BYTES: Final = 5 * URL_CHARACTERS_MAX
+"""The largest answer: an address of a database with four bytes a character; keys and the rest take less than 4 KiB."""
+
+
+class ManagerToken(msgspec.Struct, frozen=True, kw_only=True):
+    """What a manager needs to join others. `addresses` are host:port of those; the fingerprint is `SHA256:...` of their host key.
+
+    `tells_database`: the answer has the address of the database.
+    """
+
+    addresses: Annotated[list[Address], Meta(min_length=1, max_length=ADDRESSES_MAX)]
+    fingerprint: Annotated[str, Meta(max_length=64, pattern="^SHA256:")]
+    secret: Annotated[str, Meta(max_length=64)]
+    expires_s: float
+    tells_database: bool
+
+    def __repr__(self) -> str:
+        return "<manager token>"
+
+
+class ManagerRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """The question. `holds` are the ids of the key-encryption keys that the new manager has already, `names` and `addresses` its node's."""
+
+    secret: Annotated[str, Meta(max_length=64)]
+    version: Name
+    names: Annotated[list[Annotated[str, Meta(max_length=253)]], Meta(max_length=NAMES_MAX)]
+    addresses: Annotated[list[Annotated[str, Meta(max_length=45)]], Meta(max_length=NAMES_MAX)]
+    holds: Annotated[list[Annotated[str, Meta(max_length=32)]], Meta(max_length=KEKS_MAX)] = []
+
+    def __repr__(self) -> str:
+        return "<request of a manager>"
+
+
+class ManagerReply(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer: which node the new manager is, the store's key unless it has that, and where the database is if it may be told; or why not."""
+
+    ok: bool
+    reason: ReasonText = ""
+    message: Text = ""
+    node: Name = ""
+    kek: Annotated[bytes, Meta(max_length=KEKS_MAX * KEK_BYTES)] = b""
+    database: Annotated[str, Meta(max_length=URL_CHARACTERS_MAX)] = ""
+    host_keys: Annotated[list[KeyLine], Meta(max_length=HOST_KEYS_MAX)] = []
+    epoch: Count = 0
+
+    def __repr__(self) -> str:
+        return f"<answer to a manager: {'ok' if self.ok else self.reason}>"
+
+
+_TOKEN = msgspec.msgpack.Decoder(ManagerToken)
+_REQUEST = msgspec.msgpack.Decoder(ManagerRequest)
+_REPLY = msgspec.msgpack.Decoder(ManagerReply)
+_ENCODER = msgspec.msgpack.Encoder()
+
+
+def encode_token(token: ManagerToken) -> str:
+    """Return the token's text: one word."""
+    return TOKEN_PREFIX + base64.urlsafe_b64encode(_ENCODER.encode(token)).decode().rstrip("=")
+
+
+def decode_token(text: str) -> ManagerToken:
+    """Read a token's text. Raises InvalidInputError with field `token`, which quotes nothing of it."""
+    text = text.strip()
+    if not text.startswith(TOKEN_PREFIX) or len(text) > TOKEN_MAX_CHARS:
+        raise InvalidInputError(
+            "token",
+            f"a manager's token begins with '{TOKEN_PREFIX}'; it is made on a machine where a manager runs",
+        )
+    body = text.removeprefix(TOKEN_PREFIX)
+    try:
+        return _TOKEN.decode(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
+    except (binascii.Error, msgspec.DecodeError, UnicodeDecodeError, ValueError, RecursionError):
+        # without the error that led here: its text may quote the secret
+        raise InvalidInputError("token", "the token is cut short or altered; copy it again") from None
+
+
+def encode_request(request: ManagerRequest) -> bytes:
+    """Return the question's frame."""
+    return encode_frame(_ENCODER.encode(request))
+
+
+def encode_reply(reply: ManagerReply) -> bytes:
+    """Return the answer's frame."""
+    return encode_frame(_ENCODER.encode(reply))
+
+
+class RequestDecoder:
+    """Reads the one question; an unknown peer may send no more than who enrols."""
+
+    __slots__ = ("_frames",)
+
+    def __init__(self) -> None:
+        self._frames = FrameDecoder(ENROL_MAX_BYTES)
+
+    def take(self, data: bytes) -> ManagerRequest | None:
+        """Take bytes; return the question once it is whole. Raises ProtocolError."""
+        return _taken(self._frames, _REQUEST, data)
+
+
+class ReplyDecoder:
+    """Reads the one answer."""
+
+    __slots__ = ("_frames",)
+
+    def __init__(self) -> None:
+        self._frames = FrameDecoder(ANSWER_MAX_BYTES)
+
+    def take(self, data: bytes) -> ManagerReply | None:
+        """Take bytes; return the answer once it is whole. Raises ProtocolError."""
+        return _taken(self._frames, _REPLY, data)
+
+
+def _taken(frames: FrameDecoder, decoder: msgspec.msgpack.Decoder[_T], data: bytes) -> _T | None:
+    found = frames.feed(data)
+    if len(found) > 1 or (found and found[0][1]):
+        raise ProtocolError("more than one message where one is expected")
+    if not found:
+        return None
+    try:
+        return decoder.decode(found[0][0])
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        # the text of the failure might quote a secret
+        raise ProtocolError("the message cannot be read", reason=Reason.BAD_MESSAGE) from None

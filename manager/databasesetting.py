@@ -1,0 +1,56 @@
+"""The setting `database` where it is neither in the settings' file nor a variable: a credential of the service manager, or a file in the manager's directory.
+
+The file is there if this manager was told the address when it joined another one. Invariant: no error quotes an address.
+"""
+
+import os
+import stat
+from pathlib import Path
+from typing import Final
+
+from common.errors import ConflictError, InvalidInputError
+from common.runtime.plain import open_plain
+from manager.store.address import URL_CHARACTERS_MAX
+
+DATABASE_CREDENTIAL: Final = "certcast-database"
+"""The name under which systemd's LoadCredential= hands over the setting `database`."""
+
+TOLD_FILE: Final = "database"
+"""In the manager's directory, for its owner only."""
+
+
+def credential() -> Path | None:
+    """Return where the service manager handed the address over, if it did."""
+    directory = os.environ.get("CREDENTIALS_DIRECTORY")
+    path = Path(directory, DATABASE_CREDENTIAL) if directory else None
+    return path if path is not None and path.exists() else None
+
+
+def read_credential(path: Path) -> str:
+    """Return the address; its mode is the service manager's affair. Raises InvalidInputError."""
+    return _read(path, private=False)
+
+
+def read_told(data: Path) -> str | None:
+    """Return the address that this manager was told. Raises InvalidInputError, ConflictError if others can read it."""
+    path = data / TOLD_FILE
+    try:
+        path.lstat()
+    except OSError:
+        return None  # it is not there, or whoever asks may not look there, and is told so by what follows
+    return _read(path, private=True)
+
+
+def _read(path: Path, *, private: bool) -> str:
+    try:
+        with os.fdopen(
+            open_plain(path, os.O_RDONLY | (os.O_NOFOLLOW if private else 0)), encoding="utf-8"
+        ) as file:
+            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+            if private and mode & 0o077:
+                raise ConflictError(f"{path} can be read by others (mode {mode:04o}); run: chmod 600 {path}")
+            return file.read(URL_CHARACTERS_MAX + 2).rstrip("\r\n")
+    except UnicodeDecodeError as error:
+        raise InvalidInputError("database", f"{path} is not UTF-8") from error
+    except OSError as error:
+        raise InvalidInputError("database", f"{path} cannot be read: {error.strerror}") from error

@@ -1,0 +1,92 @@
+"""Tokens with which another manager joins those of this store, of which only hashes are here, and how many managers there have been.
+
+Invariant: a token is used once; which key used it, and which node that became, is remembered, so that the same key may ask again.
+"""
+
+import hmac
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from common.errors import ConflictError
+from common.ids import NodeName
+from manager.store.engine import Database
+from manager.store.meta import Meta
+
+LIVE_MAX: Final = 5
+"""Unused tokens that there may be at once: each is worth the store's key."""
+
+_GIVEN: Final = "managers-given"
+_PREFIX: Final = "manager-token:"
+_NAMED_BY: Final = 32
+"""Hex digits of a hash in a name; all of it is compared."""
+
+
+class ManagerTokenRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One token. `key` is the public line that used it, `node` the management node that it became; both "" before that."""
+
+    secret_hash: str
+    expires_s: float
+    tells_database: bool
+    key: str = ""
+    node: NodeName = NodeName("")
+
+
+_RECORD: Final = msgspec.json.Decoder(ManagerTokenRecord)
+
+
+class ManagerTokens:
+    def __init__(self, database: Database, values: Meta) -> None:
+        self._database = database
+        self._values = values
+
+    async def add(self, record: ManagerTokenRecord, *, now_s: float) -> None:
+        """Keep a token, and forget those that have expired. Raises ConflictError if too many can still be used."""
+        async with self._database.write():
+            live = []
+            for known in await self._all():
+                if known.expires_s <= now_s:
+                    await self._values.remove(_name(known.secret_hash))
+                elif not known.key:
+                    live.append(known)
+            if len(live) >= LIVE_MAX:
+                raise ConflictError(
+                    f"there are {len(live)} unused tokens for managers; use one, or wait until they expire"
+                )
+            await self._keep(record)
+
+    async def find(self, secret_hash: str) -> ManagerTokenRecord | None:
+        """Return a token by its hash."""
+        kept = await self._values.get(_name(secret_hash))
+        record = None if kept is None else _RECORD.decode(kept)
+        return record if record is not None and hmac.compare_digest(record.secret_hash, secret_hash) else None
+
+    async def use(self, record: ManagerTokenRecord, *, key: str, node: NodeName) -> None:
+        """Note which key used a token, and which node that became."""
+        await self._keep(msgspec.structs.replace(record, key=key, node=node))
+
+    async def forget(self, node: NodeName) -> None:
+        """Drop the token by which a manager joined whose node is removed."""
+        async with self._database.write():
+            for known in await self._all():
+                if known.node == node:
+                    await self._values.remove(_name(known.secret_hash))
+
+    async def number_given(self) -> int:
+        """Return the number of the manager that joined last; the first is 1."""
+        return int(await self._values.get(_GIVEN) or b"1")
+
+    async def give_number(self, number: int) -> None:
+        """Note that a manager has this number, which none after it gets."""
+        await self._values.set(_GIVEN, str(number).encode())
+
+    async def _all(self) -> Sequence[ManagerTokenRecord]:
+        return [_RECORD.decode(value) for value in (await self._values.named(_PREFIX)).values()]
+
+    async def _keep(self, record: ManagerTokenRecord) -> None:
+        await self._values.set(_name(record.secret_hash), msgspec.json.encode(record))
+
+
+def _name(secret_hash: str) -> str:
+    return f"{_PREFIX}{secret_hash[:_NAMED_BY]}"
