@@ -8,7 +8,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from common.codes import Role
 from common.errors import ConflictError, Hint, NotFoundError
-from manager.domain.likeness import check_name_free
 from manager.domain.model import TokenRecord, UserRecord
 from manager.store.engine import Database
 from manager.store.tables import api_token, join_token, oauth_client, session, user
@@ -23,12 +22,12 @@ class Users:
     async def add(
         self, name: str, role: Role, *, password_hash: str, now_s: float, only_first: bool = False
     ) -> UserRecord:
-        """Keep a new user. Raises ConflictError if the name, or one like it, is taken, or if there is any user and this is to be the first."""
+        """Keep a new user. Raises ConflictError if the name is taken, or if there is any user and this is to be the first."""
         async with self._database.write() as connection:
             if only_first and (await connection.execute(select(user.c.id).limit(1))).first() is not None:
                 raise ConflictError("a user already exists; sign in as that one")
-            rows = await connection.execute(select(user.c.id, user.c.name))
-            check_name_free("user", name, {row.id: row.name for row in rows})
+            if (await connection.execute(select(user.c.id).where(user.c.name == name))).first() is not None:
+                raise ConflictError(f"a user '{name}' already exists")
             values = {"name": name, "role": role.value, "password_hash": password_hash, "created_s": now_s}
             await connection.execute(insert(user).values(values))
             return user_record((await connection.execute(select(user).where(user.c.name == name))).one())

@@ -20,7 +20,7 @@ from common.source import source_of
 from manager.domain.attempts import Attempt
 from manager.domain.audit import CONSOLE
 from manager.domain.callers import Caller, Credential, fits, role_of
-from manager.domain.likeness import likeness
+from manager.domain.likeness import check_name_free, likeness
 from manager.domain.model import TokenRecord, UserRecord
 from manager.usecases.context import Context
 from manager.usecases.lastuse import SOURCE_MAX, LastUse
@@ -58,6 +58,9 @@ class UserUseCases:
         check_password(password, name)
         hashed = await self.passwords.hash(password)
         async with self._context.store.transaction():
+            there = await self._context.store.users.list()
+            if not only_first:
+                check_name_free("user", name, {each.id: each.name for each in there})
             record = await self._context.store.users.add(
                 name, role, password_hash=hashed, now_s=self._context.clock(), only_first=only_first
             )

@@ -1,7 +1,7 @@
 """What the store's tests put into it."""
 
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import asdict, fields
 from typing import Any
 
 from common.bundle.manifest import canonical
@@ -66,6 +66,13 @@ def nested(given: dict[str, Any]) -> dict[str, Any]:
     """Put what was decoded where records have it."""
     decoded = {each.name: given.pop(each.name) for each in fields(DecodedColumns)}
     return {**given, "decoded": DecodedColumns(**decoded)}
+
+
+def shown_columns(new: NewCertificate | NewTrustedCa) -> dict[str, Any]:
+    """Return what a record shows of what was given."""
+    own = {name: getattr(new, name) for name in new.__slots__ if name not in {"decoded", "private_key_pem"}}
+    decoded = asdict(new.decoded)
+    return own | {name: decoded[name] for name in decoded if name not in {"issuer_id", "public_key_id"}}
 
 
 def id_of(node: NodeName) -> int:

@@ -8,21 +8,19 @@ from manager.domain.annotations import ANNOTATIONS, Annotations
 from manager.domain.identity import IdentityConflictError
 from manager.domain.model import CertificateRecord
 from manager.store.tables import certificate
-from tests.unit.store.given import KEY_PEM, N1, N2, add_nodes, new_certificate
+from tests.unit.store.given import KEY_PEM, N1, N2, add_nodes, new_certificate, shown_columns
 
 
 async def test_a_certificate_comes_back_as_it_was_given(store):
     new = new_certificate()
     record, created = await store.certificates.add(new, now_s=5.0)
     assert created
-    kept_inside = {"private_key_pem", "issuer_id", "public_key_id"}
-    fields = {name: getattr(new, name) for name in new.__slots__ if name not in kept_inside}
     assert record == CertificateRecord(
         id=record.id,
         created_s=5.0,
         changed_s=5.0,
         annotations=Annotations(**dict.fromkeys(ANNOTATIONS, "")),
-        **fields,
+        **shown_columns(new),
     )
     assert await store.certificates.get(record.id) == record
     assert await store.certificates.list() == [record]

@@ -2,7 +2,7 @@ import pytest
 
 from common.errors import NotFoundError
 from manager.domain.model import TrustedCaRecord
-from tests.unit.store.given import new_trusted_ca
+from tests.unit.store.given import new_trusted_ca, shown_columns
 
 
 async def test_trusted_cas_come_back_as_they_were_given(store):
@@ -12,7 +12,7 @@ async def test_trusted_cas_come_back_as_they_were_given(store):
     assert record == TrustedCaRecord(
         id=record.id,
         created_s=5.0,
-        **{name: getattr(new, name) for name in new.__slots__ if name not in {"issuer_id", "public_key_id"}},
+        **shown_columns(new),
     )
     assert await store.trusted_cas.get(record.id) == record
 
@@ -52,6 +52,9 @@ async def test_two_cas_of_one_issuer_and_serial_number_with_different_keys_are_b
     first, second = new_trusted_ca(), new_trusted_ca(fingerprint="e" * 64, public_key_id="f" * 64)
     kept = await store.trusted_cas.add([first, second], now_s=5.0)
     assert [created for _, created in kept] == [True, True]
-    assert [record.fingerprint for record in await store.trusted_cas.list()] == [first.fingerprint, "e" * 64]
+    assert [record.fingerprint for record in await store.trusted_cas.list()] == [
+        first.decoded.fingerprint,
+        "e" * 64,
+    ]
     ((again, created),) = await store.trusted_cas.add([second], now_s=6.0)
     assert (again.id, created) == (kept[1][0].id, False)
