@@ -203,6 +203,18 @@ class StorageError(CertcastError):
     reason = Reason.STORAGE
 
 
+class MembershipLostError(StorageError):
+    """Another manager counted this one out, or it has left: it changes nothing any more before it has joined again."""
+
+    reason = Reason.BUSY
+
+
+class DutyLostError(StorageError):
+    """What one manager does for all is no longer this one's: nothing of it is kept."""
+
+    reason = Reason.BUSY
+
+
 class InstallError(CertcastError):
     """A step of an installation on a node failed; `reason` says which kind."""
 

@@ -8,6 +8,7 @@ from sqlalchemy import Boolean, Column, Integer, LargeBinary, String, Table, ins
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from manager.store.columns import CertificateTime, Moment
+from manager.store.copying import COPIED
 from manager.store.engine import Database
 from manager.store.place import StorePlace
 from manager.store.store import Store, engine_of
@@ -91,12 +92,12 @@ def _value(table: Table, column: Column[Any], number: int, parent: int) -> Any:
 
 
 async def contents(place: StorePlace) -> Mapping[str, list[dict[str, Any]]]:
-    """Return every row of every table, and the ids that were given, without opening the store as a manager does."""
+    """Return every row of every table that is copied, and the ids that were given, without opening the store as a manager does."""
     database = Database(engine_of(place), patient=True)
     try:
         async with database.read() as connection:
             found: dict[str, list[dict[str, Any]]] = {}
-            for table in metadata.sorted_tables:
+            for table in COPIED:
                 rows = (await connection.execute(select(table))).mappings()
                 found[table.name] = sorted(
                     (dict(row) for row in rows), key=lambda row: [str(row[c.key]) for c in table.primary_key]

@@ -26,7 +26,7 @@ RETRY_S: Final = 1.0
 class Reports(Protocol):
     """Where reports are kept."""
 
-    async def record(self, records: Sequence[NodeReportRecord]) -> None:
+    async def record(self, records: Sequence[NodeReportRecord]) -> object:
         """Write all or none. Raises StorageError."""
 
 

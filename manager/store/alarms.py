@@ -10,7 +10,8 @@ from sqlalchemy import Row, delete, func, insert, select, update
 
 from common.errors import Hint, NotFoundError
 from manager.domain.alarms import AlarmKind, AlarmRecord, Changes, Subject
-from manager.store.engine import Database, chunks, made_of
+from manager.store.engine import Database
+from manager.store.parts import chunks, made_of
 from manager.store.tables import alarm
 
 

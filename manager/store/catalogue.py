@@ -110,6 +110,7 @@ class Catalogue:
                 "detail": json.dumps(dict(described.detail)),
             }
             await connection.execute(update(node).where(node.c.id == owner).values(values))
+            await self._database.changed(connection, [owner])
             for slot, certificate_id in described.slots.items():
                 if certificate_id is None:
                     emptied = (assignment.c.node_id == owner) & (assignment.c.slot == slot)

@@ -30,7 +30,8 @@ from manager.store.certificate_rows import (
     namesakes,
     update_certificate,
 )
-from manager.store.engine import Database, chunks
+from manager.store.engine import Database
+from manager.store.parts import chunks
 from manager.store.records import NewCertificate
 from manager.store.sealing import Keyring
 from manager.store.tables import assignment, certificate

@@ -24,7 +24,7 @@ SERVING_LOCK: Final = 0x73657276
 """The advisory lock ("serv") that is the same on a server."""
 
 TRIED_EACH_S: Final = 30.0
-"""How often the connection that holds it is tried."""
+"""How often a connection that is kept is tried."""
 
 TRY_S: Final = 3.0
 """How long that may take; then the connection counts as lost."""
@@ -33,16 +33,16 @@ _TAKE: Final = "SELECT pg_try_advisory_lock($1)"
 """How the lock is taken without waiting."""
 
 
-class FileClaim:
-    """The lock of a file is held."""
+class Unending:
+    """No server can take it away: the lock of a file, which the kernel keeps for as long as that is open."""
 
     async def until_lost(self) -> None:
-        """Never return: the kernel keeps a lock for as long as its file is open."""
+        """Never return."""
         await asyncio.Event().wait()
 
 
-class ServerClaim:
-    """A connection holds an advisory lock."""
+class OpenConnection:
+    """A connection that is kept for what it holds: an advisory lock, or the ear for changes."""
 
     def __init__(self, connection: Any) -> None:
         self._connection = connection
@@ -63,7 +63,7 @@ class ServerClaim:
 
 
 @contextmanager
-def claim_file(database: Path) -> Iterator[FileClaim]:
+def claim_file(database: Path) -> Iterator[Unending]:
     """Hold the lock of the file beside a database. Raises ConflictError, StorageError."""
     path = database.with_name(SERVING_FILE)
     try:
@@ -76,16 +76,16 @@ def claim_file(database: Path) -> Iterator[FileClaim]:
         os.close(descriptor)
         raise _taken(str(database)) from error
     try:
-        yield FileClaim()
+        yield Unending()
     finally:
         os.close(descriptor)
 
 
-async def claim_on(connection: Any, place: str) -> ServerClaim:
+async def claim_on(connection: Any, place: str) -> OpenConnection:
     """Take the lock on a connection to a server, for as long as that lives. Raises ConflictError, asyncpg's errors."""
     if not await connection.fetchval(_TAKE, SERVING_LOCK):
         raise _taken(place)
-    return ServerClaim(connection)
+    return OpenConnection(connection)
 
 
 def _taken(place: str) -> ConflictError:

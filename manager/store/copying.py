@@ -15,10 +15,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from common.errors import StorageError
 from manager.store.engine import Database
-from manager.store.tables import metadata
+from manager.store.tables import RUNNING, metadata
 
 BATCH_ROWS: Final = 100
 """In memory at once; the largest row that many have, the list of trusted CAs as a payload, has about 230 KB."""
+
+COPIED: Final = tuple(table for table in metadata.sorted_tables if table not in RUNNING)
+"""What a store holds, in an order in which a row comes after those that it refers to."""
 
 Row = Mapping[str, Any]
 
@@ -56,14 +59,14 @@ class Copied:
 
 
 async def copy_rows(source: Side, target: Side, report: ProgressCallback = ignore_progress) -> Copied:
-    """Put every row of the source in the place of whatever the target's tables hold, and let its ids go on after the source's.
+    """Put every row of the source, but those of the managers that run, in the place of whatever the target's tables hold, and let its ids go on after the source's.
 
     Raises StorageError, which names the first row that the target cannot keep.
     """
     total, done = await _count(source.connection), 0
-    for table in reversed(metadata.sorted_tables):
+    for table in reversed(COPIED):
         await target.connection.execute(table.delete())
-    for table in metadata.sorted_tables:
+    for table in COPIED:
         async for rows in _read(source.connection, table):
             await _insert(target.connection, table, rows)
             done += len(rows)
@@ -78,7 +81,7 @@ async def compare_rows(
 ) -> None:
     """Compare every row of both sides. Raises StorageError, which names the first one that differs."""
     total, done = await _count(source.connection), 0
-    for table in metadata.sorted_tables:
+    for table in COPIED:
         counted = 0
         async for rows in _read(source.connection, table):
             found = await _same_rows(target.connection, table, rows)
@@ -103,7 +106,7 @@ async def compare_rows(
 
 async def _count(connection: AsyncConnection) -> int:
     total = 0
-    for table in metadata.sorted_tables:
+    for table in COPIED:
         total += int((await connection.execute(select(func.count()).select_from(table))).scalar_one())
     return total
 

@@ -5,100 +5,33 @@ writes; a transaction that returned is on disk; and what a task does while it ha
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import Connection, Row, Table, event, select
+from sqlalchemy import Connection, Select, Table, event, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine.interfaces import ExceptionContext
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from common.errors import ConflictError, InvalidInputError, StorageError
+from common.errors import ConflictError, InvalidInputError, MembershipLostError, StorageError
+from manager.domain.members import MemberId
+from manager.store.backend import Engine, Lasting
 from manager.store.failures import translated
-from manager.store.tables import meta
-
-_T = TypeVar("_T")
+from manager.store.numbers import CHANGE, REMOVED, RIGHTS, draw, keep, mark
+from manager.store.tables import counter, member, meta, node_change
 
 REVISION: Final = "revision"
 """The name in `meta` under which the count of changes to content is kept."""
 
-SQL_VARIABLES_MAX: Final = 500
-"""Values in one IN list; the engines' own limits are far above."""
 
-MADE_AT_ONCE: Final = 500
-"""Rows that are made into records between two turns of the loop: about 5 ms."""
-
-
-class Claim(Protocol):
-    """That a manager serves a store, as others can see it."""
-
-    async def until_lost(self) -> None:
-        """Return when others cannot see it any more, because the connection to the server was lost."""
-
-
-class Engine(Protocol):
-    """What differs between databases."""
-
-    @property
-    def reader(self) -> Mapping[str, Any]:
-        """Execution options of a transaction that only reads: all that it reads is of one moment."""
-
-    @property
-    def writer(self) -> Mapping[str, Any]:
-        """Execution options of a transaction that writes."""
-
-    @property
-    def reader_wait_s(self) -> float | None:
-        """How long a reader may wait until it has a connection; None where that needs no answer of somebody else."""
-
-    def connect(self, *, patient: bool) -> AsyncEngine:
-        """Make the pool of connections. A `patient` one lets a statement take as long as a migration or a copy may need."""
-
-    async def make(self) -> None:
-        """Make what is needed before anybody can connect to a new store. Raises ConflictError, StorageError."""
-
-    async def unmake(self) -> None:
-        """Undo `make`: nothing came into it."""
-
-    async def find(self) -> None:
-        """Check what can be checked before connecting to a store. Raises NotFoundError."""
-
-    async def check(self, connection: AsyncConnection, *, is_new: bool) -> None:
-        """Check, in the transaction that makes or migrates the tables, that they may be made or are there.
-
-        Raises ConflictError, NotFoundError, InvalidInputError.
-        """
-
-    async def take_turn(self, connection: AsyncConnection) -> None:
-        """Wait until no other process writes; what is read in this transaction afterwards holds until its end."""
-
-    def insert(self, table: Table) -> "sqlite.Insert | postgresql.Insert":
-        """Return an INSERT that knows ON CONFLICT."""
-
-    async def ids_given(self, connection: AsyncConnection) -> Mapping[str, int]:
-        """Return the highest id that each table has ever given."""
-
-    async def set_ids_given(self, connection: AsyncConnection, given: Mapping[str, int]) -> None:
-        """Let each table go on after the highest id that it has ever given elsewhere."""
-
-    def claim(self) -> AbstractAsyncContextManager[Claim]:
-        """Say for as long as the block lasts that the store is served, or copied to another place, by this process alone.
-
-        Raises ConflictError while another process says so, StorageError.
-        """
-
-    def untouched(self) -> AbstractAsyncContextManager[None]:
-        """Keep every byte of what is there for as long as the block lasts, whoever else opens it and writes nothing."""
-
-    async def forbid_writes(self, connection: AsyncConnection) -> None:
-        """Let nothing be written in this transaction any more."""
-
-    def explain(self, error: SQLAlchemyError | OSError, *, committing: bool) -> StorageError | None:
-        """Say what an error means that only this engine has; `committing` if it came while a transaction was being kept."""
+COUNTED_OUT: Final = (
+    "this manager could not renew its lease in time, so the others go on without it; it joins them again by itself: "
+    "try again in a few seconds"
+)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -107,12 +40,14 @@ class _Transaction:
 
     `broken` is why a statement failed. PostgreSQL undoes all of a transaction of which one failed, and says nothing at its COMMIT, so
     that whoever catches such an error inside would believe that the rest was kept.
-    `effects` are run once it is on disk, before the next writer begins.
+    `effects` are run once it is on disk, before the next writer begins. `number` is its own among all transactions, 0 until it is drawn.
     """
 
     task: asyncio.Task[Any] | None
     connection: AsyncConnection
     content: bool
+    rights: bool
+    number: int = 0
     failed: BaseException | None = None
     broken: BaseException | None = None
     effects: list[Callable[[], None]] = field(default_factory=list)
@@ -129,7 +64,8 @@ class Database:
         event.listen(self._pool.sync_engine, "handle_error", self._note_error)
         event.listen(self._pool.sync_engine, "rollback_savepoint", self._note_recovery)
         self.rights_revision = 0
-        """How often this process changed who may do what; it rises once the change is kept, and where it may have been."""
+        """How often who may do what was changed; it rises once a change is kept, and where it may have been."""
+        self._member: MemberId | None = None
         self._conditions: WeakKeyDictionary[asyncio.Task[Any], Callable[[], Awaitable[None]] | None] = (
             WeakKeyDictionary()
         )
@@ -154,32 +90,36 @@ class Database:
             raise self._translated(error) from error
 
     @asynccontextmanager
-    async def write(self, *, content: bool = False, rights: bool = False) -> AsyncIterator[AsyncConnection]:
-        """Lend a transaction: on disk when the block is left, undone if it raises. Raises StorageError, ConflictError.
+    async def write(
+        self, *, content: bool = False, rights: bool = False, by_member: bool = True
+    ) -> AsyncIterator[AsyncConnection]:
+        """Lend a transaction: on disk when the block is left, undone if it raises. Raises StorageError, ConflictError, MembershipLostError.
 
         `content` says that what nodes must hold may change; it raises the store's revision in the same transaction.
         `rights` says that what somebody may do changes, so that answers which are under way are asked for again.
+        `by_member`: only while the member that the store acts as now, if it acts as one, was not counted out.
         Within a transaction of the same task it is a part of that one: an error in it undoes the whole, even if it is caught
         in between.
         """
         committing = False
+        acting = self._member if by_member else None
         try:
             if (outer := self._own()) is not None:
-                if rights:
-                    outer.effects.append(self._rights_changed)
-                async with _part(outer, content=content):
+                async with _part(outer, content=content, rights=rights):
                     yield outer.connection
                 return
             async with self._writing:
                 async with self._writer.begin() as connection:
                     await self._engine.take_turn(connection)
-                    async with self._whole(connection, content=content) as transaction:
+                    if acting is not None:
+                        await self._check_member(connection, acting)
+                    async with self._whole(connection, content=content, rights=rights) as transaction:
                         if (condition := self._condition()) is not None:
                             await condition()
-                        if rights:
-                            transaction.effects.append(self._rights_changed)
                         yield connection
                     committing = True
+                if transaction.rights:
+                    self.note_rights()
                 for effect in transaction.effects:
                     effect()
                 committing = False
@@ -188,7 +128,72 @@ class Database:
         finally:
             if committing:
                 # it may have been kept: whoever had a right by then is asked again
-                self._rights_changed()
+                self.note_rights()
+
+    @asynccontextmanager
+    async def beside(self) -> AsyncIterator[AsyncConnection]:
+        """Lend a transaction for a row that writers only remove, and lock before they do. Raises StorageError.
+
+        Where several managers can be, it waits for no other writer: one that takes long must not keep a manager from renewing its lease.
+        """
+        if not self.is_shared:
+            async with self.write(by_member=False) as connection:
+                yield connection
+            return
+        try:
+            async with self._writer.begin() as connection:
+                yield connection
+        except (SQLAlchemyError, OSError, UnicodeEncodeError) as error:
+            raise self._translated(error) from error
+
+    def act_as(self, acting: MemberId) -> None:
+        """Let every transaction that is begun from now on be kept only while this member's row is there."""
+        self._member = acting
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether several managers can serve this store at once."""
+        return self._engine.is_shared
+
+    @property
+    def acting(self) -> MemberId | None:
+        """The member that this store acts as."""
+        return self._member
+
+    @property
+    def member(self) -> MemberId:
+        """The member that this store acts as, where only a member does what is to be done."""
+        if self._member is None:
+            raise RuntimeError("this store acts as no member")
+        return self._member
+
+    async def _check_member(self, connection: AsyncConnection, acting: MemberId) -> None:
+        known = select(member.c.id).where(member.c.id == acting)
+        if (await connection.execute(known)).first() is None:
+            raise MembershipLostError(COUNTED_OUT)
+
+    async def now_s(self, connection: AsyncConnection) -> float:
+        """Return the time by the one clock that all managers on this store share."""
+        return await self._engine.now_s(connection)
+
+    async def number(self, connection: AsyncConnection) -> int:
+        """Return the number of the open transaction: higher than those of all that were kept before it."""
+        transaction = self._own()
+        if transaction is None:
+            raise RuntimeError("only a transaction has a number")
+        if not transaction.number:
+            transaction.number = await draw(connection, self.insert(counter), CHANGE)
+        return transaction.number
+
+    async def changed(self, connection: AsyncConnection, nodes: Collection[int] | Select[tuple[int]]) -> None:
+        """Let other managers see that something of these nodes, by the store's numbers, changes with the open transaction."""
+        if self.is_shared and not (isinstance(nodes, Collection) and not nodes):
+            await mark(connection, self.insert(node_change), nodes, await self.number(connection))
+
+    async def removed(self, connection: AsyncConnection) -> None:
+        """Let other managers see that nodes are removed with the open transaction."""
+        if self.is_shared:
+            await keep(connection, self.insert(counter), REMOVED, await self.number(connection))
 
     @contextmanager
     def on_condition(self, check: Callable[[], Awaitable[None]] | None) -> Iterator[None]:
@@ -208,7 +213,8 @@ class Database:
         task = asyncio.current_task()
         return None if task is None else self._conditions.get(task)
 
-    def _rights_changed(self) -> None:
+    def note_rights(self) -> None:
+        """Let what was read of rights before be read again."""
         self.rights_revision += 1
 
     def after_commit(self, effect: Callable[[], None]) -> None:
@@ -231,8 +237,12 @@ class Database:
         return self._open if is_own else None
 
     @asynccontextmanager
-    async def _whole(self, connection: AsyncConnection, *, content: bool) -> AsyncIterator[_Transaction]:
-        transaction = _Transaction(task=asyncio.current_task(), connection=connection, content=content)
+    async def _whole(
+        self, connection: AsyncConnection, *, content: bool, rights: bool
+    ) -> AsyncIterator[_Transaction]:
+        transaction = _Transaction(
+            task=asyncio.current_task(), connection=connection, content=content, rights=rights
+        )
         self._open = transaction
         try:
             yield transaction
@@ -240,8 +250,21 @@ class Database:
                 raise StorageError("a part of this change failed, so none of it was kept") from failed
             if transaction.content:
                 await self._revise(connection)
+            if self.is_shared:
+                await self._tell(transaction)
         finally:
             self._open = None
+
+    async def _tell(self, transaction: _Transaction) -> None:
+        if transaction.rights:
+            await draw(transaction.connection, self.insert(counter), RIGHTS)
+        if transaction.rights or transaction.content or transaction.number:
+            await self._engine.tell(transaction.connection, self.sender)
+
+    @property
+    def sender(self) -> str:
+        """What others hear of whose change it is; "" of whoever is no member."""
+        return "" if self._member is None else str(self._member)
 
     def _note_error(self, context: ExceptionContext) -> None:
         if self._open is not None and context.connection is self._open.connection.sync_connection:
@@ -298,30 +321,20 @@ class Database:
             return translated(error)
         return self._engine.explain(error, committing=committing) or translated(error)
 
+    def listening(self, heard: Callable[[str], None]) -> AbstractAsyncContextManager[Lasting]:
+        """Let `heard` be called with the sender of each change that is kept from now on, its own included. Raises StorageError."""
+        return self._engine.listen(heard)
+
     async def close(self) -> None:
         await self._pool.dispose()
 
 
 @asynccontextmanager
-async def _part(outer: _Transaction, *, content: bool) -> AsyncIterator[None]:
+async def _part(outer: _Transaction, *, content: bool, rights: bool) -> AsyncIterator[None]:
     outer.content = outer.content or content
+    outer.rights = outer.rights or rights
     try:
         yield
     except BaseException as error:
         outer.failed = outer.failed or error
         raise
-
-
-def chunks(items: Sequence[_T], size: int = SQL_VARIABLES_MAX) -> list[Sequence[_T]]:
-    """Cut a sequence into parts that fit one statement."""
-    return [items[start : start + size] for start in range(0, len(items), size)]
-
-
-async def made_of(rows: Sequence[Row[Any]], make: Callable[[Row[Any]], _T]) -> list[_T]:
-    """Return the records that rows are made into; of thousands, part by part, so that others get their turn."""
-    found: list[_T] = []
-    for start in range(0, len(rows), MADE_AT_ONCE):
-        if start:
-            await asyncio.sleep(0)
-        found += map(make, rows[start : start + MADE_AT_ONCE])
-    return found

@@ -14,8 +14,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from common.errors import ConflictError, NotFoundError
 from common.ids import Digest, NodeName
 from manager.domain.model import GenerationRecord
-from manager.store.engine import SQL_VARIABLES_MAX, Database, chunks
+from manager.store.engine import Database
 from manager.store.nodes import node_ids
+from manager.store.parts import SQL_VARIABLES_MAX, chunks
 from manager.store.records import NewGeneration
 from manager.store.sealing import PRIVATE_KEY, Keyring
 from manager.store.tables import generation, node, payload
@@ -74,6 +75,7 @@ class Generations:
             if rows:
                 await self._database.insert_absent(connection, payload, payloads)
                 await connection.execute(insert(generation), rows)
+                await self._database.changed(connection, {row["node_id"] for row in rows})
         return kept
 
     async def get(self, name: NodeName, *, number: int) -> GenerationRecord:
@@ -94,7 +96,12 @@ class Generations:
                     .join_from(generation, node)
                     .where(tuple_(node.c.name, generation.c.generation).in_(part))
                 )
-                found.update({NodeName(row.name): _record(row) for row in await connection.execute(query)})
+                found.update(
+                    {
+                        NodeName(row.name): generation_of(row, name=row.name)
+                        for row in await connection.execute(query)
+                    }
+                )
         return found
 
     async def latest(self) -> Mapping[NodeName, GenerationRecord]:
@@ -112,7 +119,10 @@ class Generations:
             )
         )
         async with self._database.read() as connection:
-            return {NodeName(row.name): _record(row) for row in await connection.execute(query)}
+            return {
+                NodeName(row.name): generation_of(row, name=row.name)
+                for row in await connection.execute(query)
+            }
 
     async def history(self, name: NodeName, *, limit: int = KEEP) -> Sequence[GenerationRecord]:
         """Return a node's generations, the newest first."""
@@ -124,7 +134,7 @@ class Generations:
             .limit(limit)
         )
         async with self._database.read() as connection:
-            return [_record(row) for row in await connection.execute(query)]
+            return [generation_of(row, name=row.name) for row in await connection.execute(query)]
 
     async def payloads(self, digests: Iterable[Digest]) -> dict[Digest, bytes]:
         """Return those that exist, unsealed."""
@@ -261,14 +271,20 @@ def _published(item: NewGeneration) -> GenerationRecord:
     )
 
 
-def _record(row: Row[Any]) -> GenerationRecord:
+def generation_of(row: Row[Any], *, name: str, prefix: str = "") -> GenerationRecord:
+    """Make a record of a row with all columns of `generation`, whose names begin with `prefix`, of the node of this name."""
+
+    def value(column: str) -> Any:
+        return getattr(row, prefix + column)
+
+    superseded = value("superseded_digest")
     return GenerationRecord(
-        node=NodeName(row.name),
-        epoch=row.epoch,
-        generation=row.generation,
-        digest=Digest(row.digest),
-        manifest=bytes(row.manifest),
-        created_s=row.created_s,
-        cause=row.cause,
-        superseded_digest=Digest(row.superseded_digest) if row.superseded_digest is not None else None,
+        node=NodeName(name),
+        epoch=value("epoch"),
+        generation=value("generation"),
+        digest=Digest(value("digest")),
+        manifest=bytes(value("manifest")),
+        created_s=value("created_s"),
+        cause=value("cause"),
+        superseded_digest=None if superseded is None else Digest(superseded),
     )

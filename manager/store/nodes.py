@@ -17,7 +17,8 @@ from common.codes import NodeKind
 from common.errors import ConflictError, EnrolmentError, Hint, NotFoundError, Reason
 from common.ids import NodeName
 from manager.domain.model import JoinTokenRecord, KeyChange, NodeRecord
-from manager.store.engine import SQL_VARIABLES_MAX, Database, made_of
+from manager.store.engine import Database
+from manager.store.parts import SQL_VARIABLES_MAX, made_of
 from manager.store.tables import join_token, node
 from manager.store.translate import decode_key_change, encode_key_change
 
@@ -53,7 +54,9 @@ class Nodes:
                     detail=json.dumps(dict(detail)),
                 )
             )
-            return await get_node(connection, name)
+            added = await get_node(connection, name)
+            await self._database.changed(connection, [added.id])
+            return added
 
     async def get(self, name: NodeName) -> NodeRecord:
         """Return one. Raises NotFoundError."""
@@ -64,7 +67,7 @@ class Nodes:
         """Return all by name."""
         async with self._database.read() as connection:
             rows = (await connection.execute(select(node).order_by(node.c.name))).all()
-        return await made_of(rows, _record)
+        return await made_of(rows, node_of)
 
     async def remove(self, *names: NodeName) -> None:
         """Remove all of these nodes and everything of them, or none. Raises NotFoundError."""
@@ -73,6 +76,7 @@ class Nodes:
                 result = await connection.execute(delete(node).where(node.c.name == name))
                 if not result.rowcount:
                     raise _missing(name)
+            await self._database.removed(connection)
 
     async def keys(self) -> Mapping[str, NodeName]:
         """Return which pinned key is whose."""
@@ -88,10 +92,10 @@ class Nodes:
         Raises NotFoundError, ConflictError (the key is another node's), EnrolmentError FORBIDDEN (the node has a third key).
         """
         async with self._database.write() as connection:
-            pinned = (await get_node(connection, name)).public_key
-            if pinned == public_key:
+            pinned = await get_node(connection, name)
+            if pinned.public_key == public_key:
                 return
-            if pinned != former_key:
+            if pinned.public_key != former_key:
                 raise EnrolmentError(
                     f"the key of node '{name}' was replaced in the meantime", reason=Reason.FORBIDDEN
                 )
@@ -99,6 +103,7 @@ class Nodes:
             await connection.execute(
                 update(node).where(node.c.name == name).values(public_key=public_key, pinning=pinning or None)
             )
+            await self._database.changed(connection, [pinned.id])
 
     async def key_of(self, name: NodeName) -> str:
         """Return a node's pinned key; "" if it has none, and if there is no such node."""
@@ -122,10 +127,10 @@ class Nodes:
     async def keep_key_change(self, name: NodeName, change: KeyChange) -> None:
         """Keep how a node came by the key that is pinned. Raises NotFoundError."""
         async with self._database.write() as connection:
+            owner = (await get_node(connection, name)).id
             body = encode_key_change(change)
-            result = await connection.execute(update(node).where(node.c.name == name).values(key_change=body))
-            if not result.rowcount:
-                raise _missing(name)
+            await connection.execute(update(node).where(node.c.id == owner).values(key_change=body))
+            await self._database.changed(connection, [owner])
 
     async def add_join_token(
         self, name: NodeName, *, secret_hash: str, created_by: str, expires_s: float, now_s: float
@@ -230,6 +235,7 @@ class Nodes:
                     .where(node.c.name == name)
                     .values(public_key=public_key, enrolled_s=now_s, pinning=pinning or None)
                 )
+                await self._database.changed(connection, [record.id])
             return await get_node(connection, name)
 
 
@@ -264,10 +270,11 @@ async def get_node(connection: AsyncConnection, name: NodeName) -> NodeRecord:
     row = (await connection.execute(select(node).where(node.c.name == name))).first()
     if row is None:
         raise _missing(name)
-    return _record(row)
+    return node_of(row)
 
 
-def _record(row: Row[Any]) -> NodeRecord:
+def node_of(row: Row[Any]) -> NodeRecord:
+    """Make a record of a row with all columns of `node`."""
     return NodeRecord(
         id=row.id,
         name=NodeName(row.name),

@@ -7,7 +7,7 @@ and a write is never run twice: where it is not known whether it was kept, that 
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -22,8 +22,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from common.errors import ConflictError, NotFoundError, StorageError
 from manager.store.address import ServerAddress, ServerHost
 from manager.store.admission import settle
-from manager.store.claims import ServerClaim, claim_on
+from manager.store.claims import OpenConnection, claim_on
 from manager.store.dialing import DialedConnection, Dialer, account_name, tls_context
+from manager.store.notices import listen_on, tell_on
 from manager.store.pooling import give_up_lost, note_use, try_out
 from manager.store.refusals import LOST, UNREADABLE, Refusal, explained, refusal_of, summed_up
 from manager.store.tables import metadata
@@ -67,6 +68,9 @@ _ELSEWHERE: Final = text(
 """Another schema that holds a store."""
 
 
+_NOW: Final = text("SELECT CAST(extract(epoch FROM clock_timestamp()) AS double precision)")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """How long the server works on one statement, and how long we wait for its answer, which has to travel too."""
@@ -88,6 +92,8 @@ class Postgresql:
     )
     # each statement sees what was kept before it began: what a writer reads once it has the lock is the latest
     writer: Mapping[str, Any] = MappingProxyType({"isolation_level": "READ COMMITTED"})
+
+    is_shared: bool = True
 
     def __init__(self, address: ServerAddress) -> None:
         self._address = address
@@ -161,6 +167,24 @@ class Postgresql:
         """Wait until no other process writes."""
         await connection.execute(select(func.pg_advisory_xact_lock(WRITER_LOCK)))
 
+    async def now_s(self, connection: AsyncConnection) -> float:
+        """Return the server's time, not that of the transaction's beginning."""
+        return float((await connection.execute(_NOW)).scalar_one())
+
+    async def tell(self, connection: AsyncConnection, sender: str) -> None:
+        """Let those who listen hear, once this transaction is kept, that `sender` may have changed something."""
+        await tell_on(connection, sender)
+
+    @asynccontextmanager
+    async def listen(self, heard: Callable[[str], None]) -> AsyncIterator[OpenConnection]:
+        """Listen on a connection of its own, until that is lost. Raises StorageError, InvalidInputError."""
+        async with self._kept() as connection:
+            try:
+                lasting = await listen_on(connection, heard)
+            except LOST as error:
+                raise self._failed(error) from error
+            yield lasting
+
     def insert(self, table: Table) -> postgresql.Insert:
         """Return an INSERT that knows ON CONFLICT."""
         return postgresql.insert(table)
@@ -181,18 +205,23 @@ class Postgresql:
             await connection.execute(select(func.setval(sequence, begun[name])))
 
     @asynccontextmanager
-    async def claim(self) -> AsyncIterator[ServerClaim]:
+    async def claim(self) -> AsyncIterator[OpenConnection]:
         """Hold an advisory lock on a connection of its own, for as long as the store is served or copied.
 
         Raises ConflictError, StorageError, InvalidInputError.
         """
-        connection = await self._open(LIMITS)
-        try:
+        async with self._kept() as connection:
             try:
                 claim = await claim_on(connection, f"the database {self._address}")
             except LOST as error:
-                raise StorageError(f"{self._at()} failed: {type(error).__name__}; see its log") from error
+                raise self._failed(error) from error
             yield claim
+
+    @asynccontextmanager
+    async def _kept(self) -> AsyncIterator[Any]:
+        connection = await self._open(LIMITS)
+        try:
+            yield connection
         finally:
             connection.terminate()
 
@@ -204,6 +233,9 @@ class Postgresql:
     async def forbid_writes(self, connection: AsyncConnection) -> None:
         """Let nothing be written in this transaction any more."""
         await connection.execute(text("SET TRANSACTION READ ONLY"))
+
+    def _failed(self, error: BaseException) -> StorageError:
+        return StorageError(f"{self._at()} failed: {type(error).__name__}; see its log")
 
     def explain(self, error: SQLAlchemyError | OSError, *, committing: bool) -> StorageError | None:
         """Say what an error means that only PostgreSQL has."""

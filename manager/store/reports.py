@@ -7,7 +7,7 @@ from sqlalchemy import select
 from common.ids import NodeName
 from manager.domain.model import NodeReportRecord
 from manager.store.engine import Database
-from manager.store.nodes import node_ids
+from manager.store.holds import sessions_of
 from manager.store.tables import node, report
 from manager.store.translate import decode_report, encode_report
 
@@ -16,18 +16,31 @@ class Reports:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def record(self, records: Sequence[NodeReportRecord]) -> None:
-        """Keep all or none, each in place of the node's last. Reports of nodes that were removed are dropped."""
+    async def record(
+        self, records: Sequence[NodeReportRecord], *, held: Mapping[NodeName, int] | None = None
+    ) -> frozenset[NodeName]:
+        """Keep reports, each in place of the node's last, in one transaction; return whose were kept.
+
+        Those of nodes that were removed are dropped, and those of sessions that ended: `held` are the sessions' numbers, None where
+        one manager is alone and holds none. Raises MembershipLostError, StorageError; then none is kept.
+        """
         if not records:
-            return
+            return frozenset()
         async with self._database.write() as connection:
-            found = await node_ids(connection, {each.node for each in records})
-            rows = [
-                {"node_id": found[each.node], "at_s": each.at_s, "body": encode_report(each)}
+            there = await sessions_of(connection, {each.node for each in records})
+            kept = [
+                each
                 for each in records
-                if found.get(each.node) == each.node_id
+                if (own := there.get(each.node)) is not None
+                and own.node_id == each.node_id
+                and (held is None or (own.number is not None and own.number == held.get(each.node)))
+            ]
+            rows = [
+                {"node_id": each.node_id, "at_s": each.at_s, "body": encode_report(each)} for each in kept
             ]
             await self._database.upsert(connection, report, rows, key="node_id")
+            await self._database.changed(connection, {each.node_id for each in kept})
+        return frozenset(each.node for each in kept)
 
     async def all(self) -> Mapping[NodeName, NodeReportRecord]:
         """Return the last report of each node that made one."""

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from common.errors import StorageError
-from manager.store.engine import Claim
+from manager.store.backend import Lasting
 from manager.store.place import StorePlace
 from manager.store.store import engine_of
 
@@ -23,7 +23,7 @@ class Serving:
     def __init__(self, place: StorePlace) -> None:
         self._engine = engine_of(place)
         self._stack = AsyncExitStack()
-        self._claim: Claim | None = None
+        self._claim: Lasting | None = None
 
     async def __aenter__(self) -> Self:
         await self._engine.find()

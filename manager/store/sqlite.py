@@ -7,7 +7,8 @@ Owns the file: its creation for its owner only, and what every connection to it 
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import AsyncIterator, Mapping
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import MappingProxyType
@@ -21,7 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from common.errors import ConflictError, NotFoundError, Reason, StorageError
 from common.runtime import durable
-from manager.store.claims import FileClaim, claim_file
+from manager.store.claims import Unending, claim_file
 from manager.store.failures import DISK_FULL, is_out_of_space
 from manager.store.tables import metadata
 
@@ -53,6 +54,9 @@ class Sqlite:
     reader: Mapping[str, Any] = MappingProxyType({})
     writer: Mapping[str, Any] = MappingProxyType({_WRITES: True})
     reader_wait_s = None
+
+    # a file is one manager's
+    is_shared: bool = False
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -114,8 +118,20 @@ class Sqlite:
                 text("INSERT INTO sqlite_sequence (name, seq) VALUES (:name, :highest)"), known
             )
 
+    async def now_s(self, connection: AsyncConnection) -> float:
+        """Return this machine's time."""
+        return time.time()
+
+    async def tell(self, connection: AsyncConnection, sender: str) -> None:
+        """Go on: nobody else listens."""
+
     @asynccontextmanager
-    async def claim(self) -> AsyncIterator[FileClaim]:
+    async def listen(self, heard: Callable[[str], None]) -> AsyncIterator[Unending]:
+        """Hear nothing: nobody else changes anything."""
+        yield Unending()
+
+    @asynccontextmanager
+    async def claim(self) -> AsyncIterator[Unending]:
         """Hold the lock file beside the database, for as long as the store is served or copied.
 
         Raises ConflictError, StorageError.

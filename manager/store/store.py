@@ -16,19 +16,27 @@ from alembic.util import CommandError
 from sqlalchemy.engine import Connection
 
 from common.errors import Reason, StorageError
+from manager.domain.members import MemberId
 from manager.store.address_book import AddressBook
 from manager.store.alarms import Alarms
+from manager.store.asked_pushes import AskedPushes
 from manager.store.assignments import Assignments
 from manager.store.audit import Audit
+from manager.store.backend import Engine
 from manager.store.catalogue import Catalogue
 from manager.store.certificates import Certificates
 from manager.store.clients import Clients
 from manager.store.copying import Side
 from manager.store.documents import Documents
-from manager.store.engine import Database, Engine
+from manager.store.duties import Duties
+from manager.store.engine import Database
+from manager.store.feed import Feed
 from manager.store.generations import Generations
+from manager.store.hearing import Hearing
+from manager.store.holds import Holds
 from manager.store.host_keys import HostKeyStore
 from manager.store.manager_tokens import ManagerTokens
+from manager.store.members import Members
 from manager.store.meta import Meta
 from manager.store.nodes import Nodes
 from manager.store.place import DATABASE_FILE, StorePlace
@@ -74,6 +82,12 @@ class Store:
         self.roles = Roles(database)
         self.sessions = Sessions(database)
         self.audit = Audit(database, keyring)
+        self.members = Members(database)
+        self.holds = Holds(database)
+        self.duties = Duties(database)
+        self.asked_pushes = AskedPushes(database)
+        self.feed = Feed(database)
+        self.hearing = Hearing(database)
 
     @classmethod
     async def create(cls, place: StorePlace, keyring: Keyring, *, fill: Fill | None = None) -> Self:
@@ -130,9 +144,21 @@ class Store:
         """Let every change that this task makes in the block be made only if this check, asked in its transaction, lets it."""
         return self._database.on_condition(check)
 
+    def act_as(self, member: MemberId) -> None:
+        """From now on, let every change be made only while this member's row is there, else raise MembershipLostError; `Members.join` and `leave` excepted.
+
+        A change that was begun before, and still waits for its turn, is the former member's. Reads need no membership.
+        """
+        self._database.act_as(member)
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether several managers can serve this store at once, because of what keeps it."""
+        return self._database.is_shared
+
     @property
     def rights_revision(self) -> int:
-        """How often this process changed who may do what."""
+        """How often who may do what was changed, as far as this process knows: by itself, and by others as the feed tells."""
         return self._database.rights_revision
 
     def after_commit(self, effect: Callable[[], None]) -> None:

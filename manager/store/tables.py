@@ -313,3 +313,61 @@ audit = Table(
     Column("unkeyed", short(64), nullable=False, server_default=""),
     sqlite_autoincrement=True,
 )
+
+counter = Table(
+    "counter",
+    metadata,
+    Column("name", short(32), primary_key=True),
+    Column("value", WHOLE, nullable=False),
+)
+
+# what follows belongs to the managers that run, or is drawn from what stands above: no copy of a store has it, and none is missing without
+
+member = Table(
+    "member",
+    metadata,
+    Column("id", WHOLE, primary_key=True, autoincrement=True),
+    Column("node", short(63), nullable=False),
+    # both by the database's clock
+    Column("started_s", Moment("member.started_s"), nullable=False),
+    Column("renewed_s", Moment("member.renewed_s"), nullable=False),
+    sqlite_autoincrement=True,
+)
+
+hold = Table(
+    "hold",
+    metadata,
+    Column("node_id", ForeignKey("node.id", ondelete="CASCADE"), primary_key=True),
+    Column("member_id", ForeignKey("member.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("number", WHOLE, nullable=False),
+    Column("since_s", Moment("hold.since_s"), nullable=False),
+    Column("address", TEXT, nullable=False),
+    Column("agent_version", TEXT, nullable=False),
+)
+
+duty = Table(
+    "duty",
+    metadata,
+    Column("name", short(32), primary_key=True),
+    Column("member_id", ForeignKey("member.id", ondelete="CASCADE"), nullable=False, index=True),
+)
+
+asked_push = Table(
+    "asked_push",
+    metadata,
+    Column("node_id", ForeignKey("node.id", ondelete="CASCADE"), primary_key=True),
+    Column("is_forced", Boolean, nullable=False),
+    Column("asked_by", TEXT, nullable=False),
+    Column("asked_s", Moment("asked_push.asked_s"), nullable=False),
+)
+
+# the number of the last transaction that changed anything of a node; drawn only where several managers can be
+node_change = Table(
+    "node_change",
+    metadata,
+    Column("node_id", ForeignKey("node.id", ondelete="CASCADE"), primary_key=True),
+    Column("number", WHOLE, nullable=False, index=True),
+)
+
+RUNNING: Final = frozenset({member, hold, duty, asked_push, node_change})
+"""Tables of the managers that run."""

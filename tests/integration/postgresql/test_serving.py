@@ -9,7 +9,7 @@ import pytest
 from common.codes import Fault
 from common.errors import ConflictError
 from manager.store import serving as serving_module
-from manager.store.claims import SERVING_LOCK, ServerClaim
+from manager.store.claims import SERVING_LOCK, OpenConnection
 from manager.store.copying import ignore_progress
 from manager.store.place import StorePlace
 from manager.store.sealing import Keyring
@@ -93,7 +93,7 @@ async def test_a_connection_that_rests_is_not_ended_whatever_the_role_is_told(
     store = await Store.open(place, Keyring(KEK))
     async with Serving(place) as serving, store._database.read() as connection:
         claim = serving._claim
-        assert isinstance(claim, ServerClaim)
+        assert isinstance(claim, OpenConnection)
         assert await claim._connection.fetchval("SHOW idle_session_timeout") == "0"
         assert (await connection.exec_driver_sql("SHOW idle_session_timeout")).scalar() == "0"
     await store.close()

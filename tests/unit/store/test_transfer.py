@@ -12,6 +12,8 @@ import pytest
 
 from common.codes import Fault
 from common.errors import ConflictError, NotFoundError, StorageError
+from common.ids import NodeName
+from manager.domain.members import Greeting
 from manager.store import copying
 from manager.store import transfer as transferring
 from manager.store.claims import claim_file
@@ -20,11 +22,14 @@ from manager.store.place import DATABASE_FILE, StorePlace
 from manager.store.sealing import Keyring
 from manager.store.serving import Serving
 from manager.store.store import Store
+from manager.store.tables import RUNNING
 from manager.store.transfer import transfer
 from tests.patience import exit_code
 from tests.postgres import NEEDED
 from tests.stores import contents, fill_every_table
-from tests.unit.store.given import KEY_PEM, NOW_S, new_certificate
+from tests.unit.store.given import KEY_PEM, NOW_S, add_nodes, new_certificate
+
+N9 = NodeName("n9")
 
 
 def files_of(directory: Path) -> Mapping[str, bytes]:
@@ -110,6 +115,26 @@ async def test_an_id_that_was_given_is_not_given_again_by_the_copy(local, source
     again, _ = await store.certificates.add(new_certificate("02"), now_s=NOW_S)
     assert again.id > record.id
     await store.close()
+
+
+async def test_managers_that_run_are_not_copied_and_their_numbers_go_on(filled, target, keyring):
+    store = await Store.open(filled, keyring)
+    await add_nodes(store, N9)
+    greeting = Greeting(node=N9, node_id=(await store.nodes.get(N9)).id, address="", agent_version="")
+    member = await store.members.join(N9)
+    store.act_as(member)
+    number = (await store.holds.take([greeting]))[N9].number
+    await store.close()
+    await copy(filled, target, keyring)
+    copied = await Store.open(target, keyring)
+    async with copied._database.read() as connection:
+        for table in RUNNING:
+            assert (await connection.execute(table.select())).all() == []
+    again = await copied.members.join(N9)
+    copied.act_as(again)
+    assert again > member
+    assert (await copied.holds.take([greeting]))[N9].number > number
+    await copied.close()
 
 
 async def test_what_a_killed_manager_left_in_its_log_is_copied_and_stays_there(

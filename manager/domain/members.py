@@ -1,0 +1,84 @@
+"""Managers that share a store, as its members, and what the store knows of the nodes that each of them holds.
+
+Times are unix seconds by the database's clock. Pure.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NewType
+
+from common.ids import NodeName
+from manager.domain.model import GenerationRecord, NodeRecord, NodeReportRecord
+
+MemberId = NewType("MemberId", int)
+"""The number of a member, never given twice: a manager that was counted out and comes back is another one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """A manager that serves the store. `node` is its own node, of the kind `management`."""
+
+    id: MemberId
+    node: NodeName
+    started_s: float
+    renewed_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Greeting:
+    """A node that a member wants to hold, because its agent has greeted. `node_id` is the store's number of the node that is meant."""
+
+    node: NodeName
+    node_id: int
+    address: str
+    agent_version: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hold:
+    """The session of a node: which member has it. Of two sessions of a node, the one with the higher `number` is the newer."""
+
+    member: MemberId
+    number: int
+    since_s: float
+    address: str
+    agent_version: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeState:
+    """All that the store knows of one node, as of one moment. None: there is none.
+
+    `is_push_asked`: a push was asked for at another member than the one that holds it, which has not taken it yet.
+    """
+
+    record: NodeRecord
+    generation: GenerationRecord | None
+    report: NodeReportRecord | None
+    hold: Hold | None
+    is_push_asked: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskedPush:
+    """A push of a node that was asked for at another member than the one that holds it."""
+
+    node: NodeName
+    is_forced: bool
+    asked_by: str
+    asked_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """What changed in the store, as of one moment.
+
+    `number` is where the next look begins, `content` the revision of what nodes must hold, `rights` that of who may do what.
+    `nodes` are those of which anything changed; `present` are the numbers of all nodes that there are, if one was removed, else None.
+    """
+
+    number: int
+    content: int
+    rights: int
+    nodes: Sequence[NodeState]
+    present: frozenset[int] | None

@@ -1,0 +1,40 @@
+"""Hearing of changes that other managers make, as soon as they are kept.
+
+What is heard is only that something may have changed; what, is for `Feed`. It may be lost, and heard without need.
+Where one manager is alone (SQLite) nothing is ever heard.
+"""
+
+import asyncio
+from typing import Final
+
+from common.errors import InvalidInputError, StorageError
+from manager.store.engine import Database
+
+AGAIN_S: Final = 2.0
+"""How long to wait before listening again, on a server that does not answer."""
+
+
+class Hearing:
+    """`run` it, and `wait` again and again."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._heard = asyncio.Event()
+
+    async def run(self) -> None:
+        """Listen until cancelled, on a connection of its own, which is made again whenever it is lost."""
+        while True:
+            try:
+                async with self._database.listening(self._hear) as lasting:
+                    await lasting.until_lost()
+            except (StorageError, InvalidInputError, OSError):  # whoever asks the store meanwhile says so
+                await asyncio.sleep(AGAIN_S)
+
+    async def wait(self) -> None:
+        """Return once another manager may have changed something since this was called last, or since `run` listens (again)."""
+        await self._heard.wait()
+        self._heard.clear()
+
+    def _hear(self, sender: str) -> None:
+        if not sender or sender != self._database.sender:
+            self._heard.set()

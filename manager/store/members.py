@@ -1,0 +1,95 @@
+"""Members: the managers that share a store, each with a lease by the database's clock.
+
+Decides who is counted out. A lease says nothing else: a member whose row is there may change what it likes, however late it is.
+Invariant: the number of a member is never given again, and what it holds goes with its row.
+"""
+
+from collections.abc import Collection, Sequence
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, Row, delete, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from common.errors import MembershipLostError
+from common.ids import NodeName
+from manager.domain.members import Member, MemberId
+from manager.store.engine import COUNTED_OUT, Database
+from manager.store.tables import hold, member
+
+LEASE_S: Final = 15.0
+"""How long a member that does not renew its lease is left alone: two renewals may fail, and a server may restart."""
+
+RENEW_EACH_S: Final = 5.0
+
+
+class Members:
+    """Let a store act as a member (`Store.act_as`), and each of its changes is made only while that member's row is there."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def join(self, node: NodeName) -> MemberId:
+        """Make a new member, which is the manager with this node. Raises StorageError."""
+        async with self._database.write(by_member=False) as connection:
+            now_s = await self._database.now_s(connection)
+            made = insert(member).values(node=node, started_s=now_s, renewed_s=now_s).returning(member.c.id)
+            number = (await connection.execute(made)).scalar_one()
+            await self._database.number(connection)  # so that others hear of it
+        return MemberId(number)
+
+    async def renew(self, number: MemberId) -> None:
+        """Let its lease begin anew; no writer is waited for where several managers can be. Raises MembershipLostError, StorageError."""
+        async with self._database.beside() as connection:
+            now_s = await self._database.now_s(connection)
+            renewed = update(member).where(member.c.id == number).values(renewed_s=now_s)
+            if not (await connection.execute(renewed)).rowcount:
+                raise MembershipLostError(COUNTED_OUT)
+
+    async def leave(self, number: MemberId) -> None:
+        """Remove a member with what it holds; without effect if it was counted out. Raises StorageError."""
+        async with self._database.write(by_member=False) as connection:
+            await self._remove(connection, [number])
+
+    async def expire(self) -> Sequence[Member]:
+        """Count out who did not renew the lease for LEASE_S, but for oneself; return these. It only reads if there are none.
+
+        Raises MembershipLostError, StorageError.
+        """
+        async with self._database.read() as connection:
+            now_s = await self._database.now_s(connection)
+            doubtful = self._overdue(now_s) | (member.c.renewed_s > now_s)
+            if (await connection.execute(select(member.c.id).where(doubtful))).first() is None:
+                return []
+        async with self._database.write() as connection:
+            now_s = await self._database.now_s(connection)
+            # the clock was set back: these leases begin now, else they would last until it has caught up
+            ahead = update(member).where(member.c.renewed_s > now_s).values(renewed_s=now_s)
+            await connection.execute(ahead)
+            # a renewal that is under way is waited for, and the next one waits for this
+            query = select(member).where(self._overdue(now_s)).order_by(member.c.id).with_for_update()
+            gone = [_record(row) for row in await connection.execute(query)]
+            await self._remove(connection, [each.id for each in gone])
+        return gone
+
+    async def list(self) -> Sequence[Member]:
+        """Return all by number. Raises StorageError."""
+        async with self._database.read() as connection:
+            return [_record(row) for row in await connection.execute(select(member).order_by(member.c.id))]
+
+    def _overdue(self, now_s: float) -> ColumnElement[bool]:
+        late = member.c.renewed_s < now_s - LEASE_S
+        own = self._database.acting
+        return late if own is None else late & (member.c.id != own)
+
+    async def _remove(self, connection: AsyncConnection, gone: Collection[MemberId]) -> None:
+        if not gone:
+            return
+        await self._database.changed(connection, select(hold.c.node_id).where(hold.c.member_id.in_(gone)))
+        await self._database.number(connection)  # its duty is free, even if it held no node
+        await connection.execute(delete(member).where(member.c.id.in_(gone)))
+
+
+def _record(row: Row[Any]) -> Member:
+    return Member(
+        id=MemberId(row.id), node=NodeName(row.node), started_s=row.started_s, renewed_s=row.renewed_s
+    )

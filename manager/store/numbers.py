@@ -1,0 +1,63 @@
+"""Numbers that rise from one transaction to the next: with one writer at a time, they are in the order in which changes are kept.
+
+Invariant: a transaction that read a number sees all that was changed under it and under every lower one.
+"""
+
+from collections.abc import Collection, Mapping
+from typing import Final
+
+from sqlalchemy import Select, literal, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from manager.store.columns import WHOLE
+from manager.store.parts import chunks
+from manager.store.tables import counter, node, node_change
+
+CHANGE: Final = "change"
+"""The counter from which each transaction that changes something of nodes draws its number; it begins at 1, so that 0 is before all."""
+
+REMOVED: Final = "removed"
+"""The number of the last transaction that removed a node."""
+
+RIGHTS: Final = "rights"
+"""The count of changes of who may do what."""
+
+
+Insert = sqlite.Insert | postgresql.Insert
+
+
+async def draw(connection: AsyncConnection, inserting: Insert, name: str) -> int:
+    """Let a counter rise by one; return what it comes to. `inserting` is an INSERT into `counter`."""
+    raised = inserting.values(name=name, value=1).on_conflict_do_update(
+        index_elements=[counter.c.name], set_={"value": counter.c.value + 1}
+    )
+    return int((await connection.execute(raised.returning(counter.c.value))).scalar_one())
+
+
+async def keep(connection: AsyncConnection, inserting: Insert, name: str, number: int) -> None:
+    """Keep a number under a name. `inserting` is an INSERT into `counter`."""
+    kept = inserting.values(name=name, value=number)
+    await connection.execute(
+        kept.on_conflict_do_update(index_elements=[counter.c.name], set_={"value": kept.excluded.value})
+    )
+
+
+async def mark(
+    connection: AsyncConnection, inserting: Insert, nodes: Collection[int] | Select[tuple[int]], number: int
+) -> None:
+    """Let this be the number of the last change of these nodes. `inserting` is an INSERT into `node_change`."""
+    parts = chunks(sorted(nodes)) if isinstance(nodes, Collection) else [nodes]
+    for part in parts:
+        chosen = select(node.c.id, literal(number, WHOLE)).where(node.c.id.in_(part))
+        marked = inserting.from_select(["node_id", "number"], chosen)
+        await connection.execute(
+            marked.on_conflict_do_update(
+                index_elements=[node_change.c.node_id], set_={"number": marked.excluded.number}
+            )
+        )
+
+
+async def counted(connection: AsyncConnection) -> Mapping[str, int]:
+    """Return how far each counter has come; those that have begun."""
+    return {row.name: int(row.value) for row in await connection.execute(select(counter))}
