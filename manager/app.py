@@ -21,8 +21,8 @@ from common.runtime.trimming import give_back, keep_little
 from manager.advertised import AdvertisedAddresses
 from manager.application import build_application
 from manager.channel.enrolment import Enrolment
-from manager.channel.gate import Limits
 from manager.channel.keys import KeyRegistry
+from manager.channel.limits import Limits
 from manager.channel.listener import Listener
 from manager.channel.sources import KnownSources
 from manager.channel.welcoming import ManagerEnrolment
@@ -155,7 +155,12 @@ async def _compose_core(given: Given) -> Core:
         enrol=enrolment.enrol,
         enrol_manager=ManagerEnrolment(managers, host_keys=lambda: enrolment.host_keys, epoch=epoch).enrol,
         sources=sources,
-        limits=Limits(waiting=logins, logins=logins, connections=shares.channel),
+        limits=Limits(
+            waiting=logins,
+            logins=logins,
+            known_logins=shares.known_logins,
+            connections=shares.channel,
+        ),
     )
     advertised = AdvertisedAddresses(
         settings, listener, store=store, own_node=own, read_again=given.read_again, announce=fleet.announce

@@ -17,24 +17,34 @@ HTTPS_MAX: Final = 512
 STRANGERS_MAX: Final = 256
 """Peers of the nodes' channel that have proven nothing, at work and waiting."""
 
+KNOWN_LOGINS_MAX: Final = 384
+"""Peers at addresses of nodes that log in at once; `manager.channel.gate` says why so many."""
+
 WANTED: Final = 65536
 """What is asked of the system: enough for every connection to a fleet of any size that was measured."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shares:
-    """What each part may hold; `channel` counts all connections of the nodes' channel, strangers included."""
+    """What each part may hold; `channel` counts all connections of the nodes' channel, strangers and logins included."""
 
     own: int
     https: int
     strangers: int
+    known_logins: int
     channel: int
 
 
 def share(limit: int) -> Shares:
     """Return who may hold how many of `limit` descriptors."""
     own, https = min(OWN_MAX, limit // 4), min(HTTPS_MAX, limit // 4)
-    return Shares(own=own, https=https, strangers=min(STRANGERS_MAX, limit // 8), channel=limit - own - https)
+    return Shares(
+        own=own,
+        https=https,
+        strangers=min(STRANGERS_MAX, limit // 8),
+        known_logins=min(KNOWN_LOGINS_MAX, limit // 8),
+        channel=limit - own - https,
+    )
 
 
 def raise_descriptor_limit() -> int:

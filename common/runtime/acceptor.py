@@ -7,6 +7,7 @@ whatever the system lacks, the loop goes on with everything else.
 
 import asyncio
 import errno
+import select
 import socket
 from collections.abc import Callable
 from typing import Final
@@ -25,7 +26,7 @@ BACK_OFF_S: Final = (0.1, 0.2, 0.4, 0.8, 1.0)
 """How long accepting rests after the first, second, ... failure in a row."""
 
 REFUSED_PER_TURN: Final = 16
-"""Connections that are turned away before the loop has its next turn; one that is let in costs more, and a turn each."""
+"""Connections that are turned away before the loop has its next turn."""
 
 Admit = Callable[[socket.socket, str], bool]
 """Takes a connection and its address; False, with the connection closed, if it is not let in. Must not raise."""
@@ -57,10 +58,17 @@ def stop_listening(listening: socket.socket) -> None:
         listening.close()
 
 
-async def accept_from(listening: socket.socket, admit: Admit) -> None:
-    """Accept until cancelled, or the socket is closed."""
+def has_hung_up(number: int) -> bool:
+    """Whether the peer of the socket with this number has closed its side, though what it sent before may be unread."""
+    watched = select.poll()
+    watched.register(number, select.POLLRDHUP)
+    return bool(watched.poll(0))
+
+
+async def accept_from(listening: socket.socket, admit: Admit, *, per_turn: int) -> None:
+    """Accept until cancelled, or the socket is closed; let in at most `per_turn` before the loop has its next turn."""
     loop = asyncio.get_running_loop()
-    failures = refused = 0
+    failures = refused = let_in = 0
     while True:
         try:
             accepted, address = await loop.sock_accept(listening)
@@ -77,9 +85,10 @@ async def accept_from(listening: socket.socket, admit: Admit) -> None:
             continue
         failures = 0
         if admit(accepted, address[0]):
-            refused = 0
-            await asyncio.sleep(0)
-        elif (refused := refused + 1) >= REFUSED_PER_TURN:
+            let_in += 1
+        else:
+            refused += 1
+        if let_in >= per_turn or refused >= REFUSED_PER_TURN:
             # an accept that succeeds at once gives nobody else a turn
-            refused = 0
+            let_in = refused = 0
             await asyncio.sleep(0)

@@ -43,6 +43,11 @@ class Bucket:
         self._left -= amount
         return True
 
+    def give_back(self, now_s: float, amount: float = 1.0) -> None:
+        """Put back what was taken and shall not count; more than `burst` is never there."""
+        self._refill(now_s)
+        self._left = min(self._burst, self._left + amount)
+
     def wait_s(self, now_s: float, amount: float = 1.0) -> float:
         """Return for how many seconds this much is not there yet."""
         self._refill(now_s)
@@ -86,6 +91,12 @@ class Buckets(Generic[K]):
     def take(self, key: K, now_s: float) -> bool:
         """Count one of a key, and say whether it is within its rate."""
         return self.of(key, now_s).take(now_s)
+
+    def give_back(self, key: K, now_s: float) -> None:
+        """Count one less of a key."""
+        bucket = self._buckets.get(key)
+        if bucket is not None:
+            bucket.give_back(now_s)
 
     def wait_s(self, key: K, now_s: float) -> float:
         """Return for how many seconds the next one of a key would be too early; asking is not remembered."""

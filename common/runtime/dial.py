@@ -12,6 +12,7 @@ from typing import Any, Final, Protocol
 import asyncssh
 
 from common.errors import AccessError, Reason, UnreachableError
+from common.runtime.patience import while_heard
 from common.runtime.session import RawSession
 from common.runtime.ssh import (
     CHANNEL_WINDOW_BYTES,
@@ -25,7 +26,7 @@ from common.runtime.ssh import (
 from common.runtime.transport import Peer
 
 DIAL_TIMEOUT_S: Final = 15.0
-"""For all that follows the connection: a busy manager lets logins wait for their turn."""
+"""How long the manager may be silent before the session is open: one that is busy lets logins wait for their turn, and says so."""
 
 CONNECT_TIMEOUT_S: Final = 4.0
 """For the connection itself: its first packet is sent again after one second and after three (RFC 6298 2)."""
@@ -135,7 +136,7 @@ async def _dial_either(
     for algorithm in (HOST_KEY_ALGORITHM, VOUCHED_ALGORITHM):
         connected = await _reach(address)
         try:
-            async with asyncio.timeout(timeout_s):
+            async with while_heard(connected, timeout_s):
                 judge = _Judge(trusts, algorithm, advice)
                 return await _dial_one(address, connected, user, key, subsystem, judge, peer)
         except HostKeyError as error:
@@ -234,6 +235,8 @@ async def _log_in(
         "preferred_auth": ["publickey"],
         "client_version": "Certcast",
         "tcp_keepalive": True,
+        # the library's own deadline would end what waits for its turn
+        "login_timeout": 0,
     }
     try:
         return await asyncssh.connect(sock=connected, client_factory=lambda: judge, **options)

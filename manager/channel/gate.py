@@ -1,14 +1,15 @@
 """The gate of the nodes' channel: who of those that arrive may begin to log in, who waits, and who is turned away.
 
 Decides only; opens and closes nothing and reads no clock. Addresses from which nodes are known to come have places, and a queue, of
-their own. Strangers whose source had a place lately and made nothing of it wait behind those who did not. Invariant: whatever
+their own. Strangers whose source had a place lately and made nothing of it wait behind those who did not. Nodes come back as fast as the loop
+carries: one handshake begins in each turn of the loop, and what a rate bounds is how many come to nothing. Invariants: whatever
 strangers hold, a node at a known address finds a place as if they were not there, and a stranger who says who they are finds one
-before those who say nothing or hold more. What says nothing takes a place only where nobody who spoke waits.
+before those who say nothing or hold more; what says nothing takes a place only where nobody who spoke waits; and whoever proves nothing
+has the loop no more often for what others prove at the same address.
 """
 
 from collections import Counter, OrderedDict
-from collections.abc import Container, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Container
 from math import inf
 from typing import Final
 
@@ -17,7 +18,8 @@ import structlog
 from common.runtime.buckets import KEYS_MAX, Buckets
 from common.runtime.places import Places
 from common.source import source_of
-from manager.channel.visitors import HandshakeQueue, Queue, Visitor
+from manager.channel.limits import RESERVED_SHARE, WAITING_SHARE, Limits
+from manager.channel.visitors import GONE, HandshakeQueue, Queue, Visitor
 
 log = structlog.get_logger(__name__)
 
@@ -26,7 +28,6 @@ HURRIED: Final = "too many new connections from one address in a short time"
 FULL: Final = "too many connections wait for their login"
 EXHAUSTED: Final = "no descriptor is left for another connection"
 DISPLACED: Final = "too slow while others waited"
-GONE: Final = "gone before there was a place"
 
 SPEAKS_S: Final = 0.05
 """Who waits and has said nothing for so long goes when a new source needs its turn: a client's version line follows its first packet."""
@@ -38,63 +39,7 @@ SPOILED_EVERY: Final = 4
 """Of so many places one goes to a source that made nothing of its last one: there may be somebody honest behind the same address."""
 
 LOOKED_AT: Final = 16
-"""Sources that are asked in one go whether they may begin; the others have their turn at the next."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """What peers may do before they have logged in and said what for.
-
-    Attributes:
-        logins: handshakes of strangers at once, and again as many of peers at known addresses; more wait for a place.
-        logins_per_address: of a stranger's address, at work and waiting each. A fleet may sit behind one NAT.
-        waiting: strangers that wait for a place; of peers at one known address a quarter of all connections may.
-        pace_burst, pace_per_s: new connections from one stranger's address.
-        starts_burst, starts_per_s: handshakes of all strangers together; one keeps the loop for about 7 ms.
-        known_starts_per_s: the same of peers at known addresses; a thousand nodes are back after a quarter of a minute.
-        exchanges_burst, exchanges_per_s: key exchanges of one node's connection after its first. Agents want one in an hour or after
-            a GB (RFC 4253 9). Who has proven nothing has no more than the first.
-        penalty_s: how long a source waits behind others after it had a place and made nothing of it.
-        known_burst, known_per_s: new connections from one known address; a whole fleet may come back behind it.
-        login_bytes: sent by one peer before it has proven what it came for; a login and a join take about 5 KB.
-        version_s: until the peer's version line, which it sends at once (RFC 4253 4.2).
-        silence_s, penalty_silence_s: the same while others wait for the place, and for a source that made nothing of its last one.
-        login_s: from there until the login.
-        dawdling_s: the same while others wait for the place.
-        session_s, request_s, answer_s: from the login to a session, from there to a request to join, from there until it is answered.
-        attempts: keys that one connection may try.
-        refusals: requests that are refused on one connection before it is cut.
-        connections_per_key: connections that a node's key may have logged in at once; more end the oldest. An agent has one, and
-            a second one while the manager has not noticed that the first is dead.
-        connections: all connections of the port, whatever they have proven.
-    """
-
-    logins: int = 128
-    logins_per_address: int = 32
-    waiting: int = 256
-    pace_burst: float = 128.0
-    pace_per_s: float = 8.0
-    starts_burst: float = 4.0
-    starts_per_s: float = 32.0
-    known_starts_per_s: float = 64.0
-    exchanges_burst: float = 3.0
-    exchanges_per_s: float = 1 / 60
-    penalty_s: float = 60.0
-    known_burst: float = 10_000.0
-    known_per_s: float = 64.0
-    login_bytes: int = 16 * 1024
-    version_s: float = 3.0
-    silence_s: float = 0.5
-    penalty_silence_s: float = 0.1
-    login_s: float = 15.0
-    dawdling_s: float = 5.0
-    session_s: float = 15.0
-    request_s: float = 5.0
-    answer_s: float = 15.0
-    attempts: int = 3
-    refusals: int = 8
-    connections_per_key: int = 4
-    connections: int = 65536
+"""Sources that are asked in one go whether they may begin, and peers that are found gone; the others have their turn at the next."""
 
 
 class _Side:
@@ -114,7 +59,7 @@ class _Side:
         self.turns = turns
         self._silent, self._fresh, self._penalised = Queue(), Queue(), Queue()
         self._begun = 0
-        self._paces = paces
+        self.paces = paces
         self._waiting, self._waiting_per_source = waiting, waiting_per_source
 
     @property
@@ -127,7 +72,7 @@ class _Side:
 
     def reason_against(self, source: str, now_s: float, *, is_penalised: bool) -> str:
         """Return why one more of this source is turned away, "" if it may wait. For who is new one goes that says nothing."""
-        if not self._paces.take(source, now_s):
+        if not self.paces.take(source, now_s):
             return HURRIED
         if sum(each.of(source) for each in self._queues) >= self._waiting_per_source:
             return CROWDED
@@ -163,36 +108,47 @@ class _Side:
 
     def next(self, now_s: float) -> Visitor | None:
         """Take who may begin now, if anybody may, and dismiss whose place that is."""
-        spoken = (self._fresh, self._penalised)
-        order = spoken if self._begun % SPOILED_EVERY else reversed(spoken)
-        for queue in (*order, self._silent):
-            visitor = self._next_of(queue, now_s)
-            if visitor is not None:
+        for _ in range(LOOKED_AT):
+            visitor = self._first(now_s)
+            if visitor is None:
+                return None
+            if not visitor.has_left():
+                self.places.take(visitor)
                 self._begun += 1
                 return visitor
+            visitor.dismiss(GONE)
         return None
 
-    def _next_of(self, queue: Queue, now_s: float) -> Visitor | None:
-        for source in queue.first(LOOKED_AT):
-            if not self.places.has_room_for(source):
-                displaced = self.places.first_to_go(source, now_s)
-                if displaced is None:
-                    queue.skip(source)
-                    continue
-                displaced.dismiss(DISPLACED)
-                # dismissing frees it, but for one that has no guard yet
-                self.places.free(displaced)
-            visitor = queue.pop(source)
-            self.places.take(visitor)
-            return visitor
+    def _first(self, now_s: float) -> Visitor | None:
+        spoken = (self._fresh, self._penalised)
+        queues: list[Queue] = [*(spoken if self._begun % SPOILED_EVERY else reversed(spoken)), self._silent]
+        for queue in queues:
+            for source in queue.first(LOOKED_AT):
+                if self._has_room_for(source, now_s):
+                    return queue.pop(source)
+                queue.skip(source)
         return None
+
+    def _has_room_for(self, source: str, now_s: float) -> bool:
+        if self.places.has_room_for(source):
+            return True
+        displaced = self.places.first_to_go(source, now_s)
+        if displaced is None:
+            return False
+        displaced.dismiss(DISPLACED)
+        # dismissing frees it, but for one that has no guard yet
+        self.places.free(displaced)
+        return True
 
 
 class Gate:
-    """`known` are the sources that nodes are known to come from."""
+    """`known` are the sources that nodes are known to come from; `wake` is called when somebody may begin who could not before."""
 
-    def __init__(self, limits: Limits, known: Container[str], now_s: float) -> None:
+    def __init__(
+        self, limits: Limits, known: Container[str], now_s: float, *, wake: Callable[[], None]
+    ) -> None:
         self.limits = limits
+        self._wake = wake
         self.refused: Counter[str] = Counter()
         self._known_sources = known
         self._penalised: OrderedDict[str, float] = OrderedDict()
@@ -206,12 +162,14 @@ class Gate:
             turns=HandshakeQueue(burst=limits.starts_burst, per_s=limits.starts_per_s, now_s=now_s),
         )
         self._known = _Side(
-            places=limits.logins,
-            per_source=limits.logins,
+            places=limits.known_logins,
+            per_source=max(1, limits.known_logins - limits.known_logins // RESERVED_SHARE),
             paces=Buckets(burst=limits.known_burst, per_s=limits.known_per_s),
             waiting=limits.connections,
-            waiting_per_source=max(1, limits.connections // 4),
-            turns=HandshakeQueue(burst=limits.starts_burst, per_s=limits.known_starts_per_s, now_s=now_s),
+            waiting_per_source=max(1, limits.connections // WAITING_SHARE),
+            turns=HandshakeQueue(
+                burst=limits.known_starts_burst, per_s=limits.known_starts_per_s, now_s=now_s
+            ),
         )
 
     @property
@@ -245,16 +203,20 @@ class Gate:
             address=address,
             is_known=side is self._known,
             arrived_s=now_s,
+            told_s=now_s,
             is_penalised=is_penalised,
         )
         side.put(visitor)
+        self._wake()
         return visitor
 
-    def beginners(self, now_s: float) -> Iterator[Visitor]:
-        """Yield who may begin now; each has its place."""
-        for side in (self._known, self._strangers):
-            while (visitor := side.next(now_s)) is not None:
-                yield visitor
+    def beginners(self, now_s: float) -> list[Visitor]:
+        """Return who takes its place now: at most one known peer and one stranger, so that neither waits for the other."""
+        return [visitor for side in self._sides if (visitor := side.next(now_s)) is not None]
+
+    @property
+    def _sides(self) -> tuple[_Side, _Side]:
+        return (self._known, self._strangers)
 
     def _turned_away(self, source: str, now_s: float) -> None:
         """Penalise a source that is back at once after it was turned away: an agent waits for a second at least."""
@@ -273,39 +235,46 @@ class Gate:
     def spoke(self, visitor: Visitor) -> None:
         """Note that one that waits for its place has said something."""
         self._side(visitor).spoke(visitor)
+        self._wake()
 
     def give_up(self, visitor: Visitor, now_s: float) -> None:
         """Note that one that waited for its place is gone."""
         self._side(visitor).leave(visitor)
         self.judge(visitor, now_s, is_worthy=False)
+        self._wake()
 
     def _side(self, visitor: Visitor) -> _Side:
         return self._known if visitor.is_known else self._strangers
 
     def ask_for_turn(self, visitor: Visitor) -> float:
-        """Let a peer that has said its version wait until its handshake is worked on; return about how long that takes."""
+        """Let a peer that has said its version wait until its handshake is worked on; return how long that takes at most."""
+        self._wake()
         return self._side(visitor).turns.ask(visitor)
 
-    def take_turn(self, now_s: float) -> Visitor | None:
-        """Take the peer whose handshake is worked on now."""
-        return self._known.turns.next(now_s) or self._strangers.turns.next(now_s)
+    def take_turns(self, now_s: float) -> list[Visitor]:
+        """Take those whose handshakes are worked on now: at most one of a known peer and one of a stranger."""
+        return [visitor for side in self._sides if (visitor := side.turns.next(now_s)) is not None]
 
     def until_turn_s(self, now_s: float) -> float | None:
         """Return when the next turn may be taken, None if nobody waits for one."""
-        waits = [side.turns.wait_s(now_s) for side in (self._known, self._strangers)]
+        waits = [side.turns.wait_s(now_s) for side in self._sides]
         return min((each for each in waits if each is not None), default=None)
 
     def judge(self, visitor: Visitor, now_s: float, *, is_worthy: bool) -> None:
-        """Remember whether a peer made something of its place, or came and went."""
-        if is_worthy:
-            self._penalised.pop(visitor.source, None)
-        else:
+        """Remember whether a peer made something of its place, or came and went. What a node took of the rates does not count."""
+        if not is_worthy:
             self._penalise(visitor.source, now_s)
+            return
+        self._penalised.pop(visitor.source, None)
+        side = self._side(visitor)
+        side.turns.give_back(visitor, now_s)
+        side.paces.give_back(visitor.source, now_s)
+        self._wake()
 
     def leave(self, visitor: Visitor) -> None:
         """Free a peer's place: it has proven what it came for, or is gone. Harmless if it has none."""
-        self._strangers.places.free(visitor)
-        self._known.places.free(visitor)
+        self._side(visitor).places.free(visitor)
+        self._wake()
 
     def refuse(self, address: str, why: str) -> None:
         """Count and tell a refusal."""

@@ -25,7 +25,6 @@ class Guard(asyncio.BufferedProtocol):
     """One peer's socket, for as long as it lives. Owns the peer's place at the gate."""
 
     __slots__ = (
-        "_ask_for_turn",
         "_bucket",
         "_buffer",
         "_bytes",
@@ -49,10 +48,8 @@ class Guard(asyncio.BufferedProtocol):
         visitor: Visitor,
         buffer: bytearray,
         inner: Callable[["Guard"], asyncio.Protocol],
-        ask_for_turn: Callable[[Visitor], float],
     ) -> None:
         self._gate = gate
-        self._ask_for_turn = ask_for_turn
         self._held = b""
         self._has_exchanged = self._is_worthy = False
         self._make = inner
@@ -177,7 +174,7 @@ class Guard(asyncio.BufferedProtocol):
         self._held = data
         self.visitor.is_silent = False
         self.visitor.begin = self._begin
-        rest_s = self._ask_for_turn(self.visitor)
+        rest_s = self._gate.ask_for_turn(self.visitor)
         self.visitor.yields_at_s = self._loop.time() + rest_s + self._gate.limits.dawdling_s
         self._expect(rest_s + self._gate.limits.login_s, "the login took too long")
 

@@ -9,33 +9,50 @@ import asyncio
 import contextlib
 import socket
 import time
+from collections import OrderedDict
 from collections.abc import Sequence
 from functools import partial
+from itertools import islice
+from typing import Final
 
 import asyncssh
 import structlog
 
 from common.errors import Reason, UnreachableError
-from common.runtime.acceptor import accept_from, listen, stop_listening
+from common.runtime.acceptor import accept_from, has_hung_up, listen, stop_listening
 from common.runtime.ssh import (
     SUCCESSION,
     common_options,
 )
 from common.runtime.supervise import Supervisor
 from common.runtime.transport import Peer, Transport
-from manager.channel.gate import GONE, Gate, Limits
+from manager.channel.gate import Gate
 from manager.channel.guard import READ_BYTES, Guard
 from manager.channel.joining import Enrol, EnrolManager, JoinPeer, ManagerQuestion, NodeQuestion
 from manager.channel.keys import KeyRegistry, PinnedKey
+from manager.channel.limits import Limits
 from manager.channel.login import Accept, Admit, CountedConnection, Login
 from manager.channel.sources import KnownSources
-from manager.channel.visitors import Visitor
+from manager.channel.visitors import GONE, Visitor
 
 log = structlog.get_logger(__name__)
 
 
-SWEEP_S = 0.25
+SWEEP_S: Final = 0.25
 """How often it is looked whether somebody has become slow enough to give a place to who waits for it."""
+
+ACCEPTED_PER_TURN: Final = 16
+"""Connections that are let in before the loop has its next turn: to let one wait costs a twentieth of a login, and what the system's own
+queue cannot hold (`BACKLOG`) dials again."""
+
+TOLD_EVERY_S: Final = 5.0
+"""How often who waits is told so. An agent hangs up on a manager that has been silent three times as long (`common.runtime.patience`)."""
+
+TOLD_AT_ONCE: Final = 512
+"""How many are told in one go, which takes some milliseconds; 10,000 have been told after five seconds."""
+
+WAIT_LINE: Final = b"Certcast is busy and keeps this connection waiting for its turn.\r\n"
+"""What is sent before the version line, where RFC 4253 4.2 lets a server say anything; clients must pass over it."""
 
 
 class Listener:
@@ -67,7 +84,8 @@ class Listener:
         self.enrol = enrol
         self.enrol_manager = enrol_manager
         self.sources = sources
-        self.gate = Gate(limits or Limits(), sources, time.monotonic())
+        self._due = asyncio.Event()
+        self.gate = Gate(limits or Limits(), sources, time.monotonic(), wake=self._due.set)
         self.supervisor = Supervisor()
         self._socket: socket.socket | None = None
         self._vouching: asyncssh.SSHKey | None = None
@@ -75,9 +93,8 @@ class Listener:
         self._connections: set[asyncssh.SSHServerConnection] = set()
         self._logins: dict[PinnedKey, list[Login]] = {}
         self._arriving: Login | None = None
-        self._waiting: dict[Visitor, socket.socket] = {}
+        self._waiting: OrderedDict[Visitor, socket.socket] = OrderedDict()
         self._buffer = bytearray(READ_BYTES)
-        self._asked = asyncio.Event()
 
     @property
     def port(self) -> int:
@@ -133,7 +150,7 @@ class Listener:
         async with self.supervisor:
             self.supervisor.keep("gate", self._sweep)
             self.supervisor.keep("turns", self._take_turns)
-            await accept_from(self._socket, self._admit)
+            await accept_from(self._socket, self._admit, per_turn=ACCEPTED_PER_TURN)
 
     async def close(self) -> None:
         """Stop listening and end every connection."""
@@ -153,21 +170,30 @@ class Listener:
             return False
         self._waiting[visitor] = accepted
         visitor.dismiss = partial(self._turn_away, visitor)
-        # by its number: of a socket the loop makes a text for an error that it then drops, with two calls of the system
-        asyncio.get_running_loop().add_reader(accepted.fileno(), self._spoke, visitor)
-        self._begin()
+        visitor.has_left = partial(has_hung_up, accepted.fileno())
+        if not self._listen_to(visitor, accepted):
+            # by its number: of a socket the loop makes a text for an error that it then drops, with two calls of the system
+            asyncio.get_running_loop().add_reader(accepted.fileno(), self._spoke, visitor)
         return True
 
     def _spoke(self, visitor: Visitor) -> None:
-        """Tell the gate that one that waits has said something; it is read when there is a place. Or it has gone."""
         accepted = self._waiting[visitor]
         asyncio.get_running_loop().remove_reader(accepted.fileno())
-        with contextlib.suppress(OSError):
-            if accepted.recv(1, socket.MSG_PEEK):
-                self.gate.spoke(visitor)
-                self._begin()
-                return
-        self._turn_away(visitor, GONE)
+        self._listen_to(visitor, accepted)
+
+    def _listen_to(self, visitor: Visitor, accepted: socket.socket) -> bool:
+        """Tell the gate if one that waits has said something, which is read when there is a place, or has gone; False for neither."""
+        try:
+            has_spoken = bool(accepted.recv(1, socket.MSG_PEEK))
+        except BlockingIOError:
+            return False
+        except OSError:
+            has_spoken = False
+        if has_spoken:
+            self.gate.spoke(visitor)
+        else:
+            self._turn_away(visitor, GONE)
+        return True
 
     def _turn_away(self, visitor: Visitor, why: str) -> None:
         """Let go of one that waits for its place."""
@@ -181,33 +207,48 @@ class Listener:
         asyncio.get_running_loop().remove_reader(accepted.fileno())
         return accepted
 
-    def _ask_for_turn(self, visitor: Visitor) -> float:
-        self._asked.set()
-        return self.gate.ask_for_turn(visitor)
-
     async def _take_turns(self) -> None:
-        """Let handshakes be worked on one at a time: between two of them everybody else has a turn of the loop."""
+        """Let peers begin and handshakes be worked on, one at a time: between two of them everybody else has a turn of the loop.
+
+        So what nodes that come back take of the loop is what others leave, and nobody waits for more than the one that is at work.
+        """
+        loop = asyncio.get_running_loop()
         while True:
-            now_s = asyncio.get_running_loop().time()
-            visitor = self.gate.take_turn(now_s)
-            if visitor is not None:
+            self._due.clear()
+            now_s = loop.time()
+            beginners, turns = self.gate.beginners(now_s), self.gate.take_turns(now_s)
+            for visitor in beginners:
+                self.supervisor.run("arrival", self._connect(visitor, self._no_longer_waiting(visitor)))
+            for visitor in turns:
                 visitor.begin()
+            if beginners or turns or self._due.is_set():
                 await asyncio.sleep(0)
                 continue
-            self._asked.clear()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self.gate.until_turn_s(now_s)):
-                    await self._asked.wait()
+                    await self._due.wait()
 
     async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(SWEEP_S)
-            self._begin()
+            self._due.set()
+            self._tell_waiting()
 
-    def _begin(self) -> None:
-        """Let those begin for whom there is a place."""
-        for visitor in self.gate.beginners(asyncio.get_running_loop().time()):
-            self.supervisor.run("arrival", self._connect(visitor, self._no_longer_waiting(visitor)))
+    def _tell_waiting(self) -> None:
+        """Tell those who have waited for a while that they wait, so that they neither hang up nor dial anew."""
+        now_s = asyncio.get_running_loop().time()
+        for visitor, accepted in list(islice(self._waiting.items(), TOLD_AT_ONCE)):
+            if visitor.told_s > now_s - TOLD_EVERY_S:
+                return
+            visitor.told_s = now_s
+            self._waiting.move_to_end(visitor)
+            try:
+                accepted.send(WAIT_LINE)
+            except BlockingIOError:
+                # it does not read; it may wait all the same
+                continue
+            except OSError:
+                self._turn_away(visitor, GONE)
 
     async def _connect(self, visitor: Visitor, accepted: socket.socket) -> None:
         try:
@@ -218,7 +259,6 @@ class Listener:
                     visitor,
                     self._buffer,
                     lambda guard: self._connection(guard, visitor.address),
-                    self._ask_for_turn,
                 ),
                 accepted,
             )

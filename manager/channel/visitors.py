@@ -4,13 +4,16 @@ Decides only; opens and closes nothing and reads no clock. Invariant: sources ha
 of one of them wait.
 """
 
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import Final
 
 from common.runtime.buckets import Bucket
 from common.runtime.places import Place
+
+GONE: Final = "gone before there was a place"
 
 
 def _nobody_to_dismiss(_why: str) -> None:
@@ -21,25 +24,36 @@ def _nobody_to_begin() -> None:
     """Stand in until the visitor has asked for its turn."""
 
 
+def _is_here() -> bool:
+    """Stand in until somebody holds the visitor's socket."""
+    return False
+
+
 @dataclass(slots=True, eq=False, kw_only=True)
 class Visitor(Place):
-    """A peer on its way in. `dismiss` cuts it off and says why; `begin` lets its handshake be worked on."""
+    """A peer on its way in. `dismiss` cuts it off and says why; `begin` lets its handshake be worked on; `has_left` tells whether it hung up.
+
+    `told_s` is when it last came or was told that it waits.
+    """
 
     address: str
     is_known: bool
     arrived_s: float = 0.0
+    told_s: float = 0.0
     is_penalised: bool = False
     is_silent: bool = True
     is_over: bool = False
     dismiss: Callable[[str], None] = _nobody_to_dismiss
     begin: Callable[[], None] = _nobody_to_begin
+    has_left: Callable[[], bool] = _is_here
 
 
 @dataclass(slots=True, eq=False)
 class Queue:
     """Those who wait, source by source, each in its turn."""
 
-    _sources: OrderedDict[str, deque[Visitor]] = field(default_factory=OrderedDict)
+    # a dictionary for each source, since thousands wait behind one address and leave in any order
+    _sources: OrderedDict[str, OrderedDict[Visitor, None]] = field(default_factory=OrderedDict)
     _count: int = 0
 
     def __len__(self) -> int:
@@ -51,7 +65,7 @@ class Queue:
 
     def put(self, visitor: Visitor) -> None:
         """Let one wait behind the others of its source."""
-        self._sources.setdefault(visitor.source, deque()).append(visitor)
+        self._sources.setdefault(visitor.source, OrderedDict())[visitor] = None
         self._count += 1
 
     def first(self, count: int) -> list[str]:
@@ -63,11 +77,16 @@ class Queue:
         self._sources.move_to_end(source)
 
     def pop(self, source: str) -> Visitor:
-        """Take the one of a source that has waited longest."""
-        line = self._sources.pop(source)
-        visitor = line.popleft()
-        if line:
-            self._sources[source] = line
+        """Take the one of a source that has waited longest; the source's next turn is when the others had theirs."""
+        self._sources.move_to_end(source)
+        return self.pop_early(source)
+
+    def pop_early(self, source: str) -> Visitor:
+        """Take the one of a source that has waited longest, before the source's turn, which it keeps."""
+        line = self._sources[source]
+        visitor, _ = line.popitem(last=False)
+        if not line:
+            del self._sources[source]
         self._count -= 1
         return visitor
 
@@ -76,7 +95,7 @@ class Queue:
         line = self._sources.get(visitor.source)
         if line is None or visitor not in line:
             return False
-        line.remove(visitor)
+        del line[visitor]
         if not line:
             del self._sources[visitor.source]
         self._count -= 1
@@ -84,7 +103,7 @@ class Queue:
 
     def oldest(self, *, is_penalised: bool) -> Visitor | None:
         """Return the one that has waited longest of those that are penalised, or are not; None if there is none."""
-        first = (line[0] for line in self._sources.values())
+        first = (next(iter(line)) for line in self._sources.values())
         return min(
             (each for each in first if each.is_penalised == is_penalised),
             key=lambda each: each.arrived_s,
@@ -93,30 +112,61 @@ class Queue:
 
 
 class HandshakeQueue:
-    """Handshakes that are to be worked on, spread over time: each keeps the loop for milliseconds."""
+    """Handshakes that are to be worked on, one source after the other: each keeps the loop for milliseconds.
+
+    What is bounded is how many come to nothing: `burst` at once, then `per_s`. Who proves to be a node returns its turn: to the next of its
+    source, or to anybody where none of it waits. So nodes that come back do so as fast as the loop carries, and whoever proves nothing has
+    no more than that rate, whatever others prove at the same address.
+    """
 
     def __init__(self, *, burst: float, per_s: float, now_s: float) -> None:
         self._queue = Queue()
-        self._per_s = per_s
+        self._burst, self._per_s = burst, per_s
         self._bucket = Bucket(burst=burst, per_s=per_s, now_s=now_s)
+        # by source, of those that wait; never more than have proven themselves and not been followed by another
+        self._returned: dict[str, int] = {}
 
     def ask(self, visitor: Visitor) -> float:
-        """Let one wait for its turn; return about how long that takes."""
+        """Let one wait for its turn; return how long that takes at most if those before it prove nothing."""
         self._queue.put(visitor)
         return len(self._queue) / self._per_s
+
+    def give_back(self, visitor: Visitor, now_s: float) -> None:
+        """Return the turn of one that has proven itself."""
+        if self._queue.of(visitor.source):
+            self._returned[visitor.source] = self._returned.get(visitor.source, 0) + 1
+        else:
+            self._bucket.give_back(now_s)
 
     def next(self, now_s: float) -> Visitor | None:
         """Take whose turn it is, None if there is nobody or it is too early. Who is gone takes no turn."""
         while len(self._queue):
-            if self._bucket.wait_s(now_s) > 0:
+            if not self._bucket.wait_s(now_s):
+                visitor = self._queue.pop(self._queue.first(1)[0])
+            elif self._returned:
+                visitor = self._queue.pop_early(next(iter(self._returned)))
+            else:
                 return None
-            (source,) = self._queue.first(1)
-            visitor = self._queue.pop(source)
-            if not visitor.is_over:
-                self._bucket.take(now_s)
+            is_here = not visitor.is_over and not visitor.has_left()
+            if is_here:
+                self._pay(visitor.source, now_s)
+            if not self._queue.of(visitor.source):
+                self._bucket.give_back(now_s, self._returned.pop(visitor.source, 0))
+            if is_here:
                 return visitor
+            visitor.dismiss(GONE)
         return None
+
+    def _pay(self, source: str, now_s: float) -> None:
+        # what was returned is kept, so that ever more of a source are at work at once; but no more of it than anybody may have at once
+        if self._returned.get(source, 0) < self._burst and self._bucket.take(now_s):
+            return
+        if (left := self._returned.pop(source) - 1) > 0:
+            # behind the other sources to which turns were returned
+            self._returned[source] = left
 
     def wait_s(self, now_s: float) -> float | None:
         """Return when to look again, None if nobody waits."""
-        return self._bucket.wait_s(now_s) if len(self._queue) else None
+        if not len(self._queue):
+            return None
+        return 0.0 if self._returned else self._bucket.wait_s(now_s)

@@ -68,6 +68,9 @@ class Seat(Protocol):
     def gives_way(self) -> None:
         """Note that its answer waits to be read: others may have the place."""
 
+    def proves(self) -> None:
+        """Note that a user was proven on it."""
+
 
 class Guard:
     def __init__(self) -> None:
@@ -104,6 +107,8 @@ async def take_turn(request: web.Request, user: str) -> None:
     guard = request.config_dict[GUARD]
     guard.known.note(request, user)
     request[_PROVEN] = user
+    if (seat := request.get(SEAT)) is not None:
+        seat.proves()
     await request[_KEPT].enter_async_context(guard.requests.take(user))
 
 

@@ -59,7 +59,8 @@ class SeatLimits:
     Attributes:
         total: connections at once.
         per_source: of these, from one address; a proxy or an office is one.
-        pace_burst, pace_per_s: new connections from one address; when their handshakes begin is `manager.http.handshakes`' word.
+        pace_burst, pace_per_s: new connections from one address on which no user proves who it is; when their handshakes begin is
+            `manager.http.handshakes`' word.
         handshake_s: from the accept until a handshake begins, and from there until TLS stands.
         request_s: from there until the first request's headers are whole.
         idle_s: from the end of an answer until the next request's headers are whole.
@@ -198,6 +199,10 @@ class Seats:
         self._watched.pop(protocol, None)
         self.free(seat)
 
+    def proved(self, seat: Seat, now_s: float) -> None:
+        """Let a connection on which a user was proven not count for the pace of its source."""
+        self._paces.give_back(seat.source, now_s)
+
     def late(self, seat: Seat, why: str) -> None:
         """Count a connection that was cut for its deadline."""
         self._refuse(seat.address, why)
@@ -213,6 +218,7 @@ class _Watched(asyncio.Protocol):
     __slots__ = (
         "_body",
         "_came_bytes",
+        "_has_proven",
         "_inner",
         "_leave",
         "_loop",
@@ -231,6 +237,7 @@ class _Watched(asyncio.Protocol):
         self._body: StreamReader = EMPTY_PAYLOAD
         self._came_bytes = 0
         self._leave: Callable[[], None] = _nothing
+        self._has_proven = False
         self.is_first = True
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -287,6 +294,12 @@ class _Watched(asyncio.Protocol):
         """Note that only the peer is waited for, to read: the place is others' who need it."""
         self._seat.yields_at_s = self._loop.time()
 
+    def proves(self) -> None:
+        """Note that a user was proven on this connection."""
+        if not self._has_proven:
+            self._has_proven = True
+            self._seats.proved(self._seat, self._loop.time())
+
     def ends(self) -> None:
         """Note that it was answered: from now on the place is others' who need it."""
         self.is_first = False
@@ -329,4 +342,4 @@ async def give_seats(
             supervisor.run("https", seats.serve(seat, accepted, front, make))
             return True
 
-        await accept_from(listening, admit)
+        await accept_from(listening, admit, per_turn=1)

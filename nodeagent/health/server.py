@@ -71,7 +71,7 @@ class _Endpoint:
                 supervisor.run("question", self._serve(visit, accepted))
                 return True
 
-            await accept_from(listening, admit)
+            await accept_from(listening, admit, per_turn=1)
 
     def _enter(self, source: str, now_s: float) -> _Visit | None:
         if not self._places.has_room_for(source):

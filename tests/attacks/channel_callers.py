@@ -13,7 +13,7 @@ from common.runtime.ssh import (
     generate_key,
     load_key,
 )
-from manager.channel.gate import Limits
+from manager.channel.limits import Limits
 from tests.attacks.manager_parts import Manager, manager
 
 Who = Callable[[Manager], Awaitable[asyncssh.SSHClientConnection]]

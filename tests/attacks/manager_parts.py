@@ -21,8 +21,8 @@ from common.runtime.transport import Peer, Transport
 from common.wire.enrolment import EnrolReply, EnrolRequest, hash_secret, rotation_statement
 from common.wire.frames import FRAME_MAX_BYTES, FrameDecoder
 from manager.channel.enrolment import Enrolment
-from manager.channel.gate import Limits
 from manager.channel.keys import KeyRegistry
+from manager.channel.limits import Limits
 from manager.channel.listener import Listener
 from manager.channel.sources import KnownSources
 from manager.channel.welcoming import ManagerEnrolment

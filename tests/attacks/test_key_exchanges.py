@@ -6,7 +6,7 @@ import asyncssh
 import pytest
 
 from common.runtime.ssh import JOIN_USER, SUBSYSTEM, generate_key, load_key
-from manager.channel.gate import Limits
+from manager.channel.limits import Limits
 from tests.attacks.manager_parts import Manager, ends, manager
 
 WANTED = 60

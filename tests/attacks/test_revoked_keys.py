@@ -15,7 +15,7 @@ from common.wire.messages import Hello, Report, encode
 from manager.channel.allowance import Allowance
 from manager.channel.connection import Connection
 from manager.channel.conversation import Ended
-from manager.channel.gate import Limits
+from manager.channel.limits import Limits
 from tests.attacks.manager_parts import Manager, Raw, Watched, ends, manager
 from tests.patience import PATIENCE_S
 

@@ -35,7 +35,7 @@ from common.wire.messages import (
 )
 from manager.channel.allowance import MESSAGES, Allowance, Rate
 from manager.channel.enrolment import ROTATIONS_BURST
-from manager.channel.gate import Limits
+from manager.channel.limits import Limits
 from manager.domain.alarms import AlarmKind, conditions_of_nodes
 from tests.attacks.manager_parts import Manager, Raw, ends, manager, rotation
 

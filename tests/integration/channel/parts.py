@@ -15,8 +15,8 @@ from common.runtime.transport import Transport
 from common.wire.enrolment import JoinToken, encode_token, hash_secret, new_pinning
 from manager.channel.clustering import ManagerReply
 from manager.channel.enrolment import Enrolment
-from manager.channel.gate import Limits
 from manager.channel.keys import KeyRegistry, PinnedKey
+from manager.channel.limits import Limits
 from manager.channel.listener import Listener
 from manager.channel.sources import KnownSources
 from nodeagent.channel import identity

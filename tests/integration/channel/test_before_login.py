@@ -7,7 +7,7 @@ import pytest
 
 from common.runtime.ssh import JOIN_SUBSYSTEM, generate_key, load_key
 from manager.channel import guard
-from manager.channel.gate import Limits
+from manager.channel.limits import Limits
 from nodeagent.channel import identity
 from nodeagent.channel.dial import connect
 from tests.integration.channel.parts import Channel, RecordingListener, a_good_node_is_served, channel, raw
@@ -80,7 +80,7 @@ async def test_who_waits_takes_the_place_of_a_silent_peer_of_its_own_address():
 
 
 async def test_a_full_house_makes_newcomers_wait_and_disturbs_no_one_who_is_in():
-    async with channel(Limits(logins=2, login_s=0.5)) as there:
+    async with channel(Limits(logins=2, known_logins=2, login_s=0.5)) as there:
         ear = RecordingListener()
         transport = await connect(there.identity("n1"), peer=ear)
         held = [await hostile(there) for _ in range(6)]

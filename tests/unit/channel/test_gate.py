@@ -1,6 +1,7 @@
 import pytest
 
-from manager.channel.gate import CROWDED, DISPLACED, EXHAUSTED, FULL, HURRIED, SPEAKS_S, Gate, Limits
+from manager.channel.gate import CROWDED, DISPLACED, EXHAUSTED, FULL, HURRIED, SPEAKS_S, Gate
+from manager.channel.limits import Limits
 from manager.channel.sources import KnownSources
 from manager.channel.visitors import Visitor
 
@@ -9,7 +10,7 @@ SILENT = Limits().silence_s
 
 
 def gate(**limits) -> Gate:
-    return Gate(Limits(**limits), KnownSources([NODE]), 0.0)
+    return Gate(Limits(**limits), KnownSources([NODE]), 0.0, wake=lambda: None)
 
 
 def come(gate: Gate, address: str, now_s: float = 0.0, *, connections: int = 0) -> Visitor | None:
@@ -19,10 +20,11 @@ def come(gate: Gate, address: str, now_s: float = 0.0, *, connections: int = 0) 
 def begin(gate: Gate, now_s: float = 0.0) -> list[str]:
     """Let those begin who may, silent as they are."""
     begun = []
-    for visitor in gate.beginners(now_s):
-        visitor.yields_at_s = now_s + gate.limits.silence_s
-        visitor.dismiss = lambda why, gone=visitor: (gate.refuse(gone.address, why), gate.leave(gone))
-        begun.append(visitor.address)
+    while visitors := gate.beginners(now_s):
+        for visitor in visitors:
+            visitor.yields_at_s = now_s + gate.limits.silence_s
+            visitor.dismiss = lambda why, gone=visitor: (gate.refuse(gone.address, why), gate.leave(gone))
+            begun.append(visitor.address)
     return begun
 
 
@@ -92,18 +94,18 @@ def test_addresses_of_one_ipv6_network_count_as_one():
 
 def turns(gate: Gate, now_s: float) -> list[str]:
     taken = []
-    while (visitor := gate.take_turn(now_s)) is not None:
-        taken.append(visitor.address)
+    while visitors := gate.take_turns(now_s):
+        taken.extend(visitor.address for visitor in visitors)
     return taken
 
 
 def test_handshakes_are_spread_source_by_source_and_those_of_nodes_wait_for_no_stranger():
-    there = gate(starts_burst=2, starts_per_s=1, known_starts_per_s=10)
+    there = gate(starts_burst=2, starts_per_s=1, known_starts_burst=2, known_starts_per_s=10)
     for source in (1, 1, 1, 1, 2):
         there.ask_for_turn(come(there, stranger(source)))
     for _ in range(3):
         there.ask_for_turn(come(there, NODE))
-    assert turns(there, 0.0) == [NODE, NODE, stranger(1), stranger(2)]
+    assert turns(there, 0.0) == [NODE, stranger(1), NODE, stranger(2)]
     assert there.until_turn_s(0.0) == pytest.approx(0.1)
     assert turns(there, 0.1) == [NODE]
     assert there.until_turn_s(0.1) == pytest.approx(0.9)
@@ -126,9 +128,10 @@ def test_a_source_that_made_nothing_of_its_place_waits_behind_those_who_are_new(
     there = gate(logins=4, logins_per_address=4, waiting=8)
     for number in range(12):
         come(there, stranger(number))
-        for each in there.beginners(0.0):
-            there.judge(each, 0.0, is_worthy=False)
-            there.leave(each)
+        while begun := there.beginners(0.0):
+            for each in begun:
+                there.judge(each, 0.0, is_worthy=False)
+                there.leave(each)
     for number in range(12):
         come(there, stranger(number))
     begin(there)

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from common.runtime import acceptor
-from common.runtime.acceptor import REFUSED_PER_TURN, accept_from, listen, stop_listening
+from common.runtime.acceptor import REFUSED_PER_TURN, accept_from, has_hung_up, listen, stop_listening
 from tests.patience import PATIENCE_S
 
 
@@ -15,7 +15,7 @@ from tests.patience import PATIENCE_S
 async def accepting(admit) -> AsyncIterator[socket.socket]:
     listening = listen("127.0.0.1", 0)
     async with asyncio.TaskGroup() as group:
-        running = group.create_task(accept_from(listening, admit))
+        running = group.create_task(accept_from(listening, admit, per_turn=1))
         try:
             yield listening
         finally:
@@ -47,16 +47,19 @@ async def test_accepting_rests_longer_each_time_that_the_system_lacks_something(
     assert rests[:7] == [0.1, 0.2, 0.4, 0.8, 1.0, 1.0, 1.0]
 
 
-async def test_others_have_their_turn_while_connections_are_turned_away():
-    turned_away, turns, done = [], [], asyncio.Event()
-    count = 10 * REFUSED_PER_TURN
+@pytest.mark.parametrize(("is_let_in", "at_once"), [(False, REFUSED_PER_TURN), (True, 4)])
+async def test_others_have_their_turn_while_connections_are_let_in_or_turned_away(
+    is_let_in: bool, at_once: int
+):
+    seen, turns, done = [], [], asyncio.Event()
+    count = 10 * at_once
 
-    def refuse(accepted: socket.socket, _address: str) -> bool:
+    def admit(accepted: socket.socket, _address: str) -> bool:
         accepted.close()
-        turned_away.append(len(turns))
-        if len(turned_away) == count:
+        seen.append(len(turns))
+        if len(seen) == count:
             done.set()
-        return False
+        return is_let_in
 
     async def other() -> None:
         while not done.is_set():
@@ -66,14 +69,14 @@ async def test_others_have_their_turn_while_connections_are_turned_away():
     listening = listen("127.0.0.1", 0)
     knocking = [socket.create_connection(listening.getsockname()) for _ in range(count)]
     async with asyncio.timeout(PATIENCE_S), asyncio.TaskGroup() as group:
-        running = group.create_task(accept_from(listening, refuse))
+        running = group.create_task(accept_from(listening, admit, per_turn=4))
         group.create_task(other())
         await done.wait()
         running.cancel()
     stop_listening(listening)
     for each in knocking:
         each.close()
-    assert len(set(turned_away)) >= count / REFUSED_PER_TURN
+    assert len(set(seen)) >= count / at_once
 
 
 async def test_a_port_for_all_addresses_hears_ipv4():
@@ -81,3 +84,20 @@ async def test_a_port_for_all_addresses_hears_ipv4():
     with socket.create_connection(("127.0.0.1", listening.getsockname()[1])):
         pass
     stop_listening(listening)
+
+
+async def test_who_hung_up_is_known_although_what_it_said_is_unread():
+    listening = listen("127.0.0.1", 0)
+    stays, leaves = (socket.create_connection(listening.getsockname()) for _ in range(2))
+    async with asyncio.timeout(PATIENCE_S):
+        staying, leaving = [(await asyncio.get_running_loop().sock_accept(listening))[0] for _ in range(2)]
+    stays.sendall(b"SSH-2.0-x\r\n")
+    leaves.sendall(b"SSH-2.0-x\r\n")
+    leaves.close()
+    async with asyncio.timeout(PATIENCE_S):
+        while not has_hung_up(leaving.fileno()):  # noqa: ASYNC110 - the kernel tells when it likes
+            await asyncio.sleep(0.001)
+    assert not has_hung_up(staying.fileno())
+    stop_listening(listening)
+    for each in (stays, staying, leaving):
+        each.close()

@@ -50,3 +50,18 @@ def test_who_has_used_its_rate_up_is_not_forgotten_because_others_come():
     for number in range(1, 1000):
         buckets.take(number, 1.0)
     assert not buckets.take(0, 1.0)
+
+
+def test_what_is_given_back_may_be_taken_again_and_is_never_more_than_the_burst():
+    bucket = Bucket(burst=2, per_s=1, now_s=0.0)
+    assert [bucket.take(0.0) for _ in range(3)] == [True, True, False]
+    bucket.give_back(0.0)
+    assert [bucket.take(0.0) for _ in range(2)] == [True, False]
+    bucket.give_back(0.0, 5)
+    assert [bucket.take(0.0) for _ in range(3)] == [True, True, False]
+    buckets: Buckets[str] = Buckets(burst=1, per_s=1)
+    assert [buckets.take("a", 0.0) for _ in range(2)] == [True, False]
+    buckets.give_back("a", 0.0)
+    buckets.give_back("b", 0.0)
+    assert buckets.take("a", 0.0)
+    assert len(buckets) == 1, "who took nothing is not remembered"
