@@ -22,6 +22,7 @@ from common.runtime.ssh import (
     common_options,
     fingerprint,
     public_line,
+    send_nothing_ignored,
 )
 from common.runtime.transport import Peer
 
@@ -268,6 +269,7 @@ class _Judge(asyncssh.SSHClient):
 
     def connection_made(self, conn: asyncssh.SSHClientConnection) -> None:
         self.is_connected = True
+        send_nothing_ignored(conn)
 
     def validate_host_public_key(self, host: str, addr: str, port: int, key: asyncssh.SSHKey) -> bool:
         line = public_line(key)

@@ -4,6 +4,8 @@ import asyncio
 
 import asyncssh
 import pytest
+from asyncssh.connection import SSHConnection
+from asyncssh.constants import MSG_IGNORE
 
 from common.errors import (
     AccessError,
@@ -128,3 +130,11 @@ async def test_an_exception_in_a_peer_closes_that_connection_alone(capsys):
         async with asyncio.timeout(PATIENCE_S):
             await ear.lost.wait()
         await a_good_node_is_served(there)
+
+
+async def test_neither_end_sends_messages_that_the_other_is_to_ignore(monkeypatch: pytest.MonkeyPatch):
+    ignored = []
+    monkeypatch.setitem(SSHConnection._packet_handlers, MSG_IGNORE, lambda *_: ignored.append(1))
+    async with channel() as there:
+        await a_good_node_is_served(there)
+        assert ignored == []
