@@ -145,10 +145,11 @@ class Estate:
         """Wait until the manager has every node's outcome on its disk."""
         wanted = f'certcast_nodes{{state="in_sync"}} {float(self.count + 1)}'
         async with asyncio.timeout(PATIENCE_S):
-            while wanted not in await self._metrics():  # noqa: ASYNC110 - looks on
+            while wanted not in await self.metrics():  # noqa: ASYNC110 - looks on
                 await asyncio.sleep(0.2)
 
-    async def _metrics(self) -> str:
+    async def metrics(self) -> str:
+        """Return the manager's metrics."""
         async with self._session.get(f"{self._site.url}/metrics") as answer:
             return await answer.text()
 
