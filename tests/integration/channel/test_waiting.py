@@ -7,10 +7,10 @@ from contextlib import asynccontextmanager
 import pytest
 
 from common.errors import UnreachableError
+from common.runtime import patience
 from manager.channel import listener
 from manager.channel.limits import Limits
 from manager.channel.sources import KnownSources
-from common.runtime import patience
 from nodeagent.channel.dial import connect
 from nodeagent.channel.identity import Identity
 from tests.integration.channel.parts import Channel, RecordingListener, a_good_node_is_served, channel
