@@ -6,7 +6,7 @@ writes; a transaction that returned is on disk; and what a task does while it ha
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 from weakref import WeakKeyDictionary
@@ -22,6 +22,7 @@ from manager.domain.members import MemberId
 from manager.store.backend import Engine, Lasting
 from manager.store.failures import translated
 from manager.store.numbers import CHANGE, REMOVED, RIGHTS, draw, keep, mark
+from manager.store.readers import Readers
 from manager.store.tables import counter, member, meta, node_change
 
 REVISION: Final = "revision"
@@ -69,6 +70,7 @@ class Database:
         self._conditions: WeakKeyDictionary[asyncio.Task[Any], Callable[[], Awaitable[None]] | None] = (
             WeakKeyDictionary()
         )
+        self._readers = Readers()
         self._writing = asyncio.Lock()
         self._open: _Transaction | None = None
 
@@ -82,9 +84,7 @@ class Database:
             if (outer := self._own()) is not None:
                 yield outer.connection
                 return
-            async with AsyncExitStack() as stack:
-                async with asyncio.timeout(self._engine.reader_wait_s):
-                    connection = await stack.enter_async_context(self._reader.connect())
+            async with self._readers.lent(self._reader, self._engine.reader_wait_s) as connection:
                 yield connection
         except (SQLAlchemyError, OSError, UnicodeEncodeError) as error:
             raise self._translated(error) from error

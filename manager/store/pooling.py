@@ -4,34 +4,22 @@ Decides by what has become of a connection since it was used. Invariant: one who
 """
 
 import asyncio
-import time
 from typing import Any, Final, cast
 
 import asyncpg  # type: ignore[import-untyped]  # it has annotations, and does not say so
 from sqlalchemy.engine.interfaces import ExceptionContext
 from sqlalchemy.exc import DisconnectionError, InvalidatePoolError
-from sqlalchemy.pool import ConnectionPoolEntry
 
 from manager.store.refusals import LOST
 
-IDLE_TRUST_S: Final = 0.1
-"""A connection that rested for longer is tried before it is lent."""
-
 TRY_S: Final = 2.0
-"""How long that may take; then the connection counts as lost."""
+"""How long a connection may take to answer before it is lent; then it counts as lost. What a page waits for would wait for ten times as long."""
 
 
-def note_use(_connection: object, record: ConnectionPoolEntry) -> None:
-    """Note when a connection was given back."""
-    record.info["used_s"] = time.monotonic()
-
-
-def try_out(connection: Any, record: ConnectionPoolEntry, _proxy: object) -> None:
+def try_out(connection: Any, _record: object, _proxy: object) -> None:
     """Let a connection that the server closed, or that leads nowhere any more, be replaced before it is lent."""
     if connection.driver_connection.is_closed():
         raise DisconnectionError("closed by the server")
-    if time.monotonic() - record.info.get("used_s", float("inf")) < IDLE_TRUST_S:
-        return
     try:
         connection.run_async(lambda opened: opened.fetchrow(";", timeout=TRY_S))
     except LOST as error:

@@ -25,7 +25,7 @@ from manager.store.admission import settle
 from manager.store.claims import OpenConnection, claim_on
 from manager.store.dialing import DialedConnection, Dialer, account_name, tls_context
 from manager.store.notices import listen_on, tell_on
-from manager.store.pooling import give_up_lost, note_use, try_out
+from manager.store.pooling import give_up_lost, try_out
 from manager.store.refusals import LOST, UNREADABLE, Refusal, explained, refusal_of, summed_up
 from manager.store.tables import metadata
 
@@ -123,7 +123,6 @@ class Postgresql:
             pool_use_lifo=True,
         )
         event.listen(engine.sync_engine, "checkout", try_out)
-        event.listen(engine.sync_engine, "checkin", note_use)
         event.listen(engine.sync_engine, "handle_error", give_up_lost)
         return engine
 

@@ -5,6 +5,7 @@ deadline that fires, since nothing else gets a turn.
 """
 
 import asyncio
+import contextlib
 import json
 import secrets
 import sys
@@ -75,7 +76,8 @@ class Opener:
     async def close(self) -> None:
         process, self._process = self._process, None
         if process is not None:
-            process.kill()
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
             await ended(process)
 
 

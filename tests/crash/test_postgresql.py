@@ -138,7 +138,7 @@ async def test_a_replica_alone_is_not_written_to_and_says_so(tmp_path):
         primary.make_database("c")
         replica = primary.replica(root)
         try:
-            with pytest.raises(StorageError, match="it takes no writes: it is a replica") as caught:
+            with pytest.raises(StorageError, match="it is a replica, which takes no writes") as caught:
                 await Store.open(StorePlace(tmp_path, replica.address("c")), Keyring(KEK))
         finally:
             replica.stop()

@@ -6,6 +6,7 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Awaitable
 from pathlib import Path
 
 import pytest
@@ -45,7 +46,6 @@ async def test_a_statement_that_takes_too_long_is_ended_and_told(place, monkeypa
 async def test_a_server_that_stands_still_is_told_and_used_again_once_it_goes_on(tmp_path, monkeypatch):
     monkeypatch.setattr(postgresql, "LIMITS", Limits(statement_s=1, answer_s=1.0))
     monkeypatch.setattr(pooling, "TRY_S", 0.5)
-    monkeypatch.setattr(pooling, "IDLE_TRUST_S", 0.0)
     with made_cluster() as cluster:
         cluster.make_database("c")
         address = ServerAddress.parse(cluster.url("c", query="?connect_timeout=1"))
@@ -73,7 +73,6 @@ async def test_who_looks_while_the_server_stands_still_is_told_so_soon_and_healt
         address = ServerAddress.parse(cluster.url("c", query="?connect_timeout=1"))
         store = await Store.create(StorePlace(tmp_path, address), Keyring(KEK))
         await asyncio.gather(*(store.meta.epoch() for _ in range(4)))
-        await asyncio.sleep(2 * pooling.IDLE_TRUST_S)
         cluster.pause()
         monkeypatch.setattr(postgresql, "READER_WAIT_S", 1.0)
         begun_s = time.monotonic()
@@ -87,6 +86,40 @@ async def test_who_looks_while_the_server_stands_still_is_told_so_soon_and_healt
         monkeypatch.setattr(postgresql, "READER_WAIT_S", PATIENCE_S)
         assert await store.nodes.list() == []
         await store.close()
+
+
+async def test_who_waits_for_an_answer_already_is_told_by_who_comes_later_and_gets_no_connection(
+    tmp_path, monkeypatch
+):
+    with made_cluster() as cluster:
+        cluster.make_database("c")
+        address = ServerAddress.parse(cluster.url("c", query="?connect_timeout=1"))
+        store = await Store.create(StorePlace(tmp_path, address), Keyring(KEK))
+        async with asyncio.timeout(PATIENCE_S / 2), asyncio.TaskGroup() as tasks:
+            inside = asyncio.Event()
+
+            async def read() -> None:
+                async with store._database.read() as connection:
+                    await connection.exec_driver_sql("SELECT 1")
+                    inside.set()
+                    await connection.exec_driver_sql("SELECT pg_sleep(600)")
+
+            early = tasks.create_task(raised(read()))
+            await inside.wait()
+            cluster.pause()
+            monkeypatch.setattr(postgresql, "READER_WAIT_S", 1.0)
+            late = await raised(store.nodes.list())
+        assert (late.reason, early.result().reason) == (Reason.TIMEOUT, Reason.TIMEOUT)
+        monkeypatch.setattr(postgresql, "READER_WAIT_S", PATIENCE_S)
+        cluster.resume()
+        assert await store.nodes.list() == []
+        await store.close()
+
+
+async def raised(attempt: Awaitable[object]) -> StorageError:
+    with pytest.raises(StorageError) as caught:
+        await attempt
+    return caught.value
 
 
 async def test_who_is_not_told_in_time_leaves_the_next_host_to_who_comes_next(

@@ -131,7 +131,6 @@ async def test_connections_that_lead_nowhere_are_given_up_and_made_anew(
 ):
     monkeypatch.setattr(postgresql, "LIMITS", Limits(statement_s=20, answer_s=1.0))
     monkeypatch.setattr(pooling, "TRY_S", 0.5)
-    monkeypatch.setattr(pooling, "IDLE_TRUST_S", 0.0)
     async with (
         LossyTcp(cluster.port) as proxy,
         through(proxy, cluster, store_database.name, tmp_path) as store,
@@ -150,9 +149,8 @@ async def test_connections_that_lead_nowhere_are_given_up_and_made_anew(
 
 
 async def test_connections_that_were_cut_while_they_rested_cost_nobody_an_error(
-    cluster, store_database, tmp_path, monkeypatch
+    cluster, store_database, tmp_path
 ):
-    monkeypatch.setattr(pooling, "IDLE_TRUST_S", 0.0)
     async with (
         LossyTcp(cluster.port) as proxy,
         through(proxy, cluster, store_database.name, tmp_path) as store,
