@@ -57,8 +57,13 @@ class Moment(TypeDecorator[float]):
         return self._checked(value)
 
     def _checked(self, value: float | None) -> float | None:
-        if value is None or math.isfinite(value):
+        if value is None:
+            return None
+        # SQLite keeps octets in a column of numbers, too
+        is_number = isinstance(value, int | float)
+        if is_number and math.isfinite(value):
             return value
+        shown = f"{value:g}" if is_number else type(value).__name__
         raise StorageError(
-            f"a time in the store is none (in the column {self.place}: {value:g}); correct it in the database, or restore a backup"
+            f"a time in the store is none (in the column {self.place}: {shown}); correct it in the database, or restore a backup"
         )

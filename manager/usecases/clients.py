@@ -57,7 +57,7 @@ class ClientUseCases:
         self._context = context
         self._last_use = LastUse(context.clock)
         self._lives = Lifetimes(context.monotonic, lasting_s=ACCESS_S)
-        self._forget_s, self._expired_s = float("-inf"), float("-inf")
+        self._forget_s, self._expired_s = float("-inf"), 0.0
 
     async def add(self, name: str, *, role: Role, public_key: str, actor: str) -> ClientRecord:
         """Register a client. Raises InvalidInputError, ConflictError."""

@@ -170,6 +170,14 @@ async def test_a_time_that_somebody_made_infinite_in_the_database_is_named(store
     assert caught.value.reason is Reason.STORAGE
 
 
+async def test_octets_which_sqlite_keeps_where_a_time_belongs_are_named(local):
+    await add_nodes(local, N1)
+    async with local._database.write() as connection:
+        await connection.exec_driver_sql("UPDATE node SET created_s = X'31'")
+    with pytest.raises(StorageError, match=r"column node.created_s: bytes\)"):
+        await local.nodes.list()
+
+
 @pytest.mark.parametrize("text", ["\ud800", "a\udfffb", "\udcff\ud800"])
 async def test_half_a_character_is_refused_wherever_it_is_to_be_kept_or_looked_for(store, text):
     with pytest.raises(InvalidInputError, match="half of one"):
