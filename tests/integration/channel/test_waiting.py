@@ -18,6 +18,8 @@ from tests.patience import PATIENCE_S
 
 VERSION = b"SSH-2.0-x\r\n"
 FLEET = 40
+PATIENT = {"version_s": PATIENCE_S, "login_s": PATIENCE_S, "dawdling_s": PATIENCE_S}
+"""A loaded machine may take seconds for a login."""
 
 
 @asynccontextmanager
@@ -35,10 +37,12 @@ async def until_told(reader: asyncio.StreamReader, count: int) -> None:
 
 
 async def test_nodes_come_back_together_however_low_the_rate_of_logins_that_come_to_nothing():
-    async with known_channel(known_starts_burst=2, known_starts_per_s=0.01) as there:
+    async with known_channel(known_starts_burst=4, known_starts_per_s=0.01, **PATIENT) as there:
         who = [there.identity(f"n{number}") for number in range(FLEET)]
         async with asyncio.timeout(PATIENCE_S):
-            sessions = await asyncio.gather(*(connect(each, peer=RecordingListener()) for each in who))
+            sessions = await asyncio.gather(
+                *(connect(each, peer=RecordingListener(), timeout_s=PATIENCE_S) for each in who)
+            )
         assert len(sessions) == len(there.peers) == FLEET
         assert there.listener.gate.refused == {}
         for session in sessions:
@@ -51,9 +55,7 @@ async def test_a_node_that_is_told_to_wait_does_so_for_longer_than_for_a_silent_
     silence_s = 1.0
     monkeypatch.setattr(listener, "SWEEP_S", silence_s / 40)
     monkeypatch.setattr(listener, "TOLD_EVERY_S", silence_s / 10)
-    async with known_channel(
-        known_logins=1, version_s=PATIENCE_S, login_s=PATIENCE_S, dawdling_s=PATIENCE_S
-    ) as there:
+    async with known_channel(known_logins=1, **PATIENT) as there:
         reader, holder = await asyncio.open_connection("127.0.0.1", there.listener.port)
         holder.write(VERSION)
         async with asyncio.timeout(PATIENCE_S):
@@ -74,7 +76,7 @@ async def test_a_node_that_is_told_to_wait_does_so_for_longer_than_for_a_silent_
 
 async def test_those_who_hung_up_while_they_waited_take_no_turn_from_who_did_not():
     async with known_channel(
-        known_logins=1, known_starts_burst=2, known_starts_per_s=0.01, dawdling_s=PATIENCE_S
+        known_logins=1, known_starts_burst=2, known_starts_per_s=0.01, **PATIENT
     ) as there:
         reader, holder = await asyncio.open_connection("127.0.0.1", there.listener.port)
         holder.write(VERSION)

@@ -1,5 +1,6 @@
 import pytest
 
+from common.runtime.ssh import LOGIN_TIMEOUT_S
 from manager.channel.gate import CROWDED, DISPLACED, EXHAUSTED, FULL, HURRIED, SPEAKS_S, Gate
 from manager.channel.limits import Limits
 from manager.channel.sources import KnownSources
@@ -201,3 +202,9 @@ def test_where_a_node_has_logged_in_it_is_known_and_only_some_such_places_are_ke
     assert known == [6, 7, 8, 9]
     sources.read([], {})
     assert "203.0.113.9" not in sources
+
+
+def test_who_has_a_place_has_its_turn_long_before_its_login_must_be_over_even_if_nobody_proves_anything():
+    limits = Limits()
+    assert limits.known_logins / limits.known_starts_per_s < LOGIN_TIMEOUT_S / 2
+    assert limits.logins / limits.starts_per_s < LOGIN_TIMEOUT_S / 2
