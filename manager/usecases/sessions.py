@@ -5,7 +5,6 @@ whatever is done to the clock.
 """
 
 import secrets
-from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Final
 
@@ -17,7 +16,7 @@ from manager.domain.attempts import Attempt
 from manager.domain.model import SessionRecord, UserRecord
 from manager.store.sessions import session_id
 from manager.usecases.context import Context
-from manager.usecases.lastuse import REMEMBERED_MAX, SOURCE_MAX
+from manager.usecases.lastuse import SOURCE_MAX
 from manager.usecases.lifetimes import Lifetimes
 from manager.usecases.ratelimit import BURST, NOTED_BURST, RateLimit
 from manager.usecases.users import hash_token
@@ -49,11 +48,11 @@ CONFIRMED_S: Final = 600.0
 class SessionUseCases:
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._confirmed: OrderedDict[str, float] = OrderedDict()
         self._rate_limit = RateLimit(context.monotonic, burst=BURST)
         self._noted = RateLimit(context.monotonic, burst=NOTED_BURST)
         self._unused = Lifetimes(context.monotonic, lasting_s=IDLE_S)
         self._lives = Lifetimes(context.monotonic, lasting_s=LIFE_S)
+        self._confirmed = Lifetimes(context.monotonic, lasting_s=CONFIRMED_S)
 
     def check_rate(self, user: UserRecord, *, address: str) -> None:
         """Raise ThrottledError if this user has begun too many sessions from there of late."""
@@ -70,10 +69,13 @@ class SessionUseCases:
         # who signs in needs no right from before: a session that this one replaces may have ended with the old password
         with self._context.store.on_condition(None):
             await self._keep(user, token, address=address, now_s=now_s)
-        self.confirmed(token)
-        self._unused.begin(hash_token(token))
-        self._lives.begin(hash_token(token))
+        self._begin(hash_token(token), now_s)
         return token
+
+    def _begin(self, hashed: str, began_s: float) -> None:
+        self._unused.begin(hashed)
+        for lifetimes in (self._lives, self._confirmed):
+            lifetimes.begin(_begun(hashed, began_s))
 
     async def _keep(self, user: UserRecord, token: str, *, address: str, now_s: float) -> None:
         async with self._context.store.transaction():
@@ -88,16 +90,21 @@ class SessionUseCases:
             else:
                 self._context.attempted(Attempt.SIGN_IN_REPEATED, name=user.name, source=source_of(address))
 
-    def confirmed(self, token: str) -> None:
-        """Remember that the password was given for this session just now."""
-        self._confirmed[hash_token(token)] = self._context.monotonic() + CONFIRMED_S
-        self._confirmed.move_to_end(hash_token(token))
-        while len(self._confirmed) > REMEMBERED_MAX:
-            self._confirmed.popitem(last=False)
+    async def confirmed(self, token: str) -> None:
+        """Let a session begin anew, because the password was given for it just now; every manager of the store knows of it."""
+        hashed, now_s = hash_token(token), self._context.clock()
+        await self._context.store.sessions.begin_again(hashed, now_s=now_s)
+        self._begin(hashed, now_s)
 
-    def is_confirmed(self, token: str) -> bool:
-        """Tell whether the password was given for this session just now. A manager that was started since does not know."""
-        return self._confirmed.get(hash_token(token), float("-inf")) > self._context.monotonic()
+    async def is_confirmed(self, token: str) -> bool:
+        """Tell whether the password was given for this session just now, here or at another manager."""
+        hashed = hash_token(token)
+        found = await self._context.store.sessions.find(hashed)
+        if found is None:
+            return False
+        _, began_s, _ = found
+        is_late = began_s <= self._context.clock() - CONFIRMED_S
+        return not is_late and not self._confirmed.is_over(_begun(hashed, began_s))
 
     async def list(self, name: str) -> Sequence[SessionRecord]:
         """Return where a user is signed in."""
@@ -132,7 +139,7 @@ class SessionUseCases:
             seen_s <= now_s - IDLE_S
             or began_s <= now_s - LIFE_S
             or self._unused.is_over(hashed)
-            or self._lives.is_over(hashed)
+            or self._lives.is_over(_begun(hashed, began_s))
         ):
             # gone for good: a clock that is set back later does not bring it back
             await self._context.store.sessions.remove(hashed)
@@ -166,3 +173,8 @@ class SessionUseCases:
         await self._context.store.sessions.collect(
             seen_before_s=now_s - IDLE_S, created_before_s=now_s - LIFE_S
         )
+
+
+def _begun(hashed: str, began_s: float) -> str:
+    """Return what a session is called by the clock that nobody can set: one that began anew is another."""
+    return f"{hashed} {began_s!r}"

@@ -112,9 +112,9 @@ class PageRequest:
         """Whether who asks has at least this role."""
         return self.user is not None and includes(self.user.role, role)
 
-    def check_confirmed(self) -> None:
+    async def check_confirmed(self) -> None:
         """Refuse unless the password was given for this session just now. Raises AccessError PASSWORD_REQUIRED."""
-        if not self.use_cases.sessions.is_confirmed(self.token):
+        if not await self.use_cases.sessions.is_confirmed(self.token):
             raise AccessError("your password is needed once more for this", reason=Reason.PASSWORD_REQUIRED)
 
     def query(self, name: str, default: str = "") -> str:

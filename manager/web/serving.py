@@ -86,7 +86,7 @@ async def _recheck(page: Page, page_request: PageRequest) -> None:
 async def _handled(page: Page, page_request: PageRequest) -> web.StreamResponse:
     try:
         if page.needs_password:
-            page_request.check_confirmed()
+            await page_request.check_confirmed()
         return await page.handler(page_request)
     except AccessError as error:
         if error.reason is not Reason.PASSWORD_REQUIRED:

@@ -292,9 +292,13 @@ async def test_the_last_use_is_shown_and_written_once_for_many_requests(api: Api
     print(f"50 requests, {len(written)} write; the next after {NOTED_S:.0f} s")
 
 
+async def was_not_confirmed(_token: str) -> bool:
+    return False
+
+
 async def test_a_stolen_session_mints_nothing_without_the_password(api: ApiClient, monkeypatch):
     async with visitor(api, Role.ADMINISTRATOR) as thief:
-        monkeypatch.setattr(api.use_cases.sessions, "is_confirmed", lambda _token: False)
+        monkeypatch.setattr(api.use_cases.sessions, "is_confirmed", was_not_confirmed)
         await api.use_cases.nodes.add("known", names=[], addresses=[], actor=ADMIN)
         before = [*(await credentials(api)), await join_tokens(api)]
         new = {"name": "evil", "password": EVIL, "again": EVIL, "role": "administrator"}
@@ -318,7 +322,7 @@ async def test_a_stolen_session_mints_nothing_without_the_password(api: ApiClien
 
 async def test_the_password_opens_the_way_back_for_ten_minutes(api: ApiClient, monkeypatch):
     now = [1000.0]
-    object.__setattr__(api.context, "monotonic", lambda: now[0])
+    monkeypatch.setattr(api.use_cases.sessions._confirmed, "_clock", lambda: now[0])
     async with visitor(api, Role.ADMINISTRATOR) as browser:
         assert (await browser.get("/users/new")).status == 200
         now[0] += 601

@@ -51,7 +51,7 @@ async def confirm(page_request: PageRequest) -> web.StreamResponse:
             next_path=page_request.form.text(NEXT),
             error=error.message if busy else "the password is wrong",
         )
-    page_request.use_cases.sessions.confirmed(page_request.token)
+    await page_request.use_cases.sessions.confirmed(page_request.token)
     return page_request.redirect(inside(page_request.form.text(NEXT)))
 
 

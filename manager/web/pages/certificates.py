@@ -156,7 +156,7 @@ async def download(page_request: PageRequest) -> web.StreamResponse:
             problems=["private keys need the role administrator"],
         )
     if wanted.key:
-        page_request.check_confirmed()
+        await page_request.check_confirmed()
     if wanted.passphrase != (form.text("again") or None):
         return _download_form(
             page_request, entries, wanted=wanted, status=400, problems=["the two passphrases differ"]
