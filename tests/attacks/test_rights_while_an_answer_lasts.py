@@ -251,8 +251,8 @@ async def test_an_act_that_takes_its_time_is_not_carried_out_once_the_right_has_
     really = api.use_cases.nodes._prepared
     change = "program" if kind == "access token" else "deleted"
 
-    async def prepared(*values: Any) -> Any:
-        made = await really(*values)
+    async def prepared(*values: Any, **named: Any) -> Any:
+        made = await really(*values, **named)
         await aside(CHANGES[change](api))
         return made
 

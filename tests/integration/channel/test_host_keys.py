@@ -88,7 +88,7 @@ async def test_nobody_else_can_vouch_for_a_key(tmp_path: Path):
     async with channel() as there:
         await join(there.token("n1", "s3cret"), tmp_path, agent_version="0")
         await there.listener.present(load_key(generate_key()), vouching=load_key(generate_key()))
-        with pytest.raises(AccessError, match="not the manager"):
+        with pytest.raises(AccessError, match="not the expected manager"):
             await dialled(tmp_path)
 
 
