@@ -11,6 +11,7 @@ import typer
 
 from common.errors import ConflictError, InvalidInputError
 from common.runtime.terminal import say
+from common.words import span_of
 from manager.account import become_owner, give_to_account, real_directory
 from manager.admin.options import ConfigOption, DataOption, load, load_owned
 from manager.settings import DEFAULT_DATA, Settings
@@ -40,9 +41,8 @@ def cluster_token(
     from manager.offline import new_manager_token
 
     made = asyncio.run(new_manager_token(settings, tells_database=with_database))
-    minutes = max(1, round((made.expires_s - time.time()) / 60))
     say(
-        f"On the new machine, within {minutes} minutes, run 'certcast-manager join-cluster' and give it this token:",
+        f"On the new machine, within {span_of(made.expires_s - time.time())}, run 'certcast-manager join-cluster' and give it this token:",
         err=True,
     )
     say(made.text)
