@@ -17,7 +17,7 @@ from pathlib import Path
 
 import asyncssh
 
-from common.ids import NodeName
+from common.ids import MANAGEMENT_NODE, NodeName
 from common.runtime.ssh import generate_key, load_key, public_line
 from common.runtime.supervise import Supervisor
 from common.wire.enrolment import EnrolReply, EnrolRequest
@@ -119,7 +119,13 @@ async def _serving(
     store: Store, keys: dict[NodeName, bytes], host_key: asyncssh.SSHKey
 ) -> AsyncIterator[tuple[Fleet, Listener]]:
     directory = KeyRegistry({public_line(load_key(key)): name for name, key in keys.items()})
-    fleet = Fleet(store, Compiler(store, Inventories(store, load_builtin())), directory, epoch=1)
+    fleet = Fleet(
+        store,
+        Compiler(store, Inventories(store, load_builtin())),
+        directory,
+        own_node=MANAGEMENT_NODE,
+        epoch=1,
+    )
     await fleet.load()
 
     async def enrol(_request: EnrolRequest, _address: str, _key: str) -> EnrolReply:
@@ -138,8 +144,10 @@ async def _serving(
     )
     await listener.start()
     async with Supervisor() as supervisor:
-        for loop in (fleet.reports.run, fleet.delivery.run, fleet.conversations.run_sweep, listener.run):
-            supervisor.keep(loop.__qualname__, loop)
+        for name, loop in (*fleet.loops().items(), ("listener", listener.run)):
+            # what is measured is pushed here, and by nothing else
+            if name not in {"changes", "reconcile"}:
+                supervisor.keep(name, loop)
         try:
             yield fleet, listener
         finally:

@@ -75,6 +75,10 @@ EVENTS: Mapping[str, str] = MappingProxyType(
         "settings.refused": "the settings were read again and are not usable; what they said before stays in use",
         "manager.draining": "the manager was told to stop; it is not ready any more, and serves for a moment longer",
         "manager.stopped": "the manager has closed its ports and its store",
+        "member.joined": "the manager is one of those that serve the store, under this number",
+        "member.expired": "another manager did not renew its lease and was counted out; the nodes that it held are free",
+        "member.lost": "the manager was counted out, or could not renew its lease; it has ended its nodes' connections and begins anew",
+        "lead.taken": "the manager does from now on what one does for all of a store",
         "agent.started": "the nodeagent runs",
         "agent.stopped": "the nodeagent has ended",
         "node.rate_limited": "a node sent or connected more than an agent needs to, and was refused for a while",
@@ -91,6 +95,7 @@ EVENTS: Mapping[str, str] = MappingProxyType(
         "contact.refused": "the manager announced what no agent can keep, so what was known before stays",
         "offer.refused": "the agent refused an offer",
         "generation.published": "a node's desired content changed and became a new generation",
+        "push.asked": "a push was asked for at another manager, for a node that this one holds",
         "push.offered": "a generation was offered to a node",
         "push.acked": "a node applied a generation",
         "push.nacked": "a node refused, rolled back or failed a generation",
@@ -146,6 +151,8 @@ CAUSED_BY_NODES: frozenset[str] = frozenset({"node.connected", "node.disconnecte
 KEYS: Mapping[str, str] = MappingProxyType(
     {
         "node": "the node's name",
+        "member": "the number of a manager among those that serve a store",
+        "manager": "a manager, by the name of its own node",
         "address": "the peer's address",
         "reason": "a code of common.errors.Reason",
         "message": "a sentence for people",

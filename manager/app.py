@@ -135,7 +135,7 @@ async def _compose_core(given: Given) -> Core:
     host_key, epoch = load_key(presented), await store.meta.epoch()
     keys = KeyRegistry(await store.nodes.keys())
     inventories = Inventories(store, await asyncio.to_thread(load_builtin))
-    fleet = Fleet(store, Compiler(store, inventories), keys, epoch=epoch)
+    fleet = Fleet(store, Compiler(store, inventories), keys, own_node=MANAGEMENT_NODE, epoch=epoch)
     await fleet.load()
     context = Context(store=store, inventories=inventories, fleet=fleet, workers=given.workers, own_node=own)
     shares = share(raise_descriptor_limit())
@@ -203,6 +203,7 @@ def _compose_front(given: Given, core: Core) -> Front:
         )
     )
     fleet.pushes.observers.append(metrics.observe)
+    fleet.follower.observers.append(use_cases.content_changed_elsewhere)
     health = Health(checks_of(given.store, fleet, use_cases))
     proxies = Proxies(given.settings.trusted_proxies)
     app = build_application(use_cases, fleet, health, metrics, proxies=proxies)
@@ -260,7 +261,8 @@ async def _run(given: Given, core: Core, front: Front) -> None:
     finally:
         with contextlib.suppress(StorageError):
             await use_cases.audit.record_attempts()
-        await core.fleet.close()
+        with contextlib.suppress(StorageError):
+            await core.fleet.close()
         await listener.close()
         await server.close()
         log.info("manager.stopped")
@@ -269,12 +271,8 @@ async def _run(given: Given, core: Core, front: Front) -> None:
 def _keep(supervisor: Supervisor, given: Given, core: Core, local: LocalNode) -> None:
     fleet, use_cases, listener, settings = core.fleet, core.use_cases, core.listener, given.settings
     for name, loop in (
-        ("reports", fleet.reports.run),
-        ("delivery", fleet.delivery.run),
-        ("changes", fleet.reconciler.run_changes),
-        ("reconcile", fleet.reconciler.run),
-        ("sweep", fleet.conversations.run_sweep),
-        ("alarms", lambda: use_cases.alarms.run(fleet)),
+        *fleet.loops().items(),
+        ("alarms", lambda: use_cases.alarms.run(fleet, fleet.lead)),
         ("listener", listener.run),
         ("advertised", core.advertised.run),
         ("host keys", use_cases.host_key.run),
@@ -288,8 +286,8 @@ def _keep(supervisor: Supervisor, given: Given, core: Core, local: LocalNode) ->
             "audit heads",
             lambda: use_cases.audit.run_heads(settings.data / WITNESS, settings.audit_heads),
         ),
-        ("audit verification", use_cases.audit.run_verification),
-        ("collect", use_cases.run_collection),
+        ("audit verification", lambda: use_cases.audit.run_verification(fleet.lead)),
+        ("collect", lambda: use_cases.run_collection(fleet.lead)),
         ("pulse", pulse),
     ):
         supervisor.keep(name, loop)

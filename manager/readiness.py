@@ -1,7 +1,7 @@
 """Readiness: what must hold for the manager to count as ready.
 
-Decides each condition; `manager.http.health` asks them. Invariant: ready means that the store answers, the reconcile and the alarms
-advance, and the endpoint serves the certificate that was installed, which has not expired.
+Decides each condition; `manager.http.health` asks them. Invariant: ready means that the store answers and this manager is one of those
+that serve it, the reconcile and the alarms advance, and the endpoint serves the certificate that was installed, which has not expired.
 """
 
 import time
@@ -51,8 +51,12 @@ def checks_of(store: Store, fleet: Fleet, use_cases: UseCases) -> list[Check]:
     async def certificate_is_served() -> str:
         return _fault_of_certificate(fleet.node(use_cases.own_node), time.time())
 
+    async def is_member() -> str:
+        return fleet.membership.fault()
+
     return [
         Check("store", store_answers),
+        Check("membership", is_member),
         Check("reconcile", reconcile_advances),
         Check("alarms", alarms_are_evaluated),
         Check("certificate", certificate_is_served),

@@ -64,6 +64,11 @@ class Connection:
         return 0 if self._closed else self._transport.buffered_bytes
 
     @property
+    def is_open(self) -> bool:
+        """Whether anything may still be said and heard."""
+        return not self._closed
+
+    @property
     def ready(self) -> bool:
         """Whether offers may be made."""
         return self._conversation.ready and not self._closed

@@ -38,6 +38,11 @@ class KeyRegistry:
         """Return whose key this is now."""
         return self._by_line.get(public_key_line)
 
+    def line_of(self, node: NodeName) -> str:
+        """Return a node's key, "" if it has none."""
+        key = self._by_node.get(node)
+        return key.line if key is not None else ""
+
     def is_current(self, key: PinnedKey) -> bool:
         """Whether what was pinned once still is."""
         return self._by_line.get(key.line) is key

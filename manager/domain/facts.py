@@ -45,6 +45,15 @@ class NodeFacts:
     joined: bool
     node_id: int = 0
     """The store's number of it, which a node that is added again under its name does not have."""
+    enrolled_s: float | None = None
+    session: int = 0
+    """The number under which this manager has its session; 0 if it has none."""
+    session_s: float = 0.0
+    """When that was taken, in monotonic seconds."""
+    elsewhere: bool = False
+    """Whether another manager has its session."""
+    kept_s: float | None = None
+    """When the last report was made that memory is of, as the store has it."""
     key_change: KeyChange | None = None
     awaiting_first_report: bool = False  # it has just joined: nothing from an earlier life counts
     desired: Desired | None = None
@@ -98,12 +107,15 @@ class NodeFacts:
 
     def restore(self, record: NodeReportRecord) -> None:
         """Take the node's last report, as the store kept it."""
+        self.refused, self.refused_parts = None, ()
         self.applied, self.reported_failed, self.serving = record.applied, record.last_failed, record.serving
         self.disk, self.drifts, self.clock_skew_s = record.disk, record.drifts, record.clock_skew_s
         self.waiting, self.diagnostics = record.waiting, record.diagnostics
         self.configuration, self.contact = record.configuration, record.contact
         self.address = record.address
-        self.last_report_s = record.at_s
+        self.last_report_s = self.kept_s = record.at_s
+        if record.last_failed is not None:
+            self.reported_retry_s = record.at_s + record.last_failed.retry_after_s
 
     def record(self, now_s: float) -> NodeReportRecord:
         """Return what the store keeps."""
@@ -132,7 +144,7 @@ class NodeFacts:
 
     def disconnect(self, now_s: float) -> None:
         """Note that the conversation ended; a push under way is open until the node speaks again."""
-        self.connected_s = None
+        self.connected_s, self.session = None, 0
         if self.is_pushing and self.push is not None:
             text = "the connection ended before the outcome; the node will say what came of it"
             self.push.conclude(now_s, result="lost", reason=Reason.UNREACHABLE, message=text)

@@ -72,15 +72,13 @@ class Compiler:
         self, nodes: Collection[NodeFacts], *, epoch: int, now_s: float
     ) -> tuple[dict[NodeName, Desired], Mapping[Digest, bytes]]:
         """Return what `publish` would publish, and the files of all of it. Raises StorageError."""
-        contents, bodies = await self._contents({facts.name for facts in nodes}, now_s=int(now_s))
-        news: dict[NodeName, Desired] = {}
-        for count, facts in enumerate(nodes):
-            if count % YIELD_EVERY == YIELD_EVERY - 1:
-                await asyncio.sleep(0)
-            wanted = desired_from(wanted_manifest(facts, contents(facts.name), epoch=epoch), now_s)
-            if needs_publishing(facts, wanted):
-                news[facts.name] = wanted
-        return news, bodies
+        for _ in range(READINGS_MAX):
+            before = [(facts, facts.desired) for facts in nodes]
+            contents, bodies = await self._contents({facts.name for facts in nodes}, now_s=int(now_s))
+            news = await _compare(before, contents, epoch=epoch, now_s=now_s)
+            if news is not None:
+                return news, bodies
+        raise StorageError("other managers kept publishing; this is tried again", reason=Reason.BUSY)
 
     async def republish(
         self,
@@ -174,6 +172,29 @@ class Compiler:
         if self._trust is None or self._trust.records is not inventory.trust:
             self._trust = await asyncio.to_thread(_build_trust, inventory)
         return self._trust
+
+
+async def _compare(
+    before: Sequence[tuple[NodeFacts, Desired | None]],
+    contents: Callable[[NodeName], Content],
+    *,
+    epoch: int,
+    now_s: float,
+) -> dict[NodeName, Desired] | None:
+    """Return what differs from what is desired of these nodes; None if another manager published since content was read.
+
+    What it published may be of newer content, which nothing older may follow under a higher number.
+    """
+    news: dict[NodeName, Desired] = {}
+    for count, (facts, desired) in enumerate(before):
+        if count % YIELD_EVERY == YIELD_EVERY - 1:
+            await asyncio.sleep(0)
+        if facts.desired is not desired:
+            return None
+        wanted = desired_from(wanted_manifest(facts, contents(facts.name), epoch=epoch), now_s)
+        if needs_publishing(facts, wanted):
+            news[facts.name] = wanted
+    return news
 
 
 def _build_trust(inventory: Inventory) -> _Trust:

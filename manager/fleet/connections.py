@@ -1,4 +1,4 @@
-"""Connections by node: which one counts, which have not greeted yet, and how much each node may say.
+"""Connections by node: which one counts, which were not answered yet, and how much each node may say.
 
 Decides when a node's connections end because of its key. Invariant: of a node at most one connection counts; who holds a key that
 is no longer pinned has none.
@@ -47,12 +47,9 @@ class Connections:
         """Take a transport within this process, whose other end nobody else can hold."""
         return self._open(node, transport, handle, lambda: True)
 
-    def greeted(self, connection: Connection) -> None:
-        """Note that a connection has greeted, whether it will count or not."""
-        self._greeting.discard(connection)
-
     def count_on(self, connection: Connection) -> Connection | None:
         """Let a connection be the one of its node; return the one that it replaces, after a goodbye."""
+        self._greeting.discard(connection)
         older = self._current.pop(connection.node, None)
         if older is not None:
             log.info("node.replaced", node=older.node, address=older.address)
@@ -65,7 +62,7 @@ class Connections:
         return self._current.get(name)
 
     def all(self) -> list[Connection]:
-        """Return all, those that have not greeted included."""
+        """Return all, those that were not answered yet included."""
         return [*self._current.values(), *self._greeting]
 
     def discard(self, connection: Connection) -> bool:
@@ -76,6 +73,10 @@ class Connections:
         del self._current[connection.node]
         return True
 
+    def key_of(self, name: NodeName) -> str:
+        """Return the key that a node has, "" if it has none."""
+        return self._keys.line_of(name)
+
     def pin(self, name: NodeName, public_key_line: str) -> None:
         """Let a node have this key, and end what its former one opened."""
         self._keys.pin(name, public_key_line)
@@ -85,6 +86,12 @@ class Connections:
         self.floods.forget(name)
         self._keys.forget(name)
         self._end_all(name, Reason.FORBIDDEN, REPLACED_RETRY_S)
+
+    def end(self, name: NodeName) -> None:
+        """End the connection that counts: the node's session is another manager's."""
+        if (connection := self._current.get(name)) is not None:
+            log.info("node.replaced", node=name, address=connection.address)
+            connection.goodbye(Reason.CONFLICT, REPLACED_RETRY_S)
 
     def close(self) -> None:
         """Say goodbye to all, and when each comes back: to this manager once it runs again, or to another one meanwhile."""
@@ -110,7 +117,7 @@ class Connections:
         self._end_all(key.node, reason, retry_s)
 
     def _end_all(self, name: NodeName, reason: Reason, retry_after_s: float) -> None:
-        """End every connection of a node, greeted or not."""
+        """End every connection of a node, answered or not."""
         current = self._current.get(name)
         greeting = [each for each in self._greeting if each.node == name]
         for connection in [*greeting, *([current] if current is not None else [])]:

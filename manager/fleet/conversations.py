@@ -1,11 +1,14 @@
 """Conversations: what each message of a node changes.
 
-Decides who is welcomed, and which connection of a node counts. Leaves what is pushed to `manager.fleet.pushes`.
+Decides who is welcomed, and which connection of a node counts. Leaves what is pushed to `manager.fleet.pushes`, and whose a node's
+session is to `manager.fleet.holding`.
 Invariant: an outcome is acknowledged only once it is on disk.
 """
 
 import asyncio
 import time
+from collections.abc import Callable, Collection
+from functools import partial
 from typing import Final, assert_never
 
 import structlog
@@ -19,12 +22,18 @@ from manager.channel.conversation import Ended, Event, LimitExceeded
 from manager.channel.keys import PinnedKey
 from manager.domain.contact import Contact
 from manager.domain.facts import NodeFacts
+from manager.domain.following import hold_here
+from manager.domain.members import Greeting as Wanted
 from manager.domain.report import Accepted, Greeting, Outcome, Progress, Rejected, Report, Statement
 from manager.fleet.changes import ChangeQueue
 from manager.fleet.connections import REPLACED_RETRY_S, Connections
+from manager.fleet.following import Follower
+from manager.fleet.holding import Holding
+from manager.fleet.leading import Lead
 from manager.fleet.pushes import Pushes
 from manager.fleet.registry import Registry
 from manager.fleet.reports import ReportWriter
+from manager.store.holds import Held
 
 log = structlog.get_logger(__name__)
 
@@ -40,13 +49,19 @@ class Conversations:
         registry: Registry,
         connections: Connections,
         *,
+        holding: Holding,
+        follower: Follower,
         pushes: Pushes,
         reports: ReportWriter,
         changes: ChangeQueue,
+        lead: Lead,
         epoch: int,
     ) -> None:
+        self._lead = lead
         self._registry = registry
         self._connections = connections
+        self._holding = holding
+        self._follower = follower
         self._pushes = pushes
         self._reports = reports
         self._changes = changes
@@ -61,6 +76,7 @@ class Conversations:
             now_s = time.monotonic()
             for connection in self._connections.all():
                 connection.sweep(now_s)
+            self._holding.sweep(now_s)
             self._pushes.retry()
             for name in self._connections.floods.calm(self._registry.find, now_s):
                 self._registry.note(name)
@@ -127,18 +143,38 @@ class Conversations:
         connection.goodbye(Reason.BUSY, rest_s)
 
     def _greet(self, connection: Connection, greeting: Greeting) -> None:
-        """Answer an introduction. The newer of two connections of a node wins."""
-        self._connections.greeted(connection)
+        """Answer an introduction, at once or when the node's session is this manager's. The newer of two connections of a node wins."""
         facts = self._registry.find(connection.node)
         if facts is None or greeting.node != connection.node:
-            text = f"this manager has no node '{greeting.node}' with this key; join again with a new token"
-            connection.turn_away("re_enrol", retry_after_s=300, message=text[:512])
+            _turn_away_for_good(connection, greeting)
             return
         if (rest_s := self._connections.floods.rest_s(facts.name)) > 0:
             text = "this node has sent too much lately; see the manager's log"
             connection.turn_away("wait", retry_after_s=rest_s, message=text)
             return
-        self._welcome(connection, greeting, facts)
+        wanted = Wanted(
+            node=facts.name,
+            node_id=facts.node_id,
+            address=connection.address,
+            agent_version=greeting.agent_version,
+        )
+        self._holding.take(wanted, connection, partial(self._answer, connection, greeting))
+
+    def _answer(
+        self, connection: Connection, greeting: Greeting, held: Held | None, meanwhile: Collection[int]
+    ) -> None:
+        """Welcome a node whose session is this manager's now. Memory follows the store first: another manager may have had the node."""
+        facts = self._follower.take(held.state, meanwhile) if held is not None else None
+        if held is None or facts is None:
+            _turn_away_for_good(connection, greeting)
+        elif connection.is_open:
+            # it is not if its key was replaced
+            was_elsewhere = facts.elsewhere
+            hold_here(facts, held.number, time.monotonic())
+            self._welcome(connection, greeting, facts)
+            if was_elsewhere or not self._lead.is_ours:
+                # who published to it until now may not have published what changed last
+                self._changes.note([facts.name], cause="connected to another manager")
 
     def _take(self, connection: Connection, statement: Statement) -> None:
         """Take what a node says of itself or of a push."""
@@ -149,7 +185,7 @@ class Conversations:
         match statement:
             case Report():
                 if facts.apply_report(statement, now_s):
-                    self._reports.put(facts.record(now_s))
+                    self._keep(facts, now_s)
                 connection.tock(server_time_s=now_s, epoch=self._epoch, contact=self._news_for(facts))
                 self._pushes.pursue(facts)
             case Progress():
@@ -158,16 +194,20 @@ class Conversations:
                 pass
             case Rejected():
                 if facts.conclude(statement, now_s):
-                    self._reports.put(facts.record(now_s))
+                    self._keep(facts, now_s)
                 self._pushes.conclude(facts, statement)
             case Outcome():
                 facts.conclude(statement, now_s)
                 # acknowledged only once it is on disk: until then the node keeps it
-                self._reports.put(facts.record(now_s), lambda: connection.acknowledge(statement.push_id))
+                self._keep(facts, now_s, lambda: connection.acknowledge(statement.push_id))
                 self._pushes.conclude(facts, statement)
             case _:
                 assert_never(statement)
         self._registry.note(facts.name)
+
+    def _keep(self, facts: NodeFacts, now_s: float, then: Callable[[], None] | None = None) -> None:
+        facts.kept_s = now_s
+        self._reports.put(facts.record(now_s), facts.session, then)
 
     def _note_overdue(self, connection: Connection, push_id: str, stage: str) -> None:
         """Note a push without an answer; the connection is being closed, and the node is offered anew when it is back."""
@@ -187,6 +227,8 @@ class Conversations:
             return
         log.info("node.disconnected", node=connection.node, address=connection.address, reason=reason)
         if facts is not None:
+            if facts.session:
+                self._holding.release(facts.name, facts.session)
             facts.disconnect(time.time())
             self._registry.note(facts.name)
 
@@ -200,7 +242,7 @@ class Conversations:
         if forgets := facts.contact is not None and greeting.report.contact is None:
             facts.contact = None
         if facts.apply_report(greeting.report, now_s) or has_moved or forgets:
-            self._reports.put(facts.record(now_s))
+            self._keep(facts, now_s)
         log.info(
             "node.connected", node=facts.name, address=connection.address, version=greeting.agent_version
         )
@@ -210,3 +252,8 @@ class Conversations:
             self._changes.note([facts.name], cause="node joined")
         self._pushes.pursue(facts)
         self._registry.note(facts.name)
+
+
+def _turn_away_for_good(connection: Connection, greeting: Greeting) -> None:
+    text = f"this manager has no node '{greeting.node}' with this key; join again with a new token"
+    connection.turn_away("re_enrol", retry_after_s=300, message=text[:512])

@@ -1,7 +1,7 @@
 """The fleet: its parts put together, and what use cases and front ends ask of them.
 
-Decides nothing: `registry` knows the nodes, `publisher` makes generations, `pushes` and `conversations` bring them out, and
-`reconcile` says when. Invariant: an event, the minute's reconcile and a manual push differ only in when they ask the planner.
+Decides nothing: `registry` knows the nodes, `publisher` makes generations, `pushes` and `conversations` bring them out, `reconcile` says
+when, and `membership`, `holding` and `following` share all of it with the other managers of the store. Invariant: an event, the minute's reconcile and a manual push differ only in when they ask the planner.
 """
 
 import asyncio
@@ -9,13 +9,13 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from functools import partial
 
 from common.bundle.manifest import Manifest
 from common.ids import NodeName
 from manager.channel.keys import KeyRegistry
 from manager.domain.brief import NodeBrief
 from manager.domain.contact import Contact
-from manager.domain.facts import NodeFacts
 from manager.domain.model import NodeRecord
 from manager.domain.nodeview import view_of
 from manager.domain.planner import QUIET_MAX_S, QUIET_S, preview_push
@@ -25,44 +25,100 @@ from manager.fleet.compiler import YIELD_EVERY, Compiler
 from manager.fleet.connections import Connections
 from manager.fleet.conversations import Conversations
 from manager.fleet.delivery import Delivery
+from manager.fleet.following import Follower
+from manager.fleet.holding import Holding
+from manager.fleet.leading import Lead
+from manager.fleet.membership import Membership
 from manager.fleet.publisher import Publisher
 from manager.fleet.pushes import Pushes
 from manager.fleet.reconcile import Reconciler
 from manager.fleet.registry import Registry
 from manager.fleet.reports import ReportWriter
+from manager.fleet.roster import Roster
 from manager.fleet.watch import Subscription
 from manager.store.store import Store
 
 
 class Fleet:
-    """All nodes. Implements `manager.usecases.ports.Fleet` and `FleetView`."""
+    """All nodes. Implements `manager.usecases.ports.Fleet` and `FleetView`. `own_node` is this manager's, `epoch` the store's."""
 
-    def __init__(self, store: Store, compiler: Compiler, keys: KeyRegistry, *, epoch: int) -> None:
+    def __init__(
+        self, store: Store, compiler: Compiler, keys: KeyRegistry, *, own_node: NodeName, epoch: int
+    ) -> None:
         self._store = store
         self._changes = ChangeQueue(quiet_s=QUIET_S, quiet_max_s=QUIET_MAX_S)
         self.registry = Registry()
-        self.reports = ReportWriter(store.reports)
+        self.reports = ReportWriter(store.reports, ended=self._session_ended)
         self.delivery = Delivery(store.generations)
         self.connections = Connections(keys)
-        self._publisher = Publisher(store, compiler, self.registry, delivery=self.delivery, epoch=epoch)
+        self.lead = Lead(store, taken=partial(self.changed, None, cause="this manager leads now"))
+        self.membership = Membership(
+            store, own_node, lead=self.lead, lost=self._membership_lost, freed=self._read_anew
+        )
+        self._roster = Roster(self.registry, self.connections, reports=self.reports, changes=self._changes)
+        self._holding = Holding(
+            store.holds, changes_meanwhile=self._roster.changes_meanwhile, is_reporting=self.reports.has
+        )
+        self._publisher = Publisher(
+            store,
+            compiler,
+            self.registry,
+            delivery=self.delivery,
+            lead=self.lead,
+            read_anew=self._read_anew,
+            epoch=epoch,
+        )
         self.pushes = Pushes(self.registry, self.connections, self._publisher, delivery=self.delivery)
+        self.follower = Follower(
+            store,
+            self.registry,
+            self.connections,
+            roster=self._roster,
+            holding=self._holding,
+            pushes=self.pushes,
+            changes=self._changes,
+            member=lambda: self.membership.id,
+        )
         self.conversations = Conversations(
             self.registry,
             self.connections,
+            holding=self._holding,
+            follower=self.follower,
             pushes=self.pushes,
             reports=self.reports,
             changes=self._changes,
+            lead=self.lead,
             epoch=epoch,
         )
         self.reconciler = Reconciler(
-            store, self.registry, changes=self._changes, publisher=self._publisher, pushes=self.pushes
+            store,
+            self.registry,
+            changes=self._changes,
+            publisher=self._publisher,
+            follower=self.follower,
+            pushes=self.pushes,
         )
 
+    def loops(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
+        """Return what must be kept running while nodes are served, by name."""
+        return {
+            "membership": self.membership.run,
+            "hearing": self.follower.run_hearing,
+            "following": self.follower.run,
+            "sessions": self._holding.run,
+            "reports": self.reports.run,
+            "delivery": self.delivery.run,
+            "changes": self.reconciler.run_changes,
+            "reconcile": self.reconciler.run,
+            "sweep": self.conversations.run_sweep,
+        }
+
     async def load(self) -> None:
-        """Take what the store knows. Raises StorageError."""
-        await self._publisher.load()
-        await self.registry.load(self._store)
+        """Become one of the managers of the store, and take what it knows. Raises StorageError."""
         self.changed(None, cause="start")
+        await self.membership.join()
+        await self._publisher.load()
+        await self.follower.look()
 
     def changed(self, nodes: Iterable[NodeName] | None, *, cause: str) -> None:
         """Note that what these nodes (None: all) must hold may have changed; it is pushed when things are quiet."""
@@ -70,11 +126,13 @@ class Fleet:
 
     async def push(self, nodes: Sequence[NodeName] | None, *, forced: bool) -> list[PlannedPush]:
         """Publish and push at once; say of each node what was done and why. Raises NotFoundError, StorageError."""
+        await self.follower.look()
         chosen = self.registry.choose(nodes)
         published = await self._publisher.publish(
-            chosen, cause="manual push", changed_s=time.time(), forced=forced
+            chosen, cause="manual push", changed_s=time.time(), forced=forced, everybodys=True
         )
         plans = [self.pushes.pursue(facts, forced=forced) for facts in chosen]
+        await self._ask(plans, forced=forced)
         return [
             replace(plan, action="publish_and_push")
             if plan.node in published and plan.action == "push"
@@ -103,6 +161,7 @@ class Fleet:
         facts = self.registry.get(name)
         desired = await self._publisher.republish(facts, number, note=note)
         plan = self.pushes.pursue(facts)
+        await self._ask([plan], forced=False)
         return replace(
             plan,
             generation=desired.version.generation,
@@ -165,37 +224,53 @@ class Fleet:
 
     def node_added(self, record: NodeRecord) -> None:
         """Take a new node into the fleet."""
-        self.registry.add(record)
-        self.changed([record.name], cause="node added")
-        self.registry.note(record.name)
+        self._roster.add(record)
 
     def node_joined(self, record: NodeRecord) -> None:
         """Take the key with which a node joined, and end every connection of the one that it had.
 
         What the node brings from an earlier life does not count.
         """
-        facts = self.registry.get(record.name)
-        facts.joined = facts.awaiting_first_report = True
-        facts.contact = None
-        self._take_key(facts, record)
+        self._roster.join(record)
 
     def node_rotated(self, record: NodeRecord) -> None:
         """Take the key by which a node replaced its own, and end every connection of the former one."""
-        self._take_key(self.registry.get(record.name), record)
+        self._roster.rotate(record)
 
     def node_removed(self, name: NodeName) -> None:
         """Forget a node and its key, and end every connection of it."""
-        self.registry.remove(name)
-        self.reports.forget(name)
-        self.connections.forget(name)
-        self.registry.note(name)
+        self._roster.remove(name)
 
     async def close(self) -> None:
-        """Say goodbye to all and keep what was reported."""
+        """Say goodbye to all, keep what was reported, and leave the nodes to the other managers. Raises StorageError."""
         self.connections.close()
         await self.reports.flush()
+        await self.membership.leave()
 
-    def _take_key(self, facts: NodeFacts, record: NodeRecord) -> None:
-        facts.key_change = record.key_change
-        self.connections.pin(record.name, record.public_key)
-        self.registry.note(record.name)
+    # -- inside
+
+    async def _read_anew(self) -> None:
+        await self.follower.look()
+
+    async def _ask(self, plans: Iterable[PlannedPush], *, forced: bool) -> None:
+        """Leave to the other managers the pushes of nodes that they hold."""
+        names = [
+            plan.node
+            for plan in plans
+            if plan.action == "push" and (facts := self.registry.find(plan.node)) and facts.elsewhere
+        ]
+        if names:
+            await self._store.asked_pushes.ask(names, is_forced=forced, asked_by=self.membership.node)
+
+    def _session_ended(self, name: NodeName, number: int) -> None:
+        """End a connection whose session is another manager's, as the store said."""
+        facts = self.registry.find(name)
+        if facts is not None and facts.session == number:
+            facts.session = 0
+            self.connections.end(name)
+
+    def _membership_lost(self) -> None:
+        """End every connection: the nodes go to managers that can write to the store."""
+        for facts in self.registry:
+            facts.session = 0
+        self.connections.close()

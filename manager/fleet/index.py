@@ -25,12 +25,14 @@ class Index:
         self._behind: set[NodeName] = set()
         self._briefs: dict[NodeName, NodeBrief] = {}
         self._counts: Counter[State] = Counter()
+        self._listed: set[NodeName] = set()
         self._names: list[NodeName] | None = None
 
     def note(self, name: NodeName) -> None:
         """Take note that a node changed, came or went."""
-        if (name in self._facts) is not (name in self._briefs):
+        if (name in self._facts) is not (name in self._listed):
             self._names = None
+            self._listed ^= {name}
         self._behind.add(name)
         if len(self._behind) >= BEHIND_MAX:
             self._catch_up()

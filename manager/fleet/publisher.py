@@ -1,33 +1,54 @@
 """Publisher: makes what the store holds the desired generation of nodes.
 
-Decides which nodes may be published to; `manager.domain.planner` decides whether content is a new generation.
-Invariant: one lock orders publishing, so a node's generations rise in the order in which they are made.
+Decides which nodes this manager publishes to; `manager.domain.planner` decides whether content is a new generation.
+Invariant: one lock orders publishing, so a node's generations rise in the order in which they are made; of what several managers publish
+to a node, the store keeps what rises, and whoever was slower reads the node anew.
 """
 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from typing import Final, TypeVar
 
 import structlog
 
 from common.bundle.manifest import Manifest
+from common.errors import ConflictError, Reason, StorageError
 from common.ids import Digest, NodeName
 from manager.domain.desired import Desired
 from manager.domain.facts import NodeFacts
+from manager.domain.following import desire
 from manager.fleet.compiler import Compiler
 from manager.fleet.delivery import Delivery
+from manager.fleet.leading import Lead
 from manager.fleet.registry import Registry
 from manager.store.store import Store
 
 log = structlog.get_logger(__name__)
 
+T = TypeVar("T")
+
+ATTEMPTS: Final = 5
+"""Times that other managers may publish to the same nodes first before this is given up for now."""
+
 
 class Publisher:
-    """Publishes, one call at a time. `epoch` is the store's."""
+    """Publishes, one call at a time. `epoch` is the store's; `read_anew` lets memory follow the store."""
 
     def __init__(
-        self, store: Store, compiler: Compiler, registry: Registry, *, delivery: Delivery, epoch: int
+        self,
+        store: Store,
+        compiler: Compiler,
+        registry: Registry,
+        *,
+        delivery: Delivery,
+        lead: Lead,
+        read_anew: Callable[[], Awaitable[None]],
+        epoch: int,
     ) -> None:
+        self._lead = lead
+        self._read_anew = read_anew
         self._delivery = delivery
         self._store = store
         self._compiler = compiler
@@ -47,15 +68,31 @@ class Publisher:
         self.confirmed_anchors = await self._store.trusted_cas.confirmed_anchors()
 
     async def publish(
-        self, nodes: Collection[NodeFacts], *, cause: str, changed_s: float, forced: bool = False
+        self,
+        nodes: Collection[NodeFacts],
+        *,
+        cause: str,
+        changed_s: float,
+        forced: bool = False,
+        everybodys: bool = False,
     ) -> set[NodeName]:
-        """Publish to those of these nodes whose content differs; return who they are. Raises StorageError."""
+        """Publish to those of these nodes whose content differs; return who they are.
+
+        `everybodys`: somebody waits for it here, so nodes that other managers publish to are not left to them.
+        Raises StorageError.
+        """
         async with self._lock:
             await self.load()
             chosen = _publishable(nodes, forced=forced)
-            published, bodies = await self._compiler.publish(
-                chosen, epoch=self._epoch, cause=cause, changed_s=changed_s
-            )
+            if not everybodys:
+                chosen = [facts for facts in chosen if self._is_ours(facts)]
+            with self._condition(chosen, everybodys=everybodys):
+                published, bodies = await self._after_others(
+                    lambda: self._compiler.publish(
+                        chosen, epoch=self._epoch, cause=cause, changed_s=changed_s
+                    ),
+                    chosen,
+                )
             needed = {entry.digest for each in published.values() for entry in each.manifest.entries}
             self._delivery.remember({digest: bodies[digest] for digest in needed & bodies.keys()})
             for facts in chosen:
@@ -63,7 +100,7 @@ class Publisher:
                 if is_news:
                     facts.awaiting_first_report = False
                 if facts.name in published and self._registry.is_current(facts):
-                    facts.desired, is_news = published[facts.name], True
+                    is_news = desire(facts, published[facts.name]) or is_news
                 if is_news:
                     self._registry.note(facts.name)
         if published:
@@ -87,13 +124,38 @@ class Publisher:
         `note` as for the compiler's. Raises NotFoundError, ConflictError, StorageError.
         """
         async with self._lock:
-            desired = facts.desired = await self._compiler.republish(
-                facts, number, epoch=self._epoch, now_s=time.time(), note=note
+            desired = await self._after_others(
+                lambda: self._compiler.republish(
+                    facts, number, epoch=self._epoch, now_s=time.time(), note=note
+                ),
+                [facts],
             )
+            desire(facts, desired)
         generation = desired.version.generation
         log.info("generation.published", node=facts.name, generation=generation, cause="republish")
         self._registry.note(facts.name)
         return desired
+
+    async def _after_others(self, publish: Callable[[], Awaitable[T]], nodes: Collection[NodeFacts]) -> T:
+        """Publish; where another manager was faster, read what it published and ask the planner again."""
+        for _ in range(ATTEMPTS):
+            before = [facts.desired for facts in nodes]
+            try:
+                return await publish()
+            except ConflictError:
+                await self._read_anew()
+                if before == [facts.desired for facts in nodes]:
+                    raise
+        raise StorageError("other managers kept publishing; this is tried again", reason=Reason.BUSY)
+
+    def _is_ours(self, facts: NodeFacts) -> bool:
+        """Whether this manager publishes to a node: it has its session, or nobody has and this manager leads."""
+        return bool(facts.session) or (self._lead.is_ours and not facts.elsewhere)
+
+    def _condition(self, nodes: Collection[NodeFacts], *, everybodys: bool) -> AbstractContextManager[None]:
+        """Let what is published to nodes whose session nobody has be kept only while this manager leads."""
+        is_leads = not everybodys and any(not facts.session for facts in nodes)
+        return self._lead.enforced() if is_leads else nullcontext()
 
 
 def _publishable(nodes: Collection[NodeFacts], *, forced: bool) -> list[NodeFacts]:

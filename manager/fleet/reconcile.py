@@ -12,6 +12,7 @@ import structlog
 
 from common.errors import StorageError
 from manager.fleet.changes import ChangeQueue
+from manager.fleet.following import Follower
 from manager.fleet.publisher import Publisher
 from manager.fleet.pushes import Pushes
 from manager.fleet.registry import Registry
@@ -39,8 +40,10 @@ class Reconciler:
         *,
         changes: ChangeQueue,
         publisher: Publisher,
+        follower: Follower,
         pushes: Pushes,
     ) -> None:
+        self._follower = follower
         self._store = store
         self._registry = registry
         self._changes = changes
@@ -83,6 +86,7 @@ class Reconciler:
         """
         started = time.monotonic()
         try:
+            await self._follower.look()
             revision = await self._store.meta.revision()
             # a chain may become another by time alone: an intermediate expires, a cross-signed one begins
             if revision != self._revision or time.time() >= self._publisher.recheck_at_s:
@@ -91,7 +95,8 @@ class Reconciler:
         except StorageError as error:
             log.error("reconcile.failed", reason=error.reason, message=error.message)
             return False
-        plans = [self._pushes.pursue(facts) for facts in self._registry]
+        self._follower.hear_elsewhere(time.time())
+        plans = [self._pushes.pursue(facts) for facts in self._registry if not facts.elsewhere]
         self._done_s = time.monotonic()
         log.debug(
             "reconcile.done",

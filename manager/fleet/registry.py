@@ -8,18 +8,15 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 
-from common.bundle.manifest import parse_manifest
 from common.errors import Hint, NotFoundError
 from common.ids import NodeName
 from manager.domain.brief import NodeBrief
-from manager.domain.desired import desired_from
 from manager.domain.facts import NodeFacts
 from manager.domain.model import NodeRecord
 from manager.domain.nodeview import view_of
 from manager.domain.view import NodeView
 from manager.fleet.index import Index
 from manager.fleet.watch import Subscription, Watchers
-from manager.store.store import Store
 
 
 class Registry:
@@ -34,18 +31,6 @@ class Registry:
         """Go through all as they are now, whoever is added or removed on the way."""
         return iter(list(self._facts.values()))
 
-    async def load(self, store: Store) -> None:
-        """Take what the store knows. Raises StorageError."""
-        latest, reports = await store.generations.latest(), await store.reports.all()
-        for record in await store.nodes.list():
-            facts = self.add(record)
-            if (generation := latest.get(record.name)) is not None:
-                facts.desired = desired_from(
-                    parse_manifest(generation.manifest), generation.created_s, generation.superseded_digest
-                )
-            if (report := reports.get(record.name)) is not None:
-                facts.restore(report)
-
     def add(self, record: NodeRecord) -> NodeFacts:
         """Take a new node."""
         joined = bool(record.public_key) or record.kind == "management"
@@ -54,6 +39,7 @@ class Registry:
             kind=record.kind,
             joined=joined,
             node_id=record.id,
+            enrolled_s=record.enrolled_s,
             key_change=record.key_change,
         )
         self._index.note(record.name)

@@ -1,11 +1,12 @@
 """Keeps what nodes report, many in one transaction, and only then lets their outcomes be acknowledged.
 
-Owns the order "on disk first, acknowledged after". Invariant: a report that was put is written or still waiting; a
-failing store delays acknowledgements and loses nothing, because nodes keep an outcome until it is acknowledged.
+Owns the order "on disk first, acknowledged after". Invariant: a report that was put is written or still waiting, unless the session in
+which it was made ended; a failing store delays acknowledgements and loses nothing, because nodes keep an outcome until it is acknowledged.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 import structlog
@@ -26,26 +27,46 @@ RETRY_S: Final = 1.0
 class Reports(Protocol):
     """Where reports are kept."""
 
-    async def record(self, records: Sequence[NodeReportRecord]) -> object:
-        """Write all or none. Raises StorageError."""
+    async def record(
+        self, records: Sequence[NodeReportRecord], *, held: Mapping[NodeName, int]
+    ) -> frozenset[NodeName]:
+        """Write those of sessions that have these numbers still; return whose these are. Raises StorageError."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Then:
+    """What is called once what was said in a session is on disk."""
+
+    node: NodeName
+    session: int
+    call: Callable[[], None]
 
 
 class ReportWriter:
-    """A queue in front of the store's reports, the newest record of each node."""
+    """A queue in front of the store's reports, the newest record of each node.
 
-    def __init__(self, reports: Reports) -> None:
+    `ended` is told of each session, by its number, of which the store keeps nothing any more.
+    """
+
+    def __init__(self, reports: Reports, *, ended: Callable[[NodeName, int], None]) -> None:
         self._reports = reports
-        self._records: dict[NodeName, NodeReportRecord] = {}
-        self._then: list[Callable[[], None]] = []
+        self._ended = ended
+        self._records: dict[NodeName, tuple[NodeReportRecord, int]] = {}
+        self._writing: dict[NodeName, tuple[NodeReportRecord, int]] = {}
+        self._then: list[_Then] = []
         self._waiting = asyncio.Event()
         self.failures = 0
 
-    def put(self, record: NodeReportRecord, then: Callable[[], None] | None = None) -> None:
-        """Keep a record soon; call `then` once it is on disk."""
-        self._records[record.node] = record
+    def put(self, record: NodeReportRecord, session: int, then: Callable[[], None] | None = None) -> None:
+        """Keep a record of what was said in a session soon; call `then` once it is on disk."""
+        self._records[record.node] = record, session
         if then is not None:
-            self._then.append(then)
+            self._then.append(_Then(record.node, session, then))
         self._waiting.set()
+
+    def has(self, node: NodeName) -> bool:
+        """Whether a record of this node waits or is being written."""
+        return node in self._records or node in self._writing
 
     def forget(self, node: NodeName) -> None:
         """Drop what waits of a node that was removed."""
@@ -63,9 +84,10 @@ class ReportWriter:
         self._waiting.clear()
         records, self._records = self._records, {}
         then, self._then = self._then, []
+        self._writing = records
+        sessions = {name: session for name, (_, session) in records.items()}
         try:
-            if records:
-                await self._reports.record(list(records.values()))
+            kept = await self._write([record for record, _ in records.values()], sessions)
         except StorageError as error:
             self.failures += 1
             log.error("store.failed", reason=error.reason, message=error.message, retry_after_s=RETRY_S)
@@ -74,5 +96,15 @@ class ReportWriter:
             await asyncio.sleep(RETRY_S)
             self._waiting.set()
             return
-        for call in then:
-            call()
+        finally:
+            self._writing = {}
+        for each in then:
+            if each.node in kept and each.session == sessions[each.node]:
+                each.call()
+        for name in sessions.keys() - kept:
+            self._ended(name, sessions[name])
+
+    async def _write(
+        self, records: Sequence[NodeReportRecord], sessions: Mapping[NodeName, int]
+    ) -> frozenset[NodeName]:
+        return await self._reports.record(records, held=sessions) if records else frozenset()

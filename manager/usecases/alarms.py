@@ -32,7 +32,7 @@ from manager.domain.inventory import Entry, Inventory
 from manager.domain.republishing import entry_of
 from manager.domain.view import NodeView
 from manager.usecases.context import Context
-from manager.usecases.ports import FleetView
+from manager.usecases.ports import FleetView, Lead
 from manager.usecases.views import views_of
 
 log = structlog.get_logger(__name__)
@@ -45,6 +45,12 @@ SETTLE_S: Final = 1.0
 
 SILENT_S: Final = 120.0
 """An evaluation that is older than this is an alarm of its own."""
+
+EVALUATED: Final = "alarms-evaluated"
+"""The name under which the store has the last evaluation, for the managers that do not make it."""
+
+SHOWN_EACH_S: Final = 30.0
+"""How often that is written at most."""
 
 HISTORY_KEPT: Final = 10_000
 HISTORY_KEPT_EACH: Final = 200
@@ -92,6 +98,8 @@ class AlarmUseCases:
         self._context = context
         self._onset_delay = OnsetDelay()
         self._evaluated_s = context.monotonic()
+        self._shown_s = float("-inf")
+        self._seen: bytes | None = None
         self._watching: set[AlarmNews] = set()
 
     @contextmanager
@@ -164,16 +172,21 @@ class AlarmUseCases:
             self._context.store.after_commit(self._note_change)
 
     def age_s(self) -> float:
-        """Return the seconds since the alarms were last evaluated."""
+        """Return the seconds since the alarms were last evaluated, by whichever manager."""
         return self._context.monotonic() - self._evaluated_s
 
-    async def run(self, fleet: FleetView) -> None:
-        """Evaluate whenever something changed, and every few seconds, until cancelled."""
+    async def run(self, fleet: FleetView, lead: Lead) -> None:
+        """Evaluate whenever something changed, and every few seconds, until cancelled; while another manager leads, look whether it does."""
         content_changed = self._context.content_changed
         while True:
             content_changed.clear()
             try:
-                await self.evaluate(fleet)
+                if lead.is_ours:
+                    with lead.enforced():
+                        await self.evaluate(fleet)
+                        await self._show()
+                else:
+                    await self._look()
             except StorageError as error:
                 log.error("alarms.failed", reason=error.reason, message=error.message)
             with contextlib.suppress(TimeoutError):
@@ -202,6 +215,20 @@ class AlarmUseCases:
             self._note_change()
         await self._end_silence(now_s)
         return changes
+
+    async def _show(self) -> None:
+        """Let other managers see that the alarms are evaluated."""
+        now_s = self._context.monotonic()
+        if self._context.store.is_shared and now_s - self._shown_s >= SHOWN_EACH_S:
+            await self._context.store.meta.set(EVALUATED, repr(self._context.clock()).encode())
+            self._shown_s = now_s
+
+    async def _look(self) -> None:
+        """See whether another manager evaluated the alarms. What it wrote says only that: its clock is another one."""
+        seen = await self._context.store.meta.get(EVALUATED)
+        if seen != self._seen:
+            self._seen, self._evaluated_s = seen, self._context.monotonic()
+            self._note_change()
 
     async def collect(self) -> None:
         """Forget what stood long ago. Raises StorageError."""

@@ -18,6 +18,7 @@ from manager.store.audit import WITNESSED
 from manager.store.chain import Head, SignedHead, parse_signed_head
 from manager.usecases import heads
 from manager.usecases.context import Context
+from manager.usecases.ports import Lead
 
 log = structlog.get_logger(__name__)
 
@@ -29,6 +30,9 @@ SHIP_S: Final = 5.0
 
 VERIFY_S: Final = 86400.0
 """How often all of the log is walked: an entry that is altered in its middle shows in nothing else."""
+
+LEADS_S: Final = 10.0
+"""How soon a manager that begins to lead walks it: what the one before it found is known to nobody any more."""
 
 MANAGER: Final = "manager"
 """Who acts in what the manager does for itself."""
@@ -103,14 +107,20 @@ class AuditUseCases:
                 log.error("audit.unshipped", message=str(error), path=str(file or witness))
             await asyncio.sleep(SHIP_S)
 
-    async def run_verification(self) -> None:
-        """Walk the chain at start and each day, until cancelled; what is found is an alarm."""
+    async def run_verification(self, lead: Lead) -> None:
+        """Walk the chain when this manager begins to lead and each day, until cancelled; what is found is an alarm."""
+        verified_s = float("-inf")
         while True:
-            try:
-                await self._context.store.audit.verify()
-            except CertcastError as error:
-                log.error("store.failed", reason=error.reason, message=error.message)
-            await asyncio.sleep(VERIFY_S)
+            now_s = self._context.monotonic()
+            if not lead.is_ours:
+                verified_s = float("-inf")
+            elif now_s - verified_s >= VERIFY_S:
+                try:
+                    await self._context.store.audit.verify()
+                except CertcastError as error:
+                    log.error("store.failed", reason=error.reason, message=error.message)
+                verified_s = now_s
+            await asyncio.sleep(LEADS_S)
 
     def keep_heads_in(self, witness: Path, file: Path | None) -> None:
         """Compare the log with the heads that are in these files from now on."""

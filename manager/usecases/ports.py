@@ -105,6 +105,17 @@ class FleetView(Protocol):
         """Lend a share of what changes, bounded by the number of nodes; from a mark on if one is given."""
 
 
+class Lead(Protocol):
+    """Whether this manager does what one does for all of a store. `manager.fleet.leading.Lead` is the real one."""
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether it does, as far as it knows."""
+
+    def enforced(self) -> AbstractContextManager[None]:
+        """Let every change that this task makes in the block be made only if it still does in its transaction."""
+
+
 class NoFleet:
     """Stands for the fleet while no manager runs: what changed is found when it starts."""
 

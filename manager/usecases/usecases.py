@@ -18,6 +18,7 @@ from manager.usecases.downloads import DownloadUseCases
 from manager.usecases.generations import GenerationUseCases
 from manager.usecases.host_key import HostKeyUseCases
 from manager.usecases.nodes import JoinFacts, NodeUseCases
+from manager.usecases.ports import Lead
 from manager.usecases.previews import PreviewUseCases
 from manager.usecases.pushes import PushUseCases
 from manager.usecases.requests import RequestUseCases
@@ -67,18 +68,24 @@ class UseCases:
         """The management node that this manager is."""
         return self._context.own_node
 
+    def content_changed_elsewhere(self) -> None:
+        """Note that another manager changed content: the alarms look at all of it anew."""
+        self._context.content_changed.set()
+
     async def inventory(self) -> Inventory:
         """Return certificates, trusted CAs, nodes and assignments as they are, from one moment."""
         return await self._context.inventories.current()
 
-    async def run_collection(self) -> None:
-        """Each hour, drop what is not needed any more: old generations, alarms, sessions."""
+    async def run_collection(self, lead: Lead) -> None:
+        """Each hour, drop what is not needed any more: old generations, alarms, sessions. One manager does it for all."""
         while True:
             await asyncio.sleep(COLLECT_S)
-            await self._context.store.generations.collect()
-            await self.alarms.collect()
-            await self.sessions.distrust_clock()
-            await self.sessions.collect()
+            if lead.is_ours:
+                with lead.enforced():
+                    await self._context.store.generations.collect()
+                    await self.alarms.collect()
+                    await self.sessions.distrust_clock()
+                    await self.sessions.collect()
 
     def rights(self, check: Callable[[], Awaitable[None]]) -> Rights:
         """Watch over a request of who was allowed to make it; `check` raises AccessError once they no longer are."""

@@ -258,7 +258,7 @@ async def manager(directory: Path, limits: Limits | None = None) -> AsyncIterato
     store = await EMPTY.copy(directory)
     host_key, keys = load_key(generate_key()), KeyRegistry({})
     inventories = Inventories(store, [decode(ANCHOR.certificate_der)])
-    fleet = Fleet(store, Compiler(store, inventories), keys, epoch=1)
+    fleet = Fleet(store, Compiler(store, inventories), keys, own_node=MANAGEMENT_NODE, epoch=1)
     await fleet.load()
     context = Context(
         store=store, inventories=inventories, fleet=fleet, workers=InPlace(), own_node=MANAGEMENT_NODE
@@ -283,14 +283,8 @@ async def manager(directory: Path, limits: Limits | None = None) -> AsyncIterato
     await listener.start()
     try:
         async with Supervisor() as supervisor:
-            for loop in (
-                fleet.reconciler.run_changes,
-                fleet.conversations.run_sweep,
-                fleet.reports.run,
-                fleet.delivery.run,
-                listener.run,
-            ):
-                supervisor.keep(loop.__qualname__, loop)
+            for name, loop in (*fleet.loops().items(), ("listener", listener.run)):
+                supervisor.keep(name, loop)
             there = Manager(store, fleet, keys, listener, public_line(host_key), context)
             try:
                 yield there

@@ -155,7 +155,7 @@ async def _serving(
     anchor = pki.make_root("Anchor")
     node_directory = KeyRegistry({})
     inventories = Inventories(store, [decode(anchor.certificate_der)])
-    fleet = Fleet(store, Compiler(store, inventories), node_directory, epoch=1)
+    fleet = Fleet(store, Compiler(store, inventories), node_directory, own_node=MANAGEMENT_NODE, epoch=1)
     await fleet.load()
     await store.host_keys.keep("steady", generate_key(), None)
     join = JoinFacts(addresses=lambda: ["192.0.2.1:9422"], fingerprint=lambda: "SHA256:x", lifetime_s=60)
@@ -193,9 +193,8 @@ async def _serving(
         await server.use_certificate(
             fullchain_pem=own.certificate_pem, private_key_pem=own.key_pem, parameters_pem=""
         )
-        supervisor.keep("changes", fleet.reconciler.run_changes)
-        supervisor.keep("reports", fleet.reports.run)
-        supervisor.keep("delivery", fleet.delivery.run)
+        for name, loop in fleet.loops().items():
+            supervisor.keep(name, loop)
         trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
         try:

@@ -10,6 +10,7 @@ from manager.domain.alarms import AlarmKind
 from manager.store.place import DATABASE_FILE
 from manager.usecases.usecases import UseCases
 from tests.attacks.audit_log.conftest import CUTS, _parts, _put_back, act, altered
+from tests.fakes.lead import FakeLead
 from tests.patience import PATIENCE_S
 from tests.unit.usecases.test_alarms import NoNodes
 
@@ -58,7 +59,7 @@ async def test_an_entry_altered_in_the_middle_is_an_alarm_without_anybody_asking
     altered(directory, lambda raw: raw.execute("DELETE FROM audit WHERE id = 2"))
     found: dict[AlarmKind, str] = {}
     async with Supervisor() as supervisor:
-        supervisor.keep("verification", use_cases.audit.run_verification)
+        supervisor.keep("verification", lambda: use_cases.audit.run_verification(FakeLead()))
         async with asyncio.timeout(PATIENCE_S):
             while AlarmKind.AUDIT_LOG_BROKEN not in found:
                 await use_cases.alarms.evaluate(NoNodes())

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from common.ids import NodeName
+from common.ids import MANAGEMENT_NODE, NodeName
 from common.pki.certificate import decode
 from common.runtime.supervise import Supervisor
 from manager.channel.keys import KeyRegistry
@@ -31,10 +31,29 @@ ROOT, ISSUER = pki.current_ca("Fleet")
 class Parts:
     """The fleet, its store, and the nodes that have dialled."""
 
-    def __init__(self, store: Store, fleet: Fleet) -> None:
+    def __init__(self, store: Store, inventories: Inventories, fleet: Fleet, supervisor: Supervisor) -> None:
         self.store = store
+        self.inventories = inventories
         self.fleet = fleet
+        self._supervisor = supervisor
+        self.is_killed = False
         self.nodes: dict[str, NodeSimulator] = {}
+
+    def stand_still(self) -> None:
+        """End every loop, as if this process had no turn any more; its connections stay."""
+        self._supervisor.stop()
+
+    def go_on(self) -> None:
+        """Let every loop run again, with what is in memory."""
+        for name, loop in self.fleet.loops().items():
+            self._supervisor.keep(name, loop)
+
+    def kill(self) -> None:
+        """End every loop, and every connection without a word."""
+        self.is_killed = True
+        self.stand_still()
+        for connection in self.fleet.connections.all():
+            connection._transport.close()
 
     async def add(self, *names: str) -> None:
         """Add nodes that have joined."""
@@ -81,6 +100,22 @@ class Parts:
         slot = self.fleet.node(NodeName(name)).slots.get("server")
         return slot.applied if slot is not None else None
 
+    def is_connected(self, name: str) -> bool:
+        """Whether this manager knows the node, and that some manager has it."""
+        facts = self.fleet.registry.find(NodeName(name))
+        return facts is not None and facts.connected_s is not None
+
+    def desired(self, name: str) -> str | None:
+        facts = self.fleet.registry.find(NodeName(name))
+        desired = facts.desired if facts is not None else None
+        return (
+            desired.manifest.slots["server"].leaf if desired and "server" in desired.manifest.slots else None
+        )
+
+    def offered(self, name: str) -> str | None:
+        slot = self.fleet.node(NodeName(name)).slots.get("server")
+        return slot.offered if slot is not None else None
+
     def state(self, name: str) -> str:
         return self.fleet.node(NodeName(name)).state
 
@@ -92,23 +127,23 @@ async def running(directory: Path, *, epoch: int = 1) -> AsyncIterator[Parts]:
         store = await EMPTY.copy(directory)
     else:
         store = await Store.open(StorePlace(directory, None), load_keyring(directory))
-    fleet = Fleet(
-        store,
-        Compiler(store, Inventories(store, [decode(ANCHOR.certificate_der)])),
-        KeyRegistry({}),
-        epoch=epoch,
-    )
-    await fleet.load()
     try:
-        async with Supervisor() as supervisor:
-            for loop in (
-                fleet.reconciler.run_changes,
-                fleet.conversations.run_sweep,
-                fleet.reports.run,
-                fleet.delivery.run,
-            ):
-                supervisor.keep(loop.__qualname__, loop)
-            yield Parts(store, fleet)
-            await fleet.close()
+        async with running_over(store, epoch=epoch) as parts:
+            yield parts
     finally:
         await store.close()
+
+
+@asynccontextmanager
+async def running_over(store: Store, *, epoch: int = 1) -> AsyncIterator[Parts]:
+    """Run a fleet over a store, as one of those that are run over it."""
+    inventories = Inventories(store, [decode(ANCHOR.certificate_der)])
+    fleet = Fleet(store, Compiler(store, inventories), KeyRegistry({}), own_node=MANAGEMENT_NODE, epoch=epoch)
+    await fleet.load()
+    async with Supervisor() as supervisor:
+        for name, loop in fleet.loops().items():
+            supervisor.keep(name, loop)
+        parts = Parts(store, inventories, fleet, supervisor)
+        yield parts
+        if not parts.is_killed:
+            await fleet.close()

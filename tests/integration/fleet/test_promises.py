@@ -137,7 +137,7 @@ async def test_a_push_whose_outcome_is_lost_is_not_taken_for_applied_and_ends_we
         node = parts.dial("n1")
         node.behaviour = "never_concludes"
         leaf = await parts.assign("n1")
-        await parts.until(lambda: parts.state("n1") == "installing")
+        await parts.until(lambda: parts.offered("n1") == leaf and parts.state("n1") == "installing")
         node.transport.close()
         node.connection_lost(None)
         await parts.until(lambda: parts.state("n1") == "offline")
@@ -223,10 +223,12 @@ async def test_an_outcome_is_acknowledged_only_when_it_is_on_disk(
         await parts.add("n1")
         record, failing = parts.store.reports.record, [True]
 
-        async def broken(records: list[NodeReportRecord]) -> None:
+        async def broken(
+            records: list[NodeReportRecord], *, held: dict[NodeName, int]
+        ) -> frozenset[NodeName]:
             if failing:
                 raise StorageError("the disk is full")
-            await record(records)
+            return await record(records, held=held)
 
         monkeypatch.setattr(parts.store.reports, "record", broken)
         monkeypatch.setattr("manager.fleet.reports.RETRY_S", 0.05)

@@ -83,3 +83,13 @@ def test_what_was_read_stays_as_it_was(fleet):
     fleet.add(3)
     fleet.index.briefs()
     assert sorted(before) == ["n00001", "n00002"]
+
+
+def test_a_node_that_came_and_went_between_two_lists_of_names_is_in_none(fleet):
+    fleet.add(1, 2)
+    assert len(fleet.index.names()) == 2
+    # nobody has asked for more than the names yet
+    for name in list(fleet.facts)[:1]:
+        del fleet.facts[name]
+        fleet.index.note(name)
+    assert fleet.index.names() == ["n00002"]

@@ -33,12 +33,16 @@ async def test_a_pass_that_the_store_failed_is_repeated_within_seconds_and_then_
         if len(waits) == PASSES:
             raise asyncio.CancelledError
 
+    async def look() -> None:
+        """Find nothing that others changed."""
+
     monkeypatch.setattr("manager.fleet.reconcile.asyncio", SimpleNamespace(sleep=sleep))
     reconciler = Reconciler(
         SimpleNamespace(meta=FailingMeta(2)),
         [],
         changes=None,
         publisher=SimpleNamespace(recheck_at_s=float("inf")),
+        follower=SimpleNamespace(look=look, hear_elsewhere=lambda _now_s: None),
         pushes=None,
     )
     with pytest.raises(asyncio.CancelledError):

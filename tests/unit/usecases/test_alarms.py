@@ -11,6 +11,7 @@ from manager.domain.model import NodeDescription
 from manager.domain.view import NodeView
 from manager.usecases.alarms import LEVELS, SILENT_S
 from manager.usecases.uploads import Upload
+from tests.fakes.lead import FakeLead
 from tests.pki import DAY_S, NOW_S, make_leaf, make_root
 from tests.unit.usecases.conftest import World
 
@@ -95,7 +96,7 @@ async def test_a_store_that_fails_while_alarms_are_looked_for_is_heard_as_silenc
     with monkeypatch.context() as broken:
         broken.setattr(world.store.alarms, "active", fails)
         async with asyncio.TaskGroup() as group:
-            task = group.create_task(world.use_cases.alarms.run(NoNodes()))
+            task = group.create_task(world.use_cases.alarms.run(NoNodes(), FakeLead()))
             await tried.wait()
             world.wait(SILENT_S + 1)
             assert world.use_cases.alarms.age_s() == SILENT_S + 1

@@ -1,0 +1,175 @@
+"""Follows the store: what other managers of the same store changed, and what a node's session found there.
+
+Decides when to look, and whom what was found concerns; `manager.domain.following` decides what is news of one node. Invariant: a change
+that was made elsewhere is seen at the next look however it was told, and the minute's reconcile looks too.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Collection
+from typing import Final
+
+import structlog
+
+from common.errors import StorageError
+from common.ids import NodeName
+from manager.domain.facts import NodeFacts
+from manager.domain.following import follow_generation, follow_report, hold_elsewhere, release_elsewhere
+from manager.domain.members import Changes, Hold, MemberId, NodeState
+from manager.fleet.changes import ChangeQueue
+from manager.fleet.compiler import YIELD_EVERY
+from manager.fleet.connections import Connections
+from manager.fleet.holding import Holding
+from manager.fleet.pushes import Pushes
+from manager.fleet.registry import Registry
+from manager.fleet.roster import Roster
+from manager.store.store import Store
+
+log = structlog.get_logger(__name__)
+
+PAUSE_S: Final = 0.05
+"""How long a look is followed by none, and three times as long as it took if that is more: others' waves are looked at together."""
+
+RETRY_S: Final = 1.0
+"""How long to wait after the store failed."""
+
+
+class Follower:
+    """Looks when it hears of a change. `member` is who this manager is; `observers` are called when content changed elsewhere."""
+
+    def __init__(
+        self,
+        store: Store,
+        registry: Registry,
+        connections: Connections,
+        *,
+        roster: Roster,
+        holding: Holding,
+        pushes: Pushes,
+        changes: ChangeQueue,
+        member: Callable[[], MemberId | None],
+    ) -> None:
+        self._store = store
+        self._registry = registry
+        self._connections = connections
+        self._roster = roster
+        self._holding = holding
+        self._pushes = pushes
+        self._changes = changes
+        self._member = member
+        self._hearing = store.hearing
+        self._looking = asyncio.Lock()
+        self._number = 0
+        self._content: int | None = None
+        self.observers: list[Callable[[], None]] = []
+
+    async def run_hearing(self) -> None:
+        """Listen until cancelled."""
+        await self._hearing.run()
+
+    async def run(self) -> None:
+        """Look whenever something may have changed elsewhere, until cancelled."""
+        while True:
+            await self._hearing.wait()
+            started_s = time.monotonic()
+            try:
+                await self.look()
+            except StorageError as error:
+                log.error("store.failed", reason=error.reason, message=error.message, retry_after_s=RETRY_S)
+                await asyncio.sleep(RETRY_S)
+                continue
+            await asyncio.sleep(max(PAUSE_S, 3 * (time.monotonic() - started_s)))
+
+    async def look(self) -> None:
+        """Take what changed since the last look. Raises StorageError."""
+        async with self._looking:
+            with self._roster.changes_meanwhile() as meanwhile:
+                began_s = time.monotonic()
+                changes = await self._store.feed.since(self._number)
+                wanted = await self._take(changes, meanwhile, began_s)
+                if not any(state.record.id in meanwhile for state in changes.nodes):
+                    # else what the store said of these nodes before this manager changed them is looked at again
+                    self._number = changes.number
+            self._take_content(changes.content)
+        if wanted:
+            await self._take_pushes()
+
+    def take(self, state: NodeState, meanwhile: Collection[int]) -> NodeFacts | None:
+        """Take what the store says of one node; return its facts, None if this manager removed it meanwhile."""
+        is_new = self._registry.find(state.record.name) is None
+        facts = self._roster.follow(state.record, meanwhile)
+        if facts is None:
+            return None
+        if is_new and state.record.public_key and state.report is None:
+            # it has joined, and whatever it brings from an earlier life does not count
+            facts.awaiting_first_report = True
+        news = follow_generation(facts, state.generation)
+        if not facts.session:
+            news = follow_report(facts, state.report) or news
+        if news:
+            self._registry.note(facts.name)
+        return facts
+
+    def hear_elsewhere(self, now_s: float) -> None:
+        """Note that other managers hear each minute of the nodes whose sessions they have: else they would have given them up."""
+        for facts in self._registry:
+            if facts.elsewhere:
+                facts.last_report_s = now_s
+                self._registry.note(facts.name)
+
+    # -- inside
+
+    async def _take(self, changes: Changes, meanwhile: Collection[int], began_s: float) -> bool:
+        """Take all of this; return whether others ask for pushes of nodes that this manager holds."""
+        is_asked = False
+        for count, state in enumerate(changes.nodes):
+            if count % YIELD_EVERY == YIELD_EVERY - 1:
+                await asyncio.sleep(0)
+            facts = self.take(state, meanwhile)
+            if facts is None:
+                continue
+            self._take_hold(facts, state.hold, began_s)
+            if facts.session:
+                is_asked = is_asked or state.is_push_asked
+                self._pushes.pursue(facts)
+        if changes.present is not None:
+            self._roster.keep(changes.present, meanwhile)
+        return is_asked
+
+    def _take_hold(self, facts: NodeFacts, hold: Hold | None, began_s: float) -> None:
+        is_news = False
+        if hold is None and facts.session:
+            # one that was taken since the look began need not be among what it found
+            if facts.session_s < began_s:
+                facts.session = 0
+                self._connections.end(facts.name)
+        elif hold is None:
+            is_news = release_elsewhere(facts, time.time())
+            if is_news:
+                # who had it may not have published what changed last
+                self._changes.note([facts.name], cause="left by another manager")
+        elif hold.member == self._member():
+            # there is none here if the answer of the store was lost, or its connection ended meanwhile
+            if not facts.session and not self._holding.is_taking(facts.name):
+                self._holding.release(facts.name, hold.number)
+        elif hold.number > facts.session:
+            facts.session = 0
+            self._connections.end(facts.name)
+            is_news = hold_elsewhere(facts, hold)
+        if is_news:
+            self._registry.note(facts.name)
+
+    def _take_content(self, revision: int) -> None:
+        former, self._content = self._content, revision
+        if former is None or former == revision:
+            return
+        self._changes.note(None, cause="changed at another manager")
+        for observe in self.observers:
+            observe()
+
+    async def _take_pushes(self) -> None:
+        for asked in await self._store.asked_pushes.take():
+            facts = self._registry.find(NodeName(asked.node))
+            if facts is not None and facts.session:
+                log.info("push.asked", node=facts.name, manager=asked.asked_by)
+                self._pushes.pursue(facts, forced=asked.is_forced)

@@ -1,0 +1,149 @@
+"""Sessions of nodes: a greeting is answered once the store says that the node's session is this manager's.
+
+Owns the order "held first, welcomed after", many greetings in one transaction. Invariant: whoever greets is answered in WELCOME_S, by a
+welcome or by being told when to come again; a session whose node has gone is given up, as soon as the store can be written.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import structlog
+
+from common.errors import StorageError
+from common.ids import NodeName
+from manager.channel.connection import Connection
+from manager.domain.members import Greeting
+from manager.store.holds import Held
+
+log = structlog.get_logger(__name__)
+
+GATHER_S: Final = 0.02
+"""How long a transaction is followed by none: a fleet that comes back at once shares transactions, and who comes alone waits for nobody."""
+
+BATCH: Final = 256
+"""How many greetings one transaction answers, so that the first of them need not wait for thousands."""
+
+RETRY_S: Final = 1.0
+"""How long to wait after the store failed."""
+
+WELCOME_S: Final = 10.0
+"""How long a greeting may wait for the store: less than an agent waits for its welcome (`common.wire.sender.GREETING_DEADLINE_S`)."""
+
+AGAIN_S: Final = 5.0
+"""How soon who was not answered in time may greet again: here, or at another manager."""
+
+Answer = Callable[[Held | None, Collection[int]], None]
+"""Told what was taken, None if there is no such node any more; and the numbers of the nodes that this manager changed meanwhile."""
+
+
+class Holds(Protocol):
+    """Where sessions are kept."""
+
+    async def take(self, greetings: Sequence[Greeting]) -> Mapping[NodeName, Held]:
+        """Make these nodes this manager's. Raises StorageError."""
+
+    async def release(self, numbers: Mapping[NodeName, int]) -> None:
+        """Give up the sessions that still have these numbers. Raises StorageError."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Waiting:
+    wanted: Greeting
+    connection: Connection
+    answer: Answer
+    until_s: float
+
+
+class Holding:
+    """A queue in front of the store's holds. `changes_meanwhile` is the roster's, `is_reporting` whether a node's report waits to be kept."""
+
+    def __init__(
+        self,
+        holds: Holds,
+        *,
+        changes_meanwhile: Callable[[], AbstractContextManager[Collection[int]]],
+        is_reporting: Callable[[NodeName], bool],
+    ) -> None:
+        self._holds = holds
+        self._is_reporting = is_reporting
+        self._changes_meanwhile = changes_meanwhile
+        self._waiting: list[_Waiting] = []
+        self._taking: list[_Waiting] = []
+        self._released: dict[NodeName, int] = {}
+        self._wanted = asyncio.Event()
+        self.failures = 0
+
+    def take(self, wanted: Greeting, connection: Connection, answer: Answer) -> None:
+        """Answer a greeting once the session is this manager's."""
+        self._waiting.append(_Waiting(wanted, connection, answer, time.monotonic() + WELCOME_S))
+        self._wanted.set()
+
+    def release(self, name: NodeName, number: int) -> None:
+        """Give up a session soon, unless a newer one has taken its place."""
+        self._released[name] = max(number, self._released.get(name, 0))
+        self._wanted.set()
+
+    def is_taking(self, name: NodeName) -> bool:
+        """Whether a session of this node is being taken."""
+        return any(each.wanted.node == name for each in (*self._taking, *self._waiting))
+
+    def sweep(self, now_s: float) -> None:
+        """Turn away whoever the store has kept waiting for too long; called each second."""
+        for each in (*self._taking, *self._waiting):
+            if each.until_s <= now_s:
+                _turn_away(each.connection)
+
+    async def run(self) -> None:
+        """Take and give up sessions until cancelled."""
+        while True:
+            await self._wanted.wait()
+            await asyncio.sleep(GATHER_S if await self.flush() else RETRY_S)
+
+    async def flush(self) -> bool:
+        """Take and give up what waits now; return whether the store did it."""
+        self._wanted.clear()
+        waiting = [each for each in self._waiting if each.connection.is_open]
+        self._taking, self._waiting = waiting[:BATCH], waiting[BATCH:]
+        # what was said in a session is kept only as long as that is there
+        released = {name: number for name, number in self._released.items() if not self._is_reporting(name)}
+        self._released = {name: self._released[name] for name in self._released.keys() - released.keys()}
+        try:
+            # first, since a session that is taken now has a higher number anyway
+            if released:
+                await self._holds.release(released)
+                released = {}
+            if self._taking:
+                await self._take(self._taking)
+        except StorageError as error:
+            self.failures += 1
+            log.error("store.failed", reason=error.reason, message=error.message, retry_after_s=RETRY_S)
+            self._waiting = [*self._taking, *self._waiting]
+            self._released = {**released, **self._released}
+            self._wanted.set()
+            return False
+        finally:
+            self._taking = []
+        if self._waiting or self._released:
+            self._wanted.set()
+        return True
+
+    async def _take(self, batch: Sequence[_Waiting]) -> None:
+        with self._changes_meanwhile() as meanwhile:
+            held = await self._holds.take([each.wanted for each in batch])
+            gone = {name: taken.number for name, taken in held.items()}
+            for each in batch:
+                if each.connection.is_open:
+                    each.answer(held.get(each.wanted.node), meanwhile)
+                if each.connection.is_open:
+                    gone.pop(each.wanted.node, None)
+        for name, number in gone.items():
+            self.release(name, number)
+
+
+def _turn_away(connection: Connection) -> None:
+    text = "the manager's store has not answered in time; see the manager's log"
+    connection.turn_away("wait", retry_after_s=AGAIN_S, message=text)

@@ -1,0 +1,164 @@
+"""Greetings are answered once the store says whose the session is: together, in time, and never twice."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from types import SimpleNamespace
+
+import pytest
+
+from common.errors import StorageError
+from common.ids import NodeName
+from manager.domain.members import Greeting
+from manager.fleet.holding import AGAIN_S, BATCH, WELCOME_S, Holding
+
+
+class Holds:
+    """Numbers rise; the first `failures` calls fail."""
+
+    def __init__(self, *, failures: int = 0) -> None:
+        self.failures = failures
+        self.number = 0
+        self.taken: list[list[str]] = []
+        self.released: list[dict[str, int]] = []
+        self.before_return = lambda: None
+
+    def _try(self) -> None:
+        self.failures -= 1
+        if self.failures >= 0:
+            raise StorageError("the server is down")
+
+    async def take(self, greetings: Sequence[Greeting]) -> Mapping[NodeName, SimpleNamespace]:
+        self._try()
+        await asyncio.sleep(0)
+        self.taken.append([each.node for each in greetings])
+        self.number += 1
+        self.before_return()
+        return {each.node: SimpleNamespace(number=self.number) for each in greetings if each.node != "gone"}
+
+    async def release(self, numbers: Mapping[NodeName, int]) -> None:
+        self._try()
+        self.released.append(dict(numbers))
+
+
+class Asked:
+    """A connection that has greeted, and the answer."""
+
+    def __init__(self, holding: Holding, name: str) -> None:
+        self.is_open = True
+        self.answers: list[object] = []
+        self.turned_away: list[tuple[str, float]] = []
+        wanted = Greeting(node=NodeName(name), node_id=1, address="", agent_version="")
+        holding.take(wanted, self, lambda held, _: self.answers.append(held and held.number))
+
+    def turn_away(self, verdict: str, *, retry_after_s: float, message: str) -> None:
+        self.turned_away.append((verdict, retry_after_s))
+        self.is_open = False
+
+
+def holding_over(holds: Holds, *reporting: str) -> Holding:
+    return Holding(
+        holds, changes_meanwhile=lambda: nullcontext(()), is_reporting=lambda name: name in reporting
+    )
+
+
+async def test_greetings_that_wait_together_share_a_transaction():
+    holds = Holds()
+    holding = holding_over(holds)
+    asked = [Asked(holding, f"n{number}") for number in range(BATCH + 1)]
+    assert await holding.flush()
+    assert [len(each) for each in holds.taken] == [BATCH]
+    assert asked[-1].answers == []
+    assert await holding.flush()
+    assert [len(each) for each in holds.taken] == [BATCH, 1]
+    assert [each.answers for each in asked] == [[1]] * BATCH + [[2]]
+
+
+async def test_a_node_that_there_is_no_more_is_told_so():
+    holds = Holds()
+    holding = holding_over(holds)
+    asked = Asked(holding, "gone")
+    assert await holding.flush()
+    assert asked.answers == [None]
+    assert await holding.flush()
+    assert holds.released == []
+
+
+async def test_a_greeting_waits_for_a_store_that_fails_and_is_answered_when_it_is_back():
+    holds = Holds(failures=2)
+    holding = holding_over(holds)
+    asked = Asked(holding, "n1")
+    assert [await holding.flush(), await holding.flush()] == [False, False]
+    assert (asked.answers, asked.turned_away, holding.failures) == ([], [], 2)
+    assert await holding.flush()
+    assert asked.answers == [1]
+
+
+async def test_a_greeting_that_waits_for_too_long_is_told_when_to_come_again(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr("manager.fleet.holding.time", SimpleNamespace(monotonic=lambda: now[0]))
+    holds = Holds(failures=1)
+    holding = holding_over(holds)
+    asked = Asked(holding, "n1")
+    assert not await holding.flush()
+    holding.sweep(now[0] + WELCOME_S - 0.1)
+    assert asked.turned_away == []
+    holding.sweep(now[0] + WELCOME_S)
+    assert asked.turned_away == [("wait", AGAIN_S)]
+    assert await holding.flush()
+    assert (holds.taken, asked.answers) == ([], [])
+
+
+async def test_who_is_turned_away_while_the_store_works_gives_the_session_up():
+    holds = Holds()
+    holding = holding_over(holds)
+    asked = Asked(holding, "n1")
+    holds.before_return = lambda: holding.sweep(float("inf"))
+    assert await holding.flush()
+    assert (asked.answers, asked.turned_away) == ([], [("wait", AGAIN_S)])
+    assert await holding.flush()
+    assert holds.released == [{"n1": 1}]
+
+
+async def test_a_connection_that_ended_does_not_give_up_the_session_of_the_one_that_took_its_place():
+    holds = Holds()
+    holding = holding_over(holds)
+    old, new = Asked(holding, "n1"), Asked(holding, "n1")
+
+    def end() -> None:
+        old.is_open = False
+
+    holds.before_return = end
+    assert await holding.flush()
+    assert (old.answers, new.answers) == ([], [1])
+    assert await holding.flush()
+    assert holds.released == []
+
+
+async def test_of_several_sessions_of_a_node_that_ended_the_last_is_given_up():
+    holds = Holds()
+    holding = holding_over(holds)
+    for number in (4, 7, 5):
+        holding.release(NodeName("n1"), number)
+    assert await holding.flush()
+    assert holds.released == [{"n1": 7}]
+
+
+async def test_a_session_is_given_up_only_once_what_was_said_in_it_is_kept():
+    holds = Holds()
+    holding = holding_over(holds, "busy")
+    holding.release(NodeName("busy"), 1)
+    holding.release(NodeName("idle"), 2)
+    assert await holding.flush()
+    assert holds.released == [{"idle": 2}]
+
+
+@pytest.mark.parametrize("failures", [1, 3])
+async def test_a_session_is_given_up_although_the_store_fails_first(failures):
+    holds = Holds(failures=failures)
+    holding = holding_over(holds)
+    holding.release(NodeName("n1"), 3)
+    for _ in range(failures):
+        assert not await holding.flush()
+    assert await holding.flush()
+    assert holds.released == [{"n1": 3}]
