@@ -135,7 +135,7 @@ async def _compose_core(given: Given) -> Core:
     host_key, epoch = load_key(presented), await store.meta.epoch()
     keys = KeyRegistry(await store.nodes.keys())
     inventories = Inventories(store, await asyncio.to_thread(load_builtin))
-    fleet = Fleet(store, Compiler(store, inventories), keys, own_node=MANAGEMENT_NODE, epoch=epoch)
+    fleet = Fleet(store, Compiler(store, inventories), keys, own_node=own, epoch=epoch)
     await fleet.load()
     context = Context(store=store, inventories=inventories, fleet=fleet, workers=given.workers, own_node=own)
     shares = share(raise_descriptor_limit())
