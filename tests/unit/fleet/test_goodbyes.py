@@ -7,13 +7,17 @@ from manager.channel.keys import KeyRegistry
 from manager.fleet.connections import GOODBYE_RETRY_S, RETURNS_PER_S, Connections
 
 
+class Agent(SimpleNamespace):
+    """A connection, of which only the goodbye is heard."""
+
+    __hash__ = object.__hash__
+
+
 def test_the_agents_of_a_manager_that_stops_come_back_at_the_pace_of_one_manager():
     said = []
     connections = Connections(KeyRegistry({}))
     for number in range(3000):
-        agent = SimpleNamespace(
-            node=f"n{number}", goodbye=lambda reason, retry_s: said.append((reason, retry_s))
-        )
+        agent = Agent(node=f"n{number}", goodbye=lambda reason, retry_s: said.append((reason, retry_s)))
         connections.count_on(agent)
     connections.close()
     assert {reason for reason, _ in said} == {Reason.BUSY}
@@ -28,6 +32,6 @@ def test_the_few_agents_of_most_managers_are_back_as_soon_as_before():
     said = []
     connections = Connections(KeyRegistry({}))
     for number in range(20):
-        connections.count_on(SimpleNamespace(node=f"n{number}", goodbye=lambda _reason, s: said.append(s)))
+        connections.count_on(Agent(node=f"n{number}", goodbye=lambda _reason, s: said.append(s)))
     connections.close()
     assert max(said) < GOODBYE_RETRY_S + 0.1
