@@ -126,7 +126,7 @@ class Fleet:
 
     async def push(self, nodes: Sequence[NodeName] | None, *, forced: bool) -> list[PlannedPush]:
         """Publish and push at once; say of each node what was done and why. Raises NotFoundError, StorageError."""
-        await self.follower.look()
+        await self.follower.look_at_others()
         chosen = self.registry.choose(nodes)
         published = await self._publisher.publish(
             chosen, cause="manual push", changed_s=time.time(), forced=forced, everybodys=True

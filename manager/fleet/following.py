@@ -94,6 +94,11 @@ class Follower:
         if wanted:
             await self._take_pushes()
 
+    async def look_at_others(self) -> None:
+        """Take what others changed, for whoever waits: what this manager changed itself is left to the next look. Raises StorageError."""
+        if not await self._store.feed.is_all_own(self._number):
+            await self.look()
+
     def take(self, state: NodeState, meanwhile: Collection[int]) -> NodeFacts | None:
         """Take what the store says of one node; return its facts, None if this manager removed it meanwhile."""
         is_new = self._registry.find(state.record.name) is None

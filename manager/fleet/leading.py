@@ -3,11 +3,12 @@
 Decides nothing of that work. Invariant: whoever asks `is_ours` and works within `enforced` changes nothing once another manager leads.
 """
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import structlog
 
+from common.errors import DutyLostError
 from manager.store.duties import LEAD
 from manager.store.store import Store
 
@@ -33,6 +34,12 @@ class Lead:
         """Lead no longer, because this manager is a member no longer."""
         self.is_ours = False
 
-    def enforced(self) -> AbstractContextManager[None]:
+    @contextmanager
+    def enforced(self) -> Iterator[None]:
         """Let every change that this task makes in the block be made only if this manager leads in its transaction; else DutyLostError is raised."""
-        return self._store.on_condition(self._store.duties.condition(LEAD))
+        with self._store.on_condition(self._store.duties.condition(LEAD)):
+            try:
+                yield
+            except DutyLostError:
+                self.is_ours = False
+                raise

@@ -66,6 +66,8 @@ class Database:
         event.listen(self._pool.sync_engine, "rollback_savepoint", self._note_recovery)
         self.rights_revision = 0
         """How often who may do what was changed; it rises once a change is kept, and where it may have been."""
+        self.own_numbers: set[int] = set()
+        """Of transactions of this process that were kept since the feed was read last."""
         self._member: MemberId | None = None
         self._conditions: WeakKeyDictionary[asyncio.Task[Any], Callable[[], Awaitable[None]] | None] = (
             WeakKeyDictionary()
@@ -120,6 +122,8 @@ class Database:
                     committing = True
                 if transaction.rights:
                     self.note_rights()
+                if transaction.number and self.is_shared:
+                    self.own_numbers.add(transaction.number)
                 for effect in transaction.effects:
                     effect()
                 committing = False

@@ -22,6 +22,15 @@ class Feed:
         self._database = database
         self._rights = 0
 
+    async def is_all_own(self, number: int) -> bool:
+        """Whether all that changed after this number was changed by this process, for whoever cannot wait until it is read.
+
+        Only what `since` tells is certain: a server that took over from another one may give a number twice. Raises StorageError.
+        """
+        async with self._database.read() as connection:
+            now = (await counted(connection)).get(CHANGE, 0)
+        return 0 < number <= now and self._database.own_numbers.issuperset(range(number + 1, now + 1))
+
     async def since(self, number: int) -> Changes:
         """Return what changed after this number; all there is for 0, and for a number that this store has not come to.
 
@@ -38,6 +47,7 @@ class Feed:
             if not is_whole and come_to.get(REMOVED, 0) > number:
                 present = frozenset(await _whole(connection))
             content = await self._database.revision(connection)
+        self._database.own_numbers -= {each for each in self._database.own_numbers if each <= number}
         rights = come_to.get(RIGHTS, 0)
         if rights != self._rights:
             self._rights = rights

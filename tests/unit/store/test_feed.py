@@ -183,3 +183,17 @@ async def test_where_one_manager_is_alone_no_number_is_drawn_for_what_it_changes
     async with local._database.read() as connection:
         assert (await connection.execute(node_change.select())).all() == []
         assert [tuple(row) for row in await connection.execute(counter.select())] == [("change", 1)]
+
+
+async def test_whether_others_changed_anything_is_known_without_reading_what(store, other):
+    start = (await other.feed.since(0)).number
+    assert await other.feed.is_all_own(start)
+    await other.holds.take([greeting()])
+    await other.nodes.pin(N1, KEY, former_key="")
+    assert await other.feed.is_all_own(start)
+    assert not await store.feed.is_all_own(start)
+    await publish(store, new_generation(1))
+    assert not await other.feed.is_all_own(start)
+    now = (await other.feed.since(start)).number
+    assert await other.feed.is_all_own(now)
+    assert not await other.feed.is_all_own(now + 1), "the store has not come to this number"
