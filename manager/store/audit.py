@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from sqlalchemy import Row, func, insert, select, update
+from sqlalchemy import ColumnElement, Row, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from common.codes import Fault, Kept
@@ -190,11 +190,12 @@ class Audit:
         self._lost = first or self._lost
         return first
 
-    async def has_witness(self) -> bool:
-        """Whether the log says that its head was put beside it, and no operator said since that the store was restored from a backup."""
+    async def has_witness(self, name: str) -> bool:
+        """Whether the log says that its head was put where this name says, and no operator said since that the store was restored from a backup."""
+        named = (audit.c.action == WITNESSED) & (audit.c.subject == name)
         async with self._database.read() as connection:
             seals = await self._seals(connection)
-            latest = await _latest_sealed(connection, seals, (WITNESSED, RESTORED))
+            latest = await _latest_sealed(connection, seals, named | (audit.c.action == RESTORED))
             return latest is not None and latest.action == WITNESSED
 
     def miss_witness(self) -> None:
@@ -292,15 +293,15 @@ async def _end(connection: AsyncConnection, *, count: int) -> Head:
 
 async def _restored_s(connection: AsyncConnection, seals: Seals) -> float | None:
     """Return when an operator said last that the store was restored from a backup."""
-    restored = await _latest_sealed(connection, seals, (RESTORED,))
+    restored = await _latest_sealed(connection, seals, audit.c.action == RESTORED)
     return None if restored is None else float(restored.at_s)
 
 
 async def _latest_sealed(
-    connection: AsyncConnection, seals: Seals, actions: Sequence[str]
+    connection: AsyncConnection, seals: Seals, chosen: ColumnElement[bool]
 ) -> Row[Any] | None:
-    """Return the last entry of one of these acts that the log's key has sealed: one that was only written into the database excuses nothing."""
-    query = select(audit).where(audit.c.action.in_(actions)).order_by(audit.c.id.desc()).limit(LOOKED_AT)
+    """Return the last of these entries that the log's key has sealed: one that was only written into the database excuses nothing."""
+    query = select(audit).where(chosen).order_by(audit.c.id.desc()).limit(LOOKED_AT)
     for row in (await connection.execute(query)).all():
         before = select(audit.c.chain).where(audit.c.id < row.id).order_by(audit.c.id.desc()).limit(1)
         last = (await connection.execute(before)).scalar() or GENESIS

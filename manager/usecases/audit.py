@@ -12,6 +12,7 @@ from typing import Final
 import structlog
 
 from common.errors import CertcastError, StorageError
+from common.ids import MANAGEMENT_NODE
 from manager.domain.attempts import Attempt
 from manager.domain.audit import AuditPage, AuditSearch, Verification
 from manager.store.audit import WITNESSED
@@ -132,11 +133,17 @@ class AuditUseCases:
         known = [each for file in self._files for each in await asyncio.to_thread(heads.read, file)]
         return await self._context.store.audit.compare(known)
 
+    def _name_of(self, witness: Path) -> str:
+        """Return what the log calls the head that this manager keeps: every manager of a store keeps one of its own."""
+        own = self._context.own_node
+        return witness.name if own == MANAGEMENT_NODE else f"{witness.name} of {own}"
+
     async def _check_witness(self) -> bool:
         """Return whether the head beside the log is there, or was never put there."""
         audit = self._context.store.audit
         for witness in self._files[:1]:
-            if not await asyncio.to_thread(heads.read, witness) and await audit.has_witness():
+            is_there = bool(await asyncio.to_thread(heads.read, witness))
+            if not is_there and await audit.has_witness(self._name_of(witness)):
                 audit.miss_witness()
                 return False
         return True
@@ -151,9 +158,9 @@ class AuditUseCases:
         signed = await self.head()
         if signed is None or signed.head == shipped:
             return shipped
-        if not await audit.has_witness():
+        if not await audit.has_witness(self._name_of(witness)):
             # before the file is there: whoever removes it then cannot say that there was none
-            await self._context.note(MANAGER, WITNESSED, witness.name)
+            await self._context.note(MANAGER, WITNESSED, self._name_of(witness))
             signed = await self.head() or signed
         heads.tell(signed)
         if is_whole and await audit.compare(await asyncio.to_thread(heads.read, witness)) is None:

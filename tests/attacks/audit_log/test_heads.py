@@ -12,7 +12,7 @@ import structlog
 
 from common.api.codes import Fault, Kept
 from common.errors import InvalidInputError
-from common.ids import MANAGEMENT_NODE
+from common.ids import MANAGEMENT_NODE, NodeName
 from common.runtime import log as logs
 from manager.store.audit import HEAD, RESTORED, WITNESSED
 from manager.store.chain import parse_signed_head
@@ -176,7 +176,7 @@ async def test_an_entry_that_only_claims_that_the_store_was_restored_excuses_no_
         row = f"UPDATE audit SET action = '{forged}' WHERE id = 7"
         altered(directory, lambda raw, row=row: raw.execute(row))
         store = await Store.open(StorePlace(directory, None), keyring)
-        assert await store.audit.has_witness()
+        assert await store.audit.has_witness("audit-head")
         await store.close()
 
 
@@ -269,3 +269,38 @@ async def test_heads_go_into_a_file_that_grows_only_each_on_disk_and_good_for_ve
     with pytest.raises(OSError, match="symbolic"):
         await use_cases.audit.ship(witness, link, shipped=None)
     await use_cases._context.store.close()
+
+
+async def test_each_manager_of_a_store_keeps_a_head_of_its_own_and_misses_only_that(
+    directory: Path, keyring: Keyring, tmp_path: Path
+):
+    stores: list[Store] = []
+
+    async def start(name: str) -> tuple[UseCases, Path]:
+        stores.append(await Store.open(StorePlace(directory, None), keyring))
+        context = Context(
+            store=stores[-1],
+            inventories=Inventories(stores[-1]),
+            fleet=FakeFleet(),
+            workers=InPlace(),
+            own_node=NodeName(name),
+            clock=lambda: 100.0,
+        )
+        made, witness = UseCases(context), tmp_path / name / "audit-head"
+        witness.parent.mkdir(exist_ok=True)
+        made.audit.keep_heads_in(witness, None)
+        return made, witness
+
+    first, here = await start("management")
+    await first.audit.ship(here, None, shipped=None)
+    second, there = await start("management-2")
+    assert await second.audit.compare() is None
+    await second.audit.ship(there, None, shipped=None)
+    assert [await store.audit.find_fault() for store in stores] == [Fault.NONE, Fault.NONE]
+    assert heads.read(there)
+    there.unlink()
+    await first.audit.compare()
+    await second.audit.compare()
+    assert [await store.audit.find_fault() for store in stores] == [Fault.NONE, Fault.WITNESS]
+    for store in stores:
+        await store.close()
