@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from common.errors import DutyLostError, MembershipLostError
-from common.ids import NodeName
+from common.ids import MANAGEMENT_NODE, NodeName
 from manager.domain.model import GenerationRecord
 from manager.store.records import NewGeneration
 from manager.usecases.alarms import SILENT_S, AlarmUseCases
@@ -111,6 +111,7 @@ async def test_whoever_does_not_lead_knows_whether_the_alarms_are_evaluated(
                 inventories=parts.inventories,
                 fleet=parts.fleet,
                 workers=InPlace(),
+                own_node=MANAGEMENT_NODE,
                 monotonic=lambda: now[0],
             )
         )
