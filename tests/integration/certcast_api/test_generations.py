@@ -8,7 +8,7 @@ import pytest
 
 from common.api.codes import Role
 from common.errors import StorageError
-from common.ids import NodeName
+from common.ids import MANAGEMENT_NODE, NodeName
 from manager.channel.keys import KeyRegistry
 from manager.channel.pipe import pipe
 from manager.domain import trust
@@ -189,7 +189,9 @@ async def test_a_restarted_manager_knows_what_stands_in(api: ApiClient):
     first = next(each for each in await generations(api) if each["slots"]["server"] == old)
     await api.call("POST", f"nodes/n1/generations/{first['generation']}/republish")
     store = api.context.store
-    again = Fleet(store, Compiler(store, api.context.inventories), KeyRegistry({}), epoch=1)
+    again = Fleet(
+        store, Compiler(store, api.context.inventories), KeyRegistry({}), own_node=MANAGEMENT_NODE, epoch=1
+    )
     await again.load()
     before = again.node(N1).desired
     await again.push([N1], forced=False)
