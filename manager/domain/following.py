@@ -1,6 +1,6 @@
-"""What the store's word about a node changes of its facts: another manager may have published to it, heard it, or hold its session.
+"""News of a node that the store has: another manager may have published to it, heard it, or hold its session.
 
-Decides what of it is news. Invariant: what this manager knows of a session of its own is never replaced by what the store kept of it
+Decides what of it changes the node's facts. Invariant: what this manager knows of a session of its own is never replaced by what the store kept of it
 before, and generations only rise.
 """
 
