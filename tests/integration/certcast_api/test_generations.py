@@ -199,6 +199,7 @@ async def test_a_restarted_manager_knows_what_stands_in(api: ApiClient):
 
 
 async def test_a_difference_names_leaf_chain_anchors_and_files_and_holds_no_key(api: ApiClient):
+    only_pushes_publish(api)
     old = await assign(api, "old.example.test")
     await api.call("POST", "trusted-cas", {"certificates": ROOT.certificate_pem})
     new = await assign(api, "new.example.test")
