@@ -193,7 +193,7 @@ class NodeUseCases:
         if self._context.own_node in removed:
             raise ConflictError("the management node cannot be removed")
         async with self._context.deciding() as inventory:
-            self._check_not_serving(inventory, removed)
+            await self._check_not_serving(inventory, removed)
             impact = await asyncio.to_thread(assess_removed, inventory, removed)
             impact.require_confirmation(confirm)
             places = [each for each in await self._context.store.assignments.list() if each.node in removed]
@@ -242,10 +242,11 @@ class NodeUseCases:
             await self._context.store.nodes.remove_join_token(name, token_id)
             await self._context.note(actor, "node.token_removed", f"node {name}", {"token": token_id})
 
-    def _check_not_serving(self, inventory: Inventory, names: Collection[NodeName]) -> None:
+    async def _check_not_serving(self, inventory: Inventory, names: Collection[NodeName]) -> None:
+        members = {each.node for each in await self._context.store.members.list()}
         for record in inventory.nodes.values():
             is_of_manager = record.name in names and record.kind == "management"
-            if is_of_manager and self._context.fleet.is_connected(record.name):
+            if is_of_manager and (record.name in members or self._context.fleet.is_connected(record.name)):
                 raise ConflictError(f"the manager of node '{record.name}' serves; stop it first")
 
     async def _assess(

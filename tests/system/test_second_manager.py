@@ -13,8 +13,10 @@ from manager.store.sealing import KEK_FILE
 from tests import pki
 from tests.patience import ended
 from tests.postgres import NEEDED, Cluster
+from tests.system.debian import REPOSITORY
 from tests.system.fleet import RealFleet, real_fleet
 
+MARKED = re.compile(r"^<!-- scaling: (token|join) -->\n\n    (.+)\n", re.MULTILINE)
 ROOT, INTERMEDIATE = pki.current_ca("System")
 
 
@@ -48,13 +50,10 @@ async def stop(site: Site, log: str = "manager.log") -> None:
 
 
 async def join(first: Site, second: Site) -> str:
-    """Make a token where the first manager runs, and let the second join by it."""
-    token = (await first.run("certcast-manager", "cluster-token", "--data", str(first.data))).strip()
-    said = await second.run(
-        *("certcast-manager", "join-cluster", "--token-stdin", "--data", str(second.data)),
-        *("--name", "m2.example.test", "--address", "127.0.0.1"),
-        stdin=token,
-    )
+    """Make a token where the first manager runs, and let the second join by it, with the words of the document."""
+    typed = dict(MARKED.findall((REPOSITORY / "docs/scaling.md").read_text()))
+    token = (await first.run(*typed["token"].split(), "--data", str(first.data))).strip()
+    said = await second.run(*typed["join"].split(), "--token-stdin", "--data", str(second.data), stdin=token)
     assert token not in said
     return said
 
@@ -113,7 +112,7 @@ async def test_a_second_manager_joins_and_takes_over_where_the_first_stops(clust
         made = pki.current_leaf(INTERMEDIATE, ["conf.example.test"])
         await again.until_served(await again.upload(made, INTERMEDIATE.certificate_pem, ["n1"]), "n1")
         announced = (await again.api.call("GET", "fleet"))["manager_addresses"]
-        assert f"m2.example.test:{second.ssh}" in announced
+        assert f"manager2.example.com:{second.ssh}" in announced
         with pytest.raises(RuntimeError, match="cannot be removed"):
             await again.api.call("DELETE", "nodes/management-2")
 
@@ -124,7 +123,10 @@ async def test_a_second_manager_joins_and_takes_over_where_the_first_stops(clust
         await fleet.until(
             lambda nodes: nodes["n1"]["connected_s"] and not nodes["management-2"]["connected_s"]
         )
-        assert f"m2.example.test:{second.ssh}" in (await fleet.api.call("GET", "fleet"))["manager_addresses"]
+        assert (
+            f"manager2.example.com:{second.ssh}"
+            in (await fleet.api.call("GET", "fleet"))["manager_addresses"]
+        )
         logs = "".join(path.read_text() for path in first.directory.glob("*.log"))
         kek = (first.data / KEK_FILE).read_bytes()
         assert kek.hex() not in logs

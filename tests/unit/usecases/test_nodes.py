@@ -139,6 +139,10 @@ async def test_the_node_of_another_manager_is_removed_only_while_that_does_not_s
     with pytest.raises(ConflictError, match="does not join"):
         await world.use_cases.nodes.new_token("management-2", actor="ada")
     world.fleet.addresses = {}
+    member = await world.store.members.join("management-2")
+    with pytest.raises(ConflictError, match="serves; stop it first"):
+        await world.use_cases.nodes.remove("management-2", actor="ada")
+    await world.store.members.leave(member)
     await world.use_cases.nodes.remove("management-2", actor="ada")
     assert [record.name for record in await world.store.nodes.list()] == [MANAGEMENT_NODE]
 
