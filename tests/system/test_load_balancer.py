@@ -53,24 +53,31 @@ class Balancer:
     def __init__(self, directory: Path, first: Site, second: Site) -> None:
         self.directory = directory
         self.https, self.agents = free_port(), free_port()
+        self.first, self.second = first, second
+        self.url = f"https://127.0.0.1:{self.https}"
+
+    def write(self) -> None:
+        """Make its files: its own certificate, the CA of the managers', and the configuration."""
+        directory = self.directory
         own = pki.current_leaf(INTERMEDIATE, ["certcast.example.com"])
         chain = own.certificate_pem + INTERMEDIATE.certificate_pem
         (directory / "agent.pem").write_text(chain + own.key_pem)
         (directory / "managers-ca.pem").write_text(ROOT.certificate_pem)
         (directory / "haproxy.cfg").write_text(
-            recipe(directory, first, second, https=self.https, agents=self.agents)
+            recipe(directory, self.first, self.second, https=self.https, agents=self.agents)
         )
-        self.url = f"https://127.0.0.1:{self.https}"
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
+        self.write()
         program = find_program("haproxy")
         assert program is not None
         configuration = ("-f", str(self.directory / "haproxy.cfg"))
         check = await asyncio.create_subprocess_exec(
             program, *configuration, "-c", stderr=asyncio.subprocess.PIPE
         )
-        _, said = await check.communicate()
+        async with asyncio.timeout(PATIENCE_S):
+            _, said = await check.communicate()
         assert check.returncode == 0, said.decode()
         assert b"WARNING" not in said, said.decode()
         with (self.directory / "haproxy.log").open("wb") as log:
@@ -126,9 +133,8 @@ async def until_balanced(people: People) -> None:
 
 
 @asynccontextmanager
-async def manager(name: str, connections: aiohttp.ClientSession, advertise: str) -> AsyncIterator[RealFleet]:
+async def manager(name: str, site: Site, connections: aiohttp.ClientSession) -> AsyncIterator[RealFleet]:
     """A manager with a certificate that the load balancer can verify."""
-    site = Site(advertise=advertise)
     try:
         await site.start_manager()
         fleet = RealFleet(site, connections)
@@ -141,47 +147,80 @@ async def manager(name: str, connections: aiohttp.ClientSession, advertise: str)
         await site.close()
 
 
-@pytest.mark.timeout(300)
-@pytest.mark.services("haproxy", "nginx")
-async def test_the_recipe_for_haproxy_tells_clients_apart_drains_and_lets_agents_through(
-    tmp_path, monkeypatch, record_property
-):
+def session() -> aiohttp.ClientSession:
+    headers = {"Authorization": aiohttp.encode_basic_auth("admin", PASSWORD)}
+    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=trusting()), headers=headers)
+
+
+@pytest.fixture(autouse=True)
+def _settings(monkeypatch):
     monkeypatch.setenv("CERTCAST_MANAGER_DRAIN_SECONDS", str(DRAIN_S))
     monkeypatch.setenv("CERTCAST_MANAGER_TRUSTED_PROXIES", '["127.0.0.1"]')
-    connector = aiohttp.TCPConnector(ssl=trusting())
-    headers = {"Authorization": aiohttp.encode_basic_auth("admin", PASSWORD)}
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.services("haproxy")
+async def test_the_recipe_tells_clients_apart_and_nobody_meets_a_closed_port_when_a_manager_stops(
+    tmp_path, record_property
+):
+    balancer = Balancer(tmp_path, Site(), Site())
+    first, second = balancer.first, balancer.second
     async with (
-        aiohttp.ClientSession(connector=connector, headers=headers) as session,
-        manager("manager1.example.com", session, "127.0.0.1:1") as first,
-        manager("manager2.example.com", session, "127.0.0.1:1") as second,
+        session() as connections,
+        manager("manager1.example.com", first, connections),
+        manager("manager2.example.com", second, connections),
+        balancer.running(),
     ):
-        balancer = Balancer(tmp_path, first.site, second.site)
-        async with balancer.running():
-            people = People(balancer.url)
-            await until_balanced(people)
-            await who_asks_is_known(balancer, first.site, second.site)
+        people = People(balancer.url)
+        await until_balanced(people)
+        await who_asks_is_known(balancer, first, second)
+        done = asyncio.Event()
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(3):
+                tasks.create_task(people.ask_until(done))
+            process = first.processes.pop("manager.log")
+            process.terminate()
+            status = await ended(process)
+            for _ in range(20):
+                await people.ask_once()
+            done.set()
+        print(f"{people.answered} answers while a manager stopped, {len(people.wrong)} wrong")  # noqa: T201
+        record_property("answered, wrong", (people.answered, len(people.wrong)))
+        assert status == 0
+        assert people.wrong == []
+        assert people.served_by == {"m1", "m2"}
+        log = (first.directory / "manager.log").read_text()
+        assert log.index("manager.draining") < log.index("manager.stopped")
 
-            # the first stops; whoever asks meanwhile is answered
-            done = asyncio.Event()
-            async with asyncio.TaskGroup() as tasks:
-                for _ in range(3):
-                    tasks.create_task(people.ask_until(done))
-                process = first.site.processes.pop("manager.log")
-                process.terminate()
-                status = await ended(process)
-                for _ in range(20):
-                    await people.ask_once()
-                done.set()
-            print(f"{people.answered} answers while a manager stopped, {len(people.wrong)} wrong")  # noqa: T201
-            record_property("answered, wrong", (people.answered, len(people.wrong)))
-            assert status == 0
-            assert people.wrong == []
-            assert people.served_by == {"m1", "m2"}
-            log = (first.site.directory / "manager.log").read_text()
-            assert log.index("manager.draining") < log.index("manager.stopped")
 
-            # an agent whose token names the load balancer gets to the manager that is left
-            await agents_get_through(balancer, second)
+@pytest.mark.timeout(600)
+@pytest.mark.services("haproxy", "nginx")
+async def test_an_agent_that_dials_the_load_balancer_gets_to_the_manager_that_is_ready(tmp_path):
+    balancer = Balancer(tmp_path, Site(), Site())
+    address = f"127.0.0.1:{balancer.agents}"
+    balancer.second.advertise = (address,)
+    async with (
+        session() as connections,
+        manager("manager2.example.com", balancer.second, connections) as fleet,
+        balancer.running(),
+    ):
+        await until_ready_behind(balancer)
+        await fleet.site.add_node("n1")
+        made = pki.current_leaf(INTERMEDIATE, ["conf.example.test"])
+        leaf = await fleet.upload(made, INTERMEDIATE.certificate_pem, ["n1"])
+        await fleet.until_served(leaf, "n1")
+        assert (await fleet.node("n1"))["manager_addresses"] == [address]
+    await balancer.first.close()
+
+
+async def until_ready_behind(balancer: Balancer) -> None:
+    """Wait until the load balancer has found out which manager is ready."""
+    people = People(balancer.url)
+    async with asyncio.timeout(PATIENCE_S):
+        while people.served_by != {"m2"} or people.wrong:
+            people.wrong, people.served_by = [], set()
+            await people.ask_once()
+            await asyncio.sleep(0.05)
 
 
 async def who_asks_is_known(balancer: Balancer, *sites: Site) -> None:
@@ -203,18 +242,3 @@ async def who_asks_is_known(balancer: Balancer, *sites: Site) -> None:
     assert len(refused) == 1
     assert CLIENT in refused[0]
     assert "198.51.100.6" not in log
-
-
-async def agents_get_through(balancer: Balancer, fleet: RealFleet) -> None:
-    address = f"127.0.0.1:{balancer.agents}"
-    fleet.site.advertise = (address,)
-    process = fleet.site.processes.pop("manager.log")
-    process.terminate()
-    await ended(process)
-    await fleet.site.serve()
-    await fleet.until_ready()
-    await fleet.site.add_node("n1")
-    made = pki.current_leaf(INTERMEDIATE, ["conf.example.test"])
-    leaf = await fleet.upload(made, INTERMEDIATE.certificate_pem, ["n1"])
-    await fleet.until_served(leaf, "n1")
-    assert (await fleet.node("n1"))["manager_addresses"] == [address]
