@@ -75,7 +75,9 @@ class Form:
             shown = name[:NAME_SHOWN]
             if name not in known.once and name not in known.several:
                 raise InvalidInputError(
-                    shown, f"the form has no field '{shown}'; nothing was changed. Load the page again"
+                    shown,
+                    f"the form has no field '{shown}'; nothing was changed. Load the page again; if that does not help, "
+                    "an extension of your browser adds the field",
                 )
             if len(values) > 1 and name not in known.several:
                 raise InvalidInputError(shown, f"the form has the field '{shown}' more than once")

@@ -87,6 +87,26 @@ async def test_waiting_for_the_interpreter_or_for_a_core_is_no_fault_of_the_hand
     assert watchdog.too_slow() == []
 
 
+async def test_waiting_until_a_new_thread_has_a_core_is_no_fault_of_the_handler(monkeypatch):
+    first_step = threading.Thread._bootstrap_inner  # type: ignore[attr-defined]
+
+    def late(thread: threading.Thread) -> None:
+        time.sleep(LONG_S)
+        first_step(thread)
+
+    def start_a_thread() -> None:
+        thread = threading.Thread(target=int)
+        thread.start()
+        thread.join()
+
+    # the watchdog's own thread is not held up
+    with watching() as watchdog:
+        monkeypatch.setattr(threading.Thread, "_bootstrap_inner", late)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(handler(start_a_thread))
+    assert watchdog.too_slow() == []
+
+
 async def test_what_is_awaited_or_done_aside_keeps_nothing():
     with watching() as watchdog:
         await asyncio.to_thread(time.sleep, 4 * LIMIT_S)

@@ -14,7 +14,6 @@ from manager.domain.model import RequestRecord
 from manager.http.errors import status_of
 from manager.pki.read.csr import DEFAULT_TEMPLATE
 from manager.pki.write.export import Download
-from manager.usecases.assignments import slot_name
 from manager.usecases.requests import KeyChoice, RequestChanges
 from manager.web.choices import chosen_nodes, node_choices
 from manager.web.forms import FormFields, pem
@@ -103,7 +102,7 @@ async def create(page_request: PageRequest) -> web.StreamResponse:
 async def show(page_request: PageRequest) -> web.StreamResponse:
     """Show one, and ask for the answer to it."""
     record = await page_request.use_cases.requests.get(RequestId(page_request.number()))
-    fields = {"certificate": "", "parameters": "", "slot": "server"}
+    fields = {"certificate": "", "parameters": ""}
     return await _request(page_request, record, fields, [], take_over=True)
 
 
@@ -122,7 +121,6 @@ async def answer(page_request: PageRequest) -> web.StreamResponse:
     record = await page_request.use_cases.requests.get(number)
     take_over = form.flag("take_over") and record.replaces_id is not None
     fields = {name: form.text(name) for name in ("certificate", "parameters")}
-    fields["slot"] = form.text("slot", "server")
     try:
         fields |= {name: await page_request.given_text(name) for name in ("certificate", "parameters")}
         answered = await page_request.use_cases.requests.answer(
@@ -132,7 +130,7 @@ async def answer(page_request: PageRequest) -> web.StreamResponse:
             passphrase=form.text("passphrase") or None,
             take_over=take_over,
             nodes=node_names(nodes),
-            slot=slot_name(fields["slot"]),
+            slot="server",
             confirm=form.text("confirm"),
             actor=page_request.actor,
         )
@@ -299,7 +297,6 @@ PAGES = (
                 "passphrase",
                 "take_over",
                 "node_names",
-                "slot",
                 "confirm",
             ),
             several=("node",),

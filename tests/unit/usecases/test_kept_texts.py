@@ -1,11 +1,13 @@
 """What is kept of a text, whichever way it comes in: as it was given, and never a key."""
 
+import base64
 import io
 import zipfile
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 
 from common.pki.pem import pem_of
@@ -29,8 +31,27 @@ def wrapped(made: Made) -> str:
 
 
 def pieces(made: Made) -> list[str]:
-    body = "".join(made.key_pem.splitlines()[1:-1])
+    body = body_of(made)
     return [body[at : at + SHORT] for at in range(0, len(body), SHORT)]
+
+
+def secret_pieces(made: Made) -> list[str]:
+    """Return the pieces that are of the private number alone.
+
+    The rest of a key is public: its kind, and the public key, of which any certificate or CSR may have the same characters in a row. That
+    depends on how many bytes stand before it, and a serial number is now and then a byte shorter.
+    """
+    key, der = made.key, base64.b64decode(body_of(made))
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    number = key.private_numbers().private_value.to_bytes(32, "big")
+    begin = der.index(number)
+    # 3 bytes are 4 characters
+    first, end = -(-begin * 4 // 3), (begin + len(number)) * 4 // 3
+    return [piece for at, piece in enumerate(pieces(made)) if first <= at * SHORT and (at + 1) * SHORT <= end]
+
+
+def body_of(made: Made) -> str:
+    return "".join(made.key_pem.splitlines()[1:-1])
 
 
 def stored(directory: Path, text: str) -> bool:
@@ -86,9 +107,19 @@ async def test_no_way_in_keeps_a_key_in_the_clear(world: World, tmp_path: Path):
     )
     await world.store.close()
     assert stored(tmp_path, made.certificate_pem)
-    # a key names its kind as its certificate does
-    own = [piece for piece in pieces(made) if len(piece) == SHORT and piece not in made.certificate_pem]
-    assert not any(stored(tmp_path, piece) for piece in own)
+    assert not any(stored(tmp_path, piece) for piece in secret_pieces(made))
+
+
+def test_what_is_looked_for_of_a_key_is_in_nothing_that_is_public():
+    made = make_leaf(ISSUER)
+    found = secret_pieces(made)
+    assert len(found) >= 3
+    assert set(found) < set(pieces(made))
+    # one whose serial number is shorter has the public key at another place
+    others = [make_leaf(ISSUER, key=made.key, serial=1 << 8 * length) for length in range(14, 18)]
+    public = "".join("".join(each.certificate_pem.splitlines()) for each in others)
+    assert any(piece in public for piece in pieces(made))
+    assert not any(piece in public for piece in found)
 
 
 async def test_texts_without_a_key_are_kept_as_they_were_given(world: World):
