@@ -37,6 +37,20 @@ REGULAR_S: Final = 3600.0
 """How long a source counts as known after somebody there has proven a user."""
 
 
+ONCE: Final = (
+    hdrs.AUTHORIZATION,
+    hdrs.CONTENT_TYPE,
+    hdrs.CONTENT_ENCODING,
+    hdrs.EXPECT,
+    "HX-Request",
+    "Last-Event-ID",
+    hdrs.ORIGIN,
+    "Sec-Fetch-Site",
+    "X-HTTP-Method-Override",
+)
+"""All fields that are read here and have one value (RFC 9110 5.3): of two a proxy may look at one, and we at the other."""
+
+
 @dataclass(frozen=True, slots=True)
 class Fault:
     """Why a head is refused, and with which status."""
@@ -47,7 +61,7 @@ class Fault:
 
 def fault_of(request: web.BaseRequest) -> Fault | None:
     """Return why this request's head is refused, None if it is not."""
-    return _framing_fault(request) or _size_fault(request)
+    return _framing_fault(request) or _doubled_fault(request) or _size_fault(request)
 
 
 def _framing_fault(request: web.BaseRequest) -> Fault | None:
@@ -61,6 +75,13 @@ def _framing_fault(request: web.BaseRequest) -> Fault | None:
     if codings and [each.lower() for each in codings] != ["chunked"]:
         # RFC 9112 6.1: a coding that is not understood is answered with 501
         return Fault(501, "no Transfer-Encoding but 'chunked' is understood here")
+    return None
+
+
+def _doubled_fault(request: web.BaseRequest) -> Fault | None:
+    for name in ONCE:
+        if len(request.headers.getall(name, ())) > 1:
+            return Fault(400, f"the request has {name} more than once; give it once")
     return None
 
 

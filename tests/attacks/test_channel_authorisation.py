@@ -16,7 +16,9 @@ from asyncssh.connection import SSHServerConnection
 from asyncssh.constants import MSG_REQUEST_SUCCESS
 from asyncssh.packet import Boolean, String, UInt32
 
+from common.runtime import ssh
 from common.runtime.ssh import (
+    CLUSTER_SUBSYSTEM,
     JOIN_SUBSYSTEM,
     SUBSYSTEM,
     common_options,
@@ -76,6 +78,11 @@ REQUESTS: dict[str, tuple[bytes, ...]] = {
     "x11_req": (Boolean(True), String("MIT-MAGIC-COOKIE-1"), String("00"), UInt32(0)),
 }
 
+
+SUBSYSTEMS = {
+    word for name, word in vars(ssh).items() if name.endswith("SUBSYSTEM") and isinstance(word, str)
+}
+"""All that the channel has, from where they are named: a new one is tried without a word here."""
 
 ANSWERED = {"keepalive_at_openssh_dot_com"}
 """Says nothing but that the other side is there. All else is refused."""
@@ -141,7 +148,14 @@ async def granted_on(channel: SSHClientChannel) -> set[str]:
 
 @pytest.mark.parametrize("who", sorted(LOGGED_IN))
 async def test_of_a_sessions_requests_none_is_granted_but_its_own_subsystem(tmp_path: Path, who: str):
-    own, other = (JOIN_SUBSYSTEM, SUBSYSTEM) if who == "who joins" else (SUBSYSTEM, JOIN_SUBSYSTEM)
+    may = {JOIN_SUBSYSTEM, CLUSTER_SUBSYSTEM} if who == "who joins" else {SUBSYSTEM}
+    for own in may:
+        (tmp_path / own).mkdir()
+        await grants_once(tmp_path / own, who, own, others=SUBSYSTEMS - may)
+
+
+async def grants_once(tmp_path: Path, who: str, own: str, *, others: set[str]) -> None:
+    """Try all requests beside the one that is granted, before it and after it."""
     async with asking(tmp_path, who) as (there, connection):
         channel = await channel_of(connection)
         assert await granted_on(channel) == GRANTED_IN_VAIN
@@ -154,8 +168,11 @@ async def test_of_a_sessions_requests_none_is_granted_but_its_own_subsystem(tmp_
         assert await is_granted(again._make_request(b"subsystem", String(own)))
         assert await granted_on(again) == GRANTED_IN_VAIN
         assert not await is_granted(again._make_request(b"subsystem", String(own))), "once"
-        wrong = await channel_of(await EVERYBODY[who](there))
-        assert not await is_granted(wrong._make_request(b"subsystem", String(other)))
+        for other in SUBSYSTEMS:
+            assert not await is_granted(again._make_request(b"subsystem", String(other))), "a second one"
+        for other in others:
+            wrong = await channel_of(await EVERYBODY[who](there))
+            assert not await is_granted(wrong._make_request(b"subsystem", String(other))), other
 
 
 @pytest.mark.parametrize("method", sorted(asyncssh.auth._server_auth_handlers))

@@ -3,9 +3,13 @@
 import asyncio
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
+from aiohttp import hdrs
 
+import manager
+from manager.http.heads import ONCE
 from manager.http.server import SECURITY_HEADERS
 from tests.attacks.flooding import client_context
 from tests.fakes.workers import InPlace
@@ -14,6 +18,10 @@ from tests.patience import PATIENCE_S
 
 SMUGGLED = b"GET /health/live HTTP/1.1\r\nHost: m\r\n\r\n"
 """What a second request looks like to who takes the first one to be over."""
+
+
+NAMED = {"_OVERRIDE": "X-HTTP-Method-Override"}
+"""Names of fields that the code has in constants of its own."""
 
 
 @pytest.fixture
@@ -119,3 +127,29 @@ async def test_http_1_0_has_no_transfer_coding(api: ApiClient):
 async def test_chunked_is_understood_in_any_case(api: ApiClient):
     head = "PATCH /health/live HTTP/1.1\r\nHost: m\r\nConnection: close\r\nTransfer-Encoding: ChunKed\r\n\r\n"
     assert (await said_to(api, head.encode() + b"0\r\n\r\n")).statuses == [405]
+
+
+def headers_read() -> set[str]:
+    """Return the names of all fields of a head of which one value is read, from the code that reads them."""
+    found = set()
+    for path in Path(manager.__file__).parent.rglob("*.py"):
+        for name in re.findall(r"request\.headers(?:\.get\(|\[)\s*([\w.]+|\"[^\"]+\")", path.read_text()):
+            known = getattr(hdrs, name.removeprefix("hdrs."), None) if name.startswith("hdrs.") else None
+            found.add(str(known or NAMED.get(name) or name.strip('"')))
+    return found
+
+
+def test_every_field_that_is_read_once_may_be_there_once():
+    assert headers_read() == set(ONCE)
+
+
+@pytest.mark.parametrize("name", ONCE)
+async def test_a_field_that_has_one_value_is_refused_when_it_is_there_twice(api: ApiClient, name: str):
+    fields = [
+        f"{name}: {api.session.headers.get(name, 'x')}",
+        f"{name.lower()}: y",
+    ]
+    for each in (fields, fields[::-1]):
+        lines = ["GET /api/certcast/v1/nodes HTTP/1.1", "Host: m", *each, "", ""]
+        said = await said_to(api, "\r\n".join(lines).encode() + SMUGGLED)
+        assert said.statuses == [400]

@@ -6,6 +6,7 @@ import pytest
 
 from common.api.codes import Role
 from common.errors import ConflictError, InvalidInputError
+from manager.domain.likeness import likeness
 from manager.store.tables import oauth_client, user
 from tests.integration.infinity_api.platform import CONFIGURATION, LOCATIONS, WORKERS, management, worker
 from tests.unit.usecases.conftest import World
@@ -14,7 +15,32 @@ from tests.unit.usecases.users.conftest import PASSWORD
 from tests.unit.usecases.users.conftest import hasher as hasher  # noqa: PLC0414 - a fixture
 
 LIKE_ADA = ["Ada", "ADA", "ada."]
-LIKE_OPS = ["ops", "Ops", "OPS.", "\uff2fps", "op\ufe0fs"]
+LIKE_OPS = ["ops", "Ops", "OPS.", "\uff2fps", "op\ufe0fs", "op\u034fs", "ops\U000e0100", "ops\u2800"]
+NEVER_DRAWN = [
+    *(0xAD, 0x34F, 0x61C, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x3164, 0xFEFF, 0xFFA0),
+    *(
+        each
+        for first, last in ((0x180B, 0x180F), (0x200B, 0x200F), (0x202A, 0x202E), (0x2060, 0x206F))
+        for each in range(first, last + 1)
+    ),
+    *(
+        each
+        for first, last in ((0xFE00, 0xFE0F), (0xFFF0, 0xFFF8), (0x1BCA0, 0x1BCA3))
+        for each in range(first, last + 1)
+    ),
+    *range(0x1D173, 0x1D17B),
+    *range(0xE0000, 0xE1000),
+]
+"""DerivedCoreProperties.txt of Unicode, Default_Ignorable_Code_Point."""
+
+
+def test_what_is_never_drawn_makes_no_other_name_of_one_wherever_it_stands():
+    shapes = ("{}ops", "o{}ps", "ops{}", "ops{}.")
+    assert [
+        hex(code) for code in NEVER_DRAWN for shape in shapes if likeness(shape.format(chr(code))) != "ops"
+    ] == []
+    # nor by keeping a letter from its accent
+    assert [hex(code) for code in NEVER_DRAWN if likeness(f"o{chr(code)}\u0308ps") != "\u00f6ps"] == []
 
 
 @pytest.mark.parametrize("name", LIKE_ADA)
