@@ -9,6 +9,7 @@ from sqlalchemy import update
 from common.api.codes import Role, Scope
 from manager.http.heads import SESSION_COOKIE as COOKIE
 from manager.store.tables import api_token, session
+from manager.usecases.sessions import CONFIRMED_S
 from manager.usecases.users import hash_token
 from tests.attacks.authorisation import (
     Principal,
@@ -64,7 +65,8 @@ def by_session(role: Role, *, confirmed: bool = True) -> Make:
         user = await api.use_cases.users.get(USERS[role])
         token = await api.use_cases.sessions.start(user, address="192.0.2.1")
         if not confirmed:
-            api.use_cases.sessions._confirmed.clear()
+            long_ago_s = api.context.clock() - CONFIRMED_S - 1
+            await api.context.store.sessions.begin_again(hash_token(token), now_s=long_ago_s)
         return Principal(f"session of {role}", cookie_headers(token), role, has_password=confirmed)
 
     return make
