@@ -30,7 +30,6 @@ def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("manager.fleet.holding.WELCOME_S", 2.0)
     monkeypatch.setattr(postgresql, "LIMITS", Limits(statement_s=20, answer_s=1.0))
     monkeypatch.setattr(pooling, "TRY_S", 0.5)
-    monkeypatch.setattr(pooling, "IDLE_TRUST_S", 0.0)
 
 
 @pytest.fixture
