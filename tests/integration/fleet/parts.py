@@ -43,6 +43,12 @@ class Parts:
         """End every loop, as if this process had no turn any more; its connections stay."""
         self._supervisor.stop()
 
+    def hear_nothing(self) -> None:
+        """Lose every notification from now on."""
+        heard = self.store.hearing._heard
+        heard.clear()
+        heard.set = lambda: None
+
     def go_on(self) -> None:
         """Let every loop run again, with what is in memory."""
         for name, loop in self.fleet.loops().items():

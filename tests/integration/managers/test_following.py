@@ -4,7 +4,6 @@ import asyncio
 
 from common.ids import NodeName
 from common.wire.contact import Contact
-from manager.store.hearing import Hearing
 from tests.integration.fleet.parts import Parts
 from tests.patience import PATIENCE_S
 from tests.postgres import NEEDED
@@ -57,9 +56,10 @@ async def test_who_watches_the_fleet_is_told_of_what_happens_at_another_manager(
 
 
 async def test_a_manager_that_never_hears_anything_finds_everything_at_its_reconcile(
-    first: Parts, second: Parts, monkeypatch
+    first: Parts, second: Parts
 ):
-    monkeypatch.setattr(Hearing, "_hear", lambda *_: None)
+    for each in (first, second):
+        each.hear_nothing()
     await first.add("n1", "n2")
     assert second.fleet.names() == []
     assert await second.fleet.reconciler.reconcile()
@@ -69,6 +69,7 @@ async def test_a_manager_that_never_hears_anything_finds_everything_at_its_recon
     leaf = await first.assign("n1", "n2")
     await first.until_applied(leaf, "n2")
     assert second.applied("n2") is None
+    await first.fleet.reports.flush()
     assert await second.fleet.reconciler.reconcile()
     await second.until_applied(leaf, "n1", "n2")
     await second.fleet.reports.flush()
@@ -77,11 +78,12 @@ async def test_a_manager_that_never_hears_anything_finds_everything_at_its_recon
 
 
 async def test_a_session_that_a_manager_does_not_know_to_be_lost_is_ended_by_the_next_report(
-    first: Parts, second: Parts, monkeypatch
+    first: Parts, second: Parts
 ):
     await first.add("n1")
     await second.until(lambda: second.fleet.names() == [N1])
-    monkeypatch.setattr(Hearing, "_hear", lambda *_: None)
+    for each in (first, second):
+        each.hear_nothing()
     old = first.dial("n1")
     await first.until(lambda: old.welcomes == 1)
     new = second.dial("n1")
