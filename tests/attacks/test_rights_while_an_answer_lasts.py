@@ -15,6 +15,7 @@ import aiohttp
 import pytest
 
 from common.api.codes import Role, Scope
+from common.ids import NodeName
 from manager.api import certificates as certificate_routes
 from manager.api.app import ROOT
 from manager.http import pieces
@@ -77,6 +78,14 @@ async def headers_of(api: ApiClient, kind: str) -> dict[str, str]:
             return {"Cookie": f"{COOKIE}={token}"}
 
 
+async def publishing_of(api: ApiClient, name: NodeName) -> None:
+    """Wait for the last change of a new node that nobody asked for: watchers may well be told of it."""
+    with api.fleet.subscribe("") as changes:
+        while api.fleet.node(name).desired is None:
+            async with asyncio.timeout(PATIENCE_S):
+                await changes.take(PATIENCE_S)
+
+
 async def rest_of(answer: aiohttp.ClientResponse) -> bytes:
     """Read a stream to its end."""
     found = b""
@@ -105,6 +114,7 @@ async def test_a_stream_tells_nothing_more_once_the_right_to_it_has_gone(
     api: ApiClient, kind: str, path: str, change: str
 ):
     await api.add_node("n1")
+    await publishing_of(api, NodeName("n1"))
     headers = await headers_of(api, kind)
     async with api.session.get(api.url + path, headers=headers) as answer:
         assert answer.status == 200
