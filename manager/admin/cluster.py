@@ -13,7 +13,7 @@ from common.errors import ConflictError, InvalidInputError
 from common.runtime.terminal import say
 from common.words import span_of
 from manager.account import become_owner, give_to_account, real_directory
-from manager.admin.options import ConfigOption, DataOption, load, load_owned
+from manager.admin.options import AddressesOption, ConfigOption, DataOption, NamesOption, load, load_owned
 from manager.settings import DEFAULT_DATA, Settings
 
 
@@ -49,18 +49,8 @@ def cluster_token(
 
 
 def join_cluster(
-    name: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--name",
-            metavar="NAME",
-            help="A DNS name of this manager; may be repeated. [default: the host's name]",
-        ),
-    ] = None,
-    address: Annotated[
-        list[str] | None,
-        typer.Option("--address", metavar="IP", help="An IP address of this manager; may be repeated."),
-    ] = None,
+    name: NamesOption = None,
+    address: AddressesOption = None,
     token_stdin: Annotated[
         bool, typer.Option("--token-stdin", help="Read the token from standard input.")
     ] = False,

@@ -13,7 +13,15 @@ from common.runtime.terminal import say, say_lines
 from manager.account import become_owner, give_to_account, real_directory, refuse_foreign
 from manager.admin.cluster import cluster_token, join_cluster
 from manager.admin.copies import backup, migrate_store
-from manager.admin.options import ConfigOption, DataOption, Group, load, load_owned
+from manager.admin.options import (
+    AddressesOption,
+    ConfigOption,
+    DataOption,
+    Group,
+    NamesOption,
+    load,
+    load_owned,
+)
 from manager.admin.users import users
 from manager.settings import DEFAULT_DATA, DEFAULT_HTTPS, DEFAULT_SSH, Settings
 
@@ -76,18 +84,8 @@ def explain(
 def init(
     data: DataOption = None,
     config: ConfigOption = None,
-    name: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--name",
-            metavar="NAME",
-            help="A DNS name of this manager; may be repeated. [default: the host's name]",
-        ),
-    ] = None,
-    address: Annotated[
-        list[str] | None,
-        typer.Option("--address", metavar="IP", help="An IP address of this manager; may be repeated."),
-    ] = None,
+    name: NamesOption = None,
+    address: AddressesOption = None,
 ) -> None:
     """Make the store, its keys and a temporary certificate.
 

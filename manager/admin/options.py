@@ -57,6 +57,18 @@ DataOption = Annotated[
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", metavar="FILE", help=f"A TOML file. [default: {DEFAULT_CONFIG}]")
 ]
+NamesOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--name",
+        metavar="NAME",
+        help="A DNS name of this manager; may be repeated. [default: the host's name]",
+    ),
+]
+AddressesOption = Annotated[
+    list[str] | None,
+    typer.Option("--address", metavar="IP", help="An IP address of this manager; may be repeated."),
+]
 
 
 def load(**given: object) -> Settings:
