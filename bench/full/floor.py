@@ -1,7 +1,8 @@
 """Floors of a push: the same bytes to the same number of peers, over a bare asyncssh channel and over plain TCP.
 
 Nothing is planned, kept, checked or installed: a peer answers as soon as it has all bytes. Server and clients are processes of their own, on the
-cores that the manager and its nodes have: `python -m bench.full.floor serve|meet KIND ...`.
+cores that the manager and its nodes have: `python -m bench.full.floor serve|meet KIND ...`. Invariant: a push goes to all clients; one that has
+connected may be unknown to the server for a moment yet.
 """
 
 import asyncio
@@ -74,12 +75,14 @@ class TcpPeer(asyncio.Protocol):
         self._peers.heard(self._bytes)
 
 
-async def serve(kind: Kind) -> None:
-    """Say the port; at each line on standard input push so many bytes to all, and say when each answered."""
+async def serve(kind: Kind, count: int) -> None:
+    """Say the port; at each line on standard input push so many bytes to all, once so many are there, and say when each answered."""
     raise_file_limit()
     peers = Peers()
     print(await _listen(kind, peers), flush=True)
     while line := await asyncio.to_thread(sys.stdin.readline):
+        while len(peers.writers) < count:  # noqa: ASYNC110 - looks on
+            await asyncio.sleep(0.005)
         body, peers.answered_s, since_s = b"x" * int(line), [], time.monotonic()
         for write in peers.writers:
             write(body)
@@ -159,7 +162,7 @@ async def meet(kind: Kind, port: int, count: int, size: int) -> None:
 
 async def measure(kind: Kind, count: int, size: int) -> Spread:
     """Push `size` bytes to so many clients; return the median of some pushes, by its last."""
-    server = await _start(MANAGERS_CORE, "serve", kind)
+    server = await _start(MANAGERS_CORE, "serve", kind, str(count))
     try:
         port = int(await _line(server))
         clients = await _start(OTHERS_CORE, "meet", kind, str(port), str(count), str(size))
@@ -202,7 +205,7 @@ async def _line(process: Process) -> bytes:
 
 if __name__ == "__main__":
     match sys.argv[1:]:
-        case ["serve", ("ssh" | "tcp") as kind]:
-            asyncio.run(serve(kind))  # type: ignore[arg-type] # one of both, as matched
+        case ["serve", ("ssh" | "tcp") as kind, count]:
+            asyncio.run(serve(kind, int(count)))  # type: ignore[arg-type] # one of both, as matched
         case ["meet", ("ssh" | "tcp") as kind, port, count, size]:
             asyncio.run(meet(kind, int(port), int(count), int(size)))  # type: ignore[arg-type] # as above
