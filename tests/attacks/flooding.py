@@ -63,7 +63,7 @@ class _Client:
         return LimitExceeded(taken=self._taken, answer=bytes(self._answer), closed=self._closed)
 
     async def _send(self, writer: asyncio.StreamWriter, begin: bytes, filler: bytes, most: int) -> None:
-        with contextlib.suppress(ConnectionError, ssl.SSLError):
+        try:
             writer.write(begin)
             await writer.drain()
             while filler and self._taken < most and not self._closed:
@@ -72,6 +72,9 @@ class _Client:
                 self._taken += len(filler)
                 # as long as everything is taken at once, nothing above lets the reader see the end
                 await asyncio.sleep(0)
+        except (ConnectionError, ssl.SSLError):
+            # the end, which whoever reads may not have come to yet
+            self._closed = True
 
     async def _read(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError, ssl.SSLError):
