@@ -115,16 +115,17 @@ async def serve(settings: Settings, *, read_again: Callable[[], Settings]) -> No
     heads.always_tell()
     keep_little()
     sys.setswitchinterval(SWITCH_S)
-    async with Serving(settings.place) as serving, opened(settings.place) as store, Workers() as workers:
+    own = await asyncio.to_thread(own_node, settings.data)
+    async with Serving(settings.place, own) as serving, opened(settings.place) as store, Workers() as workers:
         given = Given(
             settings=settings,
             store=store,
             workers=workers,
             read_again=read_again,
             serving=serving,
-            own_node=await asyncio.to_thread(own_node, settings.data),
+            own_node=own,
         )
-        await check_own_node(store, given.own_node)
+        await check_own_node(store, own)
         core = await _compose_core(given)
         await _run(given, core, _compose_front(given, core))
 

@@ -10,6 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from common.errors import StorageError
+from common.ids import NodeName
 
 
 class Lasting(Protocol):
@@ -77,10 +78,10 @@ class Engine(Protocol):
     async def set_ids_given(self, connection: AsyncConnection, given: Mapping[str, int]) -> None:
         """Let each table go on after the highest id that it has ever given elsewhere."""
 
-    def claim(self) -> AbstractAsyncContextManager[Lasting]:
-        """Say for as long as the block lasts that the store is served, or copied to another place, by this process alone.
+    def claim(self, node: NodeName | None) -> AbstractAsyncContextManager[Lasting]:
+        """Say for as long as the block lasts that the manager with this node serves the store; without one, that it is copied to another place.
 
-        Raises ConflictError while another process says so, StorageError.
+        Raises ConflictError while it is copied, is served by whoever this cannot be beside, or, for a copy, is served at all; StorageError.
         """
 
     def untouched(self) -> AbstractAsyncContextManager[None]:

@@ -1,11 +1,13 @@
-"""Claims on a store: that a manager serves it, or that it is being copied to another place; one of these at a time.
+"""Claims on a store: that managers serve it, or that it is being copied to another place; never both at a time.
 
-Invariant: a claim is the process's that made it, and ends with it, however it ends.
+Decides who may serve beside whom: on a server managers with different nodes, at a file one. Invariant: a claim is the process's that made
+it, and ends with it, however it ends.
 """
 
 import asyncio
 import contextlib
 import fcntl
+import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,13 +17,14 @@ from typing import Any, Final
 import asyncpg  # type: ignore[import-untyped]  # it has annotations, and does not say so
 
 from common.errors import ConflictError, StorageError
+from common.ids import NodeName
 from common.runtime import durable
 
 SERVING_FILE: Final = "serving.lock"
 """Beside SQLite's database: its lock is held by the manager that serves it, or by who copies it to another place."""
 
 SERVING_LOCK: Final = 0x73657276
-"""The advisory lock ("serv") that is the same on a server."""
+"""The advisory lock ("serv") on a server: shared by the managers that serve a store, or held alone by who copies it."""
 
 TRIED_EACH_S: Final = 30.0
 """How often a connection that is kept is tried."""
@@ -30,7 +33,8 @@ TRY_S: Final = 3.0
 """How long that may take; then the connection counts as lost."""
 
 _TAKE: Final = "SELECT pg_try_advisory_lock($1)"
-"""How the lock is taken without waiting."""
+_SHARE: Final = "SELECT pg_try_advisory_lock_shared($1)"
+"""How a lock is taken without waiting."""
 
 
 class Unending:
@@ -81,15 +85,32 @@ def claim_file(database: Path) -> Iterator[Unending]:
         os.close(descriptor)
 
 
-async def claim_on(connection: Any, place: str) -> OpenConnection:
-    """Take the lock on a connection to a server, for as long as that lives. Raises ConflictError, asyncpg's errors."""
-    if not await connection.fetchval(_TAKE, SERVING_LOCK):
-        raise _taken(place)
+async def claim_on(connection: Any, place: str, *, node: NodeName | None) -> OpenConnection:
+    """Let the manager with this node serve, or without one the store be copied, for as long as a connection to its server lives.
+
+    Raises ConflictError, asyncpg's errors.
+    """
+    if node is None:
+        if not await connection.fetchval(_TAKE, SERVING_LOCK):
+            raise _taken(place)
+        return OpenConnection(connection)
+    if not await connection.fetchval(_SHARE, SERVING_LOCK):
+        raise ConflictError(f"the store in {place} is being copied to another place: wait until that is done")
+    if not await connection.fetchval(_TAKE, _lock_of(node)):
+        raise ConflictError(
+            f"the store in {place} is served as manager '{node}' already, by another process or on another machine whose directory was "
+            "copied. Each manager needs a directory of its own: 'certcast-manager join-cluster' makes it"
+        )
     return OpenConnection(connection)
 
 
 def _taken(place: str) -> ConflictError:
     return ConflictError(
         f"a manager serves the store in {place}, or it is being copied to another place: "
-        "stop that manager first, or wait until the copy is done"
+        "stop every manager that serves it first, or wait until the copy is done"
     )
+
+
+def _lock_of(node: NodeName) -> int:
+    """Return the advisory lock of a manager's own node, a number of 64 bits."""
+    return int.from_bytes(hashlib.sha256(f"certcast manager {node}".encode()).digest()[:8], signed=True)

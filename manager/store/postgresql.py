@@ -20,6 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from common.errors import ConflictError, NotFoundError, StorageError
+from common.ids import NodeName
 from manager.store.address import ServerAddress, ServerHost
 from manager.store.admission import settle
 from manager.store.claims import OpenConnection, claim_on
@@ -204,14 +205,14 @@ class Postgresql:
             await connection.execute(select(func.setval(sequence, begun[name])))
 
     @asynccontextmanager
-    async def claim(self) -> AsyncIterator[OpenConnection]:
-        """Hold an advisory lock on a connection of its own, for as long as the store is served or copied.
+    async def claim(self, node: NodeName | None) -> AsyncIterator[OpenConnection]:
+        """Hold advisory locks on a connection of its own, for as long as the store is served or copied.
 
         Raises ConflictError, StorageError, InvalidInputError.
         """
         async with self._kept() as connection:
             try:
-                claim = await claim_on(connection, f"the database {self._address}")
+                claim = await claim_on(connection, f"the database {self._address}", node=node)
             except LOST as error:
                 raise self._failed(error) from error
             yield claim

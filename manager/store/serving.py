@@ -1,4 +1,4 @@
-"""That a manager serves a store, for those to see who would serve it too, or copy it to another place.
+"""That a manager serves a store, for those to see who would copy it to another place, or serve it where it can be served once only.
 
 Invariant: while this manager serves, nobody who asks as they do is let do either; the lock is this process's, and ends with it.
 """
@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from common.errors import StorageError
+from common.ids import NodeName
 from manager.store.backend import Lasting
 from manager.store.place import StorePlace
 from manager.store.store import engine_of
@@ -18,9 +19,13 @@ AGAIN_S: Final = 2.0
 
 
 class Serving:
-    """`async with` it for as long as the store is served. Raises ConflictError while another manager serves the store or it is copied, StorageError."""
+    """`async with` it for as long as the store is served by the manager with this node.
 
-    def __init__(self, place: StorePlace) -> None:
+    Raises ConflictError while the store is copied, or served by whom this manager cannot serve beside; StorageError.
+    """
+
+    def __init__(self, place: StorePlace, node: NodeName) -> None:
+        self._node = node
         self._engine = engine_of(place)
         self._stack = AsyncExitStack()
         self._claim: Lasting | None = None
@@ -48,4 +53,4 @@ class Serving:
                 await asyncio.sleep(AGAIN_S)
 
     async def _take(self) -> None:
-        self._claim = await self._stack.enter_async_context(self._engine.claim())
+        self._claim = await self._stack.enter_async_context(self._engine.claim(self._node))

@@ -21,6 +21,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from common.errors import ConflictError, NotFoundError, Reason, StorageError
+from common.ids import NodeName
 from common.runtime import durable
 from manager.store.claims import Unending, claim_file
 from manager.store.failures import DISK_FULL, is_out_of_space
@@ -131,8 +132,8 @@ class Sqlite:
         yield Unending()
 
     @asynccontextmanager
-    async def claim(self) -> AsyncIterator[Unending]:
-        """Hold the lock file beside the database, for as long as the store is served or copied.
+    async def claim(self, _node: NodeName | None) -> AsyncIterator[Unending]:
+        """Hold the lock file beside the database, for as long as the store is served or copied: one manager, whichever it is.
 
         Raises ConflictError, StorageError.
         """

@@ -62,7 +62,7 @@ async def _reading(place: StorePlace, keyring: Keyring, *, alone: bool) -> Async
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(engine.untouched())
         if alone:
-            await stack.enter_async_context(engine.claim())
+            await stack.enter_async_context(engine.claim(None))
         database = Database(engine, patient=True)
         stack.push_async_callback(database.close)
         connection = await stack.enter_async_context(database.write() if alone else database.read())

@@ -8,13 +8,14 @@ import pytest
 
 from common.codes import Fault
 from common.errors import ConflictError
+from common.ids import MANAGEMENT_NODE, NodeName
 from manager.store import serving as serving_module
 from manager.store.claims import SERVING_LOCK, OpenConnection
 from manager.store.copying import ignore_progress
 from manager.store.place import StorePlace
 from manager.store.sealing import Keyring
 from manager.store.serving import Serving
-from manager.store.store import Store
+from manager.store.store import Store, engine_of
 from manager.store.transfer import transfer
 from tests.patience import PATIENCE_S
 from tests.postgres import KEK, Cluster
@@ -32,15 +33,15 @@ async def until_held(cluster: Cluster, database: str, count: int) -> None:
             await asyncio.sleep(0.05)
 
 
-async def test_a_store_that_a_manager_serves_is_copied_by_a_backup_and_neither_moved_nor_served_by_another(
+async def test_a_store_that_managers_serve_is_copied_by_a_backup_and_not_moved_until_the_last_has_stopped(
     cluster, store_database, tmp_path: Path
 ):
     place = StorePlace(tmp_path, store_database)
-    async with Serving(place):
+    async with Serving(place, NodeName("management-2")):
+        async with Serving(place, MANAGEMENT_NODE):
+            await until_held(cluster, store_database.name, 2)
         await until_held(cluster, store_database.name, 1)
-        with pytest.raises(ConflictError, match="stop that manager first"):
-            await Serving(place).__aenter__()
-        with pytest.raises(ConflictError, match="a manager serves the store in the database"):
+        with pytest.raises(ConflictError, match="stop every manager that serves it first"):
             await transfer(
                 place, StorePlace(tmp_path / "moved", None), Keyring(KEK), alone=True, report=ignore_progress
             )
@@ -52,6 +53,16 @@ async def test_a_store_that_a_manager_serves_is_copied_by_a_backup_and_neither_m
     await transfer(
         place, StorePlace(tmp_path / "moved", None), Keyring(KEK), alone=True, report=ignore_progress
     )
+
+
+async def test_a_second_process_does_not_serve_as_the_same_manager(cluster, store_database, tmp_path: Path):
+    place = StorePlace(tmp_path, store_database)
+    async with Serving(place, NodeName("management-2")):
+        with pytest.raises(ConflictError, match="is served as manager 'management-2' already"):
+            await Serving(place, NodeName("management-2")).__aenter__()
+        await until_held(cluster, store_database.name, 1)
+    async with Serving(place, NodeName("management-2")):
+        await until_held(cluster, store_database.name, 1)
 
 
 async def test_a_backup_that_is_made_while_ids_are_given_is_of_one_moment_and_usable(
@@ -91,7 +102,7 @@ async def test_a_connection_that_rests_is_not_ended_whatever_the_role_is_told(
     cluster.sql(f'ALTER DATABASE "{store_database.name}" SET idle_session_timeout = 60000')
     place = StorePlace(tmp_path, store_database)
     store = await Store.open(place, Keyring(KEK))
-    async with Serving(place) as serving, store._database.read() as connection:
+    async with Serving(place, MANAGEMENT_NODE) as serving, store._database.read() as connection:
         claim = serving._claim
         assert isinstance(claim, OpenConnection)
         assert await claim._connection.fetchval("SHOW idle_session_timeout") == "0"
@@ -113,13 +124,23 @@ async def test_a_store_that_is_moved_is_not_served(cluster, store_database, tmp_
     assert set(tried) == {"f"}
 
 
+async def test_a_store_that_is_copied_says_so_to_who_would_serve_it(cluster, store_database, tmp_path: Path):
+    place = StorePlace(tmp_path, store_database)
+    async with (
+        engine_of(place).claim(None),
+        asyncio.timeout(PATIENCE_S),
+    ):
+        with pytest.raises(ConflictError, match="is being copied to another place: wait"):
+            await Serving(place, MANAGEMENT_NODE).__aenter__()
+
+
 async def test_a_claim_that_was_lost_with_its_connection_is_made_again(
     cluster, store_database, tmp_path: Path, monkeypatch
 ):
     monkeypatch.setattr(serving_module, "AGAIN_S", 0.05)
     place = StorePlace(tmp_path, store_database)
     name = store_database.name
-    async with Serving(place) as serving, asyncio.TaskGroup() as group:
+    async with Serving(place, MANAGEMENT_NODE) as serving, asyncio.TaskGroup() as group:
         keeping = group.create_task(serving.run())
         await until_held(cluster, name, 1)
         cluster.sql(f'ALTER DATABASE "{name}" CONNECTION LIMIT 0')

@@ -12,7 +12,7 @@ import pytest
 
 from common.codes import Fault
 from common.errors import ConflictError, NotFoundError, StorageError
-from common.ids import NodeName
+from common.ids import MANAGEMENT_NODE, NodeName
 from manager.domain.members import Greeting
 from manager.store import copying
 from manager.store import transfer as transferring
@@ -160,9 +160,9 @@ async def test_what_a_killed_manager_left_in_its_log_is_copied_and_stays_there(
 async def test_a_store_that_is_served_is_not_moved_and_one_that_is_moved_is_not_served(
     filled, target, keyring
 ):
-    async with Serving(filled):
-        with pytest.raises(ConflictError, match="stop that manager first"):
-            await Serving(filled).__aenter__()
+    async with Serving(filled, MANAGEMENT_NODE):
+        with pytest.raises(ConflictError, match="stop every manager that serves it first"):
+            await Serving(filled, MANAGEMENT_NODE).__aenter__()
         with pytest.raises(ConflictError, match="a manager serves the store in"):
             await copy(filled, target, keyring)
         assert not target.directory.exists()
