@@ -54,10 +54,13 @@ class RealFleet:
             except (aiohttp.ClientError, RuntimeError):
                 pass  # the manager may be down: that is what some tests are about
             await asyncio.sleep(0.05)
-        logs = "\n".join(
+        raise AssertionError(f"not within {within_s:.0f} s; the nodes: {nodes}\n{self.logs()}")
+
+    def logs(self) -> str:
+        """Return how the daemons' logs end."""
+        return "\n".join(
             f"--- {log.name}\n{log.read_text()[-3000:]}" for log in self.site.directory.glob("*.log")
         )
-        raise AssertionError(f"not within {within_s:.0f} s; the nodes: {nodes}\n{logs}")
 
     async def until_served(self, leaf: str, *names: str) -> float:
         return await self.until(
@@ -81,7 +84,10 @@ class RealFleet:
         )
 
     async def until_ready(self) -> None:
-        await ready(self.site, self.session)
+        try:
+            await ready(self.site, self.session)
+        except RuntimeError as error:
+            raise AssertionError(f"{error}\n{self.logs()}") from None
 
 
 @asynccontextmanager

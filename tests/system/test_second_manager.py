@@ -1,64 +1,41 @@
-"""A second manager with real daemons: it joins the first one's store, is refused while that serves, and takes over where it stops."""
+"""Two managers with real daemons: the second joins the first one's store, and both serve it at once until one is stopped."""
 
 import asyncio
 import re
+import shutil
 import ssl
 
 import pytest
 
 from common.ids import fingerprint_of
-from demo.run import ready
 from demo.site import Site
 from manager.store.sealing import KEK_FILE
-from tests import pki
-from tests.patience import ended
 from tests.postgres import NEEDED, Cluster
-from tests.system.debian import REPOSITORY
-from tests.system.fleet import RealFleet, real_fleet
+from tests.system.beside import LOG, Pair, commands, log_of, stop, two_managers, until
+from tests.system.fleet import RealFleet, reloads
 
-MARKED = re.compile(r"^<!-- scaling: (token|join) -->\n\n    (.+)\n", re.MULTILINE)
-ROOT, INTERMEDIATE = pki.current_ca("System")
+DRAIN_S = 2
+"""How long the manager that is stopped in this test goes on serving."""
 
-
-def second_of(site: Site) -> Site:
-    """Another machine's manager, which takes the first one's ports; its log is in the same directory."""
-    second = Site.__new__(Site)
-    second.__dict__.update(site.__dict__)
-    second.data = site.directory / "second"
-    second.processes = {}
-    return second
+SERVE = ("certcast-manager", "serve", "--https", "127.0.0.1:0", "--ssh", "127.0.0.1:0", "--data")
 
 
-async def served(site: Site) -> bytes:
-    """Return the certificate that a manager shows."""
+async def served(site: Site) -> str:
+    """Return the fingerprint of the certificate that a manager shows."""
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     _, writer = await asyncio.open_connection("127.0.0.1", site.https, ssl=context)
     der = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
     writer.close()
-    return der
+    return fingerprint_of(der)
 
 
 async def own_fingerprint(site: Site) -> str:
     return (await site.run("certcast-manager", "fingerprint", "--data", str(site.data))).strip()
 
 
-async def stop(site: Site, log: str = "manager.log") -> None:
-    process = site.processes.pop(log)
-    process.terminate()
-    assert await ended(process) == 0
-
-
-async def join(first: Site, second: Site) -> str:
-    """Make a token where the first manager runs, and let the second join by it, with the words of the document."""
-    typed = dict(MARKED.findall((REPOSITORY / "docs/scaling.md").read_text()))
-    token = (await first.run(*typed["token"].split(), "--data", str(first.data))).strip()
-    said = await second.run(*typed["join"].split(), "--token-stdin", "--data", str(second.data), stdin=token)
-    assert token not in said
-    return said
-
-
-async def what_is_refused(first: Site, second: Site) -> None:
+async def refused_to_join(pair: Pair) -> None:
+    first, second = pair.first.site, pair.second.site
     token = (await first.run("certcast-manager", "cluster-token", "--data", str(first.data))).strip()
     other = first.directory / "other"
     other.mkdir(mode=0o700)
@@ -75,60 +52,91 @@ async def what_is_refused(first: Site, second: Site) -> None:
         assert token not in str(caught.value)
     with pytest.raises(RuntimeError, match="one of this machine only"):
         await first.run("certcast-manager", "cluster-token", "--with-database", "--data", str(first.data))
-    with pytest.raises(RuntimeError, match="a manager serves the store"):
-        await second.run(
-            *("certcast-manager", "serve", "--data", str(second.data)),
-            *("--https", "127.0.0.1:0", "--ssh", "127.0.0.1:0"),
+
+
+async def refused_to_serve_or_move(pair: Pair, *serving: RealFleet) -> None:
+    """A copy of a manager's directory is refused while that serves, and so is it to move the store while any does."""
+    for each in serving:
+        site = each.site
+        copied = shutil.copytree(site.data, site.directory / "copied")
+        with pytest.raises(RuntimeError) as caught:
+            await site.run(*SERVE, str(copied))
+        assert f"is served as manager '{pair.node_of(each)}' already, by another process" in str(caught.value)
+        with pytest.raises(RuntimeError, match="stop every manager that serves it first"):
+            await site.run("certcast-manager", "migrate-store", "--to", "sqlite", "--data", str(site.data))
+        shutil.rmtree(copied)
+
+
+async def serves_each_others(pair: Pair, node: str) -> None:
+    """What is uploaded at either is served by a node that one of them has."""
+    for at in (pair.first, pair.second):
+        leaf = await pair.upload(at, node)
+        for asked in (pair.first, pair.second):
+            await asked.until_served(leaf, node)
+
+
+async def sees_both(manager: RealFleet) -> None:
+    """A manager shows both management nodes as connected, and in sync."""
+    await manager.until(
+        lambda nodes: all(
+            nodes[name]["kind"] == "management"
+            and nodes[name]["connected_s"]
+            and nodes[name]["state"] == "in_sync"
+            for name in ("management", "management-2")
         )
+    )
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 @NEEDED
 @pytest.mark.services("nginx", "postgres", "root")
-async def test_a_second_manager_joins_and_takes_over_where_the_first_stops(cluster: Cluster, monkeypatch):
-    cluster.make_database(name := "second_manager")
-    monkeypatch.setenv("CERTCAST_MANAGER_DATABASE", cluster.url(name))
-    async with real_fleet() as fleet:
-        first, second = fleet.site, second_of(fleet.site)
-        await first.add_node("n1")
-        made = pki.current_leaf(INTERMEDIATE, ["conf.example.test"])
-        await fleet.until_served(await fleet.upload(made, INTERMEDIATE.certificate_pem, ["n1"]), "n1")
-        said = await join(first, second)
-        assert "manager 'management-2' now" in said
-        assert (second.data / KEK_FILE).read_bytes() == (first.data / KEK_FILE).read_bytes()
-        modes = {path.stat().st_mode & 0o077 for path in (second.data, *second.data.iterdir())}
+async def test_a_second_manager_serves_beside_the_first_and_takes_its_nodes_when_it_stops(
+    cluster: Cluster, monkeypatch
+):
+    monkeypatch.setenv("CERTCAST_MANAGER_DRAIN_SECONDS", str(DRAIN_S))
+    async with two_managers(cluster, "second_manager", monkeypatch) as pair:
+        first, second = pair.first, pair.second
+        assert "manager 'management-2' now" in pair.said
+        assert (second.site.data / KEK_FILE).read_bytes() == (first.site.data / KEK_FILE).read_bytes()
+        modes = {path.stat().st_mode & 0o077 for path in (second.site.data, *second.site.data.iterdir())}
         assert modes == {0}
-        await what_is_refused(first, second)
-        # known where the first serves, without a restart
-        await fleet.until(lambda nodes: nodes["management-2"]["kind"] == "management")
+        assert [node for _, node in await pair.members()] == ["management", "management-2"]
+        for each in (first, second):
+            await sees_both(each)
+            assert await served(each.site) == await own_fingerprint(each.site)
+        assert await served(first.site) != await served(second.site)
 
-        await stop(first)
-        await second.serve()
-        await ready(second, fleet.session)
-        mine, others = await own_fingerprint(second), await own_fingerprint(first)
-        assert mine != others
-        assert fingerprint_of(await served(second)) == mine
-        again = RealFleet(second, fleet.session)
-        made = pki.current_leaf(INTERMEDIATE, ["conf.example.test"])
-        await again.until_served(await again.upload(made, INTERMEDIATE.certificate_pem, ["n1"]), "n1")
-        announced = (await again.api.call("GET", "fleet"))["manager_addresses"]
-        assert f"manager2.example.com:{second.ssh}" in announced
-        with pytest.raises(RuntimeError, match="cannot be removed"):
-            await again.api.call("DELETE", "nodes/management-2")
+        node = await first.site.add_node("n1")
+        await serves_each_others(pair, "n1")
+        await refused_to_join(pair)
+        await refused_to_serve_or_move(pair, first, second)
+        with pytest.raises(RuntimeError, match="serves; stop it first"):
+            await first.api.call("DELETE", "nodes/management-2")
 
-        # and back
-        await stop(second)
-        await first.serve()
-        await fleet.until_ready()
-        await fleet.until(
-            lambda nodes: nodes["n1"]["connected_s"] and not nodes["management-2"]["connected_s"]
+        # whichever has the node stops; what the other one then has it keeps, and back
+        for _ in range(2):
+            await first.until(lambda nodes: set(pair.addresses) <= set(nodes["n1"]["manager_addresses"]))
+            holder = await pair.holder("n1")
+            assert holder is not None
+            other, before = pair.other(holder), reloads(node)
+            await stop(holder.site)
+            assert "manager.draining" in log_of(holder.site)
+            await until(lambda: pair.holder("n1"), lambda found, other=other: found is other)
+            assert [name for _, name in await pair.members()] == [pair.node_of(other)]
+            await other.until_served(await pair.upload(other, "n1"), "n1")
+            assert reloads(node) == before + 1
+            await refused_to_serve_or_move(pair, other)
+            await holder.site.serve()
+            await pair.until_both_ready()
+            await serves_each_others(pair, "n1")
+
+        await stop(second.site)
+        await first.until(lambda nodes: not nodes["management-2"]["connected_s"])
+        await first.site.run(*commands()["remove"].split(), "--force")
+        await first.until(lambda nodes: "management-2" not in nodes)
+        logs = "".join(
+            path.read_text() for path in (*first.site.directory.glob("*.log"), second.site.directory / LOG)
         )
-        assert (
-            f"manager2.example.com:{second.ssh}"
-            in (await fleet.api.call("GET", "fleet"))["manager_addresses"]
-        )
-        logs = "".join(path.read_text() for path in first.directory.glob("*.log"))
-        kek = (first.data / KEK_FILE).read_bytes()
+        kek = (first.site.data / KEK_FILE).read_bytes()
         assert kek.hex() not in logs
         assert repr(kek)[2:-1] not in logs
-    cluster.drop_database(name)
