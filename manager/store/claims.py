@@ -98,8 +98,8 @@ async def claim_on(connection: Any, place: str, *, node: NodeName | None) -> Ope
         raise ConflictError(f"the store in {place} is being copied to another place: wait until that is done")
     if not await connection.fetchval(_TAKE, _lock_of(node)):
         raise ConflictError(
-            f"the store in {place} is served as manager '{node}' already, by another process or on another machine whose directory was "
-            "copied. Each manager needs a directory of its own: 'certcast-manager join-cluster' makes it"
+            f"the store in {place} is served as manager '{node}' already, by another process or on another machine: a copied directory "
+            "is the same manager. Let the new machine join with an empty directory instead"
         )
     return OpenConnection(connection)
 
@@ -113,4 +113,4 @@ def _taken(place: str) -> ConflictError:
 
 def _lock_of(node: NodeName) -> int:
     """Return the advisory lock of a manager's own node, a number of 64 bits."""
-    return int.from_bytes(hashlib.sha256(f"certcast manager {node}".encode()).digest()[:8], signed=True)
+    return int.from_bytes(hashlib.sha256(f"serving as {node}".encode()).digest()[:8], signed=True)
