@@ -95,7 +95,10 @@ async def claim_on(connection: Any, place: str, *, node: NodeName | None) -> Ope
             raise _taken(place)
         return OpenConnection(connection)
     if not await connection.fetchval(_SHARE, SERVING_LOCK):
-        raise ConflictError(f"the store in {place} is being copied to another place: wait until that is done")
+        raise ConflictError(
+            f"the store in {place} is being copied to another place, or a manager of an earlier release serves it, beside which none can: "
+            "wait until the copy is done, or stop that manager"
+        )
     if not await connection.fetchval(_TAKE, _lock_of(node)):
         raise ConflictError(
             f"the store in {place} is served as manager '{node}' already, by another process or on another machine: a copied directory "

@@ -1,19 +1,13 @@
 """The store: one place, one database, its topics as attributes.
 
-Decides which engine keeps a place, and owns the migrations.
+Decides which engine keeps a place.
 """
 
 import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from pathlib import Path
 from typing import Final, Self
-
-from alembic import command
-from alembic.config import Config
-from alembic.util import CommandError
-from sqlalchemy.engine import Connection
 
 from common.errors import Reason, StorageError
 from manager.domain.members import MemberId
@@ -43,6 +37,7 @@ from manager.store.place import DATABASE_FILE, StorePlace
 from manager.store.reports import Reports
 from manager.store.requests import Requests
 from manager.store.roles import Roles
+from manager.store.schema import bring_up_to_date
 from manager.store.sealing import Keyring
 from manager.store.sessions import Sessions
 from manager.store.sqlite import Sqlite
@@ -51,8 +46,6 @@ from manager.store.users import Users
 
 CHECK_S: Final = 2.0
 """How long reading may take when the store is checked, and writing; whoever asks for health waits for 5 s."""
-
-MIGRATIONS = Path(__file__).parent / "migrations"
 
 Fill = Callable[["Store"], Awaitable[None]]
 """What puts into a new store what it has from the beginning."""
@@ -107,7 +100,10 @@ class Store:
 
     @classmethod
     async def open(cls, place: StorePlace, keyring: Keyring) -> Self:
-        """Open the store that is there, and bring its schema up to date. Raises NotFoundError, StorageError, InvalidInputError."""
+        """Open the store that is there, and bring its schema up to date, or leave it as a newer release has made it.
+
+        Raises NotFoundError, ConflictError (managers serve it that could not go on), StorageError, InvalidInputError.
+        """
         engine = engine_of(place)
         await engine.find()
         await cls._migrate(engine, keyring, is_new=False, fill=None)
@@ -119,13 +115,9 @@ class Store:
         try:
             async with database.write() as connection:
                 await engine.check(connection, is_new=is_new)
-                await connection.run_sync(_upgrade, keyring)
+                await connection.run_sync(bring_up_to_date, keyring, now_s=await database.now_s(connection))
                 if fill is not None:
                     await fill(cls(database, keyring))
-        except CommandError as error:
-            raise StorageError(
-                "the store's schema is not one that this version knows; start the version that used it last"
-            ) from error
         finally:
             await database.close()
 
@@ -204,12 +196,3 @@ def engine_of(place: StorePlace) -> Engine:
     from manager.store.postgresql import Postgresql
 
     return Postgresql(place.server)
-
-
-def _upgrade(connection: Connection, keyring: Keyring) -> None:
-    config = Config()
-    # a percent sign would begin an interpolation
-    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
-    config.attributes["connection"] = connection
-    config.attributes["keyring"] = keyring
-    command.upgrade(config, "head")

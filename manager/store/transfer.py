@@ -19,8 +19,9 @@ from manager.store.audit import CHAIN_KEY, CHAIN_KEY_IDENTITY
 from manager.store.copying import ProgressCallback, Side, compare_rows, copy_rows
 from manager.store.engine import Database
 from manager.store.place import StorePlace
+from manager.store.schema import MIGRATIONS
 from manager.store.sealing import Keyring
-from manager.store.store import MIGRATIONS, Store, engine_of
+from manager.store.store import Store, engine_of
 from manager.store.tables import meta
 
 

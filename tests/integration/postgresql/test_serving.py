@@ -130,7 +130,9 @@ async def test_a_store_that_is_copied_says_so_to_who_would_serve_it(cluster, sto
         engine_of(place).claim(None),
         asyncio.timeout(PATIENCE_S),
     ):
-        with pytest.raises(ConflictError, match="is being copied to another place: wait"):
+        with pytest.raises(
+            ConflictError, match="is being copied to another place, or a manager of an earlier release"
+        ):
             await Serving(place, MANAGEMENT_NODE).__aenter__()
 
 

@@ -93,14 +93,6 @@ async def test_every_connection_syncs_fully_and_holds_foreign_keys(local):
         assert found == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 10_000}
 
 
-async def test_a_schema_from_a_later_version_is_refused_and_left_alone(store, place, keyring):
-    async with store._database.write() as connection:
-        await connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
-    await store.close()
-    with pytest.raises(StorageError, match="not one that this version knows"):
-        await Store.open(place, keyring)
-
-
 async def test_of_two_managers_that_bring_a_schema_up_to_date_at_once_one_does(
     empty_place, keyring, monkeypatch
 ):
