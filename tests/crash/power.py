@@ -64,11 +64,20 @@ class Disk:
 
     @contextlib.contextmanager
     def mounted(self) -> Iterator[None]:
+        """Mount it for the block; the next time it is another device, on which is what this one had at the end.
+
+        Who starts a container meanwhile copies the mount, which then outlives its unmounting here; mounted again, the same device would come back as it was cut.
+        """
         self.mount()
         try:
             yield
         finally:
             self.unmount()
+            another = self.image.with_suffix(".next")
+            subprocess.run(
+                ["cp", "--sparse=always", str(self.image), str(another)], check=True, timeout=PATIENCE_S
+            )
+            another.replace(self.image)
 
     def sync(self) -> None:
         with self._open() as descriptor:
