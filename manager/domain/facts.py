@@ -12,9 +12,11 @@ from common.codes import NodeKind, State
 from common.errors import Reason
 from common.ids import Digest, NodeName
 from common.wire.ladder import remaining_s, step_s
+from manager.domain.clocks import is_skew_news
 from manager.domain.contact import Contact
 from manager.domain.desired import Desired
-from manager.domain.model import KeyChange, NodeReportRecord
+from manager.domain.members import Sighting
+from manager.domain.model import KeyChange
 from manager.domain.push import PushState
 from manager.domain.report import (
     Applied,
@@ -53,11 +55,12 @@ class NodeFacts:
     elsewhere: bool = False
     """Whether another manager has its session."""
     kept_s: float | None = None
-    """When the last report was made that memory is of, as the store has it."""
+    """When the record was made that memory is of, as the store has it."""
+    kept_skew_s: float = 0.0
+    """What that says of the node's clock."""
     key_change: KeyChange | None = None
     awaiting_first_report: bool = False  # it has just joined: nothing from an earlier life counts
     desired: Desired | None = None
-    offered: Desired | None = None
     running: Desired | None = None  # what was desired when it last said that it runs that
     applied: Applied | None = None
     reported_failed: Failure | None = None
@@ -81,10 +84,14 @@ class NodeFacts:
     agent_version: str = ""
     push: PushState | None = field(default=None, repr=False)
     flood: str = ""
-    """What it said or did too much of lately, and from where; "" once that is over."""
+    """What it said or did too much of lately at this manager, and from where; "" once that is over."""
     seats: Seats = field(default_factory=Seats, repr=False)
     turned_away: str = ""
-    """Why its agent was sent away at its last greeting, "" if it was welcomed."""
+    """Why this manager sent its agent away at its last greeting, "" if it was welcomed since by any."""
+    sightings: tuple[Sighting, ...] = ()
+    """What other managers noticed of it."""
+    told: tuple[str, str] = "", ""
+    """What this manager told them, as `flood` and `turned_away`."""
 
     @property
     def last_failed(self) -> Failure | None:
@@ -105,53 +112,26 @@ class NodeFacts:
         until_s = self.refused_retry_s if self._refused_desired is not None else self.reported_retry_s
         return remaining_s(until_s, now_s)
 
-    def restore(self, record: NodeReportRecord) -> None:
-        """Take the node's last report, as the store kept it."""
-        self.refused, self.refused_parts = None, ()
-        self.applied, self.reported_failed, self.serving = record.applied, record.last_failed, record.serving
-        self.disk, self.drifts, self.clock_skew_s = record.disk, record.drifts, record.clock_skew_s
-        self.waiting, self.diagnostics = record.waiting, record.diagnostics
-        self.configuration, self.contact = record.configuration, record.contact
-        self.address = record.address
-        self.last_report_s = self.kept_s = record.at_s
-        if record.last_failed is not None:
-            self.reported_retry_s = record.at_s + record.last_failed.retry_after_s
-
-    def record(self, now_s: float) -> NodeReportRecord:
-        """Return what the store keeps."""
-        return NodeReportRecord(
-            node=self.name,
-            at_s=now_s,
-            applied=self.applied,
-            last_failed=self.last_failed,
-            serving=self.serving,
-            disk=self.disk,
-            drifts=self.drifts,
-            clock_skew_s=self.clock_skew_s,
-            waiting=self.waiting,
-            diagnostics=self.diagnostics,
-            configuration=self.configuration,
-            node_id=self.node_id,
-            address=self.address,
-            contact=self.contact,
-        )
-
-    def connect(self, *, address: str, agent_version: str, now_s: float) -> None:
-        """Note a conversation that was welcomed."""
-        self.connected_s = self.last_report_s = now_s
+    def connect(self, *, address: str, agent_version: str, since_s: float, now_s: float) -> None:
+        """Note a conversation that was welcomed, since when by the database's clock, as every manager has it."""
+        self.connected_s, self.last_report_s = since_s, now_s
         self.turned_away = ""
         self.address, self.agent_version = address, agent_version
 
     def disconnect(self, now_s: float) -> None:
         """Note that the conversation ended; a push under way is open until the node speaks again."""
         self.connected_s, self.session = None, 0
+        self.lose_push(now_s)
+
+    def lose_push(self, now_s: float) -> None:
+        """Note that the session is over in which a push was under way, if one was."""
         if self.is_pushing and self.push is not None:
             text = "the connection ended before the outcome; the node will say what came of it"
             self.push.conclude(now_s, result="lost", reason=Reason.UNREACHABLE, message=text)
 
     def apply_report(self, report: Report, now_s: float) -> bool:
-        """Take a node's word about itself; return whether anything that the store keeps has changed."""
-        before, skew_before_s = self._stable(), self.clock_skew_s
+        """Take a node's word about itself; return whether anything has changed that the store is to keep."""
+        before, skew_before_s = _stable(self), self.clock_skew_s
         self.last_report_s = now_s
         self.applied, self.serving = report.applied, report.serving
         self.disk, self.drifts = report.disk, report.drifts
@@ -180,14 +160,14 @@ class NodeFacts:
             self.refused_retry_s = now_s
         if self.last_failed is None:
             self.diagnostics = ""
-        return before != self._stable()
+        return before != _stable(self) or is_skew_news(self.clock_skew_s, self.kept_skew_s)
 
     def offer(self, push_id: str, desired: Desired, now_s: float, *, forced: bool = False) -> None:
         """Note that a generation was offered. Nothing else advances."""
-        self.offered = desired
         self.push = PushState(
             push_id=push_id,
             version=desired.version,
+            leaves={slot: each.leaf for slot, each in desired.manifest.slots.items()},
             changed_s=desired.changed_s,
             offered_s=now_s,
             forced=forced,
@@ -208,6 +188,7 @@ class NodeFacts:
         if self.push is not None and self.push.push_id == message.push_id:
             result = "rejected" if isinstance(message, Rejected) else message.result
             self.push.conclude(now_s, result=result, reason=message.reason, message=message.message)
+            changed = True
         return changed
 
     def _refuse(self, message: Rejected, now_s: float) -> bool:
@@ -325,24 +306,38 @@ class NodeFacts:
         if self.is_pushing:
             return "installing"
         failed = self.last_failed if self.failed_desired else None
-        if failed is not None and failed.reason == Reason.NOT_YET_VALID:
-            return "scheduled"
+        if failed is not None:
+            return "scheduled" if failed.reason == Reason.NOT_YET_VALID else "failed"
+        if self._is_offered_elsewhere:
+            return "installing"
         refused = self.push is not None and self.push.result not in {"", "applied", "lost"}
-        return "failed" if failed is not None or refused else "pending"
+        return "failed" if refused else "pending"
 
-    def _stable(self) -> object:
-        """Return what must be written again if it changes: not the time of a probe, not what is left of a quarantine."""
-        failed = self.last_failed
-        return (
-            self.applied,
-            (failed.digest, failed.generation, failed.reason, failed.attempts) if failed else None,
-            tuple(
-                (each.endpoint, each.leaf, each.reason, each.strict_client, each.stapled)
-                for each in self.serving
-            ),
-            self.disk,
-            self.drifts,
-            tuple((each.consumer, each.since_s, each.reason) for each in self.waiting),
-            self.configuration,
-            self.contact,
-        )
+    @property
+    def _is_offered_elsewhere(self) -> bool:
+        """Whether the manager that has its session is offering what is desired: it does so at once, and tells of it only what takes time."""
+        if not self.elsewhere or self.desired is None:
+            return False
+        push = self.push
+        # the last two end the session, and it is offered anew in the next one
+        return push is None or push.version != self.desired.version or push.result in {"lost", "overdue"}
+
+
+def _stable(facts: NodeFacts) -> object:
+    """Return what must be written again if it changes: not the time of a probe, not what is left of a quarantine, nor texts that count seconds."""
+    failures = (facts.reported_failed, facts.refused)
+    return (
+        facts.applied,
+        [(each.digest, each.generation, each.reason, each.attempts) for each in failures if each is not None],
+        [
+            (each.consumer, each.endpoint, each.slot, each.leaf, each.not_after_s, each.reason)
+            for each in facts.serving
+        ],
+        [(each.tls, each.sent, each.strict_client, each.stapled) for each in facts.serving],
+        facts.disk,
+        facts.drifts,
+        [(each.consumer, each.since_s, each.reason) for each in facts.waiting],
+        facts.configuration,
+        [(each.part, each.digest, each.reason, each.file, each.certificate) for each in facts.refused_parts],
+        facts.contact,
+    )

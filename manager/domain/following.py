@@ -4,11 +4,14 @@ Decides what of it changes the node's facts. Invariant: what this manager knows 
 before, and generations only rise.
 """
 
+from collections.abc import Sequence
+
 from common.bundle.manifest import parse_manifest
 from manager.domain.desired import Desired, desired_from
 from manager.domain.facts import NodeFacts
-from manager.domain.members import Hold
+from manager.domain.members import Hold, MemberId, NodeState, Sighting
 from manager.domain.model import GenerationRecord, NodeReportRecord
+from manager.domain.recording import restore
 
 
 def desire(facts: NodeFacts, desired: Desired) -> bool:
@@ -34,12 +37,32 @@ def follow_report(facts: NodeFacts, report: NodeReportRecord | None) -> bool:
     """Take the last report that was kept of a node, unless it is the one that memory is of; return whether it is news."""
     if report is None or report.at_s == facts.kept_s:
         return False
-    facts.restore(report)
+    restore(facts, report)
     return True
 
 
-def hold_here(facts: NodeFacts, number: int, monotonic_s: float) -> None:
-    """Note that this manager has the session of a node."""
+def follow_past(facts: NodeFacts, state: NodeState) -> bool:
+    """Take when a node was heard last that has no session any more, and what became of the push in it; return whether that is news."""
+    before = facts.last_report_s, facts.is_pushing
+    heard_s = state.report.heard_s or state.report.at_s if state.report is not None else None
+    ends_s = [each for each in (heard_s, state.left_s) if each is not None]
+    if ends_s:
+        facts.last_report_s = max(ends_s)
+        facts.lose_push(max(ends_s))
+    return before != (facts.last_report_s, facts.is_pushing)
+
+
+def follow_sightings(facts: NodeFacts, sightings: Sequence[Sighting], own: MemberId | None) -> bool:
+    """Take what other managers noticed, and what this one, `own`, has told; return whether that is news."""
+    facts.told = next(((each.flood, each.turned_away) for each in sightings if each.member == own), ("", ""))
+    before = facts.sightings
+    facts.sightings = tuple(each for each in sightings if each.member != own)
+    return before != facts.sightings
+
+
+def hold_here(facts: NodeFacts, number: int, *, monotonic_s: float, now_s: float) -> None:
+    """Note that this manager has the session of a node, in which nothing is under way yet."""
+    facts.lose_push(now_s)
     facts.session, facts.session_s, facts.elsewhere = number, monotonic_s, False
 
 

@@ -9,6 +9,7 @@ from typing import NewType
 
 from common.ids import NodeName
 from manager.domain.model import GenerationRecord, NodeRecord, NodeReportRecord
+from manager.domain.seats import Seats
 
 MemberId = NewType("MemberId", int)
 """The number of a member, never given twice: a manager that was counted out and comes back is another one."""
@@ -26,12 +27,34 @@ class Member:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Greeting:
-    """A node that a member wants to hold, because its agent has greeted. `node_id` is the store's number of the node that is meant."""
+    """A node that a member wants to hold, because its agent has greeted. `node_id` is the store's number of the node that is meant.
+
+    `instance` tells the agent's process from others, `displaces` that another connection of the node to this member is still open.
+    """
 
     node: NodeName
     node_id: int
     address: str
     agent_version: str
+    instance: str
+    displaces: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sighting:
+    """What one member noticed of a node whose session it need not have; "" for nothing.
+
+    `flood` is what the node takes too much of, and from where; `turned_away` why its agent was sent away.
+    """
+
+    member: MemberId
+    flood: str = ""
+    turned_away: str = ""
+
+    @property
+    def is_anything(self) -> bool:
+        """Whether there is anything to tell."""
+        return bool(self.flood or self.turned_away)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +73,7 @@ class NodeState:
     """All that the store knows of one node, as of one moment. None: there is none.
 
     `is_push_asked`: a push was asked for at another member than the one that holds it, which has not taken it yet.
+    `seats` are the agents that greeted lately, at whichever member; `left_s` is until when the node was heard in its last session that has ended.
     """
 
     record: NodeRecord
@@ -57,6 +81,9 @@ class NodeState:
     report: NodeReportRecord | None
     hold: Hold | None
     is_push_asked: bool
+    seats: Seats
+    left_s: float | None
+    sightings: tuple[Sighting, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from common.bundle.manifest import Slot
-from common.codes import KeyChangeKind, NodeKind, Role
+from common.codes import KeyChangeKind, NodeKind, Phase, Role
 from common.ids import CertificateId, Digest, Fingerprint, NodeName, RequestId, TrustedCaId
 from manager.domain.annotations import Annotations
 from manager.domain.contact import Contact
-from manager.domain.report import Applied, ConfigurationFault, Failure, Serving, Waiting
+from manager.domain.report import Applied, ConfigurationFault, Failure, PartRefused, Serving, Waiting
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,16 +165,46 @@ class GenerationRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NodeReportRecord:
-    """The last report of a node that the store keeps. `at_s` is the manager's clock.
+class PushRecord:
+    """The latest push to a node: what was offered, and how far that has come. `concluded_s` is None while it is under way."""
 
-    `node_id` is the store's number of the node: another one that has its name meanwhile did not say this.
+    push_id: str
+    epoch: int
+    generation: int
+    digest: str
+    leaves: Mapping[Slot, str]
+    changed_s: float
+    offered_s: float
+    forced: bool
+    concluded_s: float | None
+    phase: Phase | None
+    result: str
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeReportRecord:
+    """What the store keeps of a node's last report, and what the manager that heard it knows beside it. Times are by that one's clock.
+
+    `node_id` is the store's number of the node: another one that has its name meanwhile did not say this. `at_s` is when this was put
+    together, `heard_s` when the node said something last; `enrolled_s` is when it had joined whose report this is. What a node says of its last
+    failure rests until `reported_retry_s`, `refused` is what only the manager keeps. Those are None in what former releases kept.
     """
 
     node: NodeName
     at_s: float
+    heard_s: float | None = None
+    enrolled_s: float | None = None
+    awaiting_first_report: bool = False
     applied: Applied | None
     last_failed: Failure | None
+    reported_retry_s: float | None = None
+    refused: Failure | None = None
+    refused_retry_s: float = 0.0
+    refused_parts: tuple[PartRefused, ...] = ()
+    push: PushRecord | None = None
+    agent_version: str = ""
     serving: tuple[Serving, ...]
     disk: str
     drifts: int

@@ -3,6 +3,7 @@
 Decides which of several endpoints stands for a slot, and how long a new key is shown as one.
 """
 
+from collections.abc import Iterable
 from typing import Final
 
 from common.bundle.manifest import SLOTS, Slot
@@ -29,7 +30,7 @@ def view_of(facts: NodeFacts, now_s: float) -> NodeView:
         agent_version=facts.agent_version,
         desired=facts.desired.version if facts.desired else None,
         republished=facts.desired is not None and facts.desired.superseded_digest is not None,
-        offered=facts.offered.version if facts.offered else None,
+        offered=facts.push.version if facts.push is not None else None,
         applied=facts.runs,
         slots={slot: _slot(facts, slot) for slot in SLOTS if _has(facts, slot)},
         serving=facts.serving,
@@ -41,15 +42,20 @@ def view_of(facts: NodeFacts, now_s: float) -> NodeView:
         push=facts.push.view() if facts.push is not None else None,
         refused=() if facts.is_applied else facts.refused_parts,
         rivals=facts.seats.rivals(now_s),
-        turned_away=facts.turned_away,
+        turned_away=_joined([facts.turned_away, *(each.turned_away for each in facts.sightings)]),
         configuration=facts.configuration,
         manager_addresses=facts.contact.addresses if facts.contact is not None else None,
         manager_host_keys=facts.contact.host_keys if facts.contact is not None else None,
         key_change=facts.key_change,
         key_replaced=_replaced(facts.key_change, now_s),
-        flood=facts.flood,
+        flood=_joined([facts.flood, *(each.flood for each in facts.sightings)]),
         is_incredible=facts.applied is not None and facts.applied.generation > facts.believed_generation,
     )
+
+
+def _joined(noticed: Iterable[str]) -> str:
+    """Return in one text what several managers noticed, in the same order at each."""
+    return "; ".join(sorted({each for each in noticed if each}))
 
 
 def _replaced(change: KeyChange | None, now_s: float) -> KeyChange | None:
@@ -68,7 +74,7 @@ def _slot(facts: NodeFacts, slot: Slot) -> SlotView:
     applied = facts.applied.leaves.get(slot) if facts.applied is not None else None
     return SlotView(
         desired=_leaf(facts.desired, slot),
-        offered=_leaf(facts.offered, slot),
+        offered=facts.push.leaves.get(slot) if facts.push is not None else None,
         applied=Fingerprint(applied) if applied else None,
         serving=leaf_served(facts, slot),
     )

@@ -1,13 +1,13 @@
-"""Duplicate identity: two agents that connect with one node's key.
+"""Duplicate identity: two agents that connect with one node's key, at one manager or at several.
 
-Decides from the greetings of the last minutes. An agent that was displaced by another one, and comes back to displace
-that one in turn, shows that both run; a reboot or a restart never comes back. So does an agent that greets from another address while
-the former one is still connected: only a machine that lost its power and its address at once is taken for two, for some minutes.
-Invariant: keeps a bounded number of greetings, and forgets them by itself.
+Decides from the greetings of the last minutes, in the order in which the store has them. An agent that was displaced by another one, and comes
+back to displace that one in turn, shows that both run; a reboot or a restart never comes back. So does an agent that greets from another address
+while the former one is still connected to the same manager: only a machine that lost its power and its address at once is taken for two, for some
+minutes. Pure. Invariant: keeps a bounded number of greetings, and an agent that only reconnects changes nothing.
 """
 
-from collections import deque
-from dataclasses import dataclass, field
+from collections import Counter
+from dataclasses import dataclass, replace
 from typing import Final
 
 RIVALS_FOR_S: Final = 600.0
@@ -18,38 +18,40 @@ GREETINGS_MAX: Final = 16
 
 @dataclass(frozen=True, slots=True)
 class Greeting:
-    """An agent that connected: what tells its process from others, where it came from, and when (unix seconds)."""
+    """An agent that connected: what tells its process from others, where it came from, and when first (unix seconds, by the database's clock)."""
 
     agent: str
     address: str
     at_s: float
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Seats:
-    """The agents that lately sat in one node's seat."""
+    """The agents that lately sat in one node's seat, and the two of them that were last seen there at once."""
 
-    _greetings: deque[Greeting] = field(default_factory=lambda: deque(maxlen=GREETINGS_MAX))
+    greetings: tuple[Greeting, ...] = ()
+    collision: tuple[Greeting, Greeting] | None = None
 
-    _collision: tuple[Greeting, Greeting] | None = None
-
-    def note(self, agent: str, address: str, now_s: float, *, displaces: bool) -> None:
-        """Note a greeting, and whether it `displaces` one that is still connected; one agent that reconnects is one greeting."""
-        last = self._greetings[-1] if self._greetings else None
+    def after(self, agent: str, address: str, now_s: float, *, displaces: bool) -> "Seats":
+        """Return what they are after a greeting, and whether it `displaces` one that is still connected; one agent that reconnects is one."""
+        last = self.greetings[-1] if self.greetings else None
         if last is not None and last.agent == agent:
-            self._greetings.pop()
-        elif last is not None and displaces and last.address != address:
-            self._collision = last, Greeting(agent, address, now_s)
-        self._greetings.append(Greeting(agent, address, now_s))
+            # a write for each reconnection of a fleet would tell nobody anything
+            moved = replace(last, address=address)
+            return self if moved == last else replace(self, greetings=(*self.greetings[:-1], moved))
+        greeting, collision = Greeting(agent, address, now_s), self.collision
+        if last is not None and displaces and last.address != address:
+            collision = last, greeting
+        recent = [each for each in self.greetings if abs(now_s - each.at_s) <= RIVALS_FOR_S]
+        kept = recent or list(self.greetings[-1:])
+        return Seats(greetings=(*kept[1 - GREETINGS_MAX :], greeting), collision=collision)
 
     def rivals(self, now_s: float) -> tuple[str, ...]:
         """Return the addresses of agents that displaced each other, () if none came back."""
-        recent = [each for each in self._greetings if abs(now_s - each.at_s) <= RIVALS_FOR_S]
-        counts: dict[str, int] = {}
-        for each in recent:
-            counts[each.agent] = counts.get(each.agent, 0) + 1
+        recent = [each for each in self.greetings if abs(now_s - each.at_s) <= RIVALS_FOR_S]
+        counts = Counter(each.agent for each in recent)
         if max(counts.values(), default=0) < 2:
-            both = self._collision
+            both = self.collision
             collided = both is not None and abs(now_s - both[1].at_s) <= RIVALS_FOR_S
             return tuple(sorted(each.address for each in both)) if both is not None and collided else ()
         latest = {each.agent: each.address for each in recent}

@@ -7,7 +7,7 @@ Invariant: an outcome is acknowledged only once it is on disk.
 
 import asyncio
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from functools import partial
 from typing import Final, assert_never
 
@@ -33,6 +33,7 @@ from manager.fleet.leading import Lead
 from manager.fleet.pushes import Pushes
 from manager.fleet.registry import Registry
 from manager.fleet.reports import ReportWriter
+from manager.fleet.telling import Telling
 from manager.store.holds import Held
 
 log = structlog.get_logger(__name__)
@@ -54,10 +55,12 @@ class Conversations:
         pushes: Pushes,
         reports: ReportWriter,
         changes: ChangeQueue,
+        telling: Telling,
         lead: Lead,
         epoch: int,
     ) -> None:
         self._lead = lead
+        self._telling = telling
         self._registry = registry
         self._connections = connections
         self._holding = holding
@@ -79,7 +82,7 @@ class Conversations:
             self._holding.sweep(now_s)
             self._pushes.retry()
             for name in self._connections.floods.calm(self._registry.find, now_s):
-                self._registry.note(name)
+                self._notice(name)
 
     def announce(self, contact: Contact) -> None:
         """Tell everybody who is connected how to reach this manager from now on, and who connects later."""
@@ -103,7 +106,7 @@ class Conversations:
             return True
         if not floods.rest_s(facts.name):
             floods.note(facts, address, "connections")
-            self._registry.note(facts.name)
+            self._notice(facts.name)
         return False
 
     def accept(self, key: PinnedKey, transport: Transport) -> Connection:
@@ -139,7 +142,7 @@ class Conversations:
         rest_s = REPLACED_RETRY_S
         if (facts := self._registry.find(connection.node)) is not None:
             rest_s = self._connections.floods.note(facts, connection.address, what)
-            self._registry.note(facts.name)
+            self._notice(facts.name)
         connection.goodbye(Reason.BUSY, rest_s)
 
     def _greet(self, connection: Connection, greeting: Greeting) -> None:
@@ -157,6 +160,8 @@ class Conversations:
             node_id=facts.node_id,
             address=connection.address,
             agent_version=greeting.agent_version,
+            instance=greeting.instance,
+            displaces=self._connections.of(facts.name) is not None,
         )
         self._holding.take(wanted, connection, partial(self._answer, connection, greeting))
 
@@ -170,8 +175,8 @@ class Conversations:
         elif connection.is_open:
             # it is not if its key was replaced
             was_elsewhere = facts.elsewhere
-            hold_here(facts, held.number, time.monotonic())
-            self._welcome(connection, greeting, facts)
+            hold_here(facts, held.number, monotonic_s=time.monotonic(), now_s=time.time())
+            self._welcome(connection, greeting, facts, since_s=held.since_s)
             if was_elsewhere or not self._lead.is_ours:
                 # who published to it until now may not have published what changed last
                 self._changes.note([facts.name], cause="connected to another manager")
@@ -185,7 +190,7 @@ class Conversations:
         match statement:
             case Report():
                 if facts.apply_report(statement, now_s):
-                    self._keep(facts, now_s)
+                    self._reports.put(facts, now_s)
                 connection.tock(server_time_s=now_s, epoch=self._epoch, contact=self._news_for(facts))
                 self._pushes.pursue(facts)
             case Progress():
@@ -194,55 +199,74 @@ class Conversations:
                 pass
             case Rejected():
                 if facts.conclude(statement, now_s):
-                    self._keep(facts, now_s)
+                    self._reports.put(facts, now_s)
                 self._pushes.conclude(facts, statement)
             case Outcome():
                 facts.conclude(statement, now_s)
                 # acknowledged only once it is on disk: until then the node keeps it
-                self._keep(facts, now_s, lambda: connection.acknowledge(statement.push_id))
+                self._reports.put(facts, now_s, lambda: connection.acknowledge(statement.push_id))
                 self._pushes.conclude(facts, statement)
             case _:
                 assert_never(statement)
         self._registry.note(facts.name)
 
-    def _keep(self, facts: NodeFacts, now_s: float, then: Callable[[], None] | None = None) -> None:
-        facts.kept_s = now_s
-        self._reports.put(facts.record(now_s), facts.session, then)
+    def _notice(self, name: NodeName) -> None:
+        """Tell whoever watches, here and at other managers, that a node begins or ceases to flood, or was turned away."""
+        self._registry.note(name)
+        self._telling.noticed(name)
 
     def _note_overdue(self, connection: Connection, push_id: str, stage: str) -> None:
         """Note a push without an answer; the connection is being closed, and the node is offered anew when it is back."""
         log.warning("push.overdue", node=connection.node, push_id=push_id, phase=stage)
         if (facts := self._registry.find(connection.node)) is not None:
             facts.overdue(push_id, stage, time.time())
+            if facts.session:
+                self._reports.put(facts, time.time())
             self._registry.note(facts.name)
 
     def _note_end(self, connection: Connection, reason: Reason) -> None:
         """Note that a connection is over."""
         facts = self._registry.find(connection.node)
-        if facts is not None and reason == Reason.UNSUPPORTED:
+        if facts is not None and reason == Reason.UNSUPPORTED and facts.connected_s is None:
             facts.turned_away = (
-                "its agent speaks a protocol that this manager does not; upgrade the older side"
+                "its agent speaks a protocol that the manager does not; upgrade the older side"
             )
+            self._notice(facts.name)
         if not self._connections.discard(connection):
             return
         log.info("node.disconnected", node=connection.node, address=connection.address, reason=reason)
         if facts is not None:
-            if facts.session:
-                self._holding.release(facts.name, facts.session)
-            facts.disconnect(time.time())
+            self._leave(facts, time.time())
             self._registry.note(facts.name)
 
-    def _welcome(self, connection: Connection, greeting: Greeting, facts: NodeFacts) -> None:
-        older, now_s = self._connections.count_on(connection), time.time()
+    def _leave(self, facts: NodeFacts, now_s: float) -> None:
+        """Give up a node's session, if this manager still has it."""
+        number = facts.session
+        if number and facts.is_pushing:
+            facts.lose_push(now_s)
+            self._reports.put(facts, now_s)
+        facts.disconnect(now_s)
+        if number:
+            self._holding.release(facts.name, number, heard_s=facts.last_report_s or now_s)
+
+    def _welcome(
+        self, connection: Connection, greeting: Greeting, facts: NodeFacts, *, since_s: float
+    ) -> None:
+        self._connections.count_on(connection)
+        now_s = time.time()
         facts.joined = True
-        has_moved = facts.address != connection.address
-        facts.connect(address=connection.address, agent_version=greeting.agent_version, now_s=now_s)
-        facts.seats.note(greeting.instance, connection.address, now_s, displaces=older is not None)
+        has_moved = (facts.address, facts.agent_version) != (connection.address, greeting.agent_version)
+        facts.connect(
+            address=connection.address,
+            agent_version=greeting.agent_version,
+            since_s=since_s,
+            now_s=now_s,
+        )
         # an agent that was put back to an earlier release keeps what it is told no more
         if forgets := facts.contact is not None and greeting.report.contact is None:
             facts.contact = None
         if facts.apply_report(greeting.report, now_s) or has_moved or forgets:
-            self._keep(facts, now_s)
+            self._reports.put(facts, now_s)
         log.info(
             "node.connected", node=facts.name, address=connection.address, version=greeting.agent_version
         )

@@ -35,6 +35,7 @@ from manager.fleet.reconcile import Reconciler
 from manager.fleet.registry import Registry
 from manager.fleet.reports import ReportWriter
 from manager.fleet.roster import Roster
+from manager.fleet.telling import Telling
 from manager.fleet.watch import Subscription
 from manager.store.store import Store
 
@@ -64,11 +65,19 @@ class Fleet:
             compiler,
             self.registry,
             delivery=self.delivery,
+            reports=self.reports,
             lead=self.lead,
             read_anew=self._read_anew,
             epoch=epoch,
         )
-        self.pushes = Pushes(self.registry, self.connections, self._publisher, delivery=self.delivery)
+        self._telling = Telling(store, self.registry, reports=self.reports, member=lambda: self.membership.id)
+        self.pushes = Pushes(
+            self.registry,
+            self.connections,
+            self._publisher,
+            delivery=self.delivery,
+            telling=self._telling,
+        )
         self.follower = Follower(
             store,
             self.registry,
@@ -87,6 +96,7 @@ class Fleet:
             pushes=self.pushes,
             reports=self.reports,
             changes=self._changes,
+            telling=self._telling,
             lead=self.lead,
             epoch=epoch,
         )
@@ -107,6 +117,7 @@ class Fleet:
             "following": self.follower.run,
             "sessions": self._holding.run,
             "reports": self.reports.run,
+            "telling": self._telling.run,
             "delivery": self.delivery.run,
             "changes": self.reconciler.run_changes,
             "reconcile": self.reconciler.run,

@@ -14,7 +14,14 @@ import structlog
 from common.errors import StorageError
 from common.ids import NodeName
 from manager.domain.facts import NodeFacts
-from manager.domain.following import follow_generation, follow_report, hold_elsewhere, release_elsewhere
+from manager.domain.following import (
+    follow_generation,
+    follow_past,
+    follow_report,
+    follow_sightings,
+    hold_elsewhere,
+    release_elsewhere,
+)
 from manager.domain.members import Changes, Hold, MemberId, NodeState
 from manager.fleet.changes import ChangeQueue
 from manager.fleet.compiler import YIELD_EVERY
@@ -108,10 +115,16 @@ class Follower:
         if is_new and state.record.public_key and state.report is None:
             # it has joined, and whatever it brings from an earlier life does not count
             facts.awaiting_first_report = True
-        news = follow_generation(facts, state.generation)
+        facts.seats = state.seats
+        news = [
+            follow_generation(facts, state.generation),
+            follow_sightings(facts, state.sightings, self._member()),
+        ]
         if not facts.session:
-            news = follow_report(facts, state.report) or news
-        if news:
+            news.append(follow_report(facts, state.report))
+            if state.hold is None:
+                news.append(follow_past(facts, state))
+        if any(news):
             self._registry.note(facts.name)
         return facts
 
@@ -156,7 +169,7 @@ class Follower:
         elif hold.member == self._member():
             # there is none here if the answer of the store was lost, or its connection ended meanwhile
             if not facts.session and not self._holding.is_taking(facts.name):
-                self._holding.release(facts.name, hold.number)
+                self._holding.release(facts.name, hold.number, heard_s=facts.last_report_s or hold.since_s)
         elif hold.number > facts.session:
             facts.session = 0
             self._connections.end(facts.name)

@@ -17,7 +17,7 @@ from common.errors import StorageError
 from common.ids import NodeName
 from manager.channel.connection import Connection
 from manager.domain.members import Greeting
-from manager.store.holds import Held
+from manager.store.holds import Held, Over
 
 log = structlog.get_logger(__name__)
 
@@ -46,7 +46,7 @@ class Holds(Protocol):
     async def take(self, greetings: Sequence[Greeting]) -> Mapping[NodeName, Held]:
         """Make these nodes this manager's. Raises StorageError."""
 
-    async def release(self, numbers: Mapping[NodeName, int]) -> None:
+    async def release(self, over: Mapping[NodeName, Over]) -> None:
         """Give up the sessions that still have these numbers. Raises StorageError."""
 
 
@@ -73,7 +73,7 @@ class Holding:
         self._changes_meanwhile = changes_meanwhile
         self._waiting: list[_Waiting] = []
         self._taking: list[_Waiting] = []
-        self._released: dict[NodeName, int] = {}
+        self._released: dict[NodeName, Over] = {}
         self._wanted = asyncio.Event()
         self.failures = 0
 
@@ -82,9 +82,11 @@ class Holding:
         self._waiting.append(_Waiting(wanted, connection, answer, time.monotonic() + WELCOME_S))
         self._wanted.set()
 
-    def release(self, name: NodeName, number: int) -> None:
-        """Give up a session soon, unless a newer one has taken its place."""
-        self._released[name] = max(number, self._released.get(name, 0))
+    def release(self, name: NodeName, number: int, *, heard_s: float) -> None:
+        """Give up a session soon, in which the node was heard until then, unless a newer one has taken its place."""
+        known = self._released.get(name)
+        if known is None or number >= known.number:
+            self._released[name] = Over(number, heard_s)
         self._wanted.set()
 
     def is_taking(self, name: NodeName) -> bool:
@@ -109,7 +111,7 @@ class Holding:
         waiting = [each for each in self._waiting if each.connection.is_open]
         self._taking, self._waiting = waiting[:BATCH], waiting[BATCH:]
         # what was said in a session is kept only as long as that is there
-        released = {name: number for name, number in self._released.items() if not self._is_reporting(name)}
+        released = {name: over for name, over in self._released.items() if not self._is_reporting(name)}
         self._released = {name: self._released[name] for name in self._released.keys() - released.keys()}
         try:
             # first, since a session that is taken now has a higher number anyway
@@ -141,7 +143,7 @@ class Holding:
                 if each.connection.is_open:
                     gone.pop(each.wanted.node, None)
         for name, number in gone.items():
-            self.release(name, number)
+            self.release(name, number, heard_s=time.time())
 
 
 def _turn_away(connection: Connection) -> None:

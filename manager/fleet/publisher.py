@@ -23,6 +23,7 @@ from manager.fleet.compiler import Compiler
 from manager.fleet.delivery import Delivery
 from manager.fleet.leading import Lead
 from manager.fleet.registry import Registry
+from manager.fleet.reports import ReportWriter
 from manager.store.store import Store
 
 log = structlog.get_logger(__name__)
@@ -43,11 +44,13 @@ class Publisher:
         registry: Registry,
         *,
         delivery: Delivery,
+        reports: ReportWriter,
         lead: Lead,
         read_anew: Callable[[], Awaitable[None]],
         epoch: int,
     ) -> None:
         self._lead = lead
+        self._reports = reports
         self._read_anew = read_anew
         self._delivery = delivery
         self._store = store
@@ -99,6 +102,8 @@ class Publisher:
                 is_news = facts.awaiting_first_report and facts.connected_s is not None
                 if is_news:
                     facts.awaiting_first_report = False
+                    if facts.session:
+                        self._reports.put(facts, time.time())
                 if facts.name in published and self._registry.is_current(facts):
                     is_news = desire(facts, published[facts.name]) or is_news
                 if is_news:

@@ -22,6 +22,7 @@ from manager.fleet.connections import Connections
 from manager.fleet.delivery import Delivery
 from manager.fleet.publisher import Publisher
 from manager.fleet.registry import Registry
+from manager.fleet.telling import Telling
 
 log = structlog.get_logger(__name__)
 
@@ -32,8 +33,15 @@ class Pushes:
     """All pushes under way. `observers` are told of each that ended."""
 
     def __init__(
-        self, registry: Registry, connections: Connections, publisher: Publisher, *, delivery: Delivery
+        self,
+        registry: Registry,
+        connections: Connections,
+        publisher: Publisher,
+        *,
+        delivery: Delivery,
+        telling: Telling,
     ) -> None:
+        self._telling = telling
         self._registry = registry
         self._connections = connections
         self._publisher = publisher
@@ -108,4 +116,5 @@ class Pushes:
             carried=self._delivery.carry(connection, lacking(facts)),
         )
         connection.offer(push)
+        self._telling.offered(facts.name)
         self._registry.note(facts.name)

@@ -13,7 +13,9 @@ import structlog
 
 from common.errors import StorageError
 from common.ids import NodeName
+from manager.domain.facts import NodeFacts
 from manager.domain.model import NodeReportRecord
+from manager.domain.recording import record_of
 
 log = structlog.get_logger(__name__)
 
@@ -57,11 +59,11 @@ class ReportWriter:
         self._waiting = asyncio.Event()
         self.failures = 0
 
-    def put(self, record: NodeReportRecord, session: int, then: Callable[[], None] | None = None) -> None:
-        """Keep a record of what was said in a session soon; call `then` once it is on disk."""
-        self._records[record.node] = record, session
+    def put(self, facts: NodeFacts, now_s: float, then: Callable[[], None] | None = None) -> None:
+        """Keep soon what is known of a node whose session this manager has; call `then` once it is on disk."""
+        self._records[facts.name] = record_of(facts, now_s), facts.session
         if then is not None:
-            self._then.append(_Then(record.node, session, then))
+            self._then.append(_Then(facts.name, facts.session, then))
         self._waiting.set()
 
     def has(self, node: NodeName) -> bool:

@@ -1,10 +1,10 @@
 """Differences between databases, behind one protocol; `sqlite.py` and `postgresql.py` have them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
-from sqlalchemy import Table
+from sqlalchemy import ColumnElement, Table
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -71,6 +71,9 @@ class Engine(Protocol):
 
     def insert(self, table: Table) -> sqlite.Insert | postgresql.Insert:
         """Return an INSERT that knows ON CONFLICT."""
+
+    def among(self, column: ColumnElement[int], numbers: Collection[int]) -> ColumnElement[bool]:
+        """Return the condition that a column is one of these numbers: one value of one statement, however many there are."""
 
     async def ids_given(self, connection: AsyncConnection) -> Mapping[str, int]:
         """Return the highest id that each table has ever given."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import Connection, Select, Table, event, select
+from sqlalchemy import ColumnElement, Connection, Select, Table, event, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine.interfaces import ExceptionContext
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
@@ -23,7 +23,7 @@ from manager.store.backend import Engine, Lasting
 from manager.store.failures import translated
 from manager.store.numbers import CHANGE, REMOVED, RIGHTS, draw, keep, mark
 from manager.store.readers import Readers
-from manager.store.tables import counter, member, meta, node_change
+from manager.store.tables import counter, member, meta, node, node_change
 
 REVISION: Final = "revision"
 """The name in `meta` under which the count of changes to content is kept."""
@@ -192,7 +192,8 @@ class Database:
     async def changed(self, connection: AsyncConnection, nodes: Collection[int] | Select[tuple[int]]) -> None:
         """Let other managers see that something of these nodes, by the store's numbers, changes with the open transaction."""
         if self.is_shared and not (isinstance(nodes, Collection) and not nodes):
-            await mark(connection, self.insert(node_change), nodes, await self.number(connection))
+            chosen = self.among(node.c.id, nodes) if isinstance(nodes, Collection) else node.c.id.in_(nodes)
+            await mark(connection, self.insert(node_change), chosen, await self.number(connection))
 
     async def removed(self, connection: AsyncConnection) -> None:
         """Let other managers see that nodes are removed with the open transaction."""
@@ -290,6 +291,10 @@ class Database:
     def insert(self, table: Table) -> "sqlite.Insert | postgresql.Insert":
         """Return an INSERT that knows ON CONFLICT."""
         return self._engine.insert(table)
+
+    def among(self, column: ColumnElement[int], numbers: Collection[int]) -> ColumnElement[bool]:
+        """Return the condition that a column is one of these numbers: one value of one statement, however many there are."""
+        return self._engine.among(column, numbers)
 
     async def ids_given(self, connection: AsyncConnection) -> Mapping[str, int]:
         """Return the highest id that each table has ever given."""

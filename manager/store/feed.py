@@ -12,8 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from manager.domain.members import Changes
 from manager.store.engine import Database
 from manager.store.numbers import CHANGE, REMOVED, RIGHTS, counted
-from manager.store.parts import made_of
-from manager.store.states import read_states, state_of
+from manager.store.states import read_states
 from manager.store.tables import node, node_change
 
 
@@ -42,7 +41,7 @@ class Feed:
             # a server that took over from another one may lack its last transactions
             is_whole = not 0 < number <= now
             numbers = await _whole(connection) if is_whole else await _changed(connection, number, now)
-            rows = await read_states(connection, sorted(numbers))
+            make = await read_states(self._database, connection, sorted(numbers))
             present = frozenset(numbers) if is_whole else None
             if not is_whole and come_to.get(REMOVED, 0) > number:
                 present = frozenset(await _whole(connection))
@@ -52,9 +51,7 @@ class Feed:
         if rights != self._rights:
             self._rights = rights
             self._database.note_rights()
-        return Changes(
-            number=now, content=content, rights=rights, nodes=await made_of(rows, state_of), present=present
-        )
+        return Changes(number=now, content=content, rights=rights, nodes=await make(), present=present)
 
 
 async def _whole(connection: AsyncConnection) -> Sequence[int]:

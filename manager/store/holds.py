@@ -5,25 +5,37 @@ Invariant: of a node there is at most one, the newest that was taken, and its nu
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
-from sqlalchemy import delete, select
+from sqlalchemy import bindparam, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from common.ids import NodeName
 from manager.domain.members import Greeting, NodeState
+from manager.domain.seats import Seats
 from manager.store.engine import Database
 from manager.store.nodes import node_ids
-from manager.store.parts import SQL_VARIABLES_MAX, chunks, made_of
-from manager.store.states import read_states, state_of
-from manager.store.tables import hold, node
+from manager.store.parts import SQL_VARIABLES_MAX
+from manager.store.states import TURNED_AWAY, read_states
+from manager.store.tables import hold, node, seat, sighting
+from manager.store.translate import decode_seats, encode_seats
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Held:
-    """A session that was taken: its number, and the node as the store knew it in that transaction."""
+    """A session that was taken: its number, when that was, and the node as the store knew it in that transaction."""
 
     number: int
+    since_s: float
     state: NodeState
+
+
+@dataclass(frozen=True, slots=True)
+class Over:
+    """A session that is over: its number, and when its node said something last, by the manager's clock."""
+
+    number: int
+    heard_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +67,7 @@ class Holds:
             if not taken:
                 return {}
             number, now_s = await self._database.number(connection), await self._database.now_s(connection)
+            await self._seat(connection, taken, now_s)
             rows = [
                 {
                     "node_id": each.node_id,
@@ -68,24 +81,47 @@ class Holds:
             ]
             await self._database.upsert(connection, hold, rows, key="node_id")
             nodes = sorted(each.node_id for each in taken)
+            welcomed = self._database.among(sighting.c.node_id, nodes) & (sighting.c.kind == TURNED_AWAY)
+            await connection.execute(delete(sighting).where(welcomed))
             await self._database.changed(connection, nodes)
-            found = await read_states(connection, nodes)
-        return {
-            state.record.name: Held(number=number, state=state) for state in await made_of(found, state_of)
-        }
+            make = await read_states(self._database, connection, nodes)
+        return {state.record.name: Held(number=number, since_s=now_s, state=state) for state in await make()}
 
-    async def release(self, numbers: Mapping[NodeName, int]) -> None:
+    async def release(self, over: Mapping[NodeName, Over]) -> None:
         """Give up the sessions that still have these numbers. Raises MembershipLostError, StorageError."""
         member = self._database.member
-        if not numbers:
+        if not over:
             return
         async with self._database.write() as connection:
-            there = await sessions_of(connection, numbers)
-            over = [each.node_id for name, each in there.items() if each.number == numbers[name]]
-            for part in chunks(over):
-                own = hold.c.node_id.in_(part) & (hold.c.member_id == member)
-                await connection.execute(delete(hold).where(own))
-            await self._database.changed(connection, over)
+            there = await sessions_of(connection, over)
+            heard = {
+                each.node_id: over[name].heard_s
+                for name, each in there.items()
+                if each.number == over[name].number
+            }
+            own = self._database.among(hold.c.node_id, heard) & (hold.c.member_id == member)
+            removed = await connection.execute(delete(hold).where(own).returning(hold.c.node_id))
+            left = [{"of": each, "heard_s": heard[each]} for each in removed.scalars()]
+            if left:
+                await connection.execute(_LEFT, left)
+            await self._database.changed(connection, heard)
+
+    async def _seat(self, connection: AsyncConnection, taken: Sequence[Greeting], now_s: float) -> None:
+        """Note whose agents greeted; of one that only reconnects there is nothing to note."""
+        query = select(seat.c.node_id, seat.c.greetings).where(
+            self._database.among(seat.c.node_id, [each.node_id for each in taken])
+        )
+        known = {row.node_id: decode_seats(row.greetings) for row in await connection.execute(query)}
+        rows = []
+        for each in taken:
+            before = known.get(each.node_id, Seats())
+            seats = before.after(each.instance, each.address, now_s, displaces=each.displaces)
+            if seats is not before:
+                rows.append({"node_id": each.node_id, "greetings": encode_seats(seats)})
+        await self._database.upsert(connection, seat, rows, key="node_id")
+
+
+_LEFT: Final = update(seat).where(seat.c.node_id == bindparam("of")).values(left_s=bindparam("heard_s"))
 
 
 async def sessions_of(connection: AsyncConnection, names: Collection[NodeName]) -> dict[NodeName, Session]:

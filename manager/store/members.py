@@ -14,7 +14,7 @@ from common.errors import MembershipLostError
 from common.ids import NodeName
 from manager.domain.members import Member, MemberId
 from manager.store.engine import COUNTED_OUT, Database
-from manager.store.tables import hold, member
+from manager.store.tables import hold, member, node, seat, sighting
 
 LEASE_S: Final = 15.0
 """How long a member that does not renew its lease is left alone: two renewals may fail, and a server may restart."""
@@ -84,7 +84,15 @@ class Members:
     async def _remove(self, connection: AsyncConnection, gone: Collection[MemberId]) -> None:
         if not gone:
             return
-        await self._database.changed(connection, select(hold.c.node_id).where(hold.c.member_id.in_(gone)))
+        held = select(hold.c.node_id).where(hold.c.member_id.in_(gone))
+        noticed = select(sighting.c.node_id).where(sighting.c.member_id.in_(gone))
+        concerned = select(node.c.id).where(node.c.id.in_(held) | node.c.id.in_(noticed))
+        await self._database.changed(connection, concerned)
+        # its nodes were heard until then, to within the minute
+        left = select(member.c.renewed_s).join_from(hold, member).where(hold.c.node_id == seat.c.node_id)
+        await connection.execute(
+            update(seat).where(seat.c.node_id.in_(held)).values(left_s=left.scalar_subquery())
+        )
         await self._database.number(connection)  # its duty is free, even if it held no node
         await connection.execute(delete(member).where(member.c.id.in_(gone)))
 

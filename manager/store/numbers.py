@@ -3,15 +3,14 @@
 Invariant: a transaction that read a number sees all that was changed under it and under every lower one.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Final
 
-from sqlalchemy import Select, literal, select
+from sqlalchemy import ColumnElement, literal, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from manager.store.columns import WHOLE
-from manager.store.parts import chunks
 from manager.store.tables import counter, node, node_change
 
 CHANGE: Final = "change"
@@ -44,18 +43,16 @@ async def keep(connection: AsyncConnection, inserting: Insert, name: str, number
 
 
 async def mark(
-    connection: AsyncConnection, inserting: Insert, nodes: Collection[int] | Select[tuple[int]], number: int
+    connection: AsyncConnection, inserting: Insert, nodes: ColumnElement[bool], number: int
 ) -> None:
-    """Let this be the number of the last change of these nodes. `inserting` is an INSERT into `node_change`."""
-    parts = chunks(sorted(nodes)) if isinstance(nodes, Collection) else [nodes]
-    for part in parts:
-        chosen = select(node.c.id, literal(number, WHOLE)).where(node.c.id.in_(part))
-        marked = inserting.from_select(["node_id", "number"], chosen)
-        await connection.execute(
-            marked.on_conflict_do_update(
-                index_elements=[node_change.c.node_id], set_={"number": marked.excluded.number}
-            )
+    """Let this be the number of the last change of the nodes of which this is so. `inserting` is an INSERT into `node_change`."""
+    chosen = select(node.c.id, literal(number, WHOLE)).where(nodes)
+    marked = inserting.from_select(["node_id", "number"], chosen)
+    await connection.execute(
+        marked.on_conflict_do_update(
+            index_elements=[node_change.c.node_id], set_={"number": marked.excluded.number}
         )
+    )
 
 
 async def counted(connection: AsyncConnection) -> Mapping[str, int]:

@@ -7,14 +7,14 @@ and a write is never run twice: where it is not known whether it was kept, that 
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
 
 import asyncpg  # type: ignore[import-untyped]  # it has annotations, and does not say so
-from sqlalchemy import Table, event, func, select, text
+from sqlalchemy import BigInteger, ColumnElement, Table, any_, event, func, literal, select, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -188,6 +188,10 @@ class Postgresql:
     def insert(self, table: Table) -> postgresql.Insert:
         """Return an INSERT that knows ON CONFLICT."""
         return postgresql.insert(table)
+
+    def among(self, column: ColumnElement[int], numbers: Collection[int]) -> ColumnElement[bool]:
+        """Return the condition that a column is one of these numbers."""
+        return column == any_(literal(list(numbers), postgresql.ARRAY(BigInteger)))
 
     async def ids_given(self, connection: AsyncConnection) -> Mapping[str, int]:
         """Return the highest id that each table has ever given."""

@@ -6,15 +6,16 @@ Owns the file: its creation for its owner only, and what every connection to it 
 
 import asyncio
 import contextlib
+import json
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
-from sqlalchemy import URL, Connection, Table, event, text
+from sqlalchemy import URL, ColumnElement, Connection, Table, event, func, select, text
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
@@ -103,6 +104,11 @@ class Sqlite:
     def insert(self, table: Table) -> sqlite.Insert:
         """Return an INSERT that knows ON CONFLICT."""
         return sqlite.insert(table)
+
+    def among(self, column: ColumnElement[int], numbers: Collection[int]) -> ColumnElement[bool]:
+        """Return the condition that a column is one of these numbers."""
+        given = func.json_each(json.dumps(list(numbers))).table_valued("value")
+        return column.in_(select(given.c.value))
 
     async def ids_given(self, connection: AsyncConnection) -> Mapping[str, int]:
         """Return the highest id that each table has ever given."""

@@ -1,20 +1,26 @@
 """Nodes as a whole, with all that the store knows of each: read in the transaction that asks, made into records afterwards."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
 from sqlalchemy import Row, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from manager.domain.members import Hold, MemberId, NodeState
+from manager.domain.members import Hold, MemberId, NodeState, Sighting
+from manager.domain.seats import Seats
+from manager.store.engine import Database
 from manager.store.generations import generation_of
 from manager.store.nodes import node_of
-from manager.store.parts import chunks
-from manager.store.tables import asked_push, generation, hold, node, report
-from manager.store.translate import decode_report
+from manager.store.parts import chunks, made_of
+from manager.store.tables import asked_push, generation, hold, node, report, seat, sighting
+from manager.store.translate import decode_report, decode_seats
 
 NODES_A_PART: Final = 100
 """Read by one statement: 500 KB of manifests and reports."""
+
+FLOOD: Final = "flood"
+TURNED_AWAY: Final = "turned_away"
+"""Kinds of what a member notices."""
 
 _NUMBERS: Final = generation.alias()
 _NEWEST: Final = (
@@ -34,25 +40,40 @@ _STATES: Final = (
         hold.c.address,
         hold.c.agent_version,
         asked_push.c.node_id.label("asked"),
+        seat.c.greetings,
+        seat.c.left_s,
     )
     .select_from(node)
     .outerjoin(generation, (generation.c.node_id == node.c.id) & (generation.c.generation == _NEWEST))
     .outerjoin(report, report.c.node_id == node.c.id)
     .outerjoin(hold, hold.c.node_id == node.c.id)
     .outerjoin(asked_push, asked_push.c.node_id == node.c.id)
+    .outerjoin(seat, seat.c.node_id == node.c.id)
     .order_by(node.c.id)
 )
 
+_SIGHTINGS: Final = select(sighting)
 
-async def read_states(connection: AsyncConnection, nodes: Sequence[int]) -> list[Row[Any]]:
-    """Return what `state_of` is made of, of those of these nodes that there are."""
+
+async def read_states(
+    database: Database, connection: AsyncConnection, nodes: Sequence[int]
+) -> Callable[[], Awaitable[list[NodeState]]]:
+    """Read those of these nodes that there are; return what makes the records, for which nobody needs to wait for the transaction."""
     rows: list[Row[Any]] = []
     for part in chunks(nodes, NODES_A_PART):
-        rows += (await connection.execute(_STATES.where(node.c.id.in_(part)))).all()
-    return rows
+        rows += (await connection.execute(_STATES.where(database.among(node.c.id, part)))).all()
+    # as a rule there are none
+    noticed: dict[int, list[Row[Any]]] = {}
+    for row in await connection.execute(_SIGHTINGS) if rows else ():
+        noticed.setdefault(row.node_id, []).append(row)
+
+    async def make() -> list[NodeState]:
+        return await made_of(rows, lambda row: _state_of(row, noticed.get(row.id, ())))
+
+    return make
 
 
-def state_of(row: Row[Any]) -> NodeState:
+def _state_of(row: Row[Any], noticed: Sequence[Row[Any]]) -> NodeState:
     return NodeState(
         record=node_of(row),
         generation=None
@@ -61,6 +82,19 @@ def state_of(row: Row[Any]) -> NodeState:
         report=None if row.report is None else decode_report(row.report),
         hold=None if row.member_id is None else _hold(row),
         is_push_asked=row.asked is not None,
+        seats=Seats() if row.greetings is None else decode_seats(row.greetings),
+        left_s=row.left_s,
+        sightings=_sightings(noticed),
+    )
+
+
+def _sightings(noticed: Sequence[Row[Any]]) -> tuple[Sighting, ...]:
+    texts: dict[int, dict[str, str]] = {}
+    for row in noticed:
+        texts.setdefault(row.member_id, {})[row.kind] = row.text
+    return tuple(
+        Sighting(member=MemberId(number), flood=each.get(FLOOD, ""), turned_away=each.get(TURNED_AWAY, ""))
+        for number, each in sorted(texts.items())
     )
 
 

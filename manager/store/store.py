@@ -40,6 +40,7 @@ from manager.store.roles import Roles
 from manager.store.schema import bring_up_to_date
 from manager.store.sealing import Keyring
 from manager.store.sessions import Sessions
+from manager.store.sightings import Sightings
 from manager.store.sqlite import Sqlite
 from manager.store.trust import TrustedCas
 from manager.store.users import Users
@@ -78,6 +79,7 @@ class Store:
         self.members = Members(database)
         self.holds = Holds(database)
         self.duties = Duties(database)
+        self.sightings = Sightings(database)
         self.asked_pushes = AskedPushes(database)
         self.feed = Feed(database)
         self.hearing = Hearing(database)

@@ -363,6 +363,26 @@ asked_push = Table(
     Column("asked_s", Moment("asked_push.asked_s"), nullable=False),
 )
 
+# who sat in a node's seat lately, and until when it was heard in its last session that has ended
+seat = Table(
+    "seat",
+    metadata,
+    Column("node_id", ForeignKey("node.id", ondelete="CASCADE"), primary_key=True),
+    Column("greetings", TEXT, nullable=False),  # JSON, see translate.py
+    Column("left_s", Moment("seat.left_s"), nullable=True),
+)
+
+# what a member noticed of a node, of each kind one thing
+sighting = Table(
+    "sighting",
+    metadata,
+    Column("node_id", ForeignKey("node.id", ondelete="CASCADE"), nullable=False),
+    Column("member_id", ForeignKey("member.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("kind", short(16), nullable=False),
+    Column("text", TEXT, nullable=False),
+    PrimaryKeyConstraint("node_id", "member_id", "kind"),
+)
+
 # the number of the last transaction that changed anything of a node; drawn only where several managers can be
 node_change = Table(
     "node_change",
@@ -371,5 +391,5 @@ node_change = Table(
     Column("number", WHOLE, nullable=False, index=True),
 )
 
-RUNNING: Final = frozenset({member, hold, duty, asked_push, node_change})
+RUNNING: Final = frozenset({member, hold, duty, asked_push, seat, sighting, node_change})
 """Tables of the managers that run."""

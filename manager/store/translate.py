@@ -12,9 +12,11 @@ from msgspec import Struct, convert
 from msgspec.structs import replace
 
 from common.bundle.manifest import Slot
+from common.bundle.parts import Part
 from common.codes import FailureResult, KeyChangeKind, Phase, WaitReason
 from common.errors import StorageError
 from manager.domain.model import KeyChange, NodeReportRecord
+from manager.domain.seats import Greeting, Seats
 
 REPORT_VERSION: Final = 1
 KEY_CHANGE_VERSION: Final = 1
@@ -75,12 +77,48 @@ class StoredContact(Struct, frozen=True, kw_only=True):
     host_keys: tuple[str, ...] = ()
 
 
+class StoredPartRefused(Struct, frozen=True, kw_only=True):
+    part: Part
+    digest: str
+    reason: str
+    message: str = ""
+    file: str = ""
+    certificate: str = ""
+    attempts: int = 1
+    retry_after_s: float = 0.0
+
+
+class StoredPush(Struct, frozen=True, kw_only=True):
+    push_id: str
+    epoch: int
+    generation: int
+    digest: str
+    leaves: dict[Slot, str]
+    changed_s: float
+    offered_s: float
+    forced: bool
+    concluded_s: float | None
+    phase: Phase | None
+    result: str
+    reason: str
+    message: str
+
+
 class StoredReport(Struct, frozen=True, kw_only=True):
     version: int = UNVERSIONED
     node: str
     at_s: float
+    heard_s: float | None = None
+    enrolled_s: float | None = None
+    awaiting_first_report: bool = False
     applied: StoredApplied | None
     last_failed: StoredFailure | None
+    reported_retry_s: float | None = None
+    refused: StoredFailure | None = None
+    refused_retry_s: float = 0.0
+    refused_parts: tuple[StoredPartRefused, ...] = ()
+    push: StoredPush | None = None
+    agent_version: str = ""
     serving: tuple[StoredServing, ...]
     disk: str
     drifts: int
@@ -91,6 +129,17 @@ class StoredReport(Struct, frozen=True, kw_only=True):
     node_id: int = 0
     address: str = ""
     contact: StoredContact | None = None
+
+
+class StoredGreeting(Struct, frozen=True, array_like=True):
+    agent: str
+    address: str
+    at_s: float
+
+
+class StoredSeats(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    greetings: tuple[StoredGreeting, ...] = ()
+    collision: tuple[StoredGreeting, StoredGreeting] | None = None
 
 
 class StoredKeyChange(Struct, frozen=True, kw_only=True):
@@ -104,6 +153,7 @@ class StoredKeyChange(Struct, frozen=True, kw_only=True):
 
 
 _REPORTS: Final = msgspec.msgpack.Decoder(StoredReport)
+_SEATS: Final = msgspec.json.Decoder(StoredSeats)
 
 
 def encode_report(record: NodeReportRecord) -> bytes:
@@ -117,6 +167,21 @@ def decode_report(body: bytes) -> NodeReportRecord:
     stored = _REPORTS.decode(body)
     _check(stored.version, REPORT_VERSION, "report")
     return convert(stored, NodeReportRecord, from_attributes=True)
+
+
+def encode_seats(seats: Seats) -> str:
+    """Write who greeted lately."""
+    return msgspec.json.encode(convert(seats, StoredSeats, from_attributes=True)).decode()
+
+
+def decode_seats(body: str) -> Seats:
+    """Read it."""
+    stored = _SEATS.decode(body)
+    both = [Greeting(each.agent, each.address, each.at_s) for each in stored.collision or ()]
+    return Seats(
+        greetings=tuple(Greeting(each.agent, each.address, each.at_s) for each in stored.greetings),
+        collision=(both[0], both[1]) if both else None,
+    )
 
 
 def encode_key_change(change: KeyChange) -> str:

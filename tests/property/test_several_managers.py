@@ -12,6 +12,7 @@ from common.errors import ConflictError, DutyLostError, MembershipLostError, Not
 from common.ids import NodeName
 from manager.domain.members import Changes, Greeting, MemberId, NodeState
 from manager.store.engine import Database
+from manager.store.holds import Over
 from manager.store.members import LEASE_S
 from manager.store.place import StorePlace
 from manager.store.postgresql import Postgresql
@@ -160,7 +161,14 @@ class Manager:
         number = (await self.store.nodes.get(name)).id
 
         async def take() -> None:
-            greeting = Greeting(node=name, node_id=number, address=str(self.member), agent_version="1")
+            greeting = Greeting(
+                node=name,
+                node_id=number,
+                address=str(self.member),
+                agent_version="1",
+                instance=self.world.chance.choice("ab"),
+                displaces=name in self.held,
+            )
             taken = await self.store.holds.take([greeting])
             assert all(each.state.hold and each.state.hold.number == each.number for each in taken.values())
             self.held |= {node: each.number for node, each in taken.items()}
@@ -168,7 +176,10 @@ class Manager:
         await self.noted(take, "take", name)
 
     async def release(self) -> None:
-        chosen = dict(self.world.chance.sample(sorted(self.held.items()), k=min(2, len(self.held))))
+        chosen = {
+            name: Over(number, self.world.now_s)
+            for name, number in self.world.chance.sample(sorted(self.held.items()), k=min(2, len(self.held)))
+        }
         await self.noted(lambda: self.store.holds.release(chosen), "release")
 
     async def report(self) -> None:

@@ -5,10 +5,8 @@ from typing import Final
 
 from manager.domain.alarms.about import about_node
 from manager.domain.alarms.kinds import OUT_OF_SYNC_S, AlarmKind, Condition, node_spec
+from manager.domain.clocks import CLOCK_SKEW_S
 from manager.domain.view import NodeView
-
-CLOCK_SKEW_S: Final = 300.0
-"""A node's clock that is further off than this calls fresh certificates not yet valid."""
 
 
 def _find(view: NodeView) -> Iterable[Condition]:

@@ -83,7 +83,7 @@ async def test_a_node_whose_agent_speaks_another_protocol_is_offline_and_its_ala
         await parts.until(lambda: parts.fleet.node(N1).turned_away)
         (alarm,) = conditions_of_nodes([parts.fleet.node(N1)])
         assert alarm.subject.kind is AlarmKind.OFFLINE
-        assert "speaks a protocol that this manager does not; upgrade the older side" in alarm.details
+        assert "speaks a protocol that the manager does not; upgrade the older side" in alarm.details
 
         parts.dial("n1", node)
         await parts.until(lambda: node.welcomes == 2)

@@ -69,7 +69,7 @@ def node(desired: Bundle | None = None, *, connected: bool = True) -> NodeFacts:
     if desired is not None:
         facts.desired = desired_from(desired.manifest, NOW_S)
     if connected:
-        facts.connect(address="198.51.100.7", agent_version="0", now_s=NOW_S)
+        facts.connect(address="198.51.100.7", agent_version="0", since_s=NOW_S, now_s=NOW_S)
     return facts
 
 

@@ -7,6 +7,7 @@ from manager.domain.alarms import ALARM_SPECS, AlarmKind, conditions_of_nodes
 from manager.domain.desired import desired_from
 from manager.domain.facts import NodeFacts
 from manager.domain.nodeview import view_of
+from manager.domain.recording import record_of, restore
 from manager.domain.report import Applied, ConfigurationFault, Failure, PartRefused, Report, Serving, Waiting
 from manager.domain.view import SERVICE_WAIT_S
 from tests.bundles import opaque_bundle
@@ -17,7 +18,7 @@ LEAF = "ab" * 32
 
 def received(report: Report) -> NodeFacts:
     facts = NodeFacts(name=NodeName("n1"), kind="node", joined=True)
-    facts.connect(address="", agent_version="1", now_s=NOW_S)
+    facts.connect(address="", agent_version="1", since_s=NOW_S, now_s=NOW_S)
     facts.apply_report(report, NOW_S)
     return facts
 
@@ -54,7 +55,7 @@ def test_a_trust_store_that_a_node_refuses_beside_another_part_is_told_by_the_al
     guarded = PartRefused(part="trust", digest="ab" * 32, reason="shrink_guard", message="from 9 to 2")
     facts = NodeFacts(name=NodeName("n1"), kind="node", joined=True)
     facts.desired = desired_from(bundle.manifest, NOW_S)
-    facts.connect(address="", agent_version="1", now_s=NOW_S)
+    facts.connect(address="", agent_version="1", since_s=NOW_S, now_s=NOW_S)
     facts.apply_report(Report(last_failed=failed, refused=(guarded,), clock_s=NOW_S), NOW_S)
 
     shown = alarms(facts)[AlarmKind.INSTALL_FAILED]
@@ -65,7 +66,7 @@ def test_a_trust_store_that_a_node_refuses_beside_another_part_is_told_by_the_al
 def test_mistakes_outlive_a_restart_of_the_manager():
     mistake = ConfigurationFault(code="services_invalid", message="line 3")
     again = NodeFacts(name=NodeName("n1"), kind="node", joined=True)
-    again.restore(received(Report(configuration=(mistake,))).record(NOW_S))
+    restore(again, record_of(received(Report(configuration=(mistake,))), NOW_S))
     assert again.configuration == (mistake,)
 
 

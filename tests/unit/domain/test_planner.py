@@ -60,7 +60,7 @@ def test_a_push_whose_outcome_was_lost_is_made_again_when_the_node_is_back():
     facts.disconnect(NOW_S + 1)
     assert view_of(facts, NOW_S).push.result == "lost"
     assert decide(facts) == "wait"
-    facts.connect(address="", agent_version="0", now_s=NOW_S + 2)
+    facts.connect(address="", agent_version="0", since_s=NOW_S + 2, now_s=NOW_S + 2)
     assert decide(facts) == "push"
 
 
@@ -94,7 +94,7 @@ def test_a_trust_store_that_a_node_guards_is_forced_once_if_an_operator_meant_it
     facts.offer("q", facts.desired, NOW_S, forced=True)
     assert not should_override_shrink_guard(facts, 1), "it is under way"
     facts.disconnect(NOW_S)
-    facts.connect(address="", agent_version="1", now_s=NOW_S)
+    facts.connect(address="", agent_version="1", since_s=NOW_S, now_s=NOW_S)
     assert should_override_shrink_guard(facts, 1), "the forced offer was lost before the node answered it"
     facts.offer("q", facts.desired, NOW_S, forced=True)
     facts.conclude(Rejected(push_id="q", reason="shrink_guard", message="no", report=report), NOW_S)

@@ -5,6 +5,7 @@ from dataclasses import replace
 from manager.domain.alarms import AlarmKind, AlarmRecord, compare, conditions_of_nodes
 from manager.domain.desired import desired_from
 from manager.domain.nodeview import view_of
+from manager.domain.recording import record_of, restore
 from manager.domain.report import (
     PartRefused,
     Progress,
@@ -70,7 +71,7 @@ def test_a_service_that_waits_for_its_reload_is_a_state_of_its_own_and_not_stale
     assert view_of(facts, NOW_S).waiting == (waiting,)
     assert conditions_of_nodes([view_of(facts, NOW_S)]) == []
     again = node(opaque_bundle())
-    again.restore(facts.record(NOW_S))
+    restore(again, record_of(facts, NOW_S))
     assert again.state() == "reload_waiting"
 
     facts.apply_report(report_of(opaque_bundle(), serving=serving), NOW_S)
@@ -87,7 +88,7 @@ def test_what_was_seen_at_a_failure_is_kept_until_the_next_success():
     facts.apply_report(failed, NOW_S + 60)
     assert facts.diagnostics == "exit status 1"
     again = node(bad)
-    again.restore(facts.record(NOW_S))
+    restore(again, record_of(facts, NOW_S))
     assert again.diagnostics == "exit status 1"
 
     facts.apply_report(report_of(bad), NOW_S + 120)
@@ -113,8 +114,9 @@ def test_only_a_change_in_substance_is_worth_a_write():
     facts = node(opaque_bundle())
     assert facts.apply_report(report_of(opaque_bundle()), NOW_S)
     later = tuple(replace(each, at_s=NOW_S + 60) for each in report_of(opaque_bundle()).serving)
-    assert not facts.apply_report(report_of(opaque_bundle(), serving=later), NOW_S + 60)
-    assert facts.apply_report(report_of(opaque_bundle(), drifts=1), NOW_S + 61)
+    again = report_of(opaque_bundle(), serving=later, clock_s=NOW_S + 61)
+    assert not facts.apply_report(again, NOW_S + 60)
+    assert facts.apply_report(replace(again, drifts=1), NOW_S + 61)
 
 
 def test_what_the_store_kept_of_a_node_comes_back():
@@ -123,7 +125,7 @@ def test_what_the_store_kept_of_a_node_comes_back():
         report_of(opaque_bundle(), last_failed=failure_of(opaque_bundle("bad", generation=2))), NOW_S
     )
     again = node(opaque_bundle(), connected=False)
-    again.restore(facts.record(NOW_S))
+    restore(again, record_of(facts, NOW_S))
     assert (again.applied, again.last_failed, again.serving) == (
         facts.applied,
         facts.last_failed,
@@ -192,6 +194,6 @@ def test_an_acknowledged_failure_stays_one_alarm_through_other_content_and_a_los
     assert AlarmKind.INSTALL_FAILED not in {
         each.subject.kind for each in compare([], conditions_of_nodes([view_of(facts, NOW_S)])).raised
     }, "an old failure raises nothing anew"
-    facts.connect(address="", agent_version="1", now_s=NOW_S)
+    facts.connect(address="", agent_version="1", since_s=NOW_S, now_s=NOW_S)
     facts.apply_report(report_of(opaque_bundle("new", generation=3, trust="fewer")), NOW_S)
     assert changes().lowered == [alarm]

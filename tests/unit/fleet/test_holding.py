@@ -11,6 +11,7 @@ from common.errors import StorageError
 from common.ids import NodeName
 from manager.domain.members import Greeting
 from manager.fleet.holding import AGAIN_S, BATCH, WELCOME_S, Holding
+from manager.store.holds import Over
 
 
 class Holds:
@@ -36,9 +37,9 @@ class Holds:
         self.before_return()
         return {each.node: SimpleNamespace(number=self.number) for each in greetings if each.node != "gone"}
 
-    async def release(self, numbers: Mapping[NodeName, int]) -> None:
+    async def release(self, over: Mapping[NodeName, Over]) -> None:
         self._try()
-        self.released.append(dict(numbers))
+        self.released.append({name: each.number for name, each in over.items()})
 
 
 class Asked:
@@ -48,7 +49,9 @@ class Asked:
         self.is_open = True
         self.answers: list[object] = []
         self.turned_away: list[tuple[str, float]] = []
-        wanted = Greeting(node=NodeName(name), node_id=1, address="", agent_version="")
+        wanted = Greeting(
+            node=NodeName(name), node_id=1, address="", agent_version="", instance="", displaces=False
+        )
         holding.take(wanted, self, lambda held, _: self.answers.append(held and held.number))
 
     def turn_away(self, verdict: str, *, retry_after_s: float, message: str) -> None:
@@ -139,7 +142,7 @@ async def test_of_several_sessions_of_a_node_that_ended_the_last_is_given_up():
     holds = Holds()
     holding = holding_over(holds)
     for number in (4, 7, 5):
-        holding.release(NodeName("n1"), number)
+        holding.release(NodeName("n1"), number, heard_s=0.0)
     assert await holding.flush()
     assert holds.released == [{"n1": 7}]
 
@@ -147,8 +150,8 @@ async def test_of_several_sessions_of_a_node_that_ended_the_last_is_given_up():
 async def test_a_session_is_given_up_only_once_what_was_said_in_it_is_kept():
     holds = Holds()
     holding = holding_over(holds, "busy")
-    holding.release(NodeName("busy"), 1)
-    holding.release(NodeName("idle"), 2)
+    holding.release(NodeName("busy"), 1, heard_s=0.0)
+    holding.release(NodeName("idle"), 2, heard_s=0.0)
     assert await holding.flush()
     assert holds.released == [{"idle": 2}]
 
@@ -157,7 +160,7 @@ async def test_a_session_is_given_up_only_once_what_was_said_in_it_is_kept():
 async def test_a_session_is_given_up_although_the_store_fails_first(failures):
     holds = Holds(failures=failures)
     holding = holding_over(holds)
-    holding.release(NodeName("n1"), 3)
+    holding.release(NodeName("n1"), 3, heard_s=0.0)
     for _ in range(failures):
         assert not await holding.flush()
     assert await holding.flush()

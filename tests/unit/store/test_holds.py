@@ -7,6 +7,7 @@ import pytest
 from common.errors import MembershipLostError
 from common.ids import NodeName
 from manager.domain.members import Greeting, Hold
+from manager.store.holds import Over
 from manager.store.members import LEASE_S
 from tests.patience import PATIENCE_S
 from tests.unit.store.given import N1, N2, add_nodes, id_of, new_generation, publish
@@ -17,7 +18,11 @@ M1, M2 = NodeName("management"), NodeName("management-2")
 
 def greeting(node=N1, **changes) -> Greeting:
     given = {"node": node, "node_id": id_of(node), "address": "192.0.2.1", "agent_version": "1.0"}
-    return Greeting(**{**given, **changes})
+    return Greeting(**{**given, "instance": "a", "displaces": False, **changes})
+
+
+def over(number: int, heard_s: float = 0.0) -> Over:
+    return Over(number, heard_s)
 
 
 @pytest.fixture
@@ -82,11 +87,11 @@ async def test_nodes_that_were_removed_are_left_out_and_so_are_others_under_thei
 async def test_a_session_is_given_up_only_under_its_own_number(store, other):
     former = (await store.holds.take([greeting()]))[N1].number
     number = (await other.holds.take([greeting()]))[N1].number
-    await store.holds.release({N1: former})
-    await store.holds.release({N1: number})
-    await other.holds.release({N1: former})
+    await store.holds.release({N1: over(former)})
+    await store.holds.release({N1: over(number)})
+    await other.holds.release({N1: over(former)})
     assert (await holds_of(store))[N1].number == number
-    await other.holds.release({N1: number})
+    await other.holds.release({N1: over(number)})
     assert await holds_of(store) == {}
 
 
@@ -118,7 +123,7 @@ async def test_what_a_member_holds_goes_with_it(store, other, clock):
     with pytest.raises(MembershipLostError):
         await store.holds.take([greeting()])
     with pytest.raises(MembershipLostError):
-        await store.holds.release({N1: held})
+        await store.holds.release({N1: over(held)})
     await other.members.leave(other._database.member)
     assert await holds_of(other) == {}
 
@@ -127,7 +132,7 @@ async def test_who_is_no_member_holds_nothing(store):
     with pytest.raises(RuntimeError, match="acts as no member"):
         await store.holds.take([greeting()])
     with pytest.raises(RuntimeError, match="acts as no member"):
-        await store.holds.release({N1: 1})
+        await store.holds.release({N1: over(1)})
 
 
 async def test_thousands_are_taken_and_given_up_at_once(store, again):
@@ -138,7 +143,7 @@ async def test_thousands_are_taken_and_given_up_at_once(store, again):
     held = await store.holds.take([greeting(name) for name in names])
     assert list(held) == names
     assert len({each.number for each in held.values()}) == 1
-    await store.holds.release({name: each.number for name, each in held.items() if name != N1})
+    await store.holds.release({name: over(each.number) for name, each in held.items() if name != N1})
     assert set(await holds_of(store)) == {N1}
 
 

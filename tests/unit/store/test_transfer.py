@@ -120,7 +120,14 @@ async def test_an_id_that_was_given_is_not_given_again_by_the_copy(local, source
 async def test_managers_that_run_are_not_copied_and_their_numbers_go_on(filled, target, keyring):
     store = await Store.open(filled, keyring)
     await add_nodes(store, N9)
-    greeting = Greeting(node=N9, node_id=(await store.nodes.get(N9)).id, address="", agent_version="")
+    greeting = Greeting(
+        node=N9,
+        node_id=(await store.nodes.get(N9)).id,
+        address="",
+        agent_version="",
+        instance="",
+        displaces=False,
+    )
     member = await store.members.join(N9)
     store.act_as(member)
     number = (await store.holds.take([greeting]))[N9].number

@@ -1,5 +1,6 @@
 """What is kept whole in a row: shapes with a version of their own, which nothing but the store changes."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -7,9 +8,17 @@ import pytest
 
 from common.errors import StorageError
 from common.ids import NodeName
-from manager.domain.model import KeyChange, NodeReportRecord
-from manager.domain.report import Applied, ConfigurationFault, Failure, Serving, Waiting
-from manager.store.translate import decode_key_change, decode_report, encode_key_change, encode_report
+from manager.domain.model import KeyChange, NodeReportRecord, PushRecord
+from manager.domain.report import Applied, ConfigurationFault, Failure, PartRefused, Serving, Waiting
+from manager.domain.seats import Greeting, Seats
+from manager.store.translate import (
+    decode_key_change,
+    decode_report,
+    decode_seats,
+    encode_key_change,
+    encode_report,
+    encode_seats,
+)
 
 VECTORS = Path(__file__).parents[2] / "vectors/store"
 UNVERSIONED = bytes.fromhex((VECTORS / "report-unversioned.hex").read_text())
@@ -70,6 +79,20 @@ CHANGE_UNVERSIONED = (
     '"former":"SHA256:old","former_address":"198.51.100.6"}'
 )
 
+ADDED = {
+    "version": 1,
+    "contact": None,
+    "heard_s": None,
+    "enrolled_s": None,
+    "awaiting_first_report": False,
+    "reported_retry_s": None,
+    "refused": None,
+    "refused_retry_s": 0.0,
+    "refused_parts": [],
+    "push": None,
+    "agent_version": "",
+}
+
 
 def test_a_report_that_was_kept_before_there_was_a_version_is_read():
     assert decode_report(UNVERSIONED) == REPORT
@@ -81,8 +104,45 @@ def test_a_key_change_that_was_kept_before_there_was_a_version_is_read():
 
 def test_a_report_is_kept_as_it_always_was_but_for_its_version_and_what_was_added():
     kept = msgspec.msgpack.decode(encode_report(REPORT))
-    assert (kept.pop("version"), kept.pop("contact")) == (1, None)
-    assert kept == msgspec.msgpack.decode(UNVERSIONED)
+    former = msgspec.msgpack.decode(UNVERSIONED)
+    assert {name: kept.pop(name) for name in kept.keys() - former.keys()} == ADDED
+    assert kept == former
+
+
+def test_what_was_added_to_a_report_comes_back():
+    report = replace(
+        REPORT,
+        heard_s=1_800_000_000.25,
+        enrolled_s=1_700_000_000.0,
+        awaiting_first_report=True,
+        reported_retry_s=1_800_000_300.0,
+        refused=REPORT.last_failed,
+        refused_retry_s=1_800_000_060.0,
+        refused_parts=(PartRefused(part="trust", digest="d" * 64, reason="parse", certificate="Root 1"),),
+        push=PushRecord(
+            push_id="p",
+            epoch=1,
+            generation=4,
+            digest="d" * 64,
+            leaves={"server": "f" * 64},
+            changed_s=1.0,
+            offered_s=2.0,
+            forced=True,
+            concluded_s=None,
+            phase="reload",
+            result="",
+            reason="",
+            message="",
+        ),
+        agent_version="1.2.3",
+    )
+    assert decode_report(encode_report(report)) == report
+
+
+@pytest.mark.parametrize("both", [None, (Greeting("a", "192.0.2.1", 1.0), Greeting("b", "192.0.2.2", 2.0))])
+def test_who_greeted_comes_back(both: tuple[Greeting, Greeting] | None):
+    seats = Seats(greetings=(Greeting("a", "192.0.2.1", 1.0), Greeting("b", "", 2.5)), collision=both)
+    assert decode_seats(encode_seats(seats)) == seats
 
 
 def test_a_key_change_is_kept_as_it_always_was_but_for_its_version():

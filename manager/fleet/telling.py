@@ -1,0 +1,135 @@
+"""Telling: what other managers are to know of a node and no report of it says: pushes that take long, floods, and agents that were sent away.
+
+Decides when it is written. Invariants: of one push, and of what is noticed of one node, at most one write in EACH_S, whatever the node does;
+nothing where one manager is alone, and nothing that the store has already.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+
+from common.errors import StorageError
+from common.ids import NodeName
+from manager.domain.members import MemberId, Sighting
+from manager.fleet.registry import Registry
+from manager.fleet.reports import ReportWriter
+from manager.store.store import Store
+
+log = structlog.get_logger(__name__)
+
+SWEEP_S: Final = 0.5
+"""How often it is looked for what is due: all of it then shares a transaction."""
+
+PUSH_TOLD_S: Final = 2.0
+"""How long a push has to be under way to be told before its end is: a wave that is over sooner costs no write but those of its outcomes."""
+
+EACH_S: Final = 5.0
+
+RETRY_S: Final = 1.0
+"""How long to wait after the store failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Pushed:
+    """A push that is under way: when its next step may be told, and what was told last, as push and phase."""
+
+    due_s: float
+    told: tuple[str, str | None] | None = None
+
+
+class Telling:
+    """Is told of what happens here, and writes what is due. `member` is who this manager is."""
+
+    def __init__(
+        self,
+        store: Store,
+        registry: Registry,
+        *,
+        reports: ReportWriter,
+        member: Callable[[], MemberId | None],
+    ) -> None:
+        self._store = store
+        self._registry = registry
+        self._reports = reports
+        self._member = member
+        self._told_as: MemberId | None = None
+        self._pushes: dict[NodeName, _Pushed] = {}
+        self._noticed: set[NodeName] = set()
+        self._written_s: dict[NodeName, float] = {}
+
+    def offered(self, name: NodeName) -> None:
+        """Note that a push to a node began."""
+        if self._store.is_shared:
+            self._pushes[name] = _Pushed(time.monotonic() + PUSH_TOLD_S)
+
+    def noticed(self, name: NodeName) -> None:
+        """Note that a node began or ceased to flood, or that its agent was sent away."""
+        if self._store.is_shared:
+            self._noticed.add(name)
+
+    async def run(self) -> None:
+        """Write what is due until cancelled."""
+        while True:
+            await asyncio.sleep(SWEEP_S)
+            try:
+                await self.sweep()
+            except StorageError as error:
+                log.error("store.failed", reason=error.reason, message=error.message, retry_after_s=RETRY_S)
+                await asyncio.sleep(RETRY_S)
+
+    async def sweep(self) -> None:
+        """Write what is due now. Raises StorageError."""
+        now_s = time.monotonic()
+        self._tell_pushes(now_s)
+        await self._tell_noticed(now_s)
+
+    # -- inside
+
+    def _tell_pushes(self, now_s: float) -> None:
+        for name in [name for name, each in self._pushes.items() if each.due_s <= now_s]:
+            facts = self._registry.find(name)
+            push = facts.push if facts is not None and facts.session and facts.is_pushing else None
+            if facts is None or push is None:
+                # what came of it is kept with the report that said so
+                del self._pushes[name]
+                continue
+            seen = push.push_id, push.phase
+            if seen != self._pushes[name].told:
+                self._reports.put(facts, time.time())
+            self._pushes[name] = _Pushed(now_s + EACH_S, seen)
+
+    async def _tell_noticed(self, now_s: float) -> None:
+        member = self._member()
+        if member is None:
+            return
+        if member != self._told_as:
+            self._begin_anew(member)
+        self._written_s = {name: at_s for name, at_s in self._written_s.items() if now_s < at_s + EACH_S}
+        due = self._registry.remaining(self._noticed - self._written_s.keys())
+        self._noticed &= self._written_s.keys()
+        news = {
+            facts.name: Sighting(member=member, flood=facts.flood, turned_away=facts.turned_away)
+            for facts in due
+            if facts.told != (facts.flood, facts.turned_away)
+        }
+        try:
+            await self._store.sightings.tell(news)
+        except StorageError:
+            self._noticed |= news.keys()
+            raise
+        self._written_s |= dict.fromkeys(news, now_s)
+        for name, sighting in news.items():
+            if (facts := self._registry.find(name)) is not None:
+                facts.told = sighting.flood, sighting.turned_away
+
+    def _begin_anew(self, member: MemberId) -> None:
+        """Tell everything once more: what this manager told as another member went with that one."""
+        self._told_as = member
+        for facts in self._registry:
+            facts.told = "", ""
+            if facts.flood or facts.turned_away:
+                self._noticed.add(facts.name)

@@ -1,0 +1,50 @@
+"""What members notice of nodes whose session they need not have: that one floods, or why its agent was sent away.
+
+Invariant: what a member noticed goes with the member, and why an agent was sent away is not kept of a node that has a session.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import delete, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from common.ids import NodeName
+from manager.domain.members import Sighting
+from manager.store.engine import Database
+from manager.store.nodes import node_ids
+from manager.store.states import FLOOD, TURNED_AWAY
+from manager.store.tables import hold, sighting
+
+
+class Sightings:
+    """Of the member that the store acts as; without one, this is a fault of the program (RuntimeError)."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def tell(self, noticed: Mapping[NodeName, Sighting]) -> None:
+        """Keep this in place of what this member noticed of these nodes before. Raises MembershipLostError, StorageError."""
+        if not noticed:
+            return
+        async with self._database.write() as connection:
+            ids = await node_ids(connection, noticed)
+            own = self._database.among(sighting.c.node_id, ids.values()) & (
+                sighting.c.member_id == self._database.member
+            )
+            await connection.execute(delete(sighting).where(own))
+            rows = await self._rows(connection, {ids[name]: noticed[name] for name in ids})
+            await self._database.insert_absent(connection, sighting, rows)
+            await self._database.changed(connection, list(ids.values()))
+
+    async def _rows(
+        self, connection: AsyncConnection, noticed: Mapping[int, Sighting]
+    ) -> Sequence[Mapping[str, Any]]:
+        query = select(hold.c.node_id).where(self._database.among(hold.c.node_id, noticed))
+        held = set((await connection.execute(query)).scalars())
+        return [
+            {"node_id": number, "member_id": self._database.member, "kind": kind, "text": text}
+            for number, each in noticed.items()
+            for kind, text in ((FLOOD, each.flood), (TURNED_AWAY, "" if number in held else each.turned_away))
+            if text
+        ]
