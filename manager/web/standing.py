@@ -108,7 +108,7 @@ class Rollout:
     """How far a certificate has come on the nodes that have it.
 
     `probed` counts the nodes whose ports prove what they serve, `serving` those among them that serve it; `took_s` is how long it
-    took the last one from the change, None while any is missing or nothing was pushed since the manager started.
+    took the last one from the change, None while any is missing or no push is known.
     """
 
     rows: Sequence[Place]

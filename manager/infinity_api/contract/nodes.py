@@ -186,7 +186,7 @@ def status_row(record: NodeRecord, brief: NodeBrief, location: str | None) -> di
     if push is not None and push.result == "applied":
         updated_s = push.concluded_s
     else:
-        # nothing was pushed since the manager started: what is known is that the last report said so
+        # no push is known, or it was not applied: what is known is that the last report said so
         updated_s = brief.last_report_s if brief.state == "in_sync" else None
     contacts = [moment for moment in (brief.last_report_s, push.offered_s if push else None) if moment]
     detail = record.detail
