@@ -1,4 +1,4 @@
-"""What members notice of nodes whose session they need not have: that one floods, or why its agent was sent away.
+"""Sightings: what members notice of nodes whose session they need not have, such as a flood, or why an agent was sent away.
 
 Invariant: what a member noticed goes with the member, and why an agent was sent away is not kept of a node that has a session.
 """
