@@ -16,6 +16,7 @@ from common.ids import NodeName
 from manager.channel.keys import KeyRegistry
 from manager.domain.brief import NodeBrief
 from manager.domain.contact import Contact
+from manager.domain.members import MemberId
 from manager.domain.model import NodeRecord
 from manager.domain.nodeview import view_of
 from manager.domain.planner import QUIET_MAX_S, QUIET_S, preview_push
@@ -70,14 +71,8 @@ class Fleet:
             read_anew=self._read_anew,
             epoch=epoch,
         )
-        self._telling = Telling(store, self.registry, reports=self.reports, member=lambda: self.membership.id)
-        self.pushes = Pushes(
-            self.registry,
-            self.connections,
-            self._publisher,
-            delivery=self.delivery,
-            telling=self._telling,
-        )
+        self._telling = Telling(store, self.registry, self.reports, member=self._member)
+        self.pushes = Pushes(self.registry, self.connections, self._publisher, self.delivery, self._telling)
         self.follower = Follower(
             store,
             self.registry,
@@ -86,7 +81,7 @@ class Fleet:
             holding=self._holding,
             pushes=self.pushes,
             changes=self._changes,
-            member=lambda: self.membership.id,
+            member=self._member,
         )
         self.conversations = Conversations(
             self.registry,
@@ -259,6 +254,9 @@ class Fleet:
         await self.membership.leave()
 
     # -- inside
+
+    def _member(self) -> MemberId | None:
+        return self.membership.id
 
     async def _read_anew(self) -> None:
         await self.follower.look()

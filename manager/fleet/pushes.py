@@ -37,7 +37,6 @@ class Pushes:
         registry: Registry,
         connections: Connections,
         publisher: Publisher,
-        *,
         delivery: Delivery,
         telling: Telling,
     ) -> None:

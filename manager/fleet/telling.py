@@ -48,8 +48,8 @@ class Telling:
         self,
         store: Store,
         registry: Registry,
-        *,
         reports: ReportWriter,
+        *,
         member: Callable[[], MemberId | None],
     ) -> None:
         self._store = store
