@@ -102,6 +102,8 @@ EVENTS: Mapping[str, str] = MappingProxyType(
         "push.overdue": "a node did not answer in time",
         "reconcile.done": "one pass over all nodes ended",
         "reconcile.failed": "one pass over all nodes failed and will be repeated",
+        "manager.stood_down": "this manager must not serve the store any more; it takes no nodes and changes nothing until it is restarted",
+        "store.taken_over": "a database server took over from another one, and what that one kept last may be lost: everything is read anew",
         "store.failed": "the store could not be written or read",
         "install.applied": "a generation is live and proven",
         "install.rolled_back": "a generation failed and the node serves the previous one",

@@ -237,9 +237,9 @@ async def main(*, once: bool) -> int:
     return 0
 
 
-async def ready(site: Site, session: aiohttp.ClientSession) -> None:
+async def ready(site: Site, session: aiohttp.ClientSession, *, within_s: float = PATIENCE_S) -> None:
     """Wait until the manager says that it is ready."""
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + within_s
     while time.monotonic() < deadline and not site.dead():
         try:
             async with session.get(f"{site.url}/health/ready") as answer:

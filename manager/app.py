@@ -281,7 +281,7 @@ def _keep(supervisor: Supervisor, given: Given, core: Core, local: LocalNode) ->
         ("log", logs.tell_held_back),
         ("local installs", local.run_installs),
         ("local node", lambda: local.run(fleet.conversations.attach)),
-        ("serving", given.serving.run),
+        ("serving", lambda: _claim(given, core)),
         ("audit attempts", use_cases.audit.run_attempts),
         (
             "audit heads",
@@ -292,6 +292,11 @@ def _keep(supervisor: Supervisor, given: Given, core: Core, local: LocalNode) ->
         ("pulse", pulse),
     ):
         supervisor.keep(name, loop)
+
+
+async def _claim(given: Given, core: Core) -> None:
+    core.fleet.membership.stand_down(await given.serving.run())
+    await asyncio.Event().wait()
 
 
 async def _tell_started(given: Given, core: Core, server: HttpsServer) -> None:

@@ -84,8 +84,8 @@ def join_cluster(
     )
     at = "" if settings.data == DEFAULT_DATA else f" (--data {shlex.quote(str(settings.data))})"
     say(
-        f"This machine is manager '{done.node}' now, with its key in {settings.data}.{again} In this release one manager at a time serves a "
-        f"store: this one starts once the others are stopped. Next: systemctl enable --now certcast-manager{at}"
+        f"This machine is manager '{done.node}' now, with its key in {settings.data}.{again} It serves beside the others once it is started. "
+        f"Next: systemctl enable --now certcast-manager{at}"
     )
 
 

@@ -60,6 +60,24 @@ def follow_sightings(facts: NodeFacts, sightings: Sequence[Sighting], own: Membe
     return before != facts.sightings
 
 
+def forget_lost(facts: NodeFacts, state: NodeState) -> bool:
+    """Let go of what memory has of a node and the store has lost, since a server took over that lacks it; return whether that was anything.
+
+    What its agent said in a session of this manager is left: it says it again when it greets anew.
+    """
+    generation, report, hold = state.generation, state.report, state.hold
+    known = (facts.desired.version.generation, facts.desired.version.digest) if facts.desired else (0, "")
+    kept = (generation.generation, generation.digest) if generation is not None else (0, "")
+    is_generation_lost = known[0] > kept[0] or (known[0] == kept[0] and known != kept)
+    is_report_lost = facts.kept_s is not None and (report is None or report.at_s != facts.kept_s)
+    is_session_lost = bool(facts.session) and (hold is None or hold.number != facts.session)
+    if is_generation_lost:
+        facts.desired = None
+    if is_report_lost and report is None and not facts.session:
+        facts.applied, facts.reported_failed, facts.serving, facts.kept_s = None, None, (), None
+    return is_generation_lost or is_report_lost or is_session_lost
+
+
 def hold_here(facts: NodeFacts, number: int, *, monotonic_s: float, now_s: float) -> None:
     """Note that this manager has the session of a node, in which nothing is under way yet."""
     facts.lose_push(now_s)

@@ -102,6 +102,7 @@ class Changes:
 
     `number` is where the next look begins, `content` the revision of what nodes must hold, `rights` that of who may do what.
     `nodes` are those of which anything changed; `present` are the numbers of all nodes that there are, if one was removed, else None.
+    `is_anew`: a server took over that lacks what was kept last, so all there is is among it, and what memory has beyond that was lost.
     """
 
     number: int
@@ -109,3 +110,4 @@ class Changes:
     rights: int
     nodes: Sequence[NodeState]
     present: frozenset[int] | None
+    is_anew: bool

@@ -93,6 +93,11 @@ class Connections:
             log.info("node.replaced", node=name, address=connection.address)
             connection.goodbye(Reason.CONFLICT, REPLACED_RETRY_S)
 
+    def send_back(self, name: NodeName) -> None:
+        """End the connection that counts, so that the node greets anew: what it said here was lost."""
+        if (connection := self._current.get(name)) is not None:
+            connection.goodbye(Reason.BUSY, GOODBYE_RETRY_S)
+
     def close(self) -> None:
         """Say goodbye to all, and when each comes back: to this manager once it runs again, or to another one meanwhile."""
         for number, connection in enumerate(self.all()):

@@ -19,6 +19,7 @@ from manager.domain.following import (
     follow_past,
     follow_report,
     follow_sightings,
+    forget_lost,
     hold_elsewhere,
     release_elsewhere,
 )
@@ -93,6 +94,8 @@ class Follower:
             with self._roster.changes_meanwhile() as meanwhile:
                 began_s = time.monotonic()
                 changes = await self._store.feed.since(self._number)
+                if changes.is_anew:
+                    log.warning("store.taken_over", count=len(changes.nodes))
                 wanted = await self._take(changes, meanwhile, began_s)
                 if not any(state.record.id in meanwhile for state in changes.nodes):
                     # else what the store said of these nodes before this manager changed them is looked at again
@@ -143,6 +146,8 @@ class Follower:
         for count, state in enumerate(changes.nodes):
             if count % YIELD_EVERY == YIELD_EVERY - 1:
                 await asyncio.sleep(0)
+            if changes.is_anew:
+                self._forget_lost(state, meanwhile, began_s)
             facts = self.take(state, meanwhile)
             if facts is None:
                 continue
@@ -153,6 +158,18 @@ class Follower:
         if changes.present is not None:
             self._roster.keep(changes.present, meanwhile)
         return is_asked
+
+    def _forget_lost(self, state: NodeState, meanwhile: Collection[int], began_s: float) -> None:
+        self._roster.follow_back(state.record, meanwhile)
+        facts = self._registry.find(state.record.name)
+        # a session that was taken since the look began is of what the store has now
+        if facts is None or state.record.id in meanwhile or facts.session_s >= began_s:
+            return
+        if forget_lost(facts, state):
+            self._registry.note(facts.name)
+            if facts.session:
+                facts.session = 0
+                self._connections.send_back(facts.name)
 
     def _take_hold(self, facts: NodeFacts, hold: Hold | None, began_s: float) -> None:
         is_news = False

@@ -1,7 +1,8 @@
 """Membership: this manager among those that serve the same store, by a lease that it renews, and whether it leads them.
 
 Decides when this manager counts itself out. Invariant: a manager that was counted out, or could not renew its lease while there were
-others, holds no node's connection and is not ready, until it is a member again, under another number. One that is alone keeps its
+others, holds no node's connection and is not ready, until it is a member again, under another number; one that stood down, until it is restarted.
+One that is alone keeps its
 connections while the store is away: there is nobody to whom its nodes could go.
 """
 
@@ -104,6 +105,14 @@ class Membership:
             log.error("store.failed", message=text, retry_after_s=RENEW_EACH_S)
             if self._has_others and time.monotonic() - self._renewed_s > LEASE_S:
                 self._lose(CUT_OFF)
+
+    def stand_down(self, why: str) -> None:
+        """Be a member no longer, for as long as this process runs, and change nothing any more."""
+        self._is_over = True
+        self._store.stand_down(why)
+        log.error("manager.stood_down", message=why)
+        self._lose(why)
+        self._why = why
 
     async def leave(self) -> None:
         """Be a member no longer, so that others need not wait for the lease to end. Raises StorageError."""

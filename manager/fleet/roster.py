@@ -89,6 +89,12 @@ class Roster:
             self._pin(facts, record)
         return facts
 
+    def follow_back(self, record: NodeRecord, meanwhile: Collection[int]) -> None:
+        """Forget a node, before it is followed, whose key the store has lost: it has to join again."""
+        is_changed_here = record.id in meanwhile
+        if not is_changed_here and not record.public_key and self._connections.key_of(record.name):
+            self._remove(record.name)
+
     def keep(self, present: Collection[int], meanwhile: Collection[int]) -> None:
         """Forget every node that is not among those that there are."""
         for facts in self._registry:

@@ -7,6 +7,8 @@ everybody ends it while it rests.
 from dataclasses import dataclass
 from typing import Any, Final
 
+import asyncpg  # type: ignore[import-untyped]  # it has annotations, and does not say so
+
 from common.errors import InvalidInputError, Reason
 from manager.store.address import FIELD, ServerAddress
 from manager.store.screening import NotAcceptedError
@@ -30,6 +32,18 @@ SELECT pg_catalog.pg_is_in_recovery() AS is_replica,
        pg_catalog.current_setting('default_transaction_read_only') = 'on' AS is_frozen,
        pg_catalog.current_schema() AS schema
 """
+
+_TIMELINE: Final = (
+    "SELECT pg_catalog.left(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn())::pg_catalog.text, 8)"
+)
+"""Another one on each server that took over from a replica's primary, or was restored to a moment."""
+
+_UNTOLD: Final = (
+    asyncpg.InsufficientPrivilegeError,
+    asyncpg.FeatureNotSupportedError,
+    asyncpg.UndefinedFunctionError,
+)
+"""How servers answer that do not say it: some that are run by others."""
 
 _SETTLED: Final = """
 SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings WHERE name IN ('idle_session_timeout', 'transaction_timeout')
@@ -72,6 +86,14 @@ async def settle(connection: Any, address: ServerAddress, *, at: str, schema: st
             name, schema="pg_catalog", encoder=_escaped, decoder=_unescaped, format="text"
         )
     return schema
+
+
+async def timeline_of(connection: Any) -> str:
+    """Return the timeline of the server, "" where it does not say, which then counts as one for ever. Raises asyncpg's errors."""
+    try:
+        return str(await connection.fetchval(_TIMELINE))
+    except _UNTOLD:
+        return ""
 
 
 def _checked(state: _State) -> str:

@@ -60,6 +60,9 @@ class Engine(Protocol):
     async def take_turn(self, connection: AsyncConnection) -> None:
         """Wait until no other process writes; what is read in this transaction afterwards holds until its end."""
 
+    def timeline(self, connection: AsyncConnection) -> str:
+        """Return the history that this connection's server goes on with: another one once it lacks what was kept last; "" if it never does."""
+
     async def now_s(self, connection: AsyncConnection) -> float:
         """Return the time by the one clock that all managers on this store share, in unix seconds."""
 

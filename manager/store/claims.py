@@ -37,6 +37,10 @@ _SHARE: Final = "SELECT pg_try_advisory_lock_shared($1)"
 """How a lock is taken without waiting."""
 
 
+class HeldAloneError(ConflictError):
+    """The store is being copied to another place, where it is to be served from then on, or served by whom nobody can be beside."""
+
+
 class Unending:
     """No server can take it away: the lock of a file, which the kernel keeps for as long as that is open."""
 
@@ -95,7 +99,7 @@ async def claim_on(connection: Any, place: str, *, node: NodeName | None) -> Ope
             raise _taken(place)
         return OpenConnection(connection)
     if not await connection.fetchval(_SHARE, SERVING_LOCK):
-        raise ConflictError(
+        raise HeldAloneError(
             f"the store in {place} is being copied to another place, or a manager of an earlier release serves it, beside which none can: "
             "wait until the copy is done, or stop that manager"
         )

@@ -35,9 +35,13 @@ ProtocolFactory = Callable[[], asyncio.Protocol]
 class DialedConnection(asyncpg.Connection):  # type: ignore[misc]  # the driver says nothing of its types
     """A connection that was made by a `Dialer`, and needs it no more."""
 
-    __slots__ = ()
+    __slots__ = ("timeline",)
+
+    timeline: str
+    """That of its server, "" where it does not say; set once the connection is settled."""
 
     def __init__(self, protocol: Any, transport: Any, dialer: "Dialer", *rest: Any) -> None:
+        self.timeline = ""
         try:
             super().__init__(protocol, transport, dialer.loop, *rest)
         except BaseException:

@@ -7,7 +7,6 @@ writes; a transaction that returned is on disk; and what a task does while it ha
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
@@ -21,13 +20,11 @@ from common.errors import ConflictError, InvalidInputError, MembershipLostError,
 from manager.domain.members import MemberId
 from manager.store.backend import Engine, Lasting
 from manager.store.failures import translated
-from manager.store.numbers import CHANGE, REMOVED, RIGHTS, draw, keep, mark
+from manager.store.numbers import CHANGE, REMOVED, RIGHTS, draw, keep, keep_revision, mark, revision_of
 from manager.store.readers import Readers
 from manager.store.tables import counter, member, meta, node, node_change
-
-REVISION: Final = "revision"
-"""The name in `meta` under which the count of changes to content is kept."""
-
+from manager.store.timelines import note_timeline
+from manager.store.transaction import Transaction, part_of
 
 COUNTED_OUT: Final = (
     "this manager could not renew its lease in time, so the others go on without it; it joins them again by itself: "
@@ -35,30 +32,12 @@ COUNTED_OUT: Final = (
 )
 
 
-@dataclass(slots=True, kw_only=True)
-class _Transaction:
-    """The one that is open. `failed` is what an inner block raised first, so that it is never half of it that is kept.
-
-    `broken` is why a statement failed. PostgreSQL undoes all of a transaction of which one failed, and says nothing at its COMMIT, so
-    that whoever catches such an error inside would believe that the rest was kept.
-    `effects` are run once it is on disk, before the next writer begins. `number` is its own among all transactions, 0 until it is drawn.
-    """
-
-    task: asyncio.Task[Any] | None
-    connection: AsyncConnection
-    content: bool
-    rights: bool
-    number: int = 0
-    failed: BaseException | None = None
-    broken: BaseException | None = None
-    effects: list[Callable[[], None]] = field(default_factory=list)
-
-
 class Database:
-    """Connections for reading and transactions for writing."""
+    """Connections for reading and transactions for writing. A `patient` one makes a store or copies it, and draws nothing that others see."""
 
     def __init__(self, engine: Engine, *, patient: bool = False) -> None:
         self._engine = engine
+        self._is_patient = patient
         self._pool: AsyncEngine = engine.connect(patient=patient)
         self._reader = self._pool.execution_options(**engine.reader)
         self._writer = self._pool.execution_options(**engine.writer)
@@ -69,12 +48,13 @@ class Database:
         self.own_numbers: set[int] = set()
         """Of transactions of this process that were kept since the feed was read last."""
         self._member: MemberId | None = None
+        self._stands_down = ""
         self._conditions: WeakKeyDictionary[asyncio.Task[Any], Callable[[], Awaitable[None]] | None] = (
             WeakKeyDictionary()
         )
         self._readers = Readers()
         self._writing = asyncio.Lock()
-        self._open: _Transaction | None = None
+        self._open: Transaction | None = None
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
@@ -105,17 +85,23 @@ class Database:
         """
         committing = False
         acting = self._member if by_member else None
+        self._check_standing()
         try:
             if (outer := self._own()) is not None:
-                async with _part(outer, content=content, rights=rights):
+                async with part_of(outer, content=content, rights=rights):
                     yield outer.connection
                 return
             async with self._writing:
                 async with self._writer.begin() as connection:
                     await self._engine.take_turn(connection)
+                    self._check_standing()  # whose turn it was may have been who copies the store
                     if acting is not None:
                         await self._check_member(connection, acting)
                     async with self._whole(connection, content=content, rights=rights) as transaction:
+                        is_noting = self.is_shared and not self._is_patient
+                        if is_noting and await note_timeline(connection, self._engine, transaction.effects):
+                            # whatever was read on the former one may be something else now
+                            transaction.content = transaction.rights = True
                         if (condition := self._condition()) is not None:
                             await condition()
                         yield connection
@@ -140,6 +126,7 @@ class Database:
 
         Where several managers can be, it waits for no other writer: one that takes long must not keep a manager from renewing its lease.
         """
+        self._check_standing()
         if not self.is_shared:
             async with self.write(by_member=False) as connection:
                 yield connection
@@ -153,6 +140,14 @@ class Database:
     def act_as(self, acting: MemberId) -> None:
         """Let every transaction that is begun from now on be kept only while this member's row is there."""
         self._member = acting
+
+    def stand_down(self, why: str) -> None:
+        """Let nothing be written any more; whoever tries is told why."""
+        self._stands_down = why
+
+    def _check_standing(self) -> None:
+        if self._stands_down:
+            raise MembershipLostError(self._stands_down)
 
     @property
     def is_shared(self) -> bool:
@@ -236,7 +231,7 @@ class Database:
         """Whether this task has a transaction open: what it reads may yet be undone."""
         return self._own() is not None
 
-    def _own(self) -> _Transaction | None:
+    def _own(self) -> Transaction | None:
         # by task and not by context: a task that is started meanwhile inherits the context, and outlives the transaction
         is_own = self._open is not None and self._open.task is asyncio.current_task()
         return self._open if is_own else None
@@ -244,8 +239,8 @@ class Database:
     @asynccontextmanager
     async def _whole(
         self, connection: AsyncConnection, *, content: bool, rights: bool
-    ) -> AsyncIterator[_Transaction]:
-        transaction = _Transaction(
+    ) -> AsyncIterator[Transaction]:
+        transaction = Transaction(
             task=asyncio.current_task(), connection=connection, content=content, rights=rights
         )
         self._open = transaction
@@ -260,7 +255,7 @@ class Database:
         finally:
             self._open = None
 
-    async def _tell(self, transaction: _Transaction) -> None:
+    async def _tell(self, transaction: Transaction) -> None:
         if transaction.rights:
             await draw(transaction.connection, self.insert(counter), RIGHTS)
         if transaction.rights or transaction.content or transaction.number:
@@ -281,12 +276,11 @@ class Database:
 
     async def revision(self, connection: AsyncConnection) -> int:
         """Return how often content changed: equal revisions mean equal content."""
-        known = (await connection.execute(select(meta.c.value).where(meta.c.name == REVISION))).scalar()
-        return int(known or b"0")
+        return await revision_of(connection)
 
     async def _revise(self, connection: AsyncConnection) -> None:
         revision = await self.revision(connection) + 1
-        await self.upsert(connection, meta, [{"name": REVISION, "value": str(revision).encode()}], key="name")
+        await keep_revision(connection, self.insert(meta), revision)
 
     def insert(self, table: Table) -> "sqlite.Insert | postgresql.Insert":
         """Return an INSERT that knows ON CONFLICT."""
@@ -336,14 +330,3 @@ class Database:
 
     async def close(self) -> None:
         await self._pool.dispose()
-
-
-@asynccontextmanager
-async def _part(outer: _Transaction, *, content: bool, rights: bool) -> AsyncIterator[None]:
-    outer.content = outer.content or content
-    outer.rights = outer.rights or rights
-    try:
-        yield
-    except BaseException as error:
-        outer.failed = outer.failed or error
-        raise

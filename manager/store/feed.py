@@ -4,14 +4,14 @@ Where one manager is alone (SQLite) no numbers are drawn for changes: only the f
 Invariant: what is read is of one moment, and no change that was kept before it is missed by looks that each begin where the last ended.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from manager.domain.members import Changes
 from manager.store.engine import Database
-from manager.store.numbers import CHANGE, REMOVED, RIGHTS, counted
+from manager.store.numbers import CHANGE, LEAPT, REMOVED, RIGHTS, counted
 from manager.store.states import read_states
 from manager.store.tables import node, node_change
 
@@ -24,22 +24,23 @@ class Feed:
     async def is_all_own(self, number: int) -> bool:
         """Whether all that changed after this number was changed by this process, for whoever cannot wait until it is read.
 
-        Only what `since` tells is certain: a server that took over from another one may give a number twice. Raises StorageError.
+        Only what `since` tells is certain. Raises StorageError.
         """
         async with self._database.read() as connection:
-            now = (await counted(connection)).get(CHANGE, 0)
-        return 0 < number <= now and self._database.own_numbers.issuperset(range(number + 1, now + 1))
+            come_to = await counted(connection)
+        if not _is_known(number, come_to):
+            return False
+        return self._database.own_numbers.issuperset(range(number + 1, come_to[CHANGE] + 1))
 
     async def since(self, number: int) -> Changes:
-        """Return what changed after this number; all there is for 0, and for a number that this store has not come to.
+        """Return what changed after this number; all there is for 0, and for a number that was seen before a server took over.
 
         One's own changes are among it. `Store.rights_revision` rises if rights were changed since the last look. Raises StorageError.
         """
         async with self._database.read() as connection:
             come_to = await counted(connection)
             now = come_to.get(CHANGE, 0)
-            # a server that took over from another one may lack its last transactions
-            is_whole = not 0 < number <= now
+            is_whole = not _is_known(number, come_to)
             numbers = await _whole(connection) if is_whole else await _changed(connection, number, now)
             make = await read_states(self._database, connection, sorted(numbers))
             present = frozenset(numbers) if is_whole else None
@@ -51,7 +52,19 @@ class Feed:
         if rights != self._rights:
             self._rights = rights
             self._database.note_rights()
-        return Changes(number=now, content=content, rights=rights, nodes=await make(), present=present)
+        return Changes(
+            number=now,
+            content=content,
+            rights=rights,
+            nodes=await make(),
+            present=present,
+            is_anew=is_whole and number > 0,
+        )
+
+
+def _is_known(number: int, come_to: Mapping[str, int]) -> bool:
+    """Whether this store has come to a number by what it has, and not by what a server had kept from which it took over."""
+    return max(1, come_to.get(LEAPT, 0)) <= number <= come_to.get(CHANGE, 0)
 
 
 async def _whole(connection: AsyncConnection) -> Sequence[int]:

@@ -11,7 +11,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from manager.store.columns import WHOLE
-from manager.store.tables import counter, node, node_change
+from manager.store.tables import counter, meta, node, node_change
 
 CHANGE: Final = "change"
 """The counter from which each transaction that changes something of nodes draws its number; it begins at 1, so that 0 is before all."""
@@ -22,6 +22,11 @@ REMOVED: Final = "removed"
 RIGHTS: Final = "rights"
 """The count of changes of who may do what."""
 
+LEAPT: Final = "leapt"
+"""From where all counters went on when a server had taken over from another one; see `manager.store.timelines`."""
+
+REVISION: Final = "revision"
+"""The name in `meta` under which the count of changes to content is kept."""
 
 Insert = sqlite.Insert | postgresql.Insert
 
@@ -58,3 +63,17 @@ async def mark(
 async def counted(connection: AsyncConnection) -> Mapping[str, int]:
     """Return how far each counter has come; those that have begun."""
     return {row.name: int(row.value) for row in await connection.execute(select(counter))}
+
+
+async def revision_of(connection: AsyncConnection) -> int:
+    """Return how often content changed: equal revisions mean equal content."""
+    known = (await connection.execute(select(meta.c.value).where(meta.c.name == REVISION))).scalar()
+    return int(known or b"0")
+
+
+async def keep_revision(connection: AsyncConnection, inserting: Insert, revision: int) -> None:
+    """Let this be how often content changed. `inserting` is an INSERT into `meta`."""
+    kept = inserting.values(name=REVISION, value=str(revision).encode())
+    await connection.execute(
+        kept.on_conflict_do_update(index_elements=[meta.c.name], set_={"value": kept.excluded.value})
+    )

@@ -11,10 +11,10 @@ from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mappi
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import asyncpg  # type: ignore[import-untyped]  # it has annotations, and does not say so
-from sqlalchemy import BigInteger, ColumnElement, Table, any_, event, func, literal, select, text
+from sqlalchemy import BigInteger, ColumnElement, Connection, Table, any_, event, func, literal, select, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -22,7 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from common.errors import ConflictError, NotFoundError, StorageError
 from common.ids import NodeName
 from manager.store.address import ServerAddress, ServerHost
-from manager.store.admission import settle
+from manager.store.admission import settle, timeline_of
 from manager.store.claims import OpenConnection, claim_on
 from manager.store.dialing import DialedConnection, Dialer, account_name, tls_context
 from manager.store.notices import listen_on, tell_on
@@ -167,6 +167,11 @@ class Postgresql:
         """Wait until no other process writes."""
         await connection.execute(select(func.pg_advisory_xact_lock(WRITER_LOCK)))
 
+    def timeline(self, connection: AsyncConnection) -> str:
+        """Return what the server said when this connection was made."""
+        lent = cast("Connection", connection.sync_connection).connection
+        return cast("DialedConnection", lent.driver_connection).timeline
+
     async def now_s(self, connection: AsyncConnection) -> float:
         """Return the server's time, not that of the transaction's beginning."""
         return float((await connection.execute(_NOW)).scalar_one())
@@ -304,6 +309,7 @@ class Postgresql:
             # of several hosts, the one that takes writes: a replica that was promoted is found
             async with asyncio.timeout(address.connect_timeout_s):
                 self._schema = await settle(connection, address, at=self._at(), schema=self._schema)
+                connection.timeline = await timeline_of(connection)
         except BaseException:
             if connection is not None:
                 connection.terminate()

@@ -4,18 +4,31 @@ Invariant: while this manager serves, nobody who asks as they do is let do eithe
 """
 
 import asyncio
+import time
 from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Final, Self
 
-from common.errors import StorageError
+from common.errors import ConflictError, StorageError
 from common.ids import NodeName
 from manager.store.backend import Lasting
+from manager.store.claims import HeldAloneError
 from manager.store.place import StorePlace
 from manager.store.store import engine_of
 
 AGAIN_S: Final = 2.0
 """How long a manager waits before it tries again to claim what it serves, on a server that does not answer."""
+
+
+OWN_S: Final = 60.0
+"""How long a claim that was lost may stand in the way of its own successor: longer than a server keeps what belongs to a manager that
+cannot be reached (`manager.store.postgresql.KEEPALIVE_S`)."""
+
+HELD_ALONE: Final = (
+    "when this manager, which had been cut off from its store, came back, that was being copied to another place, or served by a manager of "
+    "an earlier release. If managers are to serve it here still, restart this one; if it has moved, change the setting 'database' first"
+)
+"""Nothing tells afterwards whether the copy was completed, and a store that is served in two places is two stores."""
 
 
 class Serving:
@@ -40,17 +53,26 @@ class Serving:
     ) -> None:
         await self._stack.aclose()
 
-    async def run(self) -> None:
-        """Claim it again whenever the claim was lost with the connection to the server. Raises ConflictError; then call it again."""
+    async def run(self) -> str:
+        """Claim it again whenever the claim was lost with the connection to the server; return why this manager must not serve any more."""
         while True:
             if self._claim is not None:
                 await self._claim.until_lost()
                 self._claim = None
                 await self._stack.aclose()
-            try:
-                await self._take()
-            except StorageError:  # whoever asks the store meanwhile says so
-                await asyncio.sleep(AGAIN_S)
+            lost_s = time.monotonic()
+            while self._claim is None:
+                try:
+                    await self._take()
+                except HeldAloneError:
+                    return HELD_ALONE
+                except ConflictError as error:
+                    if time.monotonic() - lost_s > OWN_S:
+                        return error.message
+                    await asyncio.sleep(AGAIN_S)
+                except StorageError:  # whoever asks the store meanwhile says so
+                    await asyncio.sleep(AGAIN_S)
+                    lost_s = time.monotonic()
 
     async def _take(self) -> None:
         self._claim = await self._stack.enter_async_context(self._engine.claim(self._node))

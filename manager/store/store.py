@@ -145,6 +145,10 @@ class Store:
         """
         self._database.act_as(member)
 
+    def stand_down(self, why: str) -> None:
+        """Let nothing be written any more; whoever tries gets a MembershipLostError that says why."""
+        self._database.stand_down(why)
+
     @property
     def is_shared(self) -> bool:
         """Whether several managers can serve this store at once, because of what keeps it."""

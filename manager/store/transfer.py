@@ -12,17 +12,19 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import select
 from sqlalchemy.engine import Connection
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from common.errors import ConflictError, StorageError
 from manager.domain.audit import Verification
 from manager.store.audit import CHAIN_KEY, CHAIN_KEY_IDENTITY
 from manager.store.copying import ProgressCallback, Side, compare_rows, copy_rows
 from manager.store.engine import Database
+from manager.store.members import LEASE_S
 from manager.store.place import StorePlace
 from manager.store.schema import MIGRATIONS
 from manager.store.sealing import Keyring
 from manager.store.store import Store, engine_of
-from manager.store.tables import meta
+from manager.store.tables import member, meta
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,11 +75,23 @@ async def _reading(place: StorePlace, keyring: Keyring, *, alone: bool) -> Async
             raise ConflictError(
                 f"the store in {place} has the schema of another version; let this version serve it once, which brings it up to date"
             )
+        if alone and engine.is_shared:
+            await _check_nobody_is_cut_off(connection, place, now_s=await engine.now_s(connection))
         sealed = (await connection.execute(select(meta.c.value).where(meta.c.name == CHAIN_KEY))).scalar()
         if sealed is None:
             raise StorageError(f"the store in {place} has no key of its audit log; restore it from a backup")
         keyring.open(CHAIN_KEY_IDENTITY, bytes(sealed))  # keys that do not open are of no use anywhere
         yield Side(database=database, connection=connection)
+
+
+async def _check_nobody_is_cut_off(connection: AsyncConnection, place: StorePlace, *, now_s: float) -> None:
+    """Refuse while a manager has a lease: it may have lost its claim with a connection, and will make it again."""
+    query = select(member.c.node, member.c.renewed_s).where(member.c.renewed_s >= now_s - LEASE_S)
+    if (row := (await connection.execute(query)).first()) is not None:
+        raise ConflictError(
+            f"manager '{row.node}' served the store in {place} {max(now_s - row.renewed_s, 0):.0f} s ago, and did not say that it ended: "
+            f"stop it if it runs, and try again in {LEASE_S:.0f} s"
+        )
 
 
 def _is_of_this_version(connection: Connection) -> bool:

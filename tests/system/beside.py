@@ -18,7 +18,7 @@ from tests.postgres import Cluster
 from tests.system.debian import REPOSITORY
 from tests.system.fleet import RealFleet, real_fleet
 
-COMMAND: Final = re.compile(r"^<!-- scaling: (\w+) -->\n\n    (.+)\n", re.MULTILINE)
+COMMAND: Final = re.compile(r"^<!-- scaling: (\w+) -->\n\n    (.+)\n$", re.MULTILINE)
 LOG: Final = "manager.log"
 T = TypeVar("T")
 ROOT, INTERMEDIATE = pki.current_ca("System")

@@ -15,6 +15,9 @@ from tests import pki
 from tests.patience import PATIENCE_S, ended
 
 MINUTE_S = 60.0
+START_S = 180.0
+"""How long a daemon may take to start while everything else on the machine does, too."""
+
 TRUST = "current/trust/ca-certificates.pem"
 
 _CHAIN = re.compile(r"^Certificate chain\n(.*?)^---$", re.MULTILINE | re.DOTALL)
@@ -85,7 +88,7 @@ class RealFleet:
 
     async def until_ready(self) -> None:
         try:
-            await ready(self.site, self.session)
+            await ready(self.site, self.session, within_s=START_S)
         except RuntimeError as error:
             raise AssertionError(f"{error}\n{self.logs()}") from None
 

@@ -87,7 +87,7 @@ async def sees_both(manager: RealFleet) -> None:
     )
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 @NEEDED
 @pytest.mark.services("nginx", "postgres", "root")
 async def test_a_second_manager_serves_beside_the_first_and_takes_its_nodes_when_it_stops(

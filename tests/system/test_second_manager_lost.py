@@ -29,7 +29,7 @@ async def settled(pair: Pair) -> None:
     await until(lambda: pair.holder("n1"), lambda found: found is not None)
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 @NEEDED
 @pytest.mark.services("nginx", "postgres", "root")
 async def test_a_killed_manager_s_node_is_in_sync_through_the_other_and_reloads_once(
@@ -63,7 +63,7 @@ async def test_a_killed_manager_s_node_is_in_sync_through_the_other_and_reloads_
         record_property("in sync after a kill, in s", took)
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 @NEEDED
 @pytest.mark.services("nginx", "postgres", "root")
 async def test_a_manager_that_slept_is_counted_out_changes_nothing_and_begins_anew(

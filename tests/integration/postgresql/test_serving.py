@@ -146,11 +146,64 @@ async def test_a_claim_that_was_lost_with_its_connection_is_made_again(
         keeping = group.create_task(serving.run())
         await until_held(cluster, name, 1)
         cluster.sql(f'ALTER DATABASE "{name}" CONNECTION LIMIT 0')
-        ended = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}' AND pid <> pg_backend_pid()"
-        await asyncio.to_thread(cluster.sql, ended)
+        await end_connections(cluster, name)
         await until_held(cluster, name, 0)
         cluster.sql(f'ALTER DATABASE "{name}" CONNECTION LIMIT -1')
         await until_held(cluster, name, 1)
         keeping.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await keeping
+
+
+async def test_a_claim_that_was_lost_is_not_made_again_while_the_store_is_copied_and_why_is_said(
+    cluster, store_database, tmp_path: Path
+):
+    place = StorePlace(tmp_path, store_database)
+    async with Serving(place, MANAGEMENT_NODE) as serving:
+        await end_connections(cluster, store_database.name)
+        await until_held(cluster, store_database.name, 0)
+        async with engine_of(place).claim(None), asyncio.timeout(PATIENCE_S):
+            assert "that was being copied to another place" in await serving.run()
+
+
+async def test_a_claim_that_another_process_has_made_meanwhile_is_given_up_after_a_while(
+    cluster, store_database, tmp_path: Path, monkeypatch
+):
+    monkeypatch.setattr(serving_module, "AGAIN_S", 0.05)
+    monkeypatch.setattr(serving_module, "OWN_S", 0.5)
+    place = StorePlace(tmp_path, store_database)
+    async with Serving(place, MANAGEMENT_NODE) as serving:
+        await end_connections(cluster, store_database.name)
+        await until_held(cluster, store_database.name, 0)
+        async with Serving(place, MANAGEMENT_NODE) as other, asyncio.timeout(PATIENCE_S):
+            assert "is served as manager 'management' already" in await serving.run()
+            assert other._claim is not None
+
+
+async def test_a_store_is_not_moved_while_a_manager_that_lost_its_claim_still_has_its_lease(
+    cluster, store_database, tmp_path: Path
+):
+    place = StorePlace(tmp_path, store_database)
+    store = await Store.open(place, Keyring(KEK))
+    member = await store.members.join(NodeName("management-2"))
+
+    async def move() -> None:
+        await transfer(
+            place, StorePlace(tmp_path / "moved", None), Keyring(KEK), alone=True, report=ignore_progress
+        )
+
+    with pytest.raises(
+        ConflictError, match=r"'management-2' served .* and did not say that it ended: stop it"
+    ):
+        await move()
+    assert not (tmp_path / "moved").exists()
+    cluster.sql("UPDATE member SET renewed_s = renewed_s - 100", database=store_database.name)
+    await move()
+    assert await store.members.list()
+    await store.members.leave(member)
+    await store.close()
+
+
+async def end_connections(cluster: Cluster, name: str) -> None:
+    ended = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}' AND pid <> pg_backend_pid()"
+    await asyncio.to_thread(cluster.sql, ended)

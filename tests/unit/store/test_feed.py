@@ -140,7 +140,12 @@ async def test_what_is_undone_is_not_told_and_leaves_no_number(store, other):
 
 def _nothing_since(before):
     return type(before)(
-        number=before.number, content=before.content, rights=before.rights, nodes=[], present=None
+        number=before.number,
+        content=before.content,
+        rights=before.rights,
+        nodes=[],
+        present=None,
+        is_anew=False,
     )
 
 
@@ -179,7 +184,7 @@ async def test_where_one_manager_is_alone_no_number_is_drawn_for_what_it_changes
     await local.users.add("ann", Role.OPERATOR, password_hash="x", now_s=NOW_S)
     await local.users.remove("ann")
     assert await local.feed.since(before.number) == type(before)(
-        number=before.number, content=before.content + 1, rights=0, nodes=[], present=None
+        number=before.number, content=before.content + 1, rights=0, nodes=[], present=None, is_anew=False
     )
     async with local._database.read() as connection:
         assert (await connection.execute(node_change.select())).all() == []

@@ -1,0 +1,67 @@
+"""Timelines of a server: whether it took over from another one, and lacks what that one kept last.
+
+Decides that no number which that one may have given is given again with another meaning. Invariant: a number that was seen on a former
+timeline is below `LEAPT`, or above all that were given since.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from manager.store.backend import Engine
+from manager.store.numbers import CHANGE, LEAPT, REMOVED, RIGHTS, counted, keep, keep_revision, revision_of
+from manager.store.tables import counter, meta
+
+TIMELINE: Final = "timeline"
+"""The name in `meta` under which the timeline is kept on which the store was written to last, and in what is known of a connection."""
+
+NUMBERS_A_SECOND: Final = 1_000_000
+"""Counters leap to the time in this unit. Nobody makes as many transactions, so a server that takes over later begins above all that former
+ones gave, whichever replicas of each other they are."""
+
+IDS_LEAP: Final = 1_000
+"""How many ids of each table count as given by what was lost."""
+
+
+def leap_from(counters: Mapping[str, int], revision: int, now_s: float) -> int:
+    """Return from where all counters go on after a leap at this time: above all of them, whatever the clock says."""
+    return max(int(now_s * NUMBERS_A_SECOND), revision, *counters.values(), 0) + 1
+
+
+async def note_timeline(
+    connection: AsyncConnection, engine: Engine, effects: list[Callable[[], None]]
+) -> bool:
+    """Note in the open transaction on which timeline the store is written to; return whether the counters leapt because it is another one.
+
+    It is asked once on each connection, which never leads to another server; `effects` are run once the transaction is on disk.
+    """
+    lasting = connection.sync_connection
+    if lasting is None or lasting.info.get(TIMELINE):
+        return False
+    known = lasting.info
+    effects.append(lambda: known.update({TIMELINE: True}))
+    timeline = engine.timeline(connection).encode()
+    kept = (await connection.execute(select(meta.c.value).where(meta.c.name == TIMELINE))).scalar()
+    if kept is not None and bytes(kept) == timeline:
+        return False
+    if kept is not None:
+        await _leap(connection, engine)
+    noted = engine.insert(meta).values(name=TIMELINE, value=timeline)
+    await connection.execute(
+        noted.on_conflict_do_update(index_elements=[meta.c.name], set_={"value": noted.excluded.value})
+    )
+    return kept is not None
+
+
+async def _leap(connection: AsyncConnection, engine: Engine) -> None:
+    now_s = await engine.now_s(connection)
+    number = leap_from(await counted(connection), await revision_of(connection), now_s)
+    for name in (CHANGE, REMOVED, RIGHTS, LEAPT):
+        await keep(connection, engine.insert(counter), name, number)
+    await keep_revision(connection, engine.insert(meta), number)
+    given = await engine.ids_given(connection)
+    await engine.set_ids_given(
+        connection, {name: highest + IDS_LEAP for name, highest in given.items() if highest}
+    )

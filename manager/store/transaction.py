@@ -1,0 +1,43 @@
+"""The transaction of the store that is open: what it is for, what follows it, and what went wrong in it.
+
+Decides that a part which failed undoes the whole; `manager.store.engine` begins and ends it.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+
+@dataclass(slots=True, kw_only=True)
+class Transaction:
+    """One writer's. `failed` is what an inner block raised first, so that it is never half of it that is kept.
+
+    `broken` is why a statement failed. PostgreSQL undoes all of a transaction of which one failed, and says nothing at its COMMIT, so
+    that whoever catches such an error inside would believe that the rest was kept.
+    `effects` are run once it is on disk, before the next writer begins. `number` is its own among all transactions, 0 until it is drawn.
+    """
+
+    task: asyncio.Task[Any] | None
+    connection: AsyncConnection
+    content: bool
+    rights: bool
+    number: int = 0
+    failed: BaseException | None = None
+    broken: BaseException | None = None
+    effects: list[Callable[[], None]] = field(default_factory=list)
+
+
+@asynccontextmanager
+async def part_of(outer: Transaction, *, content: bool, rights: bool) -> AsyncIterator[None]:
+    """Let a block be a part of a transaction that is open: an error in it undoes the whole, even if it is caught in between."""
+    outer.content = outer.content or content
+    outer.rights = outer.rights or rights
+    try:
+        yield
+    except BaseException as error:
+        outer.failed = outer.failed or error
+        raise
