@@ -138,7 +138,7 @@ async def _compose_core(given: Given) -> Core:
     inventories = Inventories(store, await asyncio.to_thread(load_builtin))
     fleet = Fleet(store, Compiler(store, inventories), keys, own_node=own, epoch=epoch)
     await fleet.load()
-    context = Context(store=store, inventories=inventories, fleet=fleet, workers=given.workers, own_node=own)
+    context = _context(given, inventories, fleet)
     shares = share(raise_descriptor_limit())
     host, port = split_host_port(settings.ssh)
     sources = KnownSources()
@@ -190,6 +190,17 @@ async def _compose_core(given: Given) -> Core:
     )
 
 
+def _context(given: Given, inventories: Inventories, fleet: Fleet) -> Context:
+    return Context(
+        store=given.store,
+        inventories=inventories,
+        fleet=fleet,
+        workers=given.workers,
+        own_node=given.own_node,
+        clock=given.store.clock,
+    )
+
+
 def _compose_front(given: Given, core: Core) -> Front:
     fleet, use_cases, total = core.fleet, core.use_cases, core.shares.https
     readings = readings_of(fleet, use_cases, core.listener)
@@ -205,6 +216,7 @@ def _compose_front(given: Given, core: Core) -> Front:
     )
     fleet.pushes.observers.append(metrics.observe)
     fleet.follower.observers.append(use_cases.content_changed_elsewhere)
+    fleet.follower.alarm_observers.append(use_cases.alarms.changed_elsewhere)
     health = Health(checks_of(given.store, fleet, use_cases))
     proxies = Proxies(given.settings.trusted_proxies)
     app = build_application(use_cases, fleet, health, metrics, proxies=proxies)
@@ -282,6 +294,7 @@ def _keep(supervisor: Supervisor, given: Given, core: Core, local: LocalNode) ->
         ("local installs", local.run_installs),
         ("local node", lambda: local.run(fleet.conversations.attach)),
         ("serving", lambda: _claim(given, core)),
+        ("tallies", given.store.tallies.run),
         ("audit attempts", use_cases.audit.run_attempts),
         (
             "audit heads",

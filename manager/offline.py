@@ -5,7 +5,6 @@ Decides what a new store has. Invariant: a store appears whole or not at all.
 
 import asyncio
 import socket
-import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -81,6 +80,7 @@ async def _fill(store: Store, *, names: Sequence[str], addresses: Sequence[str])
             fleet=NoFleet(),
             workers=workers,
             own_node=MANAGEMENT_NODE,
+            clock=store.clock,
         )
         await UseCases(context).nodes.add_management_node(names=names, addresses=addresses, actor=CONSOLE)
 
@@ -118,7 +118,12 @@ async def new_manager_token(settings: Settings, *, tells_database: bool) -> NewT
     own = await asyncio.to_thread(own_node, settings.data)
     async with opened(settings.place) as store, Workers() as workers:
         context = Context(
-            store=store, inventories=Inventories(store), fleet=NoFleet(), workers=workers, own_node=own
+            store=store,
+            inventories=Inventories(store),
+            fleet=NoFleet(),
+            workers=workers,
+            own_node=own,
+            clock=store.clock,
         )
         return await ManagerUseCases(context, None).new_token(tells_database=tells_database, actor=CONSOLE)
 
@@ -129,7 +134,7 @@ async def bump_epoch(settings: Settings) -> int:
         async with store.transaction():
             epoch = await store.meta.bump_epoch()
             await store.audit.append(
-                at_s=time.time(), actor=CONSOLE, action=RESTORED, subject=f"epoch {epoch}"
+                at_s=store.clock(), actor=CONSOLE, action=RESTORED, subject=f"epoch {epoch}"
             )
         return epoch
 
@@ -172,6 +177,11 @@ async def _users(settings: Settings) -> AsyncIterator[UserUseCases]:
     own = await asyncio.to_thread(own_node, settings.data)
     async with opened(settings.place) as store, Workers() as workers:
         context = Context(
-            store=store, inventories=Inventories(store), fleet=NoFleet(), workers=workers, own_node=own
+            store=store,
+            inventories=Inventories(store),
+            fleet=NoFleet(),
+            workers=workers,
+            own_node=own,
+            clock=store.clock,
         )
         yield UserUseCases(context)

@@ -66,6 +66,7 @@ ALARM_TITLES: Final[Mapping[str, str]] = MappingProxyType(
         "key_replaced": "Node has another key",
         "node_floods": "Node sends too much",
         "certificate_refused": "Clients refuse a certificate in use",
+        "manager_token_reused": "Another machine showed a used token of a manager",
     }
 )
 """Of each alarm kind what is wrong."""

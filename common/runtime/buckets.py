@@ -43,6 +43,11 @@ class Bucket:
         self._left -= amount
         return True
 
+    def take_some(self, now_s: float, amount: float) -> None:
+        """Take this much, or what is there of it."""
+        self._refill(now_s)
+        self._left = max(0.0, self._left - amount)
+
     def give_back(self, now_s: float, amount: float = 1.0) -> None:
         """Put back what was taken and shall not count; more than `burst` is never there."""
         self._refill(now_s)
@@ -91,6 +96,10 @@ class Buckets(Generic[K]):
     def take(self, key: K, now_s: float) -> bool:
         """Count one of a key, and say whether it is within its rate."""
         return self.of(key, now_s).take(now_s)
+
+    def take_some(self, key: K, now_s: float, amount: float) -> None:
+        """Count what was done of a key elsewhere: as much of it as is there."""
+        self.of(key, now_s).take_some(now_s, amount)
 
     def give_back(self, key: K, now_s: float) -> None:
         """Count one less of a key."""

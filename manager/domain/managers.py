@@ -23,3 +23,13 @@ class Joined:
     node: NodeName
     kek: bytes = field(repr=False)
     database: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reuse:
+    """That the token by which a manager (`node`) had joined was shown by another machine: when first, from where, and with which key."""
+
+    node: NodeName
+    at_s: float
+    address: str
+    fingerprint: str

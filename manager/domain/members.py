@@ -5,7 +5,7 @@ Times are unix seconds by the database's clock. Pure.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NewType
+from typing import Final, NewType
 
 from common.ids import NodeName
 from manager.domain.model import GenerationRecord, NodeRecord, NodeReportRecord
@@ -13,6 +13,11 @@ from manager.domain.seats import Seats
 
 MemberId = NewType("MemberId", int)
 """The number of a member, never given twice: a manager that was counted out and comes back is another one."""
+
+COUNTED_OUT: Final = (
+    "this manager could not renew its lease in time, so the others go on without it; it joins them again by itself: "
+    "try again in a few seconds"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +105,8 @@ class AskedPush:
 class Changes:
     """What changed in the store, as of one moment.
 
-    `number` is where the next look begins, `content` the revision of what nodes must hold, `rights` that of who may do what.
+    `number` is where the next look begins, `content` the revision of what nodes must hold, `rights` that of who may do what, `alarms` that of
+    the alarms that stand.
     `nodes` are those of which anything changed; `present` are the numbers of all nodes that there are, if one was removed, else None.
     `is_anew`: a server took over that lacks what was kept last, so all there is is among it, and what memory has beyond that was lost.
     """
@@ -108,6 +114,7 @@ class Changes:
     number: int
     content: int
     rights: int
+    alarms: int
     nodes: Sequence[NodeState]
     present: frozenset[int] | None
     is_anew: bool

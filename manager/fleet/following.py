@@ -43,7 +43,7 @@ RETRY_S: Final = 1.0
 
 
 class Follower:
-    """Looks when it hears of a change. `member` is who this manager is; `observers` are called when content changed elsewhere."""
+    """Looks when it hears of a change. `member` is who this manager is; `observers` are called when content changed elsewhere, `alarm_observers` when alarms did."""
 
     def __init__(
         self,
@@ -69,7 +69,9 @@ class Follower:
         self._looking = asyncio.Lock()
         self._number = 0
         self._content: int | None = None
+        self._alarms: int | None = None
         self.observers: list[Callable[[], None]] = []
+        self.alarm_observers: list[Callable[[], None]] = []
 
     async def run_hearing(self) -> None:
         """Listen until cancelled."""
@@ -101,6 +103,7 @@ class Follower:
                     # else what the store said of these nodes before this manager changed them is looked at again
                     self._number = changes.number
             self._take_content(changes.content)
+            self._take_alarms(changes.alarms)
         if wanted:
             await self._take_pushes()
 
@@ -201,6 +204,12 @@ class Follower:
         self._changes.note(None, cause="changed at another manager")
         for observe in self.observers:
             observe()
+
+    def _take_alarms(self, number: int) -> None:
+        former, self._alarms = self._alarms, number
+        if former is not None and former != number:
+            for observe in self.alarm_observers:
+                observe()
 
     async def _take_pushes(self) -> None:
         for asked in await self._store.asked_pushes.take():

@@ -11,6 +11,7 @@ from sqlalchemy import Row, delete, func, insert, select, update
 from common.errors import Hint, NotFoundError
 from manager.domain.alarms import AlarmKind, AlarmRecord, Changes, Subject
 from manager.store.engine import Database
+from manager.store.numbers import ALARMS
 from manager.store.parts import chunks, made_of
 from manager.store.tables import alarm
 
@@ -71,6 +72,7 @@ class Alarms:
             ]
             if rows:
                 await connection.execute(insert(alarm), rows)
+            await self._database.note(connection, ALARMS)
 
     async def acknowledge(self, alarm_ids: Collection[int], *, actor: str, now_s: float) -> None:
         """Note that somebody has seen these; who was first stays. Raises NotFoundError if one does not stand."""
@@ -85,6 +87,7 @@ class Alarms:
                 if row.acknowledged_s is None:
                     seen = {"acknowledged_s": now_s, "acknowledged_by": actor}
                     await connection.execute(update(alarm).where(alarm.c.id == alarm_id).values(seen))
+            await self._database.note(connection, ALARMS)
 
     async def collect(self, *, keep: int, keep_each: int) -> None:
         """Forget all but the latest `keep` of those that were lowered, and of each kind and subject all but the latest `keep_each`."""

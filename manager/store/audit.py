@@ -162,6 +162,11 @@ class Audit:
             return Fault.END
         if stored.broken:
             return Fault.EARLIER
+        return self.own_fault
+
+    @property
+    def own_fault(self) -> Fault:
+        """What only this process has found: in a walk, or in the files of this manager."""
         if self._has_bad_entry:
             return Fault.ENTRY
         if self._lost is not None:

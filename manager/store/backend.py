@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from sqlalchemy import ColumnElement, Table
@@ -18,6 +19,14 @@ class Lasting(Protocol):
 
     async def until_lost(self) -> None:
         """Return when the connection was lost."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ears:
+    """What is called with what is heard: the sender of each change that is kept, and the text of each message of tallies."""
+
+    change: Callable[[str], None]
+    tallies: Callable[[str], None]
 
 
 class Engine(Protocol):
@@ -69,8 +78,11 @@ class Engine(Protocol):
     async def tell(self, connection: AsyncConnection, sender: str) -> None:
         """Let those who listen hear, once this transaction is kept, that `sender` may have changed something."""
 
-    def listen(self, heard: Callable[[str], None]) -> AbstractAsyncContextManager[Lasting]:
-        """Let `heard` be called with the sender of each change that is kept from now on. Raises StorageError."""
+    async def tell_tallies(self, connection: AsyncConnection, text: str) -> None:
+        """Let those who listen hear a message of this kind once this transaction is kept."""
+
+    def listen(self, ears: Ears) -> AbstractAsyncContextManager[Lasting]:
+        """Hear what is told from now on. Raises StorageError."""
 
     def insert(self, table: Table) -> sqlite.Insert | postgresql.Insert:
         """Return an INSERT that knows ON CONFLICT."""

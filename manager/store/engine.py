@@ -7,7 +7,8 @@ writes; a transaction that returned is on disk; and what a task does while it ha
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
-from typing import Any, Final
+from functools import partial
+from typing import Any
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import ColumnElement, Connection, Select, Table, event, select
@@ -17,19 +18,15 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from common.errors import ConflictError, InvalidInputError, MembershipLostError, StorageError
-from manager.domain.members import MemberId
-from manager.store.backend import Engine, Lasting
+from manager.domain.members import COUNTED_OUT, MemberId
+from manager.store.backend import Ears, Engine, Lasting
+from manager.store.clock import StoreClock
 from manager.store.failures import translated
-from manager.store.numbers import CHANGE, REMOVED, RIGHTS, draw, keep, keep_revision, mark, revision_of
+from manager.store.numbers import CHANGE, RIGHTS, draw, keep, keep_revision, mark, revision_of
 from manager.store.readers import Readers
 from manager.store.tables import counter, member, meta, node, node_change
 from manager.store.timelines import note_timeline
 from manager.store.transaction import Transaction, part_of
-
-COUNTED_OUT: Final = (
-    "this manager could not renew its lease in time, so the others go on without it; it joins them again by itself: "
-    "try again in a few seconds"
-)
 
 
 class Database:
@@ -47,6 +44,8 @@ class Database:
         """How often who may do what was changed; it rises once a change is kept, and where it may have been."""
         self.own_numbers: set[int] = set()
         """Of transactions of this process that were kept since the feed was read last."""
+        self.clock = StoreClock()
+        self.tell_tallies = engine.tell_tallies
         self._member: MemberId | None = None
         self._stands_down = ""
         self._conditions: WeakKeyDictionary[asyncio.Task[Any], Callable[[], Awaitable[None]] | None] = (
@@ -173,7 +172,8 @@ class Database:
 
     async def now_s(self, connection: AsyncConnection) -> float:
         """Return the time by the one clock that all managers on this store share."""
-        return await self._engine.now_s(connection)
+        ask = partial(self._engine.now_s, connection)
+        return await (self.clock.note(ask) if self.is_shared else ask())
 
     async def number(self, connection: AsyncConnection) -> int:
         """Return the number of the open transaction: higher than those of all that were kept before it."""
@@ -190,10 +190,10 @@ class Database:
             chosen = self.among(node.c.id, nodes) if isinstance(nodes, Collection) else node.c.id.in_(nodes)
             await mark(connection, self.insert(node_change), chosen, await self.number(connection))
 
-    async def removed(self, connection: AsyncConnection) -> None:
-        """Let other managers see that nodes are removed with the open transaction."""
+    async def note(self, connection: AsyncConnection, what: str) -> None:
+        """Let other managers see that something changes with the open transaction: REMOVED or ALARMS of `manager.store.numbers`."""
         if self.is_shared:
-            await keep(connection, self.insert(counter), REMOVED, await self.number(connection))
+            await keep(connection, self.insert(counter), what, await self.number(connection))
 
     @contextmanager
     def on_condition(self, check: Callable[[], Awaitable[None]] | None) -> Iterator[None]:
@@ -324,9 +324,9 @@ class Database:
             return translated(error)
         return self._engine.explain(error, committing=committing) or translated(error)
 
-    def listening(self, heard: Callable[[str], None]) -> AbstractAsyncContextManager[Lasting]:
-        """Let `heard` be called with the sender of each change that is kept from now on, its own included. Raises StorageError."""
-        return self._engine.listen(heard)
+    def listening(self, ears: Ears) -> AbstractAsyncContextManager[Lasting]:
+        """Hear what is told from now on, by this process too. Raises StorageError."""
+        return self._engine.listen(ears)
 
     async def close(self) -> None:
         await self._pool.dispose()

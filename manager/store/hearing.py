@@ -8,24 +8,29 @@ import asyncio
 from typing import Final
 
 from common.errors import InvalidInputError, StorageError
+from manager.store.backend import Ears
 from manager.store.engine import Database
+from manager.store.tallies import Tallies
 
 AGAIN_S: Final = 2.0
 """How long to wait before listening again, on a server that does not answer."""
 
 
 class Hearing:
-    """`run` it, and `wait` again and again."""
+    """`run` it, and `wait` again and again. `tallies` hears what managers count."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, tallies: Tallies) -> None:
         self._database = database
+        self._tallies = tallies
         self._heard = asyncio.Event()
 
     async def run(self) -> None:
         """Listen until cancelled, on a connection of its own, which is made again whenever it is lost."""
+        ears = Ears(change=self._hear, tallies=self._tallies.hear)
         while True:
             try:
-                async with self._database.listening(self._hear) as lasting:
+                async with self._database.listening(ears) as lasting:
+                    self._tallies.begin()
                     await lasting.until_lost()
             except (StorageError, InvalidInputError, OSError):  # whoever asks the store meanwhile says so
                 await asyncio.sleep(AGAIN_S)

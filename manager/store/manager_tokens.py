@@ -11,8 +11,12 @@ import msgspec
 
 from common.errors import ConflictError
 from common.ids import NodeName
+from manager.domain.managers import Reuse
 from manager.store.engine import Database
 from manager.store.meta import Meta
+
+SHOWN_KEPT_S: Final = 7 * 86400.0
+"""How long it is remembered that somebody else showed a token that was used."""
 
 LIVE_MAX: Final = 5
 """Unused tokens that there may be at once: each is worth the store's key."""
@@ -24,13 +28,20 @@ _NAMED_BY: Final = 32
 
 
 class ManagerTokenRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """One token. `key` is the public line that used it, `node` the management node that it became; both "" before that."""
+    """One token. `key` is the public line that used it, `node` the management node that it became; both "" before that.
+
+    `shown_s`, `shown_by` and `shown_from` are when a machine showed it that had another key, the fingerprint of that, and its address: of the
+    first that did, 0.0 and "" if none did.
+    """
 
     secret_hash: str
     expires_s: float
     tells_database: bool
     key: str = ""
     node: NodeName = NodeName("")
+    shown_s: float = 0.0
+    shown_by: str = ""
+    shown_from: str = ""
 
 
 _RECORD: Final = msgspec.json.Decoder(ManagerTokenRecord)
@@ -46,9 +57,10 @@ class ManagerTokens:
         async with self._database.write():
             live = []
             for known in await self._all():
-                if known.expires_s <= now_s:
+                shown_until_s = known.shown_s + SHOWN_KEPT_S if known.shown_s else 0.0
+                if max(known.expires_s, shown_until_s) <= now_s:
                     await self._values.remove(_name(known.secret_hash))
-                elif not known.key:
+                elif not known.key and known.expires_s > now_s:
                     live.append(known)
             if len(live) >= LIVE_MAX:
                 raise ConflictError(
@@ -65,6 +77,23 @@ class ManagerTokens:
     async def use(self, record: ManagerTokenRecord, *, key: str, node: NodeName) -> None:
         """Note which key used a token, and which node that became."""
         await self._keep(msgspec.structs.replace(record, key=key, node=node))
+
+    async def shown_again(self, secret_hash: str, *, by: str, address: str, now_s: float) -> None:
+        """Note that a used token was shown by another machine: by the first that does, so that a flood of them writes nothing."""
+        async with self._database.write():
+            known = await self.find(secret_hash)
+            if known is not None and known.node and not known.shown_s:
+                await self._keep(
+                    msgspec.structs.replace(known, shown_s=now_s, shown_by=by, shown_from=address)
+                )
+
+    async def reuses(self, *, now_s: float) -> Sequence[Reuse]:
+        """Return which used tokens were shown by other machines of late."""
+        return [
+            Reuse(node=each.node, at_s=each.shown_s, address=each.shown_from, fingerprint=each.shown_by)
+            for each in await self._all()
+            if each.shown_s and each.shown_s + SHOWN_KEPT_S > now_s
+        ]
 
     async def forget(self, node: NodeName) -> None:
         """Drop the token by which a manager joined whose node is removed."""

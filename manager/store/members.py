@@ -12,8 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from common.errors import MembershipLostError
 from common.ids import NodeName
-from manager.domain.members import Member, MemberId
-from manager.store.engine import COUNTED_OUT, Database
+from manager.domain.members import COUNTED_OUT, Member, MemberId
+from manager.store.engine import Database
 from manager.store.tables import hold, member, node, seat, sighting
 
 LEASE_S: Final = 15.0

@@ -18,6 +18,7 @@ from common.errors import ConflictError, EnrolmentError, Hint, NotFoundError, Re
 from common.ids import NodeName
 from manager.domain.model import JoinTokenRecord, KeyChange, NodeRecord
 from manager.store.engine import Database
+from manager.store.numbers import REMOVED
 from manager.store.parts import SQL_VARIABLES_MAX, made_of
 from manager.store.tables import join_token, node
 from manager.store.translate import decode_key_change, encode_key_change
@@ -76,7 +77,7 @@ class Nodes:
                 result = await connection.execute(delete(node).where(node.c.name == name))
                 if not result.rowcount:
                     raise _missing(name)
-            await self._database.removed(connection)
+            await self._database.note(connection, REMOVED)
 
     async def keys(self) -> Mapping[str, NodeName]:
         """Return which pinned key is whose."""

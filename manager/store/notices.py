@@ -1,15 +1,18 @@
 """Notices on PostgreSQL: that something was changed, told with the transaction that changes it and heard once that is kept."""
 
-from collections.abc import Callable
 from typing import Any, Final
 
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from manager.store.backend import Ears
 from manager.store.claims import OpenConnection
 
 CHANNEL: Final = "certcast"
 """The channel of NOTIFY, of which each database has its own."""
+
+TALLIES: Final = "certcast_tallies"
+"""The one for what managers count in memory: it says nothing of any change."""
 
 
 async def tell_on(connection: AsyncConnection, sender: str) -> None:
@@ -17,8 +20,14 @@ async def tell_on(connection: AsyncConnection, sender: str) -> None:
     await connection.execute(select(func.pg_notify(CHANNEL, sender)))
 
 
-async def listen_on(connection: Any, heard: Callable[[str], None]) -> OpenConnection:
-    """Call `heard` with the sender of each notice, and once for all that may have been missed before. Raises asyncpg's errors."""
-    await connection.add_listener(CHANNEL, lambda _connection, _pid, _channel, sender: heard(sender))
-    heard("")
+async def tell_tallies_on(connection: AsyncConnection, text: str) -> None:
+    """Let those who listen hear this, once this transaction is kept."""
+    await connection.execute(select(func.pg_notify(TALLIES, text)))
+
+
+async def listen_on(connection: Any, ears: Ears) -> OpenConnection:
+    """Hear of changes, at once of all that may have been missed before, and of tallies. Raises asyncpg's errors."""
+    await connection.add_listener(TALLIES, lambda _connection, _pid, _channel, text: ears.tallies(text))
+    await connection.add_listener(CHANNEL, lambda _connection, _pid, _channel, sender: ears.change(sender))
+    ears.change("")
     return OpenConnection(connection)

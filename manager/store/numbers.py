@@ -19,6 +19,9 @@ CHANGE: Final = "change"
 REMOVED: Final = "removed"
 """The number of the last transaction that removed a node."""
 
+ALARMS: Final = "alarms"
+"""The number of the last transaction that changed an alarm."""
+
 RIGHTS: Final = "rights"
 """The count of changes of who may do what."""
 

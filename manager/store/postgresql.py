@@ -7,7 +7,7 @@ and a write is never run twice: where it is not known whether it was kept, that 
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -23,9 +23,10 @@ from common.errors import ConflictError, NotFoundError, StorageError
 from common.ids import NodeName
 from manager.store.address import ServerAddress, ServerHost
 from manager.store.admission import settle, timeline_of
+from manager.store.backend import Ears
 from manager.store.claims import OpenConnection, claim_on
 from manager.store.dialing import DialedConnection, Dialer, account_name, tls_context
-from manager.store.notices import listen_on, tell_on
+from manager.store.notices import listen_on, tell_on, tell_tallies_on
 from manager.store.pooling import give_up_lost, try_out
 from manager.store.refusals import LOST, UNREADABLE, Refusal, explained, refusal_of, summed_up
 from manager.store.tables import metadata
@@ -180,12 +181,16 @@ class Postgresql:
         """Let those who listen hear, once this transaction is kept, that `sender` may have changed something."""
         await tell_on(connection, sender)
 
+    async def tell_tallies(self, connection: AsyncConnection, text: str) -> None:
+        """Let those who listen hear a message of this kind once this transaction is kept."""
+        await tell_tallies_on(connection, text)
+
     @asynccontextmanager
-    async def listen(self, heard: Callable[[str], None]) -> AsyncIterator[OpenConnection]:
+    async def listen(self, ears: Ears) -> AsyncIterator[OpenConnection]:
         """Listen on a connection of its own, until that is lost. Raises StorageError, InvalidInputError."""
         async with self._kept() as connection:
             try:
-                lasting = await listen_on(connection, heard)
+                lasting = await listen_on(connection, ears)
             except LOST as error:
                 raise self._failed(error) from error
             yield lasting

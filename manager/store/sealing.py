@@ -8,6 +8,7 @@ Invariant: nothing here shows a key; every failure names the KEK's id and the ro
 
 import errno
 import hashlib
+import hmac
 import os
 import secrets
 import stat
@@ -18,6 +19,8 @@ from typing import Final
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from common.errors import ConflictError, NotFoundError, Reason, StorageError
 from common.runtime import durable
@@ -34,6 +37,7 @@ CREDENTIAL: Final = "certcast-kek"
 PRIVATE_KEY: Final = "PRIVATE KEY-----"
 """How every PEM private key's first line ends; the store keeps nothing unsealed that has it."""
 
+_DERIVED: Final = b"certcast derived keys 1"
 _VERSION: Final = b"\x01"
 _ID_BYTES: Final = 8
 _NONCE_BYTES: Final = 12
@@ -44,12 +48,13 @@ _HEAD: Final = len(_VERSION) + _ID_BYTES + _NONCE_BYTES
 class Keyring:
     """The live KEKs: the first seals, all open. Several are live while they are being rotated."""
 
-    __slots__ = ("_current", "_keys")
+    __slots__ = ("_current", "_keys", "_root")
 
     def __init__(self, *keys: bytes) -> None:
         made = {_key_id(key): AESGCM(key) for key in keys}
         self._current = _key_id(keys[0])
         self._keys: Mapping[bytes, AESGCM] = MappingProxyType(made)
+        self._root = HKDF(algorithm=SHA256(), length=KEK_BYTES, salt=None, info=_DERIVED).derive(keys[0])
 
     def __repr__(self) -> str:
         return f"<keyring of {len(self._keys)}>"
@@ -58,6 +63,10 @@ class Keyring:
     def ids(self) -> tuple[str, ...]:
         """What the keys are called, the one that seals first; this tells nothing of them."""
         return tuple(each.hex() for each in self._keys)
+
+    def derived(self, purpose: str) -> bytes:
+        """Return a key of its own for a purpose, from the KEK that seals (HKDF, RFC 5869): another one once that is replaced."""
+        return hmac.digest(self._root, purpose.encode(), "sha256")
 
     def seal(self, identity: str, plain: bytes) -> bytes:
         """Encrypt for the row named by `identity`."""

@@ -9,7 +9,7 @@ import contextlib
 import json
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import MappingProxyType
@@ -24,6 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from common.errors import ConflictError, NotFoundError, Reason, StorageError
 from common.ids import NodeName
 from common.runtime import durable
+from manager.store.backend import Ears
 from manager.store.claims import Unending, claim_file
 from manager.store.failures import DISK_FULL, is_out_of_space
 from manager.store.tables import metadata
@@ -136,8 +137,11 @@ class Sqlite:
     async def tell(self, connection: AsyncConnection, sender: str) -> None:
         """Go on: nobody else listens."""
 
+    async def tell_tallies(self, connection: AsyncConnection, text: str) -> None:
+        """Go on: nobody else listens."""
+
     @asynccontextmanager
-    async def listen(self, heard: Callable[[str], None]) -> AsyncIterator[Unending]:
+    async def listen(self, ears: Ears) -> AsyncIterator[Unending]:
         """Hear nothing: nobody else changes anything."""
         yield Unending()
 

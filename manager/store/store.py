@@ -16,6 +16,7 @@ from manager.store.alarms import Alarms
 from manager.store.asked_pushes import AskedPushes
 from manager.store.assignments import Assignments
 from manager.store.audit import Audit
+from manager.store.audit_faults import AuditFaults
 from manager.store.backend import Engine
 from manager.store.catalogue import Catalogue
 from manager.store.certificates import Certificates
@@ -42,6 +43,7 @@ from manager.store.sealing import Keyring
 from manager.store.sessions import Sessions
 from manager.store.sightings import Sightings
 from manager.store.sqlite import Sqlite
+from manager.store.tallies import Tallies
 from manager.store.trust import TrustedCas
 from manager.store.users import Users
 
@@ -57,6 +59,7 @@ class Store:
 
     def __init__(self, database: Database, keyring: Keyring) -> None:
         self._database = database
+        self._keyring = keyring
         self.meta = Meta(database, keyring)
         self.host_keys = HostKeyStore(self.meta)
         self.manager_tokens = ManagerTokens(database, self.meta)
@@ -76,13 +79,15 @@ class Store:
         self.roles = Roles(database)
         self.sessions = Sessions(database)
         self.audit = Audit(database, keyring)
+        self.audit_faults = AuditFaults(database, self.meta)
         self.members = Members(database)
         self.holds = Holds(database)
         self.duties = Duties(database)
         self.sightings = Sightings(database)
         self.asked_pushes = AskedPushes(database)
         self.feed = Feed(database)
-        self.hearing = Hearing(database)
+        self.tallies = Tallies(database, keyring)
+        self.hearing = Hearing(database, self.tallies)
 
     @classmethod
     async def create(cls, place: StorePlace, keyring: Keyring, *, fill: Fill | None = None) -> Self:
@@ -109,7 +114,10 @@ class Store:
         engine = engine_of(place)
         await engine.find()
         await cls._migrate(engine, keyring, is_new=False, fill=None)
-        return cls(Database(engine), keyring)
+        database = Database(engine)
+        async with database.read() as connection:
+            await database.now_s(connection)
+        return cls(database, keyring)
 
     @classmethod
     async def _migrate(cls, engine: Engine, keyring: Keyring, *, is_new: bool, fill: Fill | None) -> None:
@@ -153,6 +161,14 @@ class Store:
     def is_shared(self) -> bool:
         """Whether several managers can serve this store at once, because of what keeps it."""
         return self._database.is_shared
+
+    def clock(self) -> float:
+        """Return the time, in unix seconds: the same for all managers of the store, whatever their own clocks say."""
+        return self._database.clock.now_s()
+
+    def derived_key(self, purpose: str) -> bytes:
+        """Return a secret of 256 bits that every manager of the store has, and nobody who has the database alone."""
+        return self._keyring.derived(purpose)
 
     @property
     def rights_revision(self) -> int:

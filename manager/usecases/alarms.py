@@ -15,18 +15,22 @@ from typing import Final
 import structlog
 
 from common.bundle.manifest import CERTIFICATE, CHAIN, parse_manifest
+from common.codes import Fault
 from common.errors import NotFoundError, StorageError
 from common.ids import NodeName
 from manager.domain.alarms import (
     ALARM_SPECS,
     AlarmRecord,
     Changes,
+    Condition,
     OnsetDelay,
+    Subject,
     audit_log_broken,
     compare,
     conditions_of_inventory,
     conditions_of_nodes,
     evaluation_silent,
+    manager_token_reused,
 )
 from manager.domain.inventory import Entry, Inventory
 from manager.domain.republishing import entry_of
@@ -111,6 +115,10 @@ class AlarmUseCases:
             yield news
         finally:
             self._watching.discard(news)
+
+    def changed_elsewhere(self) -> None:
+        """Note that another manager may have changed what `active` returns: who watches is told."""
+        self._note_change()
 
     def _note_change(self) -> None:
         for news in self._watching:
@@ -205,8 +213,9 @@ class AlarmUseCases:
             conditions_of_inventory, inventory, republished=republished, now_s=now_s
         )
         found += await asyncio.to_thread(conditions_of_nodes, views)
-        if fault := await self._context.store.audit.find_fault():
-            found.append(audit_log_broken.condition(fault))
+        found += await self._faults_of_audit(inventory)
+        reuses = await self._context.store.manager_tokens.reuses(now_s=now_s)
+        found += [manager_token_reused.condition(each) for each in reuses]
         lasting = self._onset_delay.lasting(found, now_s=self._context.monotonic())
         changes = compare(await self._context.store.alarms.active(), lasting)
         if not changes.is_empty:
@@ -215,6 +224,20 @@ class AlarmUseCases:
             self._note_change()
         await self._end_silence(now_s)
         return changes
+
+    async def _faults_of_audit(self, inventory: Inventory) -> Sequence[Condition]:
+        """Return what is wrong with the log, as this manager and the others found it."""
+        store, own = self._context.store, self._context.own_node
+        found: dict[Subject, Condition] = {}
+        faults = {own: await store.audit.find_fault()}
+        if store.is_shared:
+            faults |= {node: each for node, each in (await store.audit_faults.told()).items() if node != own}
+        for node, fault in faults.items():
+            if fault is not Fault.NONE and (node == own or node in inventory.nodes):
+                condition = audit_log_broken.condition(fault, node)
+                # a fault of the log itself is one, whoever finds it
+                found.setdefault(condition.subject, condition)
+        return list(found.values())
 
     async def _show(self) -> None:
         """Let other managers see that the alarms are evaluated."""

@@ -104,6 +104,7 @@ class AuditUseCases:
                 if shipped is None:
                     await self.compare()
                 shipped = await self.ship(witness, file, shipped=shipped)
+                await self.tell_fault()
             except (CertcastError, OSError) as error:
                 log.error("audit.unshipped", message=str(error), path=str(file or witness))
             await asyncio.sleep(SHIP_S)
@@ -122,6 +123,13 @@ class AuditUseCases:
                     log.error("store.failed", reason=error.reason, message=error.message)
                 verified_s = now_s
             await asyncio.sleep(LEADS_S)
+
+    async def tell_fault(self) -> None:
+        """Let the other managers of the store know what only this one has found, since one of them may be the one that raises alarms. Raises StorageError."""
+        if self._context.store.is_shared:
+            await self._context.store.audit_faults.tell(
+                self._context.own_node, self._context.store.audit.own_fault
+            )
 
     def keep_heads_in(self, witness: Path, file: Path | None) -> None:
         """Compare the log with the heads that are in these files from now on."""

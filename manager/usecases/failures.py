@@ -10,6 +10,9 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
+from manager.domain.tallies import Tally
+from manager.store.tallies import Tallies
+
 FORGET_S: Final = 3600.0
 """Failures are forgotten when there was none for this long."""
 
@@ -51,10 +54,10 @@ class FailureCounts(Generic[K]):
         known = None if alike is None else self._by_count[alike][key]
         return known if known is not None and known.last_s > self._clock() - FORGET_S else None
 
-    def count(self, key: K) -> None:
+    def count(self, key: K, times: int = 1) -> None:
         known = self.get(key)
         self.forget(key)
-        count = 1 if known is None else known.count + 1
+        count = times if known is None else known.count + times
         alike = min(count, ALIKE) - 1
         self._alike[key] = alike
         self._by_count[alike][key] = Failures(count, self._clock())
@@ -67,3 +70,27 @@ class FailureCounts(Generic[K]):
         alike = self._alike.pop(key, None)
         if alike is not None:
             del self._by_count[alike][key]
+
+
+class FailuresEverywhere:
+    """Failures of one kind at all managers of a store: those here, and those that the others tell of, each as bounded as the other."""
+
+    def __init__(self, clock: Callable[[], float], tallies: Tallies, tally: Tally) -> None:
+        self._tallies = tallies
+        self._tally = tally
+        self.here: FailureCounts[tuple[str, ...]] = FailureCounts(clock)
+        self.elsewhere: FailureCounts[bytes] = FailureCounts(clock)
+        tallies.listen(tally, self.elsewhere.count)
+
+    def get(self, *whose: str) -> Failures | None:
+        """Return the failures of one, wherever they were; None if there was none of late."""
+        here = self.here.get(whose)
+        # most stores have one manager
+        other = self.elsewhere.get(self._tallies.digest(self._tally, *whose)) if len(self.elsewhere) else None
+        if here is None or other is None:
+            return here or other
+        return Failures(here.count + other.count, max(here.last_s, other.last_s))
+
+    def count(self, *whose: str) -> None:
+        self.here.count(whose)
+        self._tallies.count(self._tally, *whose)

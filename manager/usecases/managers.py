@@ -92,6 +92,14 @@ class ManagerUseCases:
         InvalidInputError (its names), ConflictError (the key is not to be had here).
         """
         secret_hash = hash_secret(secret)
+        try:
+            return await self._join(newcomer, secret_hash, public_key, address)
+        except EnrolmentError as error:
+            if error.reason is Reason.TOKEN_USED:
+                await self._reused(secret_hash, public_key, address)
+            raise
+
+    async def _join(self, newcomer: Newcomer, secret_hash: str, public_key: str, address: str) -> Joined:
         # guesses end here: no flood of them keeps writers waiting
         token = await self._find(secret_hash, public_key)
         shared = self._shared
@@ -109,6 +117,14 @@ class ManagerUseCases:
     def refused(self, *, address: str) -> None:
         """Count a join that was refused."""
         self._context.attempted(Attempt.MANAGER_JOIN_REFUSED, name="", source=source_of(address))
+
+    async def _reused(self, secret_hash: str, public_key: str, address: str) -> None:
+        """Take note that a used token was shown by another machine, for the alarms. Once for each token, whoever shows it how often."""
+        tokens = self._context.store.manager_tokens
+        known = await tokens.find(secret_hash)
+        if known is not None and not known.shown_s:
+            by, now_s = fingerprint(public_key), self._context.clock()
+            await tokens.shown_again(secret_hash, by=by, address=address, now_s=now_s)
 
     async def _find(self, secret_hash: str, public_key: str) -> ManagerTokenRecord:
         token = await self._context.store.manager_tokens.find(secret_hash)

@@ -59,7 +59,7 @@ class Passwords:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="passwords")
         self.remembered = RememberedPasswords(context.monotonic)
         self.devices = Devices(context)
-        self.throttle = Throttle(context.monotonic)
+        self.throttle = Throttle(context.monotonic, context.store.tallies)
         self.turns = HashingQueue(self.throttle.priority_of, self.throttle.failures_of, context.monotonic)
         self._dummy_hashing = DummyHashing()
 

@@ -1,6 +1,6 @@
 """Rate limit for what users do for themselves and is written down each time: signing in, changing the own password, making API tokens.
 
-Decides how often. Whoever has a user's password may do these, so a loop would fill the audit log.
+Decides how often, at all managers of the store together. Whoever has a user's password may do these, so a loop would fill the audit log.
 Invariants: one key's rate concerns no other; what is remembered is bounded; time is monotonic.
 """
 
@@ -10,6 +10,8 @@ from typing import Final
 
 from common.errors import ThrottledError
 from common.runtime.buckets import Buckets
+from manager.domain.tallies import Tally
+from manager.store.tallies import Tallies
 
 BURST: Final = 30
 """Sign-ins of one user from one source, or tokens made for one user, that need not wait: more than anybody does by hand, or a script that
@@ -23,15 +25,21 @@ NOTED_BURST: Final = 60
 
 
 class RateLimit:
-    """`clock` is monotonic seconds; `burst` acts need not wait, and beyond those one each `EACH_S` seconds is in time."""
+    """`clock` is monotonic seconds; `burst` acts of the kind `tally` need not wait, and beyond those one each `EACH_S` seconds is in time."""
 
-    def __init__(self, clock: Callable[[], float], *, burst: int) -> None:
+    def __init__(self, clock: Callable[[], float], tallies: Tallies, tally: Tally, *, burst: int) -> None:
         self._clock = clock
-        self._buckets: Buckets[tuple[str, ...]] = Buckets(burst=burst, per_s=1 / EACH_S)
+        self._tallies = tallies
+        self._tally = tally
+        self._buckets: Buckets[bytes] = Buckets(burst=burst, per_s=1 / EACH_S)
+        tallies.listen(tally, self._hear)
+
+    def _hear(self, digest: bytes, times: int) -> None:
+        self._buckets.take_some(digest, self._clock(), times)
 
     def check(self, *key: str) -> None:
         """Raise ThrottledError if the next act has to wait."""
-        wait_s = self._buckets.wait_s(key, self._clock())
+        wait_s = self._buckets.wait_s(self._tallies.digest(self._tally, *key), self._clock())
         if wait_s > 0:
             raise ThrottledError(wait_s, f"this was done too often; try again in {math.ceil(wait_s)} s")
 
@@ -42,4 +50,7 @@ class RateLimit:
 
     def admits(self, *key: str) -> bool:
         """Count an act, and return True, unless it came too early."""
-        return self._buckets.take(key, self._clock())
+        is_admitted = self._buckets.take(self._tallies.digest(self._tally, *key), self._clock())
+        if is_admitted:
+            self._tallies.count(self._tally, *key)
+        return is_admitted

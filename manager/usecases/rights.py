@@ -1,7 +1,7 @@
 """Rights behind long answers: whether who asked may still be told.
 
-Invariant: after a change of rights in this process nothing more is told; after one from elsewhere (`certcast-manager` on the same
-store) or by the clock, nothing more later than RECHECK_S.
+Invariant: after a change of rights in this process nothing more is told; after one from elsewhere (another manager, or `certcast-manager` on
+the same store) nothing more once it is heard of, and, as after one by the clock, nothing more later than RECHECK_S. Nothing is changed after it.
 """
 
 from collections.abc import Awaitable, Callable
@@ -33,4 +33,5 @@ class Rights:
 
     def enforced(self) -> AbstractContextManager[None]:
         """Let every change that this task makes in the block be made only if the right still stands in its transaction."""
-        return self._context.store.on_condition(self.check)
+        # what others changed a moment ago is not heard yet, but it is in the store
+        return self._context.store.on_condition(self._check if self._context.store.is_shared else self.check)

@@ -14,6 +14,7 @@ from common.errors import NotFoundError
 from common.source import source_of
 from manager.domain.attempts import Attempt
 from manager.domain.model import SessionRecord, UserRecord
+from manager.domain.tallies import Tally
 from manager.store.sessions import session_id
 from manager.usecases.context import Context
 from manager.usecases.lastuse import SOURCE_MAX
@@ -48,8 +49,9 @@ CONFIRMED_S: Final = 600.0
 class SessionUseCases:
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._rate_limit = RateLimit(context.monotonic, burst=BURST)
-        self._noted = RateLimit(context.monotonic, burst=NOTED_BURST)
+        tallies = context.store.tallies
+        self._rate_limit = RateLimit(context.monotonic, tallies, Tally.SIGNED_IN, burst=BURST)
+        self._noted = RateLimit(context.monotonic, tallies, Tally.SIGN_IN_NOTED, burst=NOTED_BURST)
         self._unused = Lifetimes(context.monotonic, lasting_s=IDLE_S)
         self._lives = Lifetimes(context.monotonic, lasting_s=LIFE_S)
         self._confirmed = Lifetimes(context.monotonic, lasting_s=CONFIRMED_S)
@@ -73,9 +75,8 @@ class SessionUseCases:
         return token
 
     def _begin(self, hashed: str, began_s: float) -> None:
-        self._unused.begin(hashed)
-        for lifetimes in (self._lives, self._confirmed):
-            lifetimes.begin(_begun(hashed, began_s))
+        for lifetimes in (self._unused, self._lives, self._confirmed):
+            lifetimes.begin(hashed, began_s)
 
     async def _keep(self, user: UserRecord, token: str, *, address: str, now_s: float) -> None:
         async with self._context.store.transaction():
@@ -104,7 +105,7 @@ class SessionUseCases:
             return False
         _, began_s, _ = found
         is_late = began_s <= self._context.clock() - CONFIRMED_S
-        return not is_late and not self._confirmed.is_over(_begun(hashed, began_s))
+        return not is_late and not self._confirmed.is_over(hashed, began_s)
 
     async def list(self, name: str) -> Sequence[SessionRecord]:
         """Return where a user is signed in."""
@@ -138,16 +139,18 @@ class SessionUseCases:
         if (
             seen_s <= now_s - IDLE_S
             or began_s <= now_s - LIFE_S
-            or self._unused.is_over(hashed)
-            or self._lives.is_over(_begun(hashed, began_s))
+            # seen by another manager since, it is not unused
+            or self._unused.is_over(hashed, seen_s)
+            or self._lives.is_over(hashed, began_s)
         ):
             # gone for good: a clock that is set back later does not bring it back
             await self._context.store.sessions.remove(hashed)
             return None
         if using:
-            self._unused.begin(hashed)
             if abs(now_s - seen_s) >= SEEN_S:
                 await self._context.store.sessions.seen(hashed, now_s=now_s)
+                seen_s = now_s
+            self._unused.begin(hashed, seen_s)
         return user
 
     async def end(self, token: str) -> None:
@@ -156,7 +159,8 @@ class SessionUseCases:
     async def distrust_clock(self) -> None:
         """End every session and access token if the clock was set back: how old they are is not known. Raises StorageError.
 
-        Asked at the start and now and then, because only the store remembers what the clock said before a restart.
+        Asked at the start and now and then, because only the store remembers what the clock said before a restart. It is the one clock of all
+        managers (`Store.clock`), so what the own one of a manager says that starts beside others ends nothing.
         """
         store, now_s = self._context.store, self._context.clock()
         async with store.transaction():
@@ -173,8 +177,3 @@ class SessionUseCases:
         await self._context.store.sessions.collect(
             seen_before_s=now_s - IDLE_S, created_before_s=now_s - LIFE_S
         )
-
-
-def _begun(hashed: str, began_s: float) -> str:
-    """Return what a session is called by the clock that nobody can set: one that began anew is another."""
-    return f"{hashed} {began_s!r}"

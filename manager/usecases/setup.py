@@ -1,8 +1,11 @@
-"""The first administrator: made by whoever has the link that the manager printed where it was started.
+"""The first administrator: made by whoever has the link that a manager printed where it was started.
 
-Invariant: a link works while there is no user, once, and only the latest that was made; the store has only its hash.
+Invariant: a link works while there is no user, once, at whichever manager; all managers of a store offer the same. The store has its hash,
+and what the link is made of together with a key that is not in the database: so each of them can print it, and so can one that was killed
+before it did.
 """
 
+import base64
 import hmac
 import secrets
 from typing import Final
@@ -16,14 +19,19 @@ from manager.usecases.context import Context
 from manager.usecases.users import SETUP_LINK, UserUseCases, hash_token
 
 LINK_S: Final = 24 * 3600.0
-"""How long a set-up link lasts; starting the manager again prints another."""
+"""How long a set-up link lasts from when a manager was last started; if it has expired by then, another is made."""
+
+PURPOSE: Final = "set-up link"
 
 ACTOR: Final = "set-up link"
 
 
 class _Link(msgspec.Struct, frozen=True, kw_only=True):
+    """`nonce` is what its token is made from; "" for one that an earlier release made, whose token nobody knows any more."""
+
     token_hash: str
     expires_s: float
+    nonce: str = ""
 
 
 class SetupUseCases:
@@ -39,13 +47,26 @@ class SetupUseCases:
         return not self._is_done
 
     async def open(self) -> str | None:
-        """Make a link's token in place of any earlier one; None where there is a user."""
+        """Return the link's token, which is good for LINK_S from now on; None where there is a user. It is made if there is none that is good."""
         if not await self.is_needed():
             return None
-        token = secrets.token_urlsafe(32)
-        link = _Link(token_hash=hash_token(token), expires_s=self._context.clock() + LINK_S)
-        await self._context.store.meta.set(SETUP_LINK, msgspec.json.encode(link))
-        return token
+        store, now_s = self._context.store, self._context.clock()
+        async with store.transaction():
+            # asked again: several managers may start at once, and somebody may be quick
+            if await self._users.list():
+                return None
+            kept = await store.meta.get(SETUP_LINK)
+            link = None if kept is None else msgspec.json.decode(kept, type=_Link)
+            if link is None or link.expires_s <= now_s or hash_token(self._token(link)) != link.token_hash:
+                fresh = _Link(token_hash="", expires_s=0.0, nonce=secrets.token_urlsafe(32))
+                link = msgspec.structs.replace(fresh, token_hash=hash_token(self._token(fresh)))
+            link = msgspec.structs.replace(link, expires_s=now_s + LINK_S)
+            await store.meta.set(SETUP_LINK, msgspec.json.encode(link))
+        return self._token(link)
+
+    def _token(self, link: _Link) -> str:
+        made = hmac.digest(self._context.store.derived_key(PURPOSE), link.nonce.encode(), "sha256")
+        return base64.urlsafe_b64encode(made).decode().rstrip("=")
 
     async def check(self, token: str) -> None:
         """Raise AccessError FORBIDDEN unless this link's token may make the first user now."""
@@ -56,7 +77,7 @@ class SetupUseCases:
             if known and link.expires_s > self._context.clock():
                 return
         raise AccessError(
-            "this set-up link is not valid: it was used, has expired, or a later start of the manager printed another",
+            "this set-up link is not valid: it was used, or has expired and a later start of a manager printed another",
             reason=Reason.FORBIDDEN,
         )
 

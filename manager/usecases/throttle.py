@@ -3,7 +3,8 @@
 Decides how long, and how many guesses are compared with a remembered password. Leaves to others who is asked at all: nobody is who holds a
 credential that cannot be guessed (256 random bits), or whose password was verified a moment ago on the same connection; and a browser in
 which the user signed in before is a source of its own.
-Invariants: nobody can make a user wait who comes from somewhere else; no success gives a guesser anything back, whoever it is that
+Invariants: it is the failures at all managers of the store that count, a moment after each; nobody can make a user wait who comes from
+somewhere else; no success gives a guesser anything back, whoever it is that
 succeeds; what is remembered is bounded, whoever fails how often; time is monotonic, so no step of the clock makes anybody wait longer.
 """
 
@@ -13,8 +14,10 @@ from typing import Final
 
 from common.errors import ThrottledError
 from common.source import networks_of
+from manager.domain.tallies import Tally
+from manager.store.tallies import Tallies
 from manager.usecases.connections import Connection, OfConnections
-from manager.usecases.failures import FORGET_S, FailureCounts
+from manager.usecases.failures import FORGET_S, FailuresEverywhere
 
 FREE_FAILURES: Final = 10
 """Failures of one user from one source before the next attempt has to wait: people mistype."""
@@ -31,20 +34,22 @@ FAMILIAR_MAX: Final = 10_000
 
 
 class Throttle:
-    """`clock` is monotonic seconds."""
+    """`clock` is monotonic seconds; `tallies` is how managers of one store tell each other."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Callable[[], float], tallies: Tallies) -> None:
         self._clock = clock
-        self._pairs: FailureCounts[tuple[str, str]] = FailureCounts(clock)
-        self._compared: FailureCounts[tuple[str, str]] = FailureCounts(clock)
+        self._tallies = tallies
+        self._pairs = FailuresEverywhere(clock, tallies, Tally.FAILED)
+        self._compared = FailuresEverywhere(clock, tallies, Tally.COMPARED)
         self._guessed_s: OfConnections[str, float] = OfConnections()
-        self._networks: FailureCounts[str] = FailureCounts(clock)
-        self._familiar: OrderedDict[str, None] = OrderedDict()
+        self._networks = FailuresEverywhere(clock, tallies, Tally.NETWORK_FAILED)
+        self._familiar: OrderedDict[bytes, None] = OrderedDict()
+        tallies.listen(Tally.PROVEN, lambda digest, _: self._note_familiar(digest))
 
     @property
     def remembered(self) -> int:
-        """How many pairs of user and source are remembered."""
-        return len(self._pairs)
+        """How many pairs of user and source are remembered of what was tried here."""
+        return len(self._pairs.here)
 
     def check(self, user: str, source: str) -> None:
         """Refuse an attempt that comes too early. Raises ThrottledError."""
@@ -54,21 +59,25 @@ class Throttle:
 
     def wait_s(self, user: str, source: str) -> float:
         """Return how long this user has to wait at this source."""
-        known = self._pairs.get((user, source))
+        known = self._pairs.get(user, source)
         if known is None:
             return 0.0
         return max(0.0, known.last_s + delay_s(known.count) - self._clock())
 
     def failed(self, user: str, source: str) -> None:
         """Count a failure, of the source's networks, too."""
-        self._pairs.count((user, source))
+        self._pairs.count(user, source)
         for each in dict.fromkeys(networks_of(source)):
             self._networks.count(each)
 
     def succeeded(self, source: str) -> None:
         """Remember that people sign in from a source. Its failures stay: they may be a guesser's, who shares it with them."""
-        self._familiar[source] = None
-        self._familiar.move_to_end(source)
+        self._note_familiar(self._tallies.digest(Tally.PROVEN, source))
+        self._tallies.count(Tally.PROVEN, source)
+
+    def _note_familiar(self, digest: bytes) -> None:
+        self._familiar[digest] = None
+        self._familiar.move_to_end(digest)
         while len(self._familiar) > FAMILIAR_MAX:
             self._familiar.popitem(last=False)
 
@@ -89,12 +98,12 @@ class Throttle:
             return False
         if is_unguessable:
             return True
-        known = self._compared.get((user, source))
+        known = self._compared.get(user, source)
         return known is None or known.count < COMPARED_MAX
 
     def compared(self, user: str, source: str) -> None:
         """Count a guess that was compared with a remembered password: a right one from there does not make up for it, as failures are."""
-        self._compared.count((user, source))
+        self._compared.count(user, source)
 
     def guessed_on(self, user: str, connection: Connection) -> None:
         """Remember that somebody guessed at a user on a connection."""
@@ -110,7 +119,8 @@ class Throttle:
 
         One that people sign in from does, then one with few failures in its networks, the widest first: a guesser's new address is no stranger.
         """
-        return (source not in self._familiar, *(self.failures_of(each) for each in networks_of(source)))
+        is_familiar = self._tallies.digest(Tally.PROVEN, source) in self._familiar
+        return (not is_familiar, *(self.failures_of(each) for each in networks_of(source)))
 
 
 def delay_s(failures: int) -> float:

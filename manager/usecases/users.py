@@ -22,6 +22,7 @@ from manager.domain.audit import CONSOLE
 from manager.domain.callers import Caller, Credential, fits, role_of
 from manager.domain.likeness import check_name_free, likeness
 from manager.domain.model import TokenRecord, UserRecord
+from manager.domain.tallies import Tally
 from manager.usecases.context import Context
 from manager.usecases.lastuse import SOURCE_MAX, LastUse
 from manager.usecases.passwords import Passwords, check_password
@@ -48,7 +49,8 @@ class UserUseCases:
         self._context = context
         self.passwords = Passwords(context)
         self._last_use = LastUse(context.clock)
-        self._rate_limit = RateLimit(context.monotonic, burst=BURST)
+        tallies = context.store.tallies
+        self._rate_limit = RateLimit(context.monotonic, tallies, Tally.TOKEN_MADE, burst=BURST)
 
     async def add(
         self, name: str, *, role: Role, password: str, actor: str, only_first: bool = False

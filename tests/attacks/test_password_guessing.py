@@ -36,7 +36,7 @@ async def api(tmp_path: Path) -> AsyncIterator[ApiClient]:
     # never used here, so no process is started
     async with Workers() as workers, real_api(tmp_path, workers) as made:
         # time stands, or a wait would be over now and then
-        made.use_cases.users.passwords.throttle = Throttle(lambda: 1000.0)
+        made.use_cases.users.passwords.throttle = Throttle(lambda: 1000.0, made.context.store.tallies)
         yield made
 
 

@@ -5,6 +5,7 @@ from types import MappingProxyType
 from typing import Final
 
 from common.codes import Fault
+from common.ids import MANAGEMENT_NODE, NodeName
 from manager.domain.alarms.kinds import AlarmKind, Condition, Subject, manager_spec
 
 SPEC: Final = manager_spec(AlarmKind.AUDIT_LOG_BROKEN, 22, "error")
@@ -28,7 +29,15 @@ _FAULTS: Final[Mapping[Fault, str]] = MappingProxyType(
 )
 
 
-def condition(fault: Fault) -> Condition:
-    """Say what is wrong with the log."""
-    subject = Subject(AlarmKind.AUDIT_LOG_BROKEN, "manager")
-    return Condition(subject=subject, label="audit log", details=_FAULTS[fault])
+_OWN: Final = frozenset({Fault.ENTRY, Fault.SHIPPED, Fault.WITNESS})
+"""What one manager finds, in its directory or in a walk of its own: the others may find nothing."""
+
+
+def condition(fault: Fault, node: NodeName) -> Condition:
+    """Say what is wrong with the log, as the manager with this node found it."""
+    if fault not in _OWN or node == MANAGEMENT_NODE:
+        subject = Subject(AlarmKind.AUDIT_LOG_BROKEN, "manager")
+        return Condition(subject=subject, label="audit log", details=_FAULTS[fault])
+    subject = Subject(AlarmKind.AUDIT_LOG_BROKEN, f"node:{node}")
+    details = f"Manager '{node}' found: {_FAULTS[fault]}"
+    return Condition(subject=subject, label="audit log", details=details, node=node)

@@ -44,6 +44,7 @@ class AlarmKind(StrEnum):
     KEY_REPLACED = "key_replaced"
     NODE_FLOODS = "node_floods"
     CERTIFICATE_REFUSED = "certificate_refused"
+    MANAGER_TOKEN_REUSED = "manager_token_reused"  # noqa: S105 - a kind
 
 
 @dataclass(frozen=True, slots=True)

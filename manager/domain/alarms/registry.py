@@ -25,6 +25,7 @@ from manager.domain.alarms import (
     evaluation_silent,
     install_failed,
     key_replaced,
+    manager_token_reused,
     must_staple_unproven,
     name_mismatch,
     no_certificate,
@@ -68,6 +69,7 @@ ALARM_SPECS: Final[Mapping[AlarmKind, AlarmSpec]] = MappingProxyType(
             key_replaced.SPEC,
             node_floods.SPEC,
             certificate_refused.SPEC,
+            manager_token_reused.SPEC,
         )
     }
 )

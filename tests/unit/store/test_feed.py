@@ -143,6 +143,7 @@ def _nothing_since(before):
         number=before.number,
         content=before.content,
         rights=before.rights,
+        alarms=before.alarms,
         nodes=[],
         present=None,
         is_anew=False,
@@ -184,7 +185,13 @@ async def test_where_one_manager_is_alone_no_number_is_drawn_for_what_it_changes
     await local.users.add("ann", Role.OPERATOR, password_hash="x", now_s=NOW_S)
     await local.users.remove("ann")
     assert await local.feed.since(before.number) == type(before)(
-        number=before.number, content=before.content + 1, rights=0, nodes=[], present=None, is_anew=False
+        number=before.number,
+        content=before.content + 1,
+        rights=0,
+        alarms=0,
+        nodes=[],
+        present=None,
+        is_anew=False,
     )
     async with local._database.read() as connection:
         assert (await connection.execute(node_change.select())).all() == []

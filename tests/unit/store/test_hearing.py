@@ -7,7 +7,10 @@ import pytest
 
 from common.codes import Role
 from common.ids import NodeName
+from manager.domain.alarms import AlarmKind, Changes, Condition, Subject
+from manager.domain.tallies import Tally
 from manager.store import hearing
+from manager.store.backend import Ears
 from tests.patience import PATIENCE_S
 from tests.postgres import NEEDED
 from tests.unit.store.given import N1, N2, NOW_S, add_nodes, new_certificate
@@ -17,7 +20,16 @@ M1, M2 = NodeName("management"), NodeName("management-2")
 
 on_server = pytest.mark.parametrize("place", [pytest.param("postgresql", marks=NEEDED)], indirect=True)
 
+
+async def tell_tallies(store) -> None:
+    store.tallies.count(Tally.FAILED, "ada", "192.0.2.9")
+    await store.tallies.tell()
+
+
+ALARM = Condition(subject=Subject(AlarmKind.OFFLINE, "node:n1"), label="n1", details="away", node="n1")
+
 QUIET = {
+    "tallies": tell_tallies,
     "audit": lambda store: store.audit.append(at_s=NOW_S, actor="ann", action="done", subject="x"),
     "moment": lambda store: store.meta.check(now_s=NOW_S),
     "renewal": lambda store: store.members.renew(store._database.member),
@@ -28,6 +40,7 @@ CHANGES = {
     "content": lambda store: store.certificates.add(new_certificate(), now_s=NOW_S),
     "rights": lambda store: store.users.set_role("ann", Role.OPERATOR),
     "report": lambda store: store.reports.record([report()]),
+    "alarm": lambda store: store.alarms.apply(Changes(raised=[ALARM], lowered=[], updated={}), now_s=NOW_S),
     "membership": lambda store: store.members.leave(store._database.member),
     "newcomer": lambda store: store.members.join(M1),
 }
@@ -66,7 +79,8 @@ async def test_what_another_manager_changes_is_heard(store, other, how):
 async def test_what_is_nobodys_concern_is_not_told(store, other, again, how):
     """Notices come in order: had it been told, that would be heard before the next change, which is by nobody in particular."""
     heard: asyncio.Queue[str] = asyncio.Queue()
-    async with asyncio.timeout(PATIENCE_S), other._database.listening(heard.put_nowait):
+    ears = Ears(change=heard.put_nowait, tallies=other.tallies.hear)
+    async with asyncio.timeout(PATIENCE_S), other._database.listening(ears):
         assert await heard.get() == ""
         await QUIET[how](store)
         await add_nodes(again(), N2)

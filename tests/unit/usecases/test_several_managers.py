@@ -2,12 +2,15 @@
 
 import dataclasses
 
+import msgspec
 import pytest
 
 from common.codes import Role
 from common.errors import AccessError
 from manager.usecases.sessions import CONFIRMED_S, IDLE_S, LIFE_S
+from manager.usecases.setup import LINK_S
 from manager.usecases.usecases import UseCases
+from manager.usecases.users import SETUP_LINK, hash_token
 from tests.unit.usecases.conftest import World
 
 PASSWORD = "violet tractor mosquito lantern 9"
@@ -85,18 +88,55 @@ async def test_nobody_is_confirmed_who_has_no_session(world: World, other: UseCa
     assert not await other.sessions.is_confirmed("nothing")
 
 
-async def test_the_set_up_link_of_the_manager_that_started_last_works_at_every_manager_once(
+async def test_every_manager_offers_the_same_set_up_link_which_works_at_each_of_them_once(
     world: World, other: UseCases
 ):
-    first = await world.use_cases.setup.open()
-    latest = await other.setup.open()
+    token = await world.use_cases.setup.open()
+    assert token is not None
+    world.wait(LINK_S - 1)
+    assert await other.setup.open() == token
+    world.wait(LINK_S - 1)
+    for manager in (world.use_cases, other):
+        await manager.setup.check(token)
+        with pytest.raises(AccessError):
+            await manager.setup.check(token[:-1])
+    await world.use_cases.setup.create(token, name="ann", password=PASSWORD)
     for manager in (world.use_cases, other):
         with pytest.raises(AccessError):
-            await manager.setup.check(first)
-        await manager.setup.check(latest)
-    await world.use_cases.setup.create(latest, name="ann", password=PASSWORD)
-    for manager in (world.use_cases, other):
-        with pytest.raises(AccessError):
-            await manager.setup.create(latest, name="eve", password=PASSWORD)
+            await manager.setup.create(token, name="eve", password=PASSWORD)
         assert await manager.setup.open() is None
     assert [user.name for user in await world.store.users.list()] == ["ann"]
+
+
+async def test_a_set_up_link_that_has_expired_does_not_come_back(world: World, other: UseCases):
+    token = await world.use_cases.setup.open()
+    world.wait(LINK_S)
+    latest = await other.setup.open()
+    assert latest != token
+    assert await world.use_cases.setup.open() == latest
+    with pytest.raises(AccessError):
+        await world.use_cases.setup.check(token)
+
+
+async def test_a_set_up_link_of_an_earlier_release_is_replaced_since_nobody_could_print_it(
+    world: World, other: UseCases
+):
+    kept = {"token_hash": hash_token("made by chance"), "expires_s": world.now[0] + LINK_S}
+    await world.store.meta.set(SETUP_LINK, msgspec.json.encode(kept))
+    await world.use_cases.setup.check("made by chance")
+    token = await other.setup.open()
+    assert token != "made by chance"
+    await world.use_cases.setup.check(token)
+
+
+async def test_a_session_that_is_used_at_one_manager_is_not_ended_as_unused_by_another(
+    world: World, other: UseCases
+):
+    token = await sign_in(world)
+    assert await other.sessions.find(token) is not None
+    for _ in range(5):
+        world.wait(IDLE_S / 2)
+        assert await world.use_cases.sessions.find(token) is not None
+    assert await other.sessions.find(token) is not None
+    world.elapsed[0] += IDLE_S
+    assert await other.sessions.find(token) is None

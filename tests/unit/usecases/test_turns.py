@@ -17,6 +17,7 @@ from manager.usecases.turns import (
     Turn,
 )
 from tests.patience import PATIENCE_S
+from tests.unit.usecases.conftest import World
 
 
 class Line:
@@ -177,8 +178,8 @@ async def test_who_leaves_while_waiting_or_with_the_turn_gives_it_back(line: Lin
     assert line.served[-1] == "after"
 
 
-async def test_guesses_at_a_user_from_new_addresses_keep_a_first_sign_in_waiting_for_few_turns():
-    throttle = Throttle(lambda: 0.0)
+async def test_guesses_at_a_user_from_new_addresses_keep_a_first_sign_in_waiting_for_few_turns(world: World):
+    throttle = Throttle(lambda: 0.0, world.store.tallies)
     turns = HashingQueue(throttle.priority_of, throttle.failures_of, lambda: 0.0)
     served: list[str] = []
 

@@ -216,9 +216,9 @@ async def test_a_flood_of_names_is_not_remembered_without_end(users: UserUseCase
     for number in range(60):
         await refusal(users, f"{number}" + "x" * 10_000, "guess", f"198.51.100.{number}")
     throttle = users.passwords.throttle
-    assert len(throttle._pairs) == throttle.remembered == 20
-    assert len(throttle._networks) == 20
-    assert max(len(user) + len(source) for user, source in throttle._pairs._alike) < 200
+    assert len(throttle._pairs.here) == throttle.remembered == 20
+    assert len(throttle._networks.here) == 20
+    assert max(len(user) + len(source) for user, source in throttle._pairs.here._alike) < 200
 
 
 async def test_who_failed_often_is_not_forgotten_because_many_others_fail_once(

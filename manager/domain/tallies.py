@@ -1,0 +1,145 @@
+"""Tallies: what managers of a store tell each other of what they count, in short messages that nobody else can make.
+
+Decides what a message says and which is believed. Pure. What is counted is named by a digest under a key that only these managers have: who
+listens learns no name, no address, and nothing that somebody typed into the wrong field. Invariant: a message is bounded, counts once, and
+tells of what happened after its reader began to listen.
+"""
+
+import base64
+import binascii
+import hmac
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Final
+
+ENTRIES_MAX: Final = 320
+"""Entries of one message: a notification of PostgreSQL has less than 8,000 bytes."""
+
+TIMES_MAX: Final = 255
+"""How often one entry may count."""
+
+_VERSION: Final = 1
+_HEAD: Final = struct.Struct(">BQd")
+_ENTRY: Final = struct.Struct(">B16sB")
+_SEAL_BYTES: Final = 16
+_TEXT_MAX: Final = 8000
+
+
+class Tally(IntEnum):
+    """What is counted; the numbers go over the wire and are never used again."""
+
+    FAILED = 1
+    NETWORK_FAILED = 2
+    COMPARED = 3
+    PROVEN = 4
+    SIGNED_IN = 5
+    SIGN_IN_NOTED = 6
+    TOKEN_MADE = 7
+
+
+Counted = tuple[Tally, bytes]
+"""What is counted, and the digest of whose it is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """One message: of a member, at a time by the clock of all, how often what was counted."""
+
+    member: int
+    at_s: float
+    entries: Mapping[Counted, int]
+
+
+def digest_of(key: bytes, tally: Tally, parts: tuple[str, ...]) -> bytes:
+    """Return what is told in place of a name and the like."""
+    text = "\0".join((str(int(tally)), *parts))
+    return hmac.digest(key, text.encode(errors="surrogatepass"), "sha256")[:16]
+
+
+def encode(key: bytes, told: Told) -> str:
+    """Return the text of a message. At most ENTRIES_MAX entries."""
+    body = _HEAD.pack(_VERSION, told.member, told.at_s) + b"".join(
+        _ENTRY.pack(tally, digest, min(times, TIMES_MAX)) for (tally, digest), times in told.entries.items()
+    )
+    return base64.b64encode(body + _seal(key, body)).decode()
+
+
+def decode(key: bytes, text: str) -> Told | None:
+    """Return what a message says; None for one that no manager of this store has made. What is counted that is not known here is left out."""
+    if len(text) > _TEXT_MAX:
+        return None
+    try:
+        whole = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        return None
+    body, seal = whole[:-_SEAL_BYTES], whole[-_SEAL_BYTES:]
+    if len(body) < _HEAD.size or (len(body) - _HEAD.size) % _ENTRY.size:
+        return None
+    if not hmac.compare_digest(seal, _seal(key, body)):
+        return None
+    version, member, at_s = _HEAD.unpack_from(body)
+    if version != _VERSION:
+        return None
+    known = {int(each) for each in Tally}
+    entries = {
+        (Tally(number), digest): times
+        for number, digest, times in _ENTRY.iter_unpack(body[_HEAD.size :])
+        if number in known
+    }
+    return Told(member=member, at_s=at_s, entries=entries)
+
+
+class Gathered:
+    """What was counted here and is to be told."""
+
+    MOST: Final = 10 * ENTRIES_MAX
+    """What is kept until it can be told: five seconds of a flood, or of a database that is away. Beyond it nothing new is told."""
+
+    def __init__(self) -> None:
+        self._entries: dict[Counted, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def add(self, counted: Counted, times: int = 1) -> None:
+        """Count."""
+        if counted in self._entries or len(self._entries) < self.MOST:
+            self._entries[counted] = min(TIMES_MAX, self._entries.get(counted, 0) + times)
+
+    def take(self) -> Mapping[Counted, int]:
+        """Return what fits into one message, that which was counted first."""
+        chosen = list(self._entries)[:ENTRIES_MAX]
+        return {each: self._entries.pop(each) for each in chosen}
+
+
+class Believed:
+    """Which messages count: each once, and none from before this manager began to listen, which somebody has kept and says again."""
+
+    SENDERS_MAX: Final = 64
+    EARLY_S: Final = 2.0
+    """How much later the clock of all may be here than where a message was made."""
+
+    def __init__(self) -> None:
+        self._since_s = float("inf")
+        self._last_s: dict[int, float] = {}
+
+    def begin(self, now_s: float) -> None:
+        """Begin to listen, or begin anew."""
+        self._since_s, self._last_s = now_s - self.EARLY_S, {}
+
+    def is_new(self, told: Told) -> bool:
+        """Whether a message counts. It does so no second time."""
+        # not a number is neither
+        if not (told.at_s >= self._since_s and told.at_s > self._last_s.get(told.member, float("-inf"))):
+            return False
+        self._last_s.pop(told.member, None)
+        self._last_s[told.member] = told.at_s
+        if len(self._last_s) > self.SENDERS_MAX:
+            del self._last_s[next(iter(self._last_s))]
+        return True
+
+
+def _seal(key: bytes, body: bytes) -> bytes:
+    return hmac.digest(key, b"message\0" + body, "sha256")[:_SEAL_BYTES]

@@ -1,0 +1,40 @@
+"""Faults of the audit log that one manager of a store found, for the others: what is in its directory is seen by nobody else.
+
+Invariant: nothing is written unless what a manager finds changes.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from common.codes import Fault
+from common.ids import NodeName
+from manager.store.engine import Database
+from manager.store.meta import Meta
+
+_PREFIX: Final = "audit-fault:"
+
+
+class AuditFaults:
+    def __init__(self, database: Database, values: Meta) -> None:
+        self._database = database
+        self._values = values
+
+    async def tell(self, node: NodeName, fault: Fault) -> None:
+        """Keep what the manager with this node finds by itself now. Raises StorageError."""
+        name = f"{_PREFIX}{node}"
+        wanted = None if fault is Fault.NONE else fault.value.encode()
+        if await self._values.get(name) == wanted:
+            return
+        if wanted is None:
+            await self._values.remove(name)
+        else:
+            await self._values.set(name, wanted)
+
+    async def told(self) -> Mapping[NodeName, Fault]:
+        """Return what managers found, by their nodes; those that found nothing are left out. Raises StorageError."""
+        found = await self._values.named(_PREFIX)
+        return {
+            NodeName(name.removeprefix(_PREFIX)): Fault(value.decode())
+            for name, value in found.items()
+            if value.decode() in set(Fault)
+        }
