@@ -1,9 +1,10 @@
 """A replica that lacks the primary's last transactions takes over: what two managers have in memory is what it has, and no change is missed."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
@@ -16,6 +17,7 @@ from manager.store.place import StorePlace
 from manager.store.postgresql import Limits
 from manager.store.sealing import Keyring
 from manager.store.store import Store
+from tests.fakes.simulator import NodeSimulator
 from tests.integration.fleet.parts import Parts, running_over
 from tests.patience import PATIENCE_S
 from tests.postgres import KEK, NEEDED, PASSWORD, ROLE, Cluster, free_port, made_cluster, made_root
@@ -152,15 +154,36 @@ async def fleets(stores: list[Store]) -> AsyncIterator[list[Parts]]:
         yield [await stack.enter_async_context(running_over(each)) for each in stores]
 
 
+class Agents:
+    """Nodes that dial again whenever a manager lets them go, as agents do."""
+
+    def __init__(self, manager: Parts, *nodes: NodeSimulator) -> None:
+        self._manager = manager
+        self._dialled = {str(node.name): (node, 0) for node in nodes}
+
+    def dial_again(self) -> None:
+        for name, (node, ended) in self._dialled.items():
+            if len(node.disconnects) > ended:
+                self._dialled[name] = node, len(node.disconnects)
+                self._manager.dial(name, node)
+
+    async def until(self, *managers: Parts, done: Callable[[Parts], bool]) -> None:
+        def is_done(manager: Parts) -> bool:
+            self.dial_again()
+            return done(manager)
+
+        for each in managers:
+            await each.until(partial(is_done, each))
+
+
 @pytest.mark.timeout(300)
 async def test_what_managers_knew_of_lost_changes_is_forgotten_and_both_agree(servers: Servers, stores):
     async with fleets(stores) as (first, second):
         await first.add("n1", "n2")
         await second.until(lambda: second.fleet.registry.find(NodeName("n2")) is not None)
-        n1, n2 = first.dial("n1"), second.dial("n2")
+        agents = Agents(second, first.dial("n1"), second.dial("n2"))
         kept = await first.assign("n1", "n2")
-        for each in (first, second):
-            await each.until_applied(kept, "n1", "n2")
+        await agents.until(first, second, done=lambda at: at.applied("n1") == at.applied("n2") == kept)
         await first.store.nodes.add(N4, "node", names=(), addresses=(), now_s=1.0)
         await servers.cut_off()
 
@@ -168,27 +191,38 @@ async def test_what_managers_knew_of_lost_changes_is_forgotten_and_both_agree(se
         lost = await first.assign("n2")
         await first.add("n3")
         await first.store.nodes.pin(N4, "ssh-ed25519 n4", former_key="")
-        for each in (first, second):
-            await each.until_applied(lost, "n2")
-            await each.until(lambda each=each: each.fleet.registry.find(N3) is not None)
-            await each.until(lambda each=each: each.fleet.connections.key_of(N4) != "")
+        await agents.until(
+            first,
+            second,
+            done=lambda at: (
+                at.applied("n2") == lost
+                and at.fleet.registry.find(N3) is not None
+                and at.fleet.connections.key_of(N4) != ""
+            ),
+        )
         await servers.fail_over()
 
-        for each in (first, second):
-            await each.until(lambda each=each: each.fleet.registry.find(N3) is None)
-            await each.until(lambda each=each: each.fleet.connections.key_of(N4) == "")
-            assert each.fleet.registry.find(N4) is not None
-        for name, node in (("n1", n1), ("n2", n2)):
-            if node.disconnects:
-                second.dial(name, node)
+        await agents.until(
+            first,
+            second,
+            done=lambda at: (
+                at.fleet.registry.find(N3) is None
+                and at.fleet.registry.find(N4) is not None
+                and at.fleet.connections.key_of(N4) == ""
+            ),
+        )
         # it runs what this store does not know, as after a restore: somebody has to say what is right
-        for each in (first, second):
-            await each.until(lambda each=each: (each.desired("n2"), each.state("n2")) == (kept, "conflict"))
-            await each.until(lambda each=each: (each.desired("n1"), each.state("n1")) == (kept, "in_sync"))
+        await agents.until(
+            first,
+            second,
+            done=lambda at: (
+                (at.desired("n2"), at.state("n2")) == (kept, "conflict")
+                and (at.desired("n1"), at.state("n1")) == (kept, "in_sync")
+            ),
+        )
         await first.fleet.push([NodeName("n2")], forced=True)
-        for each in (first, second):
-            await each.until(lambda each=each: each.state("n2") == "in_sync")
-            await each.until_applied(kept, "n2")
+        await agents.until(
+            first, second, done=lambda at: (at.applied("n2"), at.state("n2")) == (kept, "in_sync")
+        )
         new = await second.assign("n1", "n2")
-        for each in (first, second):
-            await each.until_applied(new, "n1", "n2")
+        await agents.until(first, second, done=lambda at: at.applied("n1") == at.applied("n2") == new)
