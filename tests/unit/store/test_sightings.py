@@ -113,9 +113,10 @@ async def test_when_a_node_was_heard_last_is_kept_with_the_end_of_its_session(st
     assert (await state_of(other, N2)).left_s == clock.now_s - LEASE_S - 1
 
 
-async def test_thousands_of_nodes_are_marked_by_one_statement(store, other):
-    names = [NodeName(f"node-{number}") for number in range(1200)]
-    await add_nodes(store, *names)
+async def test_hundreds_of_nodes_are_marked_by_one_statement(store, other):
+    names = [NodeName(f"node-{number}") for number in range(600)]
+    async with store.transaction():
+        await add_nodes(store, *names)
     ids = [each.id for each in await store.nodes.list()]
     async with store._database.write() as connection:
         with statements(store) as executed:
