@@ -131,14 +131,15 @@ class Estate:
     async def renew(self, which: Which) -> tuple[str, float]:
         """Upload a new certificate with a new key for these nodes, and push at once; return its leaf, and when that was asked for."""
         made = pki.current_leaf(self._issuer, ["bench.example.test"])
+        nodes = self._names[:1] if which == "one" else self._names[1:]
         body = {
             "certificate": made.certificate_pem + self._issuer.certificate_pem,
             "private_key": made.key_pem,
-            "nodes": self._names[:1] if which == "one" else self._names[1:],
+            "nodes": nodes,
         }
         started_s = time.monotonic()
         answer = await self._api.call("POST", "certificates", body)
-        await self._api.call("POST", "push", {})
+        await self._api.call("POST", "push", {"nodes": nodes} if which == "one" else {})
         return str(answer["fingerprint"]), started_s
 
     async def until_in_sync(self) -> None:

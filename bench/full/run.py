@@ -29,7 +29,6 @@ class Results:
 
     scales: list[scale.Figures] = field(default_factory=list)
     floors: dict[int, tuple[scale.Spread, scale.Spread]] = field(default_factory=dict)
-    few_cpu_s: float = 0.0
     stores: dict[int, catalogue.Figures] = field(default_factory=dict)
 
 
@@ -59,7 +58,7 @@ def main() -> None:
 def measure_nodes(counts: Sequence[int], found: Results) -> None:
     """Measure and print each number of nodes, each with its floors."""
     _say(f"One node's change with {FEW} nodes ...")
-    found.few_cpu_s = asyncio.run(scale.measure_single(FEW))
+    few = asyncio.run(scale.measure_single(FEW))
     for count in counts:
         _say(f"{count} nodes: connect, push, rest for a minute, restart ...")
         figures = asyncio.run(scale.measure(count))
@@ -71,12 +70,12 @@ def measure_nodes(counts: Sequence[int], found: Results) -> None:
         )
         found.scales.append(figures)
         found.floors[count] = bare
-        show_scale(figures, *bare, few_cpu_s=found.few_cpu_s)
+        show_scale(figures, *bare, few=few)
 
 
-def show_scale(figures: scale.Figures, tcp: scale.Spread, ssh: scale.Spread, *, few_cpu_s: float) -> None:
+def show_scale(figures: scale.Figures, tcp: scale.Spread, ssh: scale.Spread, *, few: scale.Single) -> None:
     """Print one number of nodes."""
-    push, back, meanwhile = figures.push, figures.back, figures.meanwhile
+    push, back, meanwhile, single = figures.push, figures.back, figures.meanwhile, figures.single
     _table(
         f"{figures.nodes:,} nodes",
         [
@@ -100,7 +99,11 @@ def show_scale(figures: scale.Figures, tcp: scale.Spread, ssh: scale.Spread, *, 
             ),
             (
                 f"one node's change: processor time, and ratio to a manager with {FEW} nodes",
-                f"{figures.single_cpu_s * 1000:.0f} ms, {figures.single_cpu_s / few_cpu_s:.2f}",
+                f"{single.cpu_s * 1000:.0f} ms, {single.cpu_s / few.cpu_s:.2f}",
+            ),
+            (
+                "... without what the manager takes at rest",
+                f"{single.own_cpu_s * 1000:.0f} ms, {single.own_cpu_s / few.own_cpu_s:.2f}",
             ),
         ],
     )

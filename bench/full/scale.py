@@ -27,6 +27,19 @@ class Spread:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Single:
+    """One node's change, in seconds of processor time: all that the manager took meanwhile, and what of that it takes at rest."""
+
+    cpu_s: float
+    idle_cpu_s: float
+
+    @property
+    def own_cpu_s(self) -> float:
+        """What the change itself took."""
+        return self.cpu_s - self.idle_cpu_s
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
     """Seconds, bytes and shares of one core. `push` is the median of several by its last node; `meanwhile` is of nodes that were back."""
 
@@ -38,7 +51,7 @@ class Figures:
     push_cpu_s: float
     push_bytes: float
     idle_share: float
-    single_cpu_s: float
+    single: Single
     back: Spread
     back_in_sync_s: float
     meanwhile: Spread
@@ -67,8 +80,8 @@ async def measure(count: int, *, idle_s: float = IDLE_S) -> Figures:
         connection_bytes = (ours.memory_bytes() - empty_bytes) / count
         pushes = [await _push(ours) for _ in range(PUSHES)]
         push, recorded_s, cpu_s, size = sorted(pushes, key=lambda each: each[0].last_s)[PUSHES // 2]
-        single_cpu_s = await _single(ours)
         idle_share = await _idle(ours, idle_s)
+        single = await _single(ours, idle_share)
         back, in_sync_s, meanwhile, among = await _restart(ours)
         return Figures(
             nodes=count,
@@ -79,7 +92,7 @@ async def measure(count: int, *, idle_s: float = IDLE_S) -> Figures:
             push_cpu_s=cpu_s,
             push_bytes=size,
             idle_share=idle_share,
-            single_cpu_s=single_cpu_s,
+            single=single,
             back=back,
             back_in_sync_s=in_sync_s,
             meanwhile=meanwhile,
@@ -87,15 +100,14 @@ async def measure(count: int, *, idle_s: float = IDLE_S) -> Figures:
         )
 
 
-async def measure_single(count: int) -> float:
+async def measure_single(count: int, *, idle_s: float = IDLE_S) -> Single:
     """Return the manager's processor time for one node's change, with so many nodes."""
     async with estate(count) as ours:
         await ours.serve()
         await ours.bring_nodes()
         await ours.ask("connected", since_s=0.0, count=count)
         await ours.until_in_sync()
-        await asyncio.sleep(SETTLE_S)
-        return await _single(ours)
+        return await _single(ours, await _idle(ours, idle_s))
 
 
 async def _push(ours: Estate) -> tuple[Spread, float, float, float]:
@@ -109,12 +121,13 @@ async def _push(ours: Estate) -> tuple[Spread, float, float, float]:
     return spread(moments, started_s), recorded_s, ours.cpu_s() - cpu_s, size
 
 
-async def _single(ours: Estate) -> float:
+async def _single(ours: Estate, idle_share: float) -> Single:
     await _single_change(ours)
-    before_s = ours.cpu_s()
+    before_s, started_s = ours.cpu_s(), time.monotonic()
     for _ in range(SINGLE):
         await _single_change(ours)
-    return (ours.cpu_s() - before_s) / SINGLE
+    spent_s, took_s = ours.cpu_s() - before_s, time.monotonic() - started_s
+    return Single(cpu_s=spent_s / SINGLE, idle_cpu_s=idle_share * took_s / SINGLE)
 
 
 async def _single_change(ours: Estate) -> None:
