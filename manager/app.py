@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import gc
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Final
@@ -27,6 +27,7 @@ from manager.channel.listener import Listener
 from manager.channel.sources import KnownSources
 from manager.channel.welcoming import ManagerEnrolment
 from manager.domain.host_key import HostKeys
+from manager.domain.model import NodeRecord
 from manager.fleet.builtin import load_builtin
 from manager.fleet.compiler import Compiler
 from manager.fleet.fleet import Fleet
@@ -283,13 +284,17 @@ async def _run(given: Given, core: Core, front: Front) -> None:
 
 def _keep(supervisor: Supervisor, given: Given, core: Core, local: LocalNode) -> None:
     fleet, use_cases, listener, settings = core.fleet, core.use_cases, core.listener, given.settings
+
+    async def nodes() -> Mapping[NodeName, NodeRecord]:
+        return (await core.inventories.current()).nodes
+
     for name, loop in (
         *fleet.loops().items(),
         ("alarms", lambda: use_cases.alarms.run(fleet, fleet.lead)),
         ("listener", listener.run),
         ("advertised", core.advertised.run),
         ("host keys", use_cases.host_key.run),
-        ("sources", lambda: listener.sources.run(given.store.nodes, fleet)),
+        ("sources", lambda: listener.sources.run(nodes, fleet)),
         ("log", logs.tell_held_back),
         ("local installs", local.run_installs),
         ("local node", lambda: local.run(fleet.conversations.attach)),

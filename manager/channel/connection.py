@@ -36,7 +36,7 @@ class Connection:
     connections share.
     """
 
-    __slots__ = ("_closed", "_conversation", "_handle", "_is_authorised", "_transport", "node")
+    __slots__ = ("_closed", "_conversation", "_handle", "_is_authorised", "_transport", "due_s", "node")
 
     def __init__(
         self,
@@ -53,6 +53,8 @@ class Connection:
         self._handle = handle
         self._conversation = Conversation(time.monotonic(), allowance)
         self._closed = False
+        self.due_s = self._conversation.deadline_s
+        """When it is to be swept, in monotonic seconds; at hand, because each second all connections are asked."""
 
     @property
     def address(self) -> str:
@@ -124,8 +126,9 @@ class Connection:
         self._perform(self._conversation.goodbye(reason, retry_after_s))
 
     def sweep(self, now_s: float) -> None:
-        """Act on passed deadlines; called each second for all connections, which is cheaper than a timer each."""
-        if not self._closed and now_s >= self._conversation.deadline_s:
+        """Act on passed deadlines; called each second for all connections that are due, which is cheaper than a timer each."""
+        self.due_s = self._conversation.deadline_s
+        if not self._closed and now_s >= self.due_s:
             self._run(self._conversation.expire(now_s))
 
     def close(self, reason: Reason) -> None:
@@ -147,6 +150,7 @@ class Connection:
         return True
 
     def _run(self, commands: Iterable[Command]) -> None:
+        self.due_s = self._conversation.deadline_s
         if not self._closed and not self._is_revoked():
             self._perform(commands)
 

@@ -5,7 +5,7 @@ Invariant: what is remembered of a node is bounded, and what a stranger does add
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Final, Protocol
 
 from common.ids import NodeName
@@ -17,12 +17,6 @@ SEEN_MAX: Final = 4
 
 READ_S: Final = 15.0
 """How often nodes' addresses are read again."""
-
-
-class Nodes(Protocol):
-    """Where nodes are kept."""
-
-    async def list(self) -> Sequence[NodeRecord]: ...
 
 
 class Addresses(Protocol):
@@ -74,10 +68,17 @@ class KnownSources:
                 self._seen.setdefault(name, OrderedDict()).setdefault(source_of(address))
         self._gather()
 
-    async def run(self, nodes: Nodes, fleet: Addresses) -> None:
-        """Read where all nodes are, again and again, until cancelled."""
+    async def run(
+        self, nodes: Callable[[], Awaitable[Mapping[NodeName, NodeRecord]]], fleet: Addresses
+    ) -> None:
+        """Read where all nodes are whenever that changed, looked at again and again, until cancelled."""
+        read: tuple[Mapping[NodeName, NodeRecord], Mapping[NodeName, str]] | None = None
         while True:
-            self.read(await nodes.list(), fleet.addresses())
+            found = await nodes(), fleet.addresses()
+            # this takes a tenth of what reading does
+            if found != read:
+                self.read(found[0].values(), found[1])
+                read = found
             await asyncio.sleep(READ_S)
 
     def _gather(self) -> None:

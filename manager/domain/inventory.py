@@ -7,6 +7,8 @@ list, an alarm and a push that use the same one cannot contradict each other.
 
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import count
 from typing import Final
 
 from common.bundle.manifest import Slot
@@ -15,7 +17,9 @@ from common.pki.certificate import Certificate
 from common.pki.finding import Finding
 from common.pki.path import Purpose, allows
 from common.pki.strict import StrictClient, Verdict
+from manager.domain.entryindex import EntryIndex
 from manager.domain.model import AssignmentRecord, NodeRecord, TrustedCaRecord
+from manager.domain.steps import Step, leading_from
 from manager.pki.chain.chain import Chain, build_chain
 from manager.pki.chain.search import Issuers
 from manager.pki.judge.headline import Headline, headline
@@ -140,9 +144,15 @@ class Trust:
         return frozenset(one.subject_id for one in mine ^ theirs)
 
 
+_SERIALS = count(1)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inventory:
-    """`slots` says which certificate a node's slot has."""
+    """`slots` says which certificate a node's slot has, in no order.
+
+    `noted` is how many changes of nodes it has that left content as it was, `steps` how it came from those before it.
+    """
 
     revision: int
     entries: Mapping[CertificateId, Entry]
@@ -150,10 +160,17 @@ class Inventory:
     nodes: Mapping[NodeName, NodeRecord]
     slots: Mapping[tuple[NodeName, Slot], CertificateId]
     trust: Trust
+    noted: int = field(default=0, compare=False)
+    serial: int = field(default_factory=partial(next, _SERIALS), compare=False)
+    steps: Sequence[Step] = field(default=(), compare=False, repr=False)
     chains: dict[CertificateId, Chain] = field(default_factory=dict, repr=False)
     _by_leaf: dict[str, Entry] = field(default_factory=dict, repr=False)
-    _by_key: dict[str, list[Entry]] = field(default_factory=dict, repr=False)
-    _by_serial: dict[str, list[Entry]] = field(default_factory=dict, repr=False)
+    by_key: EntryIndex[Entry] = field(
+        default_factory=lambda: EntryIndex(_key_word), compare=False, repr=False
+    )
+    by_serial: EntryIndex[Entry] = field(
+        default_factory=lambda: EntryIndex(_serial_word), compare=False, repr=False
+    )
 
     @property
     def by_leaf(self) -> Mapping[str, Entry]:
@@ -250,14 +267,8 @@ class Inventory:
 
     def namesakes(self, leaf: Certificate) -> list[Entry]:
         """Return the entries of a certificate's issuer and serial number, those with its key first."""
-        if not self._by_serial:
-            made: dict[str, list[Entry]] = {}
-            for each in self.entries.values():
-                made.setdefault(each.leaf.serial_no, []).append(each)
-            self._by_serial.update(made)
-        found = [
-            each for each in self._by_serial.get(leaf.serial_no, ()) if has_same_identity(each.leaf, leaf)
-        ]
+        known = self.by_serial.of(_serial_word(leaf), self.entries.values())
+        found = [each for each in known if has_same_identity(each.leaf, leaf)]
         return sorted(found, key=lambda each: key_of(each.leaf) != key_of(leaf))
 
     def carry_chains(self, earlier: "Inventory") -> None:
@@ -267,22 +278,52 @@ class Inventory:
             mine, theirs = self.entries.get(certificate_id), earlier.entries.get(certificate_id)
             if mine is None or theirs is None or (names and names & chain.looked_for):
                 continue
-            # nearly all are the very same object, and there may be ten thousand
-            same = mine.leaf == theirs.leaf and mine.uploaded == theirs.uploaded
-            if mine is theirs or (same and mine.purpose is theirs.purpose):
+            if _has_chain_of(mine, theirs):
                 self.chains[certificate_id] = chain
 
+    def take_over(self, earlier: "Inventory", step: Step) -> None:
+        """Take over what an earlier inventory has found, from which only this step leads here."""
+        former = [earlier.entries[number] for number in step.numbers if number in earlier.entries]
+        present = [self.entries[number] for number in step.numbers if number in self.entries]
+        self.by_key.take_over(earlier.by_key, former, present)
+        self.by_serial.take_over(earlier.by_serial, former, present)
+        if step.has_other_trust:
+            self.carry_chains(earlier)
+            return
+        self.chains.update(earlier.chains)
+        for number in step.numbers:
+            chain = self.chains.pop(number, None)
+            mine, theirs = self.entries.get(number), earlier.entries.get(number)
+            if chain is not None and mine is not None and theirs is not None and _has_chain_of(mine, theirs):
+                self.chains[number] = chain
+
+    def since(self, earlier: "Inventory") -> Step | None:
+        """Return what may differ from an earlier inventory; None if that is not known."""
+        return leading_from(earlier.serial, (*self.steps, Step(serial=self.serial)))
+
+    def sharing(self, entry: Entry) -> Sequence[Entry]:
+        """Return the entries that have its key, itself among them."""
+        key = _key_word(entry.leaf)
+        return self.by_key.of(key, self.entries.values()) if key else ()
+
     def _sharing(self, entry: Entry) -> list[str]:
-        if not self._by_key:
-            # made aside, since a thread may be at it too
-            made: dict[str, list[Entry]] = {}
-            for each in self.entries.values():
-                made.setdefault(each.leaf.public_key_id or "", []).append(each)
-            self._by_key.update(made)
-        key = entry.leaf.public_key_id
-        others = [other for other in self._by_key.get(key or "", ()) if key and other.id != entry.id]
+        others = [other for other in self.sharing(entry) if other.id != entry.id]
         more = [f"{len(others) - NAMED_MAX} more"] if len(others) > NAMED_MAX else []
         return [*(other.label for other in others[:NAMED_MAX]), *more]
+
+
+def _has_chain_of(mine: Entry, theirs: Entry) -> bool:
+    # nearly all are the very same object, and there may be ten thousand
+    same = mine is theirs or (mine.leaf == theirs.leaf and mine.uploaded == theirs.uploaded)
+    return same and (mine is theirs or mine.purpose is theirs.purpose)
+
+
+def _key_word(leaf: Certificate) -> str:
+    return leaf.public_key_id or ""
+
+
+def _serial_word(leaf: Certificate) -> str:
+    return leaf.serial_no
 
 
 def assigned(

@@ -5,6 +5,7 @@ Pure. Decides what would be gone for good, and whom that meets. Invariant: a pri
 
 from collections.abc import Collection, Sequence
 
+from common.bundle.manifest import SLOTS
 from common.codes import ChainState
 from common.ids import TrustedCaId
 from common.pki.certificate import Certificate
@@ -63,9 +64,8 @@ def of_removing_nodes(nodes: Sequence[NodeRecord], inventory: Inventory) -> list
     """Return what follows when nodes are removed."""
     found = []
     for record in nodes:
-        held = [
-            inventory.entries[number] for (name, _), number in inventory.slots.items() if name == record.name
-        ]
+        places = ((record.name, slot) for slot in SLOTS)
+        held = [inventory.entries[inventory.slots[each]] for each in places if each in inventory.slots]
         kept = [each for each in held if not each.temporary]
         joined = " Its agent is refused from then on." if record.public_key else " It has not joined."
         every = listed(dict.fromkeys(named(each) for each in kept))

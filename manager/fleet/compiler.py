@@ -16,7 +16,7 @@ from common.ids import CertificateId, Digest, NodeName
 from common.pki.certificate import Certificate
 from manager.domain.desired import Desired, desired_from
 from manager.domain.facts import NodeFacts
-from manager.domain.inventory import Inventory
+from manager.domain.inventory import Entry, Inventory
 from manager.domain.planner import Content, needs_publishing, republish, wanted_manifest
 from manager.store.inventory import Inventories
 from manager.store.records import NewGeneration
@@ -47,12 +47,18 @@ class Compiler:
         self._store = store
         self._inventories = inventories
         self._trust: _Trust | None = None
+        self._entries: Mapping[CertificateId, Entry] = {}
         self._stands: dict[CertificateId, int] = {}
+
+    async def inventory(self) -> Inventory:
+        """Return what everything is compiled from, as of now. Raises StorageError."""
+        return await self._inventories.current()
 
     @property
     def recheck_at_s(self) -> float:
         """When a chain that is served may become another by time alone, without anybody's change."""
-        return min(self._stands.values(), default=float("inf"))
+        used = (until_s for number, until_s in self._stands.items() if self._is_used(number))
+        return min(used, default=float("inf"))
 
     async def publish(
         self, nodes: Collection[NodeFacts], *, epoch: int, cause: str, changed_s: float
@@ -129,13 +135,9 @@ class Compiler:
         for _ in range(READINGS_MAX):
             inventory = await self._inventories.current()
             # what the services could not load is held out; a node keeps what it has in that slot
-            uses = sorted(
-                {
-                    (number, slot)
-                    for (name, slot), number in inventory.slots.items()
-                    if name in names and not inventory.entries[number].is_held_out
-                }
-            )
+            places = ((name, slot) for name in names for slot in SLOTS if (name, slot) in inventory.slots)
+            full = {(inventory.slots[place], place[1]) for place in places}
+            uses = sorted(each for each in full if not inventory.entries[each[0]].is_held_out)
             numbers = {number for number, _ in uses}
             materials = await self._store.certificates.slot_material(numbers)
             if all(
@@ -158,8 +160,12 @@ class Compiler:
         """Let stored CAs complete the chains that were uploaded with the leaves."""
         chains = {number: inventory.chain(number, now_s=now_s) for number in materials}
         self._stands.update({number: chain.recheck_at_s for number, chain in chains.items()})
-        used = set(inventory.slots.values())
-        self._stands = {number: until_s for number, until_s in self._stands.items() if number in used}
+        self._entries = inventory.entries
+        if len(self._stands) > 2 * len(self._entries):
+            # now and then, since it looks at all of them
+            self._stands = {
+                number: until_s for number, until_s in self._stands.items() if self._is_used(number)
+            }
         served = {
             number: replace(material, chain_pem=_pem(chains[number].serving))
             for number, material in materials.items()
@@ -167,6 +173,10 @@ class Compiler:
         return {
             (number, slot): (served[number].facts, slot_files(slot, served[number])) for number, slot in uses
         }
+
+    def _is_used(self, number: CertificateId) -> bool:
+        """Whether a certificate is in a slot, by the inventory that was compiled last."""
+        return number in self._entries and bool(self._entries[number].places)
 
     async def _trust_of(self, inventory: Inventory) -> _Trust:
         if self._trust is None or self._trust.records is not inventory.trust:

@@ -65,6 +65,10 @@ class Connections:
         """Return all, those that were not answered yet included."""
         return [*self._current.values(), *self._greeting]
 
+    def due(self, now_s: float) -> list[Connection]:
+        """Return those of all of which a deadline has passed."""
+        return [each for each in (*self._current.values(), *self._greeting) if each.due_s <= now_s]
+
     def discard(self, connection: Connection) -> bool:
         """Drop a connection that is over; return whether it was the one that counts."""
         self._greeting.discard(connection)

@@ -77,7 +77,7 @@ class Conversations:
         while True:
             await asyncio.sleep(SWEEP_S)
             now_s = time.monotonic()
-            for connection in self._connections.all():
+            for connection in self._connections.due(now_s):
                 connection.sweep(now_s)
             self._holding.sweep(now_s)
             self._pushes.retry()

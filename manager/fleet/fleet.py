@@ -96,7 +96,6 @@ class Fleet:
             epoch=epoch,
         )
         self.reconciler = Reconciler(
-            store,
             self.registry,
             changes=self._changes,
             publisher=self._publisher,

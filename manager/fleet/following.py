@@ -199,7 +199,7 @@ class Follower:
 
     def _take_content(self, revision: int) -> None:
         former, self._content = self._content, revision
-        if former is None or former == revision:
+        if former is None or self._store.journal.has_all(former, revision):
             return
         self._changes.note(None, cause="changed at another manager")
         for observe in self.observers:

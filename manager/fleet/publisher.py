@@ -19,6 +19,7 @@ from common.ids import Digest, NodeName
 from manager.domain.desired import Desired
 from manager.domain.facts import NodeFacts
 from manager.domain.following import desire
+from manager.domain.inventory import Inventory
 from manager.fleet.compiler import Compiler
 from manager.fleet.delivery import Delivery
 from manager.fleet.leading import Lead
@@ -65,6 +66,10 @@ class Publisher:
     def recheck_at_s(self) -> float:
         """When a chain that is served may become another by time alone, without anybody's change."""
         return self._compiler.recheck_at_s
+
+    async def inventory(self) -> Inventory:
+        """Return what the store holds, as of now. Raises StorageError."""
+        return await self._compiler.inventory()
 
     async def load(self) -> None:
         """Take what an operator has confirmed. Raises StorageError."""

@@ -11,12 +11,14 @@ from typing import Final
 import structlog
 
 from common.errors import StorageError
+from manager.domain.facts import NodeFacts
+from manager.domain.inventory import Inventory
+from manager.domain.rereading import nodes_concerned
 from manager.fleet.changes import ChangeQueue
 from manager.fleet.following import Follower
 from manager.fleet.publisher import Publisher
 from manager.fleet.pushes import Pushes
 from manager.fleet.registry import Registry
-from manager.store.store import Store
 
 log = structlog.get_logger(__name__)
 
@@ -35,7 +37,6 @@ class Reconciler:
 
     def __init__(
         self,
-        store: Store,
         registry: Registry,
         *,
         changes: ChangeQueue,
@@ -44,13 +45,13 @@ class Reconciler:
         pushes: Pushes,
     ) -> None:
         self._follower = follower
-        self._store = store
         self._registry = registry
         self._changes = changes
         self._publisher = publisher
         self._pushes = pushes
         self._done_s = time.monotonic()
-        self._revision = -1
+        self._inventory: Inventory | None = None
+        """By which a pass last compared every node that it concerned."""
 
     def age_s(self) -> float:
         """Return the seconds since a reconcile last ended well."""
@@ -80,18 +81,18 @@ class Reconciler:
             is_done = await self.reconcile()
 
     async def reconcile(self) -> bool:
-        """Do one pass: digests only, unless content has changed since the last one. Return whether it was done.
+        """Do one pass: digests only, but for nodes that a change of content since the last one concerns. Return whether it was done.
 
         A store that fails leaves the pass undone, which health shows.
         """
         started = time.monotonic()
         try:
             await self._follower.look()
-            revision = await self._store.meta.revision()
-            # a chain may become another by time alone: an intermediate expires, a cross-signed one begins
-            if revision != self._revision or time.time() >= self._publisher.recheck_at_s:
-                await self._publisher.publish(list(self._registry), cause="reconcile", changed_s=time.time())
-                self._revision = revision
+            inventory = await self._publisher.inventory()
+            chosen = self._concerned(inventory)
+            if chosen:
+                await self._publisher.publish(chosen, cause="reconcile", changed_s=time.time())
+            self._inventory = inventory
         except StorageError as error:
             log.error("reconcile.failed", reason=error.reason, message=error.message)
             return False
@@ -104,3 +105,11 @@ class Reconciler:
             duration_ms=round((self._done_s - started) * 1000),
         )
         return True
+
+    def _concerned(self, inventory: Inventory) -> list[NodeFacts]:
+        """Return the nodes whose content may be another than at the last pass."""
+        last = self._inventory
+        # a chain may become another by time alone: an intermediate expires, a cross-signed one begins
+        is_time = time.time() >= self._publisher.recheck_at_s
+        names = None if last is None or is_time else nodes_concerned(last, inventory)
+        return list(self._registry) if names is None else self._registry.remaining(sorted(names))

@@ -3,7 +3,7 @@
 Invariant: a slot has at most one certificate.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 
 from sqlalchemy import delete, select
@@ -16,6 +16,7 @@ from manager.domain.model import AssignmentRecord
 from manager.store.certificate_rows import require_certificate
 from manager.store.engine import Database
 from manager.store.nodes import node_ids
+from manager.store.parts import chunks
 from manager.store.tables import assignment, node
 
 
@@ -32,7 +33,7 @@ class Assignments:
 
     async def assign(self, certificate_id: CertificateId, nodes: Sequence[NodeName], slot: Slot) -> None:
         """Put a certificate into a slot of each of these nodes, in place of what was there. Raises NotFoundError."""
-        async with self._database.write(content=True) as connection:
+        async with self._database.write() as connection:
             await require_certificate(connection, certificate_id)
             await assign_nodes(self._database, connection, certificate_id, nodes, slot)
 
@@ -44,13 +45,23 @@ class Assignments:
         seen: Mapping[NodeName, CertificateId | None] = MappingProxyType({}),
     ) -> bool:
         """Empty a slot; return whether there was anything in it. Raises ChangedMeanwhileError as `assign` does."""
-        async with self._database.write(content=True) as connection:
+        async with self._database.write() as connection:
+            self._database.opened.touch(nodes=[name])
             await _check_seen(connection, slot, seen)
             owner = select(node.c.id).where(node.c.name == name).scalar_subquery()
             result = await connection.execute(
                 delete(assignment).where((assignment.c.node_id == owner) & (assignment.c.slot == slot))
             )
             return bool(result.rowcount)
+
+    async def of(self, nodes: Collection[NodeName]) -> Sequence[AssignmentRecord]:
+        """Return those of some nodes."""
+        async with self._database.read() as connection:
+            return [
+                each
+                for part in chunks(sorted(nodes))
+                for each in await assignments_of(connection, nodes=part)
+            ]
 
     async def list(self) -> Sequence[AssignmentRecord]:
         async with self._database.read() as connection:
@@ -65,6 +76,7 @@ async def assign_nodes(
     slot: Slot,
 ) -> None:
     """Put a certificate into a slot of each of these nodes within a transaction. Raises NotFoundError."""
+    database.opened.touch(nodes=nodes)
     found = await node_ids(connection, set(nodes))
     if unknown := [name for name in nodes if name not in found]:
         raise NotFoundError(f"there is no node '{unknown[0]}'", hint=Hint.LIST_NODES)
@@ -82,19 +94,27 @@ async def _check_seen(
 ) -> None:
     if not seen:
         return
-    held = {each.node: each.certificate_id for each in await assignments_of(connection) if each.slot == slot}
+    held: dict[NodeName, CertificateId] = {}
+    for part in chunks(list(seen)):
+        places = await assignments_of(connection, nodes=part)
+        held.update({each.node: each.certificate_id for each in places if each.slot == slot})
     for name, certificate_id in seen.items():
         if held.get(name) != certificate_id:
             raise ChangedMeanwhileError(f"the {slot} slot of node '{name}' was changed in the meantime")
 
 
 async def assignments_of(
-    connection: AsyncConnection, *, certificate_id: CertificateId | None = None
+    connection: AsyncConnection,
+    *,
+    certificate_id: CertificateId | None = None,
+    nodes: Collection[NodeName] | None = None,
 ) -> Sequence[AssignmentRecord]:
-    """Return all within a transaction, or those of one certificate."""
+    """Return all within a transaction, or those of one certificate, or of some nodes (no more than one statement takes)."""
     query = select(node.c.name, assignment.c.slot, assignment.c.certificate_id).join_from(assignment, node)
     if certificate_id is not None:
         query = query.where(assignment.c.certificate_id == certificate_id)
+    if nodes is not None:
+        query = query.where(node.c.name.in_(nodes))
     rows = await connection.execute(query.order_by(node.c.name, assignment.c.slot))
     return [
         AssignmentRecord(node=NodeName(name), slot=slot, certificate_id=number) for name, slot, number in rows

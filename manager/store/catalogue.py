@@ -12,7 +12,7 @@ from sqlalchemy import delete, select, update
 from common.bundle.manifest import Slot
 from common.ids import CertificateId, NodeName, RequestId
 from manager.domain.model import CertificateRecord, NodeDescription, TrustedCaRecord
-from manager.store.assignments import assign_nodes
+from manager.store.assignments import assign_nodes, assignments_of
 from manager.store.certificate_rows import keep_certificate, require_certificate
 from manager.store.engine import Database
 from manager.store.nodes import get_node
@@ -54,12 +54,16 @@ class Catalogue:
         now_s: float,
     ) -> Imported:
         """Keep all of these or none; `replaced` as for `Certificates.add`. Raises IdentityConflictError."""
-        async with self._database.write(content=True) as connection:
+        async with self._database.write() as connection:
+            kept = [
+                await keep_certificate(connection, self._keyring, new, replaced=replaced, now_s=now_s)
+                for new in tls
+            ]
+            self._database.opened.touch(
+                certificates=[record.id for record, _ in kept], trusted_cas=bool(trusted_cas)
+            )
             return Imported(
-                tls=[
-                    await keep_certificate(connection, self._keyring, new, replaced=replaced, now_s=now_s)
-                    for new in tls
-                ],
+                tls=kept,
                 trusted_cas=[await keep_trusted_ca(connection, new, now_s=now_s) for new in trusted_cas],
             )
 
@@ -79,12 +83,15 @@ class Catalogue:
         `take_over` moves every slot of the certificate that the request replaces to the new one; `nodes` get it in `slot`.
         `replaced` as for `Certificates.add`. Raises NotFoundError, IdentityConflictError.
         """
-        async with self._database.write(content=True) as connection:
+        async with self._database.write() as connection:
             replaces_id = (await get_request(connection, request_id)).replaces_id
             record, created = await keep_certificate(
                 connection, self._keyring, new, replaced=replaced, now_s=now_s
             )
+            self._database.opened.touch(certificates=[record.id])
             if take_over and replaces_id is not None:
+                places = await assignments_of(connection, certificate_id=CertificateId(replaces_id))
+                self._database.opened.touch(nodes=[place.node for place in places])
                 moved = assignment.c.certificate_id == replaces_id
                 await connection.execute(update(assignment).where(moved).values(certificate_id=record.id))
             await assign_nodes(self._database, connection, record.id, nodes, slot)
@@ -102,7 +109,8 @@ class Catalogue:
 
     async def describe(self, name: NodeName, described: NodeDescription) -> None:
         """Replace what is known of a node, and change slots. Raises NotFoundError: the node, or a certificate."""
-        async with self._database.write(content=True) as connection:
+        async with self._database.write() as connection:
+            self._database.opened.touch(nodes=[name])
             owner = (await get_node(connection, name)).id
             values = {
                 "names": json.dumps(list(described.names)),

@@ -60,10 +60,11 @@ class Certificates:
         One with the same issuer, serial number and key is updated in place (the specification's rule on uploading); one with another
         key only if it is among those that may be `replaced`. Raises NotFoundError, IdentityConflictError; then nothing was kept.
         """
-        async with self._database.write(content=True) as connection:
+        async with self._database.write() as connection:
             record, created = await keep_certificate(
                 connection, self._keyring, new, replaced=replaced, now_s=now_s
             )
+            self._database.opened.touch(certificates=[record.id])
             await assign_nodes(self._database, connection, record.id, nodes, slot)
             await annotate_certificate(connection, record.id, annotations, now_s)
             return await get_certificate(connection, record.id), created
@@ -82,13 +83,16 @@ class Certificates:
 
         Raises NotFoundError; IdentityConflictError if another entry has the same issuer and serial number.
         """
-        async with self._database.write(content=True) as connection:
+        async with self._database.write() as connection:
+            self._database.opened.touch(certificates=[certificate_id])
             if new is not None:
                 others = [row for row in await namesakes(connection, new) if row.id != certificate_id]
                 if others:
                     raise conflict_with(others[0], new)
                 await update_certificate(connection, self._keyring, certificate_id, new, now_s)
             if nodes is not None:
+                places = await assignments_of(connection, certificate_id=certificate_id)
+                self._database.opened.touch(nodes=[place.node for place in places])
                 own = (assignment.c.certificate_id == certificate_id) & (assignment.c.slot == slot)
                 await connection.execute(delete(assignment).where(own))
                 await assign_nodes(self._database, connection, certificate_id, nodes, slot)
@@ -115,7 +119,7 @@ class Certificates:
 
         Raises NotFoundError; ConflictError naming the nodes if one is assigned and `even_assigned` is not given.
         """
-        async with self._database.write(content=True) as connection:
+        async with self._database.write() as connection:
             lost: list[AssignmentRecord] = []
             for certificate_id in dict.fromkeys(certificate_ids):
                 lost += await assignments_of(connection, certificate_id=certificate_id)
@@ -125,6 +129,7 @@ class Certificates:
                     f"{_held(lost)}; assign another certificate there first "
                     "(what those nodes serve stays until another is assigned)"
                 )
+            self._database.opened.touch(nodes=[place.node for place in lost], certificates=certificate_ids)
             for part in chunks(sorted(set(certificate_ids))):
                 await connection.execute(delete(certificate).where(certificate.c.id.in_(part)))
             return lost

@@ -5,7 +5,15 @@ writes; a transaction that returned is on disk; and what a task does while it ha
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from functools import partial
 from typing import Any
@@ -22,6 +30,7 @@ from manager.domain.members import COUNTED_OUT, MemberId
 from manager.store.backend import Ears, Engine, Lasting
 from manager.store.clock import StoreClock
 from manager.store.failures import translated
+from manager.store.journal import Journal
 from manager.store.numbers import CHANGE, RIGHTS, draw, keep, keep_revision, mark, revision_of
 from manager.store.readers import Readers
 from manager.store.tables import counter, member, meta, node, node_change
@@ -44,6 +53,7 @@ class Database:
         """How often who may do what was changed; it rises once a change is kept, and where it may have been."""
         self.own_numbers: set[int] = set()
         """Of transactions of this process that were kept since the feed was read last."""
+        self.journal = Journal()
         self.clock = StoreClock()
         self.tell_tallies = engine.tell_tallies
         self._member: MemberId | None = None
@@ -71,12 +81,10 @@ class Database:
             raise self._translated(error) from error
 
     @asynccontextmanager
-    async def write(
-        self, *, content: bool = False, rights: bool = False, by_member: bool = True
-    ) -> AsyncIterator[AsyncConnection]:
+    async def write(self, *, rights: bool = False, by_member: bool = True) -> AsyncIterator[AsyncConnection]:
         """Lend a transaction: on disk when the block is left, undone if it raises. Raises StorageError, ConflictError, MembershipLostError.
 
-        `content` says that what nodes must hold may change; it raises the store's revision in the same transaction.
+        Whoever changes what nodes must hold says so by `Transaction.touch`, which raises the store's revision in the same transaction.
         `rights` says that what somebody may do changes, so that answers which are under way are asked for again.
         `by_member`: only while the member that the store acts as now, if it acts as one, was not counted out.
         Within a transaction of the same task it is a part of that one: an error in it undoes the whole, even if it is caught
@@ -87,7 +95,7 @@ class Database:
         self._check_standing()
         try:
             if (outer := self._own()) is not None:
-                async with part_of(outer, content=content, rights=rights):
+                async with part_of(outer, rights=rights):
                     yield outer.connection
                 return
             async with self._writing:
@@ -96,11 +104,12 @@ class Database:
                     self._check_standing()  # whose turn it was may have been who copies the store
                     if acting is not None:
                         await self._check_member(connection, acting)
-                    async with self._whole(connection, content=content, rights=rights) as transaction:
+                    async with self._whole(connection, rights=rights) as transaction:
                         is_noting = self.is_shared and not self._is_patient
                         if is_noting and await note_timeline(connection, self._engine, transaction.effects):
                             # whatever was read on the former one may be something else now
                             transaction.content = transaction.rights = True
+                            transaction.touched.add(everything=True)
                         if (condition := self._condition()) is not None:
                             await condition()
                         yield connection
@@ -109,6 +118,7 @@ class Database:
                     self.note_rights()
                 if transaction.number and self.is_shared:
                     self.own_numbers.add(transaction.number)
+                self.journal.note(transaction.revision, transaction.touched)
                 for effect in transaction.effects:
                     effect()
                 committing = False
@@ -177,9 +187,7 @@ class Database:
 
     async def number(self, connection: AsyncConnection) -> int:
         """Return the number of the open transaction: higher than those of all that were kept before it."""
-        transaction = self._own()
-        if transaction is None:
-            raise RuntimeError("only a transaction has a number")
+        transaction = self.opened
         if not transaction.number:
             transaction.number = await draw(connection, self.insert(counter), CHANGE)
         return transaction.number
@@ -222,14 +230,19 @@ class Database:
 
         No other writer begins before: what memory knows changes in the order in which the disk did. It must not raise.
         """
-        if (outer := self._own()) is None:
-            raise RuntimeError("there is no transaction whose end could be waited for")
-        outer.effects.append(effect)
+        self.opened.effects.append(effect)
 
     @property
     def is_writing(self) -> bool:
         """Whether this task has a transaction open: what it reads may yet be undone."""
         return self._own() is not None
+
+    @property
+    def opened(self) -> Transaction:
+        """The transaction that this task has open."""
+        if (own := self._own()) is None:
+            raise RuntimeError("this task has no transaction open")
+        return own
 
     def _own(self) -> Transaction | None:
         # by task and not by context: a task that is started meanwhile inherits the context, and outlives the transaction
@@ -237,19 +250,15 @@ class Database:
         return self._open if is_own else None
 
     @asynccontextmanager
-    async def _whole(
-        self, connection: AsyncConnection, *, content: bool, rights: bool
-    ) -> AsyncIterator[Transaction]:
-        transaction = Transaction(
-            task=asyncio.current_task(), connection=connection, content=content, rights=rights
-        )
+    async def _whole(self, connection: AsyncConnection, *, rights: bool) -> AsyncIterator[Transaction]:
+        transaction = Transaction(task=asyncio.current_task(), connection=connection, rights=rights)
         self._open = transaction
         try:
             yield transaction
             if (failed := transaction.failed or transaction.broken) is not None:
                 raise StorageError("a part of this change failed, so none of it was kept") from failed
             if transaction.content:
-                await self._revise(connection)
+                transaction.revision = await self._revise(connection)
             if self.is_shared:
                 await self._tell(transaction)
         finally:
@@ -278,9 +287,10 @@ class Database:
         """Return how often content changed: equal revisions mean equal content."""
         return await revision_of(connection)
 
-    async def _revise(self, connection: AsyncConnection) -> None:
+    async def _revise(self, connection: AsyncConnection) -> int:
         revision = await self.revision(connection) + 1
         await keep_revision(connection, self.insert(meta), revision)
+        return revision
 
     def insert(self, table: Table) -> "sqlite.Insert | postgresql.Insert":
         """Return an INSERT that knows ON CONFLICT."""

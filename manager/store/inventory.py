@@ -2,28 +2,34 @@
 
 What stands in the store is tried by OpenSSL as it is read: an older version may have kept what nodes cannot load.
 
-Owns the one copy in memory. Invariant: what `current` returns is never older than the last change that was written before the
-call, and reading it again costs nothing while nothing changes.
+Owns the one copy in memory. Decides what is read again: what this process changed, if all changes since were its own, else everything.
+Invariant: what `current` returns is never older than the last change that was written before the call, and reading it again costs nothing
+while nothing changes.
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from types import MappingProxyType
 from typing import Final
 
 from common.errors import PkiError
-from common.ids import CertificateId
+from common.ids import CertificateId, TrustedCaId
 from common.pki.certificate import Certificate, decode
 from common.pki.pem import CERTIFICATE, read_blocks
 from common.runtime.openssl import refusals
 from manager.domain.inventory import Entry, Inventory, Trust, assigned
 from manager.domain.model import CertificateRecord, TrustedCaRecord
+from manager.domain.rereading import Reading, reread
+from manager.store.journal import Touched
 from manager.store.store import Store
 
 READ_AT_ONCE: Final = 500
 """Certificates that are read and decoded in one go: about 100 ms in a thread."""
+
+CAS_MAX: Final = 5_000
+"""Intermediates that are remembered once decoded: they are the same few for thousands of certificates."""
 
 
 class Inventories:
@@ -34,40 +40,92 @@ class Inventories:
         self._builtin = tuple(builtin)
         self._reading = asyncio.Lock()
         self._last: Inventory | None = None
+        self._cas: dict[bytes, Certificate] = {}
 
     async def current(self) -> Inventory:
         """Return the inventory as of now. Raises StorageError."""
         async with self._reading:
-            # read before the content: what is read later may be newer, never older, than this says
+            # read before the content: what is read later may be newer, never older, than these say
+            noted = self._store.journal.count
             revision = await self._store.meta.revision()
-            if self._last is None or self._last.revision != revision:
-                self._last = await self._read(revision, self._last)
-            return self._last
+            last = self._last
+            if last is not None and last.revision > revision:
+                # that was kept meanwhile, or a server took over that lacks the last changes: its numbers are given anew
+                revision = await self._store.meta.revision()
+                if last.revision > revision:
+                    self._store.journal.forget()
+                    self._last = last = None
+            if last is not None and last.revision >= revision and last.noted >= noted:
+                return last
+            touched = self._store.journal.since(last.revision, revision, noted=last.noted) if last else None
+            if last is None or touched is None:
+                found = await self._read(revision, noted, last)
+            else:
+                found = await self._read_again(max(revision, last.revision), noted, last, touched)
+            self._keep(found)
+            return self._last or found
 
     async def changed(self, before: Inventory) -> Inventory:
         """Return what the open transaction leaves, which began with `before` and changes nothing any more; `current` has it once it is on disk.
 
         A change is answered from this: what is read after its end may lack what somebody else deleted. Raises StorageError.
         """
-        found = await self._read(await self._store.meta.next_revision(), before)
+        revision, touched = await self._store.meta.next_revision(), self._store.touched
+        if before.revision + 1 == revision and not touched.everything:
+            found = await self._read_again(revision, before.noted, before, touched)
+        else:
+            found = await self._read(revision, before.noted, before)
         self._store.after_commit(partial(self._keep, found))
         return found
 
     def _keep(self, found: Inventory) -> None:
-        # another process may have gone on, and `current` have read that
-        if self._last is None or self._last.revision < found.revision:
+        # somebody else may have gone on meanwhile, and that have been read
+        last = self._last
+        if last is None or (last.revision, last.noted) < (found.revision, found.noted):
             self._last = found
 
-    async def _read(self, revision: int, last: Inventory | None) -> Inventory:
+    async def _read_again(self, revision: int, noted: int, last: Inventory, touched: Touched) -> Inventory:
+        """Return the inventory after changes that touched nothing else."""
+        store, trusted_cas, trust = self._store, last.trusted_cas, last.trust
+        if touched.trusted_cas:
+            trusted_cas, trust = await self._trusted(last)
+        names, numbers = frozenset(touched.nodes), frozenset(touched.certificates)
+        reading = Reading(
+            names=names,
+            numbers=numbers,
+            entries=await self._decoded(numbers) if numbers else {},
+            places=await store.assignments.of(names) if names else (),
+            nodes=await store.nodes.some(names) if names else (),
+            trusted_cas=trusted_cas,
+            trust=trust,
+        )
+        return reread(last, reading, revision=revision, noted=noted)
+
+    async def _decoded(self, numbers: Collection[CertificateId]) -> dict[CertificateId, Entry]:
+        records = await self._store.certificates.list(numbers)
+        if len(self._cas) > CAS_MAX:
+            self._cas = {}
+        return await asyncio.to_thread(_decode_entries, records, self._cas)
+
+    async def _trusted(self, last: Inventory | None) -> tuple[Mapping[TrustedCaId, TrustedCaRecord], Trust]:
         records = {record.id: record for record in await self._store.trusted_cas.list()}
-        trust = last.trust if last is not None and records == last.trusted_cas else None
-        if trust is None:
-            trust = await asyncio.to_thread(self._trust, records.values())
+        if last is not None and records == last.trusted_cas:
+            return records, last.trust
+        return records, await asyncio.to_thread(self._trust, records.values())
+
+    async def _read(self, revision: int, noted: int, last: Inventory | None) -> Inventory:
+        records, trust = await self._trusted(last)
         places, nodes = await self._store.assignments.list(), await self._store.nodes.list()
         by_name = {node.name: node for node in nodes}
         entries, slots = assigned(await self._entries(last), places, by_name)
         inventory = Inventory(
-            revision=revision, entries=entries, trusted_cas=records, nodes=by_name, slots=slots, trust=trust
+            revision=revision,
+            noted=noted,
+            entries=entries,
+            trusted_cas=records,
+            nodes=by_name,
+            slots=slots,
+            trust=trust,
         )
         if last is not None:
             inventory.carry_chains(last)
@@ -92,11 +150,8 @@ class Inventories:
         missing = [number for number in changes if number not in entries]
         if not missing:
             return entries
-        # intermediates are the same few for thousands of certificates, those that are known already among them
-        seen = {one.der: one for each in entries.values() for one in each.uploaded if one.is_ca}
         for start in range(0, len(missing), READ_AT_ONCE):
-            records = await self._store.certificates.list(missing[start : start + READ_AT_ONCE])
-            entries.update(await asyncio.to_thread(_decode_entries, records, seen))
+            entries.update(await self._decoded(missing[start : start + READ_AT_ONCE]))
         return {number: entries[number] for number in changes if number in entries}
 
 

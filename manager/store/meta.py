@@ -53,7 +53,8 @@ class Meta:
         """Let the open transaction change content, and return the revision that names what it leaves."""
         if not self._database.is_writing:
             raise RuntimeError("only a transaction leaves content of a revision of its own")
-        async with self._database.write(content=True) as connection:
+        async with self._database.write() as connection:
+            self._database.opened.touch()
             return await self._database.revision(connection) + 1
 
     async def get(self, name: str) -> bytes | None:

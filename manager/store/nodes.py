@@ -19,7 +19,7 @@ from common.ids import NodeName
 from manager.domain.model import JoinTokenRecord, KeyChange, NodeRecord
 from manager.store.engine import Database
 from manager.store.numbers import REMOVED
-from manager.store.parts import SQL_VARIABLES_MAX, made_of
+from manager.store.parts import SQL_VARIABLES_MAX, chunks, made_of
 from manager.store.tables import join_token, node
 from manager.store.translate import decode_key_change, encode_key_change
 
@@ -42,7 +42,8 @@ class Nodes:
         detail: Mapping[str, Any] = MappingProxyType({}),
     ) -> NodeRecord:
         """Keep a new node. Raises ConflictError if the name is taken."""
-        async with self._database.write(content=True) as connection:
+        async with self._database.write() as connection:
+            self._database.opened.touch(nodes=[name])
             if (await connection.execute(select(node.c.id).where(node.c.name == name))).first() is not None:
                 raise ConflictError(f"a node '{name}' already exists")
             await connection.execute(
@@ -70,9 +71,19 @@ class Nodes:
             rows = (await connection.execute(select(node).order_by(node.c.name))).all()
         return await made_of(rows, node_of)
 
+    async def some(self, names: Collection[NodeName]) -> Sequence[NodeRecord]:
+        """Return those of these nodes that exist."""
+        found: list[NodeRecord] = []
+        async with self._database.read() as connection:
+            for part in chunks(sorted(names)):
+                rows = await connection.execute(select(node).where(node.c.name.in_(part)))
+                found += map(node_of, rows)
+        return found
+
     async def remove(self, *names: NodeName) -> None:
         """Remove all of these nodes and everything of them, or none. Raises NotFoundError."""
-        async with self._database.write(content=True) as connection:
+        async with self._database.write() as connection:
+            self._database.opened.touch(nodes=names)
             for name in names:
                 result = await connection.execute(delete(node).where(node.c.name == name))
                 if not result.rowcount:
@@ -104,7 +115,7 @@ class Nodes:
             await connection.execute(
                 update(node).where(node.c.name == name).values(public_key=public_key, pinning=pinning or None)
             )
-            await self._database.changed(connection, [pinned.id])
+            await self._changed(connection, pinned)
 
     async def key_of(self, name: NodeName) -> str:
         """Return a node's pinned key; "" if it has none, and if there is no such node."""
@@ -128,10 +139,10 @@ class Nodes:
     async def keep_key_change(self, name: NodeName, change: KeyChange) -> None:
         """Keep how a node came by the key that is pinned. Raises NotFoundError."""
         async with self._database.write() as connection:
-            owner = (await get_node(connection, name)).id
+            owner = await get_node(connection, name)
             body = encode_key_change(change)
-            await connection.execute(update(node).where(node.c.id == owner).values(key_change=body))
-            await self._database.changed(connection, [owner])
+            await connection.execute(update(node).where(node.c.id == owner.id).values(key_change=body))
+            await self._changed(connection, owner)
 
     async def add_join_token(
         self, name: NodeName, *, secret_hash: str, created_by: str, expires_s: float, now_s: float
@@ -236,8 +247,13 @@ class Nodes:
                     .where(node.c.name == name)
                     .values(public_key=public_key, enrolled_s=now_s, pinning=pinning or None)
                 )
-                await self._database.changed(connection, [record.id])
+                await self._changed(connection, record)
             return await get_node(connection, name)
+
+    async def _changed(self, connection: AsyncConnection, record: NodeRecord) -> None:
+        """Note that something of a node changed that is not content: what it must hold stays."""
+        self._database.opened.touched.add(nodes=[record.name])
+        await self._database.changed(connection, [record.id])
 
 
 async def node_ids(connection: AsyncConnection, names: Collection[NodeName]) -> dict[NodeName, int]:

@@ -30,6 +30,7 @@ from manager.store.generations import Generations
 from manager.store.hearing import Hearing
 from manager.store.holds import Holds
 from manager.store.host_keys import HostKeyStore
+from manager.store.journal import Journal, Touched
 from manager.store.manager_tokens import ManagerTokens
 from manager.store.members import Members
 from manager.store.meta import Meta
@@ -174,6 +175,16 @@ class Store:
     def rights_revision(self) -> int:
         """How often who may do what was changed, as far as this process knows: by itself, and by others as the feed tells."""
         return self._database.rights_revision
+
+    @property
+    def journal(self) -> Journal:
+        """What the changes of this process touched."""
+        return self._database.journal
+
+    @property
+    def touched(self) -> Touched:
+        """What the transaction that this task has open has touched until now."""
+        return self._database.opened.touched
 
     def after_commit(self, effect: Callable[[], None]) -> None:
         """Run this once what this task is writing in its `transaction` is on disk, before anybody else writes; never if it is undone.

@@ -4,12 +4,15 @@ Decides that a part which failed undoes the whole; `manager.store.engine` begins
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
+
+from common.ids import CertificateId, NodeName
+from manager.store.journal import Touched
 
 
 @dataclass(slots=True, kw_only=True)
@@ -19,22 +22,35 @@ class Transaction:
     `broken` is why a statement failed. PostgreSQL undoes all of a transaction of which one failed, and says nothing at its COMMIT, so
     that whoever catches such an error inside would believe that the rest was kept.
     `effects` are run once it is on disk, before the next writer begins. `number` is its own among all transactions, 0 until it is drawn.
+    `revision` is that of the content that it leaves, None if it changes none or has not ended.
     """
 
     task: asyncio.Task[Any] | None
     connection: AsyncConnection
-    content: bool
     rights: bool
+    content: bool = False
     number: int = 0
+    revision: int | None = None
+    touched: Touched = field(default_factory=Touched)
     failed: BaseException | None = None
     broken: BaseException | None = None
     effects: list[Callable[[], None]] = field(default_factory=list)
 
+    def touch(
+        self,
+        *,
+        nodes: Iterable[NodeName] = (),
+        certificates: Iterable[CertificateId] = (),
+        trusted_cas: bool = False,
+    ) -> None:
+        """Change content by it, of this and of nothing else (`manager.store.journal`)."""
+        self.content = True
+        self.touched.add(nodes=nodes, certificates=certificates, trusted_cas=trusted_cas)
+
 
 @asynccontextmanager
-async def part_of(outer: Transaction, *, content: bool, rights: bool) -> AsyncIterator[None]:
+async def part_of(outer: Transaction, *, rights: bool) -> AsyncIterator[None]:
     """Let a block be a part of a transaction that is open: an error in it undoes the whole, even if it is caught in between."""
-    outer.content = outer.content or content
     outer.rights = outer.rights or rights
     try:
         yield

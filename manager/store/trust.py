@@ -29,7 +29,8 @@ class TrustedCas:
         self, new: Sequence[NewTrustedCa], *, now_s: float
     ) -> Sequence[tuple[TrustedCaRecord, bool]]:
         """Keep all or none; return each, and whether it is a new entry (issuer, serial number and key decide)."""
-        async with self._database.write(content=True) as connection:
+        async with self._database.write() as connection:
+            self._database.opened.touch(trusted_cas=True)
             return [await keep_trusted_ca(connection, each, now_s=now_s) for each in new]
 
     async def update(self, trusted_ca_id: TrustedCaId, new: NewTrustedCa) -> TrustedCaRecord:
@@ -37,7 +38,8 @@ class TrustedCas:
 
         Raises NotFoundError; IdentityConflictError if another entry has the same issuer, serial number and key.
         """
-        async with self._database.write(content=True) as connection:
+        async with self._database.write() as connection:
+            self._database.opened.touch(trusted_cas=True)
             known = await _same(connection, new)
             if known is not None and known.id != trusted_ca_id:
                 raise _conflict(known, new)
@@ -73,7 +75,8 @@ class TrustedCas:
 
     async def delete(self, trusted_ca_ids: Collection[TrustedCaId]) -> None:
         """Remove all of these or none. Raises NotFoundError."""
-        async with self._database.write(content=True) as connection:
+        async with self._database.write() as connection:
+            self._database.opened.touch(trusted_cas=True)
             for trusted_ca_id in dict.fromkeys(trusted_ca_ids):
                 await _get(connection, trusted_ca_id)
                 await connection.execute(delete(trusted_ca).where(trusted_ca.c.id == trusted_ca_id))

@@ -7,7 +7,7 @@ is, so an event that was missed costs time, never an alarm; and that nobody look
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -27,12 +27,11 @@ from manager.domain.alarms import (
     Subject,
     audit_log_broken,
     compare,
-    conditions_of_inventory,
-    conditions_of_nodes,
     evaluation_silent,
     manager_token_reused,
 )
 from manager.domain.inventory import Entry, Inventory
+from manager.domain.looking import Looked
 from manager.domain.republishing import entry_of
 from manager.domain.view import NodeView
 from manager.usecases.context import Context
@@ -43,6 +42,9 @@ log = structlog.get_logger(__name__)
 
 EVALUATE_S: Final = 10.0
 """How often to look when nothing happens: time alone raises alarms."""
+
+EVERYTHING_S: Final = 60.0
+"""How often to look at everything, and not only at what changed: time alone changes little (`manager.domain.looking`)."""
 
 SETTLE_S: Final = 1.0
 """How long to wait after something happened, so that a wave of changes is one evaluation."""
@@ -105,6 +107,8 @@ class AlarmUseCases:
         self._shown_s = float("-inf")
         self._seen: bytes | None = None
         self._watching: set[AlarmNews] = set()
+        self._looked = Looked()
+        self._everything_s = float("-inf")
 
     @contextmanager
     def watch(self, wake: Callable[[], None]) -> Iterator[AlarmNews]:
@@ -186,33 +190,44 @@ class AlarmUseCases:
     async def run(self, fleet: FleetView, lead: Lead) -> None:
         """Evaluate whenever something changed, and every few seconds, until cancelled; while another manager leads, look whether it does."""
         content_changed = self._context.content_changed
-        while True:
-            content_changed.clear()
-            try:
-                if lead.is_ours:
-                    with lead.enforced():
-                        await self.evaluate(fleet)
-                        await self._show()
-                else:
-                    await self._look()
-            except StorageError as error:
-                log.error("alarms.failed", reason=error.reason, message=error.message)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(EVALUATE_S):
-                    await content_changed.wait()
-            await asyncio.sleep(SETTLE_S)
+        with fleet.subscribe() as changes:
+            while True:
+                content_changed.clear()
+                try:
+                    if lead.is_ours:
+                        with lead.enforced():
+                            await self._evaluate(fleet, await changes.take_names(0.0))
+                            await self._show()
+                    else:
+                        self._everything_s = float("-inf")
+                        await self._look()
+                except StorageError as error:
+                    # which nodes had changed is forgotten
+                    self._everything_s = float("-inf")
+                    log.error("alarms.failed", reason=error.reason, message=error.message)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(EVALUATE_S):
+                        await content_changed.wait()
+                await asyncio.sleep(SETTLE_S)
 
     async def evaluate(self, fleet: FleetView) -> Changes:
         """Look at everything once, and make the alarms say what is. Raises StorageError."""
+        self._everything_s = float("-inf")
+        return await self._evaluate(fleet, ())
+
+    async def _evaluate(self, fleet: FleetView, changed: Collection[NodeName]) -> Changes:
+        """Look at these nodes and at what else changed since the last look, or at everything if that was not done for too long. Raises StorageError."""
         inventory = await self._context.inventories.current()
-        views = await views_of(fleet, fleet.names())
+        if self._context.monotonic() - self._everything_s >= EVERYTHING_S:
+            self._looked, self._everything_s = Looked(), self._context.monotonic()
+        due = self._looked.due(inventory, changed)
+        views = await views_of(fleet, fleet.names() if due.names is None else sorted(due.names))
         now_s = self._context.clock()
         # building chains for the first time takes a while when there are thousands
         republished = await self._republished(inventory, views, now_s)
         found = await asyncio.to_thread(
-            conditions_of_inventory, inventory, republished=republished, now_s=now_s
+            self._looked.look, inventory, views, due, republished=republished, now_s=now_s
         )
-        found += await asyncio.to_thread(conditions_of_nodes, views)
         found += await self._faults_of_audit(inventory)
         reuses = await self._context.store.manager_tokens.reuses(now_s=now_s)
         found += [manager_token_reused.condition(each) for each in reuses]

@@ -196,7 +196,7 @@ class NodeUseCases:
             await self._check_not_serving(inventory, removed)
             impact = await asyncio.to_thread(assess_removed, inventory, removed)
             impact.require_confirmation(confirm)
-            places = [each for each in await self._context.store.assignments.list() if each.node in removed]
+            places = await self._context.store.assignments.of(removed)
             await self._context.store.nodes.remove(*removed)
             await self._drop_temporary({each.certificate_id for each in places})
             for name in removed:

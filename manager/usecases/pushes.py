@@ -27,8 +27,8 @@ class PushUseCases:
         undone. Raises NotFoundError.
         """
         where = None if nodes is None else list(dict.fromkeys(nodes))
-        known = [record.name for record in await self._context.store.nodes.list()]
-        if where is not None and (unknown := set(where).difference(known)):
+        known = (await self._context.inventories.current()).nodes
+        if unknown := [name for name in where or () if name not in known]:
             raise NotFoundError(f"there is no node '{min(unknown)}'", hint=Hint.LIST_NODES)
         subject = "all nodes" if where is None else ", ".join(where[:NAMED_MAX])
         detail = {"forced": forced, "count": len(known if where is None else where)}

@@ -8,7 +8,7 @@ from manager.domain.alarms.kinds import AlarmKind, Condition, Stored, stored_spe
 
 
 def _find(stored: Stored) -> Iterable[Condition]:
-    for entry in stored.inventory.entries.values():
+    for entry in stored.entries:
         details = expired(entry.leaf.not_after_s, now_s=stored.now_s)
         if details is not None:
             yield about_certificate(entry, AlarmKind.CERTIFICATE_EXPIRED, details)

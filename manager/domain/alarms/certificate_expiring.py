@@ -9,7 +9,7 @@ from manager.domain.alarms.kinds import AlarmKind, Condition, Stored, stored_spe
 
 
 def _find(stored: Stored) -> Iterable[Condition]:
-    for entry in stored.inventory.entries.values():
+    for entry in stored.entries:
         leaf = entry.leaf
         life_s = lifetime_s(leaf.not_before_s, leaf.not_after_s)
         details = expiring(leaf.not_after_s, now_s=stored.now_s, life_s=life_s)

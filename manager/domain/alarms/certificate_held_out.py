@@ -8,7 +8,7 @@ from manager.domain.alarms.kinds import AlarmKind, Condition, Stored, stored_spe
 
 
 def _find(stored: Stored) -> Iterable[Condition]:
-    for entry in stored.inventory.entries.values():
+    for entry in stored.entries:
         if entry.is_held_out:
             why = entry.refused[entry.leaf.fingerprint]
             details = f"OpenSSL cannot load it: {why}. Nodes keep what they had."

@@ -18,7 +18,7 @@ _WEAK: Final = "It is signed with SHA-1 or an older hash."
 
 def _find(stored: Stored) -> Iterable[Condition]:
     inventory, now_s = stored.inventory, stored.now_s
-    for entry in inventory.entries.values():
+    for entry in stored.entries:
         if not entry.places:
             continue
         messages = [

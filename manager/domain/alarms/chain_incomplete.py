@@ -21,7 +21,7 @@ _NO_WAY_TO_A_ROOT: Final = frozenset(
 
 def _find(stored: Stored) -> Iterable[Condition]:
     inventory = stored.inventory
-    for entry in inventory.entries.values():
+    for entry in stored.entries:
         chain = inventory.chain(entry.id, now_s=stored.now_s)
         # a leaf that has expired has an alarm of its own
         only_leaf = chain.state is ChainState.EXPIRED and not any(link.problems for link in chain.links[1:])

@@ -1,6 +1,6 @@
 """Alarm kinds: what each is made of, and what it finds."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Literal
@@ -71,9 +71,14 @@ class Condition:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
-    """What is stored, at a second; `republished` are the certificates that nodes are to serve by older content."""
+    """What is stored, at a second, of which these certificates and nodes are looked at, and all trusted CAs.
+
+    `republished` are the certificates that nodes are to serve by older content.
+    """
 
     inventory: Inventory
+    entries: Collection[Entry]
+    nodes: Collection[NodeName]
     republished: Mapping[NodeName, Entry]
     now_s: int
 

@@ -11,14 +11,11 @@ from manager.domain.placing import its_names, mismatches
 
 def _find(stored: Stored) -> Iterable[Condition]:
     inventory = stored.inventory
-    assigned = {
-        name: inventory.entries[number]
-        for (name, slot), number in inventory.slots.items()
-        if slot == "server"
-    }
-    for name, entry in {**assigned, **stored.republished}.items():
-        missing = mismatches(inventory, entry, [name]).get(name) if name in inventory.nodes else None
-        if missing:
+    for name in stored.nodes:
+        number = inventory.slots.get((name, "server"))
+        assigned = inventory.entries[number] if number is not None else None
+        entry = stored.republished.get(name, assigned)
+        if entry is not None and (missing := mismatches(inventory, entry, [name]).get(name)):
             which = "this name" if len(missing) == 1 else "these names"
             details = f"{entry.label} is not valid for {listed(missing)}: clients that use {which} refuse it. {its_names(entry)}"
             yield about_node(name, AlarmKind.NAME_MISMATCH, details)

@@ -8,7 +8,7 @@ from manager.domain.alarms.kinds import AlarmKind, Condition, Stored, stored_spe
 
 
 def _find(stored: Stored) -> Iterable[Condition]:
-    for name in stored.inventory.nodes:
+    for name in stored.nodes:
         if (name, "server") not in stored.inventory.slots:
             yield about_node(
                 name,

@@ -3,11 +3,11 @@
 Invariants: each kind is here once; a number is never used again.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from types import MappingProxyType
 from typing import Final
 
-from common.ids import NodeName
+from common.ids import CertificateId, NodeName
 from manager.domain.alarms import (
     audit_log_broken,
     ca_expired,
@@ -76,13 +76,27 @@ ALARM_SPECS: Final[Mapping[AlarmKind, AlarmSpec]] = MappingProxyType(
 
 
 def conditions_of_inventory(
-    inventory: Inventory, *, republished: Mapping[NodeName, Entry], now_s: float
+    inventory: Inventory,
+    *,
+    republished: Mapping[NodeName, Entry],
+    now_s: float,
+    numbers: Collection[CertificateId] | None = None,
+    names: Collection[NodeName] | None = None,
 ) -> list[Condition]:
-    """Return what is wrong with certificates, trusted CAs and assignments (the specification's "Alarms").
+    """Return what is wrong with these certificates, with assignments of these nodes (None: all), and with trusted CAs (the specification's "Alarms").
 
     `republished` are the certificates that nodes are to serve by older content that stands in for what is assigned.
     """
-    stored = Stored(inventory=inventory, republished=republished, now_s=int(now_s))
+    entries, nodes = inventory.entries, inventory.nodes
+    stored = Stored(
+        inventory=inventory,
+        entries=entries.values()
+        if numbers is None
+        else [entries[each] for each in numbers if each in entries],
+        nodes=nodes if names is None else [each for each in names if each in nodes],
+        republished=republished,
+        now_s=int(now_s),
+    )
     return [
         condition
         for spec in ALARM_SPECS.values()

@@ -6,23 +6,26 @@ from types import SimpleNamespace
 import pytest
 
 from common.errors import StorageError
+from manager.domain.inventory import Inventory, Trust
 from manager.fleet.reconcile import RECONCILE_S, RETRY_RECONCILE_S, Reconciler
 
 PASSES = 4
 
 
-class FailingMeta:
-    """A store's counters; the first `failures` times that they are read, the store is away."""
+class FailingPublisher:
+    """With nobody to publish to; the first `failures` times that it is to read the store, that is away."""
+
+    recheck_at_s = float("inf")
 
     def __init__(self, failures: int) -> None:
         self.left = failures
 
-    async def revision(self) -> int:
-        """Return what the reconciler begins with, so that there is nothing to publish."""
+    async def inventory(self) -> Inventory:
+        """Return one that holds nothing."""
         self.left -= 1
         if self.left >= 0:
             raise StorageError("the server is down")
-        return -1
+        return Inventory(revision=1, entries={}, trusted_cas={}, nodes={}, slots={}, trust=Trust({}, ()))
 
 
 async def test_a_pass_that_the_store_failed_is_repeated_within_seconds_and_then_each_minute(monkeypatch):
@@ -38,10 +41,9 @@ async def test_a_pass_that_the_store_failed_is_repeated_within_seconds_and_then_
 
     monkeypatch.setattr("manager.fleet.reconcile.asyncio", SimpleNamespace(sleep=sleep))
     reconciler = Reconciler(
-        SimpleNamespace(meta=FailingMeta(2)),
         [],
         changes=None,
-        publisher=SimpleNamespace(recheck_at_s=float("inf")),
+        publisher=FailingPublisher(2),
         follower=SimpleNamespace(look=look, hear_elsewhere=lambda _now_s: None),
         pushes=None,
     )

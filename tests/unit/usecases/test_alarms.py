@@ -1,15 +1,18 @@
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import pytest
 
 from common.errors import NotFoundError, StorageError
 from common.ids import NodeName
 from manager.domain.alarms import ALARM_SPECS, AlarmKind, Changes, Condition, Subject
+from manager.domain.facts import NodeFacts
 from manager.domain.model import NodeDescription
+from manager.domain.nodeview import view_of
 from manager.domain.view import NodeView
-from manager.usecases.alarms import LEVELS, SILENT_S
+from manager.usecases.alarms import EVERYTHING_S, LEVELS, SILENT_S
 from manager.usecases.uploads import Upload
 from tests.fakes.lead import FakeLead
 from tests.pki import DAY_S, NOW_S, make_leaf, make_root
@@ -24,6 +27,59 @@ class NoNodes:
 
     def node(self, name: NodeName) -> NodeView:
         raise NotFoundError(name)
+
+    @contextmanager
+    def subscribe(self) -> Iterator["NoNodes"]:
+        yield self
+
+    async def take_names(self, _timeout_s: float) -> frozenset[NodeName]:
+        return frozenset()
+
+
+class Looked(NoNodes):
+    """A fleet of two nodes that never connected, which notes who is looked at."""
+
+    def __init__(self) -> None:
+        self.at: list[NodeName] = []
+
+    def names(self) -> list[NodeName]:
+        return [NodeName("n1"), NodeName("n2")]
+
+    def node(self, name: NodeName) -> NodeView:
+        self.at.append(name)
+        return view_of(NodeFacts(name=name, kind="node", joined=True, flood="messages"), NOW_S)
+
+    def taken(self) -> list[NodeName]:
+        at, self.at = self.at, []
+        return at
+
+
+async def test_after_a_change_only_what_changed_is_looked_at_and_each_minute_everything(world: World):
+    alarms, fleet = world.use_cases.alarms, Looked()
+    await alarms._evaluate(fleet, ())
+    assert fleet.taken() == ["n1", "n2"]
+    await alarms._evaluate(fleet, ())
+    assert fleet.taken() == []
+    await alarms._evaluate(fleet, {NodeName("n2")})
+    assert fleet.taken() == ["n2"]
+    assert (await kinds(world)).count(AlarmKind.NODE_FLOODS) == 2, "what was found of the other one stays"
+    world.wait(EVERYTHING_S)
+    await alarms._evaluate(fleet, ())
+    assert fleet.taken() == ["n1", "n2"]
+    await alarms.evaluate(fleet)
+    assert fleet.taken() == ["n1", "n2"]
+
+
+async def test_what_was_wrong_with_a_node_goes_with_it(world: World, monkeypatch: pytest.MonkeyPatch):
+    alarms, fleet = world.use_cases.alarms, Looked()
+    await alarms._evaluate(fleet, ())
+
+    def gone(name: NodeName) -> NodeView:
+        raise NotFoundError(name)
+
+    monkeypatch.setattr(fleet, "node", gone)
+    await alarms._evaluate(fleet, {NodeName("n1")})
+    assert [alarm.node for alarm in await alarms.active()] == ["n2"]
 
 
 async def kinds(world: World) -> list[AlarmKind]:
