@@ -66,7 +66,7 @@ async def show(call: Call) -> web.StreamResponse:
     """Answer with one: its facts, its names and addresses."""
     name = call.node()
     record = await call.api.use_cases.nodes.get(name)
-    (view,) = node_answers([call.api.fleet.node(name)])
+    (view,) = node_answers([await call.api.fleet.find_node(name)])
     answer = ShownNode(
         **structs.asdict(view),
         names=record.names,

@@ -147,6 +147,7 @@ class Fleet:
 
     async def plan(self, nodes: Sequence[NodeName] | None, *, forced: bool = False) -> Previews:
         """Say what `push` would do, and do nothing. Raises NotFoundError, StorageError."""
+        await self.follower.look_at_others()
         chosen, now_s = self.registry.choose(nodes), time.time()
         news, bodies = await self._publisher.preview(chosen, now_s=now_s, forced=forced)
         previews = []
@@ -193,6 +194,12 @@ class Fleet:
     def node(self, name: NodeName) -> NodeView:
         """Return one node. Raises NotFoundError."""
         return view_of(self.registry.get(name), time.time())
+
+    async def find_node(self, name: NodeName) -> NodeView:
+        """Return one node, one that another manager has added just now too. Raises NotFoundError, StorageError."""
+        if self.registry.find(name) is None:
+            await self.follower.look_at_others()
+        return self.node(name)
 
     def counts(self) -> Mapping[str, int]:
         """Return how many nodes are in which state."""

@@ -91,6 +91,9 @@ class FleetView(Protocol):
     def node(self, name: NodeName) -> NodeView:
         """Return one node. Raises NotFoundError."""
 
+    async def find_node(self, name: NodeName) -> NodeView:
+        """Return one node, one that another manager has added just now too. Raises NotFoundError, StorageError."""
+
     def counts(self) -> Mapping[str, int]:
         """Return how many nodes are in which state."""
 

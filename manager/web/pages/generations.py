@@ -27,7 +27,7 @@ async def _history(page_request: PageRequest, *, problems: Sequence[str] = ()) -
         name=name,
         generations=found,
         by_leaf=inventory.by_leaf,
-        view=page_request.site.fleet.node(name),
+        view=await page_request.site.fleet.find_node(name),
     )
 
 
@@ -50,7 +50,7 @@ async def republish_page(page_request: PageRequest) -> web.StreamResponse:
 async def _republish(page_request: PageRequest, *, changed: bool = False) -> web.Response:
     """Ask; `changed` says that it means something else by now than what was confirmed."""
     name, number = page_request.node(), page_request.number("generation")
-    view = page_request.site.fleet.node(name)
+    view = await page_request.site.fleet.find_node(name)
     desired = view.desired.generation if view.desired else None
     found = await page_request.use_cases.generations.assess(name, number, desired=desired)
     return page_request.render(

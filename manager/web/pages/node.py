@@ -26,7 +26,7 @@ async def show(page_request: PageRequest) -> web.StreamResponse:
     """Show all that is known of a node."""
     name = page_request.node()
     record = await page_request.use_cases.nodes.get(name)
-    view = page_request.site.fleet.node(name)
+    view = await page_request.site.fleet.find_node(name)
     inventory = await page_request.use_cases.inventory()
     alarms = await page_request.use_cases.alarms.active_of(name)
     return page_request.render(

@@ -164,7 +164,7 @@ async def token_page(page_request: PageRequest) -> web.StreamResponse:
 async def make_token(page_request: PageRequest) -> web.StreamResponse:
     """Make another join token, and show the join command once."""
     record = await _record(page_request)
-    view = page_request.site.fleet.node(record.name)
+    view = await page_request.site.fleet.find_node(record.name)
     token = await page_request.use_cases.nodes.new_token(record.name, actor=page_request.actor)
     return _joining(page_request, record, view, token)
 
@@ -182,7 +182,7 @@ async def _retire_page(page_request: PageRequest, record: NodeRecord, *, status:
         status=status,
         impact=await page_request.use_cases.previews.removing(record.name),
         record=record,
-        view=page_request.site.fleet.node(record.name),
+        view=await page_request.site.fleet.find_node(record.name),
         held=[entry for entry in held if entry is not None],
     )
 
@@ -260,7 +260,7 @@ async def joining(page_request: PageRequest) -> web.StreamResponse:
     """Show how far a node that was added has come."""
     record = await _record(page_request)
     return page_request.render(
-        "node_joining.html", record=record, view=page_request.site.fleet.node(record.name)
+        "node_joining.html", record=record, view=await page_request.site.fleet.find_node(record.name)
     )
 
 

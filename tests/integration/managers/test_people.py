@@ -233,6 +233,19 @@ async def test_a_stream_at_one_manager_tells_of_what_is_changed_at_the_other_and
         await again.aclose()
 
 
+async def test_a_node_that_was_added_at_one_manager_a_moment_ago_is_shown_by_the_other_that_has_not_heard_of_it(
+    one: Manager, two: Manager
+):
+    two.parts.hear_nothing()
+    await one.parts.add("n1", "n2")
+    assert two.parts.fleet.names() == []
+    assert await two.status("nodes/n1") == 200
+    await one.parts.add("n3")
+    async with two.ask("POST", "push", json={"nodes": ["n3"], "dry_run": True}) as answer:
+        assert answer.status == 200, await answer.text()
+    assert await two.status("nodes/n4") == 404
+
+
 ALARM = Condition(subject=Subject(AlarmKind.OFFLINE, "node:n1"), label="n1", details="It is away.", node="n1")
 
 
