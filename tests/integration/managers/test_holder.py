@@ -14,6 +14,7 @@ from manager.api.facts import node_answers
 from manager.channel.conversation import LimitExceeded
 from manager.cli.pushes import Pursuit
 from manager.domain.alarms import AlarmKind, conditions_of_nodes
+from manager.domain.clocks import SKEW_KEPT_S
 from manager.domain.members import Sighting
 from manager.fleet.telling import EACH_S
 from tests.fakes.simulator import NodeSimulator
@@ -33,11 +34,12 @@ def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("manager.fleet.telling.SWEEP_S", 0.05)
 
 
-def shown(parts: Parts, *, but: frozenset[str] = frozenset()) -> Mapping[str, object]:
-    """All that a manager shows of the node, but for what it knows to within the minute."""
+def shown(parts: Parts) -> Mapping[str, object]:
+    """All that a manager shows of the node, but for what it knows to within the minute, and of its clock."""
     view = parts.fleet.node(N1)
-    close = {"last_report_s"} if view.connected_s is not None else set()
-    return {each.name: getattr(view, each.name) for each in fields(view) if each.name not in close | but}
+    assert abs(view.clock_skew_s) < SKEW_KEPT_S
+    close = {"clock_skew_s"} | ({"last_report_s"} if view.connected_s is not None else set())
+    return {each.name: getattr(view, each.name) for each in fields(view) if each.name not in close}
 
 
 def alarms(parts: Parts) -> set[AlarmKind]:
