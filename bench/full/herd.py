@@ -1,7 +1,7 @@
-"""Many simulated nodes in a process of their own: `python -m bench.full.herd PORT KEYS.json HOST-KEY-LINE`.
+"""Many simulated nodes in a process of their own: `python -m bench.full.herd PORT[,PORT...] KEYS.json HOST-KEY-LINE`.
 
-They run the agent's dialling, receiver and frames over real SSH, tick each minute and come back as agents do; what they get is hashed, and
-kept once for all. Each line on standard input is a question in JSON, answered by one line; `QUESTIONS` names them.
+They run the agent's dialling, receiver and frames over real SSH, tick each minute and come back as agents do, to the port that answered last
+and then to the others; what they get is hashed, and kept once for all. Each line on standard input is a question in JSON, answered by one line; `QUESTIONS` names them.
 """
 
 import asyncio
@@ -9,7 +9,7 @@ import json
 import random
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,6 +21,7 @@ from common.wire.receiver import Command, Disconnect, Install
 from nodeagent.channel.backoff import Backoff
 from nodeagent.channel.dial import connect
 from nodeagent.channel.identity import Identity
+from nodeagent.channel.route import SPREAD_S
 from tests.fakes.localstate import MemoryLocalState
 from tests.fakes.simulator import NodeSimulator
 
@@ -42,16 +43,30 @@ class Node(NodeSimulator):
         self.welcomed_s = 0.0
         self.installed_s: dict[str, float] = {}
         """When each leaf was installed, by its fingerprint; monotonic seconds, which all processes of a machine share."""
+        self.history: list[tuple[float, int, int, str, str]] = []
+        """What was installed, in order: when, epoch and generation, the content's digest, and the leaf, "" for none."""
+        self._last = ""
+
+    def order(self, addresses: Sequence[str]) -> Sequence[str]:
+        """Return them in the order in which they are dialled now."""
+        drawn = random.sample(addresses, len(addresses))
+        return sorted(drawn, key=lambda address: address != self._last)
+
+    def pause_s(self) -> float:
+        """Return how long to wait before another address is dialled."""
+        return random.uniform(0.0, SPREAD_S)
 
     async def run_connections(self) -> None:
         """Dial, and dial again whenever the connection is over, until cancelled."""
         while True:
             self._over.clear()
             try:
-                self.greet(await connect(self._identity, peer=self))
+                session = await connect(self._identity, peer=self, order=self)
             except CertcastError:
                 await asyncio.sleep(self._backoff.pause_s(0.0))
                 continue
+            self._last = session.address
+            self.greet(session)
             await self._over.wait()
             await asyncio.sleep(self._backoff.pause_s(self._retry_after_s))
 
@@ -82,8 +97,11 @@ class Node(NodeSimulator):
         super().install(install)
         for digest in install.payloads:
             self.local.payloads[digest] = _bodies.setdefault(digest, self.local.payloads[digest])
-        for facts in install.manifest.slots.values():
-            self.installed_s[facts.leaf] = time.monotonic()
+        manifest, now_s = install.manifest, time.monotonic()
+        for facts in manifest.slots.values():
+            self.installed_s[facts.leaf] = now_s
+        leaf = manifest.slots["server"].leaf if "server" in manifest.slots else ""
+        self.history.append((now_s, manifest.epoch, manifest.generation, manifest.digest, leaf))
 
 
 class Herd:
@@ -120,22 +138,38 @@ class Herd:
             await asyncio.sleep(LOOK_S)
         return sorted(found())
 
+    async def history(self, _question: dict[str, Any]) -> dict[str, list[tuple[float, int, int, str, str]]]:
+        """Return what each node has installed."""
+        return {each.name: each.history for each in self._nodes}
+
+    async def hang_up(self, question: dict[str, Any]) -> None:
+        """Let so many nodes end their connections; they dial again as they do."""
+        for each in random.sample(self._nodes, question["count"]):
+            if each.transport is not None:
+                each.transport.close()
+
     async def sizes(self, _question: dict[str, Any]) -> int:
         """Return how many bytes all have received since they were started."""
         return sum(each.received_bytes for each in self._nodes)
 
 
-QUESTIONS: Final = {"connected": Herd.connected, "installed": Herd.installed, "sizes": Herd.sizes}
+QUESTIONS: Final = {
+    "connected": Herd.connected,
+    "installed": Herd.installed,
+    "history": Herd.history,
+    "hang_up": Herd.hang_up,
+    "sizes": Herd.sizes,
+}
 
 
-async def main(port: int, keys: Path, host_line: str) -> None:
+async def main(ports: Sequence[int], keys: Path, host_line: str) -> None:
     """Run all nodes, and answer until standard input ends."""
     raise_file_limit()
     nodes = [
         Node(
             Identity(
                 node=NodeName(name),
-                addresses=(f"127.0.0.1:{port}",),
+                addresses=tuple(f"127.0.0.1:{port}" for port in ports),
                 host_keys=(host_line,),
                 key=load_key(key.encode()),
             )
@@ -153,4 +187,4 @@ async def main(port: int, keys: Path, host_line: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]))
+    asyncio.run(main([int(port) for port in sys.argv[1].split(",")], Path(sys.argv[2]), sys.argv[3]))
