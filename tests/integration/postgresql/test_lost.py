@@ -35,6 +35,35 @@ async def through(proxy: LossyTcp, cluster, name: str, directory: Path) -> Async
             await made.close()
 
 
+async def test_a_change_that_no_replica_confirmed_in_time_is_not_told_as_kept(
+    cluster, store_database, tmp_path, monkeypatch
+):
+    """No statement's timeout ends the server's waiting, after which it would say success: a replica that takes over need not have the change."""
+    monkeypatch.setattr(postgresql, "LIMITS", Limits(statement_s=1, answer_s=5.0))
+    store = await Store.open(StorePlace(tmp_path, store_database), Keyring(KEK))
+    effects: list[str] = []
+
+    async def change() -> None:
+        async with store.transaction():
+            await add_nodes(store, N1)
+            store.after_commit(lambda: effects.append("done"))
+
+    await names(store)
+    cluster.sql("ALTER SYSTEM SET synchronous_standby_names = 'away'")
+    cluster.sql("SELECT pg_reload_conf()")
+    try:
+        with pytest.raises(StorageError, match="whether it was kept is not known") as caught:
+            await change()
+    finally:
+        cluster.sql("ALTER SYSTEM RESET synchronous_standby_names")
+        cluster.sql("SELECT pg_reload_conf()")
+    assert (caught.value.reason, effects) == (Reason.OUTCOME_UNKNOWN, [])
+    assert await names(store) == [N1]
+    await add_nodes(store, N2)
+    assert await names(store) == [N1, N2]
+    await store.close()
+
+
 async def test_a_commit_whose_answer_is_lost_is_told_as_unknown_and_was_kept_once(
     cluster, store_database, tmp_path
 ):
