@@ -37,7 +37,7 @@ async def test_a_forced_push_that_is_asked_for_elsewhere_overrides_the_quarantin
     await second.until(lambda: second.fleet.names() == [N1])
     node = second.dial("n1", NodeSimulator(N1, behaviour="rolls_back"))
     leaf = await first.assign("n1")
-    await first.until(lambda: first.state("n1") == "failed")
+    await first.until(lambda: (first.desired("n1"), first.state("n1")) == (leaf, "failed"))
     (wait,) = await first.fleet.push([N1], forced=False)
     assert (wait.action, "verify_mismatch" in wait.why) == ("wait", True)
     node.behaviour = "works"
@@ -51,7 +51,7 @@ async def test_a_push_that_was_asked_for_is_found_without_a_notification(first: 
     assert await second.fleet.reconciler.reconcile()
     node = second.dial("n1", NodeSimulator(N1, behaviour="rolls_back"))
     leaf = await second.assign("n1")
-    await second.until(lambda: second.state("n1") == "failed")
+    await second.until(lambda: (second.desired("n1"), second.state("n1")) == (leaf, "failed"))
     await second.fleet.reports.flush()
     assert await first.fleet.reconciler.reconcile()
     for each in (first, second):
