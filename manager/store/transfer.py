@@ -86,7 +86,9 @@ async def _reading(place: StorePlace, keyring: Keyring, *, alone: bool) -> Async
 
 async def _check_nobody_is_cut_off(connection: AsyncConnection, place: StorePlace, *, now_s: float) -> None:
     """Refuse while a manager has a lease: it may have lost its claim with a connection, and will make it again."""
-    query = select(member.c.node, member.c.renewed_s).where(member.c.renewed_s >= now_s - LEASE_S)
+    # one that is far ahead is of a clock that was set back since: who lives has renewed it
+    is_lease = member.c.renewed_s.between(now_s - LEASE_S, now_s + LEASE_S)
+    query = select(member.c.node, member.c.renewed_s).where(is_lease)
     if (row := (await connection.execute(query)).first()) is not None:
         raise ConflictError(
             f"manager '{row.node}' served the store in {place} {max(now_s - row.renewed_s, 0):.0f} s ago, and did not say that it ended: "

@@ -49,7 +49,7 @@ def test_the_functions_that_write_certificates_are_the_doors_that_are_tried_here
     source = Path(manager.__file__).parent
     written = ("certificates.add", "certificates.update", "catalogue.keep", "catalogue.answer")
     found = set()
-    for path in source.rglob("*.py"):
+    for path in set(source.rglob("*.py")) - set((source / "store").rglob("*.py")):
         for outer in ast.walk(ast.parse(path.read_text())):
             if isinstance(outer, ast.FunctionDef | ast.AsyncFunctionDef):
                 calls = [ast.unparse(one.func) for one in ast.walk(outer) if isinstance(one, ast.Call)]
