@@ -12,7 +12,7 @@ from typing import Final
 
 from common.codes import Role
 from common.errors import ConflictError, NotFoundError, Reason, StorageError
-from common.ids import MANAGEMENT_NODE
+from common.ids import MANAGEMENT_NODE, NodeName
 from common.runtime import durable
 from common.runtime.ssh import generate_key
 from common.text import printable
@@ -74,14 +74,7 @@ async def initialise(settings: Settings, *, names: Sequence[str], addresses: Seq
 async def _fill(store: Store, *, names: Sequence[str], addresses: Sequence[str]) -> None:
     await store.meta.secret_set(HOST_KEY, generate_key())
     async with Workers() as workers:
-        context = Context(
-            store=store,
-            inventories=Inventories(store),
-            fleet=NoFleet(),
-            workers=workers,
-            own_node=MANAGEMENT_NODE,
-            clock=store.clock,
-        )
+        context = _context(store, workers, MANAGEMENT_NODE)
         await UseCases(context).nodes.add_management_node(names=names, addresses=addresses, actor=CONSOLE)
 
 
@@ -117,14 +110,7 @@ async def new_manager_token(settings: Settings, *, tells_database: bool) -> NewT
     """Make a token with which another manager joins those of this store, whether one runs here or not. Raises ConflictError, StorageError."""
     own = await asyncio.to_thread(own_node, settings.data)
     async with opened(settings.place) as store, Workers() as workers:
-        context = Context(
-            store=store,
-            inventories=Inventories(store),
-            fleet=NoFleet(),
-            workers=workers,
-            own_node=own,
-            clock=store.clock,
-        )
+        context = _context(store, workers, own)
         return await ManagerUseCases(context, None).new_token(tells_database=tells_database, actor=CONSOLE)
 
 
@@ -176,12 +162,16 @@ def _publish_kek(staged: Path, data: Path) -> None:
 async def _users(settings: Settings) -> AsyncIterator[UserUseCases]:
     own = await asyncio.to_thread(own_node, settings.data)
     async with opened(settings.place) as store, Workers() as workers:
-        context = Context(
-            store=store,
-            inventories=Inventories(store),
-            fleet=NoFleet(),
-            workers=workers,
-            own_node=own,
-            clock=store.clock,
-        )
-        yield UserUseCases(context)
+        yield UserUseCases(_context(store, workers, own))
+
+
+def _context(store: Store, workers: Workers, own: NodeName) -> Context:
+    """Return what use cases stand on where no manager runs in this process: what they change reaches the fleet by the store."""
+    return Context(
+        store=store,
+        inventories=Inventories(store),
+        fleet=NoFleet(),
+        workers=workers,
+        own_node=own,
+        clock=store.clock,
+    )
