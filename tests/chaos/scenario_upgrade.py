@@ -75,9 +75,9 @@ async def test_managers_are_brought_to_the_next_release_one_after_the_other_and_
         change = await stage.upload(stage.machines[0], stage.nodes)
         await stage.until_served(change)
         assert await stage.check() == []
-        answers = [each.answer for each in stage.history.changes]
-        assert answers.count("acknowledged") > 3
-        assert "refused" not in answers
+        assert sum(each.answer == "acknowledged" for each in stage.history.changes) > 3
+        # a client that finds nobody there goes on to the next manager, as behind a load balancer
+        assert stage.refusals == []
 
 
 async def test_a_manager_of_the_former_release_that_serves_keeps_this_one_from_changing_its_store(

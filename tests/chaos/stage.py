@@ -50,6 +50,8 @@ class Stage:
         self.servers = servers
         self.session = session
         self.history = History()
+        self.refusals: list[str] = []
+        """What managers said that refused a change, other than by not being there."""
         self.real: list[DemoNode] = []
         self.simulated: list[str] = []
         self._root, self._issuer = pki.current_ca("Chaos")
@@ -189,7 +191,10 @@ class Stage:
             return "unknown"
         if answer.status < 400:
             return "acknowledged"
-        return "unknown" if said["error"]["reason"] == OUTCOME_UNKNOWN else "refused"
+        if said["error"]["reason"] == OUTCOME_UNKNOWN:
+            return "unknown"
+        self.refusals.append(f"{machine.run_name}: {answer.status} {said['error']}")
+        return "refused"
 
     async def push(self, machine: Machine) -> None:
         """Ask for a push of all, whatever is said."""
