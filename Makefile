@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 WORKERS := $(shell expr $$(nproc) + 1)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-fast fuzz check format bench bench-full siege chaos scenarios screenshots lock findings clean
+.PHONY: help install demo test test-fast fuzz check format bench bench-full siege crash chaos scenarios screenshots lock findings clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -52,6 +52,9 @@ bench-full: $(STAMP) ## measure how a manager scales, beside floors and rivals; 
 
 siege: $(STAMP) ## attack a manager in every way at once for 30 minutes, and show what honest clients notice
 	@$(BIN)/python -m bench.siege.run $(ARGS)
+
+crash: $(STAMP) ## kill, cut the power and let the disk fail at every system call in every way; in `make test` the ways take turns at the calls
+	@CERTCAST_WHOLE_SWEEPS=1 $(BIN)/python -m pytest -n 0 tests/crash $(ARGS)
 
 chaos: $(STAMP) ## let 1,000 random faults happen to three managers, and look for contradictions; takes half an hour (ARGS="--seed 1 --steps 100")
 	@$(BIN)/python -m tests.chaos.run $(ARGS)

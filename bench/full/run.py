@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Final
 
 from bench import catalogue
-from bench.full import floor, plot, rivals, scale
+from bench.full import floor, plot, rivals, scale, several
 from common.runtime import log as logs
+from tests.programs import find_program
 
 FEW: Final = 10
 """Nodes of the manager that one node's change is compared with."""
@@ -39,7 +40,9 @@ def main() -> None:
     parser.add_argument(
         "--certificates", type=_numbers, default=[100, 1000, 10_000, 50_000], metavar="N,N,..."
     )
-    parser.add_argument("--only", choices=["nodes", "certificates", "rivals"], help="one part only")
+    parser.add_argument(
+        "--only", choices=["nodes", "certificates", "managers", "rivals"], help="one part only"
+    )
     parser.add_argument("--write", type=Path, metavar="DIRECTORY", help="where the plots go")
     options = parser.parse_args()
     logs.configure(level="error")
@@ -49,6 +52,8 @@ def main() -> None:
         measure_nodes(options.nodes, found)
     if options.only in {None, "certificates"}:
         measure_certificates(options.certificates, found)
+    if options.only in {None, "managers"}:
+        measure_managers(max(options.nodes))
     if options.only in {None, "rivals"}:
         show_rivals(asyncio.run(rivals.measure()))
     if options.write is not None:
@@ -123,6 +128,33 @@ def measure_certificates(counts: Sequence[int], found: Results) -> None:
                 ("everything read and decoded, once after a start", _cost(figures.first_look)),
             ],
         )
+
+
+def measure_managers(count: int) -> None:
+    """Measure and print two managers against one; needs PostgreSQL, and root to run it."""
+    if find_program("postgres") is None or os.geteuid() != 0:
+        _say("Two managers against one: not measured, it needs root and Debian's package postgresql")
+        return
+    found = []
+    for managers in (1, several.MANAGERS):
+        _say(f"{count} nodes of {managers} over PostgreSQL ...")
+        found.append(asyncio.run(several.measure(count, managers=managers)))
+    one, two = found
+    rows = []
+    for name, each in (("one manager", one), ("two managers", two)):
+        rows += [
+            (f"{name}: installed on half, 99 %, all", _three(each.push)),
+            (f"{name}: all outcomes on the database's disk", f"{each.recorded_s:.2f} s"),
+        ]
+    rows += [
+        ("processor time of one manager for each node", f"{one.cpu_s / count * 1000:.2f} ms"),
+        ("... of two together", f"{two.cpu_s / count * 1000:.2f} ms, {two.cpu_s / one.cpu_s:.2f} of that"),
+        (
+            "... of the busier of two",
+            f"{two.busiest_cpu_s / count * 1000:.2f} ms, {two.busiest_cpu_s / one.cpu_s:.2f} of that (a half would be perfect)",
+        ),
+    ]
+    _table(f"{count:,} nodes, a new certificate, over PostgreSQL", rows)
 
 
 def show_rivals(found: Sequence[rivals.Rival]) -> None:

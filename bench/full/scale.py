@@ -78,7 +78,7 @@ async def measure(count: int, *, idle_s: float = IDLE_S) -> Figures:
         await ours.until_in_sync()
         await asyncio.sleep(SETTLE_S)
         connection_bytes = (ours.memory_bytes() - empty_bytes) / count
-        pushes = [await _push(ours) for _ in range(PUSHES)]
+        pushes = [await measure_push(ours) for _ in range(PUSHES)]
         push, recorded_s, cpu_s, size = sorted(pushes, key=lambda each: each[0].last_s)[PUSHES // 2]
         idle_share = await _idle(ours, idle_s)
         single = await _single(ours, idle_share)
@@ -110,7 +110,8 @@ async def measure_single(count: int, *, idle_s: float = IDLE_S) -> Single:
         return await _single(ours, await _idle(ours, idle_s))
 
 
-async def _push(ours: Estate) -> tuple[Spread, float, float, float]:
+async def measure_push(ours: Estate) -> tuple[Spread, float, float, float]:
+    """Renew the certificate of all; return when nodes had it, when all was recorded, the managers' processor time, and the bytes to a node."""
     count = ours.count - 1
     received, cpu_s = await ours.ask("sizes"), ours.cpu_s()
     leaf, started_s = await ours.renew("all")

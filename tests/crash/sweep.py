@@ -3,6 +3,7 @@
 import errno
 import gc
 import logging
+import os
 import shutil
 import signal
 from collections import Counter
@@ -31,6 +32,9 @@ ERRORS: Final[dict[str, Callable[[], Strike]]] = {
     "short write, then ENOSPC": lambda: Half(errno.ENOSPC),
 }
 ON_WRITES: Final = frozenset({"short write", "short write, then ENOSPC"})
+
+WHOLE: Final = bool(os.environ.get("CERTCAST_WHOLE_SWEEPS"))
+"""Whether strikes of a kind are tried at all calls, and do not take turns at them."""
 
 SHARE_S: Final = 600.0
 """A process that takes so long for its share hangs."""
@@ -73,6 +77,14 @@ class Share:
         return points[self.number :: self.count]
 
 
+ALL: Final = Share(0, 1)
+
+
+def turn_of(strike: object, strikes: Sequence[object]) -> Share:
+    """Return the calls at which a strike is tried that takes turns with others of its kind: at each call one of them, unless the sweep is whole."""
+    return ALL if WHOLE else Share(strikes.index(strike), len(strikes))
+
+
 @dataclass(slots=True)
 class Tally:
     """How many points were tried in each scenario, and what went wrong where."""
@@ -111,12 +123,20 @@ class Sweeper:
         self._pool.shutdown()
 
     def sweep(
-        self, scenarios: Sequence[str], strike: str, tries: Tries, *, plant: str = "", last: int | None = None
+        self,
+        scenarios: Sequence[str],
+        strike: str,
+        tries: Tries,
+        *,
+        plant: str = "",
+        last: int | None = None,
+        turn: Share = ALL,
     ) -> Tally:
-        """Try each point of these scenarios, or only the `last` ones of each."""
+        """Try each point of these scenarios at which it is this strike's turn, or only the `last` ones of each."""
         total = Tally()
         for scenario in scenarios:
-            total.add(self.spread(partial(_try_share, scenario, strike, tries, plant=plant, last=last)))
+            try_share = partial(_try_share, scenario, strike, tries, plant=plant, last=last, turn=turn)
+            total.add(self.spread(try_share))
         return total
 
     def spread(self, try_share: Callable[[Path, Share], Tally]) -> Tally:
@@ -146,10 +166,18 @@ def _be_worker() -> None:
 
 
 def _try_share(
-    scenario: str, strike: str, tries: Tries, directory: Path, share: Share, *, plant: str, last: int | None
+    scenario: str,
+    strike: str,
+    tries: Tries,
+    directory: Path,
+    share: Share,
+    *,
+    plant: str,
+    last: int | None,
+    turn: Share,
 ) -> Tally:
     tally, series = Tally(), Series(scenario, strike, directory, plant)
-    points = points_of(series)
+    points = turn.of(points_of(series))
     chosen = points[-last:] if last is not None else points
     with tries(series) as try_one:
         for number, call in share.of(chosen):

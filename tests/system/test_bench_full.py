@@ -1,6 +1,7 @@
 """The short form of `make bench-full`: with a few nodes every step happens, and what is measured is what is printed."""
 
-from bench.full import floor, scale
+from bench.full import floor, scale, several
+from tests.postgres import NEEDED
 
 
 async def test_a_few_nodes_go_through_every_step_of_the_measurement(monkeypatch):
@@ -16,6 +17,16 @@ async def test_a_few_nodes_go_through_every_step_of_the_measurement(monkeypatch)
     assert found.back.last_s <= found.back_in_sync_s
     assert found.meanwhile_nodes >= 1
     assert found.single.cpu_s > 0
+
+
+@NEEDED
+async def test_two_managers_over_postgresql_take_a_push_of_all_nodes_together(monkeypatch):
+    monkeypatch.setattr(several, "SETTLE_S", 0.5)
+    monkeypatch.setattr(several, "PUSHES", 1)
+    found = await several.measure(12, managers=2)
+    assert found.managers == 2
+    assert 0 < found.push.last_s <= found.recorded_s
+    assert 0 < found.busiest_cpu_s < found.cpu_s
 
 
 async def test_both_floors_bring_all_bytes_to_all_and_hear_from_all():
