@@ -1,0 +1,1 @@
+"""Renewal: certificates that are replaced in time, without anybody's hand."""

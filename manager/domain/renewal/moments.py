@@ -1,0 +1,99 @@
+"""When a certificate is to be renewed, and when its CA is to be asked for that again (RFC 9773).
+
+Decides by what the CA suggests, else by how much of the lifetime is left. Pure, and draws nothing: what is random in it is a share of the
+certificate's own, so that every manager finds the same moment, before and after a restart. Invariant: a moment of a certificate moves only
+with its CA's window.
+"""
+
+import base64
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Final
+
+from common.ids import Fingerprint
+from common.pki.expiry import DAY_S, SHORT_LIFE_S, lifetime_s
+
+ASKED_AGAIN_S: Final = 6 * 3600.0
+"""How soon a CA is asked again that does not say when."""
+
+ASKED_LEAST_S: Final = 60.0
+ASKED_MOST_S: Final = 11 * 3600.0
+"""What is obeyed of what a CA says: at least twice a day it is asked, and never in a tight circle. With the jitter these are 12 hours."""
+
+JITTER: Final = 0.08
+"""By which share of the wait a certificate is asked about later, so that those of one hour come apart."""
+
+SPREAD: Final = Fraction(1, 30)
+"""Without a window: over which share of their lifetime certificates of one day are spread."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """When a CA suggests to renew a certificate, in unix seconds; one that has passed says at once."""
+
+    start_s: float
+    end_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Validity:
+    """What a moment is found by: a certificate's first and last second, and its fingerprint."""
+
+    not_before_s: int | None
+    not_after_s: int | None
+    fingerprint: Fingerprint
+
+    @property
+    def share(self) -> float:
+        """A number from 0 to below 1 that looks drawn, and is this certificate's for good."""
+        return int(self.fingerprint[:13], 16) / 16**13
+
+
+def renewed_s(validity: Validity, *, window: Window | None) -> float | None:
+    """Return when a certificate is to be renewed; None where its validity cannot be read and its CA suggests nothing.
+
+    In the CA's window it is the moment at the certificate's share. Else it is when a third of the lifetime is left, half of less than ten days, or up
+    to a thirtieth of the lifetime before that.
+    """
+    if window is not None:
+        return window.start_s + validity.share * max(0.0, window.end_s - window.start_s)
+    life_s = lifetime_s(validity.not_before_s, validity.not_after_s)
+    if life_s is None or validity.not_after_s is None:
+        return None
+    left_s = Fraction(life_s, 2 if life_s < SHORT_LIFE_S else 3)
+    return float(validity.not_after_s - left_s - Fraction(validity.share) * life_s * SPREAD)
+
+
+def asked_again_s(validity: Validity, *, now_s: float, retry_after_s: float | None) -> float:
+    """Return when to ask for the window again; `retry_after_s` is how long the CA asked to wait, None if it did not."""
+    wait_s = ASKED_AGAIN_S if retry_after_s is None else retry_after_s
+    bounded_s = min(max(wait_s, ASKED_LEAST_S), ASKED_MOST_S)
+    return now_s + bounded_s * (1 + JITTER * validity.share)
+
+
+def ari_id(key_id: str | None, serial_no: str) -> str | None:
+    """Return by what a CA knows a certificate in its renewal information (RFC 9773 4.1), None for one that does not name its issuer's key.
+
+    `key_id` is the authority key identifier as colon hex, `serial_no` hex with an even number of digits.
+    """
+    if not key_id:
+        return None
+    serial = bytes.fromhex(serial_no)
+    if serial[0] & 0x80:
+        # a positive number in DER, whose first bit would be its sign
+        serial = b"\0" + serial
+    return f"{_base64url(bytes.fromhex(key_id.replace(':', '')))}.{_base64url(serial)}"
+
+
+def _base64url(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).decode().rstrip("=")
+
+
+LADDER_S: Final = (300.0, 3600.0, 6 * 3600.0, float(DAY_S))
+"""How long a renewal rests after its first, second, third and each further failure in a row."""
+
+
+def tried_again_s(failures: int, *, now_s: float, not_before_s: float | None) -> float:
+    """Return when a renewal that has failed so often in a row (from 1) is tried again: not before its CA allows it."""
+    rested_s = now_s + LADDER_S[min(max(failures, 1), len(LADDER_S)) - 1]
+    return rested_s if not_before_s is None else max(rested_s, not_before_s)

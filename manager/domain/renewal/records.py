@@ -1,0 +1,180 @@
+"""The nouns of renewal, as the store hands them out: accounts at CAs, what a certificate is renewed with, and orders.
+
+Times are unix seconds. Invariant: no record here carries a private key or the secret of a binding.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final, NewType
+
+from common.bundle.manifest import Slot
+from common.codes import KeyKind
+from common.ids import CertificateId, NodeName, RequestId
+from manager.domain.renewal.moments import Window
+
+AccountId = NewType("AccountId", int)
+"""The number of an account at a CA in the store, never given twice."""
+
+RenewalId = NewType("RenewalId", int)
+"""The number of a renewal in the store, never given twice."""
+
+OrderId = NewType("OrderId", int)
+"""The number of an order in the store, never given twice."""
+
+
+class ChallengeKind(StrEnum):
+    """How a CA is shown that a name is ours; the values are the field's own (RFC 8555 8, draft-ietf-acme-dns-persist)."""
+
+    HTTP = "http-01"
+    DNS = "dns-01"
+    DNS_PERSIST = "dns-persist-01"
+
+
+class OrderState(StrEnum):
+    """How far an order has come: the last step that is kept. The last three are the end of it."""
+
+    CREATED = "created"
+    ORDERED = "ordered"
+    PLACED = "placed"
+    VALIDATED = "validated"
+    FINALISED = "finalised"
+    DOWNLOADED = "downloaded"
+    TAKEN_OVER = "taken_over"
+    SERVED = "served"
+    TESTED = "tested"
+    FAILED = "failed"
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing follows."""
+        return self in OVER
+
+
+OVER: Final = frozenset({OrderState.SERVED, OrderState.TESTED, OrderState.FAILED})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountRecord:
+    """An account at a CA. `url` is "" until the CA has it; `trust_pem` are the CAs that vouch for its directory, "" for the built-in ones.
+
+    `binding_id` names the binding to an account that its owner has there otherwise (RFC 8555 7.3.4), "" for none.
+    `staging_url` is the directory of the CA that orders are tried at, "" where there is none.
+    """
+
+    id: AccountId
+    name: str
+    directory_url: str
+    staging_url: str
+    trust_pem: str
+    contact: tuple[str, ...]
+    binding_id: str
+    url: str
+    terms_agreed: bool
+    created_s: float
+    deactivated_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What is ordered: at which account, proven how, for which names ("" and empty: as the certificate has them, as the CA has it by default).
+
+    `preferred_chain` is the Common Name of the root that the chain is to end at. `keeps_key`: the certificate's own key again in place of a new one
+    of `key`.
+    """
+
+    account_id: AccountId
+    challenge: ChallengeKind
+    profile: str = ""
+    preferred_chain: str = ""
+    key: KeyKind = KeyKind.ECDSAP256
+    keeps_key: bool = False
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """What was wrong last, in words; `detail` is the CA's own, `type` its code ("" where it is not the CA's)."""
+
+    at_s: float
+    message: str
+    type: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RenewalRecord:
+    """How a certificate is renewed: by an order with `terms`, or, without them, by a request that somebody sends to its CA.
+
+    `certificate_id` is None until the first order has brought one, which `nodes` then get in `slot`. `window` is what the CA suggested last,
+    `window_why` where it explains that; `asked_again_s` when to ask again. After `failures` in a row it is tried again at `tried_again_s`.
+    `request_id` is the request that was opened and not answered yet.
+    """
+
+    id: RenewalId
+    certificate_id: CertificateId | None
+    terms: Terms | None
+    nodes: tuple[NodeName, ...] = ()
+    slot: Slot = "server"
+    is_paused: bool = False
+    window: Window | None = None
+    window_why: str = ""
+    asked_again_s: float = 0.0
+    failures: int = 0
+    tried_again_s: float = 0.0
+    problem: Problem | None = None
+    request_id: RequestId | None = None
+    created_s: float
+    changed_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proof:
+    """What a CA wants to see for one name. `authorization_url` and `challenge_url` are the CA's; `response` is what is to be shown for `token`.
+
+    For HTTP-01 the response is what stands in the file, for DNS-01 the text of the TXT record.
+    """
+
+    name: str
+    authorization_url: str
+    challenge_url: str
+    token: str
+    response: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """An order came so far, or what happened there, in words."""
+
+    at_s: float
+    state: OrderState
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderRecord:
+    """One attempt. `url`, `finalize_url` and `certificate_url` are the CA's, "" until it told them; `proofs` what it wants to see.
+
+    `request_pem` is signed by the key that the store has; `answer_text` is what was downloaded, `answer_id` the certificate that it became.
+    `looked_again_s` is when to look again at what the CA has not decided yet. `replaces` is the predecessor's identifier for the CA (RFC 9773 5).
+    """
+
+    id: OrderId
+    renewal_id: RenewalId
+    is_test: bool
+    state: OrderState
+    names: tuple[str, ...]
+    terms: Terms
+    replaces: str
+    request_pem: str
+    url: str = ""
+    finalize_url: str = ""
+    certificate_url: str = ""
+    proofs: Sequence[Proof] = ()
+    answer_text: str = field(default="", repr=False)
+    answer_id: CertificateId | None = None
+    looked_again_s: float = 0.0
+    steps: Sequence[Step] = ()
+    problem: Problem | None = None
+    created_s: float
+    changed_s: float

@@ -1,0 +1,109 @@
+"""When a certificate is renewed, and how often its CA is asked."""
+
+import pytest
+
+from common.ids import fingerprint_of
+from common.pki.expiry import DAY_S
+from manager.domain.renewal.moments import (
+    ASKED_AGAIN_S,
+    ASKED_LEAST_S,
+    LADDER_S,
+    Validity,
+    Window,
+    ari_id,
+    asked_again_s,
+    renewed_s,
+    tried_again_s,
+)
+
+NOW_S = 1_800_000_000.0
+
+
+def validity(days: int, name: str = "a") -> Validity:
+    """Return that of a certificate that is valid from now on for so many days."""
+    return Validity(
+        not_before_s=int(NOW_S),
+        not_after_s=int(NOW_S) + days * DAY_S - 1,
+        fingerprint=fingerprint_of(name.encode()),
+    )
+
+
+def test_the_example_of_rfc_9773_has_its_identifier():
+    key_id = "69:88:5B:6B:87:46:40:41:E1:B3:7B:84:7B:A0:AE:2C:DE:01:C8:D4"
+    assert ari_id(key_id, "87654321") == "aYhba4dGQEHhs3uEe6CuLN4ByNQ.AIdlQyE"
+
+
+@pytest.mark.parametrize(
+    ("serial_no", "encoded"), [("01", "AQ"), ("7F", "fw"), ("80", "AIA"), ("00", "AA"), ("0100", "AQA")]
+)
+def test_a_serial_number_is_encoded_as_der_has_it(serial_no, encoded):
+    assert ari_id("00", serial_no) == f"AA.{encoded}"
+
+
+def test_a_certificate_that_names_no_issuers_key_cannot_be_asked_about():
+    assert ari_id(None, "01") is None
+
+
+@pytest.mark.parametrize(("days", "left"), [(200, 200 / 3), (45, 15), (10, 10 / 3), (9, 4.5), (6, 3)])
+def test_without_a_window_a_third_of_the_lifetime_is_left_or_half_of_a_short_one(days, left):
+    found = renewed_s(validity(days), window=None)
+    latest_s = NOW_S + (days - left) * DAY_S
+    assert found is not None
+    assert latest_s - days * DAY_S / 30 - 1 <= found <= latest_s
+
+
+def test_certificates_of_one_day_are_renewed_one_after_the_other():
+    moments = sorted(renewed_s(validity(45, str(number)), window=None) or 0.0 for number in range(100))
+    assert moments[-1] - moments[0] > 0.9 * 1.5 * DAY_S
+    assert len({int(each // 3600) for each in moments}) > 25
+
+
+def test_in_a_window_each_certificate_has_its_own_moment_for_good():
+    window = Window(start_s=NOW_S, end_s=NOW_S + 2 * DAY_S)
+    moments = [renewed_s(validity(45, str(number)), window=window) or 0.0 for number in range(100)]
+    assert moments == [renewed_s(validity(45, str(number)), window=window) for number in range(100)]
+    assert all(window.start_s <= each < window.end_s for each in moments)
+    assert len(set(moments)) == 100
+
+
+def test_a_window_that_a_ca_has_moved_into_the_past_says_at_once():
+    past = Window(start_s=NOW_S - 2 * DAY_S, end_s=NOW_S - DAY_S)
+    found = renewed_s(validity(45), window=past)
+    assert found is not None
+    assert found < NOW_S
+
+
+def test_a_window_that_ends_before_it_begins_is_its_beginning():
+    assert renewed_s(validity(45), window=Window(start_s=NOW_S, end_s=NOW_S - 1)) == NOW_S
+
+
+def test_a_validity_that_cannot_be_read_tells_no_moment():
+    unread = Validity(not_before_s=None, not_after_s=5, fingerprint=fingerprint_of(b""))
+    assert renewed_s(unread, window=None) is None
+    assert renewed_s(unread, window=Window(start_s=1.0, end_s=1.0)) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("said_s", "least_s", "most_s"),
+    [
+        (None, ASKED_AGAIN_S, ASKED_AGAIN_S * 1.08),
+        (0.0, ASKED_LEAST_S, ASKED_LEAST_S * 1.08),
+        (3600.0, 3600.0, 3600.0 * 1.08),
+        (7 * DAY_S, 11 * 3600.0, DAY_S / 2),
+        (float("inf"), 11 * 3600.0, DAY_S / 2),
+    ],
+)
+def test_a_ca_is_asked_at_least_twice_a_day_and_never_in_a_tight_circle(said_s, least_s, most_s):
+    waits = [
+        asked_again_s(validity(45, str(number)), now_s=NOW_S, retry_after_s=said_s) - NOW_S
+        for number in range(50)
+    ]
+    assert all(least_s <= each <= most_s for each in waits)
+    assert len(set(waits)) == 50
+
+
+def test_failures_rest_longer_each_time_and_never_less_than_the_ca_says():
+    found = [tried_again_s(times, now_s=0.0, not_before_s=None) for times in range(1, 7)]
+    assert found == [300.0, 3600.0, 21600.0, 86400.0, 86400.0, 86400.0]
+    assert tried_again_s(1, now_s=0.0, not_before_s=7 * DAY_S) == 7 * DAY_S
+    assert tried_again_s(4, now_s=0.0, not_before_s=60.0) == LADDER_S[-1]
