@@ -1,4 +1,4 @@
-"""When a certificate is to be renewed, and when its CA is to be asked for that again (RFC 9773).
+"""Moments at which a certificate is to be renewed, and its CA to be asked for that again (RFC 9773).
 
 Decides by what the CA suggests, else by how much of the lifetime is left. Pure, and draws nothing: what is random in it is a share of the
 certificate's own, so that every manager finds the same moment, before and after a restart. Invariant: a moment of a certificate moves only

@@ -130,16 +130,16 @@ class RenewalRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proof:
-    """What a CA wants to see for one name. `authorization_url` and `challenge_url` are the CA's; `response` is what is to be shown for `token`.
+    """What a CA wants to see for one name (without "*."). `authorization_url` and `challenge_url` are the CA's; `response` is what is to be shown for `token`.
 
-    For HTTP-01 the response is what stands in the file, for DNS-01 the text of the TXT record.
+    For HTTP-01 the response is what stands in the file, for DNS the text of the TXT record; DNS-PERSIST-01 has no token.
     """
 
     name: str
     authorization_url: str
     challenge_url: str
     token: str
-    response: str
+    response: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""What renewal asks of the world: a CA, and whoever shows challenges to it. `manager.acme` has the real ones.
+"""Ports of renewal: what it asks of a CA, and of whoever shows challenges to one. `manager.acme` has the real CAs.
 
 Every call ends within its own deadline, and raises `CaError` for everything that goes wrong.
 """

@@ -1,0 +1,156 @@
+"""Conversation with a CA: requests that an account's key signs, one after the other, over one HTTP session (RFC 8555 6).
+
+Decides how often a request is asked again that only its nonce was refused for. Belongs to one thread at a time; `end` may come from any.
+Invariant: what the library or the network makes of an answer comes out as CaError.
+"""
+
+import contextlib
+import ssl
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from typing import Final
+
+import acme.errors
+import requests
+from acme.client import ClientNetwork
+from acme.messages import Registration, RegistrationResource
+from josepy.errors import Error as JoseError
+from josepy.interfaces import JSONDeSerializable
+from urllib3.util import parse_url
+
+from manager.acme.answers import Answer, Endpoints, checked_url, links, read_directory
+from manager.acme.keys import AccountKey, Payload
+from manager.acme.refusals import RefusedError, retry_after_s
+from manager.acme.transport import Transport
+from manager.usecases.renewal.ports import CaError
+
+NONCE_TRIES: Final = 10
+"""How often a request is signed anew for a nonce that the CA does not take any more; one that refuses every fifth refuses ten in a row once in
+ten million."""
+
+
+@dataclass(slots=True)
+class Signer:
+    """Who asks: the account's key, and its address at the CA, "" until that is known."""
+
+    key: AccountKey = field(repr=False)
+    account_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """An answer of a CA, which was a success. `location` is the address of what was made, "" if none is named."""
+
+    ca: str
+    body: bytes = field(repr=False)
+    location: str
+    retry_after_s: float | None
+    link: str | None = None
+
+    def read(self) -> Answer:
+        """Read it as a JSON object."""
+        return Answer.read(self.ca, self.body)
+
+    def made(self) -> str:
+        """Return the address of what was made, which the CA must name."""
+        return checked_url(self.ca, self.location, "Location")
+
+    def links(self, relation: str) -> tuple[str, ...]:
+        """Return the addresses that stand in this relation to it."""
+        return tuple(links(self.ca, self.link, relation))
+
+
+class Conversation:
+    """One session at the CA with this directory, verified by `context`. `clock` is the time on the wall, in unix seconds."""
+
+    def __init__(
+        self, directory_url: str, *, context: ssl.SSLContext, signer: Signer, clock: Callable[[], float]
+    ) -> None:
+        self.ca = parse_url(directory_url).host or "the CA"
+        self._directory_url = checked_url(self.ca, directory_url, "directory")
+        self._clock = clock
+        self._signer = signer
+        self._endpoints: Endpoints | None = None
+        self._transport = Transport(context, clock=clock)
+        self._network = ClientNetwork(user_agent=f"Certcast/{version('certcast')}")
+        self._network.session.close()
+        self._network.session = self._session()
+
+    def _session(self) -> requests.Session:
+        session = requests.Session()
+        session.trust_env = False
+        # what is not mounted cannot be asked: no http://
+        session.adapters.clear()
+        session.mount("https://", self._transport)
+        session.headers["Accept-Encoding"] = "identity"
+        return session
+
+    def end(self) -> None:
+        """Let the request that runs fail at once, and each that follows."""
+        self._transport.end()
+
+    def close(self) -> None:
+        """Close what is open."""
+        self._network.session.close()
+
+    def endpoints(self) -> Endpoints:
+        """Return where the CA has what; it is asked once."""
+        return self._endpoints if self._endpoints is not None else self.look_up()
+
+    def look_up(self) -> Endpoints:
+        """Ask where the CA has what."""
+        self._endpoints = read_directory(self.get(self._directory_url).read())
+        return self._endpoints
+
+    def get(self, url: str) -> Heard:
+        """Ask without a signature."""
+        checked_url(self.ca, url, "address")
+        with self._translated():
+            return self._heard(self._network.get(url, content_type=""))
+
+    def post(self, url: str, payload: JSONDeSerializable | None, *, key: AccountKey | None = None) -> Heard:
+        """Ask as the account, or by a key alone (RFC 8555 6.2); None asks for what is there (6.3)."""
+        checked_url(self.ca, url, "address")
+        new_nonce_url = self.endpoints().new_nonce
+        account = "" if key is not None else self.account_url()
+        signed = key or self._signer.key
+        self._network.key, self._network.alg = signed.jwk, signed.algorithm
+        self._network.account = RegistrationResource(uri=account, body=Registration()) if account else None
+        tries = 0
+        while True:
+            tries += 1
+            try:
+                with self._translated():
+                    return self._heard(self._network.post(url, payload, new_nonce_url=new_nonce_url))
+            except RefusedError as error:
+                if error.type != "badNonce" or tries >= NONCE_TRIES:
+                    raise
+
+    def find_account(self, key: AccountKey) -> str:
+        """Return the address of the account that has a key (RFC 8555 7.3.1). Raises RefusedError accountDoesNotExist."""
+        asked = Payload({"onlyReturnExisting": True})
+        return self.post(self.endpoints().new_account, asked, key=key).made()
+
+    def account_url(self) -> str:
+        """Return the account's address, which the CA is asked for once if it is not known."""
+        if not self._signer.account_url:
+            self._signer.account_url = self.find_account(self._signer.key)
+        return self._signer.account_url
+
+    def _heard(self, response: requests.Response) -> Heard:
+        return Heard(
+            ca=self.ca,
+            body=response.content,
+            location=response.headers.get("Location", ""),
+            retry_after_s=retry_after_s(response.headers.get("Retry-After"), now_s=self._clock()),
+            link=response.headers.get("Link"),
+        )
+
+    @contextlib.contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except (acme.errors.Error, JoseError, requests.RequestException, RecursionError) as error:
+            # not its text, which may quote headers
+            raise CaError(f"{self.ca} sent an answer that cannot be read ({type(error).__name__})") from error

@@ -1,0 +1,182 @@
+"""Orders at a CA (RFC 8555 7.4, 7.5, RFC 9773): asked for, proven, finalised, and what comes of them.
+
+Decides what is asked for again in another way: an order without the certificate that it replaces, a proof that the CA has seen already.
+"""
+
+import ipaddress
+from collections.abc import Sequence
+from typing import Any, Final
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+from josepy.json_util import encode_b64jose
+
+from manager.acme.answers import (
+    ORDERS_MAX,
+    checked_url,
+    read_authorization,
+    read_names,
+    read_order,
+    read_suggested,
+)
+from manager.acme.conversation import Conversation, Signer
+from manager.acme.keys import Payload, prove
+from manager.acme.refusals import GONE, RefusedError
+from manager.domain.renewal.records import ChallengeKind, Proof
+from manager.usecases.renewal.ports import Authorization, CaError, Ordered, Suggested
+
+PAGES_MAX: Final = 20
+"""How much of an account's list of orders is read."""
+
+ORDERS_LOOKED_AT: Final = 50
+"""How many orders are looked at for one that can be gone on with; each is a request."""
+
+ALTERNATES_MAX: Final = 10
+"""Let's Encrypt had three chains at most at a time."""
+
+NOT_REPLACED: Final = frozenset({"alreadyReplaced", "malformed", "serverInternal", "unauthorized"})
+"""How CAs refuse an order for the certificate that it is to replace, which they do not know, or have seen replaced (RFC 9773 5)."""
+
+CERTIFICATE_MARK: Final = "-----BEGIN CERTIFICATE-----"
+
+
+def order(talk: Conversation, names: Sequence[str], *, profile: str, replaces: str) -> Ordered:
+    """Ask for an order. Raises CaError `invalidProfile` from a CA without profiles, which would give any certificate instead."""
+    points = talk.endpoints()
+    fields: dict[str, Any] = {"identifiers": [_identifier(name) for name in names]}
+    if profile:
+        if not points.offered.profiles:
+            raise CaError(
+                f"{talk.ca} has no profiles, so none is called '{profile}'",
+                type="invalidProfile",
+                is_final=True,
+            )
+        fields["profile"] = profile
+    if replaces and points.renewal_info:
+        try:
+            return _order(talk, {**fields, "replaces": replaces})
+        except RefusedError as error:
+            if error.type not in NOT_REPLACED:
+                raise
+    return _order(talk, fields)
+
+
+def _order(talk: Conversation, fields: dict[str, Any]) -> Ordered:
+    heard = talk.post(talk.endpoints().new_order, Payload(fields))
+    return read_order(heard.read(), url=heard.made(), retry_after_s=heard.retry_after_s)
+
+
+def _identifier(name: str) -> dict[str, str]:
+    """Return a name as an order has it (RFC 8555 9.7.7, RFC 8738)."""
+    try:
+        return {"type": "ip", "value": str(ipaddress.ip_address(name))}
+    except ValueError:
+        return {"type": "dns", "value": name.lower()}
+
+
+def find_order(talk: Conversation, account_url: str, names: Sequence[str]) -> Ordered | None:
+    """Return an order of these names that waits for proofs or for its request, the latest in the list first.
+
+    One that is being signed, or was, has a request of its own, whose key nobody may have any more.
+    """
+    wanted = frozenset(_identifier(name)["value"] for name in names)
+    for url in reversed(_orders(talk, account_url)[-ORDERS_LOOKED_AT:]):
+        try:
+            heard = talk.post(url, None)
+        except RefusedError as error:
+            if error.status not in GONE:
+                raise
+            continue
+        answer = heard.read()
+        found = read_order(answer, url=url, retry_after_s=heard.retry_after_s)
+        if found.status in {"pending", "ready"} and read_names(answer) == wanted:
+            return found
+    return None
+
+
+def _orders(talk: Conversation, account_url: str) -> Sequence[str]:
+    """Return the addresses of the account's orders (RFC 8555 7.1.2.1), none where the CA lists none."""
+    page = talk.post(account_url, None).read().optional_url("orders")
+    found: list[str] = []
+    for _ in range(PAGES_MAX):
+        if not page or len(found) >= ORDERS_MAX:
+            break
+        heard = talk.post(page, None)
+        listed = heard.read().list("orders", at_most=ORDERS_MAX)
+        found += [checked_url(talk.ca, each, "orders") for each in listed]
+        page = next(iter(heard.links("next")), "")
+    return found
+
+
+def look(talk: Conversation, url: str) -> Ordered:
+    """Return an order as it is now."""
+    heard = talk.post(url, None)
+    return read_order(heard.read(), url=url, retry_after_s=heard.retry_after_s)
+
+
+def authorization(
+    talk: Conversation, signer: Signer, url: str, kind: ChallengeKind, *, account_url: str
+) -> Authorization:
+    """Return an authorization as it is now. Its name has its "*.", its proof's has not."""
+    heard = talk.post(url, None)
+    asked = read_authorization(heard.read())
+    refused = [each for each in asked.challenges.values() if each.problem.type or each.problem.detail]
+    refused.sort(key=lambda each: each is not asked.challenges.get(kind))
+    problem = refused[0].problem if refused else None
+    return Authorization(
+        url=url,
+        name=f"*.{asked.name}" if asked.is_wildcard else asked.name,
+        status=asked.status,
+        proof=prove(asked, kind, url=url, key=signer.key, account_url=account_url),
+        type=problem.type if problem is not None else "",
+        message=problem.detail if problem is not None else "",
+        retry_after_s=heard.retry_after_s,
+    )
+
+
+def answer(talk: Conversation, proof: Proof) -> None:
+    """Let the CA look. What it has looked at already is not asked again."""
+    try:
+        talk.post(proof.challenge_url, Payload({}))
+    except RefusedError:
+        asked = read_authorization(talk.post(proof.authorization_url, None).read())
+        waiting = [each for each in asked.challenges.values() if each.url == proof.challenge_url]
+        if asked.status == "pending" and all(each.status == "pending" for each in waiting):
+            raise
+
+
+def finalize(talk: Conversation, url: str, request_pem: str) -> None:
+    """Hand in a signing request."""
+    try:
+        request = x509.load_pem_x509_csr(request_pem.encode())
+    except ValueError:
+        raise CaError("the signing request cannot be read", is_final=True) from None
+    talk.post(url, Payload({"csr": encode_b64jose(request.public_bytes(Encoding.DER))}))
+
+
+def download(talk: Conversation, url: str) -> Sequence[str]:
+    """Return the certificate with each chain that the CA has for it (RFC 8555 7.4.2)."""
+    first = talk.post(url, None)
+    others = [each for each in first.links("alternate") if each != url][:ALTERNATES_MAX]
+    chains = [_chain(talk, first.body), *(_chain(talk, talk.post(each, None).body) for each in others)]
+    return tuple(dict.fromkeys(chains))
+
+
+def _chain(talk: Conversation, body: bytes) -> str:
+    if not body.isascii() or CERTIFICATE_MARK.encode() not in body:
+        raise CaError(f"{talk.ca} sent something else than a certificate")
+    return body.decode("ascii")
+
+
+def suggested(talk: Conversation, ari_id: str) -> Suggested | None:
+    """Return when the CA suggests to renew a certificate (RFC 9773 4), None from one that does not, or does not know it."""
+    url = talk.endpoints().renewal_info
+    if not url:
+        return None
+    try:
+        heard = talk.get(f"{url}/{ari_id}")
+    except RefusedError as error:
+        if error.is_final:
+            return None
+        raise
+    return read_suggested(heard.read(), retry_after_s=heard.retry_after_s)

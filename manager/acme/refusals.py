@@ -1,0 +1,164 @@
+"""Refusals of a CA: problem documents (RFC 7807, RFC 8555 6.7), and for how long it asks to be left alone.
+
+Decides which of its words are passed on, and whether asking again can help. Pure. Invariant: whatever a CA sends becomes a refusal of bounded
+length that is printable and carries no key authorization; nothing in it is believed to be of the form that it should have.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from typing import Final
+
+import msgspec
+
+from common.text import printable
+from manager.usecases.renewal.ports import CaError
+
+ACME: Final = "urn:ietf:params:acme:error:"
+
+TYPE_MAX_CHARS: Final = 100
+WORDS_MAX_CHARS: Final = 1000
+"""Far above what any CA says; what follows it is left out."""
+
+SUBPROBLEMS_MAX: Final = 5
+"""How many names' own problems are told; an order may have a hundred."""
+
+RETRY_AFTER_MAX_S: Final = 7 * 86_400.0
+"""The longest limit of Let's Encrypt counts a week; who asks for more is asked again after that."""
+
+PASSING_STATUSES: Final = frozenset({408, 425, 429})
+"""Of 4xx: too slow, too early, too often (RFC 9110 15.5.9, RFC 8470, RFC 6585 4)."""
+
+PASSING: Final = frozenset(
+    {
+        "badNonce",
+        "caa",
+        "connection",
+        "dns",
+        "dnssec",
+        "incorrectResponse",
+        "orderNotReady",
+        "rateLimited",
+        "serverInternal",
+        "tls",
+        "unknownHost",
+    }
+)
+"""What passes, or is mended elsewhere than in what was asked (RFC 8555 6.7)."""
+
+GONE: Final = frozenset({404, 410})
+"""What is final though no CA says why."""
+
+HIDDEN: Final = "<secret>"
+
+PROOF_MAX_CHARS: Final = 300
+_PROOF: Final = re.compile(r"[A-Za-z0-9_-]{22,256}\.[A-Za-z0-9_-]{43}(?![A-Za-z0-9_-])")
+"""A key authorization (RFC 8555 8.1): a token, and 256 bits in base64url."""
+
+_SECONDS: Final = re.compile(r"[0-9]{1,100}")
+_NO_TYPE: Final = frozenset({"", "about:blank"})
+
+
+class RefusedError(CaError):
+    """A CA answered, and refused. `status` is that of its answer."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int,
+        type: str,  # noqa: A002 - the word of RFC 7807
+        detail: str,
+        retry_after_s: float | None,
+        is_final: bool,
+    ) -> None:
+        super().__init__(message, type=type, detail=detail, retry_after_s=retry_after_s, is_final=is_final)
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a problem document says: a code ("" if none), and words ("" if none)."""
+
+    type: str
+    detail: str
+
+
+def words(value: object, *, at_most: int = WORDS_MAX_CHARS) -> str:
+    """Return foreign text as it may be shown, "" for what is no text. CAs quote what a node should have shown, which is left out."""
+    if not isinstance(value, str):
+        return ""
+    seen = printable(" ".join(value[: at_most + PROOF_MAX_CHARS].split()))
+    shown = _PROOF.sub(HIDDEN, seen)
+    return shown if len(shown) <= at_most else f"{shown[: at_most - 3]}..."
+
+
+def read_problem(value: object) -> Told:
+    """Return what a problem document says, with what it says of single names; nothing of what is none."""
+    if not isinstance(value, Mapping):
+        return Told("", "")
+    kind = words(value.get("type"), at_most=TYPE_MAX_CHARS)
+    of_names = value.get("subproblems")
+    several = (
+        [] if not isinstance(of_names, list) else [_of_name(each) for each in of_names[:SUBPROBLEMS_MAX]]
+    )
+    said = words(value.get("detail")) or words(value.get("title"))
+    detail = words("; ".join(part for part in (said, *several) if part))
+    return Told("" if kind in _NO_TYPE else kind.removeprefix(ACME), detail)
+
+
+def _of_name(value: object) -> str:
+    if not isinstance(value, Mapping):
+        return ""
+    identifier = value.get("identifier")
+    name = words(identifier.get("value"), at_most=TYPE_MAX_CHARS) if isinstance(identifier, Mapping) else ""
+    detail = words(value.get("detail"))
+    return f"{name}: {detail}" if name and detail else detail
+
+
+def refusal(ca: str, *, status: int, retry_after: str | None, body: bytes, now_s: float) -> RefusedError:
+    """Return why a CA refused, from an answer whose status is no success. `ca` is its host."""
+    try:
+        told = read_problem(msgspec.json.decode(body))
+    except (msgspec.MsgspecError, RecursionError, ValueError):
+        told = Told("", "")
+    why = f": {told.detail}" if told.detail else ""
+    match told.type, status:
+        case "", _:
+            message = f"{ca} answered with status {status}{why}"
+        case "rateLimited", _:
+            message = f"{ca} limits how often it is asked{why}"
+        case _:
+            message = f"{ca} refused ({told.type}){why}"
+    return RefusedError(
+        message,
+        status=status,
+        type=told.type,
+        detail=told.detail,
+        retry_after_s=retry_after_s(retry_after, now_s=now_s),
+        is_final=_is_final(told.type, status),
+    )
+
+
+def _is_final(kind: str, status: int) -> bool:
+    if kind in PASSING or status in PASSING_STATUSES or not 400 <= status < 500:
+        return False
+    # a proxy on the way says 403 as well, and no CA
+    return bool(kind) or status in GONE
+
+
+def retry_after_s(text: str | None, *, now_s: float) -> float | None:
+    """Return for how long a Retry-After asks to wait (RFC 9110 10.2.3: seconds, or a date), None for none that can be read."""
+    if text is None:
+        return None
+    if _SECONDS.fullmatch(text.strip()):
+        wait_s = float(text)
+    else:
+        try:
+            at = parsedate_to_datetime(text)
+            wait_s = (at if at.tzinfo is not None else at.replace(tzinfo=UTC)).timestamp() - now_s
+        except (IndexError, OverflowError, TypeError, ValueError):
+            return None
+    return min(max(wait_s, 0.0), RETRY_AFTER_MAX_S)

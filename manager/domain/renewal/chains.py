@@ -1,0 +1,37 @@
+"""Choice among the chains that a CA has for one certificate (RFC 8555 7.4.2). Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from common.errors import PkiError
+from common.pki.certificate import decode
+from common.pki.pem import CERTIFICATE, read_blocks
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenChain:
+    """The chain to take, as it came. `is_preferred` is False where none ends at the root that was asked for: it is the CA's own choice then."""
+
+    text: str = field(repr=False)
+    is_preferred: bool
+
+
+def choose_chain(chains: Sequence[str], preferred_root: str) -> ChosenChain:
+    """Choose by the Common Name of the root that a chain ends at, "" for the CA's own choice, which is the first. There must be one."""
+    if not preferred_root:
+        return ChosenChain(chains[0], is_preferred=True)
+    for text in chains:
+        if ends_at(text) == preferred_root:
+            return ChosenChain(text, is_preferred=True)
+    return ChosenChain(chains[0], is_preferred=False)
+
+
+def ends_at(text: str) -> str:
+    """Return the name of the root that a chain ends at: who issued its last certificate, which a root did itself; "" if that cannot be read."""
+    blocks = [block for block in read_blocks(text).blocks if block.label == CERTIFICATE]
+    if not blocks:
+        return ""
+    try:
+        return decode(blocks[-1].der).issuer_name
+    except PkiError:
+        return ""
