@@ -9,7 +9,7 @@ import sys
 import time
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
@@ -198,10 +198,8 @@ class Stage:
 
     async def push(self, machine: Machine) -> None:
         """Ask for a push of all, whatever is said."""
-        try:
+        with suppress(aiohttp.ClientError, TimeoutError):
             await asked(self.session, machine, "POST", "push", {})
-        except (aiohttp.ClientError, TimeoutError):
-            return
 
     # -- what all say
 
@@ -220,12 +218,10 @@ class Stage:
         """Wait until what these managers say is so (without any: all); return how long that took."""
         started_s, views = time.monotonic(), []
         while time.monotonic() - started_s < within_s:
-            try:
+            with suppress(aiohttp.ClientError, TimeoutError):  # which is what some tests are about
                 views = await self.views(machines)
                 if done(views):
                     return time.monotonic() - started_s
-            except (aiohttp.ClientError, TimeoutError):
-                pass  # which is what some tests are about
             await asyncio.sleep(LOOK_S)
         states = [{name: (node["state"], node["slots"]) for name, node in view.items()} for view in views]
         raise AssertionError(f"not within {within_s:.0f} s: {states}"[:20_000] + self.logs())
