@@ -90,10 +90,6 @@ class Conversation:
         """Let the request that runs fail at once, and each that follows."""
         self._transport.end()
 
-    def close(self) -> None:
-        """Close what is open."""
-        self._network.session.close()
-
     def endpoints(self) -> Endpoints:
         """Return where the CA has what; it is asked once."""
         return self._endpoints if self._endpoints is not None else self.look_up()

@@ -44,6 +44,7 @@ class Payload(JSONDeSerializable):
 
     @classmethod
     def from_json(cls, jobj: Mapping[str, Any]) -> "Payload":
+        """Return it again, as the library wants of everything that it sends."""
         return cls(jobj)
 
 

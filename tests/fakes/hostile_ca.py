@@ -30,13 +30,14 @@ DAY_S: Final = 86_400
 
 @dataclass(frozen=True, kw_only=True)
 class Reply:
-    """An answer. `endless` is sent again and again after the body; `slowly` with a pause between. With either there is no length."""
+    """An answer. `endless` is sent again and again after the body, without a length; `slowly` with a pause between. One that is `silent` never comes."""
 
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
     endless: bytes = b""
     slowly: bool = False
+    silent: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,6 +153,8 @@ class HostileCa:
         self._serving.discard(task)
 
     async def _answer(self, writer: asyncio.StreamWriter, reply: Reply, *, head: bool) -> None:
+        if reply.silent:
+            await asyncio.Event().wait()
         self._nonces += 1
         headers = {
             "Replay-Nonce": f"nonce{self._nonces:019d}",

@@ -5,7 +5,9 @@ from email.utils import formatdate
 
 import pytest
 
+from manager.acme.answers import ORDERS_MAX
 from manager.acme.conversation import NONCE_TRIES
+from manager.acme.orders import ORDERS_LOOKED_AT
 from manager.domain.renewal.records import ChallengeKind
 from tests import pki
 from tests.fakes.hostile_ca import (
@@ -212,3 +214,49 @@ async def test_a_key_that_the_ca_has_for_another_account_is_refused(hostile, at_
     assert "status 409" in (await refused(at_hostile.change_key(key_pem()))).message
     hostile.replies[ACCOUNT] = [json_reply({}, Location=hostile.url("/accounts/1"))]
     await at_hostile.change_key(key_pem())
+    hostile.replies["/key-change"] = [problem("malformed", "no such thing")]
+    hostile.replies[ACCOUNT] = [problem("accountDoesNotExist", "none")]
+    assert (await refused(at_hostile.change_key(key_pem()))).type == "malformed"
+
+
+async def test_an_account_is_not_made_where_it_could_not_be_looked_for(hostile, at_hostile):
+    hostile.replies[ACCOUNT] = [problem("rateLimited", "slowly", status=429)]
+    assert (await refused(at_hostile.register(binding_key=""))).type == "rateLimited"
+    assert hostile.paths() == [ACCOUNT]
+
+
+async def test_a_proof_that_the_ca_does_not_want_to_look_at_is_refused(hostile, at_hostile):
+    challenge = {"type": "http-01", "url": hostile.url("/c"), "token": "t" * 43, "status": "pending"}
+    fields = {"identifier": {"type": "dns", "value": "a.example.com"}, "challenges": [challenge]}
+    hostile.replies[THING] = [json_reply({"status": "pending", **fields})]
+    hostile.replies["/c"] = [problem("serverInternal", "no", status=500)]
+    proof = (await at_hostile.authorization(hostile.url(THING), ChallengeKind.HTTP)).proof
+    assert proof is not None
+    assert (await refused(at_hostile.answer(proof))).type == "serverInternal"
+
+
+async def test_a_request_that_cannot_be_read_is_not_handed_in(hostile, at_hostile):
+    assert (await refused(at_hostile.finalize(hostile.url("/finalize"), "nothing"))).is_final
+    assert not hostile.asked
+
+
+async def test_what_could_not_be_asked_is_no_answer(hostile, at_hostile):
+    hostile.replies["/renewal-info/aa.bb"] = [Reply(status=503)]
+    assert not (await refused(at_hostile.suggested("aa.bb"))).is_final
+    hostile.replies["/accounts/1"] = [json_reply({"orders": hostile.url("/orders")})]
+    hostile.replies["/orders"] = [json_reply({"orders": [hostile.url("/orders/1")]})]
+    hostile.replies["/orders/1"] = [Reply(status=503)]
+    await refused(at_hostile.find_order(NAMES))
+
+
+async def test_so_many_orders_are_looked_at_and_no_more(hostile, at_hostile):
+    hostile.replies["/accounts/1"] = [json_reply({"orders": hostile.url("/orders")})]
+    hostile.replies["/orders"] = [
+        json_reply({"orders": [hostile.url(f"/orders/{number}") for number in range(60)]})
+    ]
+    assert await at_hostile.find_order(NAMES) is None
+    assert hostile.paths()[2:] == [f"/orders/{number}" for number in range(59, 59 - ORDERS_LOOKED_AT, -1)]
+    hostile.replies["/orders"] = [json_reply({"orders": [hostile.url("/x")] * (ORDERS_MAX + 1)})]
+    assert (
+        await refused(at_hostile.find_order(NAMES))
+    ).message == f"127.0.0.1 sent more than {ORDERS_MAX} orders"

@@ -120,9 +120,11 @@ async def test_a_request_that_asks_for_other_names_is_refused_for_good(ca, quick
 async def test_an_order_that_waits_is_found_among_the_accounts_however_many_pages_they_fill(ca, quick_pebble):
     names = ["lost.example.com", "more.example.com"]
     assert await ca.find_order(names) is None
+    for number in range(quick_pebble.orders_per_page):
+        await ca.order([f"before{number}.example.com"], profile="classic", replaces="")
     lost = await ca.order(names, profile="classic", replaces="")
-    for number in range(2 * quick_pebble.orders_per_page):
-        await ca.order([f"n{number}.example.com"], profile="classic", replaces="")
+    for number in range(quick_pebble.orders_per_page):
+        await ca.order([f"after{number}.example.com"], profile="classic", replaces="")
     found = await ca.find_order(["More.example.com", "lost.example.com"])
     assert found is not None
     assert (found.url, found.finalize_url) == (lost.url, lost.finalize_url)

@@ -2,22 +2,28 @@
 
 import asyncio
 import json
+import socket
 import ssl
+import time
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 
 import pytest
 
+from manager.acme import transport
+from manager.acme.ca import AcmeCas
 from manager.acme.transport import BODY_MAX_BYTES, HOSTS_MAX, tls_context
+from manager.usecases.renewal.ports import CaError
 from tests import pki
 from tests.fakes.hostile_ca import (
     DIRECTORY,
+    NONCE,
     ORDER,
     HostileCa,
     Reply,
     json_reply,
 )
-from tests.integration.acme.parts import account, asking, made, order, refused
+from tests.integration.acme.parts import account, asking, key_pem, made, order, refused
 from tests.patience import PATIENCE_S
 from tests.postgres import free_port
 
@@ -149,10 +155,15 @@ async def test_trust_that_cannot_be_read_is_said_to_be_so(hostile, threads):
     assert error.is_final
 
 
-async def test_no_proxy_of_the_environment_is_asked(hostile, at_hostile, monkeypatch):
+async def test_no_proxy_of_the_environment_is_asked_and_no_password_of_it_sent(
+    hostile, at_hostile, monkeypatch, tmp_path
+):
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login admin password word\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
         monkeypatch.setenv(name, f"http://127.0.0.1:{free_port()}")
     assert (await at_hostile.directory()).has_renewal_info
+    assert "authorization" not in hostile.asked[-1].headers
 
 
 async def test_a_ca_hears_who_asks_and_keeps_no_cookie_there(hostile, at_hostile):
@@ -164,3 +175,43 @@ async def test_a_ca_hears_who_asks_and_keeps_no_cookie_there(hostile, at_hostile
     assert {each.headers["user-agent"] for each in hostile.asked} == {f"Certcast/{version('certcast')}"}
     assert not any("cookie" in each.headers for each in hostile.asked)
     assert {each.headers["accept-encoding"] for each in hostile.asked} == {"identity"}
+
+
+@pytest.mark.parametrize("path", [DIRECTORY, NONCE])
+async def test_a_ca_that_says_nothing_is_left_when_a_read_has_taken_too_long(
+    hostile, at_hostile, monkeypatch, path
+):
+    monkeypatch.setattr(transport, "READ_S", 0.2)
+    hostile.replies[path] = [Reply(silent=True)]
+    assert (
+        await refused(order(at_hostile))
+    ).message == "127.0.0.1 cannot be asked: The read operation timed out"
+
+
+async def test_a_listener_that_speaks_no_tls_is_left_when_connecting_has_taken_too_long(threads, monkeypatch):
+    monkeypatch.setattr(transport, "CONNECT_S", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"https://127.0.0.1:{silent.getsockname()[1]}/"
+        assert "timed out" in (await refused(asking(account(url), threads).directory())).message
+
+
+async def test_an_account_is_asked_by_its_address_and_at_the_ca_for_trying_found_by_its_key(hostile):
+    cas = AcmeCas(clock=time.time)
+    record = account(
+        hostile.directory_url,
+        staging_url=hostile.url("/staging"),
+        trust_pem=hostile.trust_pem,
+        url=hostile.url("/accounts/5"),
+    )
+    hostile.replies["/staging"] = [json_reply(hostile.directory())]
+    hostile.replies[ORDER] = [made(hostile)]
+    await order(cas.ca(record, key_pem(), is_test=False))
+    assert hostile.asked[-1].protected()["kid"] == record.url
+    hostile.asked.clear()
+    await order(cas.ca(record, key_pem(), is_test=True))
+    assert hostile.paths("GET") == ["/staging"]
+    assert hostile.asked[-1].protected()["kid"] == hostile.url("/accounts/1")
+    with pytest.raises(CaError) as caught:
+        cas.ca(account(hostile.directory_url), key_pem(), is_test=True)
+    assert caught.value.is_final
+    cas.close()

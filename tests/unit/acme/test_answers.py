@@ -97,6 +97,12 @@ def test_names_are_compared_in_small_letters():
     assert read_names(answer(identifiers=identifiers)) == {"a.example", "192.0.2.1"}
 
 
+@pytest.mark.parametrize("value", ["", None, 5])
+def test_an_identifier_has_a_name(value):
+    with pytest.raises(CaError, match="identifier"):
+        read_names(answer(identifiers=[{"type": "dns", "value": value}]))
+
+
 def test_an_authorization_has_challenges_of_kinds_that_nobody_knows():
     challenge = {"type": "new-01", "url": URL, "status": "pending", "token": "t" * 22}
     fields = {"status": "pending", "identifier": {"type": "dns", "value": "a.example"}}

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from manager.acme.answers import Asked, Challenge
-from manager.acme.keys import AccountKey, bind, prove
+from manager.acme.keys import AccountKey, Payload, bind, prove
 from manager.acme.refusals import Told
 from manager.domain.renewal.records import ChallengeKind
 from manager.usecases.renewal.ports import CaError
@@ -125,3 +125,7 @@ def test_a_key_that_no_ca_takes_is_refused(key):
 
 def test_a_key_is_in_no_repr():
     assert repr(KEY) == "AccountKey(algorithm=ES256)"
+
+
+def test_what_is_sent_is_read_again_as_it_was():
+    assert Payload.json_loads(Payload({"a": [1]}).json_dumps()).to_partial_json() == {"a": [1]}
