@@ -136,7 +136,7 @@ class Fleet:
         published = await self._publisher.publish(
             chosen, cause="manual push", changed_s=time.time(), forced=forced, everybodys=True
         )
-        plans = [self.pushes.pursue(facts, forced=forced) for facts in chosen]
+        plans = await self.pushes.pursue_each(chosen, forced=forced)
         await self._ask(plans, forced=forced)
         return [
             replace(plan, action="publish_and_push")

@@ -4,9 +4,10 @@ Decides nothing of its own but when a node whose content rests after a failure i
 Invariant: a generation is offered only to the connection that counts, and nothing but `offered` advances on send.
 """
 
+import asyncio
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import structlog
 
@@ -18,6 +19,7 @@ from manager.domain.facts import NodeFacts
 from manager.domain.planner import lacking, plan_push, should_override_shrink_guard
 from manager.domain.report import Outcome, Rejected
 from manager.domain.view import PlannedPush, PushView
+from manager.fleet.compiler import YIELD_EVERY
 from manager.fleet.connections import Connections
 from manager.fleet.delivery import Delivery
 from manager.fleet.publisher import Publisher
@@ -63,6 +65,15 @@ class Pushes:
         if plan.action == "push" and desired is not None and connection is not None and connection.ready:
             self._offer(facts, desired, connection, now_s=now_s, forced=forced)
         return plan
+
+    async def pursue_each(self, nodes: Sequence[NodeFacts], *, forced: bool = False) -> Sequence[PlannedPush]:
+        """Do so for each of these nodes, and let others have their turns of the loop meanwhile: thousands of offers take seconds."""
+        plans = []
+        for count, facts in enumerate(nodes, 1):
+            plans.append(self.pursue(facts, forced=forced))
+            if count % YIELD_EVERY == 0:
+                await asyncio.sleep(0)
+        return plans
 
     def supply(self, connection: Connection, push_id: str, digests: tuple[Digest, ...]) -> None:
         """Queue payloads for delivery."""

@@ -69,8 +69,7 @@ class Reconciler:
                 self._changes.restore(batch)
                 await asyncio.sleep(RETRY_S)
                 continue
-            for facts in chosen:
-                self._pushes.pursue(facts)
+            await self._pushes.pursue_each(chosen)
 
     async def run(self) -> None:
         """Each minute, and soon after the store failed, compare every node with what is desired, and repair."""
@@ -97,7 +96,7 @@ class Reconciler:
             log.error("reconcile.failed", reason=error.reason, message=error.message)
             return False
         self._follower.hear_elsewhere(time.time())
-        plans = [self._pushes.pursue(facts) for facts in self._registry if not facts.elsewhere]
+        plans = await self._pushes.pursue_each([facts for facts in self._registry if not facts.elsewhere])
         self._done_s = time.monotonic()
         log.debug(
             "reconcile.done",

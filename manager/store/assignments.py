@@ -10,12 +10,12 @@ from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from common.bundle.manifest import Slot
-from common.errors import ChangedMeanwhileError, Hint, NotFoundError
+from common.errors import ChangedMeanwhileError
 from common.ids import CertificateId, NodeName
 from manager.domain.model import AssignmentRecord
 from manager.store.certificate_rows import require_certificate
 from manager.store.engine import Database
-from manager.store.nodes import node_ids
+from manager.store.nodes import ids_of
 from manager.store.parts import chunks
 from manager.store.tables import assignment, node
 
@@ -77,9 +77,7 @@ async def assign_nodes(
 ) -> None:
     """Put a certificate into a slot of each of these nodes within a transaction. Raises NotFoundError."""
     database.opened.touch(nodes=nodes)
-    found = await node_ids(connection, set(nodes))
-    if unknown := [name for name in nodes if name not in found]:
-        raise NotFoundError(f"there is no node '{unknown[0]}'", hint=Hint.LIST_NODES)
+    found = await ids_of(connection, nodes)
     statement = database.insert(assignment)
     statement = statement.on_conflict_do_update(
         index_elements=["node_id", "slot"], set_={"certificate_id": statement.excluded.certificate_id}

@@ -65,6 +65,11 @@ class Nodes:
         async with self._database.read() as connection:
             return await get_node(connection, name)
 
+    async def require(self, names: Collection[NodeName]) -> None:
+        """Check that these nodes exist. Raises NotFoundError for the first that does not."""
+        async with self._database.read() as connection:
+            await ids_of(connection, names)
+
     async def list(self) -> Sequence[NodeRecord]:
         """Return all by name."""
         async with self._database.read() as connection:
@@ -263,6 +268,15 @@ async def node_ids(connection: AsyncConnection, names: Collection[NodeName]) -> 
         query = query.where(node.c.name.in_(names))
     wanted = set(names)
     return {NodeName(row.name): int(row.id) for row in await connection.execute(query) if row.name in wanted}
+
+
+async def ids_of(connection: AsyncConnection, names: Collection[NodeName]) -> dict[NodeName, int]:
+    """Return the ids of these nodes. Raises NotFoundError for the first that does not exist."""
+    found = await node_ids(connection, names)
+    for name in names:
+        if name not in found:
+            raise _missing(name)
+    return found
 
 
 async def _check_free(connection: AsyncConnection, public_key: str) -> None:

@@ -61,8 +61,7 @@ class CertificateUseCases:
         where, chosen = list(upload.nodes), upload.slot
         # an empty field of a form takes nothing from the entry that is updated
         annotations = upload.annotations.checked().differing(NO_ANNOTATIONS)
-        for name in where:
-            await self._context.store.nodes.get(name)
+        await self._context.store.nodes.require(where)
         material = await self._context.workers.run(READ_TIMEOUT_S, read_upload, upload)
         now_s = self._context.clock()
         async with self._context.deciding() as inventory:

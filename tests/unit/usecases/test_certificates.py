@@ -8,6 +8,7 @@ from manager.domain.certificate_list import Query
 from manager.pki.read.batch import ImportFile
 from manager.pki.read.findings import PkiFindingsError
 from manager.store import inventory as subject
+from manager.store.engine import Database
 from manager.usecases.assignments import slot_name
 from manager.usecases.uploads import Upload
 from tests.pki import DAY_S, NOW_S, Made, make_intermediate, make_leaf, make_root
@@ -52,6 +53,28 @@ async def test_an_upload_is_kept_assigned_written_down_and_told_to_the_nodes_it_
     assert {each.node for each in await world.store.certificates.nodes_of(record.id)} == {"n1", "n2"}
     assert world.fleet.changes == [{"n1", "n2"}]
     assert await world.acts() == [("ada", "certificate.uploaded", f"certificate {record.id}")]
+
+
+async def test_an_upload_to_many_nodes_asks_the_store_no_more_often_than_one_to_few(
+    world: World, monkeypatch
+):
+    names = [f"n{number}" for number in range(40)]
+    await add_nodes(world, *names)
+    read, asked = Database.read, []
+    monkeypatch.setattr(Database, "read", lambda database: asked.append(1) or read(database))
+    counts = []
+    # the first of all also reads what is there
+    for nodes in (names[:1], names[:2], names):
+        asked.clear()
+        await upload(world, make_leaf(ISSUER), nodes)
+        counts.append(len(asked))
+    assert counts[1] == counts[2]
+
+
+async def test_an_upload_to_a_node_that_is_not_there_names_it_before_anything_is_read(world: World):
+    await add_nodes(world, "n1")
+    with pytest.raises(NotFoundError, match="there is no node 'n2'"):
+        await upload(world, make_leaf(ISSUER), ["n1", "n2", "n3"], certificate="nothing")
 
 
 async def test_a_replacement_of_the_same_issuer_and_serial_concerns_every_node_that_has_it(world: World):
