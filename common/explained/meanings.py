@@ -67,6 +67,10 @@ ALARM_TITLES: Final[Mapping[str, str]] = MappingProxyType(
         "node_floods": "Node sends too much",
         "certificate_refused": "Clients refuse a certificate in use",
         "manager_token_reused": "Another machine showed a used token of a manager",
+        "renewal_failed": "TLS certificate could not be renewed",
+        "renewal_overdue": "Renewal of a TLS certificate is overdue",
+        "renewal_unserved": "Renewed TLS certificate is not served everywhere",
+        "renewal_requested": "Signing request is to be sent to its CA",
     }
 )
 """Of each alarm kind what is wrong."""

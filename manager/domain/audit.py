@@ -9,6 +9,9 @@ from common.codes import Fault, Kept
 CONSOLE: Final = "console"
 """Who acts on the machine itself, without being a user of it; no user is called so."""
 
+RENEWAL: Final = "renewal"
+"""Who acts where a certificate is renewed without anybody; no new user is called so."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditRecord:

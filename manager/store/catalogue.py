@@ -8,6 +8,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import delete, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from common.bundle.manifest import Slot
 from common.ids import CertificateId, NodeName, RequestId
@@ -90,22 +91,42 @@ class Catalogue:
             )
             self._database.opened.touch(certificates=[record.id])
             if take_over and replaces_id is not None:
-                places = await assignments_of(connection, certificate_id=CertificateId(replaces_id))
-                self._database.opened.touch(nodes=[place.node for place in places])
-                moved = assignment.c.certificate_id == replaces_id
-                await connection.execute(update(assignment).where(moved).values(certificate_id=record.id))
+                await self._take_over(connection, CertificateId(replaces_id), record.id)
             await assign_nodes(self._database, connection, record.id, nodes, slot)
             answered = {"answer_id": record.id, "answered_s": now_s, "answer_text": new.text}
             await connection.execute(update(request).where(request.c.id == request_id).values(answered))
-            rows = await connection.execute(
-                select(node.c.name)
-                .join(assignment)
-                .where(assignment.c.certificate_id == record.id)
-                .distinct()
-            )
-            return Answered(
-                certificate=record, created=created, nodes=sorted(NodeName(row.name) for row in rows)
-            )
+            return Answered(certificate=record, created=created, nodes=await _nodes_of(connection, record.id))
+
+    async def renew(
+        self,
+        predecessor_id: CertificateId | None,
+        new: NewCertificate,
+        *,
+        nodes: Sequence[NodeName],
+        slot: Slot,
+        now_s: float,
+    ) -> Answered:
+        """Keep the certificate that renews another one beside it, and give it all places of that one; `nodes` get it in `slot`.
+
+        Raises NotFoundError, IdentityConflictError.
+        """
+        async with self._database.write() as connection:
+            record, created = await keep_certificate(connection, self._keyring, new, now_s=now_s)
+            self._database.opened.touch(certificates=[record.id])
+            if predecessor_id is not None:
+                await require_certificate(connection, predecessor_id)
+                await self._take_over(connection, predecessor_id, record.id)
+            await assign_nodes(self._database, connection, record.id, nodes, slot)
+            return Answered(certificate=record, created=created, nodes=await _nodes_of(connection, record.id))
+
+    async def _take_over(
+        self, connection: AsyncConnection, before: CertificateId, after: CertificateId
+    ) -> None:
+        """Move every slot of a certificate to another."""
+        places = await assignments_of(connection, certificate_id=before)
+        self._database.opened.touch(nodes=[place.node for place in places])
+        moved = assignment.c.certificate_id == before
+        await connection.execute(update(assignment).where(moved).values(certificate_id=after))
 
     async def describe(self, name: NodeName, described: NodeDescription) -> None:
         """Replace what is known of a node, and change slots. Raises NotFoundError: the node, or a certificate."""
@@ -126,3 +147,9 @@ class Catalogue:
                 else:
                     await require_certificate(connection, certificate_id)
                     await assign_nodes(self._database, connection, certificate_id, [name], slot)
+
+
+async def _nodes_of(connection: AsyncConnection, certificate_id: CertificateId) -> Sequence[NodeName]:
+    own = assignment.c.certificate_id == certificate_id
+    rows = await connection.execute(select(node.c.name).join(assignment).where(own).distinct())
+    return sorted(NodeName(row.name) for row in rows)

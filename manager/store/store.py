@@ -11,6 +11,7 @@ from typing import Final, Self
 
 from common.errors import Reason, StorageError
 from manager.domain.members import MemberId
+from manager.store.accounts import Accounts
 from manager.store.address_book import AddressBook
 from manager.store.alarms import Alarms
 from manager.store.asked_pushes import AskedPushes
@@ -35,7 +36,9 @@ from manager.store.manager_tokens import ManagerTokens
 from manager.store.members import Members
 from manager.store.meta import Meta
 from manager.store.nodes import Nodes
+from manager.store.orders import Orders
 from manager.store.place import DATABASE_FILE, StorePlace
+from manager.store.renewals import Renewals
 from manager.store.reports import Reports
 from manager.store.requests import Requests
 from manager.store.roles import Roles
@@ -70,6 +73,9 @@ class Store:
         self.trusted_cas = TrustedCas(database)
         self.catalogue = Catalogue(database, keyring)
         self.requests = Requests(database, keyring)
+        self.accounts = Accounts(database, keyring)
+        self.renewals = Renewals(database)
+        self.orders = Orders(database, keyring)
         self.alarms = Alarms(database)
         self.documents = Documents(database)
         self.nodes = Nodes(database)

@@ -36,6 +36,7 @@ from manager.domain.republishing import entry_of
 from manager.domain.view import NodeView
 from manager.usecases.context import Context
 from manager.usecases.ports import FleetView, Lead
+from manager.usecases.renewal.watching import conditions_of_renewals
 from manager.usecases.views import views_of
 
 log = structlog.get_logger(__name__)
@@ -231,6 +232,7 @@ class AlarmUseCases:
         found += await self._faults_of_audit(inventory)
         reuses = await self._context.store.manager_tokens.reuses(now_s=now_s)
         found += [manager_token_reused.condition(each) for each in reuses]
+        found += await conditions_of_renewals(self._context.store, inventory, now_s=now_s)
         lasting = self._onset_delay.lasting(found, now_s=self._context.monotonic())
         changes = compare(await self._context.store.alarms.active(), lasting)
         if not changes.is_empty:

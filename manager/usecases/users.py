@@ -18,7 +18,7 @@ from common.codes import Role, Scope
 from common.errors import AccessError, ChangedMeanwhileError, ConflictError, InvalidInputError, Reason
 from common.source import source_of
 from manager.domain.attempts import Attempt
-from manager.domain.audit import CONSOLE
+from manager.domain.audit import CONSOLE, RENEWAL
 from manager.domain.callers import Caller, Credential, fits, role_of
 from manager.domain.likeness import check_name_free, likeness
 from manager.domain.model import TokenRecord, UserRecord
@@ -227,11 +227,11 @@ def _check_name(name: str) -> None:
             "name",
             f"a user's name has 1 to {NAME_MAX} letters, digits and @ . _ + -, beginning with a letter or digit",
         )
-    if likeness(name) == CONSOLE:
-        raise InvalidInputError(
-            "name",
-            f"'{name}' stands in the audit log for who works on the machine itself; choose another name",
+    if likeness(name) in {CONSOLE, RENEWAL}:
+        who = (
+            "who works on the machine itself" if likeness(name) == CONSOLE else "the renewal of certificates"
         )
+        raise InvalidInputError("name", f"'{name}' stands in the audit log for {who}; choose another name")
 
 
 def hash_token(token: str) -> str:

@@ -6,6 +6,7 @@ from common.words import counted, span_of
 from manager.domain.alarms.kinds import AlarmKind, Condition, Subject
 from manager.domain.inventory import Entry
 from manager.domain.model import TrustedCaRecord
+from manager.domain.renewal.records import RenewalRecord
 from manager.domain.view import NodeView
 
 
@@ -13,6 +14,15 @@ def about_certificate(entry: Entry, kind: AlarmKind, details: str) -> Condition:
     """Say what is wrong with a certificate, and where it is assigned."""
     subject = Subject(kind, f"certificate:{entry.id}")
     return Condition(subject=subject, label=entry.label, details=details + _where(entry))
+
+
+def about_renewal(renewal: RenewalRecord, entry: Entry | None, kind: AlarmKind, details: str) -> Condition:
+    """Say what is wrong with a renewal: of its certificate, or of the one that it is to bring."""
+    if entry is not None:
+        return about_certificate(entry, kind, details)
+    names = renewal.terms.names if renewal.terms is not None else ()
+    label = f"{names[0] if names else 'a new certificate'} (renewal {renewal.id})"
+    return Condition(subject=Subject(kind, f"renewal:{renewal.id}"), label=label, details=details)
 
 
 def about_trusted_ca(record: TrustedCaRecord, kind: AlarmKind, details: str) -> Condition:

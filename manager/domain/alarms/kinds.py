@@ -45,11 +45,15 @@ class AlarmKind(StrEnum):
     NODE_FLOODS = "node_floods"
     CERTIFICATE_REFUSED = "certificate_refused"
     MANAGER_TOKEN_REUSED = "manager_token_reused"  # noqa: S105 - a kind
+    RENEWAL_FAILED = "renewal_failed"
+    RENEWAL_OVERDUE = "renewal_overdue"
+    RENEWAL_UNSERVED = "renewal_unserved"
+    RENEWAL_REQUESTED = "renewal_requested"
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What an alarm is about, as one word: `node:conf1`, `certificate:12`, `trusted_ca:3`, `manager`."""
+    """What an alarm is about, as one word: `node:conf1`, `certificate:12`, `trusted_ca:3`, `renewal:4`, `manager`."""
 
     kind: AlarmKind
     key: str

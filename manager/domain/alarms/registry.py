@@ -33,6 +33,10 @@ from manager.domain.alarms import (
     not_serving,
     offline,
     out_of_sync,
+    renewal_failed,
+    renewal_overdue,
+    renewal_requested,
+    renewal_unserved,
     services_invalid,
     trusted_ca_held_out,
 )
@@ -70,6 +74,10 @@ ALARM_SPECS: Final[Mapping[AlarmKind, AlarmSpec]] = MappingProxyType(
             node_floods.SPEC,
             certificate_refused.SPEC,
             manager_token_reused.SPEC,
+            renewal_failed.SPEC,
+            renewal_overdue.SPEC,
+            renewal_unserved.SPEC,
+            renewal_requested.SPEC,
         )
     }
 )

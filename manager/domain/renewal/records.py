@@ -3,14 +3,13 @@
 Times are unix seconds. Invariant: no record here carries a private key or the secret of a binding.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, NewType
 
 from common.bundle.manifest import Slot
 from common.codes import KeyKind
-from common.ids import CertificateId, NodeName, RequestId
+from common.ids import CertificateId, Fingerprint, NodeName, RequestId
 from manager.domain.renewal.moments import Window
 
 AccountId = NewType("AccountId", int)
@@ -106,9 +105,9 @@ class Problem:
 class RenewalRecord:
     """How a certificate is renewed: by an order with `terms`, or, without them, by a request that somebody sends to its CA.
 
-    `certificate_id` is None until the first order has brought one, which `nodes` then get in `slot`. `window` is what the CA suggested last,
-    `window_why` where it explains that; `asked_again_s` when to ask again. After `failures` in a row it is tried again at `tried_again_s`.
-    `request_id` is the request that was opened and not answered yet.
+    `certificate_id` is None while it `is_new`: until the first order has brought one, which `nodes` then get in `slot`. `window` is what the CA
+    suggested last for the certificate `window_of`, `window_why` where it explains that; `asked_again_s` when to ask again. After `failures` in a row
+    it is tried again at `tried_again_s`. `request_id` is the request that was opened and not answered yet, `send_to` who is to get it, in words.
     """
 
     id: RenewalId
@@ -116,8 +115,11 @@ class RenewalRecord:
     terms: Terms | None
     nodes: tuple[NodeName, ...] = ()
     slot: Slot = "server"
+    is_new: bool = False
     is_paused: bool = False
+    send_to: str = ""
     window: Window | None = None
+    window_of: Fingerprint | None = None
     window_why: str = ""
     asked_again_s: float = 0.0
     failures: int = 0
@@ -126,6 +128,11 @@ class RenewalRecord:
     request_id: RequestId | None = None
     created_s: float
     changed_s: float
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is renewed any more: its certificate is gone, or it was removed. It stays until its order has ended."""
+        return self.certificate_id is None and not self.is_new
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,7 +163,9 @@ class OrderRecord:
     """One attempt. `url`, `finalize_url` and `certificate_url` are the CA's, "" until it told them; `proofs` what it wants to see.
 
     `request_pem` is signed by the key that the store has; `answer_text` is what was downloaded, `answer_id` the certificate that it became.
-    `looked_again_s` is when to look again at what the CA has not decided yet. `replaces` is the predecessor's identifier for the CA (RFC 9773 5).
+    `looked_again_s` is when to look again at what the CA has not decided yet. `replaces` is the predecessor's identifier for the CA (RFC 9773 5),
+    `replaces_leaf` its fingerprint, None of an order without one. `placing_s` is since when proofs are put where they are asked for, None while they are
+    not; `is_answered` says that the CA was let look at them.
     """
 
     id: OrderId
@@ -166,15 +175,22 @@ class OrderRecord:
     names: tuple[str, ...]
     terms: Terms
     replaces: str
+    replaces_leaf: Fingerprint | None
     request_pem: str
     url: str = ""
     finalize_url: str = ""
     certificate_url: str = ""
-    proofs: Sequence[Proof] = ()
+    proofs: tuple[Proof, ...] = ()
+    placing_s: float | None = None
+    is_answered: bool = False
     answer_text: str = field(default="", repr=False)
     answer_id: CertificateId | None = None
     looked_again_s: float = 0.0
-    steps: Sequence[Step] = ()
+    steps: tuple[Step, ...] = ()
     problem: Problem | None = None
     created_s: float
     changed_s: float
+
+    def reached_s(self, state: OrderState) -> float:
+        """Return when it came so far last; when it was made, if it did not."""
+        return next((each.at_s for each in reversed(self.steps) if each.state is state), self.created_s)

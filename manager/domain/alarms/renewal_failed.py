@@ -1,0 +1,25 @@
+"""A certificate could not be renewed at the last attempt, and will be tried again."""
+
+from typing import Final
+
+from common.words import counted
+from manager.domain.alarms.about import about_renewal
+from manager.domain.alarms.kinds import AlarmKind, Condition, manager_spec
+from manager.domain.comparison import date
+from manager.domain.inventory import Entry
+from manager.domain.renewal.records import RenewalRecord
+
+SPEC: Final = manager_spec(AlarmKind.RENEWAL_FAILED, 27, "warning")
+
+
+def condition(renewal: RenewalRecord, entry: Entry | None) -> Condition | None:
+    """Say what went wrong, in the CA's words, and when it is tried again; None if nothing did."""
+    problem = renewal.problem
+    if problem is None or not renewal.failures:
+        return None
+    message = problem.message[:1].upper() + problem.message[1:].removesuffix(".")
+    # where the CA is asked for something, its own words are a part of the message only if it was about that
+    said = f' The CA says: "{problem.detail}".' if problem.detail and problem.detail not in message else ""
+    times = "" if renewal.failures == 1 else f" It has failed {counted(renewal.failures, 'time')} in a row."
+    again = " It is paused." if renewal.is_paused else f" It is tried again on {date(renewal.tried_again_s)}."
+    return about_renewal(renewal, entry, AlarmKind.RENEWAL_FAILED, f"{message}.{said}{times}{again}")

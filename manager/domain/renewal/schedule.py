@@ -1,0 +1,204 @@
+"""Schedule of renewals: which is due, which orders begin now, and when to look again.
+
+Pure. Decides by moments (`manager.domain.renewal.moments`), failures and what is under way. Leaves carrying orders out to the use cases.
+Invariants: a renewal has one order at a time; of one account few begin at once, and never two for the same names, since a CA gives back its
+pending order of the same names, which only one of the two could finish.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+from common.ids import CertificateId
+from manager.domain.inventory import Entry
+from manager.domain.renewal.moments import Validity, renewed_s
+from manager.domain.renewal.records import (
+    AccountId,
+    OrderRecord,
+    OrderState,
+    RenewalId,
+    RenewalRecord,
+    Terms,
+)
+
+ORDERS_AT_ONCE: Final = 5
+"""Orders of one account that the CA works on at once: Let's Encrypt lets an account begin 300 in three hours, and small CAs sign one after the other."""
+
+RATE_LIMITED: Final = "rateLimited"
+"""RFC 8555 6.7: what a CA says of who asks too often."""
+
+ACCOUNT_LIMIT_MOST_S: Final = 3 * 3600.0
+"""Up to this wait a rate limit is taken for one of the whole account, and no other order of it begins. Let's Encrypt counts an account's orders over
+three hours, and what it counts of single names over a week."""
+
+BEFORE_TAKING_OVER: Final = frozenset(OrderState) - {
+    OrderState.TAKEN_OVER,
+    OrderState.SERVED,
+    OrderState.TESTED,
+    OrderState.FAILED,
+}
+"""States in which a CA, or who shows proofs to it, is still asked."""
+
+
+def at_once_s(renewal: RenewalRecord) -> float:
+    """Return when a renewal is tried again for which somebody has done something: at once, unless its CA has asked to wait."""
+    is_limited = renewal.problem is not None and renewal.problem.type == RATE_LIMITED
+    return renewal.tried_again_s if is_limited else 0.0
+
+
+def validity_of(entry: Entry) -> Validity:
+    """Return by what a certificate's moment is found."""
+    leaf = entry.leaf
+    return Validity(
+        not_before_s=leaf.not_before_s, not_after_s=leaf.not_after_s, fingerprint=leaf.fingerprint
+    )
+
+
+def moment_of(renewal: RenewalRecord, entry: Entry | None) -> float | None:
+    """Return when a renewal is due; None of one whose certificate's validity cannot be read, or that is over.
+
+    A window counts for the certificate that the CA suggested it for, and for no other that stands in its place since.
+    """
+    if renewal.is_new:
+        return renewal.created_s
+    if entry is None:
+        return None
+    window = renewal.window if renewal.window_of == entry.leaf.fingerprint else None
+    return renewed_s(validity_of(entry), window=window)
+
+
+def begins_s(renewal: RenewalRecord, entry: Entry | None) -> float | None:
+    """Return when its next order begins: not while it rests after a failure; None while it is paused, too."""
+    moment_s = None if renewal.is_paused else moment_of(renewal, entry)
+    return None if moment_s is None else max(moment_s, renewal.tried_again_s)
+
+
+def is_urgent(renewal: RenewalRecord, entry: Entry | None, *, now_s: float) -> bool:
+    """Whether half of the time is gone that is left for a renewal from its moment to the certificate's end."""
+    moment_s = moment_of(renewal, entry)
+    if entry is None or moment_s is None or entry.leaf.not_after_s is None:
+        return False
+    return now_s >= moment_s + max(0.0, entry.leaf.not_after_s - moment_s) / 2
+
+
+def names_of(terms: Terms, entry: Entry | None) -> tuple[str, ...]:
+    """Return for which names to order: those of the terms, else the certificate's own that a CA can prove."""
+    if terms.names or entry is None:
+        return terms.names
+    return (*entry.leaf.dns_names, *entry.leaf.ip_addresses)
+
+
+def beginning(
+    renewals: Iterable[RenewalRecord],
+    orders: Sequence[OrderRecord],
+    entries: Mapping[CertificateId, Entry],
+    *,
+    now_s: float,
+) -> list[RenewalRecord]:
+    """Return of which renewals an order begins now, those first whose certificates end first. `orders` are all that are not over."""
+    by_id = {each.id: each for each in renewals}
+    busy = {each.renewal_id for each in orders}
+    asking = [each for each in orders if each.state in BEFORE_TAKING_OVER]
+    limits = limited(by_id.values())
+    running = Counter(each.terms.account_id for each in asking if not _has_failed(by_id.get(each.renewal_id)))
+    taken = {(each.terms.account_id, frozenset(each.names)) for each in asking if not each.is_test}
+    found: list[RenewalRecord] = []
+    for renewal in sorted(by_id.values(), key=lambda each: _end(entry_of(each, entries))):
+        entry = entry_of(renewal, entries)
+        begins = begins_s(renewal, entry)
+        if renewal.terms is None or renewal.id in busy or begins is None or begins > now_s:
+            continue
+        account, names = renewal.terms.account_id, frozenset(names_of(renewal.terms, entry))
+        is_limited = limits.get(account, 0.0) > now_s
+        if is_limited or running[account] >= ORDERS_AT_ONCE or (account, names) in taken:
+            continue
+        running[account] += 1
+        taken.add((account, names))
+        found.append(renewal)
+    return found
+
+
+def limited(renewals: Iterable[RenewalRecord]) -> Mapping[AccountId, float]:
+    """Return until when accounts must ask for no order, because their CA said so of one."""
+    found: dict[AccountId, float] = {}
+    for each in renewals:
+        problem, terms = each.problem, each.terms
+        if problem is None or terms is None or problem.type != RATE_LIMITED:
+            continue
+        if each.tried_again_s - problem.at_s <= ACCOUNT_LIMIT_MOST_S:
+            found[terms.account_id] = max(found.get(terms.account_id, 0.0), each.tried_again_s)
+    return found
+
+
+def advanced_s(order: OrderRecord, renewal: RenewalRecord, *, limits: Mapping[AccountId, float]) -> float:
+    """Return when an order is to be looked at again; infinite while its renewal is paused.
+
+    It rests for what the CA has not decided, and after a failure. What is finalised is brought to its end, and what is taken over is only looked at.
+    """
+    # a test asks another directory
+    if order.is_test or renewal.is_over or order.state is OrderState.TAKEN_OVER:
+        return order.looked_again_s
+    limited_s = limits.get(order.terms.account_id, 0.0) if order.state is OrderState.CREATED else 0.0
+    if renewal.is_paused and order.state not in {OrderState.FINALISED, OrderState.DOWNLOADED}:
+        return float("inf")
+    return max(order.looked_again_s, renewal.tried_again_s, limited_s)
+
+
+def asked_s(renewal: RenewalRecord, entry: Entry | None) -> float | None:
+    """Return when to ask the CA for its window again; None for what is not ordered, or not there yet."""
+    if renewal.terms is None or renewal.is_paused or entry is None:
+        return None
+    return renewal.asked_again_s if renewal.window_of == entry.leaf.fingerprint else 0.0
+
+
+def has_changed(order: OrderRecord, renewal: RenewalRecord, entry: Entry | None) -> str:
+    """Say why an order is of no use any more, "" if it is: what it is for was taken away, or changed by hand, before the CA signed."""
+    if renewal.is_over:
+        return "the certificate is gone, or is not renewed any more"
+    if order.state not in {OrderState.DOWNLOADED, OrderState.FINALISED} and renewal.terms != order.terms:
+        return "what the certificate is renewed with was changed"
+    leaf = None if entry is None else entry.leaf.fingerprint
+    if leaf != order.replaces_leaf:
+        return "another certificate was put in the place of the one to be renewed"
+    return ""
+
+
+def next_s(
+    renewals: Sequence[RenewalRecord],
+    orders: Sequence[OrderRecord],
+    entries: Mapping[CertificateId, Entry],
+    *,
+    now_s: float,
+) -> float:
+    """Return when there is something to do again, infinite if there never is. What is due and cannot begin waits for an order to end."""
+    if beginning(renewals, orders, entries, now_s=now_s):
+        return now_s
+    by_id = {each.id: each for each in renewals}
+    busy: dict[RenewalId, OrderRecord] = {each.renewal_id: each for each in orders}
+    limits = limited(by_id.values())
+    moments = [
+        advanced_s(order, by_id[number], limits=limits) for number, order in busy.items() if number in by_id
+    ]
+    for renewal in by_id.values():
+        entry = entry_of(renewal, entries)
+        moments += [each for each in (asked_s(renewal, entry),) if each is not None]
+        begins = begins_s(renewal, entry)
+        if begins is not None and renewal.terms is not None:
+            begins = max(begins, limits.get(renewal.terms.account_id, 0.0))
+        if begins is not None and begins > now_s:
+            moments.append(begins)
+    return min(moments, default=float("inf"))
+
+
+def entry_of(renewal: RenewalRecord, entries: Mapping[CertificateId, Entry]) -> Entry | None:
+    """Return the certificate that is renewed, None if it is not there."""
+    return None if renewal.certificate_id is None else entries.get(renewal.certificate_id)
+
+
+def _end(entry: Entry | None) -> float:
+    # what has no certificate yet is waited for by somebody
+    return float("-inf") if entry is None or entry.leaf.not_after_s is None else entry.leaf.not_after_s
+
+
+def _has_failed(renewal: RenewalRecord | None) -> bool:
+    return renewal is None or renewal.failures > 0

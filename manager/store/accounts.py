@@ -1,0 +1,177 @@
+"""Accounts at CAs, with their sealed keys and the sealed keys of their bindings.
+
+Invariant: keys leave only through `keys`, for whoever asks the CA. An account's next key is kept before the CA hears of it, so that an account is
+never without its key.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from sqlalchemy import Row, delete, func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from common.errors import ConflictError, NotFoundError
+from common.words import counted
+from manager.domain.renewal.records import AccountId, AccountRecord
+from manager.store.engine import Database
+from manager.store.sealing import Keyring
+from manager.store.tables import acme_account, renewal
+
+_SEALED: Final = ("sealed_key", "sealed_next_key", "sealed_binding")
+_PLAIN = [column for column in acme_account.columns if column.name not in _SEALED]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewAccount:
+    """An account as it is made; see `manager.domain.renewal.records.AccountRecord`. `key_pem` is PKCS#8, `binding_key` base64url, "" for none."""
+
+    name: str
+    directory_url: str
+    staging_url: str
+    trust_pem: str
+    contact: tuple[str, ...]
+    binding_id: str
+    terms_agreed: bool
+    key_pem: str = field(repr=False)
+    binding_key: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountKeys:
+    """Secrets of an account: its key, the one that is to take its place ("" for none), and that of its binding ("" for none)."""
+
+    key_pem: str = field(repr=False)
+    next_key_pem: str = field(repr=False)
+    binding_key: str = field(repr=False)
+
+
+class Accounts:
+    def __init__(self, database: Database, keyring: Keyring) -> None:
+        self._database = database
+        self._keyring = keyring
+
+    async def add(self, new: NewAccount, *, now_s: float) -> AccountRecord:
+        """Keep one. Raises ConflictError if there is another of this name."""
+        async with self._database.write() as connection:
+            taken = select(acme_account.c.id).where(acme_account.c.name == new.name)
+            if (await connection.execute(taken)).first() is not None:
+                raise ConflictError(f"there is an account '{new.name}' already")
+            values = {
+                "name": new.name,
+                "directory_url": new.directory_url,
+                "staging_url": new.staging_url,
+                "trust_pem": new.trust_pem,
+                "contact": json.dumps(new.contact),
+                "binding_id": new.binding_id,
+                "url": "",
+                "terms_agreed": new.terms_agreed,
+                "created_s": now_s,
+                **dict.fromkeys(_SEALED, b""),
+            }
+            result = await connection.execute(insert(acme_account).values(values))
+            (added,) = result.inserted_primary_key or (0,)
+            number = AccountId(added)
+            await self._seal(connection, number, sealed_key=new.key_pem, sealed_binding=new.binding_key)
+            return await _get(connection, number)
+
+    async def get(self, account_id: AccountId) -> AccountRecord:
+        """Return one. Raises NotFoundError."""
+        async with self._database.read() as connection:
+            return await _get(connection, account_id)
+
+    async def list(self) -> Sequence[AccountRecord]:
+        """Return all by id."""
+        async with self._database.read() as connection:
+            rows = await connection.execute(select(*_PLAIN).order_by(acme_account.c.id))
+            return [_record(row) for row in rows]
+
+    async def keys(self, account_id: AccountId) -> AccountKeys:
+        """Return the secrets of one, unsealed, for asking its CA. Raises NotFoundError."""
+        columns = [acme_account.c[name] for name in _SEALED]
+        async with self._database.read() as connection:
+            found = (
+                await connection.execute(select(*columns).where(acme_account.c.id == account_id))
+            ).first()
+        if found is None:
+            raise _missing(account_id)
+        key, next_key, binding = (
+            self._keyring.open(_identity(name, account_id), bytes(sealed)).decode() if sealed else ""
+            for name, sealed in zip(_SEALED, found, strict=True)
+        )
+        return AccountKeys(key_pem=key, next_key_pem=next_key, binding_key=binding)
+
+    async def keep(self, record: AccountRecord) -> None:
+        """Replace what is known of one, but its keys. Raises NotFoundError."""
+        values = {
+            "name": record.name,
+            "directory_url": record.directory_url,
+            "staging_url": record.staging_url,
+            "trust_pem": record.trust_pem,
+            "contact": json.dumps(record.contact),
+            "binding_id": record.binding_id,
+            "url": record.url,
+            "terms_agreed": record.terms_agreed,
+            "deactivated_s": record.deactivated_s,
+        }
+        async with self._database.write() as connection:
+            await _change(connection, record.id, values)
+
+    async def keep_next_key(self, account_id: AccountId, key_pem: str) -> None:
+        """Keep the key that is to take the place of an account's own. Raises NotFoundError."""
+        async with self._database.write() as connection:
+            await self._seal(connection, account_id, sealed_next_key=key_pem)
+
+    async def promote_next_key(self, account_id: AccountId) -> None:
+        """Let the next key be the account's own, since its CA knows it by that one. Raises NotFoundError."""
+        async with self._database.write() as connection:
+            keys = await self.keys(account_id)
+            await self._seal(connection, account_id, sealed_key=keys.next_key_pem, sealed_next_key="")
+
+    async def delete(self, account_id: AccountId) -> None:
+        """Remove one with its keys. Raises NotFoundError, ConflictError while something is renewed with it."""
+        async with self._database.write() as connection:
+            await _get(connection, account_id)
+            used = select(func.count()).select_from(renewal).where(renewal.c.account_id == account_id)
+            if count := (await connection.execute(used)).scalar_one():
+                raise ConflictError(
+                    f"this account is used by {counted(count, 'renewal')}; let them use another one first"
+                )
+            await connection.execute(delete(acme_account).where(acme_account.c.id == account_id))
+
+    async def _seal(self, connection: AsyncConnection, account_id: AccountId, **secrets: str) -> None:
+        sealed = {
+            name: self._keyring.seal(_identity(name, account_id), secret.encode()) if secret else b""
+            for name, secret in secrets.items()
+        }
+        await _change(connection, account_id, sealed)
+
+
+async def _change(connection: AsyncConnection, account_id: AccountId, values: dict[str, Any]) -> None:
+    result = await connection.execute(
+        update(acme_account).where(acme_account.c.id == account_id).values(values)
+    )
+    if not result.rowcount:
+        raise _missing(account_id)
+
+
+async def _get(connection: AsyncConnection, account_id: AccountId) -> AccountRecord:
+    row = (await connection.execute(select(*_PLAIN).where(acme_account.c.id == account_id))).first()
+    if row is None:
+        raise _missing(account_id)
+    return _record(row)
+
+
+def _record(row: Row[Any]) -> AccountRecord:
+    fields = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's documented name
+    return AccountRecord(**{**fields, "contact": tuple(json.loads(fields["contact"]))})
+
+
+def _identity(column: str, account_id: AccountId) -> str:
+    """Name what is sealed, so that no secret opens in the place of another."""
+    return f"acme_account:{account_id}:{column}"
+
+
+def _missing(account_id: AccountId) -> NotFoundError:
+    return NotFoundError(f"there is no account {account_id} at a CA")

@@ -1,0 +1,106 @@
+"""Orders: attempts to renew a certificate, each with the sealed key that its request is signed by.
+
+Invariant: a renewal has one at most that is not over, whoever tries to write another; and an order that is over has no key.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from sqlalchemy import delete, func, insert, select, update
+
+from common.errors import ConflictError, NotFoundError
+from manager.domain.renewal.records import OrderId, OrderRecord, RenewalId
+from manager.store.engine import Database
+from manager.store.renewing import order_of, order_values
+from manager.store.sealing import Keyring
+from manager.store.tables import acme_order
+
+_PLAIN = [column for column in acme_order.columns if column.name != "sealed_key"]
+
+
+class Orders:
+    def __init__(self, database: Database, keyring: Keyring) -> None:
+        self._database = database
+        self._keyring = keyring
+
+    async def add(self, new: OrderRecord, *, private_key_pem: str) -> OrderRecord:
+        """Keep one with the key that its request is signed by, and give it a number. Raises ConflictError if its renewal has one that is not over."""
+        async with self._database.write() as connection:
+            other = select(acme_order.c.id).where(acme_order.c.unfinished_of == new.renewal_id)
+            if (await connection.execute(other)).first() is not None:
+                raise ConflictError(f"renewal {new.renewal_id} has an order that is not over")
+            result = await connection.execute(
+                insert(acme_order).values({**order_values(new), "sealed_key": b""})
+            )
+            (added,) = result.inserted_primary_key or (0,)
+            number = OrderId(added)
+            sealed = self._keyring.seal(_identity(number), private_key_pem.encode())
+            await connection.execute(
+                update(acme_order).where(acme_order.c.id == number).values(sealed_key=sealed)
+            )
+            return replace(new, id=number)
+
+    async def get(self, order_id: OrderId) -> OrderRecord:
+        """Return one. Raises NotFoundError."""
+        async with self._database.read() as connection:
+            row = (await connection.execute(select(*_PLAIN).where(acme_order.c.id == order_id))).first()
+        if row is None:
+            raise _missing(order_id)
+        return order_of(row)
+
+    async def unfinished(self) -> Sequence[OrderRecord]:
+        """Return those that are not over, by id."""
+        query = select(*_PLAIN).where(acme_order.c.unfinished_of.is_not(None)).order_by(acme_order.c.id)
+        async with self._database.read() as connection:
+            rows = (await connection.execute(query)).all()
+        return [order_of(row) for row in rows]
+
+    async def unfinished_of(self, renewal_id: RenewalId) -> OrderRecord | None:
+        """Return that of a renewal which is not over, None if there is none."""
+        query = select(*_PLAIN).where(acme_order.c.unfinished_of == renewal_id)
+        async with self._database.read() as connection:
+            row = (await connection.execute(query)).first()
+        return None if row is None else order_of(row)
+
+    async def of_renewal(self, renewal_id: RenewalId, *, limit: int) -> Sequence[OrderRecord]:
+        """Return the latest of a renewal, the latest first."""
+        query = select(*_PLAIN).where(acme_order.c.renewal_id == renewal_id)
+        async with self._database.read() as connection:
+            rows = (await connection.execute(query.order_by(acme_order.c.id.desc()).limit(limit))).all()
+        return [order_of(row) for row in rows]
+
+    async def keep(self, record: OrderRecord) -> None:
+        """Replace what is known of one; within the transaction that read it. Its key goes once it is over. Raises NotFoundError."""
+        values = order_values(record)
+        if record.state.is_over:
+            values["sealed_key"] = b""
+        async with self._database.write() as connection:
+            changed = update(acme_order).where(acme_order.c.id == record.id).values(values)
+            if not (await connection.execute(changed)).rowcount:
+                raise _missing(record.id)
+
+    async def private_key(self, order_id: OrderId) -> str:
+        """Return the key that an order's request is signed by, unsealed, as unencrypted PKCS#8 PEM. Raises NotFoundError."""
+        query = select(acme_order.c.sealed_key).where(acme_order.c.id == order_id)
+        async with self._database.read() as connection:
+            sealed = (await connection.execute(query)).scalar()
+        if not sealed:
+            raise _missing(order_id)
+        return self._keyring.open(_identity(order_id), bytes(sealed)).decode()
+
+    async def collect(self, *, keep_each: int) -> None:
+        """Forget all but the latest `keep_each` of each renewal that are over."""
+        is_over = acme_order.c.unfinished_of.is_(None)
+        place = func.row_number().over(partition_by=acme_order.c.renewal_id, order_by=acme_order.c.id.desc())
+        ranked = select(acme_order.c.id, place.label("place")).where(is_over).subquery()
+        old = select(ranked.c.id).where(ranked.c.place > keep_each)
+        async with self._database.write() as connection:
+            await connection.execute(delete(acme_order).where(acme_order.c.id.in_(old)))
+
+
+def _identity(order_id: OrderId) -> str:
+    return f"acme_order:{order_id}"
+
+
+def _missing(order_id: OrderId) -> NotFoundError:
+    return NotFoundError(f"there is no order {order_id}")

@@ -1,0 +1,83 @@
+"""Renewals: what certificates are renewed with.
+
+Invariant: a certificate has one at most.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from sqlalchemy import delete, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from common.errors import ConflictError, NotFoundError
+from common.ids import CertificateId
+from manager.domain.renewal.records import RenewalId, RenewalRecord
+from manager.store.certificate_rows import require_certificate
+from manager.store.engine import Database
+from manager.store.renewing import renewal_of, renewal_values
+from manager.store.tables import acme_account, renewal
+
+
+class Renewals:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def add(self, new: RenewalRecord) -> RenewalRecord:
+        """Keep one, and give it a number. Raises NotFoundError (the certificate, the account), ConflictError if the certificate has one."""
+        async with self._database.write() as connection:
+            if new.certificate_id is not None:
+                await require_certificate(connection, new.certificate_id)
+                taken = select(renewal.c.id).where(renewal.c.certificate_id == new.certificate_id)
+                if (await connection.execute(taken)).first() is not None:
+                    raise ConflictError(f"certificate {new.certificate_id} is renewed already")
+            await _require_account(connection, new)
+            result = await connection.execute(insert(renewal).values(renewal_values(new)))
+            (added,) = result.inserted_primary_key or (0,)
+            return replace(new, id=RenewalId(added))
+
+    async def get(self, renewal_id: RenewalId) -> RenewalRecord:
+        """Return one. Raises NotFoundError."""
+        async with self._database.read() as connection:
+            row = (await connection.execute(select(renewal).where(renewal.c.id == renewal_id))).first()
+        if row is None:
+            raise _missing(renewal_id)
+        return renewal_of(row)
+
+    async def list(self) -> Sequence[RenewalRecord]:
+        """Return all by id, those that are over among them."""
+        async with self._database.read() as connection:
+            rows = (await connection.execute(select(renewal).order_by(renewal.c.id))).all()
+        return [renewal_of(row) for row in rows]
+
+    async def of_certificate(self, certificate_id: CertificateId) -> RenewalRecord | None:
+        """Return that of a certificate, None if it has none."""
+        query = select(renewal).where(renewal.c.certificate_id == certificate_id)
+        async with self._database.read() as connection:
+            row = (await connection.execute(query)).first()
+        return None if row is None else renewal_of(row)
+
+    async def keep(self, record: RenewalRecord) -> None:
+        """Replace what is known of one; within the transaction that read it. Raises NotFoundError."""
+        async with self._database.write() as connection:
+            await _require_account(connection, record)
+            changed = update(renewal).where(renewal.c.id == record.id).values(renewal_values(record))
+            if not (await connection.execute(changed)).rowcount:
+                raise _missing(record.id)
+
+    async def delete(self, renewal_id: RenewalId) -> None:
+        """Remove one with its orders. Raises NotFoundError."""
+        async with self._database.write() as connection:
+            if not (await connection.execute(delete(renewal).where(renewal.c.id == renewal_id))).rowcount:
+                raise _missing(renewal_id)
+
+
+async def _require_account(connection: AsyncConnection, record: RenewalRecord) -> None:
+    if record.terms is None:
+        return
+    known = select(acme_account.c.id).where(acme_account.c.id == record.terms.account_id)
+    if (await connection.execute(known)).first() is None:
+        raise NotFoundError(f"there is no account {record.terms.account_id} at a CA")
+
+
+def _missing(renewal_id: RenewalId) -> NotFoundError:
+    return NotFoundError(f"there is no renewal {renewal_id}")

@@ -1,0 +1,19 @@
+"""Surroundings of renewal: what every part of it has at hand."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from manager.domain.renewal.records import ChallengeKind
+from manager.usecases.context import Context
+from manager.usecases.ports import FleetView
+from manager.usecases.renewal.ports import Cas, Showing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Around:
+    """The use cases' context, CAs, who shows proofs of which kind, and what nodes serve."""
+
+    context: Context
+    cas: Cas
+    showings: Mapping[ChallengeKind, Showing]
+    fleet: FleetView

@@ -1,0 +1,96 @@
+"""Beginning of an order: a key and a request that are kept before any CA is asked.
+
+Decides for which names and with which key. Invariant: in one transaction it is found that nothing of the renewal is under way, and an order begins.
+"""
+
+from typing import Final
+
+import structlog
+
+from common.errors import ConflictError, InvalidInputError
+from manager.domain.inventory import Entry
+from manager.domain.renewal.moments import ari_id
+from manager.domain.renewal.records import (
+    OrderId,
+    OrderRecord,
+    OrderState,
+    RenewalId,
+    RenewalRecord,
+    Step,
+    Terms,
+)
+from manager.domain.renewal.schedule import entry_of, names_of
+from manager.pki.read.csr import RequestFields, make_key, make_request
+from manager.pki.read.keys import private_key_pem
+from manager.pki.read.upload import read_private_key
+from manager.usecases.renewal.around import Around
+from manager.usecases.workers import MAKE_KEY_TIMEOUT_S
+
+log = structlog.get_logger(__name__)
+
+NOT_KEPT: Final = OrderId(0)
+"""What stands for the number of an order that is not in the store yet."""
+
+
+class Beginning:
+    def __init__(self, around: Around) -> None:
+        self._context = around.context
+
+    async def begin(self, renewal_id: RenewalId, *, is_test: bool) -> OrderRecord:
+        """Make a key (or take the certificate's own) and a request, and keep an order with both.
+
+        Raises NotFoundError, ConflictError (one is under way), InvalidInputError (no names), CertcastError (the worker).
+        """
+        store = self._context.store
+        renewal = await store.renewals.get(renewal_id)
+        entry = entry_of(renewal, (await self._context.inventories.current()).entries)
+        terms, names = _to_order(renewal, entry)
+        if await store.orders.unfinished_of(renewal_id) is not None:
+            raise ConflictError("an order of this renewal is under way; wait for its end")
+        given = ""
+        if terms.keeps_key and entry is not None:
+            given = await store.certificates.private_key(entry.id)
+        pem, key_pem = await self._context.workers.run(MAKE_KEY_TIMEOUT_S, _make, names, terms, given)
+        now_s = self._context.clock()
+        new = OrderRecord(
+            id=NOT_KEPT,
+            renewal_id=renewal_id,
+            is_test=is_test,
+            state=OrderState.CREATED,
+            names=names,
+            terms=terms,
+            replaces="" if entry is None or is_test else _known_by(entry),
+            replaces_leaf=None if entry is None else entry.leaf.fingerprint,
+            request_pem=pem,
+            steps=(Step(at_s=now_s, state=OrderState.CREATED),),
+            created_s=now_s,
+            changed_s=now_s,
+        )
+        async with store.transaction():
+            if (await store.renewals.get(renewal_id)).terms != terms:
+                raise ConflictError("what it is renewed with was changed in the meantime")
+            order = await store.orders.add(new, private_key_pem=key_pem)
+        log.info("order.begun", order=order.id, renewal=renewal_id)
+        return order
+
+
+def _to_order(renewal: RenewalRecord, entry: Entry | None) -> tuple[Terms, tuple[str, ...]]:
+    """Return with what to order, and for which names. Raises ConflictError, InvalidInputError."""
+    if renewal.terms is None or renewal.is_over:
+        raise ConflictError("nothing is ordered for this: it is renewed by request, or not any more")
+    names = names_of(renewal.terms, entry)
+    if not names:
+        raise InvalidInputError("names", "the certificate has no name that a CA can be shown to be ours")
+    return renewal.terms, names
+
+
+def _known_by(entry: Entry) -> str:
+    return ari_id(entry.leaf.issuer_key_id, entry.leaf.serial_no) or ""
+
+
+def _make(names: tuple[str, ...], terms: Terms, given: str) -> tuple[str, str]:
+    """Make the request, in a worker: an RSA key takes seconds."""
+    key = read_private_key(given) if given else make_key(terms.key)
+    # a CA takes names from the extension alone, and no longer wants one in the subject (CA/Browser Forum BR 7.1.4.3)
+    made = make_request(RequestFields(subject="", alternatives=names), key)
+    return made.pem, private_key_pem(key)

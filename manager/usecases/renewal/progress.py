@@ -1,0 +1,109 @@
+"""Progress of an order, as it is kept: a step that was taken, something to wait for, a failure, its end.
+
+Decides what a failure costs: how long its renewal rests, and whether the order goes on afterwards. Invariant: an order is written only as it was
+read: if another manager carried it on meanwhile, nothing is kept (ChangedMeanwhileError).
+"""
+
+from dataclasses import replace
+from typing import Any, Final
+
+import structlog
+
+from common.errors import CertcastError, ChangedMeanwhileError
+from manager.domain.renewal.moments import tried_again_s
+from manager.domain.renewal.records import OrderRecord, OrderState, Problem, RenewalRecord, Step
+from manager.usecases.context import Context
+from manager.usecases.renewal.ports import CaError
+
+log = structlog.get_logger(__name__)
+
+STEPS_KEPT: Final = 40
+"""Of one order, the latest: it has eight, and one more for each failure."""
+
+REST_MOST_S: Final = 30 * 86400.0
+"""What is obeyed of how long a CA asks to wait: rate limits are counted over a week, or less."""
+
+
+async def advance(
+    context: Context, order: OrderRecord, state: OrderState, *, message: str = "", **changes: Any
+) -> OrderRecord:
+    """Keep that an order has come so far, with what its next step needs. Raises ChangedMeanwhileError."""
+    async with context.store.transaction():
+        return await keep_advanced(context, order, state, message=message, **changes)
+
+
+async def keep_advanced(
+    context: Context, order: OrderRecord, state: OrderState, *, message: str = "", **changes: Any
+) -> OrderRecord:
+    """Keep it as `advance` does, in the transaction that is open."""
+    await _require_same(context, order)
+    now_s = context.clock()
+    step = Step(at_s=now_s, state=state, message=message)
+    steps = (*order.steps, step)[-STEPS_KEPT:]
+    known = {"looked_again_s": 0.0, "problem": None, **changes}
+    after = replace(order, state=state, steps=steps, changed_s=now_s, **known)
+    await context.store.orders.keep(after)
+    return after
+
+
+async def wait(context: Context, order: OrderRecord, seconds: float, **changes: Any) -> OrderRecord:
+    """Keep when to look at an order again, and what is known of it meanwhile. Raises ChangedMeanwhileError."""
+    async with context.store.transaction():
+        await _require_same(context, order)
+        now_s = context.clock()
+        after = replace(order, looked_again_s=now_s + seconds, changed_s=now_s, **changes)
+        await context.store.orders.keep(after)
+        return after
+
+
+async def end(context: Context, order: OrderRecord, message: str) -> None:
+    """End an order that is of no use any more; nothing has failed. Raises ChangedMeanwhileError."""
+    problem = Problem(at_s=context.clock(), message=message)
+    await advance(context, order, OrderState.FAILED, message=message, problem=problem)
+    log.info("order.ended", order=order.id, renewal=order.renewal_id, message=message)
+
+
+async def fail(context: Context, order: OrderRecord, error: CaError) -> None:
+    """Keep a failure: its renewal rests, and the order is tried again if that can help. A test ends with its first. Raises ChangedMeanwhileError."""
+    now_s = context.clock()
+    is_end = error.is_final or order.is_test
+    problem = Problem(at_s=now_s, message=error.message, type=error.type, detail=error.detail)
+    # by the time that it is tried again, what was shown may be gone
+    before = OrderState.ORDERED if order.state is OrderState.PLACED else order.state
+    state = OrderState.FAILED if is_end else before
+    again = {} if is_end else {"placing_s": None, "is_answered": False}
+    async with context.store.transaction():
+        await keep_advanced(context, order, state, message=error.message, problem=problem, **again)
+        if not order.is_test:
+            await _rest(context, await context.store.renewals.get(order.renewal_id), problem, error)
+    log.warning("order.failed", order=order.id, renewal=order.renewal_id, message=error.message)
+
+
+async def fail_to_begin(context: Context, renewal: RenewalRecord, error: CertcastError) -> None:
+    """Keep that no order could begin: the renewal rests."""
+    problem = Problem(at_s=context.clock(), message=error.message)
+    async with context.store.transaction():
+        known = await context.store.renewals.get(renewal.id)
+        await _rest(context, known, problem, CaError(error.message))
+    log.warning("order.failed", renewal=renewal.id, message=error.message)
+
+
+async def _rest(context: Context, renewal: RenewalRecord, problem: Problem, error: CaError) -> None:
+    now_s, failures = context.clock(), renewal.failures + 1
+    rests_until_s = tried_again_s(failures, now_s=now_s, not_before_s=_rested_s(now_s, error))
+    rested = replace(
+        renewal, failures=failures, tried_again_s=rests_until_s, problem=problem, changed_s=now_s
+    )
+    await context.store.renewals.keep(rested)
+    context.store.after_commit(context.content_changed.set)
+
+
+def _rested_s(now_s: float, error: CaError) -> float | None:
+    if error.retry_after_s is None:
+        return None
+    return now_s + min(max(error.retry_after_s, 0.0), REST_MOST_S)
+
+
+async def _require_same(context: Context, order: OrderRecord) -> None:
+    if await context.store.orders.get(order.id) != order:
+        raise ChangedMeanwhileError(f"order {order.id} was carried on in the meantime")

@@ -1,0 +1,73 @@
+"""Renewal by request: for CAs that sign what is sent to them by mail or through a form.
+
+Decides when a signing request is opened, and when it was answered. Leaves answering to `manager.usecases.requests`. Invariant: while a request for a
+certificate waits for its answer, whoever opened it, no other is opened.
+"""
+
+from dataclasses import replace
+
+import structlog
+
+from common.ids import CertificateId
+from manager.domain.audit import RENEWAL
+from manager.domain.inventory import Entry
+from manager.domain.model import RequestRecord
+from manager.domain.renewal.records import RenewalRecord
+from manager.usecases.context import Context
+from manager.usecases.requests import KeyChoice, RequestChanges, RequestUseCases
+
+log = structlog.get_logger(__name__)
+
+
+class Requesting:
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._requests = RequestUseCases(context)
+
+    async def look(self, renewal: RenewalRecord, entry: Entry | None, *, is_due: bool) -> None:
+        """Follow an answer, or open a request if it is time and none waits. Raises CertcastError."""
+        if renewal.request_id is not None:
+            request = await self._requests.get(renewal.request_id)
+            if request.answer_id is not None:
+                await self._follow(renewal, request.answer_id)
+        elif is_due and entry is not None:
+            request = await self._waiting(entry.id) or await self._requests.create(
+                replaces=entry.id, changes=RequestChanges(), key=KeyChoice(is_alike=True), actor=RENEWAL
+            )
+            await self._keep(renewal, request)
+
+    async def _waiting(self, certificate_id: CertificateId) -> RequestRecord | None:
+        """Return the latest request that is to replace a certificate and has no answer."""
+        waiting = [
+            each
+            for each in await self._requests.list()
+            if each.replaces_id == certificate_id and each.answer_id is None
+        ]
+        return waiting[-1] if waiting else None
+
+    async def _keep(self, renewal: RenewalRecord, request: RequestRecord) -> None:
+        store = self._context.store
+        async with store.transaction():
+            known = await store.renewals.get(renewal.id)
+            now_s = self._context.clock()
+            opened = replace(known, request_id=request.id, failures=0, problem=None, changed_s=now_s)
+            await store.renewals.keep(opened)
+            store.after_commit(self._context.content_changed.set)
+        log.info("renewal.requested", renewal=renewal.id, csr=request.id)
+
+    async def _follow(self, renewal: RenewalRecord, answer_id: CertificateId) -> None:
+        """Let the answer be what is renewed from now on."""
+        store = self._context.store
+        async with store.transaction():
+            known, other = (
+                await store.renewals.get(renewal.id),
+                await store.renewals.of_certificate(answer_id),
+            )
+            now_s = self._context.clock()
+            # one that somebody has given a renewal of its own goes on with that
+            number = answer_id if other is None or other.id == renewal.id else None
+            after = replace(known, certificate_id=number, request_id=None, changed_s=now_s)
+            await store.renewals.keep(after)
+            detail: dict[str, object] = {"renewal": renewal.id, "replaces": known.certificate_id, "nodes": []}
+            await self._context.note(RENEWAL, "renewal.taken_over", f"certificate {answer_id}", detail)
+            store.after_commit(self._context.content_changed.set)

@@ -1,0 +1,285 @@
+"""Runner of renewals: the loop in which the leading manager asks when to renew, begins orders, and carries them on.
+
+Decides nothing of moments and order (`manager.domain.renewal.schedule`). Invariants: what it writes is kept only while this manager leads; and that
+one order or CA fails holds up no other.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Final
+
+import structlog
+
+from common.errors import (
+    CertcastError,
+    ChangedMeanwhileError,
+    ConflictError,
+    DutyLostError,
+    NotFoundError,
+    StorageError,
+)
+from manager.domain.audit import RENEWAL
+from manager.domain.inventory import Inventory
+from manager.domain.renewal.moments import ari_id, asked_again_s
+from manager.domain.renewal.records import OrderRecord, RenewalRecord
+from manager.domain.renewal.schedule import (
+    advanced_s,
+    asked_s,
+    beginning,
+    begins_s,
+    entry_of,
+    limited,
+    next_s,
+    validity_of,
+)
+from manager.usecases.ports import Lead
+from manager.usecases.renewal.around import Around
+from manager.usecases.renewal.asking import AccountsAtCas
+from manager.usecases.renewal.beginning import Beginning
+from manager.usecases.renewal.ports import CaError, Suggested
+from manager.usecases.renewal.progress import fail, fail_to_begin
+from manager.usecases.renewal.requesting import Requesting
+from manager.usecases.renewal.steps import OrderSteps
+
+log = structlog.get_logger(__name__)
+
+LOOK_MOST_S: Final = 10.0
+"""How often to look for what changed: others may have switched something on."""
+
+LOOK_LEAST_S: Final = 0.5
+"""How long to wait at least between two looks, whatever there is to do."""
+
+AT_ONCE: Final = 8
+"""Orders that are carried on at once, and CAs that are asked at once for windows: each waits for a network, and none for another."""
+
+STEPS_AT_ONCE: Final = 20
+"""Steps of one order without a rest between them; it has eight."""
+
+ORDERS_KEPT: Final = 50
+"""Of one renewal, those that are over."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """All that is renewed, what is under way, and the certificates, as they are."""
+
+    inventory: Inventory
+    renewals: Sequence[RenewalRecord]
+    orders: Sequence[OrderRecord]
+
+
+class RenewalRunner:
+    """`run` is kept running by the composition root. `at_once` is how many orders are carried on at once."""
+
+    def __init__(self, around: Around, *, at_once: int) -> None:
+        self._around = around
+        self._context = around.context
+        self._asking = AccountsAtCas(around)
+        self._beginning = Beginning(around)
+        self._steps = OrderSteps(around)
+        self._requesting = Requesting(around.context)
+        self._turns = asyncio.Semaphore(at_once)
+        self._woken = asyncio.Event()
+
+    def wake(self) -> None:
+        """Look at once: something was switched on or changed."""
+        self._woken.set()
+
+    async def run(self, lead: Lead) -> None:
+        """Carry on whatever is due, until cancelled; while another manager leads, do nothing."""
+        while True:
+            self._woken.clear()
+            wait_s = LOOK_MOST_S
+            if lead.is_ours:
+                try:
+                    wait_s = await self.once(lead) - self._context.clock()
+                except DutyLostError:
+                    continue
+                except StorageError as error:
+                    log.error("renewals.failed", reason=error.reason, message=error.message)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(min(max(wait_s, LOOK_LEAST_S), LOOK_MOST_S)):
+                    await self._woken.wait()
+
+    async def once(self, lead: Lead) -> float:
+        """Do what is due now; return when to look again, infinite if nothing is renewed. Raises StorageError."""
+        standing = await self._read()
+        for part in (self._ask_windows, self._begin, self._carry_on):
+            if await part(standing, lead):
+                standing = await self._read()
+        return next_s(
+            standing.renewals, standing.orders, standing.inventory.entries, now_s=self._context.clock()
+        )
+
+    async def collect(self) -> None:
+        """Forget orders that were over long ago. Raises StorageError."""
+        await self._context.store.orders.collect(keep_each=ORDERS_KEPT)
+
+    async def _read(self) -> Standing:
+        # the certificates last: what a renewal follows is among them
+        store = self._context.store
+        renewals = await store.renewals.list()
+        orders = await store.orders.unfinished() if renewals else ()
+        inventory = await self._context.inventories.current()
+        return Standing(inventory=inventory, renewals=renewals, orders=orders)
+
+    async def _ask_windows(self, standing: Standing, lead: Lead) -> bool:
+        """Ask CAs when to renew; all that they say is kept in one transaction. Return whether any was asked."""
+        now_s, entries = self._context.clock(), standing.inventory.entries
+        due = []
+        for renewal in standing.renewals:
+            at_s = asked_s(renewal, entry_of(renewal, entries))
+            if at_s is not None and at_s <= now_s:
+                due.append(renewal)
+        if not due:
+            return False
+        answers: dict[int, Suggested | CaError | None] = {}
+
+        async def ask(renewal: RenewalRecord) -> None:
+            with lead.enforced():
+                answers[renewal.id] = await self._ask_window(renewal, standing)
+
+        await self._each([partial(self._guarded, renewal, partial(ask, renewal)) for renewal in due])
+        with lead.enforced():
+            async with self._context.store.transaction():
+                for renewal in due:
+                    if renewal.id in answers:
+                        await self._keep_window(renewal, standing, answers[renewal.id])
+        return True
+
+    async def _ask_window(self, renewal: RenewalRecord, standing: Standing) -> Suggested | CaError | None:
+        entry = entry_of(renewal, standing.inventory.entries)
+        if entry is None or renewal.terms is None:
+            return None
+        identifier = ari_id(entry.leaf.issuer_key_id, entry.leaf.serial_no)
+        if identifier is None:
+            return None
+        try:
+            ca = await self._asking.ca(renewal.terms.account_id, is_test=False)
+            return await ca.suggested(identifier)
+        except CaError as error:
+            return error
+
+    async def _keep_window(
+        self, asked: RenewalRecord, standing: Standing, answer: Suggested | CaError | None
+    ) -> None:
+        entry = entry_of(asked, standing.inventory.entries)
+        try:
+            renewal = await self._context.store.renewals.get(asked.id)
+        except NotFoundError:
+            return
+        if entry is None or renewal.certificate_id != entry.id:
+            return
+        now_s, validity = self._context.clock(), validity_of(entry)
+        is_of_it = renewal.window_of == validity.fingerprint
+        window, why = (renewal.window, renewal.window_why) if is_of_it else (None, "")
+        retry_after_s = None
+        if isinstance(answer, Suggested):
+            window, why = answer.window, answer.why
+        elif answer is None:
+            # a CA that suggests nothing has no word any more
+            window, why = None, ""
+        if answer is not None:
+            retry_after_s = answer.retry_after_s
+        again_s = asked_again_s(validity, now_s=now_s, retry_after_s=retry_after_s)
+        await self._context.store.renewals.keep(
+            replace(
+                renewal,
+                window=window,
+                window_of=validity.fingerprint,
+                window_why=why,
+                asked_again_s=again_s,
+            )
+        )
+
+    async def _begin(self, standing: Standing, lead: Lead) -> bool:
+        """Begin orders, open requests, and end renewals of what is gone. Return whether there was anything to do."""
+        now_s, entries = self._context.clock(), standing.inventory.entries
+        busy = {each.renewal_id for each in standing.orders}
+        acts: list[tuple[RenewalRecord, Callable[[], Awaitable[object]]]] = []
+        for renewal in standing.renewals:
+            entry = entry_of(renewal, entries)
+            begins = begins_s(renewal, entry)
+            if renewal.is_over and renewal.id not in busy:
+                acts.append((renewal, partial(self._drop, renewal)))
+            elif renewal.terms is None and not renewal.is_over:
+                is_due = begins is not None and begins <= now_s
+                acts.append((renewal, partial(self._requesting.look, renewal, entry, is_due=is_due)))
+        acts += [
+            (renewal, partial(self._beginning.begin, renewal.id, is_test=False))
+            for renewal in beginning(standing.renewals, standing.orders, entries, now_s=now_s)
+        ]
+        for renewal, act in acts:
+            with lead.enforced():
+                try:
+                    await self._guarded(renewal, act)
+                except CertcastError as error:
+                    # a key that cannot be made, names that cannot be ordered
+                    await self._guarded(renewal, partial(fail_to_begin, self._context, renewal, error))
+        return bool(acts)
+
+    async def _drop(self, renewal: RenewalRecord) -> None:
+        """Remove a renewal whose certificate is gone, and whose order has ended."""
+        async with self._context.store.transaction():
+            await self._context.store.renewals.delete(renewal.id)
+            await self._context.note(RENEWAL, "renewal.ended", f"renewal {renewal.id}")
+
+    async def _carry_on(self, standing: Standing, lead: Lead) -> bool:
+        """Take the next steps of orders that do not rest. Return whether there were any."""
+        now_s, by_id = self._context.clock(), {each.id: each for each in standing.renewals}
+        limits = limited(standing.renewals)
+        due = [
+            (each, by_id[each.renewal_id])
+            for each in standing.orders
+            if each.renewal_id in by_id and advanced_s(each, by_id[each.renewal_id], limits=limits) <= now_s
+        ]
+        await self._each(
+            [
+                partial(self._guarded, renewal, partial(self._carry_on_one, order, renewal, lead))
+                for order, renewal in due
+            ]
+        )
+        return bool(due)
+
+    async def _carry_on_one(self, order: OrderRecord, renewal: RenewalRecord, lead: Lead) -> None:
+        """Take steps of an order until it rests."""
+        store = self._context.store
+        with lead.enforced():
+            for _ in range(STEPS_AT_ONCE):
+                await self._step(order, renewal)
+                order, renewal = await store.orders.get(order.id), await store.renewals.get(renewal.id)
+                if order.state.is_over or advanced_s(order, renewal, limits={}) > self._context.clock():
+                    return
+
+    async def _step(self, order: OrderRecord, renewal: RenewalRecord) -> None:
+        entry = entry_of(renewal, (await self._context.inventories.current()).entries)
+        try:
+            await self._steps.take(order, renewal, entry)
+        except (ConflictError, NotFoundError, StorageError):
+            raise
+        except CertcastError as error:
+            # what no step foresees must not be tried in a tight circle
+            await fail(self._context, order, CaError(error.message))
+
+    async def _each(self, acts: Sequence[Callable[[], Awaitable[None]]]) -> None:
+        """Do all of these, some at once."""
+
+        async def one(act: Callable[[], Awaitable[None]]) -> None:
+            async with self._turns:
+                await act()
+
+        async with asyncio.TaskGroup() as group:
+            for act in acts:
+                group.create_task(one(act))
+
+    async def _guarded(self, renewal: RenewalRecord, act: Callable[[], Awaitable[object]]) -> None:
+        """Do something of one renewal. Nothing of it is kept if somebody else was faster, or if the store fails: the next look finds what is now."""
+        try:
+            await act()
+        except (ChangedMeanwhileError, ConflictError, DutyLostError, NotFoundError):
+            return
+        except StorageError as error:
+            log.error("renewals.failed", renewal=renewal.id, reason=error.reason, message=error.message)

@@ -1,0 +1,255 @@
+"""Taking over: from a certificate that was downloaded to ports that serve it.
+
+Decides what of an answer is refused, though the CA has signed it: what does not match the request, and what nodes or their clients would refuse.
+Invariant: the new certificate, all places of the one that it renews, its renewal and its order change in one transaction, or nothing does.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+import structlog
+
+from common.bundle.manifest import Slot
+from common.errors import CertcastError, ChangedMeanwhileError, NotFoundError, StorageError
+from common.ids import NO_CERTIFICATE, CertificateId, NodeName
+from common.pki.expiry import DAY_S
+from common.pki.finding import Severity
+from manager.domain.audit import RENEWAL
+from manager.domain.comparison import has_name, listed
+from manager.domain.consequences import Consequence, ConsequenceCode, unique
+from manager.domain.inventory import Entry, Inventory
+from manager.domain.keeping import new_entry
+from manager.domain.model import AssignmentRecord
+from manager.domain.moves import Move
+from manager.domain.placing import of_moves
+from manager.domain.renewal.records import OrderRecord, OrderState, Problem, RenewalRecord
+from manager.domain.renewal.schedule import begins_s, entry_of, has_changed
+from manager.domain.view import NodeView
+from manager.pki.read.material import TlsMaterial
+from manager.usecases.admission import read_for_key
+from manager.usecases.confirming import Impact, assess_kept
+from manager.usecases.kept import new_certificate
+from manager.usecases.renewal.around import Around
+from manager.usecases.renewal.ports import CaError
+from manager.usecases.renewal.progress import advance, end, keep_advanced, wait
+from manager.usecases.workers import READ_TIMEOUT_S
+
+log = structlog.get_logger(__name__)
+
+SERVED_WITHIN_S: Final = 600.0
+"""How long nodes have to serve a certificate before it is told which of them do not."""
+
+LOOKED_LEAST_S: Final = 2.0
+LOOKED_MOST_S: Final = 600.0
+"""How soon to look again whether ports serve it: first after seconds, then after a quarter of the time that has passed."""
+
+EARLIER: Final = 50
+"""Orders of a renewal among which those are that brought the certificates before; tests and failures lie between."""
+
+_ACCEPTED: Final = frozenset({ConsequenceCode.NAME_MISMATCH})
+"""Consequences that a renewal may have: whoever ordered for these names knows the nodes'. What the former certificate had, it has no more than that."""
+
+
+class TakingOver:
+    def __init__(self, around: Around) -> None:
+        self._around = around
+        self._context = around.context
+
+    async def take(self, order: OrderRecord) -> None:
+        """Put what an order has downloaded in the place of what it renews; a test ends here. Raises CaError for what is refused."""
+        material = await self._read(order)
+        now_s = self._context.clock()
+        begins = material.leaf.not_before_s
+        if begins is not None and now_s < begins <= now_s + DAY_S:
+            await wait(self._context, order, begins - now_s)
+            return
+        if missing := [name for name in order.names if not has_name(material.leaf, name)]:
+            raise CaError(
+                f"the certificate does not match the request: it lacks {listed(missing)}", is_final=True
+            )
+        if order.is_test:
+            await advance(self._context, order, OrderState.TESTED)
+            return
+        try:
+            nodes, number = await self._keep(order, material, now_s)
+        except (CaError, ChangedMeanwhileError, StorageError):
+            raise
+        except CertcastError as error:
+            # of the store's rules on identity, or of what was deleted meanwhile
+            raise CaError(
+                f"the certificate cannot be taken into use: {error.message}", is_final=True
+            ) from error
+        log.info("renewal.taken_over", order=order.id, renewal=order.renewal_id, certificate=number)
+        self._context.changed(nodes, cause=f"certificate {number} renews another one")
+
+    async def _read(self, order: OrderRecord) -> TlsMaterial:
+        """Read it for the key of its request. Raises CaError."""
+        key = await self._context.store.orders.private_key(order.id)
+        try:
+            return await self._context.workers.run(
+                READ_TIMEOUT_S,
+                read_for_key,
+                certificate=order.answer_text,
+                private_key=key,
+                owner="the key that was made for this order",
+            )
+        except StorageError:
+            raise
+        except CertcastError as error:
+            raise CaError(
+                f"the certificate does not match the request: {error.message}", is_final=True
+            ) from error
+
+    async def _keep(
+        self, order: OrderRecord, material: TlsMaterial, now_s: float
+    ) -> tuple[Sequence[NodeName], CertificateId]:
+        store = self._context.store
+        async with self._context.deciding() as inventory:
+            renewal = await store.renewals.get(order.renewal_id)
+            predecessor = entry_of(renewal, inventory.entries)
+            if why := has_changed(order, renewal, predecessor):
+                raise ChangedMeanwhileError(why)
+            if predecessor is not None and predecessor.leaf == material.leaf:
+                raise CaError("the CA gave the certificate again that is to be renewed", is_final=True)
+            nodes = [name for name in renewal.nodes if name in inventory.nodes] if renewal.is_new else []
+            impact = await asyncio.to_thread(
+                assess_renewed, inventory, predecessor, material, nodes, renewal.slot, now_s=now_s
+            )
+            if refused := refusals(impact.consequences):
+                raise CaError(f"the certificate is refused here: {' '.join(refused)}", is_final=True)
+            kept = await store.catalogue.renew(
+                renewal.certificate_id,
+                new_certificate(impact.materials[0]),
+                nodes=nodes,
+                slot=renewal.slot,
+                now_s=now_s,
+            )
+            number = kept.certificate.id
+            detail = {"renewal": renewal.id, "replaces": renewal.certificate_id, "nodes": kept.nodes}
+            await self._context.note(RENEWAL, "renewal.taken_over", f"certificate {number}", detail)
+            await keep_advanced(self._context, order, OrderState.TAKEN_OVER, answer_id=number)
+            await store.renewals.keep(_of_successor(renewal, number, now_s))
+        return kept.nodes, number
+
+    async def look(self, order: OrderRecord, renewal: RenewalRecord, entry: Entry | None) -> None:
+        """Look whether every node that has a certificate serves it, and end the order then; or when the next one is due."""
+        now_s = self._context.clock()
+        if renewal.is_over or entry is None or entry.id != order.answer_id:
+            await end(
+                self._context, order, "Another certificate is in the place of the one that it has brought."
+            )
+            return
+        waiting = [text for place in entry.places if (text := self._not_served(place, entry))]
+        begins = begins_s(renewal, entry)
+        if not waiting:
+            await self._serve(order, entry)
+        elif begins is not None and begins <= now_s:
+            await end(
+                self._context,
+                order,
+                f"The next renewal is due, though not every node serves this one: {listed(waiting)}.",
+            )
+        else:
+            waited_s = now_s - order.reached_s(OrderState.TAKEN_OVER)
+            message = f"{listed(waiting)}." if waited_s >= SERVED_WITHIN_S else ""
+            problem = Problem(at_s=now_s, message=message) if message else None
+            if order.problem is not None and order.problem.message == message:
+                problem = order.problem
+            await wait(
+                self._context,
+                order,
+                min(max(LOOKED_LEAST_S, waited_s / 4), LOOKED_MOST_S),
+                problem=problem,
+            )
+
+    def _not_served(self, place: AssignmentRecord, entry: Entry) -> str:
+        """Say why a slot does not show a certificate, "" if it does."""
+        try:
+            view = self._around.fleet.node(place.node)
+        except NotFoundError:
+            return ""  # it was removed a moment ago
+        return not_served(view, place.slot, entry)
+
+    async def _serve(self, order: OrderRecord, entry: Entry) -> None:
+        """Keep that it is served, and remove those that the renewal has brought before and that are nowhere now."""
+        store = self._context.store
+        earlier = await store.orders.of_renewal(order.renewal_id, limit=EARLIER)
+        brought = {each.answer_id for each in earlier if each.answer_id is not None} - {entry.id}
+        async with self._context.deciding() as inventory:
+            await keep_advanced(self._context, order, OrderState.SERVED)
+            for number in sorted(each for each in brought if each in inventory.entries):
+                if not inventory.entries[number].places:
+                    await store.certificates.delete([number], even_assigned=False)
+                    detail = {"nodes": [], "renewed_by": entry.id}
+                    await self._context.note(RENEWAL, "certificate.deleted", f"certificate {number}", detail)
+        seconds = self._context.clock() - order.created_s
+        log.info(
+            "renewal.served",
+            order=order.id,
+            renewal=order.renewal_id,
+            certificate=entry.id,
+            duration_ms=round(1000 * seconds),
+        )
+        self._context.content_changed.set()
+
+
+def assess_renewed(
+    inventory: Inventory,
+    predecessor: Entry | None,
+    material: TlsMaterial,
+    nodes: Sequence[NodeName],
+    slot: Slot,
+    *,
+    now_s: float,
+) -> Impact:
+    """Assess what a renewal does to the nodes of the certificate that it takes the place of, and to those that get it."""
+    beside = [] if predecessor is None else [predecessor]
+    kept = assess_kept(inventory, material, nodes, slot, beside=beside, now_s=now_s)
+    number = kept.updates.id if kept.updates is not None else NO_CERTIFICATE
+    after = new_entry(kept.materials[0], number=number, now_s=now_s)
+    moves = [
+        Move(node=place.node, slot=place.slot, before=predecessor, after=after)
+        for place in (predecessor.places if predecessor is not None else ())
+    ]
+    found = [*kept.consequences, *of_moves(inventory, moves, now_s=int(now_s))]
+    return replace(kept, consequences=unique(found))
+
+
+def refusals(consequences: Sequence[Consequence]) -> list[str]:
+    """Say for which of these consequences no certificate is taken into use without somebody being asked."""
+    return [
+        each.message
+        for each in consequences
+        if each.asks and each.severity is Severity.ERROR and each.code not in _ACCEPTED
+    ]
+
+
+def not_served(view: NodeView, slot: Slot, entry: Entry) -> str:
+    """Say why a node's slot does not show a certificate, by the node's own report; "" if it does, or has no port to show it at."""
+    facts = view.slots.get(slot)
+    leaf = entry.leaf.fingerprint
+    if facts is not None and facts.applied == leaf and facts.serving in {leaf, None}:
+        return ""
+    failed = view.last_failed
+    if failed is not None and view.awaits_success:
+        return f"{view.name} failed to install it ({failed.message})"
+    return f"{view.name} does not serve it ({view.state.replace('_', ' ')})"
+
+
+def _of_successor(renewal: RenewalRecord, number: CertificateId, now_s: float) -> RenewalRecord:
+    return replace(
+        renewal,
+        certificate_id=number,
+        is_new=False,
+        nodes=(),
+        window=None,
+        window_of=None,
+        window_why="",
+        asked_again_s=0.0,
+        failures=0,
+        tried_again_s=0.0,
+        problem=None,
+        changed_s=now_s,
+    )

@@ -1,0 +1,30 @@
+"""Conditions of renewals, for the alarms: reads what is renewed, and lets the domain say what is wrong with it."""
+
+from collections.abc import Sequence
+
+from manager.domain.alarms import (
+    Condition,
+    renewal_failed,
+    renewal_overdue,
+    renewal_requested,
+    renewal_unserved,
+)
+from manager.domain.inventory import Inventory
+from manager.domain.renewal.schedule import entry_of
+from manager.store.store import Store
+
+
+async def conditions_of_renewals(store: Store, inventory: Inventory, *, now_s: float) -> Sequence[Condition]:
+    """Return what is wrong with renewals. Raises StorageError."""
+    renewals = [each for each in await store.renewals.list() if not each.is_over]
+    orders = {each.renewal_id: each for each in await store.orders.unfinished()} if renewals else {}
+    found: list[Condition | None] = []
+    for renewal in renewals:
+        entry = entry_of(renewal, inventory.entries)
+        found += [
+            renewal_failed.condition(renewal, entry),
+            renewal_overdue.condition(renewal, entry, now_s=now_s),
+            renewal_unserved.condition(renewal, entry, orders.get(renewal.id)),
+            renewal_requested.condition(renewal, entry),
+        ]
+    return [each for each in found if each is not None]

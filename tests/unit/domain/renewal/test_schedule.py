@@ -1,0 +1,248 @@
+"""Which renewals begin now, and when to look again."""
+
+from dataclasses import replace
+
+import pytest
+
+from common.ids import CertificateId, Fingerprint
+from common.pki.certificate import decode
+from manager.domain.inventory import Entry
+from manager.domain.renewal.moments import Window
+from manager.domain.renewal.records import (
+    AccountId,
+    ChallengeKind,
+    OrderId,
+    OrderRecord,
+    OrderState,
+    Problem,
+    RenewalId,
+    RenewalRecord,
+    Terms,
+)
+from manager.domain.renewal.schedule import (
+    ACCOUNT_LIMIT_MOST_S,
+    ORDERS_AT_ONCE,
+    advanced_s,
+    asked_s,
+    at_once_s,
+    beginning,
+    begins_s,
+    has_changed,
+    is_urgent,
+    limited,
+    moment_of,
+    names_of,
+    next_s,
+)
+from tests.pki import DAY_S, NOW_S, make_leaf, make_root
+
+ROOT = make_root()
+LEAF = decode(
+    make_leaf(
+        ROOT,
+        ["a.example.com"],
+        addresses=["192.0.2.1"],
+        not_before_s=NOW_S,
+        not_after_s=NOW_S + 45 * DAY_S - 1,
+    ).certificate_der
+)
+TERMS = Terms(account_id=AccountId(1), challenge=ChallengeKind.HTTP)
+WINDOW = Window(start_s=NOW_S + 100.0, end_s=NOW_S + 200.0)
+
+
+def entry(number: int = 1, **changes) -> Entry:
+    made = Entry(
+        id=CertificateId(number), leaf=LEAF, uploaded=(), temporary=False, created_s=0.0, changed_s=0.0
+    )
+    return replace(made, **changes)
+
+
+def renewal(number: int = 1, **changes) -> RenewalRecord:
+    made = RenewalRecord(
+        id=RenewalId(number),
+        certificate_id=CertificateId(number),
+        terms=TERMS,
+        created_s=float(NOW_S),
+        changed_s=float(NOW_S),
+    )
+    return replace(made, **changes)
+
+
+def order(number: int = 1, **changes) -> OrderRecord:
+    made = OrderRecord(
+        id=OrderId(number),
+        renewal_id=RenewalId(number),
+        is_test=False,
+        state=OrderState.ORDERED,
+        names=("a.example.com", "192.0.2.1"),
+        terms=TERMS,
+        replaces="",
+        replaces_leaf=LEAF.fingerprint,
+        request_pem="",
+        created_s=float(NOW_S),
+        changed_s=float(NOW_S),
+    )
+    return replace(made, **changes)
+
+
+def test_a_window_counts_for_the_certificate_that_it_was_suggested_for():
+    own = renewal(window=WINDOW, window_of=LEAF.fingerprint)
+    assert WINDOW.start_s <= moment_of(own, entry()) < WINDOW.end_s
+    other = renewal(window=WINDOW, window_of=Fingerprint("f" * 64))
+    assert moment_of(other, entry()) > NOW_S + 28 * DAY_S
+
+
+def test_what_has_no_certificate_yet_is_due_at_once_and_what_is_gone_never():
+    new = renewal(certificate_id=None, is_new=True)
+    assert moment_of(new, None) == NOW_S
+    gone = renewal(certificate_id=None)
+    assert (gone.is_over, moment_of(gone, None)) == (True, None)
+
+
+def test_nothing_begins_while_it_is_paused_or_rests():
+    assert begins_s(renewal(is_paused=True), entry()) is None
+    assert begins_s(renewal(tried_again_s=NOW_S + 1e8), entry()) == NOW_S + 1e8
+
+
+def test_half_of_the_time_from_the_moment_to_the_end_is_not_urgent_yet():
+    own = renewal(window=Window(start_s=NOW_S, end_s=NOW_S), window_of=LEAF.fingerprint)
+    half_s = NOW_S + (45 * DAY_S - 1) / 2
+    assert not is_urgent(own, entry(), now_s=half_s - 1)
+    assert is_urgent(own, entry(), now_s=half_s)
+    assert not is_urgent(own, None, now_s=half_s)
+
+
+def test_names_are_those_of_the_terms_or_all_that_the_certificate_has():
+    assert names_of(TERMS, entry()) == ("a.example.com", "192.0.2.1")
+    assert names_of(replace(TERMS, names=("b.example.com",)), entry()) == ("b.example.com",)
+    assert names_of(TERMS, None) == ()
+
+
+def late(count: int, **changes) -> list[RenewalRecord]:
+    names = [f"n{number}.example.com" for number in range(count)]
+    return [
+        renewal(number + 1, terms=replace(TERMS, names=(name,)), **changes)
+        for number, name in enumerate(names)
+    ]
+
+
+ENTRIES = {CertificateId(number): entry(number) for number in range(1, 20)}
+DUE_S = NOW_S + 40 * DAY_S
+
+
+def test_of_an_account_few_begin_at_once():
+    found = beginning(late(ORDERS_AT_ONCE + 3), [], ENTRIES, now_s=DUE_S)
+    assert len(found) == ORDERS_AT_ONCE
+    other = replace(
+        late(1)[0], id=RenewalId(19), terms=Terms(account_id=AccountId(2), challenge=ChallengeKind.HTTP)
+    )
+    assert other in beginning([*late(ORDERS_AT_ONCE + 3), other], [], ENTRIES, now_s=DUE_S)
+
+
+@pytest.mark.parametrize(
+    ("state", "is_counted"),
+    [
+        (OrderState.CREATED, True),
+        (OrderState.DOWNLOADED, True),
+        (OrderState.TAKEN_OVER, False),
+    ],
+)
+def test_orders_count_until_the_ca_has_no_more_to_do(state: OrderState, is_counted: bool):
+    renewals = late(ORDERS_AT_ONCE + 1)
+    orders = [order(number + 1, state=state) for number in range(ORDERS_AT_ONCE)]
+    assert len(beginning(renewals, orders, ENTRIES, now_s=DUE_S)) == (0 if is_counted else 1)
+
+
+def test_orders_that_fail_again_and_again_keep_no_others_from_beginning():
+    renewals = [*late(ORDERS_AT_ONCE, failures=1), renewal(9, terms=replace(TERMS, names=("z.example.com",)))]
+    orders = [order(number + 1) for number in range(ORDERS_AT_ONCE)]
+    assert [each.id for each in beginning(renewals, orders, ENTRIES, now_s=DUE_S)] == [9]
+
+
+def test_two_of_the_same_names_do_not_begin_together():
+    same = [renewal(1), renewal(2)]
+    assert [each.id for each in beginning(same, [], ENTRIES, now_s=DUE_S)] == [1]
+    assert beginning(same, [order(1)], ENTRIES, now_s=DUE_S) == []
+    elsewhere = replace(TERMS, account_id=AccountId(2))
+    assert len(beginning([renewal(1), renewal(2, terms=elsewhere)], [], ENTRIES, now_s=DUE_S)) == 2
+
+
+def test_those_begin_first_that_end_first():
+    sooner = decode(
+        make_leaf(ROOT, ["s.example.com"], not_before_s=NOW_S, not_after_s=NOW_S + 41 * DAY_S).certificate_der
+    )
+    entries = {**ENTRIES, CertificateId(3): entry(3, leaf=sooner)}
+    assert beginning(late(6), [], entries, now_s=DUE_S)[0].id == 3
+
+
+def test_what_is_renewed_by_request_or_not_due_begins_no_order():
+    assert beginning([renewal(terms=None)], [], ENTRIES, now_s=DUE_S) == []
+    assert beginning([renewal()], [], ENTRIES, now_s=NOW_S) == []
+
+
+def test_an_order_rests_for_the_ca_after_a_failure_and_while_it_is_paused():
+    assert advanced_s(order(looked_again_s=5.0), renewal(tried_again_s=7.0), limits={}) == 7.0
+    assert advanced_s(order(), renewal(is_paused=True), limits={}) == float("inf")
+    for state in (OrderState.FINALISED, OrderState.DOWNLOADED):
+        assert advanced_s(order(state=state, looked_again_s=5.0), renewal(is_paused=True), limits={}) == 5.0
+    for free in (order(state=OrderState.TAKEN_OVER), order(is_test=True)):
+        assert advanced_s(free, renewal(is_paused=True, tried_again_s=9.0), limits={}) == 0.0
+    assert advanced_s(order(), renewal(certificate_id=None, tried_again_s=9.0), limits={}) == 0.0
+
+
+def limited_renewal(wait_s: float) -> RenewalRecord:
+    problem = Problem(at_s=DUE_S, message="too many", type="rateLimited")
+    return renewal(19, tried_again_s=DUE_S + wait_s, problem=problem, failures=1)
+
+
+def test_a_short_rate_limit_is_the_accounts_and_a_long_one_that_of_its_names():
+    short, long = limited_renewal(ACCOUNT_LIMIT_MOST_S), limited_renewal(ACCOUNT_LIMIT_MOST_S + 1)
+    assert limited([short]) == {TERMS.account_id: DUE_S + ACCOUNT_LIMIT_MOST_S}
+    assert limited([long, renewal(tried_again_s=DUE_S + 60.0, problem=None)]) == {}
+    assert beginning([renewal(), short], [], ENTRIES, now_s=DUE_S) == []
+    assert [each.id for each in beginning([renewal(), long], [], ENTRIES, now_s=DUE_S)] == [1]
+    until_s = DUE_S + ACCOUNT_LIMIT_MOST_S
+    asked = {"window_of": LEAF.fingerprint, "asked_again_s": 1e12}
+    assert next_s([renewal(**asked), replace(short, **asked)], [], ENTRIES, now_s=DUE_S) == until_s
+    waiting = order(state=OrderState.CREATED)
+    assert advanced_s(waiting, renewal(), limits=limited([short])) == until_s
+    assert advanced_s(order(), renewal(), limits=limited([short])) == 0.0
+
+
+def test_what_somebody_mended_is_tried_at_once_unless_the_ca_asked_to_wait():
+    assert at_once_s(renewal(tried_again_s=9.0, problem=Problem(at_s=0.0, message="it failed"))) == 0.0
+    assert at_once_s(limited_renewal(60.0)) == DUE_S + 60.0
+
+
+def test_a_ca_is_asked_anew_about_a_certificate_that_it_was_not_asked_about():
+    assert asked_s(renewal(asked_again_s=9.0, window_of=LEAF.fingerprint), entry()) == 9.0
+    assert asked_s(renewal(asked_again_s=9.0), entry()) == 0.0
+    for nothing in (renewal(terms=None), renewal(is_paused=True)):
+        assert asked_s(nothing, entry()) is None
+    assert asked_s(renewal(), None) is None
+
+
+@pytest.mark.parametrize("state", [OrderState.CREATED, OrderState.PLACED, OrderState.VALIDATED])
+def test_other_terms_make_an_order_useless_until_the_ca_has_its_request(state: OrderState):
+    changed = renewal(terms=replace(TERMS, profile="short"))
+    assert "renewed with was changed" in has_changed(order(state=state), changed, entry())
+    assert has_changed(order(state=OrderState.FINALISED), changed, entry()) == ""
+    assert has_changed(order(state=state), renewal(), entry()) == ""
+
+
+def test_another_certificate_in_its_place_makes_an_order_useless():
+    other = decode(make_leaf(ROOT, ["a.example.com"]).certificate_der)
+    for state in (OrderState.CREATED, OrderState.DOWNLOADED):
+        assert "put in the place" in has_changed(order(state=state), renewal(), entry(leaf=other))
+    assert "gone" in has_changed(order(), renewal(certificate_id=None), None)
+
+
+def test_what_is_done_next_is_the_first_of_all():
+    asked = {"window_of": LEAF.fingerprint, "asked_again_s": NOW_S + 50.0}
+    assert next_s([], [], {}, now_s=NOW_S) == float("inf")
+    assert next_s([renewal(**asked)], [], ENTRIES, now_s=NOW_S) == NOW_S + 50.0
+    assert next_s([renewal(**asked)], [], ENTRIES, now_s=DUE_S) == DUE_S
+    resting = order(looked_again_s=NOW_S + 10.0)
+    assert next_s([renewal(**asked)], [resting], ENTRIES, now_s=NOW_S) == NOW_S + 10.0
+    due = next_s([renewal(window_of=LEAF.fingerprint, asked_again_s=1e12)], [], ENTRIES, now_s=NOW_S)
+    assert NOW_S + 28 * DAY_S < due < NOW_S + 31 * DAY_S

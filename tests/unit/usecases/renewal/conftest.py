@@ -1,0 +1,15 @@
+"""A manager that renews."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.renewals import Renewing, make_renewing
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[Renewing]:
+    made = await make_renewing(tmp_path)
+    yield made
+    await made.store.close()

@@ -1,0 +1,164 @@
+"""Accounts at CAs: what is kept before a CA is asked, and what of them nobody sees."""
+
+import pytest
+
+from common.errors import ConflictError, InvalidInputError, NotFoundError
+from manager.domain.renewal.records import OrderState
+from manager.usecases.renewal.accounts import CONTACTS_MAX, AccountFields
+from manager.usecases.renewal.ports import CaError
+from tests.fakes.ca_server import Killed
+from tests.pki import NOW_S
+from tests.renewals import DIRECTORY, Renewing
+
+HOUR_S = 3600.0
+SECRET = "c2VjcmV0LWJpbmRpbmcta2V5"
+
+
+def fields(**changes) -> AccountFields:
+    return AccountFields(
+        **{"name": "le", "directory_url": DIRECTORY, "contact": ["ops@example.com"], **changes}
+    )
+
+
+async def test_an_account_is_kept_before_its_ca_knows_it_and_registered_once(world: Renewing):
+    made = await world.accounts.add(fields(), actor="ada")
+    assert (made.url, made.contact, world.server.accounts) == ("", ("mailto:ops@example.com",), {})
+    registered = await world.accounts.register(made.id, actor="ada")
+    again = await world.accounts.register(made.id, actor="ada")
+    assert registered.url == again.url == "https://ca/account/1"
+    assert [act.action for act in await world.store.audit.list()][::-1] == [
+        "account.added",
+        "account.registered",
+    ]
+
+
+async def test_an_account_that_is_not_registered_is_when_it_is_first_needed(world: Renewing):
+    renewal = await world.renewing("n1", age_days=40)
+    await world.pass_time(HOUR_S)
+    assert await world.states(renewal) == [OrderState.SERVED]
+    assert (await world.accounts.list())[0].url == "https://ca/account/1"
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("name", ""),
+        ("name", "x" * 151),
+        ("name", "two\nlines"),
+        ("directory_url", "http://ca.example.com/directory"),
+        ("directory_url", "https://"),
+        ("directory_url", "https://ca.example.com/\n"),
+        ("directory_url", "https://[::1"),
+        ("directory_url", "https://ca.example.com/" + "x" * 2048),
+        ("staging_url", "ftp://ca.example.com"),
+        ("contact", ["nobody"]),
+        ("contact", ["a@b, c@d"]),
+        ("contact", [f"a{number}@b" for number in range(CONTACTS_MAX + 1)]),
+        ("binding_id", "kid-without-key"),
+        ("binding_key", SECRET),
+    ],
+)
+async def test_an_account_that_no_ca_would_take_is_refused_by_field(
+    world: Renewing, field: str, value: object
+):
+    with pytest.raises(InvalidInputError) as caught:
+        await world.accounts.add(fields(**{field: value}), actor="ada")
+    assert caught.value.field.split("_")[0] == field.split("_", maxsplit=1)[0]
+    assert await world.accounts.list() == []
+
+
+async def test_two_accounts_have_different_names(world: Renewing):
+    await world.accounts.add(fields(), actor="ada")
+    with pytest.raises(ConflictError):
+        await world.accounts.add(fields(), actor="ada")
+
+
+async def test_secrets_are_in_no_record_and_in_no_act(world: Renewing):
+    new = fields(binding_id="kid", binding_key=SECRET)
+    made = await world.accounts.add(new, actor="ada")
+    keys = await world.store.accounts.keys(made.id)
+    assert keys.binding_key == SECRET
+    shown = f"{new!r} {made!r} {keys!r} {[act.detail for act in await world.store.audit.list()]}"
+    assert SECRET not in shown
+    assert "PRIVATE KEY" not in shown
+
+
+async def test_a_new_key_is_kept_before_the_ca_hears_of_it(world: Renewing):
+    account = await world.account()
+    await world.accounts.register(account, actor="ada")
+    before = await world.store.accounts.keys(account)
+    await world.accounts.change_key(account, actor="ada")
+    after = await world.store.accounts.keys(account)
+    assert (after.next_key_pem, list(world.server.accounts)) == ("", [after.key_pem])
+    assert after.key_pem != before.key_pem
+
+
+@pytest.mark.parametrize("place", ["before change_key", "after change_key"])
+async def test_a_change_of_key_that_was_killed_is_brought_to_its_end_by_whoever_asks_the_ca_next(
+    world: Renewing, place: str
+):
+    renewal = await world.renewing("n1", age_days=40)
+    account = renewal.terms.account_id
+    await world.accounts.register(account, actor="ada")
+
+    def kill(where: str) -> None:
+        if where == place:
+            world.server.killer = lambda _where: None
+            raise Killed
+
+    world.server.killer = kill
+    with pytest.raises(Killed):
+        await world.accounts.change_key(account, actor="ada")
+    wanted = (await world.store.accounts.keys(account)).next_key_pem
+    assert wanted
+    await world.pass_time(HOUR_S)
+    keys = await world.store.accounts.keys(account)
+    assert (keys.key_pem, keys.next_key_pem, list(world.server.accounts)) == (wanted, "", [wanted])
+    assert await world.states(renewal) == [OrderState.SERVED]
+
+
+async def test_a_ca_that_refuses_a_new_key_leaves_the_former_one_in_use(world: Renewing):
+    account = await world.account()
+    await world.accounts.register(account, actor="ada")
+    before = (await world.store.accounts.keys(account)).key_pem
+    world.server.to_fail.append(("change_key", CaError("the CA could not be reached")))
+    with pytest.raises(CaError):
+        await world.accounts.change_key(account, actor="ada")
+    assert (await world.store.accounts.keys(account)).key_pem == before
+
+
+async def test_an_account_with_which_something_is_renewed_is_not_deleted(world: Renewing):
+    renewal = await world.renewing("n1")
+    account = renewal.terms.account_id
+    with pytest.raises(ConflictError, match="1 renewal"):
+        await world.accounts.delete(account, actor="ada")
+    await world.renewals.remove(renewal.id, actor="ada")
+    await world.accounts.delete(account, actor="ada")
+    with pytest.raises(NotFoundError):
+        await world.accounts.get(account)
+
+
+async def test_a_deactivated_account_orders_nothing_any_more(world: Renewing):
+    renewal = await world.renewing("n1", age_days=40)
+    account = renewal.terms.account_id
+    await world.accounts.register(account, actor="ada")
+    ended = await world.accounts.deactivate(account, actor="ada")
+    assert (ended.deactivated_s, world.server.accounts) == (NOW_S, {})
+    await world.pass_time(60)
+    assert (await world.renewal(renewal)).problem.message == "the account 'le' was deactivated"
+    with pytest.raises(ConflictError):
+        await world.accounts.change_key(account, actor="ada")
+
+
+async def test_contacts_are_told_to_the_ca_once_it_knows_the_account(world: Renewing):
+    account = await world.account()
+    await world.accounts.set_contact(account, ["a@example.com"], actor="ada")
+    assert world.server.asked["update_contact"] == 0
+    await world.accounts.register(account, actor="ada")
+    changed = await world.accounts.set_contact(account, ["mailto:b@example.com"], actor="ada")
+    assert (changed.contact, world.server.asked["update_contact"]) == (("mailto:b@example.com",), 1)
+
+
+async def test_that_somebody_agreed_to_the_terms_is_kept(world: Renewing):
+    account = await world.account()
+    assert (await world.accounts.agree(account, actor="ada")).terms_agreed

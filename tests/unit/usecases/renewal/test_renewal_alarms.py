@@ -1,0 +1,66 @@
+"""Alarms of renewals: raised with the CA's words, and lowered by what mends them."""
+
+from manager.domain.alarms import AlarmKind
+from manager.domain.renewal.moments import LADDER_S
+from tests.pki import DAY_S, NOW_S
+from tests.renewals import Renewing
+from tests.unit.usecases.renewal.looking import alarms_of
+
+HOUR_S = 3600.0
+
+
+async def test_a_failure_is_told_with_the_words_of_the_ca_and_lowered_once_it_is_renewed(world: Renewing):
+    renewal = await world.renewing("n1", age_days=31)
+    world.server.unprovable.add("n1.example.com")
+    await world.pass_time(60, step_s=5)
+    (alarm,) = await alarms_of(world, AlarmKind.RENEWAL_FAILED)
+    assert alarm.subject.key == f"certificate:{renewal.certificate_id}"
+    assert "what was found for n1.example.com is not the proof" in alarm.details
+    assert "tried again on 2027-01-15 08:0" in alarm.details
+    world.server.unprovable.clear()
+    await world.pass_time(LADDER_S[0] + 60)
+    assert await alarms_of(world, AlarmKind.RENEWAL_FAILED) == []
+
+
+async def test_what_is_not_renewed_once_half_of_the_time_is_gone_is_an_error(world: Renewing):
+    await world.renewing("n1", age_days=30)
+    world.server.is_down = lambda: True
+    await world.pass_time(6 * DAY_S, step_s=HOUR_S)
+    assert await alarms_of(world, AlarmKind.RENEWAL_OVERDUE) == []
+    await world.pass_time(3 * DAY_S, step_s=HOUR_S)
+    (alarm,) = await alarms_of(world, AlarmKind.RENEWAL_OVERDUE)
+    assert "expires on 2027-01-30" in alarm.details
+    world.server.is_down = lambda: False
+    await world.pass_time(2 * DAY_S, step_s=HOUR_S)
+    assert await alarms_of(world, AlarmKind.RENEWAL_OVERDUE) == []
+
+
+async def test_nodes_that_do_not_serve_what_was_renewed_are_named(world: Renewing):
+    await world.renewing("n1", "n2", age_days=40)
+    world.fleet.is_held = lambda name: name == "n2"
+    await world.pass_time(300, step_s=30)
+    assert await alarms_of(world, AlarmKind.RENEWAL_UNSERVED) == []
+    await world.pass_time(HOUR_S)
+    (alarm,) = await alarms_of(world, AlarmKind.RENEWAL_UNSERVED)
+    assert "n2 does not serve it (offline)" in alarm.details
+    world.fleet.is_held = lambda _name: False
+    await world.pass_time(700)
+    assert await alarms_of(world, AlarmKind.RENEWAL_UNSERVED) == []
+
+
+async def test_a_certificate_that_is_ordered_anew_is_named_by_its_names_until_it_is_there(world: Renewing):
+    account = await world.account()
+    world.server.unprovable.add("new.example.com")
+    renewal = await world.renewals.order_new(
+        world.terms(account, "new.example.com"), nodes=[], slot="server", actor="ada"
+    )
+    await world.pass_time(60, step_s=5)
+    (alarm,) = await alarms_of(world, AlarmKind.RENEWAL_FAILED)
+    assert (alarm.subject.key, alarm.label) == (
+        f"renewal:{renewal.id}",
+        f"new.example.com (renewal {renewal.id})",
+    )
+    assert alarm.nodes(await world.context.inventories.current()) == ()
+    await world.renewals.remove(renewal.id, actor="ada")
+    assert await alarms_of(world, AlarmKind.RENEWAL_FAILED) == []
+    assert world.now[0] > NOW_S

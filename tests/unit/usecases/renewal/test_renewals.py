@@ -1,0 +1,209 @@
+"""Renewals as people switch them on, try, change, pause and end them."""
+
+import pytest
+
+from common.codes import KeyKind
+from common.errors import ConflictError, InvalidInputError, NotFoundError
+from common.ids import NodeName
+from manager.domain.renewal.records import ChallengeKind, OrderState, Terms
+from manager.usecases.renewal.renewals import NAMES_MAX
+from tests.pki import DAY_S
+from tests.renewals import Renewing
+
+HOUR_S = 3600.0
+
+
+async def test_names_are_prefilled_from_the_certificate_and_its_nodes(world: Renewing):
+    account = await world.account()
+    number = await world.certificate(["n1", "n2"], names=["n1.example.com", "meet.example.com"])
+    terms = await world.renewals.terms_for(number, account, ChallengeKind.HTTP)
+    assert terms.names == ("n1.example.com", "meet.example.com", "n2.example.com")
+    assert terms.key is KeyKind.ECDSAP256
+
+
+@pytest.mark.parametrize(
+    "names",
+    [("localhost",), ("n1",), ("a..b",), ("http://a.example.com",), ("*.example.com",), ("a.example.com;",)],
+)
+async def test_a_name_that_no_ca_can_prove_by_http_is_refused(world: Renewing, names: tuple[str, ...]):
+    account, number = await world.account(), await world.certificate(["n1"])
+    with pytest.raises(InvalidInputError) as caught:
+        await world.renewals.switch_on(number, world.terms(account, *names), actor="ada")
+    assert caught.value.field == "names"
+    assert await world.renewals.list() == []
+
+
+async def test_a_wildcard_is_proven_by_dns_and_an_address_by_http(world: Renewing):
+    account = await world.account()
+    first, second = await world.certificate(["n1"]), await world.certificate(["n2"])
+    dns = Terms(account_id=account, challenge=ChallengeKind.DNS, names=("*.example.com",))
+    assert (await world.renewals.switch_on(first, dns, actor="ada")).terms == dns
+    with pytest.raises(InvalidInputError):
+        await world.renewals.switch_on(
+            second, Terms(account_id=account, challenge=ChallengeKind.DNS, names=("192.0.2.1",)), actor="ada"
+        )
+    await world.renewals.switch_on(second, world.terms(account, "192.0.2.1"), actor="ada")
+
+
+async def test_no_certificate_has_more_names_than_cas_sign(world: Renewing):
+    account, number = await world.account(), await world.certificate(["n1"])
+    names = [f"n{each}.example.com" for each in range(NAMES_MAX + 1)]
+    with pytest.raises(InvalidInputError):
+        await world.renewals.switch_on(number, world.terms(account, *names), actor="ada")
+
+
+async def test_a_certificate_is_renewed_in_one_way(world: Renewing):
+    renewal = await world.renewing("n1")
+    with pytest.raises(ConflictError):
+        await world.renewals.switch_on(renewal.certificate_id, renewal.terms, actor="ada")
+    with pytest.raises(NotFoundError):
+        await world.renewals.switch_on(99, renewal.terms, actor="ada")
+
+
+async def test_an_account_that_is_not_there_is_refused(world: Renewing):
+    number = await world.certificate(["n1"])
+    with pytest.raises(NotFoundError):
+        await world.renewals.switch_on(number, world.terms(99), actor="ada")
+
+
+async def test_a_new_certificate_is_ordered_at_once_for_a_slot_of_nodes_and_then_renewed(world: Renewing):
+    account = await world.account()
+    await world.store.nodes.add(
+        NodeName("n5"), "node", names=["n5.example.com"], addresses=[], now_s=world.now[0]
+    )
+    renewal = await world.renewals.order_new(
+        world.terms(account, "n5.example.com"), nodes=[NodeName("n5")], slot="server", actor="ada"
+    )
+    await world.pass_time(HOUR_S)
+    kept = await world.renewal(renewal)
+    assert (kept.is_new, kept.nodes, await world.states(renewal)) == (False, (), [OrderState.SERVED])
+    inventory = await world.context.inventories.current()
+    assert inventory.slots[NodeName("n5"), "server"] == kept.certificate_id
+    await world.pass_time(40 * DAY_S, step_s=HOUR_S)
+    assert await world.states(renewal) == [OrderState.SERVED, OrderState.SERVED]
+    assert len(await world.store.certificates.list()) == 1
+
+
+async def test_a_test_order_asks_the_staging_directory_and_takes_nothing_into_use(world: Renewing):
+    account, number = await world.account(), await world.certificate(["n1"], age_days=40)
+    renewal = await world.renewals.switch_on(number, world.terms(account), paused=True, actor="ada")
+    await world.renewals.test(renewal.id, actor="ada")
+    await world.pass_time(HOUR_S)
+    assert await world.states(renewal) == [OrderState.TESTED]
+    assert (len(world.server.orders), len(world.staging.issued)) == (0, 1)
+    assert (await world.renewal(renewal)).certificate_id == number
+    assert len(await world.store.certificates.list()) == 1
+
+
+async def test_a_test_that_fails_says_why_at_once_and_costs_the_renewal_nothing(world: Renewing):
+    account, number = await world.account(), await world.certificate(["n1"])
+    renewal = await world.renewals.switch_on(number, world.terms(account), paused=True, actor="ada")
+    world.staging.unprovable.add("n1.example.com")
+    await world.renewals.test(renewal.id, actor="ada")
+    await world.pass_time(HOUR_S)
+    (order,) = await world.orders(renewal)
+    assert (order.state, order.problem.type) == (OrderState.FAILED, "unauthorized")
+    assert (await world.renewal(renewal)).failures == 0
+    await world.renewals.test(renewal.id, actor="ada")
+
+
+async def test_what_is_paused_orders_nothing_until_it_is_resumed(world: Renewing):
+    renewal = await world.renewing("n1", age_days=40)
+    await world.renewals.set_paused(renewal.id, paused=True, actor="ada")
+    await world.pass_time(HOUR_S)
+    assert await world.orders(renewal) == []
+    await world.renewals.set_paused(renewal.id, paused=False, actor="ada")
+    await world.pass_time(HOUR_S)
+    assert await world.states(renewal) == [OrderState.SERVED]
+
+
+async def test_an_order_rests_while_its_renewal_is_paused_but_what_the_ca_signed_comes_in(world: Renewing):
+    renewal = await world.renewing("n1", age_days=40)
+    world.server.validation_s = HOUR_S / 4
+    await world.pass_time(60)
+    await world.renewals.set_paused(renewal.id, paused=True, actor="ada")
+    await world.pass_time(HOUR_S)
+    assert await world.states(renewal) == [OrderState.PLACED]
+    world.server.processing_s = HOUR_S
+    await world.renewals.set_paused(renewal.id, paused=False, actor="ada")
+    await world.pass_time(HOUR_S / 2)
+    assert await world.states(renewal) == [OrderState.FINALISED]
+    await world.renewals.set_paused(renewal.id, paused=True, actor="ada")
+    await world.pass_time(2 * HOUR_S)
+    assert await world.states(renewal) == [OrderState.SERVED]
+
+
+async def test_other_terms_end_the_order_that_was_begun_with_the_former_and_try_at_once(world: Renewing):
+    renewal = await world.renewing("n1", age_days=40)
+    world.server.unprovable.add("wrong.example.com")
+    wrong = world.terms(renewal.terms.account_id, "wrong.example.com", "n1.example.com")
+    await world.renewals.change(renewal.id, wrong, actor="ada")
+    world.server.validation_s = 600.0
+    await world.pass_time(60)
+    assert await world.states(renewal) == [OrderState.PLACED]
+    await world.renewals.change(renewal.id, world.terms(renewal.terms.account_id), actor="ada")
+    await world.pass_time(HOUR_S)
+    assert await world.states(renewal) == [OrderState.FAILED, OrderState.SERVED]
+    assert (await world.renewal(renewal)).failures == 0
+
+
+async def test_what_is_removed_is_not_listed_and_its_order_is_ended_with_all_that_was_shown(world: Renewing):
+    renewal = await world.renewing("n1", age_days=40)
+    world.server.validation_s = HOUR_S
+    await world.pass_time(60)
+    assert world.showing.placed
+    await world.renewals.remove(renewal.id, actor="ada")
+    assert await world.renewals.list() == []
+    again = await world.renewals.switch_on(renewal.certificate_id, renewal.terms, paused=True, actor="ada")
+    await world.pass_time(60)
+    assert (world.showing.placed, world.server.issued) == ({}, [])
+    assert [each.renewal.id for each in await world.renewals.list()] == [again.id]
+    assert [each.id for each in await world.store.renewals.list()] == [again.id]
+
+
+async def test_the_key_is_kept_where_that_was_chosen_and_new_otherwise(world: Renewing):
+    renewal = await world.renewing("n1", age_days=40)
+    first = await world.store.certificates.private_key(renewal.certificate_id)
+    keeps = Terms(account_id=renewal.terms.account_id, challenge=ChallengeKind.HTTP, keeps_key=True)
+    await world.renewals.change(renewal.id, keeps, actor="ada")
+    await world.pass_time(HOUR_S)
+    second = (await world.renewal(renewal)).certificate_id
+    assert await world.store.certificates.private_key(second) == first
+    fresh = Terms(account_id=renewal.terms.account_id, challenge=ChallengeKind.HTTP, key=KeyKind.ECDSAP384)
+    await world.renewals.change(renewal.id, fresh, actor="ada")
+    await world.renewals.order_now(renewal.id, actor="ada")
+    await world.pass_time(HOUR_S)
+    entry = (await world.context.inventories.current()).entries[(await world.renewal(renewal)).certificate_id]
+    assert entry.leaf.key_type == "EC P-384"
+
+
+async def test_what_is_shown_of_a_renewal_has_its_orders_the_latest_first(world: Renewing):
+    renewal = await world.renewing("n1", age_days=40)
+    await world.pass_time(HOUR_S)
+    await world.renewals.order_now(renewal.id, actor="ada")
+    shown = await world.renewals.show(renewal.id)
+    assert [each.state for each in shown.orders] == [OrderState.CREATED, OrderState.SERVED]
+    assert shown.entry.id == shown.renewal.certificate_id
+
+
+async def test_every_act_is_in_the_audit_log(world: Renewing):
+    renewal = await world.renewing("n1")
+    await world.renewals.set_paused(renewal.id, paused=True, actor="ada")
+    await world.renewals.set_paused(renewal.id, paused=False, actor="ada")
+    await world.renewals.change(renewal.id, renewal.terms, actor="ada")
+    await world.renewals.order_now(renewal.id, actor="ada")
+    await world.pass_time(HOUR_S)
+    await world.renewals.test(renewal.id, actor="ada")
+    await world.pass_time(HOUR_S)
+    await world.renewals.remove(renewal.id, actor="ada")
+    acts = [(act.actor, act.action) for act in await world.store.audit.list()][::-1]
+    assert [each for each in acts if each[1].startswith("renewal.")] == [
+        ("ada", "renewal.added"),
+        ("ada", "renewal.paused"),
+        ("ada", "renewal.resumed"),
+        ("ada", "renewal.changed"),
+        ("ada", "renewal.ordered"),
+        ("renewal", "renewal.taken_over"),
+        ("ada", "renewal.tested"),
+        ("ada", "renewal.removed"),
+    ]
