@@ -157,6 +157,7 @@ class ConfigurationCode(StrEnum):
     UNIT_MISSING = "unit_missing"
     COPY_TARGET = "copy_target"
     IDENTITY = "identity"
+    CHALLENGES = "challenges"
     HEALTH_PORT = "health_port"
     SETTINGS_INVALID = "settings_invalid"
     STORE_KEY = "store_key"

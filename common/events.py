@@ -127,6 +127,8 @@ EVENTS: Mapping[str, str] = MappingProxyType(
         "phase.entered": "an installation entered a phase",
         "reload.ran": "a consumer's reload command ended",
         "probe.ran": "an endpoint was probed",
+        "challenges.shown": "what the manager wants to be shown to CAs is shown",
+        "challenges.not_shown": "what the manager wants to be shown to CAs, or some of it, cannot be; it is tried again each minute",
         "services.read": "services.toml was read again and is in use",
         "health.unavailable": "the agent runs without its health endpoint, whose port somebody else has",
         "services.last_good": "the services file cannot be used, so the last one that could is in use",

@@ -8,7 +8,7 @@ import random
 import secrets
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Final
@@ -22,6 +22,7 @@ from common.runtime import durable, sdnotify
 from common.runtime import log as logs
 from common.runtime.supervise import Supervisor
 from common.runtime.trimming import give_back, keep_little, trim
+from common.wire.challenges import Challenges, NotKept
 from common.wire.messages import CONFIGURATION_FAULTS_MAX, ConfigurationFault
 from common.wire.receiver import Receiver
 from nodeagent.channel import identity
@@ -33,6 +34,7 @@ from nodeagent.core.servicesfile import ServicesError, parse_services, salvage_s
 from nodeagent.errors import DataInUseError
 from nodeagent.health.checks import Health
 from nodeagent.health.server import serve_health
+from nodeagent.install.challenges import ShownChallenges
 from nodeagent.install.lastgood import keep_last_good, read_last_good
 from nodeagent.install.start import open_state
 from nodeagent.install.state import NodeState
@@ -68,11 +70,22 @@ async def run(settings: Settings) -> None:
             local=state.local,
         )
 
+        def say(challenges: Challenges, not_kept: Sequence[NotKept]) -> None:
+            state.local.shows(shown.held)
+            conversation.tell_kept(challenges, not_kept)
+
+        shown = ShownChallenges(settings.data, say=say)
+        await shown.begin()
+        state.local.shows(shown.held)
+        shown.configure(state.services.challenges)
+
         async def watch() -> None:
             tree_watch.watch(await asyncio.to_thread(places, state))
             faults = await find_faults(
                 services_file=settings.services, data=settings.data, in_use=state.services
             )
+            if shown.fault:
+                faults.insert(0, fault(ConfigurationCode.CHALLENGES, shown.fault))
             state.local.was_configured([*unlistening, *faults][:CONFIGURATION_FAULTS_MAX])
 
         conversation = Conversation(
@@ -80,13 +93,14 @@ async def run(settings: Settings) -> None:
             state=state,
             dial=route.dial,
             keep_contact=route.keep,
+            show=shown.show,
             on_pulse=watchdog(),
             after_upkeep=watch,
         )
         tree_watch = TreeWatch(asyncio.get_running_loop(), conversation.tree_changed)
         health = Health(state=state, status=conversation.status, is_recovered=conversation.recovered.is_set)
         async with _health_served(health, settings) as (address, unlistening), Supervisor() as supervisor:
-            await _converse(settings, conversation, supervisor, state, health=address)
+            await _converse(settings, conversation, supervisor, state, shown, health=address)
 
 
 @asynccontextmanager
@@ -107,7 +121,13 @@ async def _health_served(
 
 
 async def _converse(
-    settings: Settings, conversation: Conversation, supervisor: Supervisor, state: NodeState, *, health: str
+    settings: Settings,
+    conversation: Conversation,
+    supervisor: Supervisor,
+    state: NodeState,
+    shown: ShownChallenges,
+    *,
+    health: str,
 ) -> None:
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -115,13 +135,14 @@ async def _converse(
         loop.add_signal_handler(number, stopped.set)
     loop.add_signal_handler(
         signal.SIGHUP,
-        lambda: supervisor.run("services", _read_services_again(settings, state, conversation)),
+        lambda: supervisor.run("services", _read_services_again(settings, state, conversation, shown)),
     )
     supervisor.keep("log", logs.tell_held_back)
     supervisor.keep("pulse", conversation.run_pulse)
     supervisor.keep("jobs", conversation.run_jobs)
     supervisor.keep("conversation", conversation.run)
     supervisor.keep("upkeep", conversation.run_upkeep)
+    supervisor.keep("challenges", shown.run)
     supervisor.keep("watch", PortWatch(state, conversation.upkeep_soon).run)
     # what the imports left is walked through no more, and what they took for a while goes back: 9 MiB where no byte code could be kept
     gc.collect()
@@ -163,7 +184,9 @@ def _load_and_keep(settings: Settings) -> tuple[Services, Ownership]:
     return services, owners_for(services.secret_gid)
 
 
-async def _read_services_again(settings: Settings, state: NodeState, conversation: Conversation) -> None:
+async def _read_services_again(
+    settings: Settings, state: NodeState, conversation: Conversation, shown: ShownChallenges
+) -> None:
     """Take a changed services.toml into use; a bad one is refused as a whole, reported, and the old one stays."""
     try:
         services, owners = await asyncio.to_thread(_load_and_keep, settings)
@@ -174,6 +197,7 @@ async def _read_services_again(settings: Settings, state: NodeState, conversatio
     async with state.lock:
         state.services, state.tree.owners, state.is_services_known = services, owners, True
         state.local.expect(services.consumers)
+    shown.configure(services.challenges)
     log.info("services.read", count=len(services.consumers))
     conversation.upkeep_soon()
 

@@ -139,6 +139,9 @@ def _services_check(chosen: argparse.Namespace) -> int:
     for consumer in services.consumers:
         ports = ", ".join(endpoint.label for endpoint in consumer.endpoints) or "no endpoint is checked"
         say(f"{consumer.name:<16} uses {', '.join(consumer.uses)}; {ports}")
+    if (place := services.challenges) is not None:
+        where = place.directory if place.listen is None else "{}:{}".format(*place.listen)
+        say(f"{'challenges':<16} shown {'in' if place.listen is None else 'on'} {where}")
     say(f"{chosen.services} can be used.")
     return 0
 

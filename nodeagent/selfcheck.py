@@ -15,8 +15,9 @@ from common.errors import CertcastError, InstallError, Reason
 from common.runtime import trusted
 from common.wire.messages import CONFIGURATION_FAULTS_MAX, ConfigurationFault
 from nodeagent.channel import identity
-from nodeagent.core.services import Consumer, Services
+from nodeagent.core.services import ChallengePlace, Consumer, Services
 from nodeagent.core.servicesfile import ServicesError
+from nodeagent.install.challengefiles import check_place
 from nodeagent.install.copies import check_copies
 from nodeagent.install.program import check_command
 from nodeagent.install.units import unit_states
@@ -41,6 +42,7 @@ async def find_faults(
     faults += await asyncio.to_thread(_identity_faults, data)
     faults += await asyncio.to_thread(_program_faults, services.consumers)
     faults += await asyncio.to_thread(_copy_faults, services.consumers, data)
+    faults += await asyncio.to_thread(_challenge_faults, services.challenges, data)
     faults += await _unit_faults(services.consumers)
     if len(faults) > CONFIGURATION_FAULTS_MAX:
         more = len(faults) - CONFIGURATION_FAULTS_MAX + 1
@@ -94,6 +96,15 @@ def _copy_faults(consumers: Iterable[Consumer], data: Path) -> Iterable[Configur
             except InstallError as error:
                 if error.reason != Reason.NO_SPACE:
                     yield fault(ConfigurationCode.COPY_TARGET, f"consumer '{consumer.name}': {error.message}")
+
+
+def _challenge_faults(place: ChallengePlace | None, data: Path) -> Iterable[ConfigurationFault]:
+    if place is None or place.directory is None:
+        return
+    try:
+        check_place(place.directory, data)
+    except InstallError as error:
+        yield fault(ConfigurationCode.CHALLENGES, error.message)
 
 
 async def _unit_faults(consumers: Iterable[Consumer]) -> list[ConfigurationFault]:

@@ -102,7 +102,7 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
 class ConfigurationFault(msgspec.Struct, frozen=True, kw_only=True):
     """What is wrong with the node's own configuration and would fail at the next installation or start.
 
-    `code` is stable: services_invalid, program_missing, program_untrusted, unit_missing, copy_target, identity, health_port; of the
+    `code` is stable: services_invalid, program_missing, program_untrusted, unit_missing, copy_target, identity, challenges, health_port; of the
     manager settings_invalid, store_key.
     """
 

@@ -203,6 +203,10 @@ CONFIGURATION: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
             "Identity cannot be read",
             "After a restart the agent could not sign in. Restore its data directory, or let the node join again.",
         ),
+        "challenges": (
+            "Challenges cannot be shown",
+            "A CA that asks this node over port 80 would get no answer, so certificates for its names cannot be renewed that way. Correct the directory, or see which program has the port.",
+        ),
         "health_port": (
             "Health port is not open",
             "Monitoring gets no answer on the agent's own port. See which program uses it, or choose another port.",

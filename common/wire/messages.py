@@ -6,7 +6,7 @@ one version behind it. Invariant: every string and list from the network has a c
 The course of a conversation (A agent, M manager):
 
     A hello -> M welcome -> (M offer -> A want -> M payload* -> A accepted | rejected -> A progress* -> A outcome
-    -> M outcome_ack)*, and each minute A tick -> M tock.
+    -> M outcome_ack)*, and each minute A tick -> M tock; beside it (M challenges -> A challenges_kept)*.
 
 Where a manager knows what an agent lacks, small payloads follow the offer at once; an agent that lacks nothing else says no want.
 """
@@ -21,18 +21,9 @@ from common.bundle.parts import Part
 from common.errors import ProtocolError, Reason
 from common.pki.expiry import from_number
 from common.schema import finding_text
+from common.wire.challenges import Challenges, ChallengesKept
 from common.wire.contact import Contact
-from common.wire.fields import (
-    Calendar,
-    Count,
-    Duration,
-    Hex,
-    Moment,
-    Name,
-    PartText,
-    ReasonText,
-    Text,
-)
+from common.wire.fields import Calendar, Count, Duration, Hex, Moment, Name, PartText, ReasonText, Text
 from common.wire.frames import encode_frame
 
 PROTOCOL: Final = 1
@@ -169,7 +160,8 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True, tag_field="t", tag="hello
 
     `instance` is drawn at each start of the agent, so that two agents with one key are told apart on one machine, too;
     "" from an agent that does not say. `accepts_carried`: whether payloads may follow an offer before they are asked for. `contact` is
-    how the node knows its manager, None from an agent that keeps what it joined with.
+    how the node knows its manager, None from an agent that keeps what it joined with. `challenges_held` is how many challenges
+    the node shows, None from an agent that knows none.
     """
 
     protocol: Count
@@ -180,6 +172,7 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True, tag_field="t", tag="hello
     instance: Name = ""
     accepts_carried: bool = False
     contact: Contact | None = None
+    challenges_held: Count | None = None
 
 
 class Welcome(msgspec.Struct, frozen=True, kw_only=True, tag_field="t", tag="welcome"):
@@ -297,21 +290,9 @@ class Goodbye(msgspec.Struct, frozen=True, kw_only=True, tag_field="t", tag="goo
     retry_after_s: Duration
 
 
-Message = (
-    Hello
-    | Welcome
-    | Offer
-    | Want
-    | Payload
-    | Accepted
-    | Rejected
-    | Progress
-    | Outcome
-    | OutcomeAck
-    | Tick
-    | Tock
-    | Goodbye
-)
+FromAgent = Hello | Want | Accepted | Rejected | Progress | Outcome | Tick | ChallengesKept
+FromManager = Welcome | Offer | Payload | OutcomeAck | Tock | Goodbye | Challenges
+Message = FromAgent | FromManager
 
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Message)

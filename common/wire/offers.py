@@ -37,6 +37,9 @@ class LocalState(Protocol):
     def unacknowledged_outcome(self, now_s: float) -> Outcome | None:
         """Return the outcome that the manager has not acknowledged."""
 
+    def challenges_held(self) -> int | None:
+        """Return how many challenges the node shows, None where it cannot show any."""
+
 
 def read_offer(offer: Offer, blob: bytes, *, node: NodeName, local: LocalState) -> Manifest:
     """Return the manifest of an offer that may replace what runs, or that runs. Raises BundleError for any other."""
@@ -77,3 +80,18 @@ def find_quarantine(offer: Offer, manifest: Manifest, local: LocalState, now_s: 
         manifest, offer.confirmed_anchors
     )
     return None if is_confirmed else failure
+
+
+def already_applied(offer: Offer, local: LocalState, now_s: float) -> Outcome:
+    """Return what is said of an offer whose content runs: nothing was installed for it."""
+    return Outcome(
+        push_id=offer.push_id,
+        epoch=offer.epoch,
+        generation=offer.generation,
+        digest=offer.digest,
+        result="applied",
+        phase="commit",
+        message="it is already applied",
+        at_s=now_s,
+        report=local.report(now_s),
+    )

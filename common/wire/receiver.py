@@ -7,7 +7,7 @@ Invariant: one installation runs at a time, the newest offer waits behind it, an
 acknowledged it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, assert_never
 
@@ -16,11 +16,13 @@ import msgspec
 from common.bundle.manifest import Manifest
 from common.errors import BundleError, ProtocolError, Reason
 from common.ids import Digest, NodeName, digest_of
+from common.wire.challenges import Challenges, NotKept, ReceivedSets
 from common.wire.contact import Contact
 from common.wire.fields import clip
 from common.wire.messages import (
     PROTOCOL,
     Accepted,
+    FromAgent,
     Goodbye,
     Hello,
     Message,
@@ -37,7 +39,7 @@ from common.wire.messages import (
     Want,
     Welcome,
 )
-from common.wire.offers import LocalState, find_quarantine, is_applied, read_offer
+from common.wire.offers import LocalState, already_applied, find_quarantine, is_applied, read_offer
 from common.wire.sender import Send
 from common.words import counted
 
@@ -85,6 +87,13 @@ class Announced:
 
 
 @dataclass(frozen=True, slots=True)
+class Show:
+    """Show these challenges and no others; answer with `kept`."""
+
+    challenges: Challenges
+
+
+@dataclass(frozen=True, slots=True)
 class Disconnect:
     """End the connection, and dial again no sooner than `retry_after_s` from now."""
 
@@ -93,7 +102,7 @@ class Disconnect:
     retry_after_s: float
 
 
-Command = Send | Welcomed | Install | Acknowledged | ManagerSeen | Announced | Disconnect
+Command = Send | Welcomed | Install | Acknowledged | ManagerSeen | Announced | Show | Disconnect
 
 
 @dataclass(slots=True)
@@ -112,6 +121,7 @@ class Receiver:
     __slots__ = (
         "_agent_version",
         "_boot_id",
+        "_challenges",
         "_connected",
         "_installing",
         "_instance",
@@ -130,6 +140,7 @@ class Receiver:
         self._instance = instance
         self._agent_version = agent_version
         self._local = local
+        self._challenges = ReceivedSets()
         self._connected = False
         self._welcomed = False
         self._installing: str | None = None
@@ -154,6 +165,7 @@ class Receiver:
             report=self._local.report(now_s),
             accepts_carried=True,
             contact=self._local.contact(),
+            challenges_held=self._local.challenges_held(),
         )
         return [Send(hello)]
 
@@ -162,13 +174,13 @@ class Receiver:
         self._connected = self._welcomed = False
         self._waiting = None
         self._transfer = None
+        self._challenges.begin()
 
     def receive(self, message: Message, blob: bytes, now_s: float) -> list[Command]:
         """Take one message. Raises ProtocolError if it is not allowed now."""
-        if blob and not isinstance(message, Offer | Payload):
-            raise ProtocolError("an unexpected blob")
-        if not self._welcomed and not isinstance(message, Welcome | Goodbye):
-            raise ProtocolError("the manager spoke before its welcome")
+        self._check(message, blob)
+        if isinstance(message, FromAgent):
+            raise ProtocolError("the manager sent a message that only an agent sends")
         match message:
             case Welcome():
                 return self._welcome(message, now_s)
@@ -180,10 +192,10 @@ class Receiver:
                 return [Acknowledged(message.push_id)]
             case Tock():
                 return [ManagerSeen(message.server_time_s), *_announced(message.contact)]
+            case Challenges():
+                return [Show(self._challenges.take(message))]
             case Goodbye():
                 return [Disconnect(_reason(message.reason), "the manager closed", message.retry_after_s)]
-            case Hello() | Want() | Accepted() | Rejected() | Progress() | Outcome() | Tick():
-                raise ProtocolError("the manager sent a message that only an agent sends")
             case _:
                 assert_never(message)
 
@@ -216,9 +228,19 @@ class Receiver:
         self._installing = None
         return [*self._say(outcome), *self._next_offer(now_s)]
 
+    def kept(self, challenges: Challenges, not_kept: Sequence[NotKept]) -> list[Command]:
+        """Say what came of a set of challenges, unless a newer one has taken its place."""
+        return [each for said in self._challenges.kept(challenges, not_kept) for each in self._say(said)]
+
     def tick(self, now_s: float) -> list[Command]:
         """Send the minute's report."""
         return self._say(Tick(report=self._local.report(now_s), contact=self._local.contact()))
+
+    def _check(self, message: Message, blob: bytes) -> None:
+        if blob and not isinstance(message, Offer | Payload):
+            raise ProtocolError("an unexpected blob")
+        if not self._welcomed and not isinstance(message, Welcome | Goodbye):
+            raise ProtocolError("the manager spoke before its welcome")
 
     def _say(self, message: Message) -> list[Command]:
         return [Send(message)] if self._welcomed else []
@@ -250,7 +272,7 @@ class Receiver:
         except BundleError as error:
             return self._refuse(offer, error.reason, error.message, 0.0)
         if is_applied(manifest, self._local):
-            return self._already_applied(offer, now_s)
+            return [Send(already_applied(offer, self._local, now_s))]
         if (failure := find_quarantine(offer, manifest, self._local, now_s)) is not None:
             text = f"this content failed {counted(failure.attempts, 'time')}, last: {failure.message}"
             return self._refuse(offer, Reason.QUARANTINED, text, failure.retry_after_s, now_s=now_s)
@@ -263,20 +285,6 @@ class Receiver:
             return []
         commands: list[Command] = [Send(Want(push_id=offer.push_id, digests=asked))]
         return commands if wanted else [*commands, self._install(transfer)]
-
-    def _already_applied(self, offer: Offer, now_s: float) -> list[Command]:
-        outcome = Outcome(
-            push_id=offer.push_id,
-            epoch=offer.epoch,
-            generation=offer.generation,
-            digest=offer.digest,
-            result="applied",
-            phase="commit",
-            message="it is already applied",
-            at_s=now_s,
-            report=self._local.report(now_s),
-        )
-        return [Send(outcome)]
 
     def _take_payload(self, payload: Payload, blob: bytes) -> list[Command]:
         transfer = self._transfer
@@ -315,17 +323,14 @@ class Receiver:
         self, offer: Offer, reason: Reason, message: str, retry_after_s: float, *, now_s: float | None = None
     ) -> list[Command]:
         report = self._local.report(now_s) if now_s is not None else None
-        return [
-            Send(
-                Rejected(
-                    push_id=offer.push_id,
-                    reason=reason,
-                    message=clip(message),
-                    retry_after_s=retry_after_s,
-                    report=report,
-                )
-            )
-        ]
+        refusal = Rejected(
+            push_id=offer.push_id,
+            reason=reason,
+            message=clip(message),
+            retry_after_s=retry_after_s,
+            report=report,
+        )
+        return [Send(refusal)]
 
 
 _VERDICT_REASONS: Final[dict[Verdict, Reason]] = {

@@ -7,17 +7,19 @@ agent's own outcome says so.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, assert_never
 
 from common.bundle.manifest import Manifest, canonical
 from common.errors import ProtocolError, Reason
 from common.ids import Digest
+from common.wire.challenges import Challenge, ChallengesKept, SentSets
 from common.wire.contact import Contact
 from common.wire.messages import (
     PROTOCOLS,
     Accepted,
+    FromManager,
     Goodbye,
     Hello,
     Message,
@@ -80,7 +82,7 @@ class Fetch:
 class Received:
     """The agent reported something about a push or itself; the fleet keeps what it needs."""
 
-    message: Accepted | Rejected | Progress | Outcome | Tick
+    message: Accepted | Rejected | Progress | Outcome | Tick | ChallengesKept
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +128,7 @@ class Sender:
 
     __slots__ = (
         "_accepts_carried",
+        "_challenges",
         "_greeted",
         "_last_received_s",
         "_next",
@@ -139,6 +142,7 @@ class Sender:
         self._last_received_s = now_s
         self._greeted = False
         self._accepts_carried = False
+        self._challenges = SentSets()
         self._welcomed = False
         self._outstanding: _Outstanding | None = None
         self._next: Push | None = None
@@ -147,6 +151,11 @@ class Sender:
     def ready(self) -> bool:
         """Whether offers may be made."""
         return self._welcomed
+
+    @property
+    def challenges_held(self) -> int | None:
+        """How many challenges the agent shows, by its own word or as it was last sent them; None if it does not know any."""
+        return self._challenges.held
 
     @property
     def outstanding(self) -> Push | None:
@@ -172,6 +181,8 @@ class Sender:
             return self._hello(message)
         if not self._welcomed:
             raise ProtocolError("the agent spoke before it was welcomed")
+        if isinstance(message, FromManager):
+            raise ProtocolError("the agent sent a message that only a manager sends")
         match message:
             case Tick():
                 return [Received(message)]
@@ -179,12 +190,10 @@ class Sender:
                 return self._want(message, now_s)
             case Accepted():
                 return self._accepted(message, now_s)
-            case Progress():
-                return [Received(message)] if self._is_current(message.push_id) else []
+            case Progress() | ChallengesKept():
+                return [Received(message)] if self._counts(message) else []
             case Rejected() | Outcome():
                 return [Received(message), *self._conclude(message.push_id, now_s)]
-            case Welcome() | Offer() | Payload() | OutcomeAck() | Tock() | Goodbye():
-                raise ProtocolError("the agent sent a message that only a manager sends")
             case _:
                 assert_never(message)
 
@@ -237,6 +246,12 @@ class Sender:
         """Answer a tick, so that the agent knows that its manager lives, and by which clock; or announce a contact."""
         return [Send(Tock(server_time_s=server_time_s, epoch=epoch, contact=contact))]
 
+    def show(self, number: int, challenges: Sequence[Challenge]) -> list[Command]:
+        """Let the node show these challenges and no others; `number` must rise. Nothing is sent to whom that does not concern."""
+        if not self._welcomed:
+            raise ProtocolError("challenges before the welcome")
+        return [Send(message) for message in self._challenges.show(number, challenges)]
+
     def goodbye(self, reason: Reason, retry_after_s: float) -> list[Command]:
         """End the conversation on purpose."""
         return [
@@ -263,6 +278,7 @@ class Sender:
             raise ProtocolError("a second hello on one connection")
         self._greeted = True
         self._accepts_carried = hello.accepts_carried
+        self._challenges.held = hello.challenges_held
         if hello.protocol not in PROTOCOLS:
             spoken = ", ".join(map(str, PROTOCOLS))
             welcome = Welcome(
@@ -312,6 +328,11 @@ class Sender:
         self._outstanding = None
         following, self._next = self._next, None
         return self.offer(following, now_s) if following is not None else []
+
+    def _counts(self, message: Progress | ChallengesKept) -> bool:
+        if isinstance(message, ChallengesKept):
+            return self._challenges.is_newest(message)
+        return self._is_current(message.push_id)
 
     def _is_current(self, push_id: str) -> bool:
         return self._outstanding is not None and self._outstanding.push.push_id == push_id

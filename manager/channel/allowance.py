@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Final
 
 from common.runtime.buckets import Bucket
+from common.wire.challenges import ChallengesKept
 from common.wire.frames import HEADER_MAX_BYTES
 from common.wire.ladder import step_s
 from common.wire.messages import Accepted, Hello, Message, Outcome, Progress, Rejected, Tick, Want
@@ -48,6 +49,8 @@ MESSAGES: Final[Mapping[type[Message], Rate]] = MappingProxyType(
         Progress: Rate(2000, 50),
         # one for each installation, which takes seconds, and one that is owed after each reconnect
         Outcome: Rate(120, 2),
+        # one for each set, which are gathered for half a second, and one a minute at most where a fault comes or goes
+        ChallengesKept: Rate(240, 4),
     }
 )
 """Of each kind of message that an agent may send."""

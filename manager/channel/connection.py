@@ -6,7 +6,7 @@ longer pinned, nothing but a goodbye is said.
 """
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import structlog
 
@@ -18,6 +18,7 @@ from common.wire.messages import Verdict
 from common.wire.sender import Push
 from manager.channel.allowance import Allowance
 from manager.channel.conversation import Close, Command, Conversation, Ended, Event, Write
+from manager.domain.challenges import SentChallenge
 from manager.domain.contact import Contact
 
 log = structlog.get_logger(__name__)
@@ -75,6 +76,11 @@ class Connection:
         """Whether offers may be made."""
         return self._conversation.ready and not self._closed
 
+    @property
+    def challenges_held(self) -> int | None:
+        """How many challenges the node shows, None if its agent does not know any."""
+        return self._conversation.challenges_held
+
     def data_received(self, data: bytes) -> None:
         """Take bytes from the transport. A peer that breaks the protocol is disconnected."""
         if self._closed or self._is_revoked():
@@ -120,6 +126,10 @@ class Connection:
     def tock(self, *, server_time_s: float, epoch: int, contact: Contact | None) -> None:
         """Answer the minute's report, or announce a contact."""
         self._run(self._conversation.tock(server_time_s=server_time_s, epoch=epoch, contact=contact))
+
+    def show(self, number: int, challenges: Sequence[SentChallenge]) -> None:
+        """Let the node show these challenges and no others; `number` must rise."""
+        self._run(self._conversation.show(number, challenges))
 
     def goodbye(self, reason: Reason, retry_after_s: float) -> None:
         """End the conversation on purpose."""

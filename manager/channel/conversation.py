@@ -4,7 +4,7 @@ Decides how much the node may say, and puts what it says into the manager's term
 (`common.wire.sender`). `now_s` is monotonic seconds. Pure.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import assert_never
 
@@ -15,7 +15,8 @@ from common.wire.frames import FrameDecoder
 from common.wire.messages import Verdict, Welcome, decode, encode, tag_of
 from common.wire.sender import Fetch, Overdue, Push, Sender
 from manager.channel.allowance import Allowance
-from manager.channel.translate import contact_message, greeting_of, statement_of
+from manager.channel.translate import challenge_messages, contact_message, greeting_of, statement_of
+from manager.domain.challenges import SentChallenge
 from manager.domain.contact import Contact
 from manager.domain.report import Greeting, Statement
 
@@ -74,6 +75,11 @@ class Conversation:
         """When `expire` must be called."""
         return self._sender.deadline_s
 
+    @property
+    def challenges_held(self) -> int | None:
+        """How many challenges the agent shows, None if it does not know any."""
+        return self._sender.challenges_held
+
     def receive(self, data: bytes, now_s: float) -> Iterator[list[Command]]:
         """Take bytes; give the commands of one message after the other.
 
@@ -118,6 +124,10 @@ class Conversation:
         return _commands(
             self._sender.tock(server_time_s=server_time_s, epoch=epoch, contact=contact_message(contact))
         )
+
+    def show(self, number: int, challenges: Sequence[SentChallenge]) -> list[Command]:
+        """Let the node show these challenges and no others."""
+        return _commands(self._sender.show(number, challenge_messages(challenges)))
 
     def goodbye(self, reason: Reason, retry_after_s: float) -> list[Command]:
         """End the conversation on purpose."""

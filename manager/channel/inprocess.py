@@ -24,6 +24,7 @@ from common.wire.receiver import (
     Install,
     ManagerSeen,
     Receiver,
+    Show,
     Welcomed,
 )
 from common.wire.sender import Send
@@ -91,6 +92,10 @@ class InProcessAgent:
         if failure is None or failure.digest != digest or failure.retry_after_s <= 0:
             return None
         return failure_message(failure)
+
+    def challenges_held(self) -> int | None:
+        """Return None: this node has no port that a CA asks."""
+        return None
 
     def unacknowledged_outcome(self, now_s: float) -> wire.Outcome | None:
         """Return the outcome that the fleet has not written down."""
@@ -161,7 +166,7 @@ class InProcessAgent:
                     if self._transport is not None:
                         self._transport.close()
                         self.connection_lost(None)
-                case Welcomed() | ManagerSeen() | Announced():
+                case Welcomed() | ManagerSeen() | Announced() | Show():
                     pass
                 case _:
                     assert_never(command)

@@ -4,17 +4,22 @@ The one place of the manager that knows both. A field passes under its own name,
 behind; a message has proven its limits when it was decoded. Pure.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import assert_never
 
 from msgspec import convert
 
+from common.wire import challenges as wire_challenges
 from common.wire import contact as wire_contact
 from common.wire import messages as wire
+from manager.domain.challenges import ChallengesKept, SentChallenge
 from manager.domain.contact import Contact
 from manager.domain.report import Accepted, Failure, Greeting, Outcome, Progress, Rejected, Report, Statement
 
-WireStatement = wire.Accepted | wire.Rejected | wire.Progress | wire.Outcome | wire.Tick
+WireStatement = (
+    wire.Accepted | wire.Rejected | wire.Progress | wire.Outcome | wire.Tick | wire_challenges.ChallengesKept
+)
 """What an agent may say once it is welcomed and has been told what it wanted."""
 
 
@@ -41,6 +46,8 @@ def statement_of(message: WireStatement) -> Statement:
             return convert(message, Rejected, from_attributes=True)
         case wire.Outcome():
             return convert(message, Outcome, from_attributes=True)
+        case wire_challenges.ChallengesKept():
+            return convert(message, ChallengesKept, from_attributes=True)
         case _:
             assert_never(message)
 
@@ -55,6 +62,14 @@ def _report(message: wire.Hello | wire.Tick) -> Report:
 def contact_message(contact: Contact | None) -> wire_contact.Contact | None:
     """Write how nodes reach this manager."""
     return convert(contact, wire_contact.Contact, from_attributes=True) if contact is not None else None
+
+
+def challenge_messages(challenges: Sequence[SentChallenge]) -> list[wire_challenges.Challenge]:
+    """Write what a node is to show."""
+    return [
+        wire_challenges.Challenge(token=each.token, text=each.response, expires_in_s=each.expires_in_s)
+        for each in challenges
+    ]
 
 
 def report_message(report: Report) -> wire.Report:

@@ -11,6 +11,7 @@ from common.bundle.manifest import Slot
 from common.bundle.parts import Part
 from common.codes import FailureResult, Phase, Result, WaitReason
 from common.pki.expiry import from_number
+from manager.domain.challenges import ChallengesKept
 from manager.domain.contact import Contact
 
 
@@ -194,5 +195,5 @@ class Outcome:
     report: Report
 
 
-Statement = Report | Accepted | Progress | Rejected | Outcome
+Statement = Report | Accepted | Progress | Rejected | Outcome | ChallengesKept
 """What a node says once it has been welcomed."""

@@ -20,11 +20,13 @@ from common.wire.sender import Fetch, Overdue
 from manager.channel.connection import Connection
 from manager.channel.conversation import Ended, Event, LimitExceeded
 from manager.channel.keys import PinnedKey
+from manager.domain.challenges import ChallengesKept
 from manager.domain.contact import Contact
 from manager.domain.facts import NodeFacts
 from manager.domain.following import hold_here
 from manager.domain.members import Greeting as Wanted
-from manager.domain.report import Accepted, Greeting, Outcome, Progress, Rejected, Report, Statement
+from manager.domain.report import Accepted, Greeting, Outcome, Progress, Rejected, Report
+from manager.fleet.challenges import Challenges
 from manager.fleet.changes import ChangeQueue
 from manager.fleet.connections import REPLACED_RETRY_S, Connections
 from manager.fleet.following import Follower
@@ -56,9 +58,11 @@ class Conversations:
         reports: ReportWriter,
         changes: ChangeQueue,
         telling: Telling,
+        challenges: Challenges,
         lead: Lead,
         epoch: int,
     ) -> None:
+        self._challenges = challenges
         self._lead = lead
         self._telling = telling
         self._registry = registry
@@ -122,6 +126,8 @@ class Conversations:
         match event:
             case Greeting():
                 self._greet(connection, event)
+            case ChallengesKept():
+                self._challenges.heard(connection, event)
             case Report() | Accepted() | Progress() | Rejected() | Outcome():
                 self._take(connection, event)
             case Fetch(push_id, digests):
@@ -181,7 +187,9 @@ class Conversations:
                 # who published to it until now may not have published what changed last
                 self._changes.note([facts.name], cause="connected to another manager")
 
-    def _take(self, connection: Connection, statement: Statement) -> None:
+    def _take(
+        self, connection: Connection, statement: Report | Accepted | Progress | Rejected | Outcome
+    ) -> None:
         """Take what a node says of itself or of a push."""
         facts = self._registry.find(connection.node)
         if facts is None:
@@ -274,6 +282,7 @@ class Conversations:
         if facts.awaiting_first_report:
             # what it brings may have higher numbers than ours; publishing goes above them
             self._changes.note([facts.name], cause="node joined")
+        self._challenges.welcomed(connection)
         self._pushes.pursue(facts)
         self._registry.note(facts.name)
 

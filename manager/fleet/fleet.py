@@ -21,6 +21,7 @@ from manager.domain.model import NodeRecord
 from manager.domain.nodeview import view_of
 from manager.domain.planner import QUIET_MAX_S, QUIET_S, preview_push
 from manager.domain.view import NodeView, PlannedPush, Previews
+from manager.fleet.challenges import Challenges
 from manager.fleet.changes import ChangeQueue
 from manager.fleet.compiler import YIELD_EVERY, Compiler
 from manager.fleet.connections import Connections
@@ -53,6 +54,7 @@ class Fleet:
         self.reports = ReportWriter(store.reports, ended=self._session_ended)
         self.delivery = Delivery(store.generations)
         self.connections = Connections(keys)
+        self.challenges = Challenges(store, self.connections)
         self.lead = Lead(store, taken=partial(self.changed, None, cause="this manager leads now"))
         self.membership = Membership(
             store, own_node, lead=self.lead, lost=self._membership_lost, freed=self._read_anew
@@ -73,16 +75,7 @@ class Fleet:
         )
         self._telling = Telling(store, self.registry, self.reports, member=self._member)
         self.pushes = Pushes(self.registry, self.connections, self._publisher, self.delivery, self._telling)
-        self.follower = Follower(
-            store,
-            self.registry,
-            self.connections,
-            roster=self._roster,
-            holding=self._holding,
-            pushes=self.pushes,
-            changes=self._changes,
-            member=self._member,
-        )
+        self.follower = self._make_follower(store)
         self.conversations = Conversations(
             self.registry,
             self.connections,
@@ -92,6 +85,7 @@ class Fleet:
             reports=self.reports,
             changes=self._changes,
             telling=self._telling,
+            challenges=self.challenges,
             lead=self.lead,
             epoch=epoch,
         )
@@ -113,6 +107,7 @@ class Fleet:
             "reports": self.reports.run,
             "telling": self._telling.run,
             "delivery": self.delivery.run,
+            "challenges": self.challenges.run,
             "changes": self.reconciler.run_changes,
             "reconcile": self.reconciler.run,
             "sweep": self.conversations.run_sweep,
@@ -260,6 +255,20 @@ class Fleet:
         await self.membership.leave()
 
     # -- inside
+
+    def _make_follower(self, store: Store) -> Follower:
+        follower = Follower(
+            store,
+            self.registry,
+            self.connections,
+            roster=self._roster,
+            holding=self._holding,
+            pushes=self.pushes,
+            changes=self._changes,
+            member=self._member,
+        )
+        follower.challenge_observers.append(self.challenges.wake)
+        return follower
 
     def _member(self) -> MemberId | None:
         return self.membership.id

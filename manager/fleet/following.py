@@ -43,7 +43,10 @@ RETRY_S: Final = 1.0
 
 
 class Follower:
-    """Looks when it hears of a change. `member` is who this manager is; `observers` are called when content changed elsewhere, `alarm_observers` when alarms did."""
+    """Looks when it hears of a change. `member` is who this manager is.
+
+    Called when it changed elsewhere: `observers` for content, `alarm_observers` for alarms, `challenge_observers` for what nodes are to show to CAs.
+    """
 
     def __init__(
         self,
@@ -70,8 +73,10 @@ class Follower:
         self._number = 0
         self._content: int | None = None
         self._alarms: int | None = None
+        self._challenges: int | None = None
         self.observers: list[Callable[[], None]] = []
         self.alarm_observers: list[Callable[[], None]] = []
+        self.challenge_observers: list[Callable[[], None]] = []
 
     async def run_hearing(self) -> None:
         """Listen until cancelled."""
@@ -104,6 +109,7 @@ class Follower:
                     self._number = changes.number
             self._take_content(changes.content)
             self._take_alarms(changes.alarms)
+            self._take_challenges(changes.challenges)
         if wanted:
             await self._take_pushes()
 
@@ -209,6 +215,12 @@ class Follower:
         former, self._alarms = self._alarms, number
         if former is not None and former != number:
             for observe in self.alarm_observers:
+                observe()
+
+    def _take_challenges(self, number: int) -> None:
+        former, self._challenges = self._challenges, number
+        if former is not None and former != number:
+            for observe in self.challenge_observers:
                 observe()
 
     async def _take_pushes(self) -> None:

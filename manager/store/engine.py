@@ -199,7 +199,7 @@ class Database:
             await mark(connection, self.insert(node_change), chosen, await self.number(connection))
 
     async def note(self, connection: AsyncConnection, what: str) -> None:
-        """Let other managers see that something changes with the open transaction: REMOVED or ALARMS of `manager.store.numbers`."""
+        """Let other managers see that something changes with the open transaction: REMOVED, ALARMS or CHALLENGES of `manager.store.numbers`."""
         if self.is_shared:
             await keep(connection, self.insert(counter), what, await self.number(connection))
 

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from manager.domain.members import Changes
 from manager.store.engine import Database
-from manager.store.numbers import ALARMS, CHANGE, LEAPT, REMOVED, RIGHTS, counted
+from manager.store.numbers import ALARMS, CHALLENGES, CHANGE, LEAPT, REMOVED, RIGHTS, counted
 from manager.store.states import read_states
 from manager.store.tables import node, node_change
 
@@ -57,6 +57,7 @@ class Feed:
             content=content,
             rights=rights,
             alarms=come_to.get(ALARMS, 0),
+            challenges=come_to.get(CHALLENGES, 0),
             nodes=await make(),
             present=present,
             is_anew=is_whole and number > 0,

@@ -22,6 +22,9 @@ REMOVED: Final = "removed"
 ALARMS: Final = "alarms"
 """The number of the last transaction that changed an alarm."""
 
+CHALLENGES: Final = "challenges"
+"""The number of the last transaction that changed what nodes are to show to CAs."""
+
 RIGHTS: Final = "rights"
 """The count of changes of who may do what."""
 

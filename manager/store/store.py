@@ -38,6 +38,7 @@ from manager.store.meta import Meta
 from manager.store.nodes import Nodes
 from manager.store.orders import Orders
 from manager.store.place import DATABASE_FILE, StorePlace
+from manager.store.placed_challenges import PlacedChallenges
 from manager.store.renewals import Renewals
 from manager.store.reports import Reports
 from manager.store.requests import Requests
@@ -92,6 +93,7 @@ class Store:
         self.duties = Duties(database)
         self.sightings = Sightings(database)
         self.asked_pushes = AskedPushes(database)
+        self.placed_challenges = PlacedChallenges(database)
         self.feed = Feed(database)
         self.tallies = Tallies(database, keyring)
         self.hearing = Hearing(database, self.tallies)

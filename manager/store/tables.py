@@ -442,6 +442,20 @@ sighting = Table(
     PrimaryKeyConstraint("node_id", "member_id", "kind"),
 )
 
+# what a node is to show to a CA that asks for it over port 80 (RFC 8555 8.3); plain, because anybody may ask for it there
+placed_challenge = Table(
+    "placed_challenge",
+    metadata,
+    Column("node_id", ForeignKey("node.id", ondelete="CASCADE"), nullable=False),
+    Column("token", short(128), nullable=False, index=True),
+    Column("response", TEXT, nullable=False),
+    Column("expires_s", Moment("placed_challenge.expires_s"), nullable=False),
+    # when the node said that it shows it, and why it does not
+    Column("kept_s", Moment("placed_challenge.kept_s"), nullable=True),
+    Column("fault", TEXT, nullable=False, server_default=""),
+    PrimaryKeyConstraint("node_id", "token"),
+)
+
 # the number of the last transaction that changed anything of a node; drawn only where several managers can be
 node_change = Table(
     "node_change",
@@ -450,5 +464,5 @@ node_change = Table(
     Column("number", WHOLE, nullable=False, index=True),
 )
 
-RUNNING: Final = frozenset({member, hold, duty, asked_push, seat, sighting, node_change})
+RUNNING: Final = frozenset({member, hold, duty, asked_push, seat, sighting, placed_challenge, node_change})
 """Tables of the managers that run."""

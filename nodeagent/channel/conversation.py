@@ -10,7 +10,7 @@ silent for `SILENCE_S` is closed, since only the side that dials can notice that
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Final, assert_never
 
@@ -19,8 +19,9 @@ import structlog
 from common.bundle.verify import CLOCK_TOLERANCE_S
 from common.errors import BundleError, CertcastError, InstallError, ProtocolError, Reason
 from common.runtime.transport import Peer, Transport
+from common.wire.challenges import Challenges, NotKept
 from common.wire.contact import Contact
-from common.wire.messages import decode, encode
+from common.wire.messages import Welcome, decode, encode
 from common.wire.receiver import (
     Acknowledged,
     Announced,
@@ -29,6 +30,7 @@ from common.wire.receiver import (
     Install,
     ManagerSeen,
     Receiver,
+    Show,
     Welcomed,
 )
 from common.wire.sender import Send
@@ -75,6 +77,7 @@ class Conversation:
         state: NodeState,
         dial: Dial,
         keep_contact: KeepContact,
+        show: Callable[[Challenges], None],
         on_pulse: Callable[[], None],
         after_upkeep: Callable[[], Awaitable[None]],
         uniform: Callable[[float, float], float] = random.uniform,
@@ -83,6 +86,7 @@ class Conversation:
         self._state = state
         self._dial = dial
         self._keep_contact = keep_contact
+        self._show = show
         self._on_pulse = on_pulse
         self._after_upkeep = after_upkeep
         self._uniform = uniform
@@ -255,13 +259,10 @@ class Conversation:
                         connection.write(encode(message, blob))
                 case Install() | Acknowledged() | Announced():
                     self._add(command)
+                case Show(challenges):
+                    self._show(challenges)
                 case Welcomed(welcome):
-                    self.status.welcomed = welcome.verdict == "ok"
-                    if self.status.welcomed:
-                        self.status.trouble, self.status.reason = "", None
-                        self._tick_s = time.monotonic() + self._minute_s()
-                        address = connection.transport.address if connection and connection.transport else ""
-                        log.info("manager.dialled", address=address, epoch=welcome.epoch)
+                    self._note_welcome(connection, welcome)
                 case ManagerSeen(server_time_s):
                     self.status.last_seen_s = time.monotonic()
                     self._manager_clock.set(server_time_s)
@@ -272,6 +273,14 @@ class Conversation:
                 case _:
                     assert_never(command)
 
+    def _note_welcome(self, connection: Connection | None, welcome: Welcome) -> None:
+        self.status.welcomed = welcome.verdict == "ok"
+        if self.status.welcomed:
+            self.status.trouble, self.status.reason = "", None
+            self._tick_s = time.monotonic() + self._minute_s()
+            address = connection.transport.address if connection and connection.transport else ""
+            log.info("manager.dialled", address=address, epoch=welcome.epoch)
+
     def _add(self, job: Install | Acknowledged | Announced) -> None:
         """Add a job, but for acknowledgements of what is not owed."""
         owed = self._state.file.journal.unacknowledged
@@ -281,6 +290,10 @@ class Conversation:
     def _send_tick(self) -> None:
         self._tick_s = time.monotonic() + self._minute_s()
         self._run(self._connection, self._receiver.tick(self._state.clock()))
+
+    def tell_kept(self, challenges: Challenges, not_kept: Sequence[NotKept]) -> None:
+        """Tell the manager what came of a set of challenges."""
+        self._tell(self._receiver.kept(challenges, not_kept))
 
     def _minute_s(self) -> float:
         return TICK_S * self._uniform(1 - TICK_JITTER, 1)

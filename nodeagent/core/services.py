@@ -134,8 +134,17 @@ class Consumer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ChallengePlace:
+    """How a CA that asks over port 80 is answered: from files that a web server serves, or by this agent. One of the two is None."""
+
+    directory: str | None = None
+    listen: tuple[str, int] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
-    """The whole file. `secret_gid` None: only the owner reads key files."""
+    """The whole file. `secret_gid` None: only the owner reads key files. `challenges` None: this node answers no CA."""
 
     consumers: tuple[Consumer, ...] = ()
     secret_gid: int | None = None
+    challenges: ChallengePlace | None = None

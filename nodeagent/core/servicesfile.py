@@ -6,6 +6,11 @@ whether a program does.
     [files]
     group = "ssl-cert"                # optional: key files become 0640 root:ssl-cert instead of 0600
 
+    [challenges]                      # optional: answers CAs that ask over port 80 whether a name leads here (HTTP-01)
+    directory = "/var/lib/certcast/challenges"
+                                      # for a web server that serves it as /.well-known/acme-challenge/; or, where none has port 80:
+    # listen = "0.0.0.0:80"           # the agent answers there itself
+
     [[consumer]]
     name = "nginx"
     uses = ["server"]                 # of server, client, trust; default server
@@ -44,8 +49,10 @@ from typing import Any, Final
 
 from common.bundle.manifest import PATHS, SECRET_FILES, SLOTS
 from common.errors import InvalidInputError
+from nodeagent.core.challengestable import read_challenges
 from nodeagent.core.filelines import Section
 from nodeagent.core.mistakes import Mistakes
+from nodeagent.core.paths import PATH_MAX, is_plain_path
 from nodeagent.core.services import (
     CONSUMERS_MAX,
     COPIES_MAX,
@@ -72,7 +79,6 @@ from nodeagent.core.services import (
 
 FILE_MAX_BYTES: Final = 64 * 1024
 ARGV_MAX: Final = 32
-PATH_MAX: Final = 4096
 
 CONSUMER_KEYS: Final = frozenset(
     {"name", "uses", "reload", "timeout_s", "verify_timeout_s", "endpoint", "copy"}
@@ -144,7 +150,7 @@ class _Reader:
         self._accounts = accounts
 
     def services(self, table: Mapping[str, Any]) -> Services:
-        self.mistakes.check_keys("", table, {"files", "consumer"})
+        self.mistakes.check_keys("", table, {"files", "challenges", "consumer"})
         files = table.get("files", {})
         secret_gid = None
         if not isinstance(files, dict):
@@ -160,7 +166,8 @@ class _Reader:
             if len(self.mistakes.found) == before:
                 self.sound.append(consumers[-1])
         self._check_together(consumers)
-        return Services(consumers=tuple(consumers), secret_gid=secret_gid)
+        challenges = read_challenges(table, self.mistakes)
+        return Services(consumers=tuple(consumers), secret_gid=secret_gid, challenges=challenges)
 
     def _check_together(self, consumers: Sequence[Consumer]) -> None:
         names = [one.name for one in consumers if one.name]
@@ -311,7 +318,7 @@ class _Reader:
             path = ""
         elif path.partition("/")[0] not in uses:
             self.mistakes.reject(f"{at}file", path, "is not among what the consumer uses")
-        if not isinstance(to, str) or not _is_plain_path(to):
+        if not isinstance(to, str) or not is_plain_path(to):
             self.mistakes.reject(f"{at}to", to, "must be a file's absolute path without '..', '//' or a NUL")
         if not isinstance(mode, str) or not _MODE.fullmatch(mode):
             self.mistakes.reject(f"{at}mode", mode, 'must be four octal digits, such as "0400"')
@@ -336,13 +343,3 @@ class _Reader:
         if number is None:
             self.mistakes.note(key, f"there is no {kind} '{value}' on this node")
         return number
-
-
-def _is_plain_path(path: str) -> bool:
-    parts = path.split("/")
-    return (
-        len(path) <= PATH_MAX
-        and path.startswith("/")
-        and "\0" not in path
-        and all(part not in {"", ".", ".."} for part in parts[1:])
-    )

@@ -1,169 +1,53 @@
 """The local HTTP endpoint: /health/live, /health/ready, /health/startup, /metrics.
 
-Decides nothing; says what `checks` finds, with 503 as soon as one check is not ok. Four questions without a body, each answered
-once and hung up on, are little enough to be read here: a web framework was a third of the agent's memory and start
-(docs/decisions/0013-agents-footprint.md).
-Invariant: whoever asks slowly, at length or too often costs a bounded amount, is hung up on, and keeps nobody else's answer.
+Decides nothing; says what `checks` finds, with 503 as soon as one check is not ok. How questions are let in is `common.runtime.questions`.
 """
 
-import asyncio
-import socket
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 
 from msgspec.json import encode
 
 from common.errors import CertcastError, Reason
-from common.runtime.acceptor import accept_from, listen
-from common.runtime.places import Place, Places
-from common.runtime.supervise import Supervisor
-from common.source import source_of
+from common.runtime.questions import Answer, answering
 from nodeagent.health.check import Check, is_ready
 from nodeagent.health.checks import Health
 from nodeagent.health.metrics import CONTENT_TYPE, render
 
-REQUEST_MAX_BYTES: Final = 8 * 1024
-REQUEST_S: Final = 5.0
-"""For the whole of question and answer."""
-
-CONNECTIONS_MAX: Final = 32
-CONNECTIONS_PER_SOURCE: Final = 16
-"""Of these, from one address. When there is no place left, who has waited longest without asking goes, of the address with most."""
-
-VERSIONS: Final = frozenset({"HTTP/1.0", "HTTP/1.1"})
 JSON: Final = "application/json"
-PHRASES: Final = {
-    200: "OK",
-    400: "Bad Request",
-    404: "Not Found",
-    405: "Method Not Allowed",
-    431: "Request Header Fields Too Large",
-    503: "Service Unavailable",
-}
-
-Answer = tuple[int, str, bytes]
-"""Status, content type, body."""
-
-
-@dataclass(slots=True, eq=False, kw_only=True)
-class _Visit(Place):
-    task: asyncio.Task[object] | None = None
-    is_over: bool = False
-
-
-class _Endpoint:
-    def __init__(self, pages: Mapping[str, Callable[[], Answer]]) -> None:
-        self._pages = pages
-        self._places: Places[_Visit] = Places(total=CONNECTIONS_MAX, per_source=CONNECTIONS_PER_SOURCE)
-
-    async def run(self, listening: socket.socket) -> None:
-        """Let questions in until cancelled."""
-        loop = asyncio.get_running_loop()
-        async with Supervisor() as supervisor:
-
-            def admit(accepted: socket.socket, address: str) -> bool:
-                visit = self._enter(source_of(address), loop.time())
-                if visit is None:
-                    accepted.close()
-                    return False
-                supervisor.run("question", self._serve(visit, accepted))
-                return True
-
-            await accept_from(listening, admit, per_turn=1)
-
-    def _enter(self, source: str, now_s: float) -> _Visit | None:
-        if not self._places.has_room_for(source):
-            goes = self._places.first_to_go(source, now_s)
-            if goes is None:
-                return None
-            goes.is_over = True
-            self._places.free(goes)
-            if goes.task is not None:
-                goes.task.cancel()
-        visit = _Visit(source=source, yields_at_s=now_s)
-        self._places.take(visit)
-        return visit
-
-    async def _serve(self, visit: _Visit, accepted: socket.socket) -> None:
-        """Answer one request, and close."""
-        if visit.is_over:
-            accepted.close()
-            return
-        visit.task = asyncio.current_task()
-        try:
-            reader, writer = await asyncio.open_connection(sock=accepted, limit=REQUEST_MAX_BYTES)
-        except OSError:
-            accepted.close()
-            self._places.free(visit)
-            return
-        try:
-            async with asyncio.timeout(REQUEST_S):
-                writer.write(await self._answer(reader))
-                await writer.drain()
-        except (TimeoutError, asyncio.IncompleteReadError, OSError):
-            # whoever does not ask in time, does not take the answer, or has gone
-            writer.transport.abort()
-        finally:
-            self._places.free(visit)
-            writer.close()
-
-    async def _answer(self, reader: asyncio.StreamReader) -> bytes:
-        try:
-            head = await reader.readuntil(b"\r\n\r\n")
-        except asyncio.LimitOverrunError:
-            return _response(_problem(431))
-        words = head.partition(b"\r\n")[0].decode("latin-1").split(" ")
-        if len(words) != 3 or words[2] not in VERSIONS:
-            return _response(_problem(400))
-        if words[0] not in {"GET", "HEAD"}:
-            return _response(_problem(405))
-        page = self._pages.get(words[1].partition("?")[0])
-        return _response(page() if page is not None else _problem(404), with_body=words[0] == "GET")
 
 
 @asynccontextmanager
 async def serve_health(health: Health, *, host: str, port: int) -> AsyncIterator[tuple[str, int]]:
     """Serve while the context lasts; yields the bound host and port. Raises CertcastError UNREACHABLE if it cannot."""
-    endpoint = _Endpoint(
-        {
-            "/health/live": lambda: _checked([Check(name="loop", ok=True, message="it answers")]),
-            "/health/ready": lambda: _checked(health.ready()),
-            "/health/startup": lambda: _checked(health.startup()),
-            "/metrics": lambda: (200, CONTENT_TYPE, render(health).encode()),
-        }
-    )
-    try:
-        listening = listen(host, port)
-    except OSError as error:
-        raise CertcastError(
-            f"the health endpoint cannot listen on {host}:{port}: {error.strerror}; choose another address",
-            reason=Reason.UNREACHABLE,
-        ) from error
-    try:
-        async with Supervisor() as supervisor:
-            supervisor.keep("health", lambda: endpoint.run(listening))
-            bound = listening.getsockname()
-            yield bound[0], bound[1]
-    finally:
-        listening.close()
+    pages: dict[str, Callable[[], Answer]] = {
+        "/health/live": lambda: _checked([Check(name="loop", ok=True, message="it answers")]),
+        "/health/ready": lambda: _checked(health.ready()),
+        "/health/startup": lambda: _checked(health.startup()),
+        "/metrics": lambda: Answer(200, CONTENT_TYPE, render(health).encode()),
+    }
+
+    def find(path: str) -> Answer | None:
+        page = pages.get(path)
+        return page() if page is not None else None
+
+    async with AsyncExitStack() as stack:
+        try:
+            bound = await stack.enter_async_context(answering("health", find, _problem, host=host, port=port))
+        except OSError as error:
+            raise CertcastError(
+                f"the health endpoint cannot listen on {host}:{port}: {error.strerror}; choose another address",
+                reason=Reason.UNREACHABLE,
+            ) from error
+        yield bound
 
 
 def _checked(checks: Sequence[Check]) -> Answer:
     ok = is_ready(checks)
     body = encode({"status": "ok" if ok else "failed", "checks": list(checks)})
-    return (200 if ok else 503), JSON, body
+    return Answer(200 if ok else 503, JSON, body)
 
 
 def _problem(status: int) -> Answer:
-    return status, JSON, encode({"status": "failed", "checks": []})
-
-
-def _response(answer: Answer, *, with_body: bool = True) -> bytes:
-    status, kind, body = answer
-    head = (
-        f"HTTP/1.1 {status} {PHRASES[status]}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n"
-        "Cache-Control: no-store\r\nConnection: close\r\n\r\n"
-    )
-    return head.encode() + (body if with_body else b"")
+    return Answer(status, JSON, encode({"status": "failed", "checks": []}))

@@ -34,6 +34,7 @@ class NodeLocalState:
         self._waits: Mapping[str, Wait] = {}
         self._faults: list[ConfigurationFault] = []
         self._contact: Contact | None = None
+        self._challenges_held = 0
 
     # -- what the shells saw
 
@@ -115,6 +116,10 @@ class NodeLocalState:
         """What is wrong with the node's own configuration."""
         return self._faults
 
+    def shows(self, count: int) -> None:
+        """So many challenges are shown to CAs."""
+        self._challenges_held = count
+
     # -- LocalState
 
     def report(self, now_s: float) -> Report:
@@ -192,6 +197,10 @@ class NodeLocalState:
         """Return the outcome that the manager has not acknowledged."""
         kept = self._file.journal.unacknowledged
         return self.outcome(kept, now_s) if kept is not None else None
+
+    def challenges_held(self) -> int:
+        """Return how many challenges are shown."""
+        return self._challenges_held
 
     def outcome(self, kept: UnacknowledgedOutcome, now_s: float) -> Outcome:
         """Return an outcome as it is sent, with the present report."""

@@ -13,6 +13,7 @@ import structlog
 
 from common.ids import NodeName
 from common.runtime.ssh import SUBSYSTEM, generate_key, load_key
+from common.wire.challenges import Challenges, ChallengesKept, NotKept
 from common.wire.frames import encode_frame
 from common.wire.messages import (
     Accepted,
@@ -43,7 +44,7 @@ N1 = NodeName("n1")
 SENT = 20_000
 ID = "0" * 32
 
-OF_A_MANAGER = {Welcome, Offer, Payload, OutcomeAck, Tock, Goodbye}
+OF_A_MANAGER = {Welcome, Offer, Payload, OutcomeAck, Tock, Goodbye, Challenges}
 FLOODS: dict[type, Message] = {
     Hello: Hello(protocol=1, node="n1", boot_id="b", agent_version="0", report=Report()),
     Tick: Tick(report=Report()),
@@ -62,6 +63,7 @@ FLOODS: dict[type, Message] = {
         message="x" * 512,
         report=Report(),
     ),
+    ChallengesKept: ChallengesKept(number=0, not_kept=[NotKept(token="a", message="x" * 120)]),
 }
 
 

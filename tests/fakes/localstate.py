@@ -19,6 +19,7 @@ class MemoryLocalState:
         self.outcome: Outcome | None = None
         self.installs = 0
         self.known: Contact | None = None
+        self.held: int | None = 0
 
     def report(self, now_s: float) -> Report:
         manifest = self.manifest
@@ -62,6 +63,9 @@ class MemoryLocalState:
 
     def unacknowledged_outcome(self, now_s: float) -> Outcome | None:
         return self.outcome
+
+    def challenges_held(self) -> int | None:
+        return self.held
 
     def apply(self, install: Install, now_s: float) -> Outcome:
         """Do what an installer does, in memory."""

@@ -10,9 +10,19 @@ from typing import Literal
 
 from common.ids import NodeName, digest_of
 from common.runtime.transport import Transport
+from common.wire.challenges import Challenges, NotKept
 from common.wire.frames import FRAME_MAX_BYTES, FrameDecoder
 from common.wire.messages import decode, encode
-from common.wire.receiver import Acknowledged, Announced, Command, Disconnect, Install, Receiver, Welcomed
+from common.wire.receiver import (
+    Acknowledged,
+    Announced,
+    Command,
+    Disconnect,
+    Install,
+    Receiver,
+    Show,
+    Welcomed,
+)
 from common.wire.sender import Send
 from tests.fakes.localstate import MemoryLocalState
 
@@ -40,6 +50,8 @@ class NodeSimulator:
         self.disconnects: list[Disconnect] = []
         self.welcomes = 0
         self.received_bytes = 0
+        self.shown: list[Challenges] = []
+        self.refuses: dict[str, str] = {}
 
     def greet(self, transport: Transport) -> None:
         """Begin the conversation on a new transport."""
@@ -70,15 +82,30 @@ class NodeSimulator:
                 case Install():
                     self.install(command)
                 case Acknowledged(push_id):
-                    if self.local.outcome is not None and self.local.outcome.push_id == push_id:
-                        self.local.outcome = None
+                    self.forget(push_id)
                 case Disconnect():
                     self.leave(command)
                 case Welcomed(welcome):
                     self.welcomes += welcome.verdict == "ok"
+                case Show(challenges):
+                    self.show(challenges)
                 case Announced(contact):
                     self.local.known = contact
                     self.tick()
+
+    def forget(self, push_id: str) -> None:
+        if self.local.outcome is not None and self.local.outcome.push_id == push_id:
+            self.local.outcome = None
+
+    def show(self, challenges: Challenges) -> None:
+        self.shown.append(challenges)
+        self.local.held = len(challenges.challenges)
+        not_kept = [
+            NotKept(token=each.token, message=self.refuses[each.token])
+            for each in challenges.challenges
+            if each.token in self.refuses
+        ]
+        self.run(self.receiver.kept(challenges, not_kept))
 
     def leave(self, command: Disconnect) -> None:
         self.disconnects.append(command)

@@ -116,7 +116,7 @@ def make_conversation(state, dial, **more):
         dial=dial,
         on_pulse=lambda: None,
         after_upkeep=upkeep_ended,
-        **{"keep_contact": keep_nothing, **more},
+        **{"keep_contact": keep_nothing, "show": lambda _challenges: None, **more},
     )
 
 

@@ -7,6 +7,7 @@ from common.bundle.build import Bundle
 from common.errors import ProtocolError
 from common.wire import receiver as agent
 from common.wire import sender as manager
+from common.wire.challenges import Challenge, Challenges
 from common.wire.frames import FRAME_MAX_BYTES, FrameDecoder
 from common.wire.messages import Message, Welcome, decode, encode
 from tests.bundles import NODE
@@ -35,6 +36,7 @@ class Stage:
         self.heard: list[Message] = []
         self.fetches: list[manager.Fetch] = []
         self.ends: list[object] = []
+        self.shown: list[Challenges] = []
         self.verdict = verdict
         self.play_agent(self.receiver.connect(self.now_s))
 
@@ -52,6 +54,11 @@ class Stage:
                 self.now_s,
             )
         )
+
+    def show(self, number: int, *tokens: str) -> None:
+        """Let the manager send this set."""
+        challenges = [Challenge(token=each, text=f"{each}.thumb", expires_in_s=60) for each in tokens]
+        self.play_manager(self.sender.show(number, challenges))
 
     def install(self, *, ack: bool = True) -> None:
         """Let the agent install what it was told to, with success."""
@@ -108,6 +115,9 @@ class Stage:
                     self.installs.append(command)
                 case agent.Acknowledged():
                     self.local.outcome = None
+                case agent.Show(challenges):
+                    self.shown.append(challenges)
+                    self.local.held = len(challenges.challenges)
                 case agent.Disconnect():
                     self.ends.append(command)
 

@@ -1,5 +1,9 @@
 """An agent on a real tree, and a real TLS server that serves what it installs."""
 
+import shutil
+import tempfile
+from pathlib import Path
+
 import pytest
 
 from tests.integration.agent_parts import (
@@ -12,6 +16,7 @@ from tests.integration.agent_parts import (
     real_bundle,
     services,
 )
+from tests.integration.nodeagent.challenge_parts import Clock
 
 
 @pytest.fixture
@@ -32,3 +37,18 @@ async def node(data, service, tmp_path):
     state = await open_node(data, services(consumer(service.reload_script(tmp_path), port=service.port)))
     assert (await install(state, real_bundle(OLD, 1))).result == "applied"
     return state
+
+
+@pytest.fixture
+def home():
+    """A directory that only this process's user can change, and everybody can enter."""
+    directory = Path(tempfile.mkdtemp(prefix="certcast-home-"))
+    directory.chmod(0o755)
+    (directory / "data").mkdir(mode=0o700)
+    yield directory
+    shutil.rmtree(directory)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()

@@ -6,8 +6,10 @@ import msgspec
 import pytest
 
 from common.bundle.manifest import canonical
+from common.challenge import CHALLENGES_MAX, LIFETIME_MAX_S, RESPONSE_MAX_CHARS, TOKEN_MAX_CHARS
 from common.pki.strictness import ANSWER_MAX_CHARS
 from common.wire import messages as m
+from common.wire.challenges import Challenge, Challenges, ChallengesKept, NotKept
 from common.wire.contact import Contact
 from common.wire.fields import PART_TEXT_MAX_CHARS
 from nodeagent.core.services import CONSUMERS_MAX, ENDPOINTS_MAX
@@ -81,6 +83,7 @@ MESSAGES = {
         accepts_carried=True,
         report=REPORT,
         contact=CONTACT,
+        challenges_held=2,
     ),
     "welcome": m.Welcome(verdict="ok", server_time_s=1.5, epoch=1, contact=CONTACT),
     "offer": m.Offer(
@@ -113,6 +116,10 @@ MESSAGES = {
     "tick": m.Tick(report=REPORT, contact=CONTACT),
     "tock": m.Tock(server_time_s=2.5, epoch=1, contact=CONTACT),
     "goodbye": m.Goodbye(reason="busy", retry_after_s=2.0),
+    "challenges": Challenges(
+        number=3, challenges=[Challenge(token="t-1_A", text="t-1_A.thumb", expires_in_s=3600.0)]
+    ),
+    "challenges_kept": ChallengesKept(number=3, not_kept=[NotKept(token="t-1_A", message="no room")]),
 }
 
 
@@ -153,7 +160,8 @@ def test_what_an_agent_said_before_fields_were_added_is_still_read(name: str):
 
 def test_an_agent_of_an_earlier_release_is_not_sent_what_it_has_not_asked_for():
     frame = bytes.fromhex((VECTORS / "earlier/hello.hex").read_text())
-    assert not m.decode(frame[6 : 6 + int.from_bytes(frame[4:6], "big")]).accepts_carried
+    hello = m.decode(frame[6 : 6 + int.from_bytes(frame[4:6], "big")])
+    assert (hello.accepts_carried, hello.challenges_held) == (False, None)
 
 
 @pytest.mark.parametrize("name", ["hello", "welcome", "tick", "tock"])
@@ -218,6 +226,20 @@ def test_the_longest_report_with_diagnostics_fits_into_a_frame():
     )
     frame = m.encode(outcome)
     assert m.decode(frame[6:]) == outcome
+
+
+def test_the_largest_set_of_challenges_and_what_is_said_of_it_fit_into_a_frame():
+    tokens = [f"{number:0{TOKEN_MAX_CHARS}}" for number in range(CHALLENGES_MAX)]
+    challenges = Challenges(
+        number=2**53,
+        challenges=[
+            Challenge(token=each, text="x" * RESPONSE_MAX_CHARS, expires_in_s=LIFETIME_MAX_S)
+            for each in tokens
+        ],
+    )
+    faults = [NotKept(token=each, message="\U0001f511" * PART_TEXT_MAX_CHARS) for each in tokens]
+    for message in (challenges, ChallengesKept(number=2**53, not_kept=faults)):
+        assert m.decode(m.encode(message)[6:]) == message
 
 
 def test_every_message_has_a_vector():

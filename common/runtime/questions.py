@@ -1,0 +1,152 @@
+"""Questions over HTTP without a body, each answered once and hung up on: for ports that have little to say.
+
+Decides nothing of what is answered. They are little enough to be read here: a web framework was a third of the agent's memory and start
+(docs/decisions/0013-agents-footprint.md).
+Invariant: whoever asks slowly, at length or too often costs a bounded amount, is hung up on, and keeps nobody else's answer.
+"""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from common.runtime.acceptor import accept_from, listen
+from common.runtime.places import Place, Places
+from common.runtime.supervise import Supervisor
+from common.source import source_of
+
+REQUEST_MAX_BYTES: Final = 8 * 1024
+REQUEST_S: Final = 5.0
+"""For the whole of question and answer."""
+
+CONNECTIONS_MAX: Final = 32
+CONNECTIONS_PER_SOURCE: Final = 16
+"""Of these, from one address. When there is no place left, who has waited longest without asking goes, of the address with most."""
+
+VERSIONS: Final = frozenset({"HTTP/1.0", "HTTP/1.1"})
+PHRASES: Final = {
+    200: "OK",
+    400: "Bad Request",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    431: "Request Header Fields Too Large",
+    503: "Service Unavailable",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Status, content type, body."""
+
+    status: int
+    kind: str
+    body: bytes
+
+
+Find = Callable[[str], Answer | None]
+"""Answers a path, without what follows a question mark; None: there is nothing there."""
+
+Refuse = Callable[[int], Answer]
+"""Words the answer of a question that cannot be answered, by its status."""
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class _Visit(Place):
+    task: asyncio.Task[object] | None = None
+    is_over: bool = False
+
+
+class _Endpoint:
+    def __init__(self, find: Find, refuse: Refuse) -> None:
+        self._find, self._refuse = find, refuse
+        self._places: Places[_Visit] = Places(total=CONNECTIONS_MAX, per_source=CONNECTIONS_PER_SOURCE)
+
+    async def run(self, listening: socket.socket) -> None:
+        """Let questions in until cancelled."""
+        loop = asyncio.get_running_loop()
+        async with Supervisor() as supervisor:
+
+            def admit(accepted: socket.socket, address: str) -> bool:
+                visit = self._enter(source_of(address), loop.time())
+                if visit is None:
+                    accepted.close()
+                    return False
+                supervisor.run("question", self._serve(visit, accepted))
+                return True
+
+            await accept_from(listening, admit, per_turn=1)
+
+    def _enter(self, source: str, now_s: float) -> _Visit | None:
+        if not self._places.has_room_for(source):
+            goes = self._places.first_to_go(source, now_s)
+            if goes is None:
+                return None
+            goes.is_over = True
+            self._places.free(goes)
+            if goes.task is not None:
+                goes.task.cancel()
+        visit = _Visit(source=source, yields_at_s=now_s)
+        self._places.take(visit)
+        return visit
+
+    async def _serve(self, visit: _Visit, accepted: socket.socket) -> None:
+        """Answer one request, and close."""
+        if visit.is_over:
+            accepted.close()
+            return
+        visit.task = asyncio.current_task()
+        try:
+            reader, writer = await asyncio.open_connection(sock=accepted, limit=REQUEST_MAX_BYTES)
+        except OSError:
+            accepted.close()
+            self._places.free(visit)
+            return
+        try:
+            async with asyncio.timeout(REQUEST_S):
+                writer.write(await self._answer(reader))
+                await writer.drain()
+        except (TimeoutError, asyncio.IncompleteReadError, OSError):
+            # whoever does not ask in time, does not take the answer, or has gone
+            writer.transport.abort()
+        finally:
+            self._places.free(visit)
+            writer.close()
+
+    async def _answer(self, reader: asyncio.StreamReader) -> bytes:
+        try:
+            head = await reader.readuntil(b"\r\n\r\n")
+        except asyncio.LimitOverrunError:
+            return _response(self._refuse(431))
+        words = head.partition(b"\r\n")[0].decode("latin-1").split(" ")
+        if len(words) != 3 or words[2] not in VERSIONS:
+            return _response(self._refuse(400))
+        if words[0] not in {"GET", "HEAD"}:
+            return _response(self._refuse(405))
+        found = self._find(words[1].partition("?")[0])
+        return _response(found if found is not None else self._refuse(404), with_body=words[0] == "GET")
+
+
+@asynccontextmanager
+async def answering(
+    name: str, find: Find, refuse: Refuse, *, host: str, port: int
+) -> AsyncIterator[tuple[str, int]]:
+    """Answer while the context lasts; yields the bound host and port. `name` is the task's, for the log. Raises OSError if it cannot listen."""
+    endpoint = _Endpoint(find, refuse)
+    listening = listen(host, port)
+    try:
+        async with Supervisor() as supervisor:
+            supervisor.keep(name, lambda: endpoint.run(listening))
+            bound = listening.getsockname()
+            yield bound[0], bound[1]
+    finally:
+        listening.close()
+
+
+def _response(answer: Answer, *, with_body: bool = True) -> bytes:
+    head = (
+        f"HTTP/1.1 {answer.status} {PHRASES[answer.status]}\r\nContent-Type: {answer.kind}\r\n"
+        f"Content-Length: {len(answer.body)}\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n"
+    )
+    return head.encode() + (answer.body if with_body else b"")

@@ -1,0 +1,163 @@
+"""Asking as a CA does: a node, at its own address, for a challenge of a name over port 80 (RFC 8555 8.3).
+
+Decides what a right answer is, and how far a redirection is followed: to the same name alone, over HTTP or HTTPS, whose certificate is not
+looked at (a CA looks at none either). Invariant: whatever a node answers, only the address that was given is connected to, nobody is told anything
+but the name and the path, and each question costs a bounded number of bytes and seconds.
+"""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from ipaddress import IPv6Address, ip_address
+from typing import Final, Literal
+
+import aiohttp
+from yarl import URL
+
+from common.challenge import PATH, RESPONSE_MAX_CHARS, is_response
+from common.text import printable
+
+HTTP_PORT: Final = 80
+HTTPS_PORT: Final = 443
+"""A CA asks no other port (RFC 8555 8.3; a redirection leads to one of the two at the best-known CA)."""
+
+ASK_S: Final = 5.0
+"""For a question with all its redirections; CAs wait 10 s."""
+
+REDIRECTS_MAX: Final = 3
+"""From http to https, with and without a slash; CAs follow 10."""
+
+ASKED_AT_ONCE: Final = 32
+
+ANSWER_MAX_BYTES: Final = 4 * RESPONSE_MAX_CHARS
+"""With white space at its end, which CAs leave out."""
+
+SHOWN_MAX_CHARS: Final = 60
+
+_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+
+Kind = Literal["right", "wrong", "nobody"]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What came of a question: the right answer, another one, or none at all; in words where it is not the right one."""
+
+    kind: Kind
+    message: str = ""
+
+
+Ask = Callable[[str, str, str, str], Awaitable[Asked]]
+"""Asks an address for the challenge of a name by its token, and compares what comes with the response."""
+
+
+class Asker:
+    """Asks these ports."""
+
+    def __init__(self, *, http_port: int = HTTP_PORT, https_port: int = HTTPS_PORT) -> None:
+        self._ports = {"http": http_port, "https": https_port}
+        self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        self._tls.check_hostname = False
+        self._tls.verify_mode = ssl.CERT_NONE
+
+    @asynccontextmanager
+    async def asking(self) -> AsyncIterator[Ask]:
+        """Lend what asks, some at once and the others after them."""
+        connector = aiohttp.TCPConnector(limit=ASKED_AT_ONCE, force_close=True, ssl=self._tls)
+        places = asyncio.Semaphore(ASKED_AT_ONCE)
+        async with aiohttp.ClientSession(
+            connector=connector, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False, trust_env=False
+        ) as session:
+
+            async def ask(address: str, name: str, token: str, response: str) -> Asked:
+                async with places:
+                    return await self._ask(session, address, name, token, response)
+
+            yield ask
+
+    async def _ask(
+        self, session: aiohttp.ClientSession, address: str, name: str, token: str, response: str
+    ) -> Asked:
+        where = f"{_bracketed(address)}:{self._ports['http']}"
+        try:
+            async with asyncio.timeout(ASK_S):
+                return await self._follow(
+                    session, address, URL(f"http://{_bracketed(name)}{PATH}{token}"), response
+                )
+        except TimeoutError:
+            return Asked("nobody", f"{where} does not answer within {ASK_S:g} s")
+        except aiohttp.ClientConnectorError as error:
+            return Asked("nobody", f"nobody answers at {where}: {error.os_error.strerror or 'no connection'}")
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            return Asked(
+                "wrong", f"{where} answers what is no HTTP: {printable(str(error))[:SHOWN_MAX_CHARS]}"
+            )
+
+    async def _follow(self, session: aiohttp.ClientSession, address: str, first: URL, response: str) -> Asked:
+        asked = first
+        for _ in range(REDIRECTS_MAX + 1):
+            port = self._ports[asked.scheme]
+            where = f"{_bracketed(address)}:{port}"
+            async with session.get(
+                URL.build(scheme=asked.scheme, host=address, port=port, path=asked.path, query=asked.query),
+                headers={
+                    "Host": _bracketed(first.host or ""),
+                    "User-Agent": "Certcast",
+                    "Accept-Encoding": "identity",
+                },
+                allow_redirects=False,
+                server_hostname=first.host,
+            ) as answer:
+                if answer.status not in _REDIRECTS:
+                    return _judge(where, answer.status, await _read(answer), response)
+                location = answer.headers.get("Location", "")
+            following = _following(asked, location)
+            if following is None:
+                shown = printable(location)[:SHOWN_MAX_CHARS]
+                return Asked("wrong", f"{where} redirects to '{shown}', and only the same name is asked")
+            asked = following
+        return Asked("wrong", f"{where} redirects more than {REDIRECTS_MAX} times")
+
+
+def _following(asked: URL, location: str) -> URL | None:
+    """Return where a redirection leads, None where nobody is asked."""
+    try:
+        target = asked.join(URL(location))
+        is_same = target.host == asked.host and target.user is None and target.password is None
+        is_plain = target.scheme in {"http", "https"} and target.is_default_port()
+    except ValueError:
+        return None
+    return target if location and is_same and is_plain else None
+
+
+async def _read(answer: aiohttp.ClientResponse) -> bytes:
+    """Return an answer's body, one byte too long where it is longer than any right one."""
+    body = b""
+    while len(body) <= ANSWER_MAX_BYTES:
+        chunk = await answer.content.read(ANSWER_MAX_BYTES + 1 - len(body))
+        if not chunk:
+            break
+        body += chunk
+    return body
+
+
+def _judge(where: str, status: int, body: bytes, response: str) -> Asked:
+    if status != 200:
+        return Asked("wrong", f"{where} answers {status}")
+    if len(body) > ANSWER_MAX_BYTES:
+        return Asked("wrong", f"{where} answers something longer than any challenge")
+    text = body.decode("utf-8", errors="replace").rstrip()
+    if text == response:
+        return Asked("right")
+    if is_response(text) and "." in text:
+        return Asked("wrong", f"{where} answers for another account or another challenge")
+    return Asked("wrong", f"{where} answers '{printable(text)[:SHOWN_MAX_CHARS]}'")
+
+
+def _bracketed(host: str) -> str:
+    try:
+        return f"[{host}]" if isinstance(ip_address(host), IPv6Address) else host
+    except ValueError:
+        return host

@@ -1,0 +1,160 @@
+"""Placed challenges: what each node is to show to a CA that asks for it, until it expires, and what the node said of it.
+
+Invariant: no node has more of them than it can be sent in one message. They are not sealed: whoever asks the node gets them.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Row, delete, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from common.challenge import CHALLENGES_MAX
+from common.errors import ConflictError
+from common.ids import NodeName
+from manager.domain.challenges import PlacedChallenge
+from manager.store.engine import Database
+from manager.store.nodes import node_ids
+from manager.store.numbers import CHALLENGES
+from manager.store.parts import chunks
+from manager.store.tables import node, placed_challenge
+
+_ALL = (
+    select(placed_challenge, node.c.name)
+    .join(node, node.c.id == placed_challenge.c.node_id)
+    .order_by(placed_challenge.c.node_id, placed_challenge.c.token)
+)
+
+
+class PlacedChallenges:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def place(self, wanted: Mapping[NodeName, Mapping[str, str]], *, until_s: float) -> None:
+        """Let these nodes show these answers, by token; what a node is to show already stays as it is, for longer if that is later.
+
+        Nodes that are not there are left out. Raises ConflictError if a node would have to show too many, StorageError.
+        """
+        async with self._database.read() as connection:
+            if not _differing(await _of(connection, wanted), wanted, until_s):
+                return
+        async with self._database.write() as connection:
+            now_s = await self._database.now_s(connection)
+            await connection.execute(delete(placed_challenge).where(placed_challenge.c.expires_s <= now_s))
+            ids = await node_ids(connection, wanted)
+            known = await _of(connection, ids)
+            _check_room(known, {name: wanted[name] for name in ids})
+            differing = _differing(known, {name: wanted[name] for name in ids}, until_s)
+            for name, token in differing:
+                chosen = (placed_challenge.c.node_id == ids[name]) & (placed_challenge.c.token == token)
+                await connection.execute(delete(placed_challenge).where(chosen))
+            rows = [
+                _row(ids[name], token, wanted[name][token], until_s, known.get((name, token)))
+                for name, token in differing
+            ]
+            if rows:
+                await connection.execute(insert(placed_challenge), rows)
+                await self._database.note(connection, CHALLENGES)
+
+    async def remove(self, tokens: Collection[str]) -> None:
+        """Let nobody show these any more. Raises StorageError."""
+        async with self._database.write() as connection:
+            removed = 0
+            for part in chunks(sorted(tokens)):
+                result = await connection.execute(
+                    delete(placed_challenge).where(placed_challenge.c.token.in_(part))
+                )
+                removed += result.rowcount
+            if removed:
+                await self._database.note(connection, CHALLENGES)
+
+    async def all(self) -> Sequence[PlacedChallenge]:
+        """Return all, those that have expired too. Raises StorageError."""
+        async with self._database.read() as connection:
+            return [_placed(row) for row in await connection.execute(_ALL)]
+
+    async def of(self, tokens: Collection[str]) -> Sequence[PlacedChallenge]:
+        """Return those with these tokens. Raises StorageError."""
+        found: list[PlacedChallenge] = []
+        async with self._database.read() as connection:
+            for part in chunks(sorted(tokens)):
+                rows = await connection.execute(_ALL.where(placed_challenge.c.token.in_(part)))
+                found += [_placed(row) for row in rows]
+        return found
+
+    async def note_kept(self, kept: Mapping[NodeName, Mapping[str, str]]) -> None:
+        """Keep what nodes said of what they are to show: by token, why they do not, "" if they do. Raises StorageError."""
+        async with self._database.write() as connection:
+            now_s = await self._database.now_s(connection)
+            ids = await node_ids(connection, kept)
+            for name, number in ids.items():
+                for token, fault in kept[name].items():
+                    chosen = (placed_challenge.c.node_id == number) & (placed_challenge.c.token == token)
+                    await connection.execute(
+                        update(placed_challenge)
+                        .where(chosen)
+                        .values(kept_s=None if fault else now_s, fault=fault)
+                    )
+
+    async def remove_expired(self) -> None:
+        """Forget what has expired. Raises StorageError."""
+        async with self._database.write() as connection:
+            now_s = await self._database.now_s(connection)
+            await connection.execute(delete(placed_challenge).where(placed_challenge.c.expires_s <= now_s))
+
+
+Known = Mapping[tuple[NodeName, str], PlacedChallenge]
+
+
+async def _of(connection: AsyncConnection, nodes: Iterable[NodeName]) -> Known:
+    wanted = set(nodes)
+    placed = [_placed(row) for row in await connection.execute(_ALL)]
+    return {(each.node, each.token): each for each in placed if each.node in wanted}
+
+
+def _differing(
+    known: Known, wanted: Mapping[NodeName, Mapping[str, str]], until_s: float
+) -> list[tuple[NodeName, str]]:
+    """Return what is not there yet, or not like this, or not for so long."""
+    return [
+        (name, token)
+        for name, responses in wanted.items()
+        for token, response in responses.items()
+        if (found := known.get((name, token))) is None
+        or found.response != response
+        or found.expires_s < until_s
+    ]
+
+
+def _check_room(known: Known, wanted: Mapping[NodeName, Mapping[str, str]]) -> None:
+    for name, responses in wanted.items():
+        tokens = {token for owner, token in known if owner == name} | responses.keys()
+        if len(tokens) > CHALLENGES_MAX:
+            raise ConflictError(
+                f"node '{name}' would have to show {len(tokens)} challenges at once, and can show {CHALLENGES_MAX}"
+            )
+
+
+def _row(
+    number: int, token: str, response: str, until_s: float, known: PlacedChallenge | None
+) -> Mapping[str, Any]:
+    is_same = known is not None and known.response == response
+    return {
+        "node_id": number,
+        "token": token,
+        "response": response,
+        "expires_s": until_s,
+        "kept_s": known.kept_s if known is not None and is_same else None,
+        "fault": known.fault if known is not None and is_same else "",
+    }
+
+
+def _placed(row: Row[Any]) -> PlacedChallenge:
+    return PlacedChallenge(
+        node=NodeName(row.name),
+        token=row.token,
+        response=row.response,
+        expires_s=row.expires_s,
+        kept_s=row.kept_s,
+        fault=row.fault,
+    )

@@ -1,0 +1,192 @@
+"""Showing challenges of the kind HTTP-01 to a CA: every node that it may reach for a name answers for it (RFC 8555 8.3).
+
+Decides which nodes those are, and when they all show what they should: by asking each at its own address as the CA will. What a node says itself only
+explains what was seen. Leaves bringing challenges to nodes to `manager.fleet.challenges`. Invariants: only addresses of nodes are asked, as the store
+has them; and what is a secret until the CA asks stands in no message.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Final, Protocol
+
+from common.challenge import is_response, is_token
+from common.errors import ConflictError
+from common.ids import NodeName
+from common.text import printable
+from manager.domain.challenges import PlacedChallenge
+from manager.domain.model import NodeRecord
+from manager.domain.renewal.places import nodes_asked
+from manager.domain.renewal.records import Proof
+from manager.fleet.asking import Ask, Asked, Asker
+from manager.store.inventory import Inventories
+from manager.store.placed_challenges import PlacedChallenges
+from manager.usecases.renewal.ports import CaError, Missing
+
+ALL_ASKED_S: Final = 60.0
+"""For the questions to all nodes together; who was not asked by then is missing."""
+
+Expecting = Callable[[], Awaitable[Mapping[NodeName, Collection[str]]]]
+"""Tells for which names certificates are being ordered that nodes do not have yet."""
+
+
+class Nodes(Protocol):
+    """What is known of nodes' connections. `manager.fleet.fleet.Fleet` is the real one."""
+
+    def address_of(self, name: NodeName) -> str:
+        """Return where a node was last connected from, "" if it was not."""
+
+    def is_connected(self, name: NodeName) -> bool:
+        """Tell whether a node is connected."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """A proof that a node has to show, and where the node is asked."""
+
+    proof: Proof
+    node: NodeName
+    addresses: Sequence[str]
+
+
+class HttpShowing:
+    """Implements `manager.usecases.renewal.ports.Showing`. `placed` is called when what is placed has changed."""
+
+    def __init__(
+        self,
+        challenges: PlacedChallenges,
+        inventories: Inventories,
+        nodes: Nodes,
+        *,
+        asker: Asker,
+        expecting: Expecting,
+        placed: Callable[[], None],
+    ) -> None:
+        self._challenges = challenges
+        self._inventories = inventories
+        self._nodes = nodes
+        self._asker = asker
+        self._expecting = expecting
+        self._placed = placed
+
+    async def place(self, proofs: Sequence[Proof], *, until_s: float) -> None:
+        """Let every node that serves one of the names show its proof. Raises CaError, StorageError."""
+        for proof in proofs:
+            if not is_token(proof.token) or not is_response(proof.response):
+                raise CaError(
+                    f"the CA's challenge for {proof.name} cannot be shown: its token is not base64url (RFC 8555 8.3)",
+                    is_final=True,
+                )
+        nodes = await self._nodes_of(proofs)
+        for proof in proofs:
+            if not nodes[proof.name]:
+                raise CaError(_nobody(proof.name))
+        wanted: dict[NodeName, dict[str, str]] = {}
+        for proof in proofs:
+            for node in nodes[proof.name]:
+                wanted.setdefault(node, {})[proof.token] = proof.response
+        try:
+            await self._challenges.place(wanted, until_s=until_s)
+        except ConflictError as error:
+            raise CaError(error.message) from error
+        self._placed()
+
+    async def missing(self, proofs: Sequence[Proof]) -> Sequence[Missing]:
+        """Ask every node for every proof that it has to show; return what was not shown. Raises StorageError."""
+        nodes = await self._nodes_of(proofs)
+        records = (await self._inventories.current()).nodes
+        counts = Counter(address for record in records.values() for address in set(record.addresses))
+        shared = {address for address, count in counts.items() if count > 1}
+        placed = {
+            (each.node, each.token): each
+            for each in await self._challenges.of({proof.token for proof in proofs})
+        }
+        found = [
+            Missing(where="", name=proof.name, message=_nobody(proof.name))
+            for proof in proofs
+            if not nodes[proof.name]
+        ]
+        questions = [
+            _Question(proof, node, self._addresses(records[node], shared))
+            for proof in proofs
+            for node in sorted(nodes[proof.name])
+            if node in records
+        ]
+        for question, asked in zip(questions, await self._ask_all(questions), strict=True):
+            if asked.kind != "right":
+                said = self._said(question.node, placed.get((question.node, question.proof.token)))
+                where, name = f"node '{question.node}', port 80", question.proof.name
+                found.append(Missing(where=where, name=name, message=f"{asked.message}; {said}"))
+        return found
+
+    async def remove(self, proofs: Sequence[Proof]) -> None:
+        """Let nobody show these any more. Raises StorageError."""
+        await self._challenges.remove({proof.token for proof in proofs})
+        self._placed()
+
+    # -- inside
+
+    async def _nodes_of(self, proofs: Sequence[Proof]) -> Mapping[str, frozenset[NodeName]]:
+        expecting, inventory = await self._expecting(), await self._inventories.current()
+        return await asyncio.to_thread(nodes_asked, inventory, [proof.name for proof in proofs], expecting)
+
+    def _addresses(self, record: NodeRecord, shared: Collection[str]) -> Sequence[str]:
+        """Return a node's own addresses, the first and those that no other has; one that has none is asked where it is connected from."""
+        own = record.addresses[:1] + tuple(each for each in record.addresses[1:] if each not in shared)
+        seen = self._nodes.address_of(record.name)
+        return own or ((seen,) if _is_address(seen) else ())
+
+    async def _ask_all(self, questions: Sequence[_Question]) -> Sequence[Asked]:
+        """Ask them all, some at once; what is not answered in time has no answer."""
+        answers = [Asked("nobody", "it could not be asked in time")] * len(questions)
+
+        async def answer(number: int, question: _Question, ask: Ask) -> None:
+            answers[number] = await _ask(question, ask)
+
+        with suppress(TimeoutError):
+            async with (
+                asyncio.timeout(ALL_ASKED_S),
+                self._asker.asking() as ask,
+                asyncio.TaskGroup() as group,
+            ):
+                for number, question in enumerate(questions):
+                    group.create_task(answer(number, question, ask))
+        return answers
+
+    def _said(self, node: NodeName, placed: PlacedChallenge | None) -> str:
+        """Say what the node itself says of a challenge."""
+        if placed is None:
+            return "it is not among what the node is to show"
+        if placed.fault:
+            return f"the node says: {printable(placed.fault)}"
+        if placed.kept_s is not None:
+            return "the node says that it shows it"
+        return "the node was not told yet" if self._nodes.is_connected(node) else "the node is not connected"
+
+
+async def _ask(question: _Question, ask: Ask) -> Asked:
+    """Ask a node at each of its addresses: one that nobody answers at does not count if another one answers."""
+    if not question.addresses:
+        return Asked("nobody", "no address of it is known")
+    proof = question.proof
+    asked = [await ask(address, proof.name, proof.token, proof.response) for address in question.addresses]
+    wrong = [each for each in asked if each.kind == "wrong"]
+    if not wrong and any(each.kind == "right" for each in asked):
+        return Asked("right")
+    told = wrong or asked
+    return Asked(told[0].kind, "; ".join(each.message for each in told if each.message))
+
+
+def _nobody(name: str) -> str:
+    return f"no node serves {name}: none has a certificate for it, and none is called so"
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
