@@ -3,7 +3,7 @@
 Times are unix seconds by the store's clock. Pure.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from common.challenge import LIFETIME_MAX_S
@@ -47,7 +47,7 @@ class ChallengesKept:
     """A node shows the set of challenges that was sent under this number, but for these."""
 
     number: int
-    not_kept: Sequence[NotKept] = ()
+    not_kept: tuple[NotKept, ...] = ()
 
 
 def by_node(

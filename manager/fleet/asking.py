@@ -89,7 +89,8 @@ class Asker:
         except TimeoutError:
             return Asked("nobody", f"{where} does not answer within {ASK_S:g} s")
         except aiohttp.ClientConnectorError as error:
-            return Asked("nobody", f"nobody answers at {where}: {error.os_error.strerror or 'no connection'}")
+            place, why = f"{_bracketed(error.host)}:{error.port}", error.os_error.strerror or "no connection"
+            return Asked("nobody", f"nobody answers at {place}: {why}")
         except (aiohttp.ClientError, OSError, ValueError) as error:
             return Asked(
                 "wrong", f"{where} answers what is no HTTP: {printable(str(error))[:SHOWN_MAX_CHARS]}"

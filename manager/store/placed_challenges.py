@@ -4,12 +4,12 @@ Invariant: no node has more of them than it can be sent in one message. They are
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Row, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from common.challenge import CHALLENGES_MAX
+from common.challenge import CHALLENGES_MAX, LIFETIME_MAX_S
 from common.errors import ConflictError
 from common.ids import NodeName
 from manager.domain.challenges import PlacedChallenge
@@ -19,7 +19,10 @@ from manager.store.numbers import CHALLENGES
 from manager.store.parts import chunks
 from manager.store.tables import node, placed_challenge
 
-_ALL = (
+PROLONGED_S: Final = 3600.0
+"""By how much the end of one must move that is shown for as long as it can be: not each time that it is asked for again."""
+
+_ALL: Final = (
     select(placed_challenge, node.c.name)
     .join(node, node.c.id == placed_challenge.c.node_id)
     .order_by(placed_challenge.c.node_id, placed_challenge.c.token)
@@ -33,10 +36,11 @@ class PlacedChallenges:
     async def place(self, wanted: Mapping[NodeName, Mapping[str, str]], *, until_s: float) -> None:
         """Let these nodes show these answers, by token; what a node is to show already stays as it is, for longer if that is later.
 
-        Nodes that are not there are left out. Raises ConflictError if a node would have to show too many, StorageError.
+        Nodes that are not there are left out, and nothing is shown for longer than LIFETIME_MAX_S unless it is placed again. Raises ConflictError if a node would have to show too many, StorageError.
         """
         async with self._database.read() as connection:
-            if not _differing(await _of(connection, wanted), wanted, until_s):
+            now_s = await self._database.now_s(connection)
+            if not _differing(await _of(connection, wanted), wanted, _least_s(until_s, now_s)):
                 return
         async with self._database.write() as connection:
             now_s = await self._database.now_s(connection)
@@ -44,12 +48,13 @@ class PlacedChallenges:
             ids = await node_ids(connection, wanted)
             known = await _of(connection, ids)
             _check_room(known, {name: wanted[name] for name in ids})
-            differing = _differing(known, {name: wanted[name] for name in ids}, until_s)
+            differing = _differing(known, {name: wanted[name] for name in ids}, _least_s(until_s, now_s))
+            end_s = min(until_s, now_s + LIFETIME_MAX_S)
             for name, token in differing:
                 chosen = (placed_challenge.c.node_id == ids[name]) & (placed_challenge.c.token == token)
                 await connection.execute(delete(placed_challenge).where(chosen))
             rows = [
-                _row(ids[name], token, wanted[name][token], until_s, known.get((name, token)))
+                _row(ids[name], token, wanted[name][token], end_s, known.get((name, token)))
                 for name, token in differing
             ]
             if rows:
@@ -112,8 +117,13 @@ async def _of(connection: AsyncConnection, nodes: Iterable[NodeName]) -> Known:
     return {(each.node, each.token): each for each in placed if each.node in wanted}
 
 
+def _least_s(until_s: float, now_s: float) -> float:
+    """Return when the end of one may be, so that it is not to be moved."""
+    return min(until_s, now_s + LIFETIME_MAX_S - PROLONGED_S)
+
+
 def _differing(
-    known: Known, wanted: Mapping[NodeName, Mapping[str, str]], until_s: float
+    known: Known, wanted: Mapping[NodeName, Mapping[str, str]], least_s: float
 ) -> list[tuple[NodeName, str]]:
     """Return what is not there yet, or not like this, or not for so long."""
     return [
@@ -122,7 +132,7 @@ def _differing(
         for token, response in responses.items()
         if (found := known.get((name, token))) is None
         or found.response != response
-        or found.expires_s < until_s
+        or found.expires_s < least_s
     ]
 
 

@@ -86,6 +86,7 @@ class ShownChallenges:
 
     async def run(self) -> None:
         """Show what is to be shown, until cancelled."""
+        self._listening = self.bound = None
         async with AsyncExitStack() as port:
             while True:
                 self._due.clear()

@@ -1,16 +1,20 @@
 """Challenges come to the nodes that are to show them, and what nodes say of them is kept."""
 
+import asyncio
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
+from common.errors import StorageError
 from common.ids import NodeName
 from common.wire.challenges import ChallengesKept, NotKept
 from common.wire.messages import encode
 from manager.fleet import challenges as module
 from tests.fakes.simulator import NodeSimulator
 from tests.integration.fleet.parts import Parts, running
+from tests.patience import PATIENCE_S
 
 N1, N2 = NodeName("n1"), NodeName("n2")
 
@@ -40,18 +44,13 @@ async def faults(parts: Parts) -> dict[tuple[str, str], str | None]:
 
 
 async def until_kept(parts: Parts, wanted: dict[tuple[str, str], str | None]) -> None:
-    found: list[dict[tuple[str, str], str | None]] = []
-
-    async def look() -> None:
-        found[:] = [await faults(parts)]
-
-    await look()
-    for _ in range(6000):
-        if found == [wanted]:
-            return
-        await parts.fleet.challenges.turn()
-        await look()
-    raise AssertionError(f"{found} is not {wanted}")
+    found: dict[tuple[str, str], str | None] | None = None
+    with suppress(TimeoutError):
+        async with asyncio.timeout(PATIENCE_S):
+            while (found := await faults(parts)) != wanted:
+                parts.fleet.challenges.wake()
+                await asyncio.sleep(0.01)
+    assert found == wanted
 
 
 async def test_connected_nodes_are_sent_what_is_placed_and_others_when_they_connect(tmp_path: Path):
@@ -182,7 +181,7 @@ async def test_a_store_that_fails_loses_nothing_that_was_said(tmp_path: Path, mo
         await parts.add("n1")
         parts.dial("n1")
         note_kept = parts.store.placed_challenges.note_kept
-        failures = [module.StorageError("the disk is gone")] * 2
+        failures = [StorageError("the disk is gone")] * 2
 
         async def failing(kept):
             if failures:

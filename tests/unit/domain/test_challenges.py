@@ -35,10 +35,10 @@ def test_a_node_is_told_for_how_much_longer_and_never_longer_than_it_can_be():
 def test_what_a_node_says_of_what_it_was_not_sent_concerns_nobody():
     kept = ChallengesKept(
         number=1,
-        not_kept=[
+        not_kept=(
             NotKept(token="a", message="no room"),
             NotKept(token="b", message=""),
             NotKept(token="z", message="!"),
-        ],
+        ),
     )
     assert faults_by_token(kept, ["a", "b", "c"]) == {"a": "no room", "b": "it does not say why", "c": ""}

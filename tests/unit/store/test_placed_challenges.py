@@ -2,10 +2,11 @@
 
 import pytest
 
-from common.challenge import CHALLENGES_MAX
+from common.challenge import CHALLENGES_MAX, LIFETIME_MAX_S
 from common.errors import ConflictError
 from common.ids import NodeName
 from manager.domain.challenges import PlacedChallenge
+from manager.store.placed_challenges import PROLONGED_S
 from manager.store.store import Store
 
 N1, N2 = NodeName("n1"), NodeName("n2")
@@ -48,6 +49,17 @@ async def test_placing_the_same_again_leaves_what_the_node_said(nodes: Store, cl
     await challenges.place({N1: {"a": "a.y"}}, until_s=clock.now_s + 20)
     (found,) = await challenges.all()
     assert (found.kept_s, found.response) == (None, "a.y")
+
+
+async def test_nothing_is_shown_for_longer_than_it_can_be_and_is_prolonged_once_an_hour(nodes: Store, clock):
+    challenges = nodes.placed_challenges
+    began_s = clock.now_s
+    ends = []
+    for _ in range(3):
+        await challenges.place({N1: {"a": "a.x"}}, until_s=began_s + 10 * LIFETIME_MAX_S)
+        ends.append((await challenges.all())[0].expires_s - began_s)
+        clock.now_s += PROLONGED_S - 1
+    assert ends == [LIFETIME_MAX_S, LIFETIME_MAX_S, LIFETIME_MAX_S + 2 * (PROLONGED_S - 1)]
 
 
 async def test_what_a_node_says_is_kept_and_a_fault_is_no_acknowledgement(nodes: Store, clock):
