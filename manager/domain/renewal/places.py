@@ -1,4 +1,4 @@
-"""Where a challenge is shown: which nodes a CA may reach when it asks for a name.
+"""Places of challenges: which nodes a CA may reach when it asks for a name.
 
 Decides by what nodes serve and are called. Pure. Invariant: behind a load balancer any of several nodes is asked, so all of them count.
 """

@@ -43,7 +43,7 @@ async def test_what_was_placed_elsewhere_is_found_without_a_notification(
     second.hear_nothing()
     await place(first, {N2: {"a": "a.x"}})
     await second.fleet.challenges.turn()
-    assert shown(second, "n2") == ["a"]
+    await second.until(lambda: shown(second, "n2") == ["a"])
     monkeypatch.setattr(module, "RECONCILE_S", 0.01)
     second.fleet.challenges.wake()
     await place(first, {N2: {"b": "b.x"}})

@@ -22,7 +22,7 @@ from manager.usecases.renewal.ports import Missing
 from nodeagent.channel.identity import Pin, ensure_key, save_pin
 from tests.attacks.manager_parts import Manager, manager
 from tests.integration.renewal.test_http01 import proof
-from tests.patience import PATIENCE_S
+from tests.patience import PATIENCE_S, ended
 
 ADDRESSES = {"n1": "127.0.0.1", "n2": "127.0.0.2"}
 SHARED = "conf.example.test"
@@ -88,7 +88,7 @@ class Site:
     async def kill(self, name: str) -> None:
         process = self.agents.pop(name)
         process.kill()
-        await process.wait()
+        await ended(process)
 
     async def until_missing(self, proofs: Sequence[Proof], *where: str) -> Sequence[Missing]:
         """Look until these nodes alone do not show the proofs; return what is said of them."""

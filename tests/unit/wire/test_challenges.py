@@ -14,7 +14,8 @@ from common.challenge import (
     is_token,
 )
 from common.errors import ProtocolError
-from common.wire.challenges import Challenge, Challenges
+from common.wire.challenges import Challenge, Challenges, ChallengesKept, NotKept
+from common.wire.fields import PART_TEXT_MAX_CHARS
 from common.wire.messages import decode, encode
 
 GOOD = {"token": "aZ0_-", "text": "aZ0_-.thumb", "expires_in_s": 60.0}
@@ -81,3 +82,17 @@ def test_a_set_is_read_as_it_was_written():
     message = Challenges(number=7, challenges=[Challenge(**GOOD)])
     frame = encode(message)
     assert decode(frame[6 : 6 + int.from_bytes(frame[4:6], "big")]) == message
+
+
+def test_the_largest_set_of_challenges_and_what_is_said_of_it_fit_into_a_frame():
+    tokens = [f"{number:0{TOKEN_MAX_CHARS}}" for number in range(CHALLENGES_MAX)]
+    challenges = Challenges(
+        number=2**53,
+        challenges=[
+            Challenge(token=each, text="x" * RESPONSE_MAX_CHARS, expires_in_s=LIFETIME_MAX_S)
+            for each in tokens
+        ],
+    )
+    faults = [NotKept(token=each, message="\U0001f511" * PART_TEXT_MAX_CHARS) for each in tokens]
+    for message in (challenges, ChallengesKept(number=2**53, not_kept=faults)):
+        assert decode(encode(message)[6:]) == message

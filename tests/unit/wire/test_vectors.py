@@ -6,7 +6,6 @@ import msgspec
 import pytest
 
 from common.bundle.manifest import canonical
-from common.challenge import CHALLENGES_MAX, LIFETIME_MAX_S, RESPONSE_MAX_CHARS, TOKEN_MAX_CHARS
 from common.pki.strictness import ANSWER_MAX_CHARS
 from common.wire import messages as m
 from common.wire.challenges import Challenge, Challenges, ChallengesKept, NotKept
@@ -226,20 +225,6 @@ def test_the_longest_report_with_diagnostics_fits_into_a_frame():
     )
     frame = m.encode(outcome)
     assert m.decode(frame[6:]) == outcome
-
-
-def test_the_largest_set_of_challenges_and_what_is_said_of_it_fit_into_a_frame():
-    tokens = [f"{number:0{TOKEN_MAX_CHARS}}" for number in range(CHALLENGES_MAX)]
-    challenges = Challenges(
-        number=2**53,
-        challenges=[
-            Challenge(token=each, text="x" * RESPONSE_MAX_CHARS, expires_in_s=LIFETIME_MAX_S)
-            for each in tokens
-        ],
-    )
-    faults = [NotKept(token=each, message="\U0001f511" * PART_TEXT_MAX_CHARS) for each in tokens]
-    for message in (challenges, ChallengesKept(number=2**53, not_kept=faults)):
-        assert m.decode(m.encode(message)[6:]) == message
 
 
 def test_every_message_has_a_vector():

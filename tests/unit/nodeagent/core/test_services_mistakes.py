@@ -83,7 +83,7 @@ def mistakes(text: str) -> tuple[str, ...]:
         (
             "[files]",
             "colour = 1\n[files]",
-            "line 2: colour: no such key; known are consumer, files",
+            "line 2: colour: no such key; known are challenges, consumer, files",
         ),
         ("[[consumer]]\nname", "[[consumer]\nname", "this is not TOML"),
         ("[files]", "[fils]", "line 2: fils: no such key; did you mean 'files'?"),
