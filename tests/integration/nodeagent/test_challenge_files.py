@@ -74,7 +74,7 @@ async def test_what_has_expired_is_removed_without_a_word_of_the_manager(home, c
         await agent.show(1, ["a"], for_s=60)
         clock.now_s += 61
         await so(lambda: not files(home))
-    assert (home / "data" / LEDGER).read_bytes() == b"{}"
+        await so(lambda: (home / "data" / LEDGER).read_bytes() == b"{}")
 
 
 async def test_an_agent_that_was_killed_removes_at_its_start_what_has_expired_and_keeps_the_rest(home, clock):
