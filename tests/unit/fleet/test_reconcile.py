@@ -1,6 +1,7 @@
 """When the reconcile runs: each minute, and soon again after the store failed a pass."""
 
 import asyncio
+from collections.abc import Sequence
 from types import SimpleNamespace
 
 import pytest
@@ -39,13 +40,17 @@ async def test_a_pass_that_the_store_failed_is_repeated_within_seconds_and_then_
     async def look() -> None:
         """Find nothing that others changed."""
 
+    async def pursue_each(nodes: Sequence[object]) -> Sequence[object]:
+        """Push to nobody."""
+        return nodes
+
     monkeypatch.setattr("manager.fleet.reconcile.asyncio", SimpleNamespace(sleep=sleep))
     reconciler = Reconciler(
         [],
         changes=None,
         publisher=FailingPublisher(2),
         follower=SimpleNamespace(look=look, hear_elsewhere=lambda _now_s: None),
-        pushes=None,
+        pushes=SimpleNamespace(pursue_each=pursue_each),
     )
     with pytest.raises(asyncio.CancelledError):
         await reconciler.run()
