@@ -36,6 +36,7 @@ from common.runtime.trusted import ROOT_UID, check_file, examine, resolve
 from common.wire.contact import ADDRESS_MAX_CHARS, ADDRESSES_MAX, is_address
 from manager.account import ACCOUNT
 from manager.databasesetting import DATABASE_CREDENTIAL, TOLD_FILE, credential, read_credential, read_told
+from manager.dns.settings import DnsSettings, known_at, place_of
 from manager.store.address import ServerAddress
 from manager.store.place import StorePlace
 
@@ -65,6 +66,10 @@ _PLAIN: Final = MappingProxyType(
         "greater_than_equal": "must be at least {ge}",
         "less_than_equal": "must be at most {le}",
         "literal_error": "must be {expected}",
+        "model_type": "must be a table",
+        "bool_type": "must be true or false",
+        "bool_parsing": "must be true or false",
+        "missing": "must be given",
     }
 )
 """What a finding of this type says to people, made of what the finding tells."""
@@ -118,9 +123,10 @@ def _finding(each: ErrorDetails, path: Path, given: Mapping[str, object], known:
     elif variable in os.environ:
         place = variable
     else:
-        place = f"{path}: {name}"
+        place = f"{path}: {place_of(each['loc']) if name == 'dns' else name}"
     if each["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(name, known, n=1)
+        wrong, *tables = reversed(each["loc"])
+        near = difflib.get_close_matches(str(wrong), known_at(each["loc"]) if tables else known, n=1)
         return f"{place}: there is no such setting" + (f"; did you mean '{near[0]}'?" if near else "")
     plain = _PLAIN.get(each["type"])
     if plain is not None:
@@ -264,6 +270,7 @@ class Settings(BaseSettings):
     `drain_seconds` is for how long a manager that is stopped goes on serving while its health says that it is not ready.
     `audit_heads` is a file that signed heads of the audit log are added to. `trusted_proxies` are the addresses or networks of reverse
     proxies before the HTTPS endpoint, each of which says in `Forwarded` or `X-Forwarded-For` where a request comes from.
+    `dns` is how records are written that prove names to a CA.
     """
 
     model_config = SettingsConfigDict(
@@ -281,6 +288,7 @@ class Settings(BaseSettings):
     trusted_proxies: tuple[ProxyNetwork, ...] = ()
     drain_seconds: Annotated[int, Field(ge=0, le=DRAIN_MAX_S)] = 0
     token_days: Annotated[int, Field(ge=1, le=30)] = 1
+    dns: Annotated[DnsSettings, NoDecode] = DnsSettings()
 
     @property
     def place(self) -> StorePlace:

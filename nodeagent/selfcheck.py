@@ -13,13 +13,13 @@ from typing import Final
 from common.codes import ConfigurationCode
 from common.errors import CertcastError, InstallError, Reason
 from common.runtime import trusted
+from common.runtime.program import check_command
 from common.wire.messages import CONFIGURATION_FAULTS_MAX, ConfigurationFault
 from nodeagent.channel import identity
 from nodeagent.core.services import ChallengePlace, Consumer, Services
 from nodeagent.core.servicesfile import ServicesError
 from nodeagent.install.challengefiles import check_place
 from nodeagent.install.copies import check_copies
-from nodeagent.install.program import check_command
 from nodeagent.install.units import unit_states
 from nodeagent.settings import load_services
 

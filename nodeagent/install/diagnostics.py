@@ -9,11 +9,11 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from common.runtime.log import hide_private_keys_in
+from common.runtime.running import run_program
 from common.runtime.trusted import ROOT_DIRECTORY
 from common.wire.messages import DIAGNOSTICS_MAX_BYTES
 from nodeagent.core.drift import Seen
 from nodeagent.core.services import Consumer
-from nodeagent.install.reload import run_command
 
 JOURNALCTL: Final = "/usr/bin/journalctl"
 JOURNAL_LINES: Final = 30
@@ -44,7 +44,7 @@ async def _journal(unit: str) -> str:
         *("--no-pager", "--output", "short-iso", "--quiet"),
     )
     try:
-        ran = await run_command(argv, JOURNAL_TIMEOUT_S, directory=ROOT_DIRECTORY)
+        ran = await run_program(argv, JOURNAL_TIMEOUT_S, directory=ROOT_DIRECTORY)
     except OSError as error:
         return f"{JOURNALCTL}: {error.strerror}"
     return hide_private_keys_in(ran.output)[-PART_MAX_CHARS:] or "(nothing)"

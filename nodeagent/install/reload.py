@@ -1,46 +1,21 @@
-"""Reload commands of consumers: its argv, nothing else, in a clean environment, for a bounded time.
+"""Reload commands of consumers, each run once.
 
-Decides when a command has had its time. Leaves to the probe whether the reload did anything: an exit status of 0 is not
-proof. Invariant: no command outlives its timeout, and none can end or block the agent.
+Decides which end of a command is a failure. Leaves to the probe whether the reload did anything: an exit status of 0 is not
+proof.
 """
 
 import asyncio
-import os
-import signal
-import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Final, Self
 
 import structlog
 
 from common.errors import InstallError, Reason
+from common.runtime.program import check_command
+from common.runtime.running import SHARED, Ran, failure_text, run_checked
 from nodeagent.core.services import Consumer
-from nodeagent.install.program import check_command, check_program
 
 log = structlog.get_logger(__name__)
-
-OUTPUT_MAX_BYTES: Final = 8 * 1024
-"""What is kept of a command's output; the rest is read and dropped, so that it never blocks on a full pipe."""
-
-TERM_GRACE_S: Final = 2.0
-"""Between SIGTERM and SIGKILL."""
-
-TAIL_S: Final = 0.2
-"""How long after its end a command's last output is waited for: a service that it started may hold the pipe for ever."""
-
-LANGUAGE: Final = "C.UTF-8"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ran:
-    """How a command ended. `status` is the exit status, negative for a signal, None if it had to be killed."""
-
-    status: int | None
-    output: str
-    duration_ms: int
 
 
 class ReloadError(InstallError):
@@ -64,7 +39,8 @@ async def start_consumer(consumer: Consumer, data: Path) -> Ran:
 async def _run_for(consumer: Consumer, what: str, argv: Sequence[str], data: Path) -> Ran:
     try:
         path = await asyncio.to_thread(check_command, argv)
-        ran = await _run(argv, consumer.timeout_s, directory=data, path=path)
+        # what a service's own command makes is for the service, not a secret of ours
+        ran = await run_checked(argv, consumer.timeout_s, directory=data, path=path, umask=SHARED)
     except OSError as error:
         raise ReloadError(
             f"the {what} of '{consumer.name}' could not be run: {argv[0]}: {error.strerror}",
@@ -85,124 +61,8 @@ async def _run_for(consumer: Consumer, what: str, argv: Sequence[str], data: Pat
         )
     if ran.status != 0:
         raise ReloadError(
-            _failure_text(f"the {what} of '{consumer.name}'", ran.status, ran.output),
+            failure_text(f"the {what} of '{consumer.name}'", ran.status, ran.output),
             reason=Reason.RELOAD_FAILED,
             output=ran.output,
         )
     return ran
-
-
-async def run_command(argv: Sequence[str], timeout_s: float, *, directory: Path) -> Ran:
-    """Run a program for so long at most. Raises OSError if it cannot be started, or if others could change it."""
-    path = await asyncio.to_thread(check_program, Path(argv[0]))
-    return await _run(argv, timeout_s, directory=directory, path=path)
-
-
-async def _run(argv: Sequence[str], timeout_s: float, *, directory: Path, path: str) -> Ran:
-    started_s, environment = time.monotonic(), {"PATH": path, "LANG": LANGUAGE}
-    pipe = await _OutputPipe.open()
-    try:
-        process = await _start(argv, environment, pipe, directory)
-        status = await _finish(process, pipe, timeout_s)
-    finally:
-        pipe.close()
-    return Ran(
-        status=status,
-        output=pipe.kept.decode(errors="replace").strip(),
-        duration_ms=round((time.monotonic() - started_s) * 1000),
-    )
-
-
-class _OutputPipe:
-    """A pipe for a command's output. Ours, so that it can be closed although a service the command started holds it."""
-
-    def __init__(self, reader: asyncio.StreamReader, transport: asyncio.ReadTransport, write_fd: int) -> None:
-        self.kept = bytearray()
-        self.write_fd = write_fd
-        self._reader = reader
-        self._transport = transport
-
-    @classmethod
-    async def open(cls) -> Self:
-        """Return a pipe whose read end the loop reads."""
-        read_fd, write_fd = os.pipe()
-        reader = asyncio.StreamReader()
-        transport, _ = await asyncio.get_running_loop().connect_read_pipe(
-            lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(read_fd, "rb")
-        )
-        return cls(reader, transport, write_fd)
-
-    def close_write_end(self) -> None:
-        """The command has its copy."""
-        if self.write_fd >= 0:
-            os.close(self.write_fd)
-            self.write_fd = -1
-
-    async def read(self) -> None:
-        """Keep the first bytes and drop the rest, until the last holder of the pipe closed it."""
-        while chunk := await self._reader.read(4096):
-            self.kept += chunk[: OUTPUT_MAX_BYTES - len(self.kept)]
-
-    def close(self) -> None:
-        """Let go of the pipe."""
-        self.close_write_end()
-        self._transport.close()
-
-
-async def _start(
-    argv: Sequence[str], environment: Mapping[str, str], pipe: _OutputPipe, directory: Path
-) -> asyncio.subprocess.Process:
-    try:
-        return await asyncio.create_subprocess_exec(
-            *argv,
-            cwd=directory,
-            env=environment,
-            stdin=asyncio.subprocess.DEVNULL,
-            # what a service's own command makes is for the service, not a secret of ours
-            umask=0o022,
-            stdout=pipe.write_fd,
-            stderr=pipe.write_fd,
-            start_new_session=True,
-        )
-    finally:
-        pipe.close_write_end()
-
-
-async def _finish(process: asyncio.subprocess.Process, pipe: _OutputPipe, timeout_s: float) -> int | None:
-    """Return the exit status, None if the command had to be killed."""
-    status: int | None = None
-    try:
-        async with asyncio.TaskGroup() as tasks:
-            reading = tasks.create_task(pipe.read())
-            status = await _wait(process, timeout_s)
-            if status is not None:
-                await asyncio.wait([reading], timeout=TAIL_S)
-            reading.cancel()
-    finally:
-        if status is None:
-            await _end(process)
-    return status
-
-
-async def _wait(process: asyncio.subprocess.Process, timeout_s: float) -> int | None:
-    try:
-        async with asyncio.timeout(timeout_s):
-            return await process.wait()
-    except TimeoutError:
-        return None
-
-
-async def _end(process: asyncio.subprocess.Process) -> None:
-    """End the command and all that it started in its session: first politely, then for sure."""
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGTERM)
-    await _wait(process, TERM_GRACE_S)
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    await process.wait()
-
-
-def _failure_text(what: str, status: int, output: str) -> str:
-    how = f"exit status {status}" if status >= 0 else f"signal {-status}"
-    last = output.splitlines()[-1][:200] if output else "it printed nothing"
-    return f"{what} failed with {how}: {last}"

@@ -7,8 +7,8 @@ about its services.
 from collections.abc import Iterable, Mapping
 from typing import Final, Literal
 
+from common.runtime.running import run_program
 from common.runtime.trusted import ROOT_DIRECTORY
-from nodeagent.install.reload import run_command
 
 SYSTEMCTL: Final = "/usr/bin/systemctl"
 SHOW_TIMEOUT_S: Final = 5.0
@@ -36,7 +36,7 @@ async def unit_states(units: Iterable[str]) -> dict[str, UnitState]:
         return {}
     argv = (SYSTEMCTL, "show", "--property=LoadState,ActiveState", "--", *names)
     try:
-        ran = await run_command(argv, SHOW_TIMEOUT_S, directory=ROOT_DIRECTORY)
+        ran = await run_program(argv, SHOW_TIMEOUT_S, directory=ROOT_DIRECTORY)
     except OSError:
         return {}
     blocks = ran.output.split("\n\n") if ran.status == 0 else []

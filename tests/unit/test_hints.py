@@ -19,7 +19,7 @@ from nodeagent.channel.identity import Pin, ensure_key, save_pin
 
 ROOT = Path(manager.__file__).parents[1]
 BELOW = ("common/wire", "common/pki", "common/bundle", "common/api", "manager/domain", "manager/usecases")
-BELOW += ("manager/store", "manager/channel", "manager/fleet", "manager/pki")
+BELOW += ("manager/store", "manager/channel", "manager/fleet", "manager/pki", "manager/dns")
 BELOW_THE_COMMAND_OF_THE_NODE = (
     *("common", "nodeagent/core", "nodeagent/install", "nodeagent/channel", "nodeagent/health"),
     *("nodeagent/app.py", "nodeagent/errors.py", "nodeagent/settings.py", "nodeagent/status.py"),

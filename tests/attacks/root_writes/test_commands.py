@@ -9,10 +9,10 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
+from common.commandpaths import SEPARATORS_MAX
 from common.errors import Reason
-from nodeagent.core.commandpaths import SEPARATORS_MAX
+from common.runtime import program
 from nodeagent.core.servicesfile import ARGV_MAX, PATH_MAX
-from nodeagent.install import program
 from nodeagent.install.reload import ReloadError, reload_consumer
 from nodeagent.selfcheck import find_faults
 from tests.attacks.root_writes.computed import COMPUTED

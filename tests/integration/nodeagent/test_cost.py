@@ -6,8 +6,7 @@ from collections import Counter
 import pytest
 
 from common.bundle import verify
-from common.runtime import durable, handshake
-from nodeagent.install import program
+from common.runtime import durable, handshake, program
 from tests.integration.agent_parts import NEW, OLD, install, real_bundle
 
 WALKS_MAX = 20

@@ -11,9 +11,10 @@ import pytest
 
 from common.errors import InstallError, Reason
 from common.ids import fingerprint_of
+from common.runtime.running import OUTPUT_MAX_BYTES
 from nodeagent.install.lastgood import keep_last_good
 from nodeagent.install.probe import Prober
-from nodeagent.install.reload import OUTPUT_MAX_BYTES, reload_consumer
+from nodeagent.install.reload import reload_consumer
 from tests import pki
 from tests.integration.agent_parts import (
     ROOT,

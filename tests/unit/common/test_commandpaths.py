@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nodeagent.core.commandpaths import SEPARATORS_MAX, SHOWN_MAX_CHARS, SLASHES_MAX, find_unclear, named_in
+from common.commandpaths import SEPARATORS_MAX, SHOWN_MAX_CHARS, SLASHES_MAX, find_unclear, named_in
 
 PLAIN = st.text("aZ9_./+:=,@ -", max_size=40)
 

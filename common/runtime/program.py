@@ -1,4 +1,4 @@
-"""Programs that the agent runs with its own rights: only such as nobody else can change.
+"""Programs that we run with our own rights: only such as nobody else can change.
 
 Decides by the owner and mode of the program and of whatever else its command line may name: files, whole directories, programs in
 PATH, the interpreters of scripts, and the directories on the way there, links included. What a program reads or runs
@@ -14,8 +14,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from common.commandpaths import find_unclear, named_in
 from common.runtime import trusted
-from nodeagent.core.commandpaths import find_unclear, named_in
 
 SEARCHED: Final = (
     "/usr/local/sbin",

@@ -1,0 +1,168 @@
+"""One question to one DNS server, by UDP and then, where the answer does not fit, by TCP.
+
+Decides how long and how often a server is asked, and what counts as its answer. Leaves to the caller what the answer means.
+Invariant: every question ends within its deadline, and no foreign message is read on the loop.
+"""
+
+import asyncio
+import contextlib
+import errno
+from collections.abc import Awaitable
+from typing import Final, Literal
+
+import dns.exception
+import dns.message
+import dns.name
+import dns.rdatatype
+import dns.tsig
+
+from manager.dns.settings import DNS_PORT, Place
+
+ASK_S: Final = 3.0
+"""How long one try may take."""
+
+TRIES: Final = 2
+"""By UDP, which may lose a question or its answer."""
+
+PAYLOAD_BYTES: Final = 1232
+"""What an answer may have by UDP (DNS Flag Day 2020)."""
+
+HEADER_BYTES: Final = 12
+"""Of each message (RFC 1035 4.1.1). Its first two bytes are the question's number."""
+
+TRUNCATED: Final = 0x02
+"""In the header's third byte (TC)."""
+
+LENGTH_BYTES: Final = 2
+"""Before each message by TCP (RFC 1035 4.2.2)."""
+
+DATAGRAMS_MAX: Final = 64
+"""What is kept of a flood of datagrams until it is looked at."""
+
+_NO_WAY: Final = frozenset({errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
+"""What is said where this machine has no way to addresses of a kind: mostly, no IPv6."""
+
+
+NOT_DNS: Final = "answers with what is not an answer of DNS"
+
+
+class NoAnswerError(Exception):
+    """A server did not answer; `message` says what it did instead. `has_no_way`: this machine reaches no address of that kind."""
+
+    def __init__(self, message: str, *, has_no_way: bool = False) -> None:
+        super().__init__(message)
+        self.message = message
+        self.has_no_way = has_no_way
+
+
+def question(name: dns.name.Name, kind: dns.rdatatype.RdataType) -> dns.message.Message:
+    """Return a question for what a server knows itself: recursion is not desired."""
+    asked = dns.message.make_query(name, kind, use_edns=0, payload=PAYLOAD_BYTES)
+    asked.flags = 0
+    return asked
+
+
+async def ask(asked: dns.message.Message, address: str) -> dns.message.Message:
+    """Ask the server at an address. Raises NoAnswerError."""
+    place = Place(address, DNS_PORT)
+    sent = asked.to_wire()
+    wire = await _by_udp_twice(sent, place)
+    if wire[2] & TRUNCATED:
+        wire = await _within(_by_tcp(sent, place))
+    try:
+        return await _read(wire, asked, keyring=None)
+    except dns.exception.DNSException as error:
+        raise NoAnswerError(NOT_DNS) from error
+
+
+async def exchange(asked: dns.message.Message, place: Place) -> dns.message.Message:
+    """Ask a server a signed question by TCP; the place's host is an address.
+
+    An answer without a signature is returned as such (`had_tsig`), since it may say why. Raises NoAnswerError, and DNSException where the
+    signature is wrong.
+    """
+    wire = await _within(_by_tcp(asked.to_wire(), place))
+    try:
+        return await _read(wire, asked, keyring=asked.keyring)
+    except dns.exception.FormError:
+        answer = await _read(wire, asked, keyring=False)
+        if answer.had_tsig:
+            raise
+        return answer
+
+
+async def _by_udp_twice(sent: bytes, place: Place) -> bytes:
+    for _ in range(TRIES - 1):
+        with contextlib.suppress(NoAnswerError):
+            return await _within(_by_udp(sent, place))
+    return await _within(_by_udp(sent, place))
+
+
+async def _within(work: Awaitable[bytes]) -> bytes:
+    try:
+        async with asyncio.timeout(ASK_S):
+            return await work
+    except TimeoutError as error:
+        raise NoAnswerError(f"did not answer within {ASK_S:g} s") from error
+    except ConnectionRefusedError as error:
+        raise NoAnswerError("refuses connections, as if no DNS server ran there") from error
+    except EOFError as error:
+        raise NoAnswerError("ended the connection without an answer") from error
+    except OSError as error:
+        has_no_way = error.errno in _NO_WAY
+        raise NoAnswerError(f"cannot be reached: {error.strerror or error}", has_no_way=has_no_way) from error
+
+
+class _Datagrams(asyncio.DatagramProtocol):
+    """Keeps what comes from the one address that a socket is connected with."""
+
+    def __init__(self) -> None:
+        self.received: asyncio.Queue[bytes | Exception] = asyncio.Queue(DATAGRAMS_MAX)
+
+    def datagram_received(self, data: bytes, addr: object) -> None:
+        del addr
+        with contextlib.suppress(asyncio.QueueFull):
+            self.received.put_nowait(data)
+
+    def error_received(self, exc: Exception) -> None:
+        with contextlib.suppress(asyncio.QueueFull):
+            self.received.put_nowait(exc)
+
+
+async def _by_udp(sent: bytes, place: Place) -> bytes:
+    transport, protocol = await asyncio.get_running_loop().create_datagram_endpoint(
+        _Datagrams, remote_addr=(place.host, place.port)
+    )
+    try:
+        transport.sendto(sent)
+        while True:
+            found = await protocol.received.get()
+            if isinstance(found, Exception):
+                raise found
+            if len(found) >= HEADER_BYTES and found[:2] == sent[:2]:
+                return found
+    finally:
+        transport.abort()
+
+
+async def _by_tcp(sent: bytes, place: Place) -> bytes:
+    reader, writer = await asyncio.open_connection(place.host, place.port)
+    try:
+        writer.write(len(sent).to_bytes(LENGTH_BYTES, "big") + sent)
+        await writer.drain()
+        length = int.from_bytes(await reader.readexactly(LENGTH_BYTES), "big")
+        return await reader.readexactly(length)
+    finally:
+        writer.transport.abort()
+
+
+async def _read(
+    wire: bytes, asked: dns.message.Message, *, keyring: dns.tsig.Key | Literal[False] | None
+) -> dns.message.Message:
+    """Read an answer in a thread, since one of 64 KiB can be made to take long. Raises NoAnswerError, DNSException."""
+    answer = await asyncio.to_thread(
+        dns.message.from_wire, wire, keyring=keyring, request_mac=asked.mac, ignore_trailing=True
+    )
+    if not asked.is_response(answer):
+        raise NoAnswerError(NOT_DNS)
+    return answer

@@ -1,0 +1,57 @@
+"""Records that a command changes, which the administrator of the manager's machine declared.
+
+Decides what the command is given, and how its failure is told. Leaves to `common.runtime.program` whether others could change it.
+Invariant: no shell is involved, and nothing of the manager's environment is seen.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final
+
+from common.runtime.log import hide_private_keys_in
+from common.runtime.program import check_command
+from common.runtime.running import PRIVATE, run_checked
+from common.runtime.trusted import ROOT_DIRECTORY
+from common.text import printable
+from manager.dns.answers import shown
+from manager.dns.settings import Hook
+from manager.dns.updating import Record
+from manager.usecases.renewal.ports import CaError
+
+OUTPUT_SHOWN_MAX_CHARS: Final = 500
+"""Of what the command printed last, in a message."""
+
+
+async def run_hook(hook: Hook, records: Sequence[Record], *, present: bool) -> None:
+    """Run the command for one record after the other, also after one that failed. Raises the first CaError, after that."""
+    argv = hook.present if present else hook.cleanup
+    failures = []
+    for record in records:
+        try:
+            await _run(argv, record, hook.timeout_s)
+        except CaError as error:
+            failures.append(error)
+    if failures:
+        raise failures[0]
+
+
+async def _run(argv: Sequence[str], record: Record, timeout_s: float) -> None:
+    name = shown(record.target)
+    what = f"the command {argv[0]} for {name}"
+    try:
+        path = await asyncio.to_thread(check_command, argv)
+        given = (*argv, name, record.text)
+        ran = await run_checked(given, timeout_s, directory=ROOT_DIRECTORY, path=path, umask=PRIVATE)
+    except OSError as error:
+        raise CaError(f"{what} could not be run: {error.strerror}", is_final=True) from error
+    printed = _shown(ran.output)
+    if ran.status is None:
+        raise CaError(f"{what} did not end within {timeout_s:g} s and was killed{printed}")
+    if ran.status != 0:
+        how = f"exit status {ran.status}" if ran.status > 0 else f"signal {-ran.status}"
+        raise CaError(f"{what} failed with {how}{printed}")
+
+
+def _shown(output: str) -> str:
+    text = printable(" / ".join(hide_private_keys_in(output).splitlines()))
+    return f"; it printed: {text[-OUTPUT_SHOWN_MAX_CHARS:]}" if text else "; it printed nothing"

@@ -1,0 +1,82 @@
+"""Looking for records as a CA does: at every server that answers for the zone, at each of its addresses.
+
+Decides who counts as showing a record. Leaves to the caller whether to wait and look again.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import dns.name
+import dns.rdatatype
+
+from manager.dns.answers import alias_in, is_authoritative, refusal, shown, texts_in
+from manager.dns.asking import NoAnswerError
+from manager.dns.lookup import Lookup, NameServer, Zone
+from manager.usecases.renewal.ports import Missing
+
+Mismatch = Callable[[Sequence[str]], str]
+"""Says of a server's texts of a record why it does not show what is wanted, "" if it does."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What is to be seen: a name that is proven, where its record stands, and what of the texts there is wrong."""
+
+    name: str
+    target: dns.name.Name
+    mismatch: Mismatch
+
+
+async def look(lookup: Lookup, wanted: Sequence[Wanted]) -> list[Missing]:
+    """Return who does not show what, in the order of the names and servers; each server is asked at the same time. Raises CaError."""
+    by_target: dict[dns.name.Name, list[Wanted]] = defaultdict(list)
+    for one in wanted:
+        by_target[one.target].append(one)
+    found: list[Missing] = []
+    for target, ones in by_target.items():
+        zone = await lookup.zone(target)
+        async with asyncio.TaskGroup() as tasks:
+            asked = [tasks.create_task(_ask_server(lookup, zone, target, server)) for server in zone.servers]
+        found += [missing for task in asked for seen in task.result() for missing in _judge(seen, ones)]
+    return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Seen:
+    """What a server said at an address: the texts, or `fault`, which is what it did in place of that."""
+
+    where: str
+    texts: Sequence[str] = ()
+    fault: str = ""
+
+
+def _judge(seen: _Seen, wanted: Iterable[Wanted]) -> Iterable[Missing]:
+    for one in wanted:
+        if why := seen.fault or one.mismatch(seen.texts):
+            yield Missing(where=seen.where, name=one.name, message=why)
+
+
+async def _ask_server(
+    lookup: Lookup, zone: Zone, target: dns.name.Name, server: NameServer
+) -> Sequence[_Seen]:
+    """Ask at each address. Addresses of a kind that this machine does not reach do not count beside others."""
+    if not server.addresses:
+        return [_Seen(where=server.name, fault=server.fault)]
+    seen: list[_Seen] = []
+    unreached: list[_Seen] = []
+    for address in server.addresses:
+        where = f"{server.name} ({address})"
+        try:
+            answer = await lookup.ask(target, dns.rdatatype.TXT, address)
+        except NoAnswerError as error:
+            (unreached if error.has_no_way else seen).append(_Seen(where=where, fault=error.message))
+            continue
+        if not is_authoritative(answer):
+            seen.append(_Seen(where=where, fault=refusal(answer, zone.apex)))
+        elif (alias := alias_in(answer, target)) is not None:
+            seen.append(_Seen(where=where, fault=f"has {shown(target)} as an alias of {shown(alias)}"))
+        else:
+            seen.append(_Seen(where=where, texts=texts_in(answer, target)))
+    return seen or unreached

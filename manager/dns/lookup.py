@@ -1,0 +1,214 @@
+"""Places of records, and who answers for them: aliases followed, zones found, servers with their addresses.
+
+Names and servers are looked up with a resolver, as everybody does; aliases are asked of the zone's own servers, since a resolver may
+remember for an hour that there was none. Remembers what was found: one is made for each call. Invariant: what others say is followed for
+a bounded number of steps.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import dns.asyncresolver
+import dns.exception
+import dns.message
+import dns.name
+import dns.nameserver
+import dns.rdatatype
+import dns.resolver
+
+from manager.dns.answers import alias_in, is_authoritative, refusal, shown
+from manager.dns.asking import NoAnswerError, ask, question
+from manager.dns.settings import Place
+from manager.usecases.renewal.ports import CaError
+
+ALIASES_MAX: Final = 8
+"""Of one record: resolvers that CAs use follow about ten (Unbound: 11, BIND: 11)."""
+
+SERVERS_MAX: Final = 16
+"""Of one zone; the root has 13."""
+
+ADDRESSES_MAX: Final = 4
+"""Of one server and kind. Providers with anycast give three."""
+
+RESOLVE_S: Final = 4.0
+"""How long one resolver is waited for before the next is asked."""
+
+TRY_S: Final = 2.0
+"""How long it is waited for before it is asked again: a question may be lost."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NameServer:
+    """A server of a zone by its name. Without addresses it cannot be asked, and `fault` says why there are none."""
+
+    name: str
+    addresses: Sequence[str] = ()
+    fault: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Zone:
+    """A zone with the servers that answer for it."""
+
+    apex: dns.name.Name
+    servers: Sequence[NameServer]
+
+
+async def make_lookup(resolvers: Sequence[Place]) -> "Lookup":
+    """Return what looks up with these resolvers, with the system's if there are none. Raises CaError."""
+    try:
+        configured = await asyncio.to_thread(dns.asyncresolver.Resolver, configure=not resolvers)
+    except dns.exception.DNSException as error:
+        raise CaError(
+            "this machine has no resolver that it could look names up with (resolv.conf)"
+        ) from error
+    given = [dns.nameserver.Do53Nameserver(place.host, place.port) for place in resolvers]
+    return Lookup([_resolver(nameserver) for nameserver in given or configured.nameservers])
+
+
+def _resolver(nameserver: str | dns.nameserver.Nameserver) -> dns.asyncresolver.Resolver:
+    resolver = dns.asyncresolver.Resolver(configure=False)
+    resolver.nameservers = [nameserver]
+    resolver.timeout, resolver.lifetime = TRY_S, RESOLVE_S
+    return resolver
+
+
+class Lookup:
+    """What was found out so far."""
+
+    def __init__(self, resolvers: Sequence[dns.asyncresolver.Resolver]) -> None:
+        self._resolvers = deque(resolvers)
+        self._apexes: dict[dns.name.Name, dns.name.Name] = {}
+        self._zones: dict[dns.name.Name, Zone] = {}
+        self._silent: dict[str, NoAnswerError] = {}
+
+    async def ask(
+        self, name: dns.name.Name, kind: dns.rdatatype.RdataType, address: str
+    ) -> dns.message.Message:
+        """Ask a server; one that did not answer is not waited for again. Raises NoAnswerError."""
+        if address in self._silent:
+            raise self._silent[address]
+        try:
+            return await ask(question(name, kind), address)
+        except NoAnswerError as error:
+            self._silent[address] = error
+            raise
+
+    async def target(self, record: str) -> dns.name.Name:
+        """Return where a record is to stand: its name, or what that is an alias of (CNAME, DNAME). Raises CaError."""
+        seen = [dns.name.from_text(record)]
+        while (further := await self._alias(seen[-1])) is not None:
+            chain = " -> ".join(shown(name) for name in (*seen, further))
+            if further in seen:
+                raise CaError(f"{record} is an alias that leads back to itself: {chain}", is_final=True)
+            if len(seen) > ALIASES_MAX:
+                raise CaError(
+                    f"{record} is an alias of an alias, more than {ALIASES_MAX} times: {chain}", is_final=True
+                )
+            seen.append(further)
+        return seen[-1]
+
+    async def zone(self, name: dns.name.Name) -> Zone:
+        """Return the zone that a name is in. Raises CaError."""
+        apex = await self._apex(name)
+        if apex not in self._zones:
+            self._zones[apex] = Zone(apex=apex, servers=await self._servers(apex))
+        return self._zones[apex]
+
+    async def addresses(self, host: str) -> Sequence[str]:
+        """Return a host's addresses, none where it has none. Raises CaError."""
+        name = dns.name.from_text(host)
+        kinds = (dns.rdatatype.A, dns.rdatatype.AAAA)
+        answers = [await self._resolve(name, kind) for kind in kinds]
+        return [str(found) for answer in answers for found in sorted(answer)[:ADDRESSES_MAX]]
+
+    async def _apex(self, name: dns.name.Name) -> dns.name.Name:
+        """Find where a zone begins: there is an SOA record at its own name.
+
+        Resolvers fail at a name whose aliases lead back to it, or to nowhere; its zone is found above it all the same.
+        """
+        passed, here = [], name
+        failure: CaError | None = None
+        while here not in self._apexes:
+            passed.append(here)
+            if here == dns.name.root:
+                raise failure or CaError(f"no zone was found that {shown(name)} is in")
+            try:
+                if await self._resolve(here, dns.rdatatype.SOA):
+                    self._apexes[here] = here
+                    break
+            except CaError as error:
+                if isinstance(error.__cause__, dns.exception.Timeout):
+                    raise
+                failure = failure or error
+            here = here.parent()
+        self._apexes |= dict.fromkeys(passed, self._apexes[here])
+        return self._apexes[here]
+
+    async def _servers(self, apex: dns.name.Name) -> Sequence[NameServer]:
+        hosts = sorted(str(found).removesuffix(".") for found in await self._resolve(apex, dns.rdatatype.NS))
+        if not hosts:
+            raise CaError(f"the zone {shown(apex)} names no server that answers for it")
+        return [await self._server(host) for host in hosts[:SERVERS_MAX]]
+
+    async def _server(self, host: str) -> NameServer:
+        try:
+            found = await self.addresses(host)
+        except CaError as error:
+            return NameServer(name=host, fault=f"is not found: {error.message}")
+        return NameServer(
+            name=host, addresses=found, fault="" if found else "has no address, so nobody can ask it"
+        )
+
+    async def _alias(self, name: dns.name.Name) -> dns.name.Name | None:
+        """Ask the zone's servers, one after the other, what a name is an alias of; None if it is none. Raises CaError."""
+        zone = await self.zone(name)
+        said = []
+        for server in zone.servers:
+            if not server.addresses:
+                said.append(f"{server.name} {server.fault}")
+            for address in server.addresses:
+                try:
+                    answer = await self.ask(name, dns.rdatatype.CNAME, address)
+                except NoAnswerError as error:
+                    said.append(f"{server.name} ({address}) {error.message}")
+                    continue
+                if is_authoritative(answer):
+                    return alias_in(answer, name)
+                said.append(f"{server.name} ({address}) {refusal(answer, zone.apex)}")
+        raise CaError(
+            f"no server of the zone {shown(zone.apex)} says where {shown(name)} is: {'; '.join(said)}"
+        )
+
+    async def _resolve(self, name: dns.name.Name, kind: dns.rdatatype.RdataType) -> Sequence[Any]:
+        """Return the records of a name, none where there are none. Raises CaError."""
+        for number in range(1, len(self._resolvers) + 1):
+            try:
+                answer = await self._resolvers[0].resolve(name, kind, raise_on_no_answer=False, search=False)
+                break
+            except (dns.resolver.NXDOMAIN, dns.resolver.YXDOMAIN):
+                return ()
+            except (dns.exception.DNSException, OSError, EOFError) as error:
+                # the next one from now on, since one that is down would be waited for at each name
+                self._resolvers.rotate(-1)
+                if number == len(self._resolvers):
+                    raise CaError(
+                        f"{shown(name)} ({kind.name}) cannot be looked up: {_why(error)}"
+                    ) from error
+        is_of_zone = kind in {dns.rdatatype.SOA, dns.rdatatype.NS}
+        if answer.rrset is None or (is_of_zone and answer.rrset.name != name):
+            return ()  # what an alias leads to is no zone that begins here
+        return list(answer.rrset)
+
+
+def _why(error: Exception) -> str:
+    match error:
+        case dns.resolver.LifetimeTimeout():
+            return f"the resolver did not answer within {RESOLVE_S:g} s"
+        case dns.resolver.NoNameservers():
+            return "the resolver refused or failed"
+        case _:
+            return "the resolver's answer cannot be used"

@@ -1,0 +1,121 @@
+"""Records that prove names for good (DNS-PERSIST-01, draft-ietf-acme-dns-persist 4.1): read, and held against what a CA wants. Pure.
+
+Decides as a CA does, so that a record that is passed here is passed there. Leaves to people to write it.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from common.text import printable
+from manager.dns.names import WILDCARD
+from manager.usecases.renewal.ports import CaError
+
+SPACE: Final = " \t"
+POLICY_WILDCARD: Final = "wildcard"
+SHOWN_MAX_CHARS: Final = 200
+"""Of somebody's record, in a message."""
+
+UNTIL_MAX_DIGITS: Final = 18
+"""Of a moment in seconds; every number of so many digits fits into 63 bits."""
+
+_VALUE: Final = re.compile(r"[\x21-\x3a\x3c-\x7e]*")
+"""RFC 8659 4.2: visible ASCII without the semicolon."""
+
+_NUMBER: Final = re.compile(rf"-?[0-9]{{1,{UNTIL_MAX_DIGITS}}}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grant:
+    """What a record grants to an account at a CA; `until_s` None: for good."""
+
+    issuer: str
+    account_url: str
+    policy: str
+    until_s: int | None
+
+
+class MalformedError(ValueError):
+    """A record that no CA takes. `issuer` is the CA that it is for, as far as that can be read."""
+
+    def __init__(self, issuer: str, message: str) -> None:
+        super().__init__(message)
+        self.issuer = issuer
+
+
+def parse_grant(text: str) -> Grant:
+    """Read a record. Raises MalformedError."""
+    first, *rest = text.split(";")
+    issuer = first.strip(SPACE).lower()
+    found: dict[str, str] = {}
+    for part in rest:
+        tag, equals, value = (one.strip(SPACE) for one in part.partition("="))
+        tag = tag.lower()
+        if not (tag and equals):
+            raise MalformedError(issuer, "has a part that is not of the form tag=value")
+        if not _VALUE.fullmatch(value):
+            raise MalformedError(
+                issuer, f"has white space or foreign letters in the value of {printable(tag)[:40]}"
+            )
+        if tag in found and tag in {"accounturi", "policy", "persistuntil"}:
+            raise MalformedError(issuer, f"has {tag} twice")
+        found[tag] = value
+    until = found.get("persistuntil")
+    if until is not None and not _NUMBER.fullmatch(until):
+        raise MalformedError(issuer, "has a persistUntil that is not a moment in seconds")
+    if not issuer or not found.get("accounturi"):
+        raise MalformedError(issuer, "does not name a CA and an account (accounturi)")
+    return Grant(
+        issuer=issuer,
+        account_url=found["accounturi"],
+        policy=found.get("policy", "").lower(),
+        until_s=None if until is None else int(until),
+    )
+
+
+def wanted_grant(response: str, name: str) -> Grant:
+    """Return what a CA wants to see for a name, of the text that proves it. Raises CaError."""
+    try:
+        wanted = parse_grant(response)
+    except MalformedError as error:
+        raise CaError(f"what the CA wants to see for '{printable(name)}' {error}", is_final=True) from error
+    is_wildcard = name.startswith(WILDCARD) or wanted.policy == POLICY_WILDCARD
+    return Grant(
+        issuer=wanted.issuer,
+        account_url=wanted.account_url,
+        policy=POLICY_WILDCARD if is_wildcard else "",
+        until_s=None,
+    )
+
+
+def written(wanted: Grant) -> str:
+    """Return the record that people are to write."""
+    text = f"{wanted.issuer}; accounturi={wanted.account_url}"
+    return f"{text}; policy={wanted.policy}" if wanted.policy else text
+
+
+def mismatch(records: Sequence[str], wanted: Grant, *, now_s: float) -> str:
+    """Say why none of a name's records grants what is wanted, "" if one does."""
+    wrong = ""
+    for text in records:
+        try:
+            grant = parse_grant(text)
+        except MalformedError as error:
+            if error.issuer == wanted.issuer:
+                wrong = f"the record '{printable(text)[:SHOWN_MAX_CHARS]}' {error}"
+            continue
+        if grant.issuer != wanted.issuer:
+            continue
+        if grant.account_url != wanted.account_url:
+            wrong = (
+                wrong
+                or f"the record for {grant.issuer} is for the account {printable(grant.account_url)[:SHOWN_MAX_CHARS]}"
+            )
+        elif wanted.policy and grant.policy != wanted.policy:
+            wrong = f"the record for {grant.issuer} does not allow wildcards (policy={wanted.policy})"
+        elif grant.until_s is not None and now_s > grant.until_s:
+            wrong = f"the record for {grant.issuer} has ended (persistUntil={grant.until_s})"
+        else:
+            return ""
+    return wrong or f"no record is for {wanted.issuer}"

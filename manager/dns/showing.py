@@ -1,0 +1,151 @@
+"""Proofs that are shown by DNS: DNS-01 (RFC 8555 8.4), and DNS-PERSIST-01, for which people wrote a record once.
+
+Decides where a record of a name belongs, and in whose hands it is to change it. Leaves to `updating` and `hooks` how that is done, and
+to `looking` who shows it. Keeps nothing: what there is to take away is found as it was found when it was put there.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Final
+
+import dns.name
+
+from manager.dns import persistent
+from manager.dns.answers import other_texts, shown
+from manager.dns.hooks import run_hook
+from manager.dns.looking import Wanted, look
+from manager.dns.lookup import Lookup, make_lookup
+from manager.dns.names import CHALLENGE, PERSISTENT, record_name
+from manager.dns.settings import DnsSettings, Hook, Update
+from manager.dns.updating import Record, update
+from manager.domain.renewal.records import ChallengeKind, Proof
+from manager.usecases.renewal.ports import CaError, Missing, Showing
+
+CALL_S: Final = 120.0
+"""How long servers may be asked in one call, all together. Commands and updates have their own deadlines."""
+
+
+class DnsShowing:
+    """Shows proofs as records that are made for one order (DNS-01)."""
+
+    def __init__(self, settings: DnsSettings) -> None:
+        self._settings = settings
+
+    async def place(self, proofs: Sequence[Proof], *, until_s: float) -> None:
+        """Write the records, beside what stands there. A record does not end by itself, so `until_s` says nothing here. Raises CaError."""
+        del until_s
+        await self._change(proofs, present=True)
+
+    async def missing(self, proofs: Sequence[Proof]) -> Sequence[Missing]:
+        """Ask every server of the zones. Raises CaError."""
+        async with _looking_up(self._settings) as lookup:
+            return await look(lookup, [await _wanted(proof, lookup) for proof in proofs])
+
+    async def remove(self, proofs: Sequence[Proof]) -> None:
+        """Take away the records, and those alone. Raises CaError."""
+        await self._change(proofs, present=False)
+
+    async def _change(self, proofs: Sequence[Proof], *, present: bool) -> None:
+        """Do so wherever it can be done. Raises the first CaError, after that."""
+        failures: list[CaError] = []
+        ways: dict[Update | Hook, list[Record]] = {}
+        async with _looking_up(self._settings) as lookup:
+            for proof in proofs:
+                try:
+                    target = await _target(proof, lookup)
+                    way = self._way(proof, shown(target))
+                except CaError as error:
+                    failures.append(error)
+                else:
+                    ways.setdefault(way, []).append(Record(target=target, text=proof.response))
+        for way, records in ways.items():
+            try:
+                if isinstance(way, Update):
+                    await update(way, records, lookup, present=present)
+                else:
+                    await run_hook(way, records, present=present)
+            except CaError as error:
+                failures.append(error)
+        if failures:
+            raise failures[0]
+
+    def _way(self, proof: Proof, target: str) -> Update | Hook:
+        way = self._settings.way_of(target)
+        if way is None:
+            own = record_name(proof.name, CHALLENGE)
+            alias = "" if target == own else f", of which {own} is an alias,"
+            raise CaError(
+                f"the settings do not say how records of {target}{alias} are changed; add a zone for it",
+                is_final=True,
+            )
+        return way
+
+
+class PersistentDnsShowing:
+    """Shows proofs by records that people wrote once (DNS-PERSIST-01): nothing is written, and nothing taken away."""
+
+    def __init__(self, settings: DnsSettings, *, now: Callable[[], float]) -> None:
+        self._settings = settings
+        self._now = now
+
+    async def place(self, proofs: Sequence[Proof], *, until_s: float) -> None:
+        """Leave the records as they are."""
+        del proofs, until_s
+
+    async def missing(self, proofs: Sequence[Proof]) -> Sequence[Missing]:
+        """Ask every server of the zones; what is missing says what to write. Raises CaError."""
+        async with _looking_up(self._settings) as lookup:
+            return await look(lookup, [await self._wanted(proof, lookup) for proof in proofs])
+
+    async def remove(self, proofs: Sequence[Proof]) -> None:
+        """Leave the records as they are."""
+        del proofs
+
+    async def _wanted(self, proof: Proof, lookup: Lookup) -> Wanted:
+        grant = persistent.wanted_grant(proof.response, proof.name)
+        record = record_name(proof.name, PERSISTENT)
+        now_s, target = self._now(), await lookup.target(record)
+
+        def mismatch(texts: Sequence[str]) -> str:
+            wrong = persistent.mismatch(texts, grant, now_s=now_s)
+            text = persistent.written(grant)
+            return (
+                wrong
+                and f"does not prove the name at {shown(target)}: {wrong}; write the text (TXT) '{text}' there"
+            )
+
+        return Wanted(name=proof.name, target=target, mismatch=mismatch)
+
+
+def showings(settings: DnsSettings, *, now: Callable[[], float]) -> Mapping[ChallengeKind, Showing]:
+    """Return what shows proofs by DNS, by the kind of challenge; a record that stays counts only where the settings say so."""
+    found: dict[ChallengeKind, Showing] = {ChallengeKind.DNS: DnsShowing(settings)}
+    if settings.persist:
+        found[ChallengeKind.DNS_PERSIST] = PersistentDnsShowing(settings, now=now)
+    return found
+
+
+@asynccontextmanager
+async def _looking_up(settings: DnsSettings) -> AsyncIterator[Lookup]:
+    lookup = await make_lookup(settings.resolvers)
+    try:
+        async with asyncio.timeout(CALL_S):
+            yield lookup
+    except TimeoutError as error:
+        raise CaError(
+            f"DNS servers did not tell within {CALL_S:g} s where the records are; ask again"
+        ) from error
+
+
+async def _target(proof: Proof, lookup: Lookup) -> dns.name.Name:
+    return await lookup.target(record_name(proof.name, CHALLENGE))
+
+
+async def _wanted(proof: Proof, lookup: Lookup) -> Wanted:
+    target = await _target(proof, lookup)
+
+    def mismatch(texts: Sequence[str]) -> str:
+        return "" if proof.response in texts else other_texts(texts, shown(target))
+
+    return Wanted(name=proof.name, target=target, mismatch=mismatch)

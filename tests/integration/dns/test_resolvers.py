@@ -1,0 +1,82 @@
+"""Resolvers: the system's or those of the settings, and what is told where they do not help."""
+
+import dns.message
+import dns.resolver
+
+from manager.dns import lookup, showing
+from manager.dns.lookup import make_lookup
+from manager.dns.settings import DnsSettings
+from manager.dns.showing import DnsShowing
+from tests.bind import NEEDED, free_address, zone_text
+from tests.fakes.nameserver import nameserver
+from tests.integration.dns.conftest import UNTIL_S, Zones, proof, refusal
+
+pytestmark = NEEDED
+
+
+async def test_a_zone_that_looks_otherwise_from_inside_is_looked_up_where_the_settings_say(zones: Zones):
+    """Inside, the name leads to a server that knows nothing of the proofs."""
+    zones.serve()
+    zones.other.serve("example.com", zone_text({"inside": zones.other.address}))
+    zones.primary.start()
+    zones.other.start()
+    proofs = [proof("example.com")]
+    await zones.showing().place(proofs, until_s=UNTIL_S)
+    assert await zones.showing().missing(proofs) == []
+    inside = zones.showing(resolver=zones.other.address)
+    assert [one.where for one in await inside.missing(proofs)] == [
+        f"inside.example.com ({zones.other.address})"
+    ]
+
+
+async def test_the_next_resolver_is_asked_where_one_is_down(zones: Zones):
+    zones.serve()
+    zones.primary.start()
+    settings = DnsSettings(
+        resolvers=(free_address(), zones.primary.address), zone=(zones.zone("example.com"),)
+    )
+    proofs = [proof("example.com")]
+    await DnsShowing(settings).place(proofs, until_s=UNTIL_S)
+    assert await DnsShowing(settings).missing(proofs) == []
+
+
+async def test_a_resolver_that_knows_nothing_is_told(zones: Zones):
+    zones.other.serve("example.org", zone_text({"ns1": zones.other.address}))
+    zones.other.start()
+    error = await refusal(zones.showing(resolver=zones.other.address).missing([proof("example.com")]))
+    assert error.message.endswith("(SOA) cannot be looked up: the resolver refused or failed")
+    assert not error.is_final
+
+
+async def test_a_silent_resolver_is_told_after_its_time(monkeypatch, zones: Zones):
+    monkeypatch.setattr(lookup, "RESOLVE_S", 0.3)
+    address = free_address()
+    async with nameserver(address, lambda asked, is_tcp: None):
+        error = await refusal(zones.showing(resolver=address).missing([proof("example.com")]))
+    assert error.message.endswith("(SOA) cannot be looked up: the resolver did not answer within 0.3 s")
+
+
+async def test_a_call_ends_although_every_look_up_takes_its_time(monkeypatch, zones: Zones):
+    monkeypatch.setattr(showing, "CALL_S", 0.3)
+    address = free_address()
+    async with nameserver(address, lambda asked, is_tcp: None):
+        error = await refusal(zones.showing(resolver=address).missing([proof("example.com")]))
+    assert error.message == "DNS servers did not tell within 0.3 s where the records are; ask again"
+
+
+async def test_a_domain_that_nobody_has_is_told(zones: Zones):
+    zones.primary.serve(".", zone_text({"ns1.": ""}, f"ns1. A {zones.primary.address}"))
+    zones.primary.start()
+    error = await refusal(zones.showing().missing([proof("example.com")]))
+    assert error.message == "no zone was found that _acme-challenge.example.com is in"
+
+
+async def test_without_settings_the_systems_resolvers_are_asked_and_none_is_told(monkeypatch):
+    class Configured(dns.resolver.Resolver):
+        def __init__(self, *, configure: bool) -> None:
+            assert configure
+            raise dns.resolver.NoResolverConfiguration
+
+    monkeypatch.setattr(lookup.dns.asyncresolver, "Resolver", Configured)
+    error = await refusal(make_lookup(()))
+    assert error.message == "this machine has no resolver that it could look names up with (resolv.conf)"
