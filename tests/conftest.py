@@ -41,13 +41,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("slow")
 
 
-@pytest.fixture(autouse=True)
-def _services(request: pytest.FixtureRequest) -> None:
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip a test marked `services("nginx", ...)` where one of these is missing; fail where they are required.
 
     "root" stands for the right to do what root does, "x86-64" for Linux on such a machine, whose system calls are known here.
+    This comes before every fixture: what several tests share would be made before a fixture of one of them could skip it.
     """
-    marker = request.node.get_closest_marker("services")
+    marker = item.get_closest_marker("services")
     if marker is None:
         return
     missing = [name for name in marker.args if not _is_there(name)]
