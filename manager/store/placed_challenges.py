@@ -19,8 +19,8 @@ from manager.store.numbers import CHALLENGES
 from manager.store.parts import chunks
 from manager.store.tables import node, placed_challenge
 
-PROLONGED_S: Final = 3600.0
-"""By how much the end of one must move that is shown for as long as it can be: not each time that it is asked for again."""
+PROLONGED_SHARE: Final = 0.9
+"""What must be left of the time that is asked for, or the end moves: not each time that it is asked for again, a few seconds later."""
 
 _ALL: Final = (
     select(placed_challenge, node.c.name)
@@ -34,7 +34,7 @@ class PlacedChallenges:
         self._database = database
 
     async def place(self, wanted: Mapping[NodeName, Mapping[str, str]], *, until_s: float) -> None:
-        """Let these nodes show these answers, by token; what a node is to show already stays as it is, for longer if that is later.
+        """Let these nodes show these answers, by token; what a node is to show already stays as it is, for longer if more than a tenth of the time is gone.
 
         Nodes that are not there are left out, and nothing is shown for longer than LIFETIME_MAX_S unless it is placed again. Raises ConflictError if a node would have to show too many, StorageError.
         """
@@ -119,7 +119,7 @@ async def _of(connection: AsyncConnection, nodes: Iterable[NodeName]) -> Known:
 
 def _least_s(until_s: float, now_s: float) -> float:
     """Return when the end of one may be, so that it is not to be moved."""
-    return min(until_s, now_s + LIFETIME_MAX_S - PROLONGED_S)
+    return now_s + PROLONGED_SHARE * (min(until_s, now_s + LIFETIME_MAX_S) - now_s)
 
 
 def _differing(

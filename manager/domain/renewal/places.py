@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 
 from common.ids import NodeName
 from manager.domain.inventory import Inventory
+from manager.domain.renewal.records import RenewalRecord
 from manager.pki.judge.lint import covers
 
 
@@ -33,6 +34,16 @@ def nodes_asked(
             if plain in known and node in inventory.nodes:
                 found[name].add(node)
     return {name: frozenset(nodes) for name, nodes in found.items()}
+
+
+def expected(renewals: Iterable[RenewalRecord]) -> Mapping[NodeName, frozenset[str]]:
+    """Return, by node, the names for which its first certificate is being ordered."""
+    found: dict[NodeName, frozenset[str]] = {}
+    for each in renewals:
+        if each.is_new and each.terms is not None:
+            for node in each.nodes:
+                found[node] = found.get(node, frozenset()).union(each.terms.names)
+    return found
 
 
 def _plain(name: str) -> str:
