@@ -8,6 +8,7 @@ Blocking; every function is called in a thread.
 """
 
 import fnmatch
+import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Final
@@ -169,15 +170,16 @@ def check_directory(directory: str, data: Path) -> None:
 
 def check_place(directory: str, data: Path) -> None:
     """See the same before the directory is made: one that is missing is made in its parent. Raises InstallError."""
-    path = Path(directory)
-    if not path.exists() and path.parent.is_dir():
-        check_directory(str(path.parent), data)
-        return
-    check_directory(directory, data)
+    try:
+        is_made_there = _is_free(directory)
+    except OSError as error:
+        raise named("challenges have no place", error) from error
+    check_directory(str(Path(directory).parent) if is_made_there else directory, data)
 
 
 def _is_open(path: Path) -> bool:
-    return bool(path.stat().st_mode & _ENTERED)
+    with trusted.directory(path) as descriptor:
+        return bool(os.fstat(descriptor).st_mode & _ENTERED)
 
 
 def _make_directory(path: Path) -> None:

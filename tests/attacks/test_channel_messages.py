@@ -18,6 +18,7 @@ from common.runtime.ssh import (
     load_key,
     public_line,
 )
+from common.wire.challenges import Challenges, ChallengesKept
 from common.wire.enrolment import EnrolRequest, encode_request
 from common.wire.messages import (
     Accepted,
@@ -61,10 +62,12 @@ EXAMPLES: dict[type, Message] = {
     OutcomeAck: OutcomeAck(push_id=ID),
     Tock: Tock(server_time_s=0.0, epoch=1),
     Goodbye: Goodbye(reason="busy", retry_after_s=0.0),
+    Challenges: Challenges(number=1, challenges=[]),
+    ChallengesKept: ChallengesKept(number=0),
 }
 
 
-OF_AN_AGENT = {Hello, Tick, Want, Accepted, Rejected, Progress, Outcome}
+OF_AN_AGENT = {Hello, Tick, Want, Accepted, Rejected, Progress, Outcome, ChallengesKept}
 
 
 def test_every_message_of_the_wire_is_in_the_table():
