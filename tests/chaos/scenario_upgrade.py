@@ -2,8 +2,8 @@
 
 import asyncio
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import asyncpg
 import pytest
@@ -32,20 +32,23 @@ FORMER = "0015"
 """The last schema of a release whose manager serves alone."""
 
 
-@contextmanager
-def changing(stage: Stage, tasks: asyncio.TaskGroup) -> Iterator[list[Machine]]:
-    """Let a client give all nodes something new again and again, at the managers that are in the list meanwhile."""
-    asked = list(stage.machines)
+@asynccontextmanager
+async def changing(stage: Stage, tasks: asyncio.TaskGroup) -> AsyncIterator[list[Machine]]:
+    """Let a client give all nodes something new again and again, at the managers that are in the list meanwhile; it waits for its last answer."""
+    asked, over = list(stage.machines), asyncio.Event()
 
     async def change() -> None:
-        while True:
-            for each in asked:
-                await stage.upload(each, stage.nodes)
+        while not over.is_set():
+            for each in [*asked]:
+                if each in asked:
+                    await stage.upload(each, stage.nodes)
             await asyncio.sleep(0.5)
 
     task = tasks.create_task(change())
     yield asked
-    task.cancel()
+    over.set()
+    async with asyncio.timeout(4 * PATIENCE_S):
+        await task
 
 
 async def test_managers_are_brought_to_the_next_release_one_after_the_other_and_nobody_is_refused(
@@ -54,7 +57,7 @@ async def test_managers_are_brought_to_the_next_release_one_after_the_other_and_
     revision = make(tmp_path / "migrations", beside=newest())
     monkeypatch.setenv(DIRECTORY, str(tmp_path / "migrations"))
     async with on_stage(simulated=SIMULATED, real=1) as stage, asyncio.TaskGroup() as tasks:
-        with changing(stage, tasks) as asked:
+        async with changing(stage, tasks) as asked:
             for each in stage.machines:
                 asked.remove(each)
                 # a client that was asking it goes on until it is answered
