@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 WORKERS := $(shell expr $$(nproc) + 1)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-fast fuzz check format bench bench-full siege crash chaos scenarios screenshots lock findings clean
+.PHONY: help install demo test test-fast fuzz check format bench bench-full siege crash chaos scenarios simulate screenshots lock findings clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -61,6 +61,9 @@ chaos: $(STAMP) ## let 1,000 random faults happen to three managers, and look fo
 
 scenarios: $(STAMP) ## let one failure after the other happen to three managers and 300 nodes, and upgrade managers one by one; needs root, nginx and PostgreSQL
 	@$(BIN)/python -m pytest -n 0 -o python_files='scenario_*.py' tests/chaos $(ARGS)
+
+simulate: $(STAMP) ## renew the certificates of a simulated fleet for three years, and look for what must not happen (ARGS="--seed 2 --days 100")
+	@$(BIN)/python -m tests.simulation.run $(ARGS)
 
 screenshots: $(STAMP) ## make pictures of every page into build/screenshots (needs Debian's chromium)
 	@$(BIN)/python -m tests.browser.screenshots build/screenshots

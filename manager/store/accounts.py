@@ -89,18 +89,21 @@ class Accounts:
 
     async def keys(self, account_id: AccountId) -> AccountKeys:
         """Return the secrets of one, unsealed, for asking its CA. Raises NotFoundError."""
-        columns = [acme_account.c[name] for name in _SEALED]
+        return (await self.with_keys(account_id))[1]
+
+    async def with_keys(self, account_id: AccountId) -> tuple[AccountRecord, AccountKeys]:
+        """Return one with its secrets, of one moment. Raises NotFoundError."""
         async with self._database.read() as connection:
-            found = (
-                await connection.execute(select(*columns).where(acme_account.c.id == account_id))
+            row = (
+                await connection.execute(select(acme_account).where(acme_account.c.id == account_id))
             ).first()
-        if found is None:
+        if row is None:
             raise _missing(account_id)
         key, next_key, binding = (
             self._keyring.open(_identity(name, account_id), bytes(sealed)).decode() if sealed else ""
-            for name, sealed in zip(_SEALED, found, strict=True)
+            for name, sealed in ((name, getattr(row, name)) for name in _SEALED)
         )
-        return AccountKeys(key_pem=key, next_key_pem=next_key, binding_key=binding)
+        return _record(row), AccountKeys(key_pem=key, next_key_pem=next_key, binding_key=binding)
 
     async def keep(self, record: AccountRecord) -> None:
         """Replace what is known of one, but its keys. Raises NotFoundError."""
@@ -164,7 +167,8 @@ async def _get(connection: AsyncConnection, account_id: AccountId) -> AccountRec
 
 
 def _record(row: Row[Any]) -> AccountRecord:
-    fields = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's documented name
+    known = row._mapping  # noqa: SLF001 - SQLAlchemy's documented name
+    fields = {column.name: known[column.name] for column in _PLAIN}
     return AccountRecord(**{**fields, "contact": tuple(json.loads(fields["contact"]))})
 
 

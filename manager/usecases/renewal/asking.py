@@ -19,12 +19,12 @@ class AccountsAtCas:
 
     async def ca(self, account_id: AccountId, *, is_test: bool) -> Ca:
         """Return what asks an account's CA, which knows the account by then. Raises NotFoundError, CaError."""
-        account = await self._store.accounts.get(account_id)
+        account, keys = await self._store.accounts.with_keys(account_id)
         if account.deactivated_s is not None:
             raise CaError(f"the account '{account.name}' was deactivated", is_final=True)
-        if (await self._store.accounts.keys(account_id)).next_key_pem:
+        if keys.next_key_pem:
             await self.finish_key_change(account)
-        keys = await self._store.accounts.keys(account_id)
+            keys = await self._store.accounts.keys(account_id)
         if is_test and not account.staging_url:
             raise CaError(f"the account '{account.name}' has no directory for tests", is_final=True)
         if is_test:

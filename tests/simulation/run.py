@@ -1,0 +1,40 @@
+"""Three years of a fleet with 200 certificates: `make simulate` prints what happened, and fails for what must not."""
+
+import argparse
+import asyncio
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from tests.simulation.fleet import Plan, Report, Simulation
+
+IN_MEMORY = Path("/dev/shm")
+"""For a store that is thrown away, and written some hundred thousand times."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--days", type=float, default=3 * 365)
+    parser.add_argument("--long", type=int, default=170, help="certificates that live for 45 days")
+    parser.add_argument("--short", type=int, default=30, help="certificates that live for 6 days")
+    given = parser.parse_args()
+    plan = Plan(long_lived=given.long, short_lived=given.short, days=given.days, seed=given.seed)
+    began_s = time.monotonic()
+    with tempfile.TemporaryDirectory(dir=IN_MEMORY if IN_MEMORY.is_dir() else None) as text:
+        report = asyncio.run(simulate(plan, Path(text) / "data"))
+    print("\n".join(report.lines()))
+    print(f"\nseed {plan.seed}, {time.monotonic() - began_s:.0f} s")
+    sys.exit(0 if report.is_clean else 1)
+
+
+async def simulate(plan: Plan, directory: Path) -> Report:
+    simulation = await Simulation.make(plan, directory)
+    report = await simulation.run()
+    await simulation.world.store.close()
+    return report
+
+
+if __name__ == "__main__":
+    main()
