@@ -51,6 +51,6 @@ async def test_a_scheduler_that_forgets_its_orders_is_found(tmp_path: Path):
 
 
 async def test_a_scheduler_that_does_not_rest_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(progress, "tried_again_s", lambda _failures, now_s, not_before_s: now_s)
+    monkeypatch.setattr(progress, "tried_again_s", lambda _failures, now_s, **_: now_s)
     report = await run(replace(WEEKS, fault_rate=1 / 12), tmp_path)
     assert any("after a failure" in each for each in report.outside)

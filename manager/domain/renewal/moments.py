@@ -93,7 +93,17 @@ LADDER_S: Final = (300.0, 3600.0, 6 * 3600.0, float(DAY_S))
 """How long a renewal rests after its first, second, third and each further failure in a row."""
 
 
-def tried_again_s(failures: int, *, now_s: float, not_before_s: float | None) -> float:
-    """Return when a renewal that has failed so often in a row (from 1) is tried again: not before its CA allows it."""
-    rested_s = now_s + LADDER_S[min(max(failures, 1), len(LADDER_S)) - 1]
+REST_SHARE: Final = 8
+"""Of what is left of a certificate's time no rest takes more than an eighth, but an hour where that is less: a day's rest is too long for one of six days."""
+
+
+def tried_again_s(failures: int, *, now_s: float, not_before_s: float | None, ends_s: float | None) -> float:
+    """Return when a renewal that has failed so often in a row (from 1) is tried again: not before its CA allows it.
+
+    `ends_s` is the end of the certificate that it is to replace, None if that is not known.
+    """
+    rest_s = LADDER_S[min(max(failures, 1), len(LADDER_S)) - 1]
+    if ends_s is not None:
+        rest_s = min(rest_s, max(LADDER_S[1], (ends_s - now_s) / REST_SHARE))
+    rested_s = now_s + rest_s
     return rested_s if not_before_s is None else max(rested_s, not_before_s)

@@ -10,8 +10,10 @@ from typing import Any, Final
 import structlog
 
 from common.errors import CertcastError, ChangedMeanwhileError
+from manager.domain.inventory import Inventory
 from manager.domain.renewal.moments import tried_again_s
 from manager.domain.renewal.records import OrderRecord, OrderState, Problem, RenewalRecord, Step
+from manager.domain.renewal.schedule import entry_of
 from manager.usecases.context import Context
 from manager.usecases.renewal.ports import CaError
 
@@ -72,25 +74,33 @@ async def fail(context: Context, order: OrderRecord, error: CaError) -> None:
     before = OrderState.ORDERED if order.state is OrderState.PLACED else order.state
     state = OrderState.FAILED if is_end else before
     again = {} if is_end else {"placing_s": None, "is_answered": False}
+    inventory = await context.inventories.current()
     async with context.store.transaction():
         await keep_advanced(context, order, state, message=error.message, problem=problem, **again)
         if not order.is_test:
-            await _rest(context, await context.store.renewals.get(order.renewal_id), problem, error)
+            known = await context.store.renewals.get(order.renewal_id)
+            await _rest(context, known, problem, error, inventory)
     log.warning("order.failed", order=order.id, renewal=order.renewal_id, message=error.message)
 
 
 async def fail_to_begin(context: Context, renewal: RenewalRecord, error: CertcastError) -> None:
     """Keep that no order could begin: the renewal rests."""
     problem = Problem(at_s=context.clock(), message=error.message)
+    inventory = await context.inventories.current()
     async with context.store.transaction():
         known = await context.store.renewals.get(renewal.id)
-        await _rest(context, known, problem, CaError(error.message))
+        await _rest(context, known, problem, CaError(error.message), inventory)
     log.warning("order.failed", renewal=renewal.id, message=error.message)
 
 
-async def _rest(context: Context, renewal: RenewalRecord, problem: Problem, error: CaError) -> None:
+async def _rest(
+    context: Context, renewal: RenewalRecord, problem: Problem, error: CaError, inventory: Inventory
+) -> None:
     now_s, failures = context.clock(), renewal.failures + 1
-    rests_until_s = tried_again_s(failures, now_s=now_s, not_before_s=_rested_s(now_s, error))
+    entry = entry_of(renewal, inventory.entries)
+    ends_s = None if entry is None else entry.leaf.not_after_s
+    rested_s = _rested_s(now_s, error)
+    rests_until_s = tried_again_s(failures, now_s=now_s, not_before_s=rested_s, ends_s=ends_s)
     rested = replace(
         renewal, failures=failures, tried_again_s=rests_until_s, problem=problem, changed_s=now_s
     )
