@@ -76,6 +76,7 @@ class Simulation:
         self.until: dict[str, float] = {}
         self.forgets = forgets
         self.until_found = False
+        self.is_spared = False
         self.was_killed = False
         self._drawn_s = world.now[0]
         self._issued = 0
@@ -118,7 +119,7 @@ class Simulation:
 
     def kill(self, _where: str) -> None:
         """End the manager here, now and then."""
-        if self.random.random() < self.plan.kill_rate:
+        if not self.is_spared and self.random.random() < self.plan.kill_rate:
             self.report.happened["kills"] += 1
             self.was_killed = True
             raise Killed
@@ -144,7 +145,9 @@ class Simulation:
     async def _look(self) -> None:
         """Judge what is, and let something happen."""
         if self.was_killed and self.forgets:
+            self.is_spared = True
             await forget_orders(self.world)
+            self.is_spared = False
         self.was_killed = False
         self._judge_ports()
         self._judge_orders()
