@@ -176,6 +176,8 @@ class CaServer:
     def sign(self, made: ModelOrder) -> str:
         """Sign what was asked for, or, if that is to be spoilt, something else."""
         spoilt = self.to_spoil.pop(0) if self.to_spoil else ""
+        if spoilt:
+            self.failed_s[tuple(sorted(made.names))] = self.now()
         names = ("other.example.com",) if spoilt == "names" else made.names
         request = x509.load_pem_x509_csr(made.request_pem.encode())
         key = make_key().public_key() if spoilt == "key" else request.public_key()
