@@ -8,7 +8,7 @@ import asyncio
 import signal
 import sys
 from asyncio.subprocess import DEVNULL, Process
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from typing import Any, Final
 from urllib.parse import quote
@@ -177,6 +177,13 @@ class Machine(Site):
 def python_entry(module: str, *arguments: str) -> list[str]:
     """Return what starts a module of the tests in place of the manager's own entry."""
     return [sys.executable, "-m", module, *arguments]
+
+
+def has_begun(view: Mapping[str, Any], simulated: Sequence[str], real: Sequence[str]) -> bool:
+    """Whether a manager says that all of these nodes are connected, and the real ones serve what they were given first."""
+    known = view.keys() >= {*simulated, *real}
+    connected = known and all(view[name]["connected_s"] is not None for name in (*simulated, *real))
+    return connected and all(view[name]["state"] == "in_sync" for name in real)
 
 
 async def asked(

@@ -26,7 +26,7 @@ from manager.store.place import StorePlace
 from tests import pki
 from tests.chaos.database import NAME, Servers, made_servers
 from tests.chaos.history import Change, Ending, History, Installed, Seen, contradictions, of_the_end
-from tests.chaos.machines import Machine, asked
+from tests.chaos.machines import Machine, asked, has_begun
 from tests.patience import PATIENCE_S
 from tests.system.fleet import reloads
 
@@ -51,7 +51,6 @@ class Stage:
         self.session = session
         self.history = History()
         self.refusals: list[str] = []
-        """What managers said that refused a change, other than by not being there."""
         self.real: list[DemoNode] = []
         self.simulated: list[str] = []
         self._root, self._issuer = pki.current_ca("Chaos")
@@ -83,14 +82,10 @@ class Stage:
         await self._bring_nodes(first)
         for number in range(real):
             self.real.append(await first.add_node(f"real{number + 1}"))
-        await self.servers.watch_content([node.name for node in self.real])
-        await self.until(
-            lambda views: all(
-                view.get(node) and view[node]["connected_s"] is not None
-                for view in views
-                for node in self.nodes
-            )
-        )
+        names = [node.name for node in self.real]
+        # their temporary certificates, which no client asked for, are no part of the history
+        await self.until(lambda views: all(has_begun(each, self.simulated, names) for each in views))
+        await self.servers.watch_content(names)
 
     async def _fill(self, first: Machine, simulated: int) -> None:
         self.simulated = [f"n{number}" for number in range(simulated)]
