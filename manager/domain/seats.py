@@ -6,7 +6,6 @@ while the former one is still connected to the same manager: only a machine that
 minutes. Pure. Invariant: keeps a bounded number of greetings, and an agent that only reconnects changes nothing.
 """
 
-from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -49,8 +48,7 @@ class Seats:
     def rivals(self, now_s: float) -> tuple[str, ...]:
         """Return the addresses of agents that displaced each other, () if none came back."""
         recent = [each for each in self.greetings if abs(now_s - each.at_s) <= RIVALS_FOR_S]
-        counts = Counter(each.agent for each in recent)
-        if max(counts.values(), default=0) < 2:
+        if len({each.agent for each in recent}) == len(recent):
             both = self.collision
             collided = both is not None and abs(now_s - both[1].at_s) <= RIVALS_FOR_S
             return tuple(sorted(each.address for each in both)) if both is not None and collided else ()
