@@ -17,7 +17,7 @@ from common.ids import NodeName
 from common.runtime import log as logs
 from common.runtime.ssh import fingerprint, load_key, public_line
 from common.runtime.supervise import Supervisor
-from common.runtime.trimming import give_back, keep_little
+from common.runtime.trimming import collect_when_told, give_back, keep_little
 from manager.advertised import AdvertisedAddresses
 from manager.application import build_application
 from manager.channel.enrolment import Enrolment
@@ -257,6 +257,7 @@ async def _run(given: Given, core: Core, front: Front) -> None:
     # stops the loop for 100 ms with 10,000 certificates
     gc.collect()
     gc.freeze()
+    collect_when_told()
     await server.start()
     try:
         async with Supervisor() as supervisor:

@@ -52,8 +52,10 @@ MIB = 1024 * 1024
 @pytest.mark.parametrize(
     ("taken_mib", "trimmed", "collected"),
     [
-        # each 4 MiB more, counted from the least since the last time; 16 MiB more in all are a collection, too, once
-        ([100, 103, 104, 101, 104, 105, 108, 112, 120], [104, 105, 112, 120], [120]),
+        # each 4 MiB more, counted from the least since the last time; 16 MiB more in all that stay are a collection, too, once
+        ([100, 103, 104, 101, 104, 105, 108, 112, 120, *[121] * 6], [104, 105, 112, 120, 121], [121]),
+        # what is there for a moment is none
+        ([100, 120, 100, 120, 120, 120, 120, 100], [120, 120], []),
         ([100, 100, 100], [], []),
     ],
 )
