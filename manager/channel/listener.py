@@ -22,7 +22,7 @@ from common.errors import Reason, UnreachableError
 from common.runtime.acceptor import accept_from, has_hung_up, listen, stop_listening
 from common.runtime.ssh import (
     SUCCESSION,
-    common_options,
+    accepting_options,
 )
 from common.runtime.supervise import Supervisor
 from common.runtime.transport import Peer, Transport
@@ -123,7 +123,7 @@ class Listener:
     async def _construct(self) -> None:
         self._options = await asyncssh.SSHServerConnectionOptions.construct(
             None,
-            **common_options(),
+            **accepting_options(),
             server_host_keys=self._host_keys,
             server_host_certs=[_vouch(self._vouching, key) for key in self._host_keys]
             if self._vouching is not None
