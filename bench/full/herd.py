@@ -28,6 +28,9 @@ from tests.fakes.simulator import NodeSimulator
 TICK_S: Final = 60.0
 LOOK_S: Final = 0.01
 
+STARTED_PER_S: Final = 250.0
+"""Nodes that dial for the first time in a second. A process that computed thousands of handshakes at once would only run out of time with each."""
+
 _bodies: dict[Digest, bytes] = {}
 
 
@@ -56,8 +59,9 @@ class Node(NodeSimulator):
         """Return how long to wait before another address is dialled."""
         return random.uniform(0.0, SPREAD_S)
 
-    async def run_connections(self) -> None:
-        """Dial, and dial again whenever the connection is over, until cancelled."""
+    async def run_connections(self, after_s: float) -> None:
+        """Dial after so long, and again whenever the connection is over, until cancelled."""
+        await asyncio.sleep(after_s)
         while True:
             self._over.clear()
             try:
@@ -178,7 +182,10 @@ async def main(ports: Sequence[int], keys: Path, host_line: str) -> None:
     ]
     herd = Herd(nodes)
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(each.run_connections()) for each in nodes]
+        tasks = [
+            group.create_task(each.run_connections(number / STARTED_PER_S))
+            for number, each in enumerate(nodes)
+        ]
         tasks += [group.create_task(each.run_ticks()) for each in nodes]
         while line := await asyncio.to_thread(sys.stdin.readline):
             print(json.dumps(await herd.answer(json.loads(line))), flush=True)
