@@ -166,9 +166,11 @@ async def make_renewing(directory: Path, *, began_s: float = NOW_S) -> Renewing:
         clock=lambda: now[0],
         monotonic=lambda: now[0],
     )
+    cas = ModelCas(server, staging)
+    use_cases = UseCases(context, cas=cas)
     around = Around(
         context=context,
-        cas=ModelCas(server, staging),
+        cas=cas,
         showings={ChallengeKind.HTTP: showing},
         fleet=fleet,
     )
@@ -177,9 +179,9 @@ async def make_renewing(directory: Path, *, began_s: float = NOW_S) -> Renewing:
         store=store,
         context=context,
         around=around,
-        use_cases=UseCases(context),
-        accounts=AccountUseCases(around),
-        renewals=RenewalUseCases(around, wake=lambda: None),
+        use_cases=use_cases,
+        accounts=use_cases.accounts,
+        renewals=use_cases.renewals,
         server=server,
         staging=staging,
         showing=showing,

@@ -138,7 +138,7 @@ class AcmeCas:
         self._clock = clock
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="ca")
 
-    def ca(self, account: AccountRecord, key_pem: str, *, is_test: bool) -> Ca:
+    async def ca(self, account: AccountRecord, key_pem: str, *, is_test: bool) -> Ca:
         """Return what asks the account's CA, or the one that orders are tried at, where the account is found by its key."""
         directory_url = account.staging_url if is_test else account.directory_url
         if not directory_url:

@@ -21,6 +21,9 @@ from manager.usecases.nodes import JoinFacts, NodeUseCases
 from manager.usecases.ports import Lead
 from manager.usecases.previews import PreviewUseCases
 from manager.usecases.pushes import PushUseCases
+from manager.usecases.renewal.accounts import AccountUseCases
+from manager.usecases.renewal.ports import Cas, NoCas
+from manager.usecases.renewal.renewals import RenewalUseCases
 from manager.usecases.requests import RequestUseCases
 from manager.usecases.rights import Rights
 from manager.usecases.roles import RoleUseCases
@@ -33,11 +36,22 @@ COLLECT_S: Final = 3600.0
 
 
 class UseCases:
-    """`workers` read what strangers made; `join` is None where no node can join (while the store is being initialised)."""
+    """`workers` read what strangers made; `join` is None where no node can join (while the store is being initialised).
 
-    def __init__(self, context: Context, *, join: JoinFacts | None = None) -> None:
+    `cas` are the CAs that accounts are at, and `wake` lets the runner of renewals look at once; there are none while no manager runs.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        *,
+        join: JoinFacts | None = None,
+        cas: Cas | None = None,
+        wake: Callable[[], None] = lambda: None,
+    ) -> None:
         self._context = context
         self.workers = context.workers
+        self.accounts = AccountUseCases(context, cas or NoCas())
         self.alarms = AlarmUseCases(context)
         self.audit = AuditUseCases(context)
         self.certificates = CertificateUseCases(context)
@@ -48,6 +62,7 @@ class UseCases:
         self.nodes = NodeUseCases(context, join)
         self.previews = PreviewUseCases(context)
         self.pushes = PushUseCases(context, self.generations)
+        self.renewals = RenewalUseCases(context, wake=wake)
         self.requests = RequestUseCases(context)
         self.sessions = SessionUseCases(context)
         self.trust = TrustUseCases(context)
@@ -84,6 +99,7 @@ class UseCases:
                 with lead.enforced():
                     await self._context.store.generations.collect()
                     await self.alarms.collect()
+                    await self.renewals.collect()
                     await self.sessions.distrust_clock()
                     await self.sessions.collect()
 

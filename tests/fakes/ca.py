@@ -161,5 +161,5 @@ class ModelCas:
     server: CaServer
     staging: CaServer
 
-    def ca(self, account: AccountRecord, key_pem: str, *, is_test: bool) -> ModelCa:
+    async def ca(self, account: AccountRecord, key_pem: str, *, is_test: bool) -> ModelCa:
         return ModelCa(self.staging if is_test else self.server, account, key_pem)

@@ -161,7 +161,7 @@ class Simulation:
             self._draw()
         if now_s - self._collected_s > DAY_S:
             self._collected_s = now_s
-            await self.world.runner.collect()
+            await self.world.renewals.collect()
 
     def _judge_ports(self) -> None:
         now_s, fleet = self.world.now[0], self.world.fleet

@@ -18,9 +18,9 @@ from manager.pki.read.csr import make_key
 from manager.pki.read.keys import private_key_pem
 from manager.store.accounts import NewAccount
 from manager.usecases.admission import read_trusted_cas
-from manager.usecases.renewal.around import Around
+from manager.usecases.context import Context
 from manager.usecases.renewal.asking import AccountsAtCas
-from manager.usecases.renewal.ports import Directory
+from manager.usecases.renewal.ports import Cas, Directory
 from manager.usecases.workers import MAKE_KEY_TIMEOUT_S, READ_TIMEOUT_S
 
 log = structlog.get_logger(__name__)
@@ -50,10 +50,10 @@ class AccountFields:
 
 
 class AccountUseCases:
-    def __init__(self, around: Around) -> None:
-        self._around = around
-        self._context = around.context
-        self._asking = AccountsAtCas(around)
+    def __init__(self, context: Context, cas: Cas) -> None:
+        self._context = context
+        self._cas = cas
+        self._asking = AccountsAtCas(context, cas)
 
     async def list(self) -> Sequence[AccountRecord]:
         """Return all by id."""
@@ -67,7 +67,8 @@ class AccountUseCases:
         """Ask an account's CA what it offers. Raises NotFoundError, CaError."""
         account = await self._context.store.accounts.get(account_id)
         keys = await self._context.store.accounts.keys(account_id)
-        return await self._around.cas.ca(account, keys.key_pem, is_test=False).directory()
+        ca = await self._cas.ca(account, keys.key_pem, is_test=False)
+        return await ca.directory()
 
     async def add(self, fields: AccountFields, *, actor: str) -> AccountRecord:
         """Make a key, and keep an account that its CA does not know yet. Raises InvalidInputError, PkiFindingsError, ConflictError."""

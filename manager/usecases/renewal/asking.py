@@ -8,14 +8,15 @@ from dataclasses import replace
 
 from manager.domain.audit import RENEWAL
 from manager.domain.renewal.records import AccountId, AccountRecord
-from manager.usecases.renewal.around import Around
-from manager.usecases.renewal.ports import Ca, CaError
+from manager.usecases.context import Context
+from manager.usecases.renewal.ports import Ca, CaError, Cas
 
 
 class AccountsAtCas:
-    def __init__(self, around: Around) -> None:
-        self._around = around
-        self._store = around.context.store
+    def __init__(self, context: Context, cas: Cas) -> None:
+        self._context = context
+        self._cas = cas
+        self._store = context.store
 
     async def ca(self, account_id: AccountId, *, is_test: bool) -> Ca:
         """Return what asks an account's CA, which knows the account by then. Raises NotFoundError, CaError."""
@@ -31,19 +32,19 @@ class AccountsAtCas:
             return await self._for_test(account, keys.key_pem, keys.binding_key)
         if not account.url:
             account = await self.register(account, actor=RENEWAL)
-        return self._around.cas.ca(account, keys.key_pem, is_test=False)
+        return await self._cas.ca(account, keys.key_pem, is_test=False)
 
     async def register(self, account: AccountRecord, *, actor: str) -> AccountRecord:
         """Make an account at its CA, or find it there by its key, and keep its address. Raises CaError."""
         keys = await self._store.accounts.keys(account.id)
-        ca = self._around.cas.ca(account, keys.key_pem, is_test=False)
+        ca = await self._cas.ca(account, keys.key_pem, is_test=False)
         url = await ca.register(binding_key=keys.binding_key)
         async with self._store.transaction():
             known = replace(await self._store.accounts.get(account.id), url=url)
             await self._store.accounts.keep(known)
             if url != account.url:
                 detail = {"url": url, "terms_agreed": known.terms_agreed}
-                await self._around.context.note(actor, "account.registered", f"account {account.id}", detail)
+                await self._context.note(actor, "account.registered", f"account {account.id}", detail)
         return known
 
     async def finish_key_change(self, account: AccountRecord) -> None:
@@ -51,7 +52,8 @@ class AccountsAtCas:
         keys = await self._store.accounts.keys(account.id)
         if account.url:
             try:
-                await self._around.cas.ca(account, keys.key_pem, is_test=False).change_key(keys.next_key_pem)
+                ca = await self._cas.ca(account, keys.key_pem, is_test=False)
+                await ca.change_key(keys.next_key_pem)
             except CaError as error:
                 if not error.is_final or not await self._knows(account, keys.next_key_pem):
                     raise
@@ -60,14 +62,12 @@ class AccountsAtCas:
     async def _knows(self, account: AccountRecord, key_pem: str) -> bool:
         """Whether the CA has taken a key before, and its answer was lost. A key that it does not know could make another account: it has another address."""
         keys = await self._store.accounts.keys(account.id)
-        url = await self._around.cas.ca(account, key_pem, is_test=False).register(
-            binding_key=keys.binding_key
-        )
-        return url == account.url
+        ca = await self._cas.ca(account, key_pem, is_test=False)
+        return await ca.register(binding_key=keys.binding_key) == account.url
 
     async def _for_test(self, account: AccountRecord, key_pem: str, binding_key: str) -> Ca:
         # its address there is not kept: it is found by its key each time
-        ca = self._around.cas.ca(account, key_pem, is_test=True)
+        ca = await self._cas.ca(account, key_pem, is_test=True)
         needs_binding = (await ca.directory()).needs_binding
         await ca.register(binding_key=binding_key if needs_binding else "")
         return ca

@@ -23,7 +23,7 @@ from manager.domain.renewal.schedule import entry_of, names_of
 from manager.pki.read.csr import RequestFields, make_key, make_request
 from manager.pki.read.keys import private_key_pem
 from manager.pki.read.upload import read_private_key
-from manager.usecases.renewal.around import Around
+from manager.usecases.context import Context
 from manager.usecases.workers import MAKE_KEY_TIMEOUT_S
 
 log = structlog.get_logger(__name__)
@@ -33,8 +33,8 @@ NOT_KEPT: Final = OrderId(0)
 
 
 class Beginning:
-    def __init__(self, around: Around) -> None:
-        self._context = around.context
+    def __init__(self, context: Context) -> None:
+        self._context = context
 
     async def begin(self, renewal_id: RenewalId, *, is_test: bool) -> OrderRecord:
         """Make a key (or take the certificate's own) and a request, and keep an order with both.

@@ -133,8 +133,17 @@ class Ca(Protocol):
 class Cas(Protocol):
     """Makes what asks a CA. The key is the account's, as PEM."""
 
-    def ca(self, account: AccountRecord, key_pem: str, *, is_test: bool) -> Ca:
-        """Return what asks the account's CA, or (`is_test`) the one that orders are tried at."""
+    async def ca(self, account: AccountRecord, key_pem: str, *, is_test: bool) -> Ca:
+        """Return what asks the account's CA, or (`is_test`) the one that orders are tried at. Raises CaError."""
+
+
+class NoCas:
+    """Stands for CAs while no manager runs: what is kept then is ordered when it starts."""
+
+    async def ca(self, account: AccountRecord, key_pem: str, *, is_test: bool) -> Ca:
+        """Raise CaError: nobody would ask."""
+        del account, key_pem, is_test
+        raise CaError("the manager does not run; it asks CAs when it starts", is_final=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,7 +27,7 @@ from manager.domain.renewal.records import (
 )
 from manager.domain.renewal.schedule import at_once_s, entry_of, names_of
 from manager.pki.read.csr import kind_like
-from manager.usecases.renewal.around import Around
+from manager.usecases.context import Context
 from manager.usecases.renewal.beginning import Beginning
 
 log = structlog.get_logger(__name__)
@@ -39,6 +39,9 @@ WORD_MAX_CHARS: Final = 255
 """Of a profile, of a root's Common Name, and of who a request is to be sent to."""
 
 ATTEMPTS_SHOWN: Final = 20
+
+ORDERS_KEPT: Final = 50
+"""Of one renewal, those that are over."""
 
 NEW: Final = RenewalId(0)
 """What stands for the number of a renewal that is not in the store yet."""
@@ -60,9 +63,9 @@ class ShownRenewal:
 class RenewalUseCases:
     """`wake` lets the runner look at once."""
 
-    def __init__(self, around: Around, *, wake: Callable[[], None]) -> None:
-        self._context = around.context
-        self._beginning = Beginning(around)
+    def __init__(self, context: Context, *, wake: Callable[[], None]) -> None:
+        self._context = context
+        self._beginning = Beginning(context)
         self._wake = wake
 
     async def list(self) -> Sequence[ShownRenewal]:
@@ -209,6 +212,10 @@ class RenewalUseCases:
         order = await self._beginning.begin(renewal_id, is_test=False)
         self._looked_at("renewal.ordered", renewal_id, actor)
         return order
+
+    async def collect(self) -> None:
+        """Forget orders that were over long ago. Raises StorageError."""
+        await self._context.store.orders.collect(keep_each=ORDERS_KEPT)
 
     async def _add(
         self,

@@ -58,9 +58,6 @@ AT_ONCE: Final = 8
 STEPS_AT_ONCE: Final = 20
 """Steps of one order without a rest between them; it has eight."""
 
-ORDERS_KEPT: Final = 50
-"""Of one renewal, those that are over."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
@@ -77,8 +74,8 @@ class RenewalRunner:
     def __init__(self, around: Around, *, at_once: int) -> None:
         self._around = around
         self._context = around.context
-        self._asking = AccountsAtCas(around)
-        self._beginning = Beginning(around)
+        self._asking = AccountsAtCas(around.context, around.cas)
+        self._beginning = Beginning(around.context)
         self._steps = OrderSteps(around)
         self._requesting = Requesting(around.context)
         self._turns = asyncio.Semaphore(at_once)
@@ -113,10 +110,6 @@ class RenewalRunner:
         return next_s(
             standing.renewals, standing.orders, standing.inventory.entries, now_s=self._context.clock()
         )
-
-    async def collect(self) -> None:
-        """Forget orders that were over long ago. Raises StorageError."""
-        await self._context.store.orders.collect(keep_each=ORDERS_KEPT)
 
     async def _read(self) -> Standing:
         # the certificates last: what a renewal follows is among them

@@ -56,7 +56,7 @@ class OrderSteps:
     def __init__(self, around: Around) -> None:
         self._around = around
         self._context = around.context
-        self._asking = AccountsAtCas(around)
+        self._asking = AccountsAtCas(around.context, around.cas)
         self._taking_over = TakingOver(around)
 
     async def take(self, order: OrderRecord, renewal: RenewalRecord, entry: Entry | None) -> None:

@@ -205,13 +205,13 @@ async def test_an_account_is_asked_by_its_address_and_at_the_ca_for_trying_found
     )
     hostile.replies["/staging"] = [json_reply(hostile.directory())]
     hostile.replies[ORDER] = [made(hostile)]
-    await order(cas.ca(record, key_pem(), is_test=False))
+    await order(await cas.ca(record, key_pem(), is_test=False))
     assert hostile.asked[-1].protected()["kid"] == record.url
     hostile.asked.clear()
-    await order(cas.ca(record, key_pem(), is_test=True))
+    await order(await cas.ca(record, key_pem(), is_test=True))
     assert hostile.paths("GET") == ["/staging"]
     assert hostile.asked[-1].protected()["kid"] == hostile.url("/accounts/1")
     with pytest.raises(CaError) as caught:
-        cas.ca(account(hostile.directory_url), key_pem(), is_test=True)
+        await cas.ca(account(hostile.directory_url), key_pem(), is_test=True)
     assert caught.value.is_final
     cas.close()

@@ -6,6 +6,7 @@ from common.errors import ConflictError, InvalidInputError, NotFoundError
 from manager.domain.renewal.records import OrderState
 from manager.usecases.renewal.accounts import CONTACTS_MAX, AccountFields
 from manager.usecases.renewal.ports import CaError
+from manager.usecases.usecases import UseCases
 from tests.fakes.ca_server import Killed
 from tests.pki import NOW_S
 from tests.renewals import DIRECTORY, Renewing
@@ -162,3 +163,12 @@ async def test_contacts_are_told_to_the_ca_once_it_knows_the_account(world: Rene
 async def test_that_somebody_agreed_to_the_terms_is_kept(world: Renewing):
     account = await world.account()
     assert (await world.accounts.agree(account, actor="ada")).terms_agreed
+
+
+async def test_while_no_manager_runs_an_account_is_kept_and_no_ca_is_asked(world: Renewing):
+    offline = UseCases(world.context).accounts
+    made = await offline.add(fields(), actor="ada")
+    with pytest.raises(CaError, match="the manager does not run") as caught:
+        await offline.register(made.id, actor="ada")
+    assert caught.value.is_final
+    assert (await world.accounts.register(made.id, actor="ada")).url == "https://ca/account/1"
