@@ -44,6 +44,27 @@ State = Literal[
 sync but for a service that waits for its window, or to be started; `scheduled` is in sync but for a certificate that is not
 valid yet."""
 
+Challenge = Literal["http-01", "dns-01", "dns-persist-01"]
+"""How a CA is shown that a name is ours: the field's own names (RFC 8555 8, draft-ietf-acme-dns-persist)."""
+
+OrderStep = Literal[
+    "created",
+    "ordered",
+    "placed",
+    "validated",
+    "finalised",
+    "downloaded",
+    "taken_over",
+    "served",
+    "tested",
+    "failed",
+]
+"""How far an order has come; the last three are the end of it."""
+
+RenewalState = Literal["waiting", "ordering", "failing", "requested", "paused", "ending"]
+"""One word a renewal: `waiting` for its moment; `failing` rests after a failure, and is tried again; `requested` waits for the answer to a
+signing request; `ending` was removed, and its order is being given up."""
+
 
 class Role(StrEnum):
     """What a user may do: look; push and acknowledge too; everything."""

@@ -26,6 +26,9 @@ SUBJECT_MAX_CHARS: Final = 8192
 ALTERNATIVE_MAX_CHARS: Final = 2048
 """Of one subject alternative name: the longest are URIs, of which RFC 9110 4.1 wants 8,000 to be possible and clients take 2,000."""
 
+URL_MAX_CHARS: Final = 2048
+"""Of an address at a CA; as of one alternative name."""
+
 PUBLIC_KEY_MAX_CHARS: Final = 8192
 """Of a public key in PEM: one of RSA with 16,384 bits has 2,800."""
 

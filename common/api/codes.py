@@ -2,6 +2,7 @@
 
 from common.codes import (
     ChainState,
+    Challenge,
     FailureResult,
     Fault,
     Format,
@@ -10,8 +11,10 @@ from common.codes import (
     KeyKind,
     NodeKind,
     Order,
+    OrderStep,
     Phase,
     PushAction,
+    RenewalState,
     Role,
     Scope,
     Slot,
@@ -22,6 +25,7 @@ from common.codes import (
 
 __all__ = (
     "ChainState",
+    "Challenge",
     "FailureResult",
     "Fault",
     "Format",
@@ -30,8 +34,10 @@ __all__ = (
     "KeyKind",
     "NodeKind",
     "Order",
+    "OrderStep",
     "Phase",
     "PushAction",
+    "RenewalState",
     "Role",
     "Scope",
     "Slot",

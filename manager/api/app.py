@@ -11,6 +11,7 @@ from aiohttp.typedefs import Handler
 from common.api.errors import FailureDetail
 from common.errors import CertcastError, Reason
 from manager.api import (
+    accounts,
     alarms,
     audit,
     certificates,
@@ -19,6 +20,7 @@ from manager.api import (
     generations,
     host_key,
     nodes,
+    renewals,
     requests,
     trust,
     users,
@@ -38,6 +40,8 @@ ROOT: Final = "/api/certcast/v1"
 ROUTES: Final[tuple[Route, ...]] = (
     *certificates.ROUTES,
     *requests.ROUTES,
+    *renewals.ROUTES,
+    *accounts.ROUTES,
     *trust.ROUTES,
     *alarms.ROUTES,
     *nodes.ROUTES,

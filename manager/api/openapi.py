@@ -46,6 +46,7 @@ _FAILURES: Final[Mapping[int, str]] = {
     413: "The body, or something in it, is too large.",
     415: "The body is compressed.",
     429: "Too many failed sign-ins of this user from this address; `Retry-After` says how long to wait.",
+    502: "The CA refused, or cannot be asked; the message has its own words. `Retry-After` says how long it asks to wait.",
     503: "The store failed or is busy; nothing was changed.",
     507: "The disk is full; nothing was changed.",
 }
@@ -153,6 +154,7 @@ def _failures_of(route: Route) -> list[int]:
         409: is_change,
         413: route.body is not None,
         415: route.body is not None,
+        502: route.asks_ca,
     }
     return [status for status in _FAILURES if says.get(status, True)]
 

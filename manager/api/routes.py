@@ -102,7 +102,7 @@ class Route:
 
     An answer is a type that is sent as JSON, None for an empty body, or the media types of something else. `needs_password`: no token
     may call it; `pushes`: a token for pushing only may; `provisions`: it answers with a join token, which a token must be made for. What is `heavy` (it reads what strangers made, or looks at everything there is)
-    waits for a turn; what `streams` has limits of its own.
+    waits for a turn; what `streams` has limits of its own. What `asks_ca` waits for a CA, and fails where that refuses.
     """
 
     method: str
@@ -118,6 +118,7 @@ class Route:
     answers: Mapping[int, Any]
     heavy: bool = False
     streams: bool = False
+    asks_ca: bool = False
 
 
 CONFIRM: Final = Query(

@@ -26,6 +26,7 @@ from common.errors import (
 )
 from manager.domain.consequences import ConfirmationNeededError, Consequence
 from manager.pki.read.findings import PkiFindingsError
+from manager.usecases.renewal.ports import CaError
 
 _ACCESS: Final = {Reason.FORBIDDEN: 403, Reason.PASSWORD_REQUIRED: 403, Reason.BUSY: 429}
 _BY_REASON: Final = {Reason.BUSY: 503, Reason.TIMEOUT: 503, Reason.TOO_BIG: 413, Reason.UNSUPPORTED: 415}
@@ -49,6 +50,8 @@ def status_of(error: CertcastError) -> int:
             return 404
         case ConflictError():
             return 409
+        case CaError():
+            return 502
         case StorageError():
             return 507 if error.reason is Reason.NO_SPACE else 503
         case _:
@@ -56,8 +59,8 @@ def status_of(error: CertcastError) -> int:
 
 
 def is_own_failure(error: CertcastError) -> bool:
-    """Whether a failure is the manager's, so that its log must tell; that others ask too much is none."""
-    return status_of(error) >= 500 and not isinstance(error, OverloadedError)
+    """Whether a failure is the manager's, so that its log must tell; that others ask too much is none, and what a CA refuses neither."""
+    return status_of(error) >= 500 and not isinstance(error, OverloadedError | CaError)
 
 
 def answer(error: CertcastError) -> web.Response:
@@ -71,7 +74,7 @@ def answer(error: CertcastError) -> web.Response:
         confirmation=_confirmation(error),
     )
     response = failed(status_of(error), failure)
-    if isinstance(error, OverloadedError | ThrottledError):
+    if isinstance(error, OverloadedError | ThrottledError | CaError) and error.retry_after_s is not None:
         response.headers[hdrs.RETRY_AFTER] = f"{error.retry_after_s:.0f}"
     return response
 

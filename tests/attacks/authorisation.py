@@ -16,6 +16,15 @@ GET    /alarms reader
 POST   /alarms/acknowledge operator
 GET    /alarms/history reader
 *      /api/admin/{path} management
+GET    /api/certcast/v1/accounts reader
+POST   /api/certcast/v1/accounts administrator
+DELETE /api/certcast/v1/accounts/{id} administrator
+GET    /api/certcast/v1/accounts/{id} reader
+PATCH  /api/certcast/v1/accounts/{id} administrator
+POST   /api/certcast/v1/accounts/{id}/change-key administrator
+POST   /api/certcast/v1/accounts/{id}/deactivate administrator
+GET    /api/certcast/v1/accounts/{id}/directory administrator
+POST   /api/certcast/v1/accounts/{id}/register administrator
 GET    /api/certcast/v1/alarms reader
 POST   /api/certcast/v1/alarms/acknowledge operator
 GET    /api/certcast/v1/alarms/history reader
@@ -31,6 +40,7 @@ DELETE /api/certcast/v1/certificates/{id} administrator
 GET    /api/certcast/v1/certificates/{id} reader
 PATCH  /api/certcast/v1/certificates/{id} administrator
 POST   /api/certcast/v1/certificates/{id}/assign administrator
+GET    /api/certcast/v1/certificates/{id}/renewal-fields reader
 GET    /api/certcast/v1/certificates/{id}/request-fields reader
 GET    /api/certcast/v1/docs anybody
 GET    /api/certcast/v1/docs/style.css anybody
@@ -59,6 +69,15 @@ POST   /api/certcast/v1/oauth-clients administrator password
 DELETE /api/certcast/v1/oauth-clients/{name} administrator
 GET    /api/certcast/v1/openapi.json anybody
 POST   /api/certcast/v1/push operator pushing
+GET    /api/certcast/v1/renewals reader
+POST   /api/certcast/v1/renewals administrator
+DELETE /api/certcast/v1/renewals/{id} administrator
+GET    /api/certcast/v1/renewals/{id} reader
+PUT    /api/certcast/v1/renewals/{id} administrator
+POST   /api/certcast/v1/renewals/{id}/order operator
+POST   /api/certcast/v1/renewals/{id}/pause administrator
+POST   /api/certcast/v1/renewals/{id}/resume administrator
+POST   /api/certcast/v1/renewals/{id}/test operator
 GET    /api/certcast/v1/requests reader
 POST   /api/certcast/v1/requests administrator
 DELETE /api/certcast/v1/requests/{id} administrator

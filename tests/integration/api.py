@@ -33,6 +33,7 @@ from manager.store.store import Store
 from manager.usecases import passwords
 from manager.usecases.context import Context
 from manager.usecases.nodes import JoinFacts
+from manager.usecases.renewal.ports import Cas
 from manager.usecases.usecases import UseCases
 from manager.usecases.users import UserUseCases
 from manager.usecases.workers import Workers
@@ -130,12 +131,17 @@ class ApiClient:
 
 @asynccontextmanager
 async def real_api(
-    directory: Path, workers: Workers, *, watched: bool = True, proxies: Sequence[str] = ()
+    directory: Path,
+    workers: Workers,
+    *,
+    watched: bool = True,
+    proxies: Sequence[str] = (),
+    cas: Cas | None = None,
 ) -> AsyncIterator[ApiClient]:
     """Serve the API. `watched`: at the end no answer and no line of the log may hold a private key or a passphrase."""
     leaks = Leaks()
     with leaks.listening():
-        async with _serving(directory, workers, leaks, proxies) as client:
+        async with _serving(directory, workers, leaks, proxies, cas) as client:
             yield client
             if watched:
                 await leaks.learn_store(client.context.store)
@@ -149,7 +155,7 @@ async def _present(*_keys: object) -> None:
 
 @asynccontextmanager
 async def _serving(
-    directory: Path, workers: Workers, leaks: Leaks, proxies: Sequence[str]
+    directory: Path, workers: Workers, leaks: Leaks, proxies: Sequence[str], cas: Cas | None
 ) -> AsyncIterator[ApiClient]:
     store = await STORE_WITH_USERS.copy(directory)
     anchor = pki.make_root("Anchor")
@@ -172,6 +178,7 @@ async def _serving(
                     own_node=MANAGEMENT_NODE,
                 ),
                 join=join,
+                cas=cas,
             )
         await use_cases.host_key.begin(_present)
         leaks.phrases.add(PASSWORD)

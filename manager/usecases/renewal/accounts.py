@@ -12,7 +12,7 @@ import structlog
 
 from common.codes import KeyKind
 from common.errors import ConflictError, InvalidInputError, Reason
-from common.limits import LABEL_MAX_CHARS
+from common.limits import LABEL_MAX_CHARS, URL_MAX_CHARS
 from manager.domain.renewal.records import AccountId, AccountRecord
 from manager.pki.read.csr import make_key
 from manager.pki.read.keys import private_key_pem
@@ -24,9 +24,6 @@ from manager.usecases.renewal.ports import Cas, Directory
 from manager.usecases.workers import MAKE_KEY_TIMEOUT_S, READ_TIMEOUT_S
 
 log = structlog.get_logger(__name__)
-
-URL_MAX_CHARS: Final = 2048
-"""Of a directory's address; as of a certificate's longest names."""
 
 CONTACTS_MAX: Final = 10
 """Let's Encrypt takes ten addresses of an account (Boulder's `maxContactsPerRegistration`)."""

@@ -3,6 +3,7 @@
 import asyncio
 import copy
 import re
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,9 @@ from manager.api.app import ROOT
 from manager.infinity_api.contract.resources.small import SMALL
 from manager.usecases.workers import Workers
 from tests import pki
+from tests.fakes.ca import ModelCas
+from tests.fakes.ca_server import CaServer
+from tests.fakes.showing import ModelShowing
 from tests.integration.api import PASSWORD, USERS, ApiClient, real_api
 
 # the server's certificate is another in each test
@@ -51,7 +55,8 @@ AUTH = {"Authorization": aiohttp.encode_basic_auth(USERS[Role.ADMINISTRATOR], PA
 
 @pytest.fixture
 async def api(tmp_path: Path, workers: Workers):
-    async with real_api(tmp_path, workers) as client:
+    ca = CaServer(time.time, ModelShowing(time.time))
+    async with real_api(tmp_path, workers, cas=ModelCas(ca, ca)) as client:
         made = pki.current_leaf(ISSUER, ["n1.example.test"])
         chain = made.certificate_pem + ISSUER.certificate_pem
         bodies = (
@@ -61,6 +66,8 @@ async def api(tmp_path: Path, workers: Workers):
             ("certificates", {"certificate": chain, "private_key": made.key_pem, "nodes": ["n1"]}),
             ("trusted-cas", {"certificates": ROOT_CA.certificate_pem}),
             ("requests", {"certificate": 2, "private_key_type": "ECDSAP256"}),
+            ("accounts", {"name": "le", "directory_url": "https://ca.example.test/directory"}),
+            ("renewals", {"certificate": 2, "account": 1}),
             ("push", {"nodes": None}),
         )
         for path, body in bodies:

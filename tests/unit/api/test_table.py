@@ -5,6 +5,7 @@ import msgspec
 import pytest
 from aiohttp.test_utils import make_mocked_request
 
+from common.api.accounts import NewAccount
 from common.api.codes import Role
 from common.api.uploads import NewCertificate
 from common.api.users import NewUser
@@ -21,9 +22,10 @@ from common.errors import (
     ThrottledError,
 )
 from manager.api.app import ROUTES
-from manager.http.errors import answer, status_of
+from manager.http.errors import answer, is_own_failure, status_of
 from manager.http.gate import _basic, check_origin
 from manager.pki.read.findings import PkiFindingsError
+from manager.usecases.renewal.ports import CaError
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "api.md"
 
@@ -65,6 +67,7 @@ def test_looking_needs_no_more_than_read_only_and_changing_more_than_that():
         "oauth-clients",
         "users/{name}/sessions",
         "join-tokens",
+        "accounts/{id}/directory",  # each look is a request to somebody else's server
     }
     for route in ROUTES:
         if route.method == "GET":
@@ -73,6 +76,8 @@ def test_looking_needs_no_more_than_read_only_and_changing_more_than_that():
             others = {
                 "push": Role.OPERATOR,
                 "alarms/acknowledge": Role.OPERATOR,
+                "renewals/{id}/order": Role.OPERATOR,
+                "renewals/{id}/test": Role.OPERATOR,
                 "certificates/download": Role.READ_ONLY,  # changes nothing; keys need more, see the API's own test
             }
             assert route.role is others.get(route.path, Role.ADMINISTRATOR), route
@@ -82,6 +87,8 @@ def test_a_body_with_secrets_never_shows_in_a_repr():
     upload = NewCertificate(certificate="c", private_key="the key", private_key_passphrase="the phrase")
     assert "the" not in repr(upload)
     assert "the password" not in repr(NewUser(name="ada", password="the password"))
+    account = NewAccount(name="le", directory_url="https://ca/", binding_id="kid", binding_key="the key")
+    assert "the key" not in repr(account)
 
 
 @pytest.mark.parametrize(
@@ -102,6 +109,7 @@ def test_a_body_with_secrets_never_shows_in_a_repr():
         (StorageError("x", reason=Reason.BUSY), 503),
         (CertcastError("x", reason=Reason.TIMEOUT), 503),
         (CertcastError("x", reason=Reason.INTERNAL), 500),
+        (CaError("x"), 502),
         (BundleError("x"), 500),
     ],
 )
@@ -117,6 +125,15 @@ def test_a_failure_tells_its_field_and_every_finding_with_its_place():
         {"message": "two", "file": None, "block": None, "line": None},
     ]
     assert msgspec.json.decode(answer(InvalidInputError("slot", "x")).body)["error"]["field"] == "slot"
+
+
+def test_what_a_ca_refuses_is_told_with_its_words_and_for_how_long_it_asks_to_wait():
+    limited = answer(CaError("ca.example.com limits how often it is asked", retry_after_s=3600.4))
+    assert (limited.status, limited.headers["Retry-After"]) == (502, "3600")
+    assert "limits how often" in msgspec.json.decode(limited.body)["error"]["message"]
+    refused = CaError("ca.example.com refused (unauthorized)")
+    assert "Retry-After" not in answer(refused).headers
+    assert not is_own_failure(refused)
 
 
 @pytest.mark.parametrize("text", ["", "!!!!", "YQ==", "/w==", "YWRhOnB3", "w7w6w7w="])

@@ -1,0 +1,137 @@
+"""Renewals: with what certificates are renewed, and the orders that do it. Pure."""
+
+from typing import Annotated
+
+import msgspec
+
+from common.api.codes import Challenge, KeyKind, Slot
+from common.api.values import (
+    ChallengeCode,
+    Id,
+    KeyCode,
+    NameText,
+    Nodes,
+    OrderStepCode,
+    RenewalStateCode,
+    SlotCode,
+)
+
+OrderedNames = Annotated[list[NameText], msgspec.Meta(max_length=1000)]
+
+
+class RenewalTerms(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """With what a certificate is renewed: at which `account`, or, without one, by a signing request that `send_to` is to get.
+
+    Without `names` those that the certificate has. `preferred_chain` is the Common Name of the root at which the chain is to end. Without `key` a new key
+    is as strong as the certificate's own, ECDSAP256 where there is none; `keeps_key` takes the certificate's own key again.
+    """
+
+    account: Id | None = None
+    challenge: Challenge = "http-01"
+    profile: NameText = ""
+    preferred_chain: NameText = ""
+    key: KeyKind | None = None
+    keeps_key: bool = False
+    names: OrderedNames = []
+    send_to: NameText = ""
+
+
+class NewRenewal(RenewalTerms, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A renewal to set up: for a `certificate`, or, without one, for `names` whose first certificate goes to `nodes` in `slot`.
+
+    One that is `paused` orders nothing until it is resumed, and can be tried before.
+    """
+
+    certificate: Id | None = None
+    nodes: Nodes = []
+    slot: Slot = "server"
+    paused: bool = False
+
+
+class OrderProblem(msgspec.Struct, frozen=True, kw_only=True):
+    """What was wrong last; `detail` has the CA's own words, and `type` its code (RFC 8555 6.7), both "" where no CA said anything."""
+
+    at_s: float
+    message: str
+    type: str
+    detail: str
+
+
+class OrderStepAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """How far an order came, and when; `message` says what happened there, "" if nothing is to be said."""
+
+    at_s: float
+    state: OrderStepCode
+    message: str
+
+
+class OrderAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """One attempt, with its latest steps. `certificate` is what came of it; `looked_again_s` when the manager looks at it again, 0 for at once."""
+
+    id: int
+    test: bool
+    state: OrderStepCode
+    names: tuple[str, ...]
+    certificate: int | None
+    steps: list[OrderStepAnswer]
+    problem: OrderProblem | None
+    looked_again_s: float
+    created_s: float
+    changed_s: float
+
+
+class RenewalWindow(msgspec.Struct, frozen=True, kw_only=True):
+    """When the CA suggests to renew (RFC 9773), and where it explains why, "" if it does not."""
+
+    start_s: float
+    end_s: float
+    why: str
+
+
+class RenewalAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """With what a certificate is renewed, and how that stands. `account` is null for one that is renewed by request.
+
+    `certificate` is null until the first order has brought one, `not_after_s` where its end cannot be read too; `ordered_names` is for which names is ordered. `next_s` is when the next order begins, or the
+    next signing request is opened: null while it is paused, and where the certificate's validity cannot be read. After `failures` in a row it rests until
+    `tried_again_s`. `request` is the signing request that waits for an answer. `orders` are the latest, the latest first; in a list one at most.
+    """
+
+    id: int
+    state: RenewalStateCode
+    certificate: int | None
+    subject_name: str
+    not_after_s: int | None
+    account: int | None
+    challenge: ChallengeCode | None
+    profile: str
+    preferred_chain: str
+    key: KeyCode | None
+    keeps_key: bool
+    names: tuple[str, ...]
+    ordered_names: tuple[str, ...]
+    send_to: str
+    nodes: tuple[str, ...]
+    slot: SlotCode
+    paused: bool
+    next_s: float | None
+    window: RenewalWindow | None
+    failures: int
+    tried_again_s: float
+    problem: OrderProblem | None
+    request: int | None
+    created_s: float
+    changed_s: float
+    orders: list[OrderAnswer]
+
+
+class RenewalsAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """All renewals."""
+
+    renewals: list[RenewalAnswer]
+
+
+class RenewalFields(msgspec.Struct, frozen=True, kw_only=True):
+    """What a certificate would be renewed with: its names and those of the nodes that have it, and a key as strong as its own."""
+
+    names: tuple[str, ...]
+    key: KeyCode

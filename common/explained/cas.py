@@ -1,0 +1,25 @@
+"""CAs that people call by a name: where their directories are."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownCa:
+    """`directory_url` is where certificates are ordered, `staging_url` where orders are tried."""
+
+    directory_url: str
+    staging_url: str
+
+
+KNOWN_CAS: Final[Mapping[str, KnownCa]] = MappingProxyType(
+    {
+        # https://letsencrypt.org/getting-started/ and /docs/staging-environment/
+        "letsencrypt": KnownCa(
+            directory_url="https://acme-v02.api.letsencrypt.org/directory",
+            staging_url="https://acme-staging-v02.api.letsencrypt.org/directory",
+        ),
+    }
+)

@@ -1,0 +1,194 @@
+"""Accounts at CAs over HTTP."""
+
+from aiohttp import web
+
+from common.api.accounts import (
+    AccountAnswer,
+    AccountEdit,
+    AccountsAnswer,
+    DirectoryAnswer,
+    NewAccount,
+    Registration,
+)
+from common.api.codes import Role
+from manager.api.routes import Call, Route, empty, reply
+from manager.domain.renewal.records import AccountId, AccountRecord
+from manager.usecases.renewal.accounts import AccountFields
+
+
+async def list_all(call: Call) -> web.StreamResponse:
+    found = await call.api.use_cases.accounts.list()
+    return reply(AccountsAnswer(accounts=[_answer(each) for each in found]))
+
+
+async def show(call: Call) -> web.StreamResponse:
+    return reply(_answer(await call.api.use_cases.accounts.get(_number(call))))
+
+
+async def directory(call: Call) -> web.StreamResponse:
+    """Ask the CA, and answer with what it offers."""
+    found = await call.api.use_cases.accounts.directory(_number(call))
+    return reply(
+        DirectoryAnswer(
+            terms_url=found.terms_url,
+            website=found.website,
+            profiles=found.profiles,
+            needs_binding=found.needs_binding,
+            has_renewal_info=found.has_renewal_info,
+        )
+    )
+
+
+async def add(call: Call) -> web.StreamResponse:
+    """Make a key and keep the account; its CA is not asked yet."""
+    body: NewAccount = call.body
+    fields = AccountFields(
+        name=body.name,
+        directory_url=body.directory_url,
+        staging_url=body.staging_url,
+        trust_pem=body.trusted_cas,
+        contact=body.contact,
+        binding_id=body.binding_id,
+        binding_key=body.binding_key,
+        terms_agreed=body.terms_agreed,
+    )
+    return reply(_answer(await call.api.use_cases.accounts.add(fields, actor=call.actor)), status=201)
+
+
+async def register(call: Call) -> web.StreamResponse:
+    """Make the account at its CA, or find it there."""
+    body: Registration = call.body
+    use_cases, number = call.api.use_cases.accounts, _number(call)
+    if body.terms_agreed:
+        await use_cases.agree(number, actor=call.actor)
+    return reply(_answer(await use_cases.register(number, actor=call.actor)))
+
+
+async def edit(call: Call) -> web.StreamResponse:
+    """Change the contacts, and tell the CA if it knows the account."""
+    body: AccountEdit = call.body
+    kept = await call.api.use_cases.accounts.set_contact(_number(call), body.contact, actor=call.actor)
+    return reply(_answer(kept))
+
+
+async def change_key(call: Call) -> web.StreamResponse:
+    """Give the account another key, at its CA too; the former one is forgotten once the CA has the new one."""
+    number = _number(call)
+    await call.api.use_cases.accounts.change_key(number, actor=call.actor)
+    return reply(_answer(await call.api.use_cases.accounts.get(number)))
+
+
+async def deactivate(call: Call) -> web.StreamResponse:
+    """End the account at its CA; nothing is ordered with it any more."""
+    return reply(_answer(await call.api.use_cases.accounts.deactivate(_number(call), actor=call.actor)))
+
+
+async def delete(call: Call) -> web.StreamResponse:
+    """Forget the account with its key, without telling its CA; 409 while something is renewed with it."""
+    await call.api.use_cases.accounts.delete(_number(call), actor=call.actor)
+    return empty()
+
+
+def _number(call: Call) -> AccountId:
+    return AccountId(call.number("id"))
+
+
+def _answer(record: AccountRecord) -> AccountAnswer:
+    return AccountAnswer(
+        id=record.id,
+        name=record.name,
+        directory_url=record.directory_url,
+        staging_url=record.staging_url,
+        trusted_cas=record.trust_pem,
+        contact=record.contact,
+        binding_id=record.binding_id,
+        url=record.url,
+        terms_agreed=record.terms_agreed,
+        created_s=record.created_s,
+        deactivated_s=record.deactivated_s,
+    )
+
+
+ROUTES = (
+    Route(
+        method="GET",
+        path="accounts",
+        role=Role.READ_ONLY,
+        handler=list_all,
+        summary="List accounts at CAs",
+        answers={200: AccountsAnswer},
+    ),
+    Route(
+        method="POST",
+        path="accounts",
+        role=Role.ADMINISTRATOR,
+        handler=add,
+        heavy=True,
+        body=NewAccount,
+        summary="Make an account",
+        answers={201: AccountAnswer},
+    ),
+    Route(
+        method="GET",
+        path="accounts/{id}",
+        role=Role.READ_ONLY,
+        handler=show,
+        summary="Show an account",
+        answers={200: AccountAnswer},
+    ),
+    Route(
+        method="PATCH",
+        path="accounts/{id}",
+        role=Role.ADMINISTRATOR,
+        handler=edit,
+        asks_ca=True,
+        body=AccountEdit,
+        summary="Change an account's contacts",
+        answers={200: AccountAnswer},
+    ),
+    Route(
+        method="DELETE",
+        path="accounts/{id}",
+        role=Role.ADMINISTRATOR,
+        handler=delete,
+        summary="Forget an account",
+        answers={204: None},
+    ),
+    Route(
+        method="GET",
+        path="accounts/{id}/directory",
+        role=Role.ADMINISTRATOR,
+        handler=directory,
+        asks_ca=True,
+        summary="Show what an account's CA offers",
+        answers={200: DirectoryAnswer},
+    ),
+    Route(
+        method="POST",
+        path="accounts/{id}/register",
+        role=Role.ADMINISTRATOR,
+        handler=register,
+        asks_ca=True,
+        body=Registration,
+        summary="Register an account at its CA",
+        answers={200: AccountAnswer},
+    ),
+    Route(
+        method="POST",
+        path="accounts/{id}/change-key",
+        role=Role.ADMINISTRATOR,
+        handler=change_key,
+        asks_ca=True,
+        summary="Replace an account's key",
+        answers={200: AccountAnswer},
+    ),
+    Route(
+        method="POST",
+        path="accounts/{id}/deactivate",
+        role=Role.ADMINISTRATOR,
+        handler=deactivate,
+        asks_ca=True,
+        summary="End an account at its CA",
+        answers={200: AccountAnswer},
+    ),
+)

@@ -1,0 +1,76 @@
+"""API answers for renewals and their orders.
+
+Invariant: no answer has what proves a name to a CA, nor the request's key.
+"""
+
+from common.api.renewals import OrderAnswer, OrderProblem, OrderStepAnswer, RenewalAnswer, RenewalWindow
+from manager.domain.renewal.records import OrderRecord, Problem, RenewalRecord
+from manager.domain.renewal.schedule import begins_s, names_of
+from manager.domain.renewal.standing import state_of
+from manager.usecases.renewal.renewals import ShownRenewal
+
+
+def renewal_answer(shown: ShownRenewal) -> RenewalAnswer:
+    """Say with what something is renewed, and how that stands."""
+    renewal, entry = shown.renewal, shown.entry
+    terms, leaf = renewal.terms, None if entry is None else entry.leaf
+    return RenewalAnswer(
+        id=renewal.id,
+        state=state_of(renewal, shown.orders),
+        certificate=renewal.certificate_id,
+        subject_name="" if leaf is None else leaf.subject_name,
+        not_after_s=None if leaf is None else leaf.not_after_s,
+        account=None if terms is None else terms.account_id,
+        challenge=None if terms is None else terms.challenge,
+        profile="" if terms is None else terms.profile,
+        preferred_chain="" if terms is None else terms.preferred_chain,
+        key=None if terms is None else terms.key,
+        keeps_key=terms is not None and terms.keeps_key,
+        names=() if terms is None else terms.names,
+        ordered_names=() if terms is None else names_of(terms, entry),
+        send_to=renewal.send_to,
+        nodes=renewal.nodes,
+        slot=renewal.slot,
+        paused=renewal.is_paused,
+        next_s=begins_s(renewal, entry),
+        window=_window(renewal, shown),
+        failures=renewal.failures,
+        tried_again_s=renewal.tried_again_s,
+        problem=_problem(renewal.problem),
+        request=renewal.request_id,
+        created_s=renewal.created_s,
+        changed_s=renewal.changed_s,
+        orders=[order_answer(each) for each in shown.orders],
+    )
+
+
+def order_answer(order: OrderRecord) -> OrderAnswer:
+    """Say how far an attempt has come, step by step."""
+    return OrderAnswer(
+        id=order.id,
+        test=order.is_test,
+        state=order.state,
+        names=order.names,
+        certificate=order.answer_id,
+        steps=[
+            OrderStepAnswer(at_s=each.at_s, state=each.state, message=each.message) for each in order.steps
+        ],
+        problem=_problem(order.problem),
+        looked_again_s=order.looked_again_s,
+        created_s=order.created_s,
+        changed_s=order.changed_s,
+    )
+
+
+def _window(renewal: RenewalRecord, shown: ShownRenewal) -> RenewalWindow | None:
+    window, entry = renewal.window, shown.entry
+    # one that was suggested for another certificate counts no more
+    if window is None or entry is None or renewal.window_of != entry.leaf.fingerprint:
+        return None
+    return RenewalWindow(start_s=window.start_s, end_s=window.end_s, why=renewal.window_why)
+
+
+def _problem(problem: Problem | None) -> OrderProblem | None:
+    if problem is None:
+        return None
+    return OrderProblem(at_s=problem.at_s, message=problem.message, type=problem.type, detail=problem.detail)

@@ -1,0 +1,224 @@
+"""Renewals over HTTP."""
+
+from aiohttp import web
+
+from common.api.codes import Role
+from common.api.renewals import (
+    NewRenewal,
+    OrderAnswer,
+    RenewalAnswer,
+    RenewalFields,
+    RenewalsAnswer,
+    RenewalTerms,
+)
+from common.codes import KeyKind
+from common.errors import InvalidInputError
+from common.ids import CertificateId, node_names
+from manager.api.renewal_answers import order_answer, renewal_answer
+from manager.api.routes import Call, Route, empty, reply
+from manager.domain.renewal.records import AccountId, ChallengeKind, RenewalId, RenewalRecord, Terms
+
+
+async def list_all(call: Call) -> web.StreamResponse:
+    found = await call.api.use_cases.renewals.list()
+    return reply(RenewalsAnswer(renewals=[renewal_answer(each) for each in found]))
+
+
+async def show(call: Call) -> web.StreamResponse:
+    """Answer with one, and its latest orders step by step."""
+    return await _shown(call, _number(call))
+
+
+async def fields(call: Call) -> web.StreamResponse:
+    """Answer with the names and the kind of key that a certificate would be renewed with."""
+    number = CertificateId(call.number("id"))
+    # neither the account nor the challenge has a say in these
+    found = await call.api.use_cases.renewals.terms_for(number, AccountId(0), ChallengeKind.HTTP)
+    return reply(RenewalFields(names=found.names, key=found.key))
+
+
+async def add(call: Call) -> web.StreamResponse:
+    """Set one up; an order begins once it is due, for a certificate that is not there yet at once."""
+    body: NewRenewal = call.body
+    if body.certificate is None:
+        made = await _order_new(call, body)
+    elif body.nodes:
+        raise InvalidInputError("nodes", "a renewed certificate goes where the one before it is")
+    else:
+        number = CertificateId(body.certificate)
+        made = await call.api.use_cases.renewals.switch_on(
+            number,
+            await _terms(call, body, number),
+            paused=body.paused,
+            send_to=body.send_to,
+            actor=call.actor,
+        )
+    return await _shown(call, made.id, status=201)
+
+
+async def change(call: Call) -> web.StreamResponse:
+    """Renew with other terms from now on; they replace the former ones as a whole."""
+    body: RenewalTerms = call.body
+    use_cases, number = call.api.use_cases.renewals, _number(call)
+    known = (await use_cases.show(number)).renewal
+    terms = await _terms(call, body, known.certificate_id)
+    await use_cases.change(number, terms, send_to=body.send_to, actor=call.actor)
+    return await _shown(call, number)
+
+
+async def pause(call: Call) -> web.StreamResponse:
+    """Order nothing until it is resumed; what the CA was asked to sign is still taken."""
+    await call.api.use_cases.renewals.set_paused(_number(call), paused=True, actor=call.actor)
+    return await _shown(call, _number(call))
+
+
+async def resume(call: Call) -> web.StreamResponse:
+    """Go on, at once if it is due."""
+    await call.api.use_cases.renewals.set_paused(_number(call), paused=False, actor=call.actor)
+    return await _shown(call, _number(call))
+
+
+async def order(call: Call) -> web.StreamResponse:
+    """Begin an order before its time; 409 while one is under way."""
+    begun = await call.api.use_cases.renewals.order_now(_number(call), actor=call.actor)
+    return reply(order_answer(begun), status=201)
+
+
+async def try_out(call: Call) -> web.StreamResponse:
+    """Begin an order at the account's directory for tests; what it brings is not kept."""
+    begun = await call.api.use_cases.renewals.test(_number(call), actor=call.actor)
+    return reply(order_answer(begun), status=201)
+
+
+async def delete(call: Call) -> web.StreamResponse:
+    """Renew no longer; the certificate stays where it is."""
+    await call.api.use_cases.renewals.remove(_number(call), actor=call.actor)
+    return empty()
+
+
+def _number(call: Call) -> RenewalId:
+    return RenewalId(call.number("id"))
+
+
+async def _shown(call: Call, number: RenewalId, *, status: int = 200) -> web.StreamResponse:
+    return reply(renewal_answer(await call.api.use_cases.renewals.show(number)), status=status)
+
+
+async def _order_new(call: Call, body: NewRenewal) -> RenewalRecord:
+    terms = await _terms(call, body, None)
+    if terms is None:
+        raise InvalidInputError("account", "a certificate that is not there yet is ordered at an account")
+    return await call.api.use_cases.renewals.order_new(
+        terms, nodes=node_names(body.nodes), slot=body.slot, paused=body.paused, actor=call.actor
+    )
+
+
+async def _terms(call: Call, body: RenewalTerms, number: CertificateId | None) -> Terms | None:
+    """Return what is ordered, None for what is renewed by request. Raises InvalidInputError for what would have no effect, NotFoundError."""
+    if body.account is None:
+        ordered = (body.profile, body.preferred_chain, body.key, body.keeps_key, body.names)
+        if any(ordered):
+            raise InvalidInputError("account", "what is ordered is ordered at an account; say at which")
+        return None
+    if body.send_to:
+        raise InvalidInputError("send_to", "what is ordered at an account is sent to nobody else")
+    account, challenge, key = AccountId(body.account), ChallengeKind(body.challenge), body.key
+    if key is None and number is not None:
+        key = (await call.api.use_cases.renewals.terms_for(number, account, challenge)).key
+    return Terms(
+        account_id=account,
+        challenge=challenge,
+        profile=body.profile,
+        preferred_chain=body.preferred_chain,
+        key=key or KeyKind.ECDSAP256,
+        keeps_key=body.keeps_key,
+        names=tuple(body.names),
+    )
+
+
+ROUTES = (
+    Route(
+        method="GET",
+        path="renewals",
+        role=Role.READ_ONLY,
+        handler=list_all,
+        summary="List renewals",
+        answers={200: RenewalsAnswer},
+    ),
+    Route(
+        method="POST",
+        path="renewals",
+        role=Role.ADMINISTRATOR,
+        handler=add,
+        body=NewRenewal,
+        summary="Let a certificate be renewed, or order a new one",
+        answers={201: RenewalAnswer},
+    ),
+    Route(
+        method="GET",
+        path="renewals/{id}",
+        role=Role.READ_ONLY,
+        handler=show,
+        summary="Show a renewal",
+        answers={200: RenewalAnswer},
+    ),
+    Route(
+        method="PUT",
+        path="renewals/{id}",
+        role=Role.ADMINISTRATOR,
+        handler=change,
+        body=RenewalTerms,
+        summary="Change with what a certificate is renewed",
+        answers={200: RenewalAnswer},
+    ),
+    Route(
+        method="DELETE",
+        path="renewals/{id}",
+        role=Role.ADMINISTRATOR,
+        handler=delete,
+        summary="Renew a certificate no longer",
+        answers={204: None},
+    ),
+    Route(
+        method="POST",
+        path="renewals/{id}/pause",
+        role=Role.ADMINISTRATOR,
+        handler=pause,
+        summary="Pause a renewal",
+        answers={200: RenewalAnswer},
+    ),
+    Route(
+        method="POST",
+        path="renewals/{id}/resume",
+        role=Role.ADMINISTRATOR,
+        handler=resume,
+        summary="Resume a renewal",
+        answers={200: RenewalAnswer},
+    ),
+    Route(
+        method="POST",
+        path="renewals/{id}/order",
+        role=Role.OPERATOR,
+        handler=order,
+        heavy=True,
+        summary="Renew a certificate now",
+        answers={201: OrderAnswer},
+    ),
+    Route(
+        method="POST",
+        path="renewals/{id}/test",
+        role=Role.OPERATOR,
+        handler=try_out,
+        heavy=True,
+        summary="Try a renewal at the account's directory for tests",
+        answers={201: OrderAnswer},
+    ),
+    Route(
+        method="GET",
+        path="certificates/{id}/renewal-fields",
+        role=Role.READ_ONLY,
+        handler=fields,
+        summary="Show what a certificate would be renewed with",
+        answers={200: RenewalFields},
+    ),
+)

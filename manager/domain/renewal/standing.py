@@ -1,0 +1,23 @@
+"""State of a renewal in one word. Pure.
+
+Invariant: what needs somebody to act, or keeps a renewal from its moment, is said before what goes on by itself.
+"""
+
+from collections.abc import Sequence
+
+from common.codes import RenewalState
+from manager.domain.renewal.records import OrderRecord, RenewalRecord
+
+
+def state_of(renewal: RenewalRecord, orders: Sequence[OrderRecord]) -> RenewalState:
+    """Return the word; `orders` are its latest, the latest first. An order that only tries whether one would do counts for nothing."""
+    if renewal.is_over:
+        return "ending"
+    if renewal.is_paused:
+        return "paused"
+    if renewal.request_id is not None:
+        return "requested"
+    if renewal.failures:
+        return "failing"
+    latest = orders[0] if orders else None
+    return "ordering" if latest is not None and not (latest.is_test or latest.state.is_over) else "waiting"

@@ -1,0 +1,29 @@
+from dataclasses import replace
+
+import pytest
+
+from common.ids import CertificateId, RequestId
+from manager.domain.renewal.records import OrderState
+from manager.domain.renewal.standing import state_of
+from tests.unit.domain.renewal.test_schedule import order, renewal
+
+RENEWAL = replace(renewal(), certificate_id=CertificateId(7))
+UNDER_WAY, OVER = order(state=OrderState.PLACED), order(state=OrderState.SERVED)
+
+
+@pytest.mark.parametrize(
+    ("changes", "orders", "word"),
+    [
+        ({}, [], "waiting"),
+        ({}, [OVER], "waiting"),
+        ({}, [UNDER_WAY, OVER], "ordering"),
+        ({}, [replace(UNDER_WAY, is_test=True)], "waiting"),
+        ({"failures": 1}, [UNDER_WAY], "failing"),
+        ({"request_id": RequestId(3), "terms": None}, [], "requested"),
+        ({"is_paused": True, "failures": 1}, [UNDER_WAY], "paused"),
+        ({"certificate_id": None, "is_paused": True}, [UNDER_WAY], "ending"),
+        ({"certificate_id": None, "is_new": True}, [UNDER_WAY], "ordering"),
+    ],
+)
+def test_a_renewal_stands_as_one_word_says_the_most_urgent_first(changes, orders, word):
+    assert state_of(replace(RENEWAL, **changes), orders) == word
