@@ -14,6 +14,7 @@ from common.errors import CertcastError
 from common.runtime.command import READER_GONE
 from common.runtime.terminal import say, say_lines
 from manager.cli import (
+    accounts,
     alarms,
     audit,
     certificates,
@@ -24,6 +25,8 @@ from manager.cli import (
     nodes,
     oauth,
     pushes,
+    renewals,
+    renewing,
     requests,
     status,
     trusted_cas,
@@ -164,6 +167,9 @@ for command in (generations.generations, generations.difference, generations.rep
     nodes.app.command()(command)
 app.add_typer(certificates.app, name="certificate")
 app.add_typer(requests.app, name="csr")
+app.command("renew")(renewing.renew)
+app.add_typer(renewals.app, name="renewal")
+app.add_typer(accounts.app, name="account")
 app.add_typer(trusted_cas.app, name="ca")
 app.add_typer(alarms.app, name="alarm")
 app.command("push")(pushes.push)

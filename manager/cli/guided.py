@@ -33,7 +33,6 @@ _NOTES: Final[Mapping[str, Mapping[str, str]]] = {
         **dict.fromkeys(_RESETS, _OWN_LOST),
         "version": "Use 'certcast --version'.",
         "help": "Use 'certcast --help', or 'certcast COMMAND --help'.",
-        "renew": "Use 'certcast csr create --certificate CERTIFICATE'; the CA's answer then takes over the nodes with 'certcast csr answer'.",
         "join": "Run 'certcast-nodeagent join TOKEN' on the node, with what 'certcast node add' prints.",
         "generation": "Use 'certcast node generations NODE'.",
         "generations": "Use 'certcast node generations NODE'.",
@@ -51,7 +50,7 @@ _NOTES: Final[Mapping[str, Mapping[str, str]]] = {
         "status": "Use 'certcast status', or 'certcast node show NODE'.",
     },
     "certificate": {
-        "renew": "Use 'certcast csr create --certificate CERTIFICATE', then 'certcast csr answer'.",
+        "renew": "Use 'certcast renew CERTIFICATE'; with a CA that is reached by mail, 'certcast csr create --certificate CERTIFICATE'.",
         "revoke": "Only the CA that issued a certificate can revoke it; 'certcast certificate delete' removes it from the store.",
         "unassign": "Use 'certcast certificate edit CERTIFICATE --no-nodes', or assign another certificate.",
         "push": "Use 'certcast push'.",
@@ -73,6 +72,13 @@ _NOTES: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "token": {
         "edit": "A token cannot be changed: revoke it and create another.",
+    },
+    "account": {
+        "delete": "Use 'certcast account remove', which only forgets it here, or 'certcast account deactivate', which ends it at the CA.",
+    },
+    "renewal": {
+        **dict.fromkeys(("add", "edit"), "Use 'certcast renewal set'."),
+        "now": "Use 'certcast renew CERTIFICATE'.",
     },
     "oauth-client": {
         "edit": "A program cannot be changed: remove it and add it again.",

@@ -4,7 +4,7 @@ import asyncio
 import json
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -90,9 +90,10 @@ def failed(**changes: Any) -> dict[str, Any]:
 
 @dataclass
 class FakeApi:
-    """Answers by method and path; `events` is what the stream sends, and then it stays open."""
+    """Answers by method and path, in turn where there are several; `events` is what the stream sends, and then it stays open."""
 
     answers: dict[tuple[str, str], tuple[int, Any]] = field(default_factory=dict)
+    turns: dict[tuple[str, str], list[tuple[int, Any]]] = field(default_factory=dict)
     names: dict[tuple[str, str], str] = field(default_factory=dict)
     events: list[dict[str, Any]] = field(default_factory=list)
     asked: list[tuple[str, str, Any]] = field(default_factory=list)
@@ -105,6 +106,14 @@ class FakeApi:
         if not isinstance(body, str) and (kind := answer_type(method, path, status)) is not None:
             body = complete(body, kind)
         self.answers[method, path] = (status, body)
+
+    def answer_in_turn(self, method: str, path: str, bodies: Sequence[Any]) -> None:
+        """Set answers that are given one after the other; the last one is given from then on."""
+        made = []
+        for body in bodies:
+            self.answer(method, path, body)
+            made.append(self.answers[method, path])
+        self.turns[method, path] = made
 
     def answer_file(self, method: str, path: str, name: str, content: str) -> None:
         """Set a file as an answer."""
@@ -122,6 +131,8 @@ class FakeApi:
         self.headers.append(dict(request.headers))
         if path == "events":
             return await self._stream(request)
+        if turns := self.turns.get((request.method, path)):
+            self.answers[request.method, path] = turns.pop(0)
         status, body = self.answers.get((request.method, path), (404, "<html>not here</html>"))
         if status in {301, 302, 308}:
             return web.Response(status=status, headers={"Location": body})

@@ -1,0 +1,119 @@
+"""Renewals as people read them on a terminal. Pure."""
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from common.api.renewals import OrderAnswer, RenewalAnswer
+from common.explained.renewals import ORDER_STEPS
+from common.words import counted
+from manager.cli.words import ago, moment, span, until
+
+HEADINGS: Final = ("id", "certificate", "renewed with", "expires", "next", "state")
+FOLDED: Final = frozenset({"certificate", "renewed with", "state"})
+
+
+def row(each: RenewalAnswer, accounts: Mapping[int, str], now_s: float) -> tuple[str, ...]:
+    """Return a renewal as a row of the list."""
+    expires = "-" if each.not_after_s is None else until(each.not_after_s, now_s)
+    return (
+        str(each.id),
+        certificate(each),
+        means(each, accounts),
+        expires,
+        _next(each, now_s),
+        state(each, now_s),
+    )
+
+
+def certificate(each: RenewalAnswer) -> str:
+    """Name what is renewed."""
+    names = each.subject_name or ", ".join(each.ordered_names) or "-"
+    return f"{'not there yet' if each.certificate is None else each.certificate}: {names}"
+
+
+def means(each: RenewalAnswer, accounts: Mapping[int, str]) -> str:
+    """Say by what it is renewed."""
+    if each.account is None:
+        return f"a request to {each.send_to}" if each.send_to else "a request"
+    return f"{accounts.get(each.account, f'account {each.account}')}, {each.challenge}"
+
+
+def state(each: RenewalAnswer, now_s: float) -> str:
+    """Say how it stands."""
+    latest = each.orders[0] if each.orders else None
+    match each.state:
+        case "failing":
+            return f"failed {counted(each.failures, 'time')}, {_again(each, now_s)}"
+        case "requested":
+            return f"request {each.request} waits for its answer"
+        case "ordering" if latest is not None:
+            return f"ordering: {step(latest.state)}"
+        case other:
+            return other
+
+
+def step(word: str) -> str:
+    """Say what is so once an order has come so far; a later manager's word is left as it is."""
+    return ORDER_STEPS.get(word, word)
+
+
+def described(
+    each: RenewalAnswer, accounts: Mapping[int, str], now_s: float
+) -> list[tuple[str, str | list[str]]]:
+    """Return a renewal as names and values, without its orders."""
+    rows: list[tuple[str, str | list[str]]] = [
+        ("renewal", str(each.id)),
+        ("certificate", certificate(each)),
+        ("renewed with", means(each, accounts)),
+        ("state", state(each, now_s)),
+        ("next", _next(each, now_s)),
+    ]
+    if each.window is not None:
+        why = f" ({each.window.why})" if each.window.why else ""
+        span_of = f"{moment(each.window.start_s)} to {moment(each.window.end_s)}"
+        rows.append(("suggested by the CA", f"{span_of}{why}"))
+    if each.account is not None:
+        rows += _ordered(each)
+    if each.certificate is None:
+        rows.append(("goes to", [f"{node}, slot {each.slot}" for node in each.nodes] or "no node"))
+    if each.problem is not None:
+        rows.append(("last problem", _lines(each.problem.message, each.problem.detail)))
+    return rows
+
+
+def attempt(order: OrderAnswer) -> Iterator[str]:
+    """Yield an order's lines: what it is, then each step."""
+    kind = "test order" if order.test else "order"
+    made = f", certificate {order.certificate}" if order.certificate is not None else ""
+    yield f"{kind} {order.id} for {', '.join(order.names)}: {step(order.state)}{made}"
+    for each in order.steps:
+        yield f"  {moment(each.at_s)}  {step(each.state)}{f': {each.message}' if each.message else ''}"
+    if order.problem is not None and (not order.steps or order.steps[-1].message != order.problem.message):
+        yield f"  {moment(order.problem.at_s)}  waits: {order.problem.message}"
+
+
+def _ordered(each: RenewalAnswer) -> list[tuple[str, str | list[str]]]:
+    own = "" if each.names else " (as the certificate has them)"
+    return [
+        ("names", f"{', '.join(each.ordered_names) or '-'}{own}"),
+        ("key", "kept" if each.keeps_key else f"new each time, {each.key}"),
+        ("profile", each.profile or "the CA's own choice"),
+        ("chain", f"to {each.preferred_chain}" if each.preferred_chain else "the CA's own choice"),
+    ]
+
+
+def _lines(message: str, detail: str) -> list[str]:
+    """Return what was wrong, and the CA's own words unless they are in it already."""
+    return [message] if not detail or detail in message else [message, detail]
+
+
+def _next(each: RenewalAnswer, now_s: float) -> str:
+    if each.next_s is None:
+        return "-"
+    return f"in {span(each.next_s - now_s)}" if each.next_s > now_s else "now"
+
+
+def _again(each: RenewalAnswer, now_s: float) -> str:
+    if each.tried_again_s > now_s:
+        return f"tried again in {span(each.tried_again_s - now_s)}"
+    return f"last {ago(each.problem.at_s, now_s)}" if each.problem is not None else "tried again now"

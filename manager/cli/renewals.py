@@ -1,0 +1,289 @@
+"""`certcast renewal`: with what certificates are renewed."""
+
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+import typer
+
+from common.errors import InvalidInputError
+from common.ids import node_name
+from common.runtime.terminal import say
+from manager.cli.account_options import AccountOption, find_accounts
+from manager.cli.confirming import YesOption, confirm_unless_forced
+from manager.cli.renewal_options import (
+    ByRequestOption,
+    ChallengeOption,
+    ChangedRenewalArgument,
+    KeepKeyOption,
+    KeyTypeOption,
+    NamesOption,
+    NodeNamesOption,
+    NodesOption,
+    OwnNamesOption,
+    PausedOption,
+    PreferredChainOption,
+    ProfileOption,
+    RenewalArgument,
+    RenewedOption,
+    SendToOption,
+    SlotOption,
+    TimeoutOption,
+    WaitOption,
+)
+from manager.cli.renewing import WAIT_S, begin
+from manager.cli.running import JsonOption, ask, group, say_answer
+
+if TYPE_CHECKING:
+    from common.api.renewals import RenewalAnswer
+    from manager.cli.client import Client
+
+app = group("Let certificates be renewed in time.")
+
+_ORDERED: Final = ("account", "challenge", "profile", "preferred_chain", "key", "keeps_key", "names")
+"""What is said of an order, in the request and in the answer alike."""
+
+
+@app.command("list")
+def list_renewals(context: typer.Context, json: JsonOption = False) -> None:
+    """List what is renewed, and when next.
+
+    Example: certcast renewal list
+    """
+
+    async def work(client: "Client") -> tuple[bytes, dict[int, str]]:
+        return await client.get("renewals"), {each.id: each.name for each in await find_accounts(client)}
+
+    answer, accounts = ask(context, work)
+    if json:
+        say_answer(answer)
+        return
+    from common.api.renewals import RenewalsAnswer
+    from manager.cli.decoding import read
+    from manager.cli.output import show_table
+    from manager.cli.renewal_tables import FOLDED, HEADINGS, row
+
+    now_s = time.time()
+    rows = [row(each, accounts, now_s) for each in read(answer, RenewalsAnswer).renewals]
+    show_table(HEADINGS, rows, nothing="Nothing is renewed yet: certcast renewal set --help", folded=FOLDED)
+
+
+@app.command()
+def show(context: typer.Context, renewal_id: RenewalArgument, json: JsonOption = False) -> None:
+    """Show a renewal with its latest orders.
+
+    Each order is shown step by step, with what the CA said.
+
+    Example: certcast renewal show meet.example.com
+    """
+
+    async def work(client: "Client") -> tuple[bytes, dict[int, str]]:
+        accounts = {each.id: each.name for each in await find_accounts(client)}
+        return await client.get("renewals", str(renewal_id)), accounts
+
+    answer, accounts = ask(context, work)
+    if json:
+        say_answer(answer)
+        return
+    from manager.cli.output import show_pairs
+    from manager.cli.renewal_tables import attempt, described
+
+    found = _read(answer)
+    show_pairs(described(found, accounts, time.time()))
+    for order in found.orders:
+        say("")
+        for line in attempt(order):
+            say(line)
+
+
+@app.command("set")
+def set_terms(
+    context: typer.Context,
+    renewal_id: ChangedRenewalArgument = None,
+    certificate_id: RenewedOption = None,
+    account: AccountOption = None,
+    challenge: ChallengeOption = None,
+    profile: ProfileOption = None,
+    preferred_chain: PreferredChainOption = None,
+    key_type: KeyTypeOption = None,
+    keep_key: KeepKeyOption = None,
+    names: NamesOption = None,
+    own_names: OwnNamesOption = False,
+    node_names: NodeNamesOption = False,
+    nodes: NodesOption = None,
+    slot: SlotOption = None,
+    paused: PausedOption = False,
+    by_request: ByRequestOption = False,
+    send_to: SendToOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Set up a renewal, or change one.
+
+    What is not given stays. For a certificate that is there: --certificate. For new names: --name and --node; the first certificate is ordered at once. To try it before, add --paused, then 'certcast renewal test'.
+
+    An order that is under way with other terms is given up, unless the CA has signed already.
+
+    Example: certcast renewal set --certificate meet.example.com --account le
+    """
+    if bool(names) + own_names + node_names > 1:
+        raise InvalidInputError("names", "--name, --certificate-names and --node-names exclude each other")
+    given = _given(
+        account=account,
+        challenge=challenge,
+        profile=profile,
+        preferred_chain=preferred_chain,
+        key=key_type,
+        keeps_key=keep_key,
+        names=[] if own_names else names or None,
+        send_to=send_to,
+    )
+    _check_means(given, by_request=by_request)
+    placed = {"nodes": [node_name(each) for each in nodes or ()], "slot": slot, "paused": paused}
+    if renewal_id is not None:
+        _check_unplaced(certificate_id, placed)
+        answer = _change(context, renewal_id, given, by_request=by_request, node_names=node_names)
+    else:
+        _check_new(given, certificate_id, by_request=by_request)
+        if node_names:
+            given["names"] = _names_of_nodes(context, certificate_id)
+        body = {"certificate": certificate_id, **given, **{key: each for key, each in placed.items() if each}}
+        answer = ask(context, lambda client: client.post("renewals", body=body))
+    _say(answer, "Changed" if renewal_id is not None else "Set up", json=json)
+
+
+@app.command()
+def pause(context: typer.Context, renewal_id: RenewalArgument, json: JsonOption = False) -> None:
+    """Renew no longer, until it is resumed.
+
+    An alarm still says when the certificate is about to expire.
+
+    Example: certcast renewal pause meet.example.com
+    """
+    _say(_act(context, renewal_id, "pause"), "Paused", json=json)
+
+
+@app.command()
+def resume(context: typer.Context, renewal_id: RenewalArgument, json: JsonOption = False) -> None:
+    """Go on with a renewal.
+
+    One that has failed is tried again at once, unless its CA has asked to wait.
+
+    Example: certcast renewal resume meet.example.com
+    """
+    _say(_act(context, renewal_id, "resume"), "Resumed", json=json)
+
+
+@app.command("test")
+def try_out(
+    context: typer.Context,
+    renewal_id: RenewalArgument,
+    wait: WaitOption = False,
+    timeout_s: TimeoutOption = WAIT_S,
+    json: JsonOption = False,
+) -> None:
+    """Try a renewal at the CA's staging environment.
+
+    Everything is done as in a real order, except that the certificate is thrown away. It counts against none of the CA's limits.
+
+    Example: certcast renewal test meet.example.com --wait
+    """
+    begin(context, renewal_id, "test", wait=wait, timeout_s=timeout_s, json=json)
+
+
+@app.command()
+def remove(
+    context: typer.Context, renewal_id: RenewalArgument, force: YesOption = False, json: JsonOption = False
+) -> None:
+    """Renew a certificate no longer; it stays where it is.
+
+    Example: certcast renewal remove meet.example.com
+    """
+    confirm_unless_forced(
+        f"Forget renewal {renewal_id}, with its past orders?", force=force, check=lambda: None
+    )
+    answer = ask(context, lambda client: client.delete("renewals", str(renewal_id)))
+    if json:
+        say_answer(answer)
+        return
+    say(f"Removed renewal {renewal_id}.")
+
+
+def _given(**told: Any) -> dict[str, Any]:
+    """Return what was told; None says that something was not."""
+    return {name: value for name, value in told.items() if value is not None}
+
+
+def _check_means(given: dict[str, Any], *, by_request: bool) -> None:
+    """Refuse an order that is to be a request too. Raises InvalidInputError."""
+    if by_request and (ordered := [name for name in _ORDERED if name in given]):
+        raise InvalidInputError(
+            ordered[0], "with --by-request nothing is ordered: only --send-to says more about it"
+        )
+
+
+def _check_new(given: dict[str, Any], certificate_id: int | None, *, by_request: bool) -> None:
+    """Refuse a renewal of nothing, or by no means. Raises InvalidInputError."""
+    if certificate_id is None and not given.get("names"):
+        raise InvalidInputError(
+            "certificate", "say what: --certificate CERTIFICATE, --name NAME for a new one, or RENEWAL"
+        )
+    if "account" not in given and not by_request:
+        raise InvalidInputError(
+            "account", "say how: --account ACCOUNT ('certcast account list'), or --by-request"
+        )
+
+
+def _check_unplaced(certificate_id: int | None, placed: dict[str, Any]) -> None:
+    """Refuse what only a new renewal takes. Raises InvalidInputError."""
+    if certificate_id is not None:
+        raise InvalidInputError("certificate", "RENEWAL and --certificate exclude each other; leave one out")
+    if any(placed.values()):
+        raise InvalidInputError(
+            "nodes", "--node, --slot and --paused are for a new one; see also 'certcast renewal pause'"
+        )
+
+
+def _change(
+    context: typer.Context, number: int, given: dict[str, Any], *, by_request: bool, node_names: bool
+) -> bytes:
+    """Replace a renewal's terms by those that it has with what was given; what was ordered by one means is nothing by another."""
+    known = _read(ask(context, lambda client: client.get("renewals", str(number))))
+    if node_names:
+        given = {**given, "names": _names_of_nodes(context, known.certificate)}
+    if by_request or (known.account is None and "account" not in given):
+        body = {"send_to": known.send_to} | given
+    elif known.account is None:
+        body = given
+    else:
+        body = {name: getattr(known, name) for name in _ORDERED} | given
+    return ask(context, lambda client: client.put("renewals", str(number), body=body))
+
+
+def _names_of_nodes(context: typer.Context, certificate_id: int | None) -> list[str]:
+    if certificate_id is None:
+        raise InvalidInputError("names", "--node-names is for a certificate that nodes have already")
+    from common.api.renewals import RenewalFields
+    from manager.cli.decoding import read
+
+    answer = ask(context, lambda client: client.get("certificates", str(certificate_id), "renewal-fields"))
+    return list(read(answer, RenewalFields).names)
+
+
+def _act(context: typer.Context, number: int, act: str) -> bytes:
+    return ask(context, lambda client: client.post("renewals", str(number), act, body={}))
+
+
+def _say(answer: bytes, done: str, *, json: bool) -> None:
+    if json:
+        say_answer(answer)
+        return
+    from manager.cli.renewal_tables import certificate, state
+
+    kept, now_s = _read(answer), time.time()
+    say(f"{done} renewal {kept.id} of {certificate(kept)}; {state(kept, now_s)}.")
+
+
+def _read(answer: bytes) -> "RenewalAnswer":
+    from common.api.renewals import RenewalAnswer
+    from manager.cli.decoding import read
+
+    return read(answer, RenewalAnswer)

@@ -1,0 +1,142 @@
+"""`certcast renew`: renew now, and wait for what comes of it.
+
+Decides when an order has come to its end, for whoever waits for it: also with its first failure, after which the manager goes on by itself.
+"""
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Final
+
+import typer
+
+from common.runtime.terminal import say
+from manager.cli.failures import EXIT_REFUSED, RefusedError
+from manager.cli.renewal_options import RenewedArgument, TimeoutOption, WaitOption
+from manager.cli.running import JsonOption, ask, say_answer
+from manager.cli.words import span
+
+if TYPE_CHECKING:
+    from common.api.renewals import OrderAnswer, RenewalAnswer
+    from manager.cli.client import Client
+
+LOOK_S: Final = 1.0
+"""Between two looks; the shortest step takes about a second."""
+
+WAIT_S: Final = 900.0
+"""Name servers may take ten minutes to tell each other of a proof."""
+
+_SUCCEEDED: Final = frozenset({"served", "tested"})
+_CONFLICT: Final = 409
+
+
+def renew(
+    context: typer.Context,
+    renewal_id: RenewedArgument,
+    wait: WaitOption = False,
+    timeout_s: TimeoutOption = WAIT_S,
+    json: JsonOption = False,
+) -> None:
+    """Renew a certificate now, before its time.
+
+    How it is renewed is set up before: certcast renewal set --help. The nodes that have it get the new one, and with --wait the command ends when all of them serve it. Exit
+    status 1 says that the order failed, or did not end in time; the manager then tries again by itself.
+
+    Example: certcast renew meet.example.com --wait
+    """
+    begin(context, renewal_id, "order", wait=wait, timeout_s=timeout_s, json=json)
+
+
+def begin(
+    context: typer.Context, renewal_id: int, act: str, *, wait: bool, timeout_s: float, json: bool
+) -> None:
+    """Begin an order (`act`: order or test), and wait for its end if that is wanted. Raises typer.Exit if that was none to be glad of."""
+
+    async def work(client: "Client") -> bool:
+        from common.api.renewals import OrderAnswer
+        from manager.cli.decoding import read
+
+        answer = await client.post("renewals", str(renewal_id), act, body={})
+        order = read(answer, OrderAnswer)
+        if json:
+            say_answer(answer)
+        else:
+            say(f"Order {order.id} for {', '.join(order.names)} has begun.")
+        return not wait or await _follow(client, renewal_id, order.id, timeout_s=timeout_s)
+
+    try:
+        succeeded = ask(context, work)
+    except RefusedError as error:
+        if error.status != _CONFLICT:
+            raise
+        raise error.hinted(
+            f"'certcast renewal show {renewal_id}' shows why; after a failure 'certcast renewal resume {renewal_id}' tries again at once"
+        ) from error
+    if not succeeded:
+        raise typer.Exit(EXIT_REFUSED)
+
+
+async def _follow(client: "Client", renewal_id: int, order_id: int, *, timeout_s: float) -> bool:
+    """Show the steps of an order; return whether it came to a good end in time. Raises CertcastError."""
+    from common.api.renewals import RenewalAnswer
+    from manager.cli.decoding import read
+
+    progress = Progress()
+    try:
+        async with asyncio.timeout(timeout_s):
+            while True:
+                found = read(await client.get("renewals", str(renewal_id)), RenewalAnswer)
+                order = next((each for each in found.orders if each.id == order_id), None)
+                if order is None:
+                    raise RefusedError(f"order {order_id} is gone, since its renewal was removed", status=0)
+                for line in progress.news(order):
+                    say(line, err=True)
+                if has_failed(order):
+                    say(_ahead(found, order), err=True)
+                    return False
+                if order.state in _SUCCEEDED:
+                    return True
+                await asyncio.sleep(LOOK_S)
+    except TimeoutError:
+        say(f"not finished after {timeout_s:.0f} s; the manager goes on by itself", err=True)
+        return False
+
+
+class Progress:
+    """What was told of an order already."""
+
+    def __init__(self) -> None:
+        self._began_s = time.monotonic()
+        self._steps: set[tuple[float, str]] = set()
+        self._waits = ""
+
+    def news(self, order: "OrderAnswer") -> list[str]:
+        """Return a line for each step since, and for what is waited for."""
+        from manager.cli.renewal_tables import step
+
+        lines = [
+            f"{step(each.state)}{f': {each.message}' if each.message else ''}"
+            for each in order.steps
+            if (each.at_s, each.state) not in self._steps
+        ]
+        self._steps |= {(each.at_s, each.state) for each in order.steps}
+        waits = order.problem.message if order.problem is not None and not has_failed(order) else ""
+        if waits and waits != self._waits:
+            lines.append(f"waits: {waits}")
+        self._waits = waits
+        passed_s = time.monotonic() - self._began_s
+        return [f"{line} ({passed_s:.1f} s)" for line in lines]
+
+
+def has_failed(order: "OrderAnswer") -> bool:
+    """Whether its last step is a failure, after which it may go on; what it only waits for is no step."""
+    return order.state == "failed" or (
+        order.problem is not None and bool(order.steps) and order.steps[-1].message == order.problem.message
+    )
+
+
+def _ahead(renewal: "RenewalAnswer", order: "OrderAnswer") -> str:
+    """Say what follows a failure."""
+    left_s = renewal.tried_again_s - time.time()
+    if order.test:
+        return "The test order failed; nothing else was changed."
+    return f"It failed, and is tried again in {span(left_s)}."

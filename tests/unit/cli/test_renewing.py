@@ -1,0 +1,106 @@
+"""Renewing now: which renewal is meant, what is told while it goes on, and how the command ends."""
+
+import time
+
+import pytest
+
+from manager.cli import renewing
+from tests.unit.cli.renewal_parts import BEGUN, FIRST, RENEWAL, order
+
+WORDS = "ca.example.com refused (caa): CAA forbids it"
+
+
+DONE = order((1.0, "created", ""), (2.0, "ordered", ""), (9.0, "served", ""))
+
+
+@pytest.fixture
+def made(api):
+    api.answer("GET", "renewals", {"renewals": [RENEWAL, FIRST]})
+    api.answer("POST", "renewals/3/order", BEGUN, status=201)
+    api.answer("POST", "renewals/3/test", BEGUN, status=201)
+    api.answer("GET", "renewals/3", RENEWAL | {"orders": [DONE]})
+    return api
+
+
+@pytest.mark.parametrize("certificate", ["7", "meet.example.com"])
+def test_the_renewal_of_a_certificate_is_ordered_now(made, run, certificate):
+    done = run("renew", certificate)
+    assert done.exit_code == 0, done.stderr
+    assert done.stdout == "Order 12 for meet.example.com has begun.\n"
+    assert made.asked[-1] == ("POST", "renewals/3/order", {})
+
+
+@pytest.mark.parametrize("certificate", ["3", "other.example.com"])
+def test_a_certificate_without_a_renewal_is_answered_with_how_to_set_one_up(made, run, certificate):
+    done = run("renew", certificate)
+    assert done.exit_code == 2
+    assert "certcast renewal set --certificate" in done.stderr
+
+
+@pytest.mark.parametrize("command", [["renew", "7"], ["renewal", "test", "3"]])
+def test_whoever_waits_is_told_each_step_once_until_the_end(made, run, command):
+    done = run(*command, "--wait")
+    assert done.exit_code == 0, done.stderr
+    told = [line.rpartition(" (")[0] for line in done.stderr.splitlines()]
+    assert told == [
+        "a key and a request are made",
+        "the CA has the order",
+        "every node serves the certificate",
+    ]
+
+
+def test_what_is_waited_for_and_every_look_is_told_of_as_it_changes(made, run, monkeypatch):
+    monkeypatch.setattr(renewing, "LOOK_S", 0.01)
+    looks = [
+        order((1.0, "created", "")),
+        order((1.0, "created", ""), problem={"message": "conf2 does not show it"}),
+        order((1.0, "created", ""), problem={"message": "conf2 does not show it"}),
+        DONE,
+    ]
+    made.answer_in_turn("GET", "renewals/3", [RENEWAL | {"orders": [each]} for each in looks])
+    done = run("renew", "7", "--wait")
+    assert done.exit_code == 0, done.stderr
+    assert [line.rpartition(" (")[0] for line in done.stderr.splitlines()] == [
+        "a key and a request are made",
+        "waits: conf2 does not show it",
+        "the CA has the order",
+        "every node serves the certificate",
+    ]
+
+
+def test_a_failure_ends_the_waiting_and_tells_when_it_is_tried_again(made, run):
+    failed = order((1.0, "created", ""), (2.0, "created", WORDS), problem={"at_s": 2.0, "message": WORDS})
+    resting = {"state": "failing", "failures": 1, "tried_again_s": time.time() + 300.9}
+    made.answer("GET", "renewals/3", RENEWAL | resting | {"orders": [failed]})
+    done = run("renew", "7", "--wait")
+    assert done.exit_code == 1
+    assert WORDS in done.stderr
+    assert "tried again in 5 min" in done.stderr
+
+
+def test_a_test_order_that_failed_is_not_said_to_be_tried_again(made, run):
+    failed = order((2.0, "failed", WORDS), test=True, problem={"message": WORDS})
+    made.answer("GET", "renewals/3", RENEWAL | {"orders": [failed]})
+    done = run("renewal", "test", "3", "--wait")
+    assert done.exit_code == 1
+    assert "nothing else was changed" in done.stderr
+
+
+def test_an_order_that_takes_too_long_is_left_to_the_manager(made, run):
+    made.answer("GET", "renewals/3", RENEWAL | {"orders": [BEGUN]})
+    done = run("renew", "7", "--wait", "--timeout", "1")
+    assert done.exit_code == 1
+    assert "goes on by itself" in done.stderr
+
+
+def test_an_order_that_is_gone_ends_the_waiting(made, run):
+    made.answer("GET", "renewals/3", RENEWAL)
+    assert "is gone" in run("renew", "7", "--wait").stderr
+
+
+def test_an_order_under_way_is_answered_with_how_to_look_at_it(made, run):
+    made.refuse("POST", "renewals/3/order", 409, "an order of this renewal is under way; wait for its end")
+    done = run("renew", "7")
+    assert done.exit_code == 1
+    assert "certcast renewal show 3" in done.stderr
+    assert "certcast renewal resume 3" in done.stderr
