@@ -12,7 +12,8 @@ from manager.store.copying import COPIED
 from manager.store.engine import Database
 from manager.store.place import StorePlace
 from manager.store.store import Store, engine_of
-from manager.store.tables import audit, metadata
+from manager.store.tables import metadata
+from manager.store.tables.content import audit
 
 FIRST: Final = 1001
 """The number of the first entry that is made here."""

@@ -17,7 +17,7 @@ from common.words import counted
 from manager.domain.renewal.records import AccountId, AccountRecord
 from manager.store.engine import Database
 from manager.store.sealing import Keyring
-from manager.store.tables import acme_account, renewal
+from manager.store.tables.renewal import acme_account, renewal
 
 _SEALED: Final = ("sealed_key", "sealed_next_key", "sealed_binding")
 _PLAIN = [column for column in acme_account.columns if column.name not in _SEALED]

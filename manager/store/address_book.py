@@ -11,7 +11,7 @@ from sqlalchemy import select
 from common.ids import NodeName
 from manager.store.engine import Database
 from manager.store.meta import VALUE, Meta
-from manager.store.tables import meta, node
+from manager.store.tables.content import meta, node
 
 _PREFIX = "addresses:"
 _LIST = msgspec.json.Decoder(list[str])

@@ -13,7 +13,7 @@ from manager.domain.alarms import AlarmKind, AlarmRecord, Changes, Subject
 from manager.store.engine import Database
 from manager.store.numbers import ALARMS
 from manager.store.parts import chunks, made_of
-from manager.store.tables import alarm
+from manager.store.tables.content import alarm
 
 
 class Alarms:

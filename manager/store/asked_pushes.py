@@ -9,7 +9,8 @@ from common.ids import NodeName
 from manager.domain.members import AskedPush
 from manager.store.engine import Database
 from manager.store.parts import chunks
-from manager.store.tables import asked_push, hold, node
+from manager.store.tables.content import node
+from manager.store.tables.running import asked_push, hold
 
 KEPT_S: Final = 60.0
 """Whoever asked does not wait any more for a push that its holder has not taken for longer."""

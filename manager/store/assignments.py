@@ -17,7 +17,7 @@ from manager.store.certificate_rows import require_certificate
 from manager.store.engine import Database
 from manager.store.nodes import ids_of
 from manager.store.parts import chunks
-from manager.store.tables import assignment, node
+from manager.store.tables.content import assignment, node
 
 
 class Assignments:

@@ -22,7 +22,7 @@ from manager.domain.audit import AuditRecord, Verification
 from manager.store.chain import EMPTY, GENESIS, Head, Seals, SignedHead, StoredHead, unkeyed
 from manager.store.engine import Database
 from manager.store.sealing import Keyring
-from manager.store.tables import audit, meta
+from manager.store.tables.content import audit, meta
 
 HEAD: Final = "audit head"
 """The name in `meta` under which the end of the log is kept."""

@@ -20,7 +20,7 @@ from manager.store.nodes import get_node
 from manager.store.records import NewCertificate, NewTrustedCa
 from manager.store.requests import get_request
 from manager.store.sealing import Keyring
-from manager.store.tables import assignment, node, request
+from manager.store.tables.content import assignment, node, request
 from manager.store.trust import keep_trusted_ca
 
 

@@ -18,7 +18,7 @@ from manager.domain.identity import IdentityConflictError, identified
 from manager.domain.model import CertificateRecord
 from manager.store.records import NewCertificate
 from manager.store.sealing import PRIVATE_KEY, Keyring
-from manager.store.tables import certificate
+from manager.store.tables.content import certificate
 
 TICK_S: Final = 0.001
 """What a later change differs by at least; today's unix time as a float has steps of 0.24 microseconds."""

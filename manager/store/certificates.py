@@ -34,7 +34,7 @@ from manager.store.engine import Database
 from manager.store.parts import chunks
 from manager.store.records import NewCertificate
 from manager.store.sealing import Keyring
-from manager.store.tables import assignment, certificate
+from manager.store.tables.content import assignment, certificate
 
 NAMED_MAX: Final = 20
 """Nodes that one sentence names."""

@@ -14,7 +14,7 @@ from common.errors import AccessError, ConflictError, Hint, NotFoundError, Throt
 from manager.domain.likeness import check_name_free
 from manager.domain.model import ClientRecord
 from manager.store.engine import Database
-from manager.store.tables import meta, oauth_assertion, oauth_client, oauth_token
+from manager.store.tables.content import meta, oauth_assertion, oauth_client, oauth_token
 
 QUOTA_RETRY_S: Final = 60.0
 """When a client that has asked for too many tokens may ask again: by then some of its assertions may have expired."""

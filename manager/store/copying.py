@@ -15,7 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from common.errors import StorageError
 from manager.store.engine import Database
-from manager.store.tables import RUNNING, metadata
+from manager.store.tables import metadata
+from manager.store.tables.running import RUNNING
 
 BATCH_ROWS: Final = 100
 """In memory at once; the largest row that many have, the list of trusted CAs as a payload, has about 230 KB."""

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from common.errors import NotFoundError
 from manager.domain.documents import Body, TakenError, Unique
 from manager.store.engine import Database
-from manager.store.tables import document
+from manager.store.tables.content import document
 
 
 class Documents:

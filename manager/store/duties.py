@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from common.errors import DutyLostError
 from manager.store.engine import Database
-from manager.store.tables import duty
+from manager.store.tables.running import duty
 
 LEAD: Final = "lead"
 """Everything that is done once: alarms, publishing for nodes that nobody holds, collection, the audit log's heads and its verification."""

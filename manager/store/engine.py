@@ -33,7 +33,8 @@ from manager.store.failures import translated
 from manager.store.journal import Journal
 from manager.store.numbers import CHANGE, RIGHTS, draw, keep, keep_revision, mark, revision_of
 from manager.store.readers import Readers
-from manager.store.tables import counter, member, meta, node, node_change
+from manager.store.tables.content import counter, meta, node
+from manager.store.tables.running import member, node_change
 from manager.store.timelines import note_timeline
 from manager.store.transaction import Transaction, part_of
 

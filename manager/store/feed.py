@@ -13,7 +13,8 @@ from manager.domain.members import Changes
 from manager.store.engine import Database
 from manager.store.numbers import ALARMS, CHALLENGES, CHANGE, LEAPT, REMOVED, RIGHTS, counted
 from manager.store.states import read_states
-from manager.store.tables import node, node_change
+from manager.store.tables.content import node
+from manager.store.tables.running import node_change
 
 
 class Feed:

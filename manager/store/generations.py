@@ -19,7 +19,7 @@ from manager.store.nodes import node_ids
 from manager.store.parts import SQL_VARIABLES_MAX, chunks
 from manager.store.records import NewGeneration
 from manager.store.sealing import PRIVATE_KEY, Keyring
-from manager.store.tables import generation, node, payload
+from manager.store.tables.content import generation, node, payload
 
 KEEP: Final = 20
 """Generations a node keeps for history, difference and republish."""

@@ -17,7 +17,8 @@ from manager.store.engine import Database
 from manager.store.nodes import node_ids
 from manager.store.parts import SQL_VARIABLES_MAX
 from manager.store.states import TURNED_AWAY, read_states
-from manager.store.tables import hold, node, seat, sighting
+from manager.store.tables.content import node
+from manager.store.tables.running import hold, seat, sighting
 from manager.store.translate import decode_seats, encode_seats
 
 

@@ -14,7 +14,8 @@ from common.errors import MembershipLostError
 from common.ids import NodeName
 from manager.domain.members import COUNTED_OUT, Member, MemberId
 from manager.store.engine import Database
-from manager.store.tables import hold, member, node, seat, sighting
+from manager.store.tables.content import node
+from manager.store.tables.running import hold, member, seat, sighting
 
 LEASE_S: Final = 15.0
 """How long a member that does not renew its lease is left alone: two renewals may fail, and a server may restart."""

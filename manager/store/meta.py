@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from manager.store.engine import Database
 from manager.store.sealing import Keyring
-from manager.store.tables import meta
+from manager.store.tables.content import meta
 
 EPOCH: Final = "epoch"
 CHECKED: Final = "checked"

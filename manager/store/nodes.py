@@ -20,7 +20,7 @@ from manager.domain.model import JoinTokenRecord, KeyChange, NodeRecord
 from manager.store.engine import Database
 from manager.store.numbers import REMOVED
 from manager.store.parts import SQL_VARIABLES_MAX, chunks, made_of
-from manager.store.tables import join_token, node
+from manager.store.tables.content import join_token, node
 from manager.store.translate import decode_key_change, encode_key_change
 
 LIVE_TOKENS_MAX: Final = 5

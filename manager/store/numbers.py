@@ -11,7 +11,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from manager.store.columns import WHOLE
-from manager.store.tables import counter, meta, node, node_change
+from manager.store.tables.content import counter, meta, node
+from manager.store.tables.running import node_change
 
 CHANGE: Final = "change"
 """The counter from which each transaction that changes something of nodes draws its number; it begins at 1, so that 0 is before all."""

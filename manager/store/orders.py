@@ -13,7 +13,7 @@ from manager.domain.renewal.records import OrderId, OrderRecord, RenewalId
 from manager.store.engine import Database
 from manager.store.renewing import order_of, order_values
 from manager.store.sealing import Keyring
-from manager.store.tables import acme_order
+from manager.store.tables.renewal import acme_order
 
 _PLAIN = [column for column in acme_order.columns if column.name != "sealed_key"]
 

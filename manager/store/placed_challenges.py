@@ -17,7 +17,8 @@ from manager.store.engine import Database
 from manager.store.nodes import node_ids
 from manager.store.numbers import CHALLENGES
 from manager.store.parts import chunks
-from manager.store.tables import node, placed_challenge
+from manager.store.tables.content import node
+from manager.store.tables.running import placed_challenge
 
 PROLONGED_SHARE: Final = 0.9
 """What must be left of the time that is asked for, or the end moves: not each time that it is asked for again, a few seconds later."""

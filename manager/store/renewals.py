@@ -15,7 +15,7 @@ from manager.domain.renewal.records import RenewalId, RenewalRecord
 from manager.store.certificate_rows import require_certificate
 from manager.store.engine import Database
 from manager.store.renewing import renewal_of, renewal_values
-from manager.store.tables import acme_account, renewal
+from manager.store.tables.renewal import acme_account, renewal
 
 
 class Renewals:

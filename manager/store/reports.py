@@ -8,7 +8,7 @@ from common.ids import NodeName
 from manager.domain.model import NodeReportRecord
 from manager.store.engine import Database
 from manager.store.holds import sessions_of
-from manager.store.tables import node, report
+from manager.store.tables.content import node, report
 from manager.store.translate import decode_report, encode_report
 
 

@@ -16,7 +16,7 @@ from manager.domain.model import RequestRecord
 from manager.store.engine import Database
 from manager.store.records import NewRequest
 from manager.store.sealing import Keyring
-from manager.store.tables import certificate, request
+from manager.store.tables.content import certificate, request
 
 _PLAIN = [column for column in request.columns if column.name != "sealed_key"]
 

@@ -15,7 +15,7 @@ from common.errors import ConflictError, NotFoundError
 from manager.domain.likeness import check_name_free
 from manager.domain.model import ApiRoleRecord
 from manager.store.engine import Database
-from manager.store.tables import api_role, oauth_client
+from manager.store.tables.content import api_role, oauth_client
 
 
 class Roles:

@@ -17,7 +17,8 @@ from sqlalchemy.engine import Connection
 from common.errors import ConflictError, StorageError
 from manager.store.members import LEASE_S
 from manager.store.sealing import Keyring
-from manager.store.tables import member, meta
+from manager.store.tables.content import meta
+from manager.store.tables.running import member
 
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
 

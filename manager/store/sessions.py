@@ -7,7 +7,7 @@ from sqlalchemy import delete, insert, select, update
 
 from manager.domain.model import SessionRecord, UserRecord
 from manager.store.engine import Database
-from manager.store.tables import session, user
+from manager.store.tables.content import session, user
 from manager.store.users import user_record
 
 ID_LENGTH: Final = 16

@@ -14,7 +14,7 @@ from manager.domain.members import Sighting
 from manager.store.engine import Database
 from manager.store.nodes import node_ids
 from manager.store.states import FLOOD, TURNED_AWAY
-from manager.store.tables import hold, sighting
+from manager.store.tables.running import hold, sighting
 
 
 class Sightings:

@@ -12,7 +12,8 @@ from manager.store.engine import Database
 from manager.store.generations import generation_of
 from manager.store.nodes import node_of
 from manager.store.parts import chunks, made_of
-from manager.store.tables import asked_push, generation, hold, node, report, seat, sighting
+from manager.store.tables.content import generation, node, report
+from manager.store.tables.running import asked_push, hold, seat, sighting
 from manager.store.translate import decode_report, decode_seats
 
 NODES_A_PART: Final = 100

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from manager.store.backend import Engine
 from manager.store.numbers import CHANGE, LEAPT, REMOVED, RIGHTS, counted, keep, keep_revision, revision_of
-from manager.store.tables import counter, meta
+from manager.store.tables.content import counter, meta
 
 TIMELINE: Final = "timeline"
 """The name in `meta` under which the timeline is kept on which the store was written to last, and in what is known of a connection."""

@@ -24,7 +24,8 @@ from manager.store.place import StorePlace
 from manager.store.schema import MIGRATIONS
 from manager.store.sealing import Keyring
 from manager.store.store import Store, engine_of
-from manager.store.tables import member, meta
+from manager.store.tables.content import meta
+from manager.store.tables.running import member
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from manager.domain.identity import IdentityConflictError, identified
 from manager.domain.model import TrustedCaRecord
 from manager.store.engine import Database
 from manager.store.records import NewTrustedCa
-from manager.store.tables import meta, trusted_ca
+from manager.store.tables.content import meta, trusted_ca
 
 _CONFIRMED: Final = "anchors_meant"
 

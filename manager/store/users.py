@@ -10,7 +10,7 @@ from common.codes import Role
 from common.errors import ConflictError, Hint, NotFoundError
 from manager.domain.model import TokenRecord, UserRecord
 from manager.store.engine import Database
-from manager.store.tables import api_token, join_token, oauth_client, session, user
+from manager.store.tables.content import api_token, join_token, oauth_client, session, user
 
 _TOKEN_COLUMNS = [column.label(f"token_{column.name}") for column in api_token.c]
 

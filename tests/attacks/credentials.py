@@ -8,7 +8,7 @@ from sqlalchemy import update
 
 from common.api.codes import Role, Scope
 from manager.http.heads import SESSION_COOKIE as COOKIE
-from manager.store.tables import api_token, session
+from manager.store.tables.content import api_token, session
 from manager.usecases.sessions import CONFIRMED_S
 from manager.usecases.users import hash_token
 from tests.attacks.authorisation import (

@@ -7,7 +7,7 @@ import pytest
 from common.api.codes import Role
 from common.errors import ConflictError, InvalidInputError
 from manager.domain.likeness import likeness
-from manager.store.tables import oauth_client, user
+from manager.store.tables.content import oauth_client, user
 from tests.integration.infinity_api.platform import CONFIGURATION, LOCATIONS, WORKERS, management, worker
 from tests.unit.usecases.conftest import World
 from tests.unit.usecases.conftest import world as world  # noqa: PLC0414 - a fixture

@@ -13,7 +13,7 @@ from manager.store.copying import ignore_progress
 from manager.store.place import DATABASE_FILE, StorePlace
 from manager.store.sealing import Keyring, create_kek, load_keyring
 from manager.store.store import Store
-from manager.store.tables import certificate
+from manager.store.tables.content import certificate
 from tests.postgres import NEEDED
 from tests.stores import contents, row_of
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from manager.store.tables import meta
+from manager.store.tables.content import meta
 from manager.store.timelines import TIMELINE
 from tests.unit.store.given import N1, N2, add_nodes
 

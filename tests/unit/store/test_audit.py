@@ -4,7 +4,7 @@ import pytest
 
 from manager.store.place import StorePlace
 from manager.store.store import Store
-from manager.store.tables import audit
+from manager.store.tables.content import audit
 
 
 async def act(store, *subjects: str) -> None:

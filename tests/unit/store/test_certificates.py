@@ -7,7 +7,7 @@ from common.ids import NodeName
 from manager.domain.annotations import ANNOTATIONS, Annotations
 from manager.domain.identity import IdentityConflictError
 from manager.domain.model import CertificateRecord
-from manager.store.tables import certificate
+from manager.store.tables.content import certificate
 from tests.unit.store.given import KEY_PEM, N1, N2, add_nodes, new_certificate, shown_columns
 
 

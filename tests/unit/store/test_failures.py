@@ -14,7 +14,7 @@ from manager.store.engine import Database
 from manager.store.place import DATABASE_FILE, StorePlace
 from manager.store.sqlite import Sqlite
 from manager.store.store import Store
-from manager.store.tables import assignment, meta, node, user
+from manager.store.tables.content import assignment, meta, node, user
 from tests.patience import PATIENCE_S
 from tests.unit.store.given import N1, N2, add_nodes
 

@@ -9,7 +9,8 @@ from manager.domain.model import KeyChange, NodeDescription
 from manager.store.holds import Over
 from manager.store.members import LEASE_S
 from manager.store.sqlite import Sqlite
-from manager.store.tables import counter, node_change
+from manager.store.tables.content import counter
+from manager.store.tables.running import node_change
 from tests.unit.store.given import N1, N2, NOW_S, add_nodes, new_certificate, new_generation, publish
 from tests.unit.store.test_holds import greeting
 from tests.unit.store.test_reports import report

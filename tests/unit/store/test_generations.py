@@ -6,7 +6,7 @@ from common.errors import ConflictError, NotFoundError
 from common.ids import NodeName
 from manager.domain.model import GenerationRecord
 from manager.store import generations as module
-from manager.store.tables import node, payload
+from manager.store.tables.content import node, payload
 from tests.unit.store.given import KEY_PEM, N1, N2, NOW_S, add_nodes, digests_of, new_generation, publish
 
 

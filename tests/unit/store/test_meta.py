@@ -1,7 +1,7 @@
 import pytest
 
 from common.errors import StorageError
-from manager.store.tables import meta
+from manager.store.tables.content import meta
 from tests.unit.store.given import N1, add_nodes, new_certificate, new_generation, new_trusted_ca, publish
 
 

@@ -10,7 +10,7 @@ from manager.pki.read.upload import read_tls
 from manager.store.engine import Database
 from manager.store.place import StorePlace
 from manager.store.store import Store, engine_of
-from manager.store.tables import certificate as certificate_table
+from manager.store.tables.content import certificate as certificate_table
 from manager.usecases.kept import new_certificate, new_trusted_ca
 from tests.pki import make_leaf, make_root
 from tests.unit.store.given import KEY_PEM

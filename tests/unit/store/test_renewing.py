@@ -24,7 +24,7 @@ from manager.domain.renewal.records import (
 from manager.store.accounts import NewAccount
 from manager.store.sealing import Keyring
 from manager.store.store import Store
-from manager.store.tables import acme_account, acme_order
+from manager.store.tables.renewal import acme_account, acme_order
 from tests.unit.store.given import KEY_PEM, NOW_S, add_nodes, new_certificate
 
 SECRET = "c2VjcmV0LWJpbmRpbmcta2V5"

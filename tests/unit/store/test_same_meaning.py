@@ -11,7 +11,7 @@ from common.codes import Role
 from common.errors import ConflictError, InvalidInputError, NotFoundError, Reason, StorageError
 from common.ids import NodeName
 from manager.domain.annotations import Annotations
-from manager.store.tables import certificate, meta, report, user
+from manager.store.tables.content import certificate, meta, report, user
 from tests.unit.store.given import N1, NOW_S, add_nodes, new_certificate, new_trusted_ca
 
 ODD = (

@@ -12,7 +12,7 @@ from manager.domain.seats import RIVALS_FOR_S
 from manager.store.holds import Over
 from manager.store.members import LEASE_S
 from manager.store.sqlite import Sqlite
-from manager.store.tables import node_change, seat
+from manager.store.tables.running import node_change, seat
 from tests.unit.store.given import N1, N2, add_nodes
 from tests.unit.store.test_holds import greeting
 

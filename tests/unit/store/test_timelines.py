@@ -10,7 +10,7 @@ from common.ids import NodeName
 from manager.store.postgresql import Postgresql
 from manager.store.sqlite import Sqlite
 from manager.store.store import Store
-from manager.store.tables import meta
+from manager.store.tables.content import meta
 from manager.store.timelines import IDS_LEAP, NUMBERS_A_SECOND, TIMELINE, leap_from
 from tests.unit.store.given import N1, N2, add_nodes, new_certificate, new_generation, publish
 

@@ -4,7 +4,7 @@ import pytest
 
 from common.errors import ConflictError, StorageError
 from manager.store.store import Store
-from manager.store.tables import node
+from manager.store.tables.content import node
 from tests.patience import PATIENCE_S
 from tests.unit.store.given import N1, N2, add_nodes, new_certificate
 

@@ -22,7 +22,7 @@ from manager.store.place import DATABASE_FILE, StorePlace
 from manager.store.sealing import Keyring
 from manager.store.serving import Serving
 from manager.store.store import Store
-from manager.store.tables import RUNNING
+from manager.store.tables.running import RUNNING
 from manager.store.transfer import transfer
 from tests.patience import exit_code
 from tests.postgres import NEEDED

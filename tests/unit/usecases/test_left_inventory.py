@@ -7,7 +7,7 @@ from common.ids import NodeName
 from common.pki.certificate import decode
 from manager.store.inventory import Inventories
 from manager.store.numbers import REVISION
-from manager.store.tables import certificate, meta
+from manager.store.tables.content import certificate, meta
 from manager.usecases.admission import read_tls
 from manager.usecases.kept import new_certificate
 from manager.usecases.uploads import Upload

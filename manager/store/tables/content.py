@@ -1,10 +1,4 @@
-"""The tables. Times are unix seconds, as floats where they are moments of ours and integers where X.509 counts them.
-
-Columns mean the same on every engine: whole numbers have 64 bits, text is as long as it is and sorted by code points, whatever the
-database's language. A change here needs a migration in `manager/store/migrations/versions`.
-"""
-
-from typing import Final
+"""Tables of what administrators keep, of nodes and what was sent to them, of users and of what they did."""
 
 from sqlalchemy import (
     Boolean,
@@ -13,22 +7,13 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     LargeBinary,
-    MetaData,
     PrimaryKeyConstraint,
     Table,
     true,
 )
 
 from manager.store.columns import TEXT, WHOLE, CertificateTime, Moment, short
-
-metadata: Final = MetaData(
-    naming_convention={
-        "ix": "ix_%(column_0_label)s",
-        "uq": "uq_%(table_name)s_%(column_0_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_name)s",
-        "pk": "pk_%(table_name)s",
-    }
-)
+from manager.store.tables.base import metadata
 
 meta = Table(
     "meta",
@@ -322,147 +307,3 @@ counter = Table(
     Column("name", short(32), primary_key=True),
     Column("value", WHOLE, nullable=False),
 )
-
-# an account at a CA. Sealed: its key, the next one while that is being changed, and the key of its binding; empty for none
-acme_account = Table(
-    "acme_account",
-    metadata,
-    Column("id", WHOLE, primary_key=True, autoincrement=True),
-    Column("name", short(150), nullable=False, unique=True),
-    Column("directory_url", TEXT, nullable=False),
-    Column("staging_url", TEXT, nullable=False),
-    Column("trust_pem", TEXT, nullable=False),
-    Column("contact", TEXT, nullable=False),  # JSON list
-    Column("binding_id", TEXT, nullable=False),
-    Column("url", TEXT, nullable=False),
-    Column("terms_agreed", Boolean, nullable=False),
-    Column("sealed_key", LargeBinary, nullable=False),
-    Column("sealed_next_key", LargeBinary, nullable=False),
-    Column("sealed_binding", LargeBinary, nullable=False),
-    Column("created_s", Moment("acme_account.created_s"), nullable=False),
-    Column("deactivated_s", Moment("acme_account.deactivated_s"), nullable=True),
-    sqlite_autoincrement=True,
-)
-
-# with which a certificate is renewed. What nothing is looked for by is JSON, see `manager.store.renewing`
-renewal = Table(
-    "renewal",
-    metadata,
-    Column("id", WHOLE, primary_key=True, autoincrement=True),
-    # a certificate that is deleted leaves its renewal behind for a moment, so that its order ends properly
-    Column("certificate_id", ForeignKey("certificate.id", ondelete="SET NULL"), nullable=True, unique=True),
-    # an account with which something is renewed cannot be deleted; NULL is renewed by request
-    Column("account_id", ForeignKey("acme_account.id"), nullable=True, index=True),
-    Column("request_id", ForeignKey("request.id", ondelete="SET NULL"), nullable=True, index=True),
-    Column("is_new", Boolean, nullable=False),
-    Column("is_paused", Boolean, nullable=False),
-    Column("asked_again_s", Moment("renewal.asked_again_s"), nullable=False),
-    Column("failures", WHOLE, nullable=False),
-    Column("tried_again_s", Moment("renewal.tried_again_s"), nullable=False),
-    Column("body", TEXT, nullable=False),
-    Column("created_s", Moment("renewal.created_s"), nullable=False),
-    Column("changed_s", Moment("renewal.changed_s"), nullable=False),
-    sqlite_autoincrement=True,
-)
-
-# an attempt to renew. `unfinished_of` is its renewal until it is over: so there is at most one that is not. The key is gone by then
-acme_order = Table(
-    "acme_order",
-    metadata,
-    Column("id", WHOLE, primary_key=True, autoincrement=True),
-    Column("renewal_id", ForeignKey("renewal.id", ondelete="CASCADE"), nullable=False, index=True),
-    Column("unfinished_of", ForeignKey("renewal.id", ondelete="CASCADE"), nullable=True, unique=True),
-    Column("is_test", Boolean, nullable=False),
-    Column("state", short(16), nullable=False),
-    Column("answer_id", ForeignKey("certificate.id", ondelete="SET NULL"), nullable=True, index=True),
-    Column("sealed_key", LargeBinary, nullable=False),
-    Column("body", TEXT, nullable=False),
-    Column("created_s", Moment("acme_order.created_s"), nullable=False),
-    Column("changed_s", Moment("acme_order.changed_s"), nullable=False),
-    sqlite_autoincrement=True,
-)
-
-# what follows belongs to the managers that run, or is drawn from what stands above: no copy of a store has it, and none is missing without
-
-member = Table(
-    "member",
-    metadata,
-    Column("id", WHOLE, primary_key=True, autoincrement=True),
-    Column("node", short(63), nullable=False),
-    # both by the database's clock
-    Column("started_s", Moment("member.started_s"), nullable=False),
-    Column("renewed_s", Moment("member.renewed_s"), nullable=False),
-    sqlite_autoincrement=True,
-)
-
-hold = Table(
-    "hold",
-    metadata,
-    Column("node_id", ForeignKey("node.id", ondelete="CASCADE"), primary_key=True),
-    Column("member_id", ForeignKey("member.id", ondelete="CASCADE"), nullable=False, index=True),
-    Column("number", WHOLE, nullable=False),
-    Column("since_s", Moment("hold.since_s"), nullable=False),
-    Column("address", TEXT, nullable=False),
-    Column("agent_version", TEXT, nullable=False),
-)
-
-duty = Table(
-    "duty",
-    metadata,
-    Column("name", short(32), primary_key=True),
-    Column("member_id", ForeignKey("member.id", ondelete="CASCADE"), nullable=False, index=True),
-)
-
-asked_push = Table(
-    "asked_push",
-    metadata,
-    Column("node_id", ForeignKey("node.id", ondelete="CASCADE"), primary_key=True),
-    Column("is_forced", Boolean, nullable=False),
-    Column("asked_by", TEXT, nullable=False),
-    Column("asked_s", Moment("asked_push.asked_s"), nullable=False),
-)
-
-# who sat in a node's seat lately, and until when it was heard in its last session that has ended
-seat = Table(
-    "seat",
-    metadata,
-    Column("node_id", ForeignKey("node.id", ondelete="CASCADE"), primary_key=True),
-    Column("greetings", TEXT, nullable=False),  # JSON, see translate.py
-    Column("left_s", Moment("seat.left_s"), nullable=True),
-)
-
-# what a member noticed of a node, of each kind one thing
-sighting = Table(
-    "sighting",
-    metadata,
-    Column("node_id", ForeignKey("node.id", ondelete="CASCADE"), nullable=False),
-    Column("member_id", ForeignKey("member.id", ondelete="CASCADE"), nullable=False, index=True),
-    Column("kind", short(16), nullable=False),
-    Column("text", TEXT, nullable=False),
-    PrimaryKeyConstraint("node_id", "member_id", "kind"),
-)
-
-# what a node is to show to a CA that asks for it over port 80 (RFC 8555 8.3); plain, because anybody may ask for it there
-placed_challenge = Table(
-    "placed_challenge",
-    metadata,
-    Column("node_id", ForeignKey("node.id", ondelete="CASCADE"), nullable=False),
-    Column("token", short(128), nullable=False, index=True),
-    Column("response", TEXT, nullable=False),
-    Column("expires_s", Moment("placed_challenge.expires_s"), nullable=False),
-    # when the node said that it shows it, and why it does not
-    Column("kept_s", Moment("placed_challenge.kept_s"), nullable=True),
-    Column("fault", TEXT, nullable=False, server_default=""),
-    PrimaryKeyConstraint("node_id", "token"),
-)
-
-# the number of the last transaction that changed anything of a node; drawn only where several managers can be
-node_change = Table(
-    "node_change",
-    metadata,
-    Column("node_id", ForeignKey("node.id", ondelete="CASCADE"), primary_key=True),
-    Column("number", WHOLE, nullable=False, index=True),
-)
-
-RUNNING: Final = frozenset({member, hold, duty, asked_push, seat, sighting, placed_challenge, node_change})
-"""Tables of the managers that run."""
