@@ -3,32 +3,20 @@
 Pure. Invariant: what this version wrote it reads again as it was, and a version that it does not know is refused.
 """
 
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 from msgspec import Struct, convert
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 from sqlalchemy import Row
 
 from common.codes import KeyKind, Slot
 from common.errors import StorageError
-from common.ids import CertificateId, Fingerprint, NodeName, RequestId
-from manager.domain.renewal.moments import Window
-from manager.domain.renewal.records import (
-    AccountId,
-    ChallengeKind,
-    OrderId,
-    OrderRecord,
-    OrderState,
-    Problem,
-    Proof,
-    RenewalId,
-    RenewalRecord,
-    Step,
-    Terms,
-)
+from manager.domain.renewal.records import ChallengeKind, OrderRecord, OrderState, RenewalRecord
 
 VERSION: Final = 1
+
+_Record = TypeVar("_Record", RenewalRecord, OrderRecord)
 
 
 class StoredTerms(Struct, frozen=True, kw_only=True):
@@ -124,26 +112,7 @@ def renewal_of(row: Row[Any]) -> RenewalRecord:
     """Return what a row tells. Raises StorageError for a version that is not known here."""
     stored = _RENEWALS.decode(row.body)
     _check(stored.version, "a renewal")
-    return RenewalRecord(
-        id=RenewalId(row.id),
-        certificate_id=None if row.certificate_id is None else CertificateId(row.certificate_id),
-        terms=None if stored.terms is None else _terms(stored.terms),
-        nodes=tuple(NodeName(each) for each in stored.nodes),
-        slot=stored.slot,
-        is_new=row.is_new,
-        is_paused=row.is_paused,
-        send_to=stored.send_to,
-        window=None if stored.window is None else convert(stored.window, Window, from_attributes=True),
-        window_of=None if stored.window_of is None else Fingerprint(stored.window_of),
-        window_why=stored.window_why,
-        asked_again_s=row.asked_again_s,
-        failures=row.failures,
-        tried_again_s=row.tried_again_s,
-        problem=None if stored.problem is None else convert(stored.problem, Problem, from_attributes=True),
-        request_id=None if row.request_id is None else RequestId(row.request_id),
-        created_s=row.created_s,
-        changed_s=row.changed_s,
-    )
+    return _told(row, stored, RenewalRecord)
 
 
 def order_values(record: OrderRecord) -> dict[str, Any]:
@@ -165,42 +134,14 @@ def order_of(row: Row[Any]) -> OrderRecord:
     """Return what a row tells. Raises StorageError for a version that is not known here."""
     stored = _ORDERS.decode(row.body)
     _check(stored.version, "an order")
-    return OrderRecord(
-        id=OrderId(row.id),
-        renewal_id=RenewalId(row.renewal_id),
-        is_test=row.is_test,
-        state=OrderState(row.state),
-        names=stored.names,
-        terms=_terms(stored.terms),
-        replaces=stored.replaces,
-        replaces_leaf=None if stored.replaces_leaf is None else Fingerprint(stored.replaces_leaf),
-        request_pem=stored.request_pem,
-        url=stored.url,
-        finalize_url=stored.finalize_url,
-        certificate_url=stored.certificate_url,
-        proofs=tuple(convert(each, Proof, from_attributes=True) for each in stored.proofs),
-        placing_s=stored.placing_s,
-        is_answered=stored.is_answered,
-        answer_text=stored.answer_text,
-        answer_id=None if row.answer_id is None else CertificateId(row.answer_id),
-        looked_again_s=stored.looked_again_s,
-        steps=tuple(convert(each, Step, from_attributes=True) for each in stored.steps),
-        problem=None if stored.problem is None else convert(stored.problem, Problem, from_attributes=True),
-        created_s=row.created_s,
-        changed_s=row.changed_s,
-    )
+    return _told(row, stored, OrderRecord)
 
 
-def _terms(stored: StoredTerms) -> Terms:
-    return Terms(
-        account_id=AccountId(stored.account_id),
-        challenge=stored.challenge,
-        profile=stored.profile,
-        preferred_chain=stored.preferred_chain,
-        key=stored.key,
-        keeps_key=stored.keeps_key,
-        names=stored.names,
-    )
+def _told(row: Row[Any], stored: StoredRenewal | StoredOrder, kind: type[_Record]) -> _Record:
+    """Return the record that the columns and the stored form make together; both have its names for what they hold."""
+    # SQLAlchemy's names of columns are a kind of text that msgspec does not take for one
+    columns = {str(name): value for name, value in row._mapping.items()}  # noqa: SLF001 - its documented name
+    return convert({**columns, **asdict(stored)}, kind, from_attributes=True)
 
 
 def _check(version: int, what: str) -> None:
