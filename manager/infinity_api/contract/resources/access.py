@@ -6,7 +6,6 @@ A role is what its permissions give; Certcast knows three levels, and a role has
 from typing import Final
 
 from manager.infinity_api.contract.description import (
-    ALL_LOOKUPS,
     ID,
     RESOURCE_URI,
     Field,
@@ -15,14 +14,9 @@ from manager.infinity_api.contract.description import (
     Namespace,
     Resource,
 )
-from manager.infinity_api.contract.resources.fields import ONE, many, named, one
+from manager.infinity_api.contract.resources.fields import ONE, many, named, one, shown
 
 CLIENT_NAME_MAX: Final = 150
-
-
-def _shown(name: str, help_text: str) -> Field:
-    return Field(name=name, help=help_text, readonly=True, filtering=ALL_LOOKUPS, orderable=True)
-
 
 PERMISSION: Final = Resource(
     namespace=Namespace.CONFIGURATION,
@@ -33,8 +27,8 @@ PERMISSION: Final = Resource(
     detail_methods=frozenset({Method.GET}),
     fields=(
         ID,
-        _shown("name", "The name of the permission."),
-        _shown("codename", "Its name for programs."),
+        shown("name", "The name of the permission."),
+        shown("codename", "Its name for programs."),
         RESOURCE_URI,
     ),
 )
@@ -67,7 +61,7 @@ OAUTH2_CLIENT: Final = Resource(
     detail_methods=ONE,
     fields=(
         ID,
-        _shown("client_id", "The identifier that the program signs in with."),
+        shown("client_id", "The identifier that the program signs in with."),
         named("client_name", "The name of the client.", most=CLIENT_NAME_MAX, unique=True),
         one("role", "What the client may do.", "role", required=True),
         Field(

@@ -12,6 +12,7 @@ from manager.infinity_api.contract.description import (
     Namespace,
     Resource,
 )
+from manager.infinity_api.contract.resources.fields import shown
 
 PEM_MAX: Final = 1024 * 1024
 """A certificate with its chain is some kilobytes."""
@@ -21,32 +22,18 @@ KEY_MAX: Final = 12288
 _ALL: Final = frozenset({Method.GET, Method.POST, Method.PATCH, Method.DELETE})
 _ONE: Final = frozenset({Method.GET, Method.PATCH, Method.DELETE})
 
-
-def _decoded(name: str, help_text: str, *, kind: Kind = Kind.STRING, nullable: bool = False) -> Field:
-    """Return a field that is decoded from the certificate."""
-    return Field(
-        name=name,
-        kind=kind,
-        help=help_text,
-        readonly=True,
-        nullable=nullable,
-        filtering=ALL_LOOKUPS,
-        orderable=True,
-    )
-
-
 DECODED: Final = (
-    _decoded("start_date", "The time from which the certificate is valid.", kind=Kind.DATETIME),
-    _decoded("end_date", "The time until which the certificate is valid.", kind=Kind.DATETIME),
-    _decoded("subject_name", "The subject's Common Name, or its Organisation if it has none."),
-    _decoded("subject_hash", "An identifier made by hashing the subject's full name."),
-    _decoded("raw_subject", "The subject's full name."),
-    _decoded("issuer_name", "The issuer's Common Name, or its Organisation if it has none."),
-    _decoded("issuer_hash", "An identifier made by hashing the issuer's full name."),
-    _decoded("raw_issuer", "The issuer's full name."),
-    _decoded("serial_no", "The serial number that the issuer gave, in hexadecimal digits."),
-    _decoded("key_id", "The identifier of the certificate's public key.", nullable=True),
-    _decoded("issuer_key_id", "The identifier of the issuer's public key.", nullable=True),
+    shown("start_date", "The time from which the certificate is valid.", kind=Kind.DATETIME),
+    shown("end_date", "The time until which the certificate is valid.", kind=Kind.DATETIME),
+    shown("subject_name", "The subject's Common Name, or its Organisation if it has none."),
+    shown("subject_hash", "An identifier made by hashing the subject's full name."),
+    shown("raw_subject", "The subject's full name."),
+    shown("issuer_name", "The issuer's Common Name, or its Organisation if it has none."),
+    shown("issuer_hash", "An identifier made by hashing the issuer's full name."),
+    shown("raw_issuer", "The issuer's full name."),
+    shown("serial_no", "The serial number that the issuer gave, in hexadecimal digits."),
+    shown("key_id", "The identifier of the certificate's public key.", nullable=True),
+    shown("issuer_key_id", "The identifier of the issuer's public key.", nullable=True),
     Field(name="text", help="The decoded certificate, as text.", readonly=True),
 )
 
@@ -94,13 +81,13 @@ TLS_CERTIFICATE: Final = Resource(
             max_length=255,
         ),
         *DECODED,
-        _decoded("subject_alt_names", "The subject alternative names, separated by commas."),
-        _decoded(
+        shown("subject_alt_names", "The subject alternative names, separated by commas."),
+        shown(
             "server_auth_usage",
             "Whether the extended key usage names server authentication.",
             kind=Kind.BOOLEAN,
         ),
-        _decoded(
+        shown(
             "client_auth_usage",
             "Whether the extended key usage names client authentication.",
             kind=Kind.BOOLEAN,

@@ -1,4 +1,4 @@
-"""Fields of resources that are kept for clients of the management API.
+"""Fields of resources: those that are shown, and those that are kept for clients of the management API.
 
 Decides what such fields have in common: they can be filtered and ordered by. Invariant: a secret is taken and never shown.
 """
@@ -43,6 +43,19 @@ def named(name: str, help_text: str, *, most: int, unique: bool = False) -> Fiel
     """Return a text field that must be given."""
     return Field(
         name=name, help=help_text, max_length=most, unique=unique, filtering=ALL_LOOKUPS, orderable=True
+    )
+
+
+def shown(name: str, help_text: str, *, kind: Kind = Kind.STRING, nullable: bool = False) -> Field:
+    """Return a field that clients see and cannot set."""
+    return Field(
+        name=name,
+        kind=kind,
+        help=help_text,
+        readonly=True,
+        nullable=nullable,
+        filtering=ALL_LOOKUPS,
+        orderable=True,
     )
 
 
