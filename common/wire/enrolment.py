@@ -4,25 +4,20 @@ Decides shapes and limits. The channel proves that the node holds the key that i
 proves the manager before the secret is sent.
 """
 
-import base64
-import binascii
 import hashlib
 import secrets
-from typing import Annotated, Final, TypeVar
+from typing import Annotated, Final
 
 import msgspec
 from msgspec import Meta
 
-from common.errors import InvalidInputError, ProtocolError, Reason
 from common.ids import node_name
 from common.wire.contact import ADDRESSES_MAX, HOST_KEYS_MAX, Address, KeyLine
 from common.wire.fields import Count, Name, ReasonText, Text
-from common.wire.frames import FrameDecoder, encode_frame
-
-_T = TypeVar("_T")
+from common.wire.frames import FrameDecoder
+from common.wire.joining import only_frame, read_only_frame, read_token, token_text
 
 TOKEN_PREFIX: Final = "certcast1."  # noqa: S105 - what a token begins with, not a token
-TOKEN_MAX_CHARS: Final = 4096
 SECRET_BYTES: Final = 32
 ENROL_MAX_BYTES: Final = 4096
 """The largest frame of the join conversation; an unknown peer may send no more."""
@@ -73,7 +68,6 @@ class EnrolReply(msgspec.Struct, frozen=True, kw_only=True):
 _TOKEN = msgspec.msgpack.Decoder(JoinToken)
 _REQUEST = msgspec.msgpack.Decoder(EnrolRequest)
 _REPLY = msgspec.msgpack.Decoder(EnrolReply)
-_ENCODER = msgspec.msgpack.Encoder()
 
 
 def new_secret() -> str:
@@ -105,33 +99,26 @@ def new_pinning() -> str:
 
 def encode_token(token: JoinToken) -> str:
     """Return the token's text: one word, safe in shells and URLs."""
-    return TOKEN_PREFIX + base64.urlsafe_b64encode(_ENCODER.encode(token)).decode().rstrip("=")
+    return token_text(TOKEN_PREFIX, token)
 
 
 def decode_token(text: str) -> JoinToken:
     """Read a token's text. Raises InvalidInputError with field `token`."""
-    text = text.strip()
-    if not text.startswith(TOKEN_PREFIX) or len(text) > TOKEN_MAX_CHARS:
-        raise InvalidInputError(
-            "token", f"a join token begins with '{TOKEN_PREFIX}'; it is shown when a node is added"
-        )
-    body = text.removeprefix(TOKEN_PREFIX)
-    try:
-        token = _TOKEN.decode(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
-    except (binascii.Error, msgspec.DecodeError, UnicodeDecodeError, ValueError, RecursionError) as error:
-        raise InvalidInputError("token", "the join token is cut short or altered; copy it again") from error
+    token = read_token(
+        text, _TOKEN, prefix=TOKEN_PREFIX, kind="join token", origin="it is shown when a node is added"
+    )
     node_name(token.node)
     return token
 
 
 def encode_request(request: EnrolRequest) -> bytes:
     """Return the question's frame."""
-    return encode_frame(_ENCODER.encode(request))
+    return only_frame(request)
 
 
 def encode_reply(reply: EnrolReply) -> bytes:
     """Return the answer's frame."""
-    return encode_frame(_ENCODER.encode(reply))
+    return only_frame(reply)
 
 
 class EnrolDecoder:
@@ -144,24 +131,8 @@ class EnrolDecoder:
 
     def request(self, data: bytes) -> EnrolRequest | None:
         """Take bytes; return the question once it is whole. Raises ProtocolError."""
-        header = self._header(data)
-        return None if header is None else _decode(_REQUEST, header)
+        return read_only_frame(self._frames, _REQUEST, data)
 
     def reply(self, data: bytes) -> EnrolReply | None:
         """Take bytes; return the answer once it is whole. Raises ProtocolError."""
-        header = self._header(data)
-        return None if header is None else _decode(_REPLY, header)
-
-    def _header(self, data: bytes) -> bytes | None:
-        frames = self._frames.feed(data)
-        if len(frames) > 1 or (frames and frames[0][1]):
-            raise ProtocolError("more than one message where one is expected")
-        return frames[0][0] if frames else None
-
-
-def _decode(decoder: msgspec.msgpack.Decoder[_T], header: bytes) -> _T:
-    try:
-        return decoder.decode(header)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        # the text of the failure might quote the secret
-        raise ProtocolError("the join message cannot be read", reason=Reason.BAD_MESSAGE) from error
+        return read_only_frame(self._frames, _REPLY, data)

@@ -4,22 +4,18 @@ Decides shapes and limits. The token's fingerprint proves the manager that is as
 asks again is the one who asked first. Pure but for the secret that it draws. Invariant: no repr shows a secret.
 """
 
-import base64
-import binascii
-from typing import Annotated, Final, TypeVar
+from typing import Annotated, Final
 
 import msgspec
 from msgspec import Meta
 
-from common.errors import InvalidInputError, ProtocolError, Reason
 from common.wire.contact import ADDRESSES_MAX, HOST_KEYS_MAX, Address, KeyLine
-from common.wire.enrolment import ENROL_MAX_BYTES, TOKEN_MAX_CHARS
+from common.wire.enrolment import ENROL_MAX_BYTES
 from common.wire.fields import Count, Name, ReasonText, Text
-from common.wire.frames import FrameDecoder, encode_frame
+from common.wire.frames import FrameDecoder
+from common.wire.joining import only_frame, read_only_frame, read_token, token_text
 from manager.store.address import URL_CHARACTERS_MAX
 from manager.store.sealing import KEK_BYTES, KEKS_MAX
-
-_T = TypeVar("_T")
 
 TOKEN_PREFIX: Final = "certcast-manager1."  # noqa: S105 - what a token begins with, not a token
 NAMES_MAX: Final = 8
@@ -77,38 +73,32 @@ class ManagerReply(msgspec.Struct, frozen=True, kw_only=True):
 _TOKEN = msgspec.msgpack.Decoder(ManagerToken)
 _REQUEST = msgspec.msgpack.Decoder(ManagerRequest)
 _REPLY = msgspec.msgpack.Decoder(ManagerReply)
-_ENCODER = msgspec.msgpack.Encoder()
 
 
 def encode_token(token: ManagerToken) -> str:
     """Return the token's text: one word."""
-    return TOKEN_PREFIX + base64.urlsafe_b64encode(_ENCODER.encode(token)).decode().rstrip("=")
+    return token_text(TOKEN_PREFIX, token)
 
 
 def decode_token(text: str) -> ManagerToken:
     """Read a token's text. Raises InvalidInputError with field `token`, which quotes nothing of it."""
-    text = text.strip()
-    if not text.startswith(TOKEN_PREFIX) or len(text) > TOKEN_MAX_CHARS:
-        raise InvalidInputError(
-            "token",
-            f"a manager's token begins with '{TOKEN_PREFIX}'; it is made on a machine where a manager runs",
-        )
-    body = text.removeprefix(TOKEN_PREFIX)
-    try:
-        return _TOKEN.decode(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
-    except (binascii.Error, msgspec.DecodeError, UnicodeDecodeError, ValueError, RecursionError):
-        # without the error that led here: its text may quote the secret
-        raise InvalidInputError("token", "the token is cut short or altered; copy it again") from None
+    return read_token(
+        text,
+        _TOKEN,
+        prefix=TOKEN_PREFIX,
+        kind="manager's token",
+        origin="it is made on a machine where a manager runs",
+    )
 
 
 def encode_request(request: ManagerRequest) -> bytes:
     """Return the question's frame."""
-    return encode_frame(_ENCODER.encode(request))
+    return only_frame(request)
 
 
 def encode_reply(reply: ManagerReply) -> bytes:
     """Return the answer's frame."""
-    return encode_frame(_ENCODER.encode(reply))
+    return only_frame(reply)
 
 
 class RequestDecoder:
@@ -121,7 +111,7 @@ class RequestDecoder:
 
     def take(self, data: bytes) -> ManagerRequest | None:
         """Take bytes; return the question once it is whole. Raises ProtocolError."""
-        return _taken(self._frames, _REQUEST, data)
+        return read_only_frame(self._frames, _REQUEST, data)
 
 
 class ReplyDecoder:
@@ -134,17 +124,4 @@ class ReplyDecoder:
 
     def take(self, data: bytes) -> ManagerReply | None:
         """Take bytes; return the answer once it is whole. Raises ProtocolError."""
-        return _taken(self._frames, _REPLY, data)
-
-
-def _taken(frames: FrameDecoder, decoder: msgspec.msgpack.Decoder[_T], data: bytes) -> _T | None:
-    found = frames.feed(data)
-    if len(found) > 1 or (found and found[0][1]):
-        raise ProtocolError("more than one message where one is expected")
-    if not found:
-        return None
-    try:
-        return decoder.decode(found[0][0])
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        # the text of the failure might quote a secret
-        raise ProtocolError("the message cannot be read", reason=Reason.BAD_MESSAGE) from None
+        return read_only_frame(self._frames, _REPLY, data)

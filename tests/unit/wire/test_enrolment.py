@@ -5,7 +5,6 @@ import pytest
 from common.errors import InvalidInputError, ProtocolError, Reason
 from common.wire.enrolment import (
     ENROL_MAX_BYTES,
-    TOKEN_MAX_CHARS,
     TOKEN_PREFIX,
     EnrolDecoder,
     EnrolReply,
@@ -16,6 +15,7 @@ from common.wire.enrolment import (
     rotation_statement,
 )
 from common.wire.frames import encode_frame
+from common.wire.joining import TOKEN_MAX_CHARS
 
 NESTED = b"\x81\xa1x" + b"\x91" * (ENROL_MAX_BYTES - 64) + b"\xc0"
 """A field that nobody knows, as deep as a frame of the join conversation can hold."""
