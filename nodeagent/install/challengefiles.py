@@ -7,7 +7,6 @@ user can change; its name is a token, and a token names nothing but itself.
 Blocking; every function is called in a thread.
 """
 
-import fnmatch
 import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -19,8 +18,8 @@ import structlog
 from common.challenge import CHALLENGES_MAX, RESPONSE_MAX_CHARS, is_token
 from common.errors import InstallError, Reason
 from common.runtime import durable, trusted
-from nodeagent.install.copies import LEFTOVER
 from nodeagent.install.fault import named
+from nodeagent.install.leftovers import remove_half_written
 from nodeagent.install.plainfile import read_plain
 
 log = structlog.get_logger(__name__)
@@ -57,7 +56,7 @@ class ChallengeFiles:
         """Read what an earlier process left, and remove what is not to be there any more, and what it had begun to write."""
         self._listed = self._read()
         for path in map(Path, self._listed):
-            _remove_leftovers(path)
+            remove_half_written(path, "of a challenge")
         self.expire()
 
     def expire(self, directory: str | None = None) -> None:
@@ -212,12 +211,3 @@ def _write(path: str, text: str) -> str | None:
         # without the path, whose last name is the token that this is said of
         return named("it could not be written", OSError(error.errno, error.strerror)).message
     return None
-
-
-def _remove_leftovers(path: Path) -> None:
-    try:
-        for name in fnmatch.filter(trusted.names_in(path.parent), f".{path.name}.{LEFTOVER}"):
-            durable.remove_file(path.with_name(name))
-    except OSError as error:
-        wrong = named("leftovers of a challenge could not be removed", error)
-        log.warning("store.failed", reason=wrong.reason, message=wrong.message)

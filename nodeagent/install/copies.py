@@ -9,12 +9,10 @@ Blocking; every function is called in a thread.
 
 import contextlib
 import errno
-import fnmatch
 import os
 import stat
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Final
 
 import structlog
 
@@ -25,12 +23,10 @@ from common.runtime import durable, trusted
 from nodeagent.core.drift import Drift, Seen, find_copy_drift
 from nodeagent.core.services import Copy
 from nodeagent.install.fault import named
+from nodeagent.install.leftovers import remove_half_written
 from nodeagent.install.plainfile import read_plain
 
 log = structlog.get_logger(__name__)
-
-LEFTOVER: Final = "????????.tmp"
-"""How `common.runtime.durable` names what a kill leaves behind."""
 
 
 def check_copies(copies: Iterable[Copy], data: Path) -> None:
@@ -122,13 +118,7 @@ def remove_leftovers(copies: Iterable[Copy]) -> None:
     A place that cannot be used holds up its own service only, once its copy is due, and no start of the agent.
     """
     for copy in copies:
-        path = Path(copy.to)
-        try:
-            for name in fnmatch.filter(trusted.names_in(path.parent), f".{path.name}.{LEFTOVER}"):
-                durable.remove_file(path.with_name(name))
-        except OSError as error:
-            wrong = named(f"leftovers beside the copy {path} could not be removed", error)
-            log.warning("store.failed", reason=wrong.reason, message=wrong.message)
+        remove_half_written(Path(copy.to), f"beside the copy {copy.to}")
 
 
 def _check(path: Path, data: Path) -> None:
