@@ -23,7 +23,7 @@ from manager.domain.permissions import PROVISION, level_of
 from manager.usecases.context import Context
 from manager.usecases.lastuse import SOURCE_MAX, LastUse
 from manager.usecases.lifetimes import Lifetimes
-from manager.usecases.users import NAME_MAX, NAME_PATTERN, hash_token
+from manager.usecases.users import NAME_MAX, NAME_PATTERN, admitted, hash_token
 
 log = structlog.get_logger(__name__)
 
@@ -158,13 +158,12 @@ class ClientUseCases:
     async def by_token(self, token: str, *, address: str) -> Caller:
         """Return who acts with an access token. Raises AccessError."""
         caller = await self.find_token(hash_token(token), source=address)
-        if caller is None:
-            self._context.attempted(Attempt.SIGN_IN_FAILED, name="", source=source_of(address))
-            log.warning("login.refused", address=address)
-            raise AccessError(
-                "the access token is not known or has expired; ask for another at /oauth/token/"
-            )
-        return caller
+        return admitted(
+            self._context,
+            caller,
+            address=address,
+            refusal="the access token is not known or has expired; ask for another at /oauth/token/",
+        )
 
     async def find_token(self, token_hash: str, *, source: str | None = None) -> Caller | None:
         """Return who acts with the access token of this hash, None if it is worth nothing; `source` says where it is used."""

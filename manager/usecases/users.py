@@ -170,11 +170,9 @@ class UserUseCases:
         """Return who asks with this API token. Raises AccessError."""
         # nobody guesses 256 bits, so who holds them never waits because of others
         caller = await self.find_token(hash_token(token), source=address)
-        if caller is None:
-            self._context.attempted(Attempt.SIGN_IN_FAILED, name="", source=source_of(address))
-            log.warning("login.refused", address=address)
-            raise AccessError("the token is unknown, revoked or expired")
-        return caller
+        return admitted(
+            self._context, caller, address=address, refusal="the token is unknown, revoked or expired"
+        )
 
     async def find_token(self, token_hash: str, *, source: str | None = None) -> Caller | None:
         """Return who asks with the API token of this hash, None if it is worth nothing; `source` says where it is used."""
@@ -232,6 +230,15 @@ def _check_name(name: str) -> None:
             "who works on the machine itself" if likeness(name) == CONSOLE else "the renewal of certificates"
         )
         raise InvalidInputError("name", f"'{name}' stands in the audit log for {who}; choose another name")
+
+
+def admitted(context: Context, caller: Caller | None, *, address: str, refusal: str) -> Caller:
+    """Return whom a token leads to. Raises AccessError if that is nobody, and counts it as an attempt to sign in."""
+    if caller is None:
+        context.attempted(Attempt.SIGN_IN_FAILED, name="", source=source_of(address))
+        log.warning("login.refused", address=address)
+        raise AccessError(refusal)
+    return caller
 
 
 def hash_token(token: str) -> str:
