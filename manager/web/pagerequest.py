@@ -192,6 +192,12 @@ class PageRequest:
         """Let the browser keep a token until it is closed."""
         response.set_cookie(SESSION_COOKIE, token, path="/", secure=True, httponly=True, samesite="Lax")
 
+    async def begin_session(self, response: web.StreamResponse, user: UserRecord) -> None:
+        """Sign a user in who has just been proven, or made."""
+        token = await self.use_cases.sessions.start(user, address=self.address)
+        self.remember(response, token)
+        await self.remember_device(response, user)
+
     async def prove(self, name: str, password: str) -> UserRecord:
         """Return the user that name and password prove, in this browser. Raises AccessError."""
         return await self.use_cases.users.passwords.prove(

@@ -97,28 +97,22 @@ def sentence(text: str) -> str:
 
 def moment(seconds: float | None, absent: str = "never") -> Markup:
     """Write a moment in UTC, so that the script can write it in the viewer's own zone."""
+    return _time(seconds, absent, Markup('<time datetime="{}">{}</time>'), "%Y-%m-%d %H:%M UTC")
+
+
+def day(seconds: float | None) -> Markup:
+    """Write a day; its moment stands behind it. A certificate's is None where it cannot be read."""
+    return _time(seconds, UNREADABLE, Markup('<time class="day" datetime="{}">{}</time>'), "%Y-%m-%d")
+
+
+def _time(seconds: float | None, absent: str, element: Markup, shown: str) -> Markup:
     if seconds is None:
         return Markup('<span class="quiet">{}</span>').format(absent)
     try:
         utc = time.gmtime(seconds)
     except (OverflowError, ValueError, OSError):
         return Markup('<span class="quiet">{}</span>').format("beyond the calendar")
-    return Markup('<time datetime="{}">{}</time>').format(
-        time.strftime("%Y-%m-%dT%H:%M:%SZ", utc), time.strftime("%Y-%m-%d %H:%M UTC", utc)
-    )
-
-
-def day(seconds: float | None) -> Markup:
-    """Write a day; its moment stands behind it. A certificate's is None where it cannot be read."""
-    if seconds is None:
-        return Markup('<span class="quiet">{}</span>').format(UNREADABLE)
-    try:
-        utc = time.gmtime(seconds)
-    except (OverflowError, ValueError, OSError):
-        return Markup('<span class="quiet">{}</span>').format("beyond the calendar")
-    return Markup('<time class="day" datetime="{}">{}</time>').format(
-        time.strftime("%Y-%m-%dT%H:%M:%SZ", utc), time.strftime("%Y-%m-%d", utc)
-    )
+    return element.format(time.strftime("%Y-%m-%dT%H:%M:%SZ", utc), time.strftime(shown, utc))
 
 
 def span(seconds: float) -> str:

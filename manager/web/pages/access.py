@@ -84,10 +84,8 @@ async def set_up(page_request: PageRequest) -> web.StreamResponse:
         except CertcastError as error:
             problem = error.message
         else:
-            token = await page_request.use_cases.sessions.start(user, address=page_request.address)
             response = page_request.redirect("/", f"Welcome, {name}. Add your first node, or a certificate.")
-            page_request.remember(response, token)
-            await page_request.remember_device(response, user)
+            await page_request.begin_session(response, user)
             return response
     return page_request.render("set_up.html", status=400, name=name, error=problem)
 

@@ -46,13 +46,11 @@ async def own_password(page_request: PageRequest) -> web.StreamResponse:
     await page_request.use_cases.users.set_password(
         user.name, password=page_request.form.text("password"), actor=user.name
     )
-    token = await page_request.use_cases.sessions.start(user, address=page_request.address)
     response = page_request.redirect(
         "/users/me",
         "Your password was changed; your other sessions have ended, and your API tokens are revoked.",
     )
-    page_request.remember(response, token)
-    await page_request.remember_device(response, user)
+    await page_request.begin_session(response, user)
     return response
 
 
