@@ -1,7 +1,7 @@
 """Users and programs that sign in with a key, for administrators."""
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 from urllib.parse import quote
 
 from aiohttp import web
@@ -150,14 +150,7 @@ async def _user(page_request: PageRequest) -> UserRecord:
 
 
 def _new(page_request: PageRequest, status: int = 200, problems: Sequence[str] = ()) -> web.Response:
-    return page_request.render(
-        "user_new.html",
-        status=status,
-        problems=problems,
-        roles=ROLES,
-        name=page_request.form.text("name"),
-        role=page_request.form.text("role", Role.READ_ONLY),
-    )
+    return page_request.render("user_new.html", status=status, problems=problems, **_named(page_request))
 
 
 async def _show(page_request: PageRequest, status: int = 200, problems: Sequence[str] = ()) -> web.Response:
@@ -180,11 +173,18 @@ def _new_client(page_request: PageRequest, status: int = 200, problems: Sequence
         "client_new.html",
         status=status,
         problems=problems,
-        roles=ROLES,
-        name=page_request.form.text("name"),
-        role=page_request.form.text("role", Role.READ_ONLY),
         public_key=page_request.form.text("public_key"),
+        **_named(page_request),
     )
+
+
+def _named(page_request: PageRequest) -> dict[str, Any]:
+    """Return what a form for a name with a role is drawn by, as it was filled."""
+    return {
+        "roles": ROLES,
+        "name": page_request.form.text("name"),
+        "role": page_request.form.text("role", Role.READ_ONLY),
+    }
 
 
 _ADMINISTRATORS: Final = (
