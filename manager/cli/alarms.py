@@ -26,15 +26,7 @@ def list_alarms(context: typer.Context, json: JsonOption = False) -> None:
     Example: certcast alarm list
     """
     answer = ask(context, lambda client: client.get("alarms"))
-    if json:
-        say_answer(answer)
-        return
-    from manager.cli.certificate_tables import ALARM_HEADINGS, FOLDED, alarm_row
-    from manager.cli.output import show_table
-
-    now_s = time.time()
-    rows = [alarm_row(each, now_s) for each in _read(answer).alarms]
-    show_table(ALARM_HEADINGS, rows, nothing="No alarms.", folded=FOLDED)
+    _show(answer, json=json, ended=False)
 
 
 @app.command()
@@ -94,15 +86,20 @@ def history(
     Example: certcast alarm history --limit 20
     """
     answer = ask(context, lambda client: client.get("alarms", "history", query={"limit": str(limit)}))
+    _show(answer, json=json, ended=True)
+
+
+def _show(answer: bytes, *, json: bool, ended: bool) -> None:
     if json:
         say_answer(answer)
         return
-    from manager.cli.certificate_tables import FOLDED, HISTORY_HEADINGS, alarm_row
+    from manager.cli.certificate_tables import ALARM_HEADINGS, FOLDED, HISTORY_HEADINGS, alarm_row
     from manager.cli.output import show_table
 
     now_s = time.time()
     rows = [alarm_row(each, now_s) for each in _read(answer).alarms]
-    show_table(HISTORY_HEADINGS, rows, nothing="No alarm has ended yet.", folded=FOLDED)
+    headings = HISTORY_HEADINGS if ended else ALARM_HEADINGS
+    show_table(headings, rows, nothing="No alarm has ended yet." if ended else "No alarms.", folded=FOLDED)
 
 
 async def _chosen(client: "Client", wanted: list[str]) -> list[int]:

@@ -23,7 +23,7 @@ from manager.cli.certificate_options import (
     ParametersOption,
     SlotOption,
 )
-from manager.cli.confirming import ReplaceKeyOption, YesOption, ask_confirmed
+from manager.cli.confirming import ReplaceKeyOption, YesOption, ask_confirmed, delete_confirmed
 from manager.cli.failures import RefusedError
 from manager.cli.files import only_one_from_stdin, read_text, shown_name
 from manager.cli.importing import import_files
@@ -220,12 +220,7 @@ def delete(
 
     Example: certcast certificate delete 3 4
     """
-    body = {"ids": certificate_ids, "force": force}
-    answer = ask_confirmed(
-        context,
-        lambda client, confirm: client.post("certificates", "delete", body=body | confirm),
-        force=force,
-    )
+    answer = delete_confirmed(context, "certificates", certificate_ids, force=force)
     if json:
         say_answer(answer)
         return

@@ -63,6 +63,16 @@ def ask_confirmed(
             confirm = error.token
 
 
+def delete_confirmed(context: typer.Context, resource: str, ids: Sequence[int], *, force: bool) -> bytes:
+    """Delete all of these or none, after a question if it wants one. Raises as `ask_confirmed` does."""
+    body = {"ids": ids, "force": force}
+    return ask_confirmed(
+        context,
+        lambda client, confirm: client.post(resource, "delete", body=body | confirm),
+        force=force,
+    )
+
+
 def confirm_unless_forced(question: str, *, force: bool, check: Callable[[], None]) -> None:
     """Ask at the terminal whether something is meant that can be made again; a script is not asked. Raises RefusedError.
 

@@ -6,8 +6,7 @@ import typer
 
 from common.pki.expiry import UNREADABLE
 from common.runtime.terminal import say
-from manager.cli.completion import certificate_names
-from manager.cli.naming import resolve_certificate
+from manager.cli.naming import certificate_argument
 from manager.cli.running import JsonOption, ask, say_answer
 from manager.cli.words import end_of, moment
 
@@ -20,24 +19,9 @@ if TYPE_CHECKING:
 
 _First = Annotated[
     int,
-    typer.Argument(
-        metavar="CERTIFICATE",
-        help="One: its number, a name of it, or how its fingerprint begins.",
-        parser=str,
-        callback=resolve_certificate,
-        autocompletion=certificate_names,
-    ),
+    certificate_argument("CERTIFICATE", "One: its number, a name of it, or how its fingerprint begins."),
 ]
-_Second = Annotated[
-    int,
-    typer.Argument(
-        metavar="OTHER",
-        help="The other, likewise.",
-        parser=str,
-        callback=resolve_certificate,
-        autocompletion=certificate_names,
-    ),
-]
+_Second = Annotated[int, certificate_argument("OTHER", "The other, likewise.")]
 
 
 def diff(context: typer.Context, certificate: _First, other: _Second, json: JsonOption = False) -> None:

@@ -117,31 +117,25 @@ def _resolver(kind: str, find: _Find) -> Callable[[typer.Context, Any], Any]:
     return resolve
 
 
-resolve_certificate: Final = _resolver("certificate", find_certificates)
+_CERTIFICATE: Final = _resolver("certificate", find_certificates)
 _CA: Final = _resolver("trusted CA", find_cas)
 _REQUEST: Final = _resolver("request", find_requests)
 _WHICH: Final = "its number in the list, a name of it, or how its fingerprint begins"
 
-CertificateArgument = Annotated[
-    int,
-    typer.Argument(
-        metavar="CERTIFICATE",
-        help=f"Which: {_WHICH}.",
+
+def certificate_argument(metavar: str, help_text: str) -> Any:
+    """Return an argument for certificates, each by its number, a name of it, or how its fingerprint begins."""
+    return typer.Argument(
+        metavar=metavar,
+        help=help_text,
         parser=str,
-        callback=resolve_certificate,
+        callback=_CERTIFICATE,
         autocompletion=certificate_names,
-    ),
-]
-CertificatesArgument = Annotated[
-    list[int],
-    typer.Argument(
-        metavar="CERTIFICATE",
-        help=f"One or more: {_WHICH}.",
-        parser=str,
-        callback=resolve_certificate,
-        autocompletion=certificate_names,
-    ),
-]
+    )
+
+
+CertificateArgument = Annotated[int, certificate_argument("CERTIFICATE", f"Which: {_WHICH}.")]
+CertificatesArgument = Annotated[list[int], certificate_argument("CERTIFICATE", f"One or more: {_WHICH}.")]
 CertificateOption = Annotated[
     int | None,
     typer.Option(
@@ -149,7 +143,7 @@ CertificateOption = Annotated[
         metavar="CERTIFICATE",
         help="The certificate to replace; whatever is not given is taken from it.",
         parser=str,
-        callback=resolve_certificate,
+        callback=_CERTIFICATE,
         autocompletion=certificate_names,
     ),
 ]

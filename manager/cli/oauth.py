@@ -9,7 +9,7 @@ from common.api.codes import Role
 from common.errors import InvalidInputError, NotFoundError
 from common.runtime.terminal import say
 from manager.cli.confirming import YesOption, confirm_unless_forced
-from manager.cli.running import JsonOption, ask, group, login, say_answer
+from manager.cli.running import JsonOption, ask, group, login, remove_named, say_answer
 from manager.cli.words import moment
 
 app = group("Let programs sign in with a key of their own.")
@@ -99,11 +99,7 @@ def remove(
         force=force,
         check=lambda: _check_is_there(context, name),
     )
-    answer = ask(context, lambda client: client.delete("oauth-clients", name))
-    if json:
-        say_answer(answer)
-        return
-    say(f"Removed {name}.")
+    remove_named(context, "oauth-clients", name, json=json)
 
 
 def _check_is_there(context: typer.Context, name: str) -> None:

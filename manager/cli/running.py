@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from common.errors import InvalidInputError
-from common.runtime.terminal import say_json
+from common.runtime.terminal import say, say_json
 from common.text import printable
 from manager.cli.access import Access, Options
 from manager.cli.guided import GuidedGroup
@@ -76,6 +76,15 @@ def ask(
             return await work(client)
 
     return asyncio.run(run())
+
+
+def remove_named(context: typer.Context, resource: str, name: str, *, json: bool) -> None:
+    """Remove what has this name, and say so. Raises CertcastError."""
+    answer = ask(context, lambda client: client.delete(resource, name))
+    if json:
+        say_answer(answer)
+        return
+    say(f"Removed {name}.")
 
 
 def confirm(question: str) -> bool:

@@ -7,7 +7,7 @@ import typer
 
 from common.errors import InvalidInputError
 from common.runtime.terminal import say
-from manager.cli.confirming import YesOption, ask_confirmed, say_consequences
+from manager.cli.confirming import YesOption, ask_confirmed, delete_confirmed, say_consequences
 from manager.cli.failures import RefusedError
 from manager.cli.files import check_output, only_one_from_stdin, read_joined, save
 from manager.cli.importing import SkipUnusableOption, import_files, say_left_out, skipping
@@ -230,12 +230,7 @@ def delete(
 
     Example: certcast ca delete 2 5
     """
-    body = {"ids": ca_ids, "force": force}
-    answer = ask_confirmed(
-        context,
-        lambda client, confirm: client.post("trusted-cas", "delete", body=body | confirm),
-        force=force,
-    )
+    answer = delete_confirmed(context, "trusted-cas", ca_ids, force=force)
     if json:
         say_answer(answer)
         return

@@ -11,7 +11,7 @@ from common.runtime.terminal import say
 from manager.cli.access import prompt, read_line
 from manager.cli.completion import user_names
 from manager.cli.confirming import YesOption, confirm_unless_forced
-from manager.cli.running import JsonOption, ask, group, login, say_answer
+from manager.cli.running import JsonOption, ask, group, login, remove_named, say_answer
 from manager.cli.words import moment
 
 if TYPE_CHECKING:
@@ -88,11 +88,7 @@ def remove_user(
     confirm_unless_forced(
         f"Remove the user {name} with all tokens?", force=force, check=lambda: _check_is_there(context, name)
     )
-    answer = ask(context, lambda client: client.delete("users", name))
-    if json:
-        say_answer(answer)
-        return
-    say(f"Removed {name}.")
+    remove_named(context, "users", name, json=json)
 
 
 @users.command("role")
