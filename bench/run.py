@@ -4,6 +4,7 @@ import argparse
 import asyncio
 
 from bench import catalogue, channel, fleet, footprint, lists, management, pages, served
+from bench.catalogue import Took
 from common.runtime import log as logs
 
 
@@ -122,11 +123,7 @@ def show_catalogue(count: int) -> None:
         ("first_look", "everything read and decoded, once after a start"),
         ("first_chains", "every chain of trust built, once after a start"),
     ):
-        less, more = getattr(small, name), getattr(large, name)
-        print(
-            f"  {text:55} {more.wall_s * 1000:8.1f} ms, of a CPU {more.cpu_s * 1000:8.1f} ms, "
-            f"{more.cpu_s / less.cpu_s:5.1f} times a tenth's {less.cpu_s * 1000:.1f} ms"
-        )
+        show_to_tenth(text, getattr(large, name), getattr(small, name))
 
 
 def show_management(count: int) -> None:
@@ -138,11 +135,15 @@ def show_management(count: int) -> None:
         ("found", "one by its exact subject name"),
         ("pattern", "a regular expression and an order"),
     ):
-        less, more = getattr(small, name), getattr(large, name)
-        print(
-            f"  {text:55} {more.wall_s * 1000:8.1f} ms, of a CPU {more.cpu_s * 1000:8.1f} ms, "
-            f"{more.cpu_s / less.cpu_s:5.1f} times a tenth's {less.cpu_s * 1000:.1f} ms"
-        )
+        show_to_tenth(text, getattr(large, name), getattr(small, name))
+
+
+def show_to_tenth(text: str, more: Took, less: Took) -> None:
+    """What took `more`, and `less` with a tenth."""
+    print(
+        f"  {text:55} {more.wall_s * 1000:8.1f} ms, of a CPU {more.cpu_s * 1000:8.1f} ms, "
+        f"{more.cpu_s / less.cpu_s:5.1f} times a tenth's {less.cpu_s * 1000:.1f} ms"
+    )
 
 
 def show_footprint() -> None:
