@@ -63,14 +63,18 @@ class Site:
         }
 
     async def start_manager(self) -> None:
-        """Initialise and start the manager; returns once it is ready."""
+        """Initialise and start the manager."""
+        await self.make_store()
+        await self.serve()
+
+    async def make_store(self) -> None:
+        """Initialise the manager, with an administrator."""
         await self.run("certcast-manager", "init", "--data", str(self.data), "--address", "127.0.0.1")
         await self.run(
             *("certcast-manager", "user", "add", "admin", "--role", "administrator"),
             *("--password-stdin", "--data", str(self.data)),
             stdin=PASSWORD,
         )
-        await self.serve()
 
     async def serve(self) -> Process:
         """Start the manager, or start it again."""

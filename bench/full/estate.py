@@ -77,12 +77,7 @@ class Estate:
     async def fill(self) -> None:
         """Make the store: the nodes with their keys, and a certificate that all of them have."""
         site = self._site
-        await site.run("certcast-manager", "init", "--data", str(site.data), "--address", "127.0.0.1")
-        await site.run(
-            *("certcast-manager", "user", "add", "admin", "--role", "administrator"),
-            *("--password-stdin", "--data", str(site.data)),
-            stdin=PASSWORD,
-        )
+        await site.make_store()
         keys = {name: generate_key() for name in self._names}
         address = None if site.database is None else ServerAddress.parse(site.database)
         async with opened(StorePlace(site.data, address)) as store:

@@ -65,12 +65,7 @@ class Stage:
     async def set_up(self, simulated: int, real: int) -> None:
         """Make the store, let the managers join and serve, and all nodes connect."""
         first, *others = self.machines
-        await first.run("certcast-manager", "init", "--data", str(first.data), "--address", "127.0.0.1")
-        await first.run(
-            *("certcast-manager", "user", "add", "admin", "--role", "administrator"),
-            *("--password-stdin", "--data", str(first.data)),
-            stdin=PASSWORD,
-        )
+        await first.make_store()
         await self._fill(first, simulated)
         await self.servers.watch()
         await first.serve()
