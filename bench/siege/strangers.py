@@ -15,10 +15,11 @@ import asyncssh
 
 from bench.siege.target import Target
 from common.errors import CertcastError
-from common.runtime.ssh import JOIN_USER, common_options, generate_key, load_key
+from common.runtime.ssh import generate_key, load_key
 from common.wire.enrolment import EnrolRequest, new_secret
 from demo.run import trusting
 from nodeagent.channel.join import ask
+from tests.newcomers import newcomer
 
 Attack = Callable[[Target, Counter[str]], Coroutine[Any, Any, None]]
 
@@ -132,15 +133,7 @@ async def silent_ssh(target: Target, counts: Counter[str]) -> None:
 @asynccontextmanager
 async def joined(target: Target, host: str) -> AsyncIterator[asyncssh.SSHClientConnection]:
     """A login as one who wants to join, with a key that nobody knows."""
-    options: dict[str, Any] = {
-        **common_options(),
-        "username": JOIN_USER,
-        "client_keys": [load_key(generate_key())],
-        "agent_path": None,
-        "known_hosts": None,
-        "local_addr": (host, 0),
-    }
-    connection = await asyncssh.connect("127.0.0.1", target.ssh, **options)
+    connection = await newcomer(target.ssh, host)
     try:
         yield connection
     finally:

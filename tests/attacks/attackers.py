@@ -11,12 +11,12 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
 
 import asyncssh
 
-from common.runtime.ssh import JOIN_SUBSYSTEM, JOIN_USER, common_options, generate_key, load_key
+from common.runtime.ssh import JOIN_SUBSYSTEM
 from demo.run import trusting
+from tests.newcomers import newcomer
 
 FIRST_WAVE_S = 10.0
 NICENESS = 10
@@ -71,22 +71,9 @@ async def dawdling(aim: Aim, host: str, placed: Callable[[], None]) -> None:
     await _stay(reader, writer)
 
 
-async def _joined(aim: Aim, host: str) -> asyncssh.SSHClientConnection:
-    options: dict[str, Any] = {
-        **common_options(),
-        "username": JOIN_USER,
-        "client_keys": [load_key(generate_key())],
-        "agent_path": None,
-        "known_hosts": None,
-        "local_addr": (host, 0),
-        "login_timeout": 60,
-    }
-    return await asyncssh.connect("127.0.0.1", aim.ssh, **options)
-
-
 async def parked(aim: Aim, host: str, placed: Callable[[], None]) -> None:
     """A login as `join` that asks for nothing and stays."""
-    connection = await _joined(aim, host)
+    connection = await newcomer(aim.ssh, host, login_timeout=60)
     placed()
     try:
         await connection.wait_closed()
@@ -96,7 +83,7 @@ async def parked(aim: Aim, host: str, placed: Callable[[], None]) -> None:
 
 async def mute(aim: Aim, host: str, placed: Callable[[], None]) -> None:
     """A login as `join` that opens its session and does not ask."""
-    connection = await _joined(aim, host)
+    connection = await newcomer(aim.ssh, host, login_timeout=60)
     try:
         await connection.create_process(subsystem=JOIN_SUBSYSTEM, encoding=None)
         placed()
@@ -107,7 +94,7 @@ async def mute(aim: Aim, host: str, placed: Callable[[], None]) -> None:
 
 async def rekeying(aim: Aim, host: str, placed: Callable[[], None]) -> None:
     """A login as `join` that exchanges keys again and again."""
-    connection = await _joined(aim, host)
+    connection = await newcomer(aim.ssh, host, login_timeout=60)
     placed()
     try:
         while not connection.is_closed():
@@ -121,14 +108,14 @@ async def rekeying(aim: Aim, host: str, placed: Callable[[], None]) -> None:
 
 async def greeting(aim: Aim, host: str, placed: Callable[[], None]) -> None:
     """A handshake and a login as `join`, let go of at once."""
-    connection = await _joined(aim, host)
+    connection = await newcomer(aim.ssh, host, login_timeout=60)
     placed()
     connection.abort()
 
 
 async def opening(aim: Aim, host: str, placed: Callable[[], None]) -> None:
     """A login as `join` that opens channels, asks for what nobody offers, and sends what is to be ignored."""
-    connection = await _joined(aim, host)
+    connection = await newcomer(aim.ssh, host, login_timeout=60)
     placed()
     try:
         while not connection.is_closed():

@@ -21,7 +21,7 @@ import pytest
 import pytest_asyncio
 
 from common.ids import NodeName
-from common.runtime.ssh import JOIN_USER, common_options, fingerprint, generate_key, load_key
+from common.runtime.ssh import fingerprint, generate_key, load_key
 from common.wire.enrolment import EnrolRequest, decode_token
 from demo.run import Api, ready, trusting
 from demo.site import BIN, PASSWORD, Site
@@ -30,6 +30,7 @@ from nodeagent.channel.identity import Identity
 from nodeagent.channel.join import ask
 from tests.attacks.times import Times, is_bearable, print_times, timed
 from tests.fakes.simulator import NodeSimulator
+from tests.newcomers import newcomer
 from tests.patience import PATIENCE_S, ended
 
 ROOT = Path(__file__).parents[2]
@@ -141,24 +142,16 @@ class Ground:
 
         async def once() -> None:
             number = next(numbers)
-            options: dict[str, Any] = {
-                **common_options(),
-                "username": JOIN_USER,
-                "client_keys": [load_key(generate_key())],
-                "agent_path": None,
-                "known_hosts": None,
-                "local_addr": (f"127.77.{number // 250}.{number % 250 + 1}", 0),
-                "login_timeout": PATIENCE_S,
-            }
+            host = f"127.77.{number // 250}.{number % 250 + 1}"
             for _ in range(NEWCOMER_TRIES - 1):
                 try:
-                    connection = await asyncssh.connect("127.0.0.1", self.site.ssh, **options)
+                    connection = await newcomer(self.site.ssh, host, login_timeout=PATIENCE_S)
                 except (OSError, asyncssh.Error):
                     await asyncio.sleep(AGENTS_WAIT_S)
                 else:
                     break
             else:
-                connection = await asyncssh.connect("127.0.0.1", self.site.ssh, **options)
+                connection = await newcomer(self.site.ssh, host, login_timeout=PATIENCE_S)
             connection.abort()
 
         return await timed(once, count)
