@@ -6,7 +6,7 @@ Owns the SSH connection. When to dial again is the caller's business, and so is 
 import asyncio
 import socket
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 import asyncssh
@@ -53,6 +53,18 @@ class Advice:
     unknown: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Login:
+    """Who dials, what for, and who hears what comes. `trusts` judges the host key's public line."""
+
+    user: str
+    key: asyncssh.SSHKey = field(repr=False)
+    subsystem: str
+    trusts: Callable[[str], bool]
+    advice: Advice
+    peer: Peer
+
+
 class HostKeyError(AccessError):
     """The host key is none that is trusted."""
 
@@ -84,17 +96,12 @@ AS_GIVEN: Final = AsGiven()
 
 async def dial(
     addresses: Sequence[str],
+    login: Login,
     *,
-    user: str,
-    key: asyncssh.SSHKey,
-    subsystem: str,
-    trusts: Callable[[str], bool],
-    advice: Advice,
-    peer: Peer,
     timeout_s: float = DIAL_TIMEOUT_S,
     order: Order = AS_GIVEN,
 ) -> Session:
-    """Open `subsystem` at the first address that answers. `trusts` judges the host key's public line.
+    """Open the login's subsystem at the first address that answers.
 
     Each address has deadlines of its own, so that one that is dead costs `CONNECT_TIMEOUT_S`. Raises UnreachableError if none answers,
     AccessError if one does and is not who it should be or refuses our key.
@@ -105,7 +112,7 @@ async def dial(
         if number:
             await asyncio.sleep(order.pause_s())
         try:
-            return await _dial_either(address, user, key, subsystem, trusts, advice, peer, timeout_s)
+            return await _dial_either(address, login, timeout_s)
         except TimeoutError:
             failures.append(
                 UnreachableError(f"{address} did not answer in {timeout_s:g} s", reason=Reason.TIMEOUT)
@@ -122,24 +129,15 @@ async def dial(
     raise UnreachableError("; ".join(each.message for each in failures), reason=failures[-1].reason)
 
 
-async def _dial_either(
-    address: str,
-    user: str,
-    key: asyncssh.SSHKey,
-    subsystem: str,
-    trusts: Callable[[str], bool],
-    advice: Advice,
-    peer: Peer,
-    timeout_s: float,
-) -> Session:
+async def _dial_either(address: str, login: Login, timeout_s: float) -> Session:
     """Open the session with a host key that is trusted, or else with one for which a trusted key vouches."""
     stranger: AccessError | None = None
     for algorithm in (HOST_KEY_ALGORITHM, VOUCHED_ALGORITHM):
         connected = await _reach(address)
         try:
             async with while_heard(connected, timeout_s):
-                judge = _Judge(trusts, algorithm, advice)
-                return await _dial_one(address, connected, user, key, subsystem, judge, peer)
+                judge = _Judge(login.trusts, algorithm, login.advice)
+                return await _dial_one(address, connected, login, judge)
         except HostKeyError as error:
             stranger = stranger or error
         except UnreachableError:
@@ -188,23 +186,15 @@ async def _connected(connecting: socket.socket, where: Any) -> socket.socket:
     return connecting
 
 
-async def _dial_one(
-    address: str,
-    connected: socket.socket,
-    user: str,
-    key: asyncssh.SSHKey,
-    subsystem: str,
-    judge: "_Judge",
-    peer: Peer,
-) -> Session:
-    connection = await _log_in(address, connected, user, key, judge)
+async def _dial_one(address: str, connected: socket.socket, login: Login, judge: "_Judge") -> Session:
+    connection = await _log_in(address, connected, login, judge)
     presented = connection.get_server_host_key()
-    session = Session(connection, address, peer)
+    session = Session(connection, address, login.peer)
     session.host_key = public_line(presented) if presented is not None else ""
     try:
         await connection.create_session(
             lambda: session,
-            subsystem=subsystem,
+            subsystem=login.subsystem,
             encoding=None,
             window=CHANNEL_WINDOW_BYTES,
             max_pktsize=PACKET_BYTES,
@@ -219,17 +209,13 @@ async def _dial_one(
 
 
 async def _log_in(
-    address: str,
-    connected: socket.socket,
-    user: str,
-    key: asyncssh.SSHKey,
-    judge: "_Judge",
+    address: str, connected: socket.socket, login: Login, judge: "_Judge"
 ) -> asyncssh.SSHClientConnection:
     """Connect and authenticate both sides. Raises AccessError, UnreachableError."""
     options: dict[str, Any] = {
         **common_options(),
-        "username": user,
-        "client_keys": [key],
+        "username": login.user,
+        "client_keys": [login.key],
         "agent_path": None,
         "known_hosts": ([], [], []),
         "server_host_key_algs": [judge.algorithm],

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from common.runtime.dial import AS_GIVEN, DIAL_TIMEOUT_S, Advice, Order, Session, dial
+from common.runtime.dial import AS_GIVEN, DIAL_TIMEOUT_S, Advice, Login, Order, Session, dial
 from common.runtime.ssh import SUBSYSTEM
 from common.runtime.transport import Peer
 from nodeagent.channel.identity import Identity
@@ -21,14 +21,12 @@ async def connect(
     Raises UnreachableError if none does, AccessError if one does and is not the pinned manager or refuses our key.
     """
     pinned = set(identity.host_keys)
-    return await dial(
-        identity.addresses,
+    login = Login(
         user=identity.node,
         key=identity.key,
         subsystem=SUBSYSTEM,
         trusts=lambda line: line in pinned,
         advice=ADVICE,
         peer=peer,
-        timeout_s=timeout_s,
-        order=order,
     )
+    return await dial(identity.addresses, login, timeout_s=timeout_s, order=order)
