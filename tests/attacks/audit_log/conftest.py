@@ -133,6 +133,11 @@ def _put_back(head: bytes) -> Attack:
 
 @pytest.fixture
 async def use_cases(directory: Path, keyring: Keyring) -> UseCases:
+    return await opened_use_cases(directory, keyring)
+
+
+async def opened_use_cases(directory: Path, keyring: Keyring) -> UseCases:
+    """What a manager that starts at 100 does with the store."""
     store = await Store.open(StorePlace(directory, None), keyring)
     context = Context(
         store=store,

@@ -12,7 +12,7 @@ import structlog
 
 from common.api.codes import Fault, Kept
 from common.errors import InvalidInputError
-from common.ids import MANAGEMENT_NODE, NodeName
+from common.ids import NodeName
 from common.runtime import log as logs
 from manager.store.audit import HEAD, RESTORED, WITNESSED
 from manager.store.chain import parse_signed_head
@@ -23,7 +23,7 @@ from manager.store.store import Store
 from manager.usecases import heads
 from manager.usecases.context import Context
 from manager.usecases.usecases import UseCases
-from tests.attacks.audit_log.conftest import _parts, _put_back, act, altered
+from tests.attacks.audit_log.conftest import _parts, _put_back, act, altered, opened_use_cases
 from tests.fakes.fleet import FakeFleet
 from tests.fakes.workers import InPlace
 
@@ -98,16 +98,7 @@ async def test_an_old_head_that_is_put_back_with_its_entries_does_not_verify_aga
     witness, file = tmp_path / "witness", tmp_path / "heads"
 
     async def start() -> UseCases:
-        store = await Store.open(StorePlace(directory, None), keyring)
-        context = Context(
-            store=store,
-            inventories=Inventories(store),
-            fleet=FakeFleet(),
-            workers=InPlace(),
-            own_node=MANAGEMENT_NODE,
-            clock=lambda: 100.0,
-        )
-        made = UseCases(context)
+        made = await opened_use_cases(directory, keyring)
         made.audit.keep_heads_in(witness, file)
         return made
 
@@ -187,18 +178,9 @@ async def test_a_witness_that_is_gone_breaks_the_log_until_the_store_is_said_to_
     witness = tmp_path / "witness"
 
     async def start() -> tuple[UseCases, Store]:
-        store = await Store.open(StorePlace(directory, None), keyring)
-        context = Context(
-            store=store,
-            inventories=Inventories(store),
-            fleet=FakeFleet(),
-            workers=InPlace(),
-            own_node=MANAGEMENT_NODE,
-            clock=lambda: 100.0,
-        )
-        made = UseCases(context)
+        made = await opened_use_cases(directory, keyring)
         made.audit.keep_heads_in(witness, None)
-        return made, store
+        return made, made._context.store
 
     use_cases, store = await start()
     # an upgrade: there was none before, and none is missed
