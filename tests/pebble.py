@@ -20,9 +20,10 @@ import pytest
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
+from demo.site import free_port
 from tests import pki
 from tests.patience import PATIENCE_S
-from tests.postgres import free_port, program
+from tests.postgres import program
 
 NEEDED: Final = pytest.mark.services("pebble", "pebble-challtestsrv")
 

@@ -9,7 +9,6 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -23,6 +22,7 @@ from urllib.parse import quote
 import pytest
 
 from common.runtime import durable
+from demo.site import free_port
 from manager.store import postgresql
 from manager.store.address import ServerAddress
 from manager.store.place import StorePlace
@@ -56,12 +56,6 @@ local all all trust
 host all all 127.0.0.1/32 scram-sha-256
 host replication all 127.0.0.1/32 trust
 """
-
-
-def free_port() -> int:
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        return int(listening.getsockname()[1])
 
 
 def program(name: str) -> str:

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from demo.site import free_port
 from nodeagent import recipes
 from nodeagent.core.services import Services
 from nodeagent.core.servicesfile import parse_services
@@ -18,7 +19,7 @@ from nodeagent.settings import ACCOUNTS
 from tests.patience import ended
 from tests.system import kamailio
 
-NGINX_SERVER = """\
+NGINX_HEAD = """\
 daemon off;
 pid {directory}/nginx.pid;
 worker_processes 1;
@@ -28,9 +29,16 @@ http {{
     client_body_temp_path {directory}/body; proxy_temp_path {directory}/proxy;
     fastcgi_temp_path {directory}/fastcgi; uwsgi_temp_path {directory}/uwsgi; scgi_temp_path {directory}/scgi;
     server {{
+"""
+"""The configuration of an nginx without root's directories, up to where its server listens."""
+
+NGINX_SERVER = (
+    NGINX_HEAD
+    + """\
         listen 127.0.0.1:{port} ssl;
 """
-"""The configuration of an nginx without root's directories, up to what its server shows."""
+)
+"""The same up to what it shows by TLS."""
 
 NGINX = (
     NGINX_SERVER
@@ -42,7 +50,7 @@ NGINX = (
 """
 )
 
-HAPROXY = """\
+HAPROXY_HEAD = """\
 global
     maxconn 100
     user haproxy
@@ -52,10 +60,17 @@ defaults
     timeout connect 5s
     timeout client 5s
     timeout server 5s
+"""
+"""The configuration of a HAProxy under its own account, up to its first front end."""
+
+HAPROXY = (
+    HAPROXY_HEAD
+    + """\
 frontend web
     bind 127.0.0.1:{port} ssl crt {data}/current/server/combined.pem
     http-request return status 200
 """
+)
 
 KAMAILIO = kamailio.CONFIGURATION.replace("log_stderror=no", "log_stderror=yes")
 
@@ -170,12 +185,6 @@ REAL = {
         watches_its_files=True,
     ),
 }
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class RealService:

@@ -2,66 +2,48 @@
 
 import asyncio
 import shutil
-import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
+from demo.site import free_port
 from manager.fleet.asking import Asked, Asker
 from nodeagent import recipes
 from nodeagent.core.services import ChallengePlace
 from tests.integration.nodeagent.challenge_parts import Clock, bound, running
 from tests.patience import PATIENCE_S, ended
-from tests.system.recipe_services import open_directory
+from tests.system.recipe_services import HAPROXY_HEAD, NGINX_HEAD, open_directory
 
 NAME = "conf.example.com"
 
-NGINX = """\
-daemon off;
-pid {directory}/nginx.pid;
-worker_processes 1;
-events {{ worker_connections 64; }}
-http {{
-    access_log off;
-    client_body_temp_path {directory}/body; proxy_temp_path {directory}/proxy;
-    fastcgi_temp_path {directory}/fastcgi; uwsgi_temp_path {directory}/uwsgi; scgi_temp_path {directory}/scgi;
-    server {{
+NGINX = (
+    NGINX_HEAD
+    + """\
         listen 127.0.0.1:{port};
         {location}
     }}
 }}
 """
+)
 
-HAPROXY = """\
-global
-    maxconn 100
-    user haproxy
-    group haproxy
-defaults
-    mode http
-    timeout connect 5s
-    timeout client 5s
-    timeout server 5s
+HAPROXY = (
+    HAPROXY_HEAD
+    + """\
 frontend plain
     bind 127.0.0.1:{port}
     {use}
 backend challenges
     {server}
 """
+)
 
 
 def line_of(recipe: str, begins: str) -> str:
     """A line of a recipe's advice, without its '#'."""
     lines = [line.removeprefix("#").strip() for line in recipes.read(recipe).splitlines()]
     return next(line for line in lines if line.startswith(begins))
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture

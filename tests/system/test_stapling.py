@@ -12,12 +12,13 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.x509 import ocsp
 
 from common.runtime.stapling import demands_stapling, see_stapling
+from demo.site import free_port
 from nodeagent.core.services import Consumer, Endpoint
 from nodeagent.install.probe import Prober
 from tests import pki
 from tests.patience import ended
 from tests.programs import find_program
-from tests.system.recipe_services import NGINX_SERVER, free_port
+from tests.system.recipe_services import NGINX_SERVER
 
 ROOT, ISSUER = pki.current_ca("Stapling")
 MUST_STAPLE = [(x509.TLSFeature([x509.TLSFeatureType.status_request]), False)]

@@ -5,6 +5,7 @@ from email.utils import formatdate
 
 import pytest
 
+from demo.site import free_port
 from manager.acme.answers import ORDERS_MAX
 from manager.acme.conversation import NONCE_TRIES
 from manager.acme.orders import ORDERS_LOOKED_AT
@@ -22,7 +23,6 @@ from tests.fakes.hostile_ca import (
 )
 from tests.integration.acme.parts import NAMES, account, asking, key_pem, made, order, refused
 from tests.patience import PATIENCE_S
-from tests.postgres import free_port
 
 
 async def test_a_limit_is_told_with_the_time_that_the_ca_asks_to_wait(hostile, at_hostile):

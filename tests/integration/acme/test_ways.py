@@ -10,6 +10,7 @@ from importlib.metadata import version
 
 import pytest
 
+from demo.site import free_port
 from manager.acme import transport
 from manager.acme.ca import AcmeCas
 from manager.acme.transport import BODY_MAX_BYTES, HOSTS_MAX, tls_context
@@ -25,7 +26,6 @@ from tests.fakes.hostile_ca import (
 )
 from tests.integration.acme.parts import account, asking, key_pem, made, order, refused
 from tests.patience import PATIENCE_S
-from tests.postgres import free_port
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from urllib.parse import quote
 import pytest
 
 from common.ids import NodeName
+from demo.site import free_port
 from manager.store import postgresql
 from manager.store.address import ServerAddress
 from manager.store.place import StorePlace
@@ -20,7 +21,7 @@ from manager.store.store import Store
 from tests.fakes.simulator import NodeSimulator
 from tests.integration.fleet.parts import Parts, running_over
 from tests.patience import PATIENCE_S
-from tests.postgres import KEK, NEEDED, PASSWORD, ROLE, Cluster, free_port, made_cluster, made_root
+from tests.postgres import KEK, NEEDED, PASSWORD, ROLE, Cluster, made_cluster, made_root
 from tests.unit.store.given import add_nodes
 
 pytestmark = NEEDED

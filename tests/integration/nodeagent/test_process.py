@@ -13,6 +13,7 @@ import urllib.request
 
 import pytest
 
+from demo.site import free_port
 from nodeagent.channel.identity import Pin, ensure_key, save_pin
 from nodeagent.core.servicesfile import parse_services
 from nodeagent.install.installer import Installer
@@ -25,12 +26,6 @@ from tests.patience import PATIENCE_S
 
 GOOD = '[[consumer]]\nname = "web"\nreload = ["/bin/true"]\n'
 BAD = '[[consumer]]\nname = "web"\nreload = "true"\nwhat = 1\n'
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def ask(port, path):

@@ -1,12 +1,12 @@
 """Services that do not run while a bundle is installed: on the first day, and for maintenance."""
 
-import socket
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import pytest
 
 from common.ids import fingerprint_of
+from demo.site import free_port
 from nodeagent.core.services import Copy
 from nodeagent.install import units
 from nodeagent.install.upkeep import Upkeep
@@ -52,12 +52,6 @@ def unit(tmp_path, monkeypatch):
 
 def leaf_of(made):
     return fingerprint_of(made.certificate_der)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def waits(state):

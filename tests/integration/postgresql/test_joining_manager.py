@@ -15,6 +15,7 @@ from common.errors import (
 )
 from common.runtime import durable
 from common.runtime.ssh import fingerprint, generate_key, public_line
+from demo.site import free_port
 from manager.databasesetting import TOLD_FILE
 from manager.joincluster import STAGED, Done, join_cluster
 from manager.ownnode import NODE_FILE, own_node
@@ -24,7 +25,7 @@ from manager.store.place import StorePlace
 from manager.store.sealing import CREDENTIAL, KEK_FILE, create_kek, load_keyring, read_kek
 from manager.store.store import Store
 from tests.cluster_parts import FirstManager, first_manager, new_key
-from tests.postgres import NEEDED, Cluster, free_port
+from tests.postgres import NEEDED, Cluster
 
 pytestmark = NEEDED
 

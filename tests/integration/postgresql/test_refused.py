@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from common.errors import InvalidInputError, Reason, StorageError
+from demo.site import free_port
 from manager.store import postgresql
 from manager.store.address import ServerAddress
 from manager.store.place import StorePlace
@@ -20,7 +21,7 @@ from manager.store.store import Store
 from tests.integration.postgresql.refusing import refused
 from tests.patience import PATIENCE_S
 from tests.pki import DAY_S, Made, current_leaf, make_leaf, make_root
-from tests.postgres import KEK, PASSWORD, ROLE, Cluster, free_port, made_cluster
+from tests.postgres import KEK, PASSWORD, ROLE, Cluster, made_cluster
 
 pytestmark = pytest.mark.services("postgres", "root")
 

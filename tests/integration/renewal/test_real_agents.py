@@ -2,7 +2,6 @@
 
 import asyncio
 import shutil
-import socket
 import sys
 import tempfile
 import time
@@ -14,6 +13,7 @@ import pytest
 
 from common.ids import NodeName
 from common.wire.enrolment import EnrolRequest
+from demo.site import free_port
 from manager.domain.renewal.records import Proof
 from manager.fleet.asking import Asker
 from manager.store.inventory import Inventories
@@ -26,12 +26,6 @@ from tests.patience import PATIENCE_S, ended
 
 ADDRESSES = {"n1": "127.0.0.1", "n2": "127.0.0.2"}
 SHARED = "conf.example.test"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Site:
