@@ -1,10 +1,8 @@
 """Kill a manager that joins another one wherever it is: either there is nothing, or the same command goes on; and there is one node, and one key, in the end."""
 
 import asyncio
-import signal
 import stat
 from collections.abc import AsyncIterator
-from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
@@ -21,7 +19,7 @@ from manager.store.sealing import KEK_FILE, create_kek, load_keyring, read_kek
 from manager.store.store import Store
 from tests.cluster_parts import FirstManager, first_manager
 from tests.crash import cluster_joiner
-from tests.patience import PATIENCE_S
+from tests.crash.forked import forked
 from tests.postgres import NEEDED, Cluster
 
 pytestmark = NEEDED
@@ -43,17 +41,6 @@ async def there(cluster: Cluster, database, tmp_path: Path) -> AsyncIterator[Fir
     await store.close()
 
 
-def run_join(data: Path, token: str, database: str, point: int) -> int:
-    # each is forked from a process that has imported everything and done nothing
-    processes = get_context("forkserver")
-    processes.set_forkserver_preload([cluster_joiner.__name__])
-    joiner = processes.Process(target=cluster_joiner.run, args=(data, token, database, point))
-    joiner.start()
-    joiner.join(PATIENCE_S)
-    assert joiner.exitcode in {0, -signal.SIGKILL}, point
-    return joiner.exitcode
-
-
 def check_private(data: Path) -> None:
     """Whatever was left behind is its owner's alone."""
     for path in [data, *data.rglob("*")]:
@@ -70,7 +57,7 @@ async def test_a_join_that_is_killed_anywhere_is_gone_on_with_by_the_same_comman
         data = tmp_path / f"second-{point}"
         token = encode_token(await there.token(tells_database=is_told))
         arguments = (data, token, "" if is_told else url)
-        status = await asyncio.to_thread(run_join, *arguments, point)
+        status = await asyncio.to_thread(forked, cluster_joiner, *arguments, point)
         if data.exists():
             check_private(data)
         if status:
@@ -80,7 +67,7 @@ async def test_a_join_that_is_killed_anywhere_is_gone_on_with_by_the_same_comman
                 assert own_node(data) != "management"
             # killed after the last step, it has joined, and is refused another time
             if (data / STAGED).exists() or not (data / NODE_FILE).exists():
-                assert await asyncio.to_thread(run_join, *arguments, 1000) == 0, point
+                assert await asyncio.to_thread(forked, cluster_joiner, *arguments, 1000) == 0, point
         assert sorted(each.name for each in data.iterdir()) == sorted(
             [NODE_FILE, KEK_FILE, *([TOLD_FILE] if is_told else [])]
         ), point
@@ -101,12 +88,8 @@ async def test_a_join_that_is_killed_anywhere_is_gone_on_with_by_the_same_comman
 
 async def test_a_directory_that_has_joined_is_left_as_it_is(there, tmp_path, database):
     data, token = tmp_path / "second", encode_token(await there.token())
-    assert await asyncio.to_thread(run_join, data, token, "", 1000) == 0
+    assert await asyncio.to_thread(forked, cluster_joiner, data, token, "", 1000) == 0
     before = {path.name: path.read_bytes() for path in data.iterdir()}
-    processes = get_context("forkserver")
-    again = processes.Process(target=cluster_joiner.run, args=(data, token, "", 1000))
-    again.start()
-    await asyncio.to_thread(again.join, PATIENCE_S)
-    assert again.exitcode == 1
+    await asyncio.to_thread(forked, cluster_joiner, data, token, "", 1000, statuses={1})
     assert {path.name: path.read_bytes() for path in data.iterdir()} == before
     assert not (data / STAGED).exists()

@@ -2,7 +2,6 @@
 
 import asyncio
 import signal
-from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
@@ -13,8 +12,8 @@ from manager.store.place import DATABASE_FILE, StorePlace
 from manager.store.sealing import create_kek, load_keyring
 from manager.store.store import Store
 from tests.crash import store_mover
+from tests.crash.forked import forked
 from tests.crash.store_mover import POINTS
-from tests.patience import PATIENCE_S
 from tests.postgres import NEEDED, Cluster
 from tests.stores import contents, fill_every_table
 
@@ -32,17 +31,6 @@ async def directory(tmp_path: Path) -> Path:
     durable.make_dir(path, 0o700)
     create_kek(path)
     return path
-
-
-def run_move(directory: Path, url: str, to: str, point: str) -> int:
-    # each is forked from a process that has imported everything and done nothing
-    processes = get_context("forkserver")
-    processes.set_forkserver_preload([store_mover.__name__])
-    mover = processes.Process(target=store_mover.run, args=(directory, url, to, point))
-    mover.start()
-    mover.join(PATIENCE_S)
-    assert mover.exitcode in {0, -signal.SIGKILL}, point
-    return mover.exitcode
 
 
 async def fill(place: StorePlace) -> None:
@@ -72,7 +60,7 @@ async def test_a_copy_into_postgresql_that_is_killed_leaves_no_store_there(
     before, as_bytes = await contents(file), (directory / DATABASE_FILE).read_bytes()
     killed = []
     for point in POINTS:
-        if await asyncio.to_thread(run_move, directory, url, "postgresql", point) == 0:
+        if await asyncio.to_thread(forked, store_mover, directory, url, "postgresql", point) == 0:
             break
         killed.append(point)
         assert not await has_store(server), point
@@ -93,12 +81,14 @@ async def test_a_copy_into_a_file_that_is_killed_leaves_no_store_there_or_a_whol
     await fill(server)
     before = await contents(server)
     for point in POINTS:
-        assert await asyncio.to_thread(run_move, directory, url, "sqlite", point) == -signal.SIGKILL, point
+        assert (
+            await asyncio.to_thread(forked, store_mover, directory, url, "sqlite", point) == -signal.SIGKILL
+        ), point
         assert await has_store(file) == (point == "published"), point
         assert await contents(server) == before, point
     assert await contents(file) == before
     (directory / DATABASE_FILE).rename(directory / "killed.db")
     # what was left behind is in nobody's way
-    assert await asyncio.to_thread(run_move, directory, url, "sqlite", "never") == 0
+    assert await asyncio.to_thread(forked, store_mover, directory, url, "sqlite", "never") == 0
     assert await contents(file) == before
     assert sorted(path.name for path in directory.iterdir()) == [DATABASE_FILE, "kek", "killed.db"]
