@@ -1,11 +1,12 @@
 """The manager that others join, over a store of either engine, and what is typed on the machine that joins."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
+from unittest.mock import patch
 
 import asyncssh
 
@@ -80,6 +81,20 @@ class FirstManager:
 
     async def acts(self) -> list[str]:
         return [entry.action for entry in await self.store.audit.list(limit=1000)]
+
+
+@contextmanager
+def counted_writes(store: Store) -> Iterator[list[dict[str, Any]]]:
+    """Yield what each write that begins meanwhile is given."""
+    written: list[dict[str, Any]] = []
+    transaction = store._database.write
+
+    def counted(**given: Any) -> Any:
+        written.append(given)
+        return transaction(**given)
+
+    with patch.object(store._database, "write", counted):
+        yield written
 
 
 @asynccontextmanager

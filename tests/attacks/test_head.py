@@ -2,24 +2,12 @@
 
 import pytest
 
-from manager.http.guard import GUARD
-from manager.http.turnstile import Pace, Turnstile
-from manager.usecases.throttle import Throttle
 from tests.attacks.authorisation import Principal, stated
 from tests.attacks.credentials import AT_APIS, AT_PAGES
-from tests.attacks.test_authorisation_matrix import concrete
-from tests.fakes.workers import InPlace
-from tests.integration.api import ApiClient, real_api
+from tests.attacks.test_authorisation_matrix import api, concrete
+from tests.integration.api import ApiClient
 
-
-@pytest.fixture
-async def api(tmp_path, monkeypatch):
-    monkeypatch.setattr(Throttle, "check", lambda _self, _user, _source: None)
-    async with real_api(tmp_path, InPlace(), watched=False) as client:
-        client.server.app[GUARD].strangers = Turnstile(
-            Pace(burst=1e6, per_s=1e6, each_burst=1e6, each_per_s=1e6)
-        )
-        yield client
+__all__ = ["api"]  # a fixture
 
 
 @pytest.mark.parametrize("kind", ["nobody", "password", "session"])

@@ -29,6 +29,7 @@ from tests.cluster_parts import (
     PASSWORD,
     FirstManager,
     ask_as,
+    counted_writes,
     first_manager,
     new_key,
     request,
@@ -101,23 +102,14 @@ async def test_of_two_who_use_one_token_at_once_one_gets_the_key(there):
 async def test_strangers_without_a_token_get_nothing_keep_no_writer_waiting_and_are_counted(there):
     token = await there.token()
     before = len(await there.acts())
-    written = 0
-    transaction = there.store._database.write
-
-    def counted(**given):
-        nonlocal written
-        written += 1
-        return transaction(**given)
-
-    there.store._database.write = counted
-    replies = [
-        await ask_as(token, new_key(), question=clustering.encode_request(request(new_secret())))
-        for _ in range(STRANGERS)
-    ]
-    print(f"{STRANGERS} strangers: {written} transactions")
+    with counted_writes(there.store) as written:
+        replies = [
+            await ask_as(token, new_key(), question=clustering.encode_request(request(new_secret())))
+            for _ in range(STRANGERS)
+        ]
+    print(f"{STRANGERS} strangers: {len(written)} transactions")
     assert all(is_refusal(reply) for reply in replies)
-    assert written == 0
-    there.store._database.write = transaction
+    assert written == []
     await AuditUseCases(there.context).record_attempts()
     assert len(await there.acts()) == before + 1
     (entry,) = [

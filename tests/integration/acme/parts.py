@@ -153,3 +153,10 @@ async def order(ca, **terms):
 def made(hostile: HostileCa, **more) -> Reply:
     """Return the answer to an order."""
     return json_reply(hostile.order(**more), status=201, Location=hostile.url("/orders/1"))
+
+
+def pending(hostile: HostileCa, token: object) -> Reply:
+    """An authorization that waits for a proof by HTTP with this token."""
+    challenge = {"type": "http-01", "url": hostile.url("/c"), "token": token, "status": "pending"}
+    identifier = {"type": "dns", "value": "a.example.com"}
+    return json_reply({"status": "pending", "identifier": identifier, "challenges": [challenge]})

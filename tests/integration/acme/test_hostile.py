@@ -21,7 +21,7 @@ from tests.fakes.hostile_ca import (
     json_reply,
     problem,
 )
-from tests.integration.acme.parts import NAMES, account, asking, key_pem, made, order, refused
+from tests.integration.acme.parts import NAMES, account, asking, key_pem, made, order, pending, refused
 from tests.patience import PATIENCE_S
 
 
@@ -177,17 +177,7 @@ async def test_a_ca_that_changes_no_keys_says_so(hostile, at_hostile):
 
 @pytest.mark.parametrize("token", ["../../../../etc/passwd/././././", "a", 5, None, "x" * 300, "a b" * 20])
 async def test_a_token_that_could_be_another_files_name_proves_nothing(hostile, at_hostile, token):
-    hostile.replies[THING] = [
-        json_reply(
-            {
-                "status": "pending",
-                "identifier": {"type": "dns", "value": "a.example.com"},
-                "challenges": [
-                    {"type": "http-01", "url": hostile.url("/c"), "token": token, "status": "pending"}
-                ],
-            }
-        )
-    ]
+    hostile.replies[THING] = [pending(hostile, token)]
     assert (await at_hostile.authorization(hostile.url(THING), ChallengeKind.HTTP)).proof is None
 
 

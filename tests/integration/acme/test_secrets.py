@@ -17,7 +17,7 @@ from tests.fakes.hostile_ca import (
     json_reply,
     problem,
 )
-from tests.integration.acme.parts import account, asking, made, order
+from tests.integration.acme.parts import account, asking, made, order, pending
 
 TOKEN = "evaGxfADs6pSRb2LAv9IZf17Dt3juxGJ-PCt92wr-oA"
 
@@ -55,17 +55,7 @@ async def test_what_the_library_would_log_of_secrets_reaches_no_log_of_ours(host
         problem("accountDoesNotExist", "none"),
         json_reply({}, status=201, Location=hostile.url("/accounts/1")),
     ]
-    hostile.replies[THING] = [
-        json_reply(
-            {
-                "status": "pending",
-                "identifier": {"type": "dns", "value": "a.example.com"},
-                "challenges": [
-                    {"type": "http-01", "url": hostile.url("/c"), "token": TOKEN, "status": "pending"}
-                ],
-            }
-        )
-    ]
+    hostile.replies[THING] = [pending(hostile, TOKEN)]
     record = account(hostile.directory_url, trust_pem=hostile.trust_pem, binding_id="kid-1")
     logs.configure(style="json", level=level)
     structlog.get_logger("manager.test").error("push.nacked")

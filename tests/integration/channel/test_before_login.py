@@ -117,15 +117,20 @@ async def test_a_peer_that_closes_its_half_is_gone_at_once():
         assert there.listener.gate.logging_in == 0
 
 
+async def raw_to_join(there: Channel) -> asyncssh.SSHClientConnection:
+    """Log in as `join`, by a key that nobody knows."""
+    stranger = identity.Identity(
+        node="join",
+        addresses=(there.address,),
+        host_keys=(there.host_line,),
+        key=load_key(generate_key()),
+    )
+    return await raw(there, stranger)
+
+
 async def test_a_login_to_join_keeps_its_place_and_its_bytes_until_it_is_gone():
     async with channel(Limits(login_bytes=8192)) as there:
-        stranger = identity.Identity(
-            node="join",
-            addresses=(there.address,),
-            host_keys=(there.host_line,),
-            key=load_key(generate_key()),
-        )
-        ssh = await raw(there, stranger)
+        ssh = await raw_to_join(there)
         assert there.listener.gate.logging_in == 1
         async with asyncio.timeout(PATIENCE_S):
             while not ssh.is_closed():
@@ -144,13 +149,7 @@ async def test_a_login_to_join_keeps_its_place_and_its_bytes_until_it_is_gone():
 )
 async def test_a_login_to_join_that_does_not_ask_is_cut_in_time(limits: Limits, opens: bool, why: str):
     async with channel(limits) as there:
-        stranger = identity.Identity(
-            node="join",
-            addresses=(there.address,),
-            host_keys=(there.host_line,),
-            key=load_key(generate_key()),
-        )
-        ssh = await raw(there, stranger)
+        ssh = await raw_to_join(there)
         if opens:
             await ssh.create_process(subsystem=JOIN_SUBSYSTEM, encoding=None)
         async with asyncio.timeout(PATIENCE_S):

@@ -22,7 +22,8 @@ from tests.integration.nodeagent.copies.conftest import Service, is_in
 from tests.patience import exit_code
 
 
-async def test_a_copy_that_the_disk_refuses_turns_the_installation_back(node, service, monkeypatch):
+def refuse_copy(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the disk have no room for the new key beside the service."""
     real = durable.write_file
 
     def refuse(path, data, **kwargs):
@@ -31,6 +32,10 @@ async def test_a_copy_that_the_disk_refuses_turns_the_installation_back(node, se
         real(path, data, **kwargs)
 
     monkeypatch.setattr(durable, "write_file", refuse)
+
+
+async def test_a_copy_that_the_disk_refuses_turns_the_installation_back(node, service, monkeypatch):
+    refuse_copy(service, monkeypatch)
     outcome = await install(node, real_bundle(NEW, 2))
 
     assert (outcome.result, outcome.reason) == ("rolled_back", Reason.NO_SPACE)
@@ -41,14 +46,7 @@ async def test_a_copy_that_the_disk_refuses_turns_the_installation_back(node, se
 async def test_a_copy_that_the_disk_refuses_keeps_only_its_own_part_from_going_live(
     node, service, monkeypatch
 ):
-    real = durable.write_file
-
-    def refuse(path, data, **kwargs):
-        if path == service.path and NEW.key_pem.encode() in data:
-            raise OSError(28, "No space left on device")
-        real(path, data, **kwargs)
-
-    monkeypatch.setattr(durable, "write_file", refuse)
+    refuse_copy(service, monkeypatch)
     outcome = await install(node, real_bundle(NEW, 2, anchors=2))
 
     assert outcome.result == "applied"
