@@ -1,7 +1,6 @@
 """The real API over a real store and fleet, behind the real HTTPS endpoint, without nodes on the network."""
 
 import asyncio
-import ssl
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -11,6 +10,7 @@ from typing import Any
 from unittest.mock import patch
 
 import aiohttp
+from aiohttp import web
 from argon2 import PasswordHasher
 
 from common.api.codes import Role
@@ -18,6 +18,7 @@ from common.ids import MANAGEMENT_NODE, NodeName
 from common.pki.certificate import decode
 from common.runtime.ssh import generate_key
 from common.runtime.supervise import Supervisor
+from demo.run import trusting
 from manager.api.app import ROOT
 from manager.application import build_application
 from manager.channel.keys import KeyRegistry
@@ -153,6 +154,22 @@ async def _present(*_keys: object) -> None:
     """Show any host key."""
 
 
+def application_of(
+    use_cases: UseCases, fleet: Fleet, inventories: Inventories, proxies: Sequence[str] = ()
+) -> web.Application:
+    """Compose APIs and pages as the manager does, with templates that are read once for all tests."""
+    sources = Sources(
+        version="test",
+        nodes=fleet.counts,
+        briefs=fleet.briefs,
+        alarms=use_cases.alarms.active,
+        inventory=inventories.current,
+        readings=[],
+    )
+    with patch.object(site, "_templates", lambda _static: TEMPLATES):
+        return build_application(use_cases, fleet, Health([]), Metrics(sources), proxies=Proxies(proxies))
+
+
 @asynccontextmanager
 async def _serving(
     directory: Path, workers: Workers, leaks: Leaks, proxies: Sequence[str], cas: Cas | None
@@ -182,18 +199,7 @@ async def _serving(
             )
         await use_cases.host_key.begin(_present)
         leaks.phrases.add(PASSWORD)
-        metrics = Metrics(
-            Sources(
-                version="test",
-                nodes=fleet.counts,
-                briefs=fleet.briefs,
-                alarms=use_cases.alarms.active,
-                inventory=inventories.current,
-                readings=[],
-            )
-        )
-        with patch.object(site, "_templates", lambda _static: TEMPLATES):
-            app = build_application(use_cases, fleet, Health([]), metrics, proxies=Proxies(proxies))
+        app = application_of(use_cases, fleet, inventories, proxies)
         server = HttpsServer(app, host="127.0.0.1", port=0)
         await server.start()
         supervisor.keep("https", server.run)
@@ -202,10 +208,8 @@ async def _serving(
         )
         for name, loop in fleet.loops().items():
             supervisor.keep(name, loop)
-        trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
         try:
-            async with leaks.session(trusting) as session:
+            async with leaks.session(trusting()) as session:
                 yield ApiClient(
                     f"https://127.0.0.1:{server.port}", session, use_cases, server, fleet, directory, leaks
                 )

@@ -1,7 +1,6 @@
 """Managers over one store as people meet them: use cases, APIs and pages behind a real HTTPS endpoint, each with its own memory."""
 
 import asyncio
-import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,11 +13,8 @@ import pytest
 from common.api.codes import Role
 from common.ids import MANAGEMENT_NODE, NodeName
 from common.runtime.supervise import Supervisor
+from demo.run import trusting
 from manager.api.app import ROOT
-from manager.application import build_application
-from manager.http.health import Health
-from manager.http.metrics import Metrics, Sources
-from manager.http.proxies import Proxies
 from manager.http.server import HttpsServer
 from manager.store.address import ServerAddress
 from manager.store.place import StorePlace
@@ -27,10 +23,9 @@ from manager.store.store import Store
 from manager.usecases import passwords
 from manager.usecases.context import Context
 from manager.usecases.usecases import UseCases
-from manager.web import site
 from tests import pki
 from tests.fakes.workers import InPlace
-from tests.integration.api import PASSWORD, QUICK_HASHER, TEMPLATES
+from tests.integration.api import PASSWORD, QUICK_HASHER, application_of
 from tests.integration.fleet.parts import Parts, running_over
 from tests.integration.serving import serving
 from tests.patience import PATIENCE_S
@@ -92,21 +87,10 @@ async def _served(parts: Parts, node: NodeName) -> AsyncIterator[Manager]:
         use_cases = UseCases(context)
     fleet.follower.observers.append(use_cases.content_changed_elsewhere)
     fleet.follower.alarm_observers.append(use_cases.alarms.changed_elsewhere)
-    sources = Sources(
-        version="test",
-        nodes=fleet.counts,
-        briefs=fleet.briefs,
-        alarms=use_cases.alarms.active,
-        inventory=inventories.current,
-        readings=[],
-    )
-    with patch.object(site, "_templates", lambda _static: TEMPLATES):
-        app = build_application(use_cases, fleet, Health([]), Metrics(sources), proxies=Proxies([]))
+    app = application_of(use_cases, fleet, inventories)
     _, issuer = pki.current_ca("Own")
     own = pki.current_leaf(issuer, ["localhost"])
-    trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
-    connector = aiohttp.TCPConnector(ssl=trusting, limit=0)
+    connector = aiohttp.TCPConnector(ssl=trusting(), limit=0)
     jar = aiohttp.CookieJar(unsafe=True)
     async with (
         serving(HttpsServer(app, host="127.0.0.1", port=0)) as server,
