@@ -6,6 +6,7 @@ import socket
 import ssl
 from dataclasses import dataclass
 
+from demo.run import trusting
 from tests.patience import PATIENCE_S
 
 SEND_BUFFER_BYTES = 64 * 1024
@@ -28,12 +29,6 @@ class LimitExceeded:
         return int(self.answer[9:12]) if self.answer.startswith(b"HTTP/1.1 ") else 0
 
 
-def client_context() -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    return context
-
-
 async def flood(port: int, begin: bytes, filler: bytes, *, most: int, wait: bool = True) -> LimitExceeded:
     """Send `begin`, then `filler` until `most` bytes of it were taken or the connection ended; `wait` for its end then."""
     return await asyncio.to_thread(asyncio.run, _Client(port).flood(begin, filler, most=most, wait=wait))
@@ -50,7 +45,7 @@ class _Client:
         raw = socket.create_connection(("127.0.0.1", self._port), PATIENCE_S)
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
         raw.setblocking(False)
-        reader, writer = await asyncio.open_connection(sock=raw, ssl=client_context(), server_hostname="")
+        reader, writer = await asyncio.open_connection(sock=raw, ssl=trusting(), server_hostname="")
         writer.transport.set_write_buffer_limits(high=SEND_BUFFER_BYTES)
         try:
             async with asyncio.timeout(PATIENCE_S), asyncio.TaskGroup() as group:

@@ -1,7 +1,6 @@
 """Clients that sign in, rightly and by guesses, and how long they wait."""
 
 import asyncio
-import ssl
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -10,6 +9,7 @@ from typing import Any
 
 import aiohttp
 
+from demo.run import trusting
 from tests.patience import PATIENCE_S
 
 ROUNDS = 20
@@ -56,8 +56,7 @@ async def guessing(guess: Callable[[int], Awaitable[Any]], *, guessers: int = 8)
 
 @asynccontextmanager
 async def client(address: str = "127.0.0.1", **options: Any) -> AsyncIterator[aiohttp.ClientSession]:
-    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    tls.check_hostname, tls.verify_mode = False, ssl.CERT_NONE
+    tls = trusting()
     connector = aiohttp.TCPConnector(ssl=tls, local_addr=(address, 0), limit=0)
     async with aiohttp.ClientSession(
         connector=connector, cookie_jar=aiohttp.CookieJar(unsafe=True), **options

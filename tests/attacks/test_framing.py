@@ -9,9 +9,9 @@ import pytest
 from aiohttp import hdrs
 
 import manager
+from demo.run import trusting
 from manager.http.heads import ONCE
 from manager.http.server import SECURITY_HEADERS
-from tests.attacks.flooding import client_context
 from tests.fakes.workers import InPlace
 from tests.integration.api import ApiClient, real_api
 from tests.patience import PATIENCE_S
@@ -42,7 +42,7 @@ class Said:
 async def said_to(api: ApiClient, sent: bytes) -> Said:
     """Send this and return all that is answered until the manager closes the connection."""
     reader, writer = await asyncio.open_connection(
-        "127.0.0.1", api.server.port, ssl=client_context(), server_hostname=""
+        "127.0.0.1", api.server.port, ssl=trusting(), server_hostname=""
     )
     try:
         async with asyncio.timeout(PATIENCE_S):

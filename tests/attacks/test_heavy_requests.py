@@ -17,6 +17,7 @@ from aiohttp import hdrs
 from bench.catalogue import fill
 from common.api.codes import Role
 from common.ids import NodeName
+from demo.run import trusting
 from manager.api.app import ROOT
 from manager.app import SWITCH_S
 from manager.http import bodies, guard
@@ -25,7 +26,7 @@ from manager.http.guard import GUARD, HEAVY, REQUESTS
 from manager.http.queueing import FairQueue, Limit
 from manager.infinity_api.contract.filters import FILTERS_MAX
 from manager.infinity_api.contract.query import ORDERS_MAX, PARAMETERS_MAX
-from tests.attacks.flooding import client_context, flood
+from tests.attacks.flooding import flood
 from tests.fakes.workers import InPlace
 from tests.integration.api import PASSWORD, USERS, ApiClient, real_api
 from tests.integration.infinity_api.platform import CERTIFICATES, Client
@@ -212,7 +213,7 @@ async def test_an_answer_that_nobody_reads_is_given_up(api: ApiClient, monkeypat
     large = "x" * (32 * 1024 * 1024)
     monkeypatch.setattr("manager.api.reference._render", lambda *_args, **_options: large)
     reader, writer = await asyncio.open_connection(
-        "127.0.0.1", api.server.port, ssl=client_context(), server_hostname="", limit=4096
+        "127.0.0.1", api.server.port, ssl=trusting(), server_hostname="", limit=4096
     )
     try:
         writer.write(f"GET {ROOT}/docs HTTP/1.1\r\nHost: m\r\n\r\n".encode())

@@ -15,13 +15,13 @@ from aiohttp import web
 from bench.catalogue import fill
 from common.api.codes import Role
 from common.ids import NodeName
+from demo.run import trusting
 from manager.api.app import ROOT, ROUTES
 from manager.http.streams import EVENT_STREAM
 from manager.infinity_api.contract.description import Resource
 from manager.infinity_api.contract.index import RESOURCES, ROOTS
 from manager.usecases.workers import Workers
 from tests.attacks import hostile_inputs as hostile
-from tests.attacks.flooding import client_context
 from tests.attacks.watchdog import Watchdog, watching
 from tests.integration.api import PASSWORD, USERS, ApiClient, real_api
 from tests.patience import PATIENCE_S
@@ -42,7 +42,7 @@ class Attacker:
 
     def __init__(self, api: ApiClient, watchdog: Watchdog) -> None:
         self._connection = http.client.HTTPSConnection(
-            "127.0.0.1", api.server.port, context=client_context(), timeout=PATIENCE_S
+            "127.0.0.1", api.server.port, context=trusting(), timeout=PATIENCE_S
         )
         self._watchdog = watchdog
         self.statuses: dict[int, int] = {}

@@ -8,13 +8,13 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from demo.run import trusting
 from manager.api.app import ROOT
 from manager.domain.model import Role
 from manager.http import longanswers
 from manager.http.guard import GUARD, WRITE_RATE_BYTES_S, WRITE_S
 from manager.http.longanswers import AT_ONCE, LongAnswers
 from manager.http.turnstile import Pace
-from tests.attacks.flooding import client_context
 from tests.attacks.test_strangers_requests import CLOSED
 from tests.fakes.workers import InPlace
 from tests.integration.api import ApiClient, real_api
@@ -42,7 +42,7 @@ async def api(tmp_path, monkeypatch):
 async def asked(api: ApiClient) -> tuple[StreamReader, StreamWriter]:
     """Ask for a long answer, of which nothing is read."""
     reader, writer = await asyncio.open_connection(
-        "127.0.0.1", api.server.port, ssl=client_context(), server_hostname="", limit=1024
+        "127.0.0.1", api.server.port, ssl=trusting(), server_hostname="", limit=1024
     )
     writer.write(f"GET {LONG} HTTP/1.1\r\nHost: m\r\n\r\n".encode())
     return reader, writer

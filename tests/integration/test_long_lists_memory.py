@@ -1,7 +1,6 @@
 """Lists of thousands of certificates are never whole in memory, in the bytes that they allocate while they are sent."""
 
 import gc
-import ssl
 import tracemalloc
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import pytest
 
 from common.api.codes import Role
 from common.pki.certificate import decode
+from demo.run import trusting
 from manager.http.pieces import AT_ONCE
 from manager.pki.read.material import TlsMaterial
 from manager.usecases.kept import new_certificate
@@ -49,11 +49,10 @@ def materials(count: int) -> list[TlsMaterial]:
 async def drain(client: Client, path: str) -> int:
     """Read an answer as it comes and keep none of it, as the session of other tests would; return its length."""
     login = aiohttp.encode_basic_auth(USERS[Role.ADMINISTRATOR], PASSWORD)
-    trusting = ssl.create_default_context()
-    trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
+    tls = trusting()
     length = 0
     async with (
-        aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=trusting)) as session,
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=tls)) as session,
         session.get(f"{client.api.url}{path}", headers={"Authorization": login}) as answer,
     ):
         assert answer.status == 200

@@ -1,7 +1,6 @@
 """A browser without a window or a script: cookies, links, and forms with the fields that their page has."""
 
 import io
-import ssl
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from html.parser import HTMLParser
@@ -10,6 +9,7 @@ from typing import Any
 import aiohttp
 
 from common.api.codes import Role
+from demo.run import trusting
 from tests.integration.api import PASSWORD, USERS, ApiClient
 
 
@@ -118,8 +118,7 @@ class Visitor:
 @asynccontextmanager
 async def visitor(api: ApiClient, role: Role | None = None) -> AsyncIterator[Visitor]:
     """Open a browser, signed in as a user of this role."""
-    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    tls.check_hostname, tls.verify_mode = False, ssl.CERT_NONE
+    tls = trusting()
     # the test's address is no name
     async with api.leaks.session(tls, cookie_jar=aiohttp.CookieJar(unsafe=True)) as session:
         browser = Visitor(api.url, session)

@@ -8,6 +8,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from demo.run import trusting
 from demo.services import NGINX
 from demo.site import DemoNode
 from tests import pki
@@ -30,8 +31,7 @@ VERIFYING = dataclasses.replace(
 
 async def answer_to(node: DemoNode, client: pki.Made | None, directory: Path) -> int:
     """Return the HTTP status that a client with this certificate gets."""
-    context = ssl.create_default_context()
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context = trusting()
     if client is not None:
         (directory / "client.pem").write_text(client.key_pem + pki.chain_pem(client, CLIENTS_ISSUING))
         context.load_cert_chain(directory / "client.pem")

@@ -3,11 +3,11 @@
 import asyncio
 import re
 import shutil
-import ssl
 
 import pytest
 
 from common.ids import fingerprint_of
+from demo.run import trusting
 from demo.site import Site
 from manager.store.sealing import KEK_FILE
 from tests.postgres import NEEDED, Cluster
@@ -22,8 +22,7 @@ SERVE = ("certcast-manager", "serve", "--https", "127.0.0.1:0", "--ssh", "127.0.
 
 async def served(site: Site) -> str:
     """Return the fingerprint of the certificate that a manager shows."""
-    context = ssl.create_default_context()
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context = trusting()
     _, writer = await asyncio.open_connection("127.0.0.1", site.https, ssl=context)
     der = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
     writer.close()

@@ -1,5 +1,4 @@
 import asyncio
-import ssl
 from pathlib import Path
 
 import aiohttp
@@ -9,6 +8,7 @@ from structlog.testing import capture_logs
 
 from common.api.codes import Role
 from common.errors import Reason, StorageError
+from demo.run import trusting
 from manager.api import fleet as subject
 from manager.api.app import ROOT
 from manager.http import streams
@@ -75,8 +75,7 @@ async def test_who_failed_too_often_is_told_when_to_try_again(api: ApiClient):
 
 
 async def test_a_client_that_leaves_in_the_middle_is_no_failure_of_ours(api: ApiClient):
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context = trusting()
     host, port = own(api).split(":")
     with structlog.testing.capture_logs() as lines:
         _, writer = await asyncio.open_connection(host, int(port), ssl=context)
@@ -197,8 +196,7 @@ async def test_a_watcher_that_does_not_read_is_dropped(api: ApiClient, monkeypat
 
     ended = asyncio.Event()
     monkeypatch.setattr("manager.fleet.fleet.Fleet.subscribe", lambda *_: Subscribed())
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context = trusting()
     host, port = own(api).split(":")
     _, writer = await asyncio.open_connection(host, int(port), ssl=context, limit=1024)
     head = f"GET {ROOT}/events HTTP/1.1\r\nHost: m\r\nAuthorization: {AUTH['Authorization']}\r\n\r\n"

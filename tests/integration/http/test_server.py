@@ -10,6 +10,7 @@ import pytest
 from aiohttp import web
 
 from common.errors import InstallError, UnreachableError
+from demo.run import trusting
 from manager.http import server as subject
 from manager.http.seats import SeatLimits
 from manager.http.server import HttpsServer
@@ -38,8 +39,7 @@ async def show(server: HttpsServer, leaf: Made) -> None:
 
 
 def client_context(version: ssl.TLSVersion | None = None) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context = trusting()
     if version is not None:
         context.minimum_version = context.maximum_version = version
     return context
