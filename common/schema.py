@@ -7,6 +7,8 @@ Invariant: never raises; a finding that is not known here still names its field.
 import re
 from typing import Final
 
+import msgspec
+
 _PLACE: Final = re.compile(r" - at `([^`]*)`$")
 _EXPECTED: Final = re.compile(r"Expected `([^`]*)`, got `([^`]*)`")
 _MISSING: Final = re.compile(r"Object missing required field `([^`]*)`")
@@ -22,6 +24,9 @@ _WORDS: Final = {
     "array": "a list",
     "null": "null",
 }
+
+UNDECODABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What msgspec's decoders raise at what somebody sent: of another shape, no text, or nested without end."""
 
 
 def finding_in(error: Exception) -> tuple[str, str]:

@@ -13,7 +13,7 @@ import msgspec
 
 from common.errors import BundleError, Reason
 from common.ids import Digest, Fingerprint, NodeName, digest_of
-from common.schema import finding_text
+from common.schema import UNDECODABLE, finding_text
 
 MANIFEST_FORMAT: Final = 1
 """Raised when the canonical form changes; a change there is a protocol change."""
@@ -115,7 +115,7 @@ def parse_manifest(raw: bytes) -> Manifest:
         )
     try:
         manifest = _DECODER.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNDECODABLE as error:
         raise BundleError(
             f"the manifest cannot be read: {finding_text(error)}", reason=Reason.PARSE
         ) from error

@@ -5,12 +5,12 @@ Invariant: no error has anything of what was read, which may be a secret.
 """
 
 import base64
-import binascii
 from typing import Final, TypeVar
 
 import msgspec
 
 from common.errors import InvalidInputError, ProtocolError, Reason
+from common.schema import UNDECODABLE
 from common.wire.frames import FrameDecoder, encode_frame
 
 _T = TypeVar("_T")
@@ -33,7 +33,7 @@ def read_token(text: str, decoder: msgspec.msgpack.Decoder[_T], *, prefix: str, 
     body = text.removeprefix(prefix)
     try:
         return decoder.decode(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
-    except (binascii.Error, msgspec.DecodeError, UnicodeDecodeError, ValueError, RecursionError):
+    except (ValueError, *UNDECODABLE):
         raise InvalidInputError("token", f"the {kind} is cut short or altered; copy it again") from None
 
 
@@ -51,5 +51,5 @@ def read_only_frame(frames: FrameDecoder, decoder: msgspec.msgpack.Decoder[_T], 
         return None
     try:
         return decoder.decode(found[0][0])
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNDECODABLE:
         raise ProtocolError("the join message cannot be read", reason=Reason.BAD_MESSAGE) from None

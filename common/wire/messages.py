@@ -20,7 +20,7 @@ from common.bundle.manifest import Slot
 from common.bundle.parts import Part
 from common.errors import ProtocolError, Reason
 from common.pki.expiry import from_number
-from common.schema import finding_text
+from common.schema import UNDECODABLE, finding_text
 from common.wire.challenges import Challenges, ChallengesKept
 from common.wire.contact import Contact
 from common.wire.fields import Calendar, Count, Duration, Hex, Moment, Name, PartText, ReasonText, Text
@@ -313,7 +313,7 @@ def decode(header: bytes) -> Message:
     """Read a message. Raises ProtocolError BAD_MESSAGE for an unknown one or a field outside its limits."""
     try:
         message = _DECODER.decode(header)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNDECODABLE as error:
         raise ProtocolError(
             f"the message cannot be read: {finding_text(error)}", reason=Reason.BAD_MESSAGE
         ) from error

@@ -10,6 +10,10 @@ from common.codes import Role
 from common.runtime.terminal import say, say_columns
 from manager.admin.options import ConfigOption, DataOption, Group, load_owned
 
+PasswordStdinOption = Annotated[
+    bool, typer.Option("--password-stdin", help="Read the password from standard input.")
+]
+
 users = typer.Typer(
     cls=Group,
     help="Add and list users, and replace their passwords.",
@@ -22,9 +26,7 @@ users = typer.Typer(
 def user_add(
     name: Annotated[str, typer.Argument(metavar="NAME", help="What the user signs in with.")],
     role: Annotated[Role, typer.Option(help="What the user may do.")] = Role.READ_ONLY,
-    password_stdin: Annotated[
-        bool, typer.Option("--password-stdin", help="Read the password from standard input.")
-    ] = False,
+    password_stdin: PasswordStdinOption = False,
     data: DataOption = None,
     config: ConfigOption = None,
 ) -> None:
@@ -42,9 +44,7 @@ def user_add(
 @users.command("password")
 def user_password(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Whose password.")],
-    password_stdin: Annotated[
-        bool, typer.Option("--password-stdin", help="Read the password from standard input.")
-    ] = False,
+    password_stdin: PasswordStdinOption = False,
     data: DataOption = None,
     config: ConfigOption = None,
 ) -> None:

@@ -15,7 +15,7 @@ from common.api.codes import Role
 from common.api.values import Nothing
 from common.errors import InvalidInputError
 from common.ids import ID_DIGITS_MAX, ID_MAX, NodeName, node_name, parse_id
-from common.schema import finding_in
+from common.schema import UNDECODABLE, finding_in
 from manager.domain.callers import Caller, check_allowed, check_may_provision, check_password_given
 from manager.domain.model import UserRecord
 from manager.http.bodies import decode_json, sender_of
@@ -206,6 +206,6 @@ async def read_body(request: web.Request, user: UserRecord, kind: type[T]) -> T:
         return await decode_json(data or b"{}", kind)
     except msgspec.ValidationError as error:
         raise InvalidInputError(*finding_in(error)) from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNDECODABLE as error:
         # the parser's own words may quote what was sent, which may be a key
         raise InvalidInputError("", "the body is not JSON") from error

@@ -9,12 +9,12 @@ from functools import partial
 from types import MappingProxyType
 from typing import Final
 
-import msgspec
 import structlog
 from aiohttp import web
 
 from common.api.codes import Role
 from common.errors import CertcastError, OverloadedError
+from common.schema import UNDECODABLE
 from manager.domain.callers import Caller, check_allowed, check_password_given
 from manager.http.bodies import decode_json, sender_of
 from manager.http.failures import log_failure
@@ -141,7 +141,7 @@ async def _decoded(data: bytearray) -> object:
         raise RefusedError("The body is empty; send a JSON object.")
     try:
         return await decode_json(data, object)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNDECODABLE as error:
         raise RefusedError("The body is not valid JSON.") from error
 
 

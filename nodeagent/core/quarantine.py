@@ -76,8 +76,7 @@ def refuse(
 
     `true_s` is the time by the manager's clock: a leaf that is not valid yet is tried when it begins.
     """
-    known = before.get(fault.part)
-    attempts = known.attempts + 1 if known is not None and known.digest == digest else 1
+    attempts = attempts_with(before.get(fault.part), digest)
     rest_s = step_s(attempts)
     if fault.valid_from_s:
         rest_s = max(0.0, min(rest_s, fault.valid_from_s - true_s))
@@ -135,7 +134,7 @@ def to_part_refused(refusal: Refusal, now_s: float) -> PartRefused:
     )
 
 
-def attempts_with(before: Failed | None, digest: Digest) -> int:
+def attempts_with(before: Failed | Refusal | None, digest: Digest) -> int:
     """Return which failure in a row another one of this content would be."""
     return before.attempts + 1 if before is not None and before.digest == digest else 1
 
