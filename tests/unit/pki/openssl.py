@@ -82,3 +82,10 @@ def sign_request(request: str, issuer: Made, *, cwd: Path) -> str:
         (cwd / name).write_text(text)
     openssl("ca", "-config", "ca.cnf", "-batch", "-notext", "-in", "csr.pem", "-out", "leaf.pem", cwd=cwd)
     return (cwd / "leaf.pem").read_text()
+
+
+def of_a_curve_written_out(directory: Path, curve: str, *, subject: str) -> str:
+    """Return a self-signed certificate in PEM whose key spells out the parameters of its curve."""
+    explicit = ("-param_enc", "explicit")
+    openssl("ecparam", "-name", curve, *explicit, "-genkey", "-noout", "-out", "key.pem", cwd=directory)
+    return openssl("req", "-new", "-x509", "-key", "key.pem", "-subj", subject, cwd=directory)

@@ -40,7 +40,7 @@ from tests.odd import (
 )
 from tests.pki import NOW_S, make_leaf, make_root
 from tests.unit.pki.odd_examples import ODD
-from tests.unit.pki.openssl import openssl
+from tests.unit.pki.openssl import of_a_curve_written_out, openssl
 
 
 def subject_and_names(data, cwd):
@@ -174,19 +174,7 @@ def test_name_constraints_bind_odd_certificates(permitted, holds):
 
 @pytest.mark.parametrize("curve", ["prime256v1", "secp384r1", "brainpoolP256r1", "secp192k1"])
 def test_a_curve_that_is_written_out_is_told_from_one_that_is_named(tmp_path, curve):
-    openssl(
-        "ecparam",
-        "-name",
-        curve,
-        "-param_enc",
-        "explicit",
-        "-genkey",
-        "-noout",
-        "-out",
-        "key.pem",
-        cwd=tmp_path,
-    )
-    pem = openssl("req", "-new", "-x509", "-key", "key.pem", "-subj", "/CN=x", cwd=tmp_path)
+    pem = of_a_curve_written_out(tmp_path, curve, subject="/CN=x")
     found = decode(x509_der(pem))
     assert found.key_type == "EC explicit parameters"
     assert found.key_bits == int(re.search(r"(\d{3})", curve)[1])

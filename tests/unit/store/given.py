@@ -1,6 +1,6 @@
 """What the store's tests put into it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
@@ -110,3 +110,12 @@ async def add_nodes(store: Store, *names: NodeName) -> None:
 
 async def publish(store: Store, *items: NewGeneration) -> Sequence[object]:
     return await store.generations.publish(items)
+
+
+async def second_member(store: Store, again: Callable[[], Store]) -> Store:
+    """Give a store two nodes and two members, and return the second."""
+    await add_nodes(store, N1, N2)
+    store.act_as(await store.members.join(NodeName("management")))
+    made = again()
+    made.act_as(await made.members.join(NodeName("management-2")))
+    return made

@@ -11,7 +11,16 @@ from manager.store.members import LEASE_S
 from manager.store.sqlite import Sqlite
 from manager.store.tables.content import counter
 from manager.store.tables.running import node_change
-from tests.unit.store.given import N1, N2, NOW_S, add_nodes, new_certificate, new_generation, publish
+from tests.unit.store.given import (
+    N1,
+    N2,
+    NOW_S,
+    add_nodes,
+    new_certificate,
+    new_generation,
+    publish,
+    second_member,
+)
 from tests.unit.store.test_holds import greeting
 from tests.unit.store.test_reports import report
 
@@ -28,11 +37,7 @@ def shared(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 async def other(shared, clock, store, again):
     """A second member of a store, which has two nodes."""
-    await add_nodes(store, N1, N2)
-    store.act_as(await store.members.join(M1))
-    made = again()
-    made.act_as(await made.members.join(M2))
-    return made
+    return await second_member(store, again)
 
 
 async def join_by_token(store) -> None:

@@ -12,7 +12,7 @@ from manager.store.sqlite import Sqlite
 from manager.store.store import Store
 from manager.store.tables.content import meta
 from manager.store.timelines import IDS_LEAP, NUMBERS_A_SECOND, TIMELINE, leap_from
-from tests.unit.store.given import N1, N2, add_nodes, new_certificate, new_generation, publish
+from tests.unit.store.given import N1, N2, add_nodes, new_certificate, new_generation, publish, second_member
 
 M1, M2 = NodeName("management"), NodeName("management-2")
 
@@ -43,11 +43,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Server:
 @pytest.fixture
 async def other(server, clock, store, again):
     """A second member of a store, which has two nodes."""
-    await add_nodes(store, N1, N2)
-    store.act_as(await store.members.join(M1))
-    made = again()
-    made.act_as(await made.members.join(M2))
-    return made
+    return await second_member(store, again)
 
 
 async def numbers(store: Store) -> tuple[int, int, int]:

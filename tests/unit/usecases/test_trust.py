@@ -6,7 +6,7 @@ from common.errors import NotFoundError
 from manager.domain.consequences import ConfirmationNeededError
 from manager.pki.read.findings import PkiFindingsError
 from tests.pki import chain_pem, make_intermediate, make_leaf, make_root
-from tests.unit.pki.openssl import openssl
+from tests.unit.pki.openssl import of_a_curve_written_out
 from tests.unit.usecases.conftest import World
 
 
@@ -74,19 +74,7 @@ async def test_a_peers_own_certificate_is_trusted_shown_and_delivered_as_an_anch
 
 @pytest.mark.services("openssl")
 async def test_a_ca_below_which_clients_accept_nothing_is_said_to_be_of_no_use(world: World, tmp_path):
-    made = (
-        "ecparam",
-        "-name",
-        "prime256v1",
-        "-param_enc",
-        "explicit",
-        "-genkey",
-        "-noout",
-        "-out",
-        "key.pem",
-    )
-    openssl(*made, cwd=tmp_path)
-    explicit = openssl("req", "-new", "-x509", "-key", "key.pem", "-subj", "/CN=Spelled Out", cwd=tmp_path)
+    explicit = of_a_curve_written_out(tmp_path, "prime256v1", subject="/CN=Spelled Out")
     await world.use_cases.trust.take(explicit + make_root().certificate_pem, actor="ada")
     (bad, good) = await world.use_cases.trust.list()
     assert bad.faults == ["its public key spells out the curve's parameters instead of naming the curve"]

@@ -22,10 +22,10 @@ async def add_node(world: World, name: str, *names: str) -> None:
     world.fleet.nodes.add(name)
 
 
-async def upload(world: World, made: Made, nodes=(), slot="server", **more):
+async def upload(world: World, made: Made, nodes=(), slot="server", issuer: Made = ISSUER, **more):
     return await world.use_cases.certificates.upload(
         Upload(
-            certificate=made.certificate_pem + ISSUER.certificate_pem,
+            certificate=made.certificate_pem + issuer.certificate_pem,
             private_key=made.key_pem,
             passphrase=None,
             parameters="",

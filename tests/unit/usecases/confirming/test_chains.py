@@ -92,18 +92,7 @@ async def test_a_chain_without_its_root_is_told_and_only_asked_about_where_it_wa
     unknown = make_leaf(private)
 
     async def give(made: Made, issuer: Made):
-        return await world.use_cases.certificates.upload(
-            Upload(
-                certificate=made.certificate_pem + issuer.certificate_pem,
-                private_key=made.key_pem,
-                passphrase=None,
-                parameters="",
-                nodes=["n1"],
-                slot="server",
-            ),
-            confirm="",
-            actor="ada",
-        )
+        return await upload(world, made, ["n1"], issuer=issuer, confirm="")
 
     assert [(each.code, each.asks) for each in (await give(unknown, private)).consequences] == [
         ("chain", False)
