@@ -24,7 +24,7 @@ from manager.api.certificates import assigned_answer
 from manager.api.facts import node_answers
 from manager.api.routes import CONFIRM, Call, Route, empty, reply
 from manager.domain.brief import NodeBrief
-from manager.domain.model import NodeRecord
+from manager.domain.model import NodeDescription, NodeRecord
 from manager.http.pieces import AT_ONCE, guarded, listed, send
 from manager.usecases.assignments import slot_name
 
@@ -55,9 +55,8 @@ def _listed(found: Sequence[NodeRecord], briefs: Mapping[NodeName, NodeBrief]) -
 async def add(call: Call) -> web.StreamResponse:
     """Add one; the join token is shown once."""
     body: NewNode = call.body
-    record, token = await call.api.use_cases.nodes.add(
-        node_name(body.name), names=body.names, addresses=body.addresses, actor=call.actor
-    )
+    described = NodeDescription(names=body.names, addresses=body.addresses)
+    record, token = await call.api.use_cases.nodes.add(node_name(body.name), described, actor=call.actor)
     answer = AddedNode(node=_answer(record), join_token=token.text, expires_s=token.expires_s)
     return reply(answer, status=201)
 

@@ -3,6 +3,7 @@
 import asyncio
 import shlex
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TypeAlias, TypeVar
 
 from common.api.codes import NodeKind
@@ -12,7 +13,7 @@ from common.ids import CertificateId, NodeName
 from manager.domain.etag import etag_of_node
 from manager.domain.inventory import Inventory
 from manager.domain.likeness import likeness
-from manager.domain.model import NodeDescription, NodeRecord
+from manager.domain.model import NodeRecord
 from manager.infinity_api.collection import Made, MadeRows, Rows
 from manager.infinity_api.contract.description import Resource, Values
 from manager.infinity_api.contract.errors import ValuesError, taken
@@ -72,16 +73,10 @@ class Nodes:
         async with self._naming:
             await self._check_unique(values)
             described = describe(self.resource, values)
+            filled = {slot: number for slot, number in described.slots.items() if number is not None}
             there = (await self._use_cases.inventory()).nodes
             try:
-                return await add(
-                    new_name(values, there),
-                    names=described.names,
-                    addresses=described.addresses,
-                    detail=described.detail,
-                    slots={slot: number for slot, number in described.slots.items() if number is not None},
-                    actor=actor,
-                )
+                return await add(new_name(values, there), replace(described, slots=filled), actor=actor)
             except ConflictError as error:
                 # somebody else added it meanwhile, not through here
                 raise ValuesError(self.resource.name, {"name": [taken(self.resource, "name")]}) from error
@@ -100,12 +95,7 @@ class Nodes:
             slots = await self._changed_slots(record, described.slots)
             await self._use_cases.nodes.describe(
                 record.name,
-                NodeDescription(
-                    names=described.names,
-                    addresses=described.addresses,
-                    detail=described.detail,
-                    slots=slots,
-                ),
+                replace(described, slots=slots),
                 # what the request left out was filled in from this
                 seen=etag_of_node(record),
                 actor=actor,

@@ -5,12 +5,9 @@ from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequen
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
-from types import MappingProxyType
-from typing import Any
 
 import structlog
 
-from common.bundle.manifest import Slot
 from common.codes import NodeKind
 from common.errors import ChangedMeanwhileError, ConflictError, InvalidInputError
 from common.ids import MANAGEMENT_NODE, NO_CERTIFICATE, CertificateId, NodeName
@@ -67,55 +64,34 @@ class NodeUseCases:
         return {number: str(body.get("name", "")) for number, body in found.items()}
 
     async def add(
-        self,
-        name: NodeName,
-        *,
-        names: Sequence[str],
-        addresses: Sequence[str],
-        detail: Mapping[str, Any] = MappingProxyType({}),
-        slots: Mapping[Slot, CertificateId | None] = MappingProxyType({}),
-        actor: str,
+        self, name: NodeName, described: NodeDescription, *, actor: str
     ) -> tuple[NodeRecord, NewToken]:
-        """Add a node with a temporary certificate; return it and its join token.
+        """Add a node with a temporary certificate; return it and its join token. One without names has its own as the only one.
 
-        `detail` is what a client wants to be kept with it; `slots` have these certificates from the start.
         Raises InvalidInputError (an address that another node has among them), ConflictError (name taken), NotFoundError (certificate).
         """
-        async with self._adding(name, names, addresses, detail, slots, actor) as record:
+        async with self._adding(name, described, actor) as record:
             token = await self.new_token(record.name, actor=actor)
         return record, token
 
     async def add_without_token(
-        self,
-        name: NodeName,
-        *,
-        names: Sequence[str],
-        addresses: Sequence[str],
-        detail: Mapping[str, Any] = MappingProxyType({}),
-        slots: Mapping[Slot, CertificateId | None] = MappingProxyType({}),
-        actor: str,
+        self, name: NodeName, described: NodeDescription, *, actor: str
     ) -> NodeRecord:
         """Add a node as `add` does, for a caller that may have no join token. Raises as `add` does."""
-        async with self._adding(name, names, addresses, detail, slots, actor) as record:
+        async with self._adding(name, described, actor) as record:
             return record
 
     @asynccontextmanager
     async def _adding(
-        self,
-        name: NodeName,
-        names: Sequence[str],
-        addresses: Sequence[str],
-        detail: Mapping[str, Any],
-        slots: Mapping[Slot, CertificateId | None],
-        actor: str,
+        self, name: NodeName, described: NodeDescription, actor: str
     ) -> AsyncIterator[NodeRecord]:
         """Add a node in one transaction with what the caller does."""
         if name == MANAGEMENT_NODE:
             raise ConflictError(f"'{MANAGEMENT_NODE}' is the name of the manager itself")
         if name == JOIN_USER:
             raise ConflictError(f"'{JOIN_USER}' is the name under which nodes log in to join; choose another")
-        described = NodeDescription(names=names or [name], addresses=addresses, detail=detail, slots=slots)
-        new, temporary = await self._prepared(name, described, kind="node")
+        named = replace(described, names=described.names or [name])
+        new, temporary = await self._prepared(name, named, kind="node")
         async with self._context.store.transaction():
             record = await self._keep(name, "node", new, temporary, actor=actor)
             yield record

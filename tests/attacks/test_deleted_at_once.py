@@ -18,6 +18,7 @@ from common.api.codes import Role
 from common.errors import CertcastError
 from common.ids import NodeName
 from manager.api.app import ROUTES
+from manager.domain.model import NodeDescription
 from manager.pki.read.batch import ImportFile
 from manager.usecases.downloads import Wanted
 from tests import pki
@@ -94,7 +95,7 @@ class Ground:
 async def ground(directory: Path) -> AsyncIterator[Ground]:
     async with real_api(directory, InPlace()) as api:
         cases = api.use_cases
-        await cases.nodes.add(NodeName("n1"), names=[], addresses=[], actor="test")
+        await cases.nodes.add(NodeName("n1"), NodeDescription(names=[], addresses=[]), actor="test")
         _, (ca, _) = (await cases.trust.take(pki.chain_pem(ROOT, ISSUER), actor="test")).kept
         batch = [ImportFile("all.pem", (MADE.certificate_pem + MADE.key_pem).encode())]
         ((kept, _),) = (await cases.certificates.import_files(batch, passphrase=None, actor="test")).tls

@@ -138,9 +138,8 @@ class Actor:
     async def add_node(self) -> object:
         name = self.chance.choice(NAMES)
         slots = {self.a_slot(): self.a_certificate()} if self.chance.random() < 0.3 else {}
-        return await self.cases.nodes.add_without_token(
-            name, names=[f"{name}.example.test"], addresses=[], slots=slots, actor="ada"
-        )
+        described = NodeDescription(names=[f"{name}.example.test"], addresses=[], slots=slots)
+        return await self.cases.nodes.add_without_token(name, described, actor="ada")
 
     async def describe(self) -> object:
         (name, *_) = [*self.some_nodes(), NodeName("n0")]

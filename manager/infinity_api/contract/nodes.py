@@ -8,7 +8,6 @@ Invariant: a node's own name never changes once it is there; nothing secret is k
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -17,7 +16,7 @@ from common.bundle.manifest import Slot
 from common.errors import InvalidInputError
 from common.ids import NODE_NAME_MAX, CertificateId, NodeName, node_name
 from manager.domain.brief import NodeBrief
-from manager.domain.model import NodeRecord
+from manager.domain.model import NodeDescription, NodeRecord
 from manager.infinity_api.contract.description import Resource, Values
 from manager.infinity_api.contract.errors import ValuesError
 
@@ -40,16 +39,6 @@ _SYNC: Final[Mapping[State, str]] = MappingProxyType(
         "never_joined": "NOT_JOINED",
     }
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Described:
-    """What a client said of a node: what Certcast uses of it, and what it keeps."""
-
-    names: tuple[str, ...]
-    addresses: tuple[str, ...]
-    detail: Mapping[str, Any]
-    slots: Mapping[Slot, CertificateId | None]
 
 
 def names_called(records: Iterable[NodeRecord]) -> Mapping[NodeName, str]:
@@ -121,7 +110,7 @@ def kept_values(resource: Resource, row: Mapping[str, Any]) -> Values:
 
 def describe(
     resource: Resource, values: Values, *, known: NodeRecord | None = None, before: Values | None = None
-) -> Described:
+) -> NodeDescription:
     """Return what becomes of a node that has all of these values; its slots are those among them.
 
     Of a known node, `before` is what it had: names and addresses that its fields did not say stay, and so do all if there would
@@ -133,7 +122,7 @@ def describe(
         more_addresses = tuple(text for text in known.addresses if text not in _addresses(before))
         names = (*names, *more_names) if names else known.names
         addresses = (*addresses, *more_addresses) if addresses else known.addresses
-    return Described(
+    return NodeDescription(
         names=tuple(dict.fromkeys(names)),
         addresses=tuple(dict.fromkeys(addresses)),
         detail=kept_values(resource, values),

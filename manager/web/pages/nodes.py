@@ -114,8 +114,9 @@ async def add(page_request: PageRequest) -> web.StreamResponse:
     if findings := findings_of_node(name, names, addresses):
         return _new(page_request, findings)
     try:
+        described = NodeDescription(names=names, addresses=addresses)
         record, token = await page_request.use_cases.nodes.add(
-            node_name(name), names=names, addresses=addresses, actor=page_request.actor
+            node_name(name), described, actor=page_request.actor
         )
     except CertcastError as error:
         return _new(page_request, [error])

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from manager.domain.model import NodeDescription
 from tests import pki
 from tests.fakes import sdk_client
 from tests.integration.infinity_api.platform import (
@@ -304,10 +305,10 @@ async def test_a_node_that_was_added_elsewhere_meanwhile_is_said_to_exist_alread
     location = await client.post(LOCATIONS, {"name": "Oslo"})
     add = client.api.use_cases.nodes.add
 
-    async def late(name: str, **more: Any) -> Any:
+    async def late(name: str, described: NodeDescription, *, actor: str) -> Any:
         monkeypatch.undo()
-        await add(name, names=[], addresses=[], actor="somebody else")
-        return await add(name, **more)
+        await add(name, NodeDescription(names=[], addresses=[]), actor="somebody else")
+        return await add(name, described, actor=actor)
 
     monkeypatch.setattr(client.api.use_cases.nodes, "add", late)
     refused = await client.call("POST", WORKERS, worker(system_location=location))

@@ -192,7 +192,9 @@ async def test_an_alarm_of_a_certificate_that_ends_within_the_day_says_in_how_ma
 @pytest.mark.parametrize("add", ["add", "add_management_node"])
 async def test_a_node_without_a_certificate_raises_an_alarm_until_it_has_one(world: World, add: str):
     if add == "add":
-        record, _ = await world.use_cases.nodes.add("n1", names=[], addresses=[], actor="ada")
+        record, _ = await world.use_cases.nodes.add(
+            "n1", NodeDescription(names=[], addresses=[]), actor="ada"
+        )
     else:
         record = await world.use_cases.nodes.add_management_node(names=[], addresses=[], actor="ada")
     alarms, assignments = world.use_cases.alarms, world.use_cases.assignments

@@ -125,8 +125,12 @@ ACTS: dict[str, Callable[[UseCases], Awaitable[Any]]] = {
         [1], Wanted(key=True, form=Format.PEM, passphrase=PASSWORD), actor="ada"
     ),
     "certificates.delete": lambda o: o.certificates.delete([1], force=True, actor="ada"),
-    "nodes.add": lambda o: o.nodes.add("n3", names=[], addresses=[], slots={"server": 1}, actor="ada"),
-    "nodes.add_without_token": lambda o: o.nodes.add_without_token("n4", names=[], addresses=[], actor="ada"),
+    "nodes.add": lambda o: o.nodes.add(
+        "n3", NodeDescription(names=[], addresses=[], slots={"server": 1}), actor="ada"
+    ),
+    "nodes.add_without_token": lambda o: o.nodes.add_without_token(
+        "n4", NodeDescription(names=[], addresses=[]), actor="ada"
+    ),
     "nodes.add_management_node": lambda o: o.nodes.add_management_node(names=[], addresses=[], actor="ada"),
     "nodes.describe": lambda o: o.nodes.describe(
         "n1", NodeDescription(names=["x.example.com"], addresses=[], slots={"server": None}), actor="ada"
