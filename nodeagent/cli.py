@@ -261,22 +261,17 @@ def _command(
 
 
 def _data(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--data",
-        type=Path,
-        default=DEFAULT_DATA,
-        metavar="DIR",
-        help="this node's directory (default: %(default)s)",
-    )
+    _path(parser, "--data", DEFAULT_DATA, "DIR", "this node's directory")
 
 
 def _services(parser: argparse.ArgumentParser) -> None:
+    what = "what uses the certificates and how it is reloaded"
+    _path(parser, "--services", DEFAULT_SERVICES, "FILE", what)
+
+
+def _path(parser: argparse.ArgumentParser, option: str, default: Path, metavar: str, what: str) -> None:
     parser.add_argument(
-        "--services",
-        type=Path,
-        default=DEFAULT_SERVICES,
-        metavar="FILE",
-        help="what uses the certificates and how it is reloaded (default: %(default)s)",
+        option, type=Path, default=default, metavar=metavar, help=f"{what} (default: %(default)s)"
     )
 
 
