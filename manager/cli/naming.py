@@ -117,7 +117,7 @@ def _resolver(kind: str, find: _Find) -> Callable[[typer.Context, Any], Any]:
     return resolve
 
 
-_CERTIFICATE: Final = _resolver("certificate", find_certificates)
+resolve_certificate: Final = _resolver("certificate", find_certificates)
 _CA: Final = _resolver("trusted CA", find_cas)
 _REQUEST: Final = _resolver("request", find_requests)
 _WHICH: Final = "its number in the list, a name of it, or how its fingerprint begins"
@@ -129,7 +129,7 @@ def certificate_argument(metavar: str, help_text: str) -> Any:
         metavar=metavar,
         help=help_text,
         parser=str,
-        callback=_CERTIFICATE,
+        callback=resolve_certificate,
         autocompletion=certificate_names,
     )
 
@@ -143,7 +143,7 @@ CertificateOption = Annotated[
         metavar="CERTIFICATE",
         help="The certificate to replace; whatever is not given is taken from it.",
         parser=str,
-        callback=_CERTIFICATE,
+        callback=resolve_certificate,
         autocompletion=certificate_names,
     ),
 ]
