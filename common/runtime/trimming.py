@@ -32,7 +32,7 @@ GROWN_BYTES: Final = 16 * 1024 * 1024
 """So much more is worth a collection, too: where connections come and go, what is gone hides in what is new."""
 
 LASTING: Final = 5
-"""So many looks in a row have to find it: what one look at 10,000 nodes takes is gone by itself, and a collection would hold the loop for 300 ms."""
+"""So many looks in a row have to find it: what one look at 10,000 nodes takes is gone by itself, and a collection would hold the loop for some 300 ms."""
 
 GONE: Final = 32
 """So many fewer connections than at most since the last collection are worth one: 3 MiB of TLS."""
