@@ -185,6 +185,11 @@ def read_names(answer: Answer) -> frozenset[str]:
     return frozenset(_name(part) for part in parts)
 
 
+def read_profile(answer: Answer) -> str:
+    """Return of which profile an order is (draft-ietf-acme-profiles 4), "" if its CA does not say."""
+    return words(answer.fields.get("profile"), at_most=NAME_MAX_CHARS)
+
+
 def _name(identifier: Answer) -> str:
     name = words(identifier.fields.get("value"), at_most=NAME_MAX_CHARS)
     if not name:

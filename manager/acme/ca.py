@@ -77,9 +77,11 @@ class AcmeCa:
         """Ask for an order of these names."""
         return await self._ask(lambda talk: orders.order(talk, names, profile=profile, replaces=replaces))
 
-    async def find_order(self, names: Sequence[str]) -> Ordered | None:
+    async def find_order(self, names: Sequence[str], *, profile: str) -> Ordered | None:
         """Return an order of these names that can be gone on with."""
-        return await self._ask(lambda talk: orders.find_order(talk, talk.account_url(), names))
+        return await self._ask(
+            lambda talk: orders.find_order(talk, talk.account_url(), names, profile=profile)
+        )
 
     async def look(self, order_url: str) -> Ordered:
         """Return an order as it is now."""

@@ -17,6 +17,7 @@ from manager.acme.answers import (
     read_authorization,
     read_names,
     read_order,
+    read_profile,
     read_suggested,
 )
 from manager.acme.conversation import Conversation, Signer
@@ -74,10 +75,11 @@ def _identifier(name: str) -> dict[str, str]:
         return {"type": "dns", "value": name.lower()}
 
 
-def find_order(talk: Conversation, account_url: str, names: Sequence[str]) -> Ordered | None:
-    """Return an order of these names that waits for proofs or for its request, the latest in the list first.
+def find_order(talk: Conversation, account_url: str, names: Sequence[str], *, profile: str) -> Ordered | None:
+    """Return an order of these names and this profile that waits for proofs or for its request, the latest in the list first.
 
-    One that is being signed, or was, has a request of its own, whose key nobody may have any more.
+    One that is being signed, or was, has a request of its own, whose key nobody may have any more. Where no profile is asked for, one that has
+    any is another order: nothing tells whether the CA has chosen it.
     """
     wanted = frozenset(_identifier(name)["value"] for name in names)
     for url in reversed(_orders(talk, account_url)[-ORDERS_LOOKED_AT:]):
@@ -89,7 +91,8 @@ def find_order(talk: Conversation, account_url: str, names: Sequence[str]) -> Or
             continue
         answer = heard.read()
         found = read_order(answer, url=url, retry_after_s=heard.retry_after_s)
-        if found.status in {"pending", "ready"} and read_names(answer) == wanted:
+        is_same = read_names(answer) == wanted and read_profile(answer) == profile
+        if is_same and found.status in {"pending", "ready"}:
             return found
     return None
 

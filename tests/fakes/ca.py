@@ -46,15 +46,15 @@ class ModelCa:
 
     async def order(self, names: Sequence[str], *, profile: str, replaces: str) -> Ordered:
         self._enter("order")
-        made = self.server.begin(self.server.accounts[self.key_pem], tuple(names), replaces)
+        made = self.server.begin(self.server.accounts[self.key_pem], tuple(names), profile, replaces)
         self.server.leave("order")
         return self._ordered(made)
 
-    async def find_order(self, names: Sequence[str]) -> Ordered | None:
+    async def find_order(self, names: Sequence[str], *, profile: str) -> Ordered | None:
         self._enter("find_order")
         if not self.server.lists_orders:
             return None
-        made = self.server.pending(self.server.accounts[self.key_pem], names)
+        made = self.server.pending(self.server.accounts[self.key_pem], names, profile)
         return None if made is None else self._ordered(made)
 
     async def look(self, order_url: str) -> Ordered:

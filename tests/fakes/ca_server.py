@@ -1,6 +1,6 @@
 """A CA in memory that signs real certificates, with the faults that real ones have; `tests.fakes.ca` asks it.
 
-It does as Boulder does: a pending order of the same names is given back, and an authorization that failed ends its order. `killer` is asked before
+It does as Boulder does: a pending order of the same names and profile is given back, and an authorization that failed ends its order. `killer` is asked before
 and after each act, so that a test can end the manager there. What it was asked that no CA likes is in `offences`.
 """
 
@@ -36,6 +36,7 @@ class ModelOrder:
     url: str
     account: str
     names: tuple[str, ...]
+    profile: str
     replaces: str
     asked_s: float
     status: str = "pending"
@@ -85,7 +86,7 @@ class CaServer:
     told: dict[str, tuple[Window, float]] = field(default_factory=dict)
     orders: dict[str, ModelOrder] = field(default_factory=dict)
     by_authorization: dict[str, ModelOrder] = field(default_factory=dict)
-    latest: dict[tuple[str, frozenset[str]], ModelOrder] = field(default_factory=dict)
+    latest: dict[tuple[str, frozenset[str], str], ModelOrder] = field(default_factory=dict)
     accounts: dict[str, str] = field(default_factory=dict)
     issued: list[Issued] = field(default_factory=list)
     offences: list[str] = field(default_factory=list)
@@ -121,8 +122,8 @@ class CaServer:
             raise CaError(NETWORK)
         self.killer(f"after {act}")
 
-    def begin(self, account: str, names: tuple[str, ...], replaces: str) -> ModelOrder:
-        """Give back the pending order of the same names, or make one."""
+    def begin(self, account: str, names: tuple[str, ...], profile: str, replaces: str) -> ModelOrder:
+        """Give back the pending order of the same names and profile, or make one."""
         now_s, key = self.now(), tuple(sorted(names))
         # whoever was on the way then did not know
         if self.limited_s.get(account, 1e18) + GRACE_S < now_s < self.not_before_s.get(account, 0.0):
@@ -144,7 +145,7 @@ class CaServer:
             raise CaError(
                 "the CA refused the order", type="rateLimited", detail="too many orders", retry_after_s=wait_s
             )
-        known = self.pending(account, names)
+        known = self.pending(account, names, profile)
         if known is not None:
             return known
         self.begun.append(now_s)
@@ -152,16 +153,17 @@ class CaServer:
             url=f"https://ca/order/{self.number()}",
             account=account,
             names=names,
+            profile=profile,
             replaces=replaces,
             asked_s=now_s,
             proven={f"https://ca/authz/{self.number()}/{name}": "pending" for name in names},
         )
-        self.orders[made.url] = self.latest[account, frozenset(names)] = made
+        self.orders[made.url] = self.latest[account, frozenset(names), profile] = made
         self.by_authorization.update(dict.fromkeys(made.proven, made))
         return made
 
-    def pending(self, account: str, names: Sequence[str]) -> ModelOrder | None:
-        known = self.latest.get((account, frozenset(names)))
+    def pending(self, account: str, names: Sequence[str], profile: str) -> ModelOrder | None:
+        known = self.latest.get((account, frozenset(names), profile))
         return known if known is not None and known.status in {"pending", "ready"} else None
 
     def _judge_moment(self, replaces: str, names: tuple[str, ...], now_s: float) -> None:

@@ -108,8 +108,8 @@ class Ca(Protocol):
     async def order(self, names: Sequence[str], *, profile: str, replaces: str) -> Ordered:
         """Ask for an order of these names (DNS names and IP addresses)."""
 
-    async def find_order(self, names: Sequence[str]) -> Ordered | None:
-        """Return an unfinished order of these names where the CA lists the account's; None if there is none, or it lists nothing."""
+    async def find_order(self, names: Sequence[str], *, profile: str) -> Ordered | None:
+        """Return an unfinished order of these names and this profile where the CA lists the account's; None if there is none, or it lists nothing."""
 
     async def look(self, order_url: str) -> Ordered:
         """Return an order as it is now."""

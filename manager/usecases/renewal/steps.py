@@ -102,7 +102,7 @@ class OrderSteps:
 
     async def _ask(self, ca: Ca, order: OrderRecord) -> None:
         """Ask for an order, or find the one whose address was lost."""
-        found = await ca.find_order(order.names)
+        found = await ca.find_order(order.names, profile=order.terms.profile)
         if found is None or found.status not in {"pending", "ready"}:
             found = await ca.order(order.names, profile=order.terms.profile, replaces=order.replaces)
         await advance(

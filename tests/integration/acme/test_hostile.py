@@ -159,14 +159,14 @@ async def test_a_ca_without_profiles_is_not_asked_for_one(hostile, at_hostile):
 
 async def test_a_ca_that_lists_no_orders_has_none_to_find(hostile, at_hostile):
     hostile.replies["/accounts/1"] = [json_reply({"status": "valid"})]
-    assert await at_hostile.find_order(NAMES) is None
+    assert await at_hostile.find_order(NAMES, profile="") is None
 
 
 async def test_a_list_of_orders_that_leads_round_ends(hostile, at_hostile):
     hostile.replies["/accounts/1"] = [json_reply({"orders": hostile.url("/orders")})]
     page = json_reply({"orders": [hostile.url("/gone")]}, Link=f'<{hostile.url("/orders")}>;rel="next"')
     hostile.replies["/orders"] = [page]
-    assert await at_hostile.find_order(NAMES) is None
+    assert await at_hostile.find_order(NAMES, profile="") is None
     assert hostile.paths().count("/orders") == 20
 
 
@@ -236,7 +236,7 @@ async def test_what_could_not_be_asked_is_no_answer(hostile, at_hostile):
     hostile.replies["/accounts/1"] = [json_reply({"orders": hostile.url("/orders")})]
     hostile.replies["/orders"] = [json_reply({"orders": [hostile.url("/orders/1")]})]
     hostile.replies["/orders/1"] = [Reply(status=503)]
-    await refused(at_hostile.find_order(NAMES))
+    await refused(at_hostile.find_order(NAMES, profile=""))
 
 
 async def test_so_many_orders_are_looked_at_and_no_more(hostile, at_hostile):
@@ -244,9 +244,9 @@ async def test_so_many_orders_are_looked_at_and_no_more(hostile, at_hostile):
     hostile.replies["/orders"] = [
         json_reply({"orders": [hostile.url(f"/orders/{number}") for number in range(60)]})
     ]
-    assert await at_hostile.find_order(NAMES) is None
+    assert await at_hostile.find_order(NAMES, profile="") is None
     assert hostile.paths()[2:] == [f"/orders/{number}" for number in range(59, 59 - ORDERS_LOOKED_AT, -1)]
     hostile.replies["/orders"] = [json_reply({"orders": [hostile.url("/x")] * (ORDERS_MAX + 1)})]
     assert (
-        await refused(at_hostile.find_order(NAMES))
+        await refused(at_hostile.find_order(NAMES, profile=""))
     ).message == f"127.0.0.1 sent more than {ORDERS_MAX} orders"

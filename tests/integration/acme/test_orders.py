@@ -119,21 +119,31 @@ async def test_a_request_that_asks_for_other_names_is_refused_for_good(ca, quick
 
 async def test_an_order_that_waits_is_found_among_the_accounts_however_many_pages_they_fill(ca, quick_pebble):
     names = ["lost.example.com", "more.example.com"]
-    assert await ca.find_order(names) is None
+    assert await ca.find_order(names, profile="classic") is None
     for number in range(quick_pebble.orders_per_page):
         await ca.order([f"before{number}.example.com"], profile="classic", replaces="")
     lost = await ca.order(names, profile="classic", replaces="")
     for number in range(quick_pebble.orders_per_page):
         await ca.order([f"after{number}.example.com"], profile="classic", replaces="")
-    found = await ca.find_order(["More.example.com", "lost.example.com"])
+    found = await ca.find_order(["More.example.com", "lost.example.com"], profile="classic")
     assert found is not None
     assert (found.url, found.finalize_url) == (lost.url, lost.finalize_url)
-    assert await ca.find_order(["lost.example.com"]) is None
+    assert await ca.find_order(["lost.example.com"], profile="classic") is None
 
 
 async def test_an_order_that_has_its_certificate_is_not_found_again(ca, quick_pebble):
     await issue(ca, quick_pebble, ["done.example.com"])
-    assert await ca.find_order(["done.example.com"]) is None
+    assert await ca.find_order(["done.example.com"], profile="classic") is None
+
+
+async def test_an_order_of_another_profile_is_not_found_where_this_one_or_none_is_asked_for(ca):
+    names = ["profiled.example.com"]
+    lost = await ca.order(names, profile="shortlived", replaces="")
+    assert await ca.find_order(names, profile="classic") is None
+    assert await ca.find_order(names, profile="") is None
+    found = await ca.find_order(names, profile="shortlived")
+    assert found is not None
+    assert found.url == lost.url
 
 
 async def test_an_order_names_what_it_replaces_and_is_asked_for_without_where_that_is_refused(

@@ -1,5 +1,7 @@
 """Renewals as people switch them on, try, change, pause and end them."""
 
+from dataclasses import replace
+
 import pytest
 
 from common.codes import KeyKind
@@ -145,6 +147,19 @@ async def test_other_terms_end_the_order_that_was_begun_with_the_former_and_try_
     await world.pass_time(HOUR_S)
     assert await world.states(renewal) == [OrderState.FAILED, OrderState.SERVED]
     assert (await world.renewal(renewal)).failures == 0
+
+
+async def test_an_order_of_another_profile_is_not_gone_on_with(world: Renewing):
+    world.server.lists_orders = True
+    world.server.validation_s = 600.0
+    renewal = await world.renewing("n1", age_days=40)
+    plain = world.terms(renewal.terms.account_id)
+    await world.renewals.change(renewal.id, replace(plain, profile="shortlived"), actor="ada")
+    await world.pass_time(60)
+    await world.renewals.change(renewal.id, plain, actor="ada")
+    await world.pass_time(HOUR_S)
+    assert await world.states(renewal) == [OrderState.FAILED, OrderState.SERVED]
+    assert [each.profile for each in world.server.orders.values()] == ["shortlived", ""]
 
 
 async def test_what_is_removed_is_not_listed_and_its_order_is_ended_with_all_that_was_shown(world: Renewing):
