@@ -170,7 +170,7 @@ class Site:
             "protocol": service.protocol,
             "uses": service.uses,
         }
-        for name, text in {**service.files, "services.toml": SERVICES, "reload": service.reload}.items():
+        for name, text in {"services.toml": SERVICES, "reload": service.reload, **service.files}.items():
             (node.directory / name).write_text(text.format(**facts))
         (node.directory / "reload").chmod(0o755)
 

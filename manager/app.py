@@ -44,6 +44,7 @@ from manager.ownnode import own_node
 from manager.process import be_ready_until, drain, on_hangup, pulse, stop_signal
 from manager.readiness import check_own_node, checks_of
 from manager.readings import readings_of, readings_of_https
+from manager.renewing import Renewing, compose_renewing
 from manager.selfcheck import find_faults
 from manager.settings import Settings, split_host_port
 from manager.shares import Shares, raise_descriptor_limit, share
@@ -91,6 +92,7 @@ class Core:
     inventories: Inventories
     fleet: Fleet
     use_cases: UseCases
+    renewing: Renewing
     listener: Listener
     shares: Shares
     advertised: AdvertisedAddresses
@@ -144,7 +146,6 @@ async def _compose_core(given: Given) -> Core:
     host, port = split_host_port(settings.ssh)
     sources = KnownSources()
     sources.read(await store.nodes.list(), fleet.addresses())
-    logins = shares.strangers // 2
     enrolment = Enrolment(NodeKeyUseCases(context), host_keys=[public_line(host_key)], epoch=epoch)
     managers = ManagerUseCases(context, await shared_by(settings))
     listener = Listener(
@@ -157,12 +158,7 @@ async def _compose_core(given: Given) -> Core:
         enrol=enrolment.enrol,
         enrol_manager=ManagerEnrolment(managers, host_keys=lambda: enrolment.host_keys, epoch=epoch).enrol,
         sources=sources,
-        limits=Limits(
-            waiting=logins,
-            logins=logins,
-            known_logins=shares.known_logins,
-            connections=shares.channel,
-        ),
+        limits=_limits(shares),
     )
     advertised = AdvertisedAddresses(
         settings, listener, store=store, own_node=own, read_again=given.read_again, announce=fleet.announce
@@ -172,7 +168,8 @@ async def _compose_core(given: Given) -> Core:
         fingerprint=lambda: fingerprint(enrolment.host_keys[0]),
         lifetime_s=settings.token_days * 86400.0,
     )
-    use_cases = UseCases(context, join=join)
+    renewing = compose_renewing(context, fleet, settings.dns)
+    use_cases = UseCases(context, join=join, cas=renewing.cas, wake=renewing.runner.wake)
 
     async def present(keys: HostKeys, key: asyncssh.SSHKey, other: asyncssh.SSHKey | None) -> None:
         await listener.present(key, vouching=other if keys.state == "switched" else None)
@@ -184,11 +181,17 @@ async def _compose_core(given: Given) -> Core:
         inventories=inventories,
         fleet=fleet,
         use_cases=use_cases,
+        renewing=renewing,
         listener=listener,
         shares=shares,
         advertised=advertised,
         present=present,
     )
+
+
+def _limits(shares: Shares) -> Limits:
+    logins = shares.strangers // 2
+    return Limits(waiting=logins, logins=logins, known_logins=shares.known_logins, connections=shares.channel)
 
 
 def _context(given: Given, inventories: Inventories, fleet: Fleet) -> Context:
@@ -204,7 +207,7 @@ def _context(given: Given, inventories: Inventories, fleet: Fleet) -> Context:
 
 def _compose_front(given: Given, core: Core) -> Front:
     fleet, use_cases, total = core.fleet, core.use_cases, core.shares.https
-    readings = readings_of(fleet, use_cases, core.listener)
+    readings = readings_of(fleet, use_cases, core.listener, core.renewing.runner)
     metrics = Metrics(
         Sources(
             version=version("certcast"),
@@ -212,10 +215,12 @@ def _compose_front(given: Given, core: Core) -> Front:
             briefs=fleet.briefs,
             alarms=use_cases.alarms.active,
             inventory=use_cases.inventory,
+            renewals=use_cases.renewals.records,
             readings=readings,
         )
     )
     fleet.pushes.observers.append(metrics.observe)
+    core.renewing.runner.observers.append(metrics.observe_renewal)
     fleet.follower.observers.append(use_cases.content_changed_elsewhere)
     fleet.follower.alarm_observers.append(use_cases.alarms.changed_elsewhere)
     health = Health(checks_of(given.store, fleet, use_cases))
@@ -278,6 +283,7 @@ async def _run(given: Given, core: Core, front: Front) -> None:
             await use_cases.audit.record_attempts()
         with contextlib.suppress(StorageError):
             await core.fleet.close()
+        core.renewing.cas.close()
         await listener.close()
         await server.close()
         log.info("manager.stopped")
@@ -307,6 +313,7 @@ def _keep(supervisor: Supervisor, given: Given, core: Core, local: LocalNode) ->
             lambda: use_cases.audit.run_heads(settings.data / WITNESS, settings.audit_heads),
         ),
         ("audit verification", lambda: use_cases.audit.run_verification(fleet.lead)),
+        ("renewals", lambda: core.renewing.runner.run(fleet.lead)),
         ("collect", lambda: use_cases.run_collection(fleet.lead)),
         ("pulse", pulse),
     ):

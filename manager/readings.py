@@ -4,11 +4,14 @@ from manager.channel.listener import Listener
 from manager.fleet.fleet import Fleet
 from manager.http.metrics import Reading
 from manager.http.server import HttpsServer
+from manager.usecases.renewal.runner import RenewalRunner
 from manager.usecases.usecases import UseCases
 
 
-def readings_of(fleet: Fleet, use_cases: UseCases, listener: Listener) -> list[Reading]:
-    """Return what the fleet and the nodes' channel tell."""
+def readings_of(
+    fleet: Fleet, use_cases: UseCases, listener: Listener, runner: RenewalRunner
+) -> list[Reading]:
+    """Return what the fleet, the nodes' channel and the runner of renewals tell."""
     return [
         Reading("reconcile_age_seconds", "Time since the reconcile last advanced.", fleet.reconciler.age_s),
         Reading("alarms_age_seconds", "Time since the alarms were last evaluated.", use_cases.alarms.age_s),
@@ -16,6 +19,11 @@ def readings_of(fleet: Fleet, use_cases: UseCases, listener: Listener) -> list[R
             "report_write_failures_total",
             "Reports of nodes that could not be stored at the first attempt.",
             lambda: float(fleet.reports.failures),
+        ),
+        Reading(
+            "renewal_failures_total",
+            "Attempts to renew a certificate that failed, and were tried again later.",
+            lambda: float(runner.failures),
         ),
         Reading(
             "channel_connections",

@@ -27,20 +27,23 @@ from tests.programs import find_program
 
 NEEDED: Final = pytest.mark.services("ip", "named", "root")
 PORT: Final = 53
+MADE_SECRETS: Final[list[str]] = []
+"""Those of all keys that were made here."""
+
 SOONEST_S: Final = 0.5
 """How long one look at a server may take that is about to start."""
 
 
-def free_address() -> str:
-    """Return an address of the loopback network at which nobody has port 53."""
+def free_address(port: int = PORT) -> str:
+    """Return an address of the loopback network at which nobody has this port."""
     while True:
         address = (
             f"127.{secrets.choice(range(64, 128))}.{secrets.randbelow(256)}.{secrets.choice(range(1, 255))}"
         )
         with socket.socket() as stream, socket.socket(type=socket.SOCK_DGRAM) as datagrams:
             try:
-                stream.bind((address, PORT))
-                datagrams.bind((address, PORT))
+                stream.bind((address, port))
+                datagrams.bind((address, port))
             except OSError:
                 continue
         return address
@@ -53,6 +56,9 @@ class TsigKey:
     name: str = "certcast"
     algorithm: str = "hmac-sha256"
     secret: str = field(default_factory=lambda: base64.b64encode(secrets.token_bytes(64)).decode())
+
+    def __post_init__(self) -> None:
+        MADE_SECRETS.append(self.secret)
 
     @property
     def text(self) -> str:

@@ -49,6 +49,7 @@ class Faults:
 class Pebble:
     """A CA, with a DNS server that says 127.0.0.1 for every name. It looks for proofs over HTTP at `http_port`, where the DNS server's program
     answers unless `serves_http` says that somebody else does. `bindings` are the keys that an account must be bound by, none for no such rule.
+    `resolver` is a DNS server that it asks in place of that one.
     """
 
     root: Path
@@ -58,6 +59,7 @@ class Pebble:
     orders_per_page: int = 3
     retry_after_s: int = 1
     serves_http: bool = True
+    resolver: str = ""
     more: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -81,9 +83,13 @@ class Pebble:
     def log(self) -> str:
         return (self.root / "pebble.log").read_text()
 
+    def root_pem(self, number: int) -> str:
+        """Return the root of its first chain, second chain, ..."""
+        return self._managed(f"/roots/{number}").decode()
+
     def root_name(self, number: int) -> str:
-        """Return the Common Name of the root of its first chain, second chain, ..."""
-        certificate = x509.load_pem_x509_certificate(self._managed(f"/roots/{number}"))
+        """Return the Common Name of such a root."""
+        certificate = x509.load_pem_x509_certificate(self.root_pem(number).encode())
         return str(certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value)
 
     def suggest(self, certificate_pem: str, answer: str) -> None:
@@ -106,7 +112,8 @@ class Pebble:
         self._told("/set-txt", {"host": f"{name}.", "value": value})
 
     def point(self, name: str, addresses: Sequence[str]) -> None:
-        """Let a name have these addresses."""
+        """Let a name have these addresses, and no others."""
+        self._told("/clear-a", {"host": f"{name}."})
         self._told("/add-a", {"host": f"{name}.", "addresses": addresses})
 
     def _told(self, path: str, body: Mapping[str, object]) -> None:
@@ -161,7 +168,7 @@ class Pebble:
         ]
         ca = [
             *(program("pebble"), "-config", str(self.root / "config.json"), "-strict"),
-            *("-dnsserver", f"127.0.0.1:{self.dns_port}"),
+            *("-dnsserver", self.resolver or f"127.0.0.1:{self.dns_port}"),
         ]
         with (
             self._started("dns", dns, self.dns_management_port),

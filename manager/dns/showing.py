@@ -5,7 +5,7 @@ to `looking` who shows it. Keeps nothing: what there is to take away is found as
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -19,8 +19,8 @@ from manager.dns.lookup import Lookup, make_lookup
 from manager.dns.names import CHALLENGE, PERSISTENT, record_name
 from manager.dns.settings import DnsSettings, Hook, Update
 from manager.dns.updating import Record, update
-from manager.domain.renewal.records import ChallengeKind, Proof
-from manager.usecases.renewal.ports import CaError, Missing, Showing
+from manager.domain.renewal.records import Proof
+from manager.usecases.renewal.ports import CaError, Missing
 
 CALL_S: Final = 120.0
 """How long servers may be asked in one call, all together. Commands and updates have their own deadlines."""
@@ -116,14 +116,6 @@ class PersistentDnsShowing:
             )
 
         return Wanted(name=proof.name, target=target, mismatch=mismatch)
-
-
-def showings(settings: DnsSettings, *, now: Callable[[], float]) -> Mapping[ChallengeKind, Showing]:
-    """Return what shows proofs by DNS, by the kind of challenge; a record that stays counts only where the settings say so."""
-    found: dict[ChallengeKind, Showing] = {ChallengeKind.DNS: DnsShowing(settings)}
-    if settings.persist:
-        found[ChallengeKind.DNS_PERSIST] = PersistentDnsShowing(settings, now=now)
-    return found
 
 
 @asynccontextmanager

@@ -26,6 +26,8 @@ from common.ids import NodeName
 from manager.domain.alarms import ALARM_SPECS, AlarmRecord
 from manager.domain.brief import NodeBrief
 from manager.domain.inventory import Inventory
+from manager.domain.renewal.records import RenewalRecord
+from manager.domain.renewal.schedule import begins_s, entry_of
 from manager.domain.view import PushView
 
 log = structlog.get_logger(__name__)
@@ -39,6 +41,9 @@ CERTIFICATES_MAX: Final = 100
 """Certificates with a series of their own: those in use that expire first."""
 
 BUCKETS_S: Final = (0.1, 0.25, 0.5, 1, 2, 3, 5, 10, 30, 60, 300)
+RENEWAL_BUCKETS_S: Final = (10, 30, 60, 120, 300, 900, 3600, 6 * 3600, 86_400)
+"""A CA signs within seconds, and waits for nodes and name servers take minutes; what rested after a failure took hours."""
+
 _DAY_S: Final = 86_400
 
 
@@ -53,13 +58,14 @@ class Reading:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sources:
-    """Where the numbers come from. `nodes` counts nodes by state; `alarms` and `inventory` ask the store."""
+    """Where the numbers come from. `nodes` counts nodes by state; `alarms`, `inventory` and `renewals` ask the store."""
 
     version: str
     nodes: Callable[[], Mapping[str, int]]
     briefs: Callable[[], Mapping[NodeName, NodeBrief]]
     alarms: Callable[[], Awaitable[Sequence[AlarmRecord]]]
     inventory: Callable[[], Awaitable[Inventory]]
+    renewals: Callable[[], Awaitable[Sequence[RenewalRecord]]]
     readings: Sequence[Reading]
     clock: Callable[[], float] = time.time
 
@@ -82,12 +88,22 @@ class Metrics:
             buckets=BUCKETS_S,
             registry=self._counts,
         )
+        self._renewed = Histogram(
+            "certcast_renewal_served_seconds",
+            "Time from the beginning of an order until every node proved that it serves the new certificate.",
+            buckets=RENEWAL_BUCKETS_S,
+            registry=self._counts,
+        )
 
     def observe(self, _node: str, push: PushView) -> None:
         """Count a push that ended."""
         self._pushes.labels(push.result or "unknown").inc()
         if push.result == "applied" and push.concluded_s is not None:
             self._applied.observe(max(0.0, push.concluded_s - push.changed_s))
+
+    def observe_renewal(self, seconds: float) -> None:
+        """Count an order that was served."""
+        self._renewed.observe(max(0.0, seconds))
 
     async def show(self, _request: web.Request) -> web.Response:
         """Answer with everything as it stands now."""
@@ -112,11 +128,17 @@ class Metrics:
         try:
             async with asyncio.timeout(STORE_TIMEOUT_S):
                 alarms, inventory = await sources.alarms(), await sources.inventory()
+                renewals = await sources.renewals()
         except (CertcastError, TimeoutError) as error:
             log.warning("request.failed", path="/metrics", message=str(error) or "the store did not answer")
             return []
         certificates = await asyncio.to_thread(_certificates, inventory, sources.clock())
-        return [_alarms(alarms), *certificates, *_trusted_cas(inventory)]
+        return [
+            _alarms(alarms),
+            *certificates,
+            *_trusted_cas(inventory),
+            *_renewals(renewals, inventory),
+        ]
 
 
 class _Page(Collector):
@@ -202,6 +224,26 @@ def _trusted_cas(inventory: Inventory) -> list[Metric]:
     if ends:
         first.add_metric([], min(ends))
     return [stored, first]
+
+
+def _renewals(renewals: Sequence[RenewalRecord], inventory: Inventory) -> list[Metric]:
+    """Return how many certificates renew themselves, how many of them have failed last, and when the next order begins."""
+    stored = GaugeMetricFamily(
+        "certcast_renewals", "Certificates that are renewed without anybody's doing.", value=len(renewals)
+    )
+    failing = GaugeMetricFamily(
+        "certcast_renewals_failing",
+        "Renewals whose last attempt has failed.",
+        value=sum(each.failures > 0 for each in renewals),
+    )
+    following = GaugeMetricFamily(
+        "certcast_renewal_next_timestamp_seconds",
+        "When the next renewal begins, or when it should have begun.",
+    )
+    begins = [begins_s(each, entry_of(each, inventory.entries)) for each in renewals]
+    if known := [each for each in begins if each is not None]:
+        following.add_metric([], min(known))
+    return [stored, failing, following]
 
 
 def _expiring(name: str, meaning: str, ends_s: Sequence[float], now_s: float) -> Metric:

@@ -164,6 +164,7 @@ def application_of(
         briefs=fleet.briefs,
         alarms=use_cases.alarms.active,
         inventory=inventories.current,
+        renewals=use_cases.renewals.records,
         readings=[],
     )
     with patch.object(site, "_templates", lambda _static: TEMPLATES):

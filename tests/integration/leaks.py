@@ -1,4 +1,4 @@
-"""Finds private keys and passphrases in what a running API answers and logs.
+"""Finds private keys, passphrases and secrets that are shared with CAs and DNS servers in what a running API answers and logs.
 
 Knows them from what tests send, what tests make, and what the store has sealed; looks for the keys' secret numbers in every
 usual notation, so that another encoding of the same key is found too.
@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from manager.store.store import Store
-from tests import pki
+from tests import bind, pki
 
 PHRASE_MIN = 12
 """Shorter ones are words of our own sentences ("short"); no password and no passphrase for a key may be."""
@@ -47,6 +47,7 @@ class Leaks:
         self._first_key = len(pki.MADE_KEYS)
         self.keys: set[str] = set()
         self.phrases: set[str] = set()
+        self.shared: set[str] = set()
 
     def session(self, tls: ssl.SSLContext, **options: Any) -> aiohttp.ClientSession:
         """Return a session whose every byte that comes back is kept, and in whose requests secrets are recognised."""
@@ -78,6 +79,8 @@ class Leaks:
             case str():
                 if ("passphrase" in name or "password" in name) and len(value) >= PHRASE_MIN:
                     self.phrases.add(value)
+                if name == "binding_key" and len(value) >= PHRASE_MIN:
+                    self.shared.add(value)
                 self._learn_keys(value)
                 if name == "content":
                     try:
@@ -113,19 +116,31 @@ class Leaks:
             logging.getLogger().removeHandler(handler)
             structlog.configure(**before)
 
+    def hear(self, log: str) -> None:
+        """Keep what another process has logged."""
+        self._logged.append(log)
+
     async def learn_store(self, store: Store) -> None:
-        """Take every key that the store has sealed."""
+        """Take every secret that the store has sealed."""
         numbers = [record.id for record in await store.certificates.list()]
         materials = await store.certificates.slot_material(numbers)
         self.keys.update(material.private_key_pem for material in materials.values())
         for record in await store.requests.list():
             self.keys.add(await store.requests.private_key(record.id))
+        for order in await store.orders.unfinished():
+            self.keys.add(await store.orders.private_key(order.id))
+        for account in await store.accounts.list():
+            keys = await store.accounts.keys(account.id)
+            self.keys.update({keys.key_pem, keys.next_key_pem} - {""})
+            self.shared.update({keys.binding_key} - {""})
 
     def check(self) -> None:
-        """Fail if a key or a passphrase was said or logged."""
+        """Fail if a key, a passphrase or a shared secret was said or logged."""
         answers, lines = _plain(b"".join(self._said)), _plain("".join(self._logged).encode())
         secrets = [("a private key", needle) for needle in self._key_needles()]
         secrets += [("a passphrase", needle) for needle in _phrase_needles(self.phrases)]
+        shared = {*self.shared, *bind.MADE_SECRETS}
+        secrets += [("a shared secret", needle) for text in shared for needle in _shared_needles(text)]
         for where, hay in (("an answer", answers), ("the log", lines)):
             for what, needle in secrets:
                 if (place := hay.find(needle)) >= 0:
@@ -207,6 +222,14 @@ def _notations(number: bytes) -> Iterator[bytes]:
         cut = whole[(0, 2, 3)[ahead] : len(whole) - (0, 3, 2)[(ahead + len(number)) % 3]]
         yield cut
         yield cut.translate(bytes.maketrans(b"+/", b"-_"))
+
+
+def _shared_needles(text: str) -> Iterator[bytes]:
+    """Return a secret that is written in base64 or base64url, and its bytes in every notation."""
+    yield text.encode()
+    plain = text.translate(str.maketrans("-_", "+/")).rstrip("=")
+    for part in _parts(base64.b64decode(plain + "=" * (-len(plain) % 4))):
+        yield from _notations(part)
 
 
 def _phrase_needles(phrases: Iterable[str]) -> Iterator[bytes]:

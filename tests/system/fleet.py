@@ -94,8 +94,8 @@ class RealFleet:
 
 
 @asynccontextmanager
-async def real_fleet(*, advertise: str | None = None) -> AsyncIterator[RealFleet]:
-    site = Site(advertise=advertise)
+async def real_fleet(*, advertise: str | None = None, site: Site | None = None) -> AsyncIterator[RealFleet]:
+    site = site or Site(advertise=advertise)
     connector = aiohttp.TCPConnector(ssl=trusting())
     headers = {"Authorization": aiohttp.encode_basic_auth("admin", PASSWORD)}
     try:

@@ -78,9 +78,12 @@ class RenewalUseCases:
                 entry=entry_of(each, entries),
                 orders=await store.orders.of_renewal(each.id, limit=1),
             )
-            for each in await store.renewals.list()
-            if not each.is_over
+            for each in await self.records()
         ]
+
+    async def records(self) -> Sequence[RenewalRecord]:
+        """Return all but those that are over, without their orders."""
+        return [each for each in await self._context.store.renewals.list() if not each.is_over]
 
     async def show(self, renewal_id: RenewalId) -> ShownRenewal:
         """Return one with its latest orders. Raises NotFoundError."""

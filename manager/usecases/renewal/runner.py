@@ -24,7 +24,7 @@ from common.errors import (
 from manager.domain.audit import RENEWAL
 from manager.domain.inventory import Inventory
 from manager.domain.renewal.moments import ari_id, asked_again_s
-from manager.domain.renewal.records import OrderRecord, RenewalRecord
+from manager.domain.renewal.records import OrderRecord, OrderState, RenewalRecord
 from manager.domain.renewal.schedule import (
     advanced_s,
     asked_s,
@@ -69,7 +69,10 @@ class Standing:
 
 
 class RenewalRunner:
-    """`run` is kept running by the composition root. `at_once` is how many orders are carried on at once."""
+    """`run` is kept running by the composition root. `at_once` is how many orders are carried on at once.
+
+    `observers` are told how many seconds an order took to be served, and `failures` counts what has failed in this run.
+    """
 
     def __init__(self, around: Around, *, at_once: int) -> None:
         self._around = around
@@ -80,6 +83,8 @@ class RenewalRunner:
         self._requesting = Requesting(around.context)
         self._turns = asyncio.Semaphore(at_once)
         self._woken = asyncio.Event()
+        self.observers: list[Callable[[float], None]] = []
+        self.failures = 0
 
     def wake(self) -> None:
         """Look at once: something was switched on or changed."""
@@ -211,6 +216,7 @@ class RenewalRunner:
                     await self._guarded(renewal, act)
                 except CertcastError as error:
                     # a key that cannot be made, names that cannot be ordered
+                    self.failures += 1
                     await self._guarded(renewal, partial(fail_to_begin, self._context, renewal, error))
         return bool(acts)
 
@@ -243,7 +249,12 @@ class RenewalRunner:
         with lead.enforced():
             for _ in range(STEPS_AT_ONCE):
                 await self._step(order, renewal)
+                before = renewal
                 order, renewal = await store.orders.get(order.id), await store.renewals.get(renewal.id)
+                self.failures += renewal.failures > before.failures
+                if order.state is OrderState.SERVED:
+                    for observer in self.observers:
+                        observer(order.reached_s(OrderState.SERVED) - order.created_s)
                 if order.state.is_over or advanced_s(order, renewal, limits={}) > self._context.clock():
                     return
 

@@ -10,6 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from common.errors import StorageError
 from manager.domain.alarms import AlarmKind
+from manager.domain.renewal.records import RenewalId, RenewalRecord
 from manager.domain.report import Serving
 from manager.domain.view import NodeView, PushView
 from manager.http.metrics import CERTIFICATES_MAX, Metrics, Reading, Sources
@@ -78,6 +79,7 @@ class Given:
         self.views: Sequence[NodeView] = ()
         self.alarms: Sequence[object] = ()
         self.inventory = NOTHING
+        self.renewals: Sequence[object] = ()
         self.readings: Sequence[Reading] = ()
         self.fails = False
 
@@ -89,6 +91,9 @@ class Given:
     async def current(self):
         return self.inventory
 
+    async def renewed(self):
+        return self.renewals
+
     def metrics(self) -> Metrics:
         return Metrics(
             Sources(
@@ -97,6 +102,7 @@ class Given:
                 briefs=lambda: {view.name: view for view in self.views},
                 alarms=self.active,
                 inventory=self.current,
+                renewals=self.renewed,
                 readings=self.readings,
                 clock=lambda: NOW_S,
             )
@@ -182,6 +188,40 @@ async def test_active_alarms_are_counted_by_kind_and_those_that_are_not_are_0():
     assert said["certcast_alarms", "offline,warning"] == 2
     assert said["certcast_alarms", "conflict,error"] == 0
     assert len([name for name, _ in said if name == "certcast_alarms"]) == len(AlarmKind)
+
+
+def renewal(number: int, *, failures: int = 0, tried_again_s: float = 0.0) -> RenewalRecord:
+    """A renewal of a certificate that is not there yet, which is due since it was made."""
+    return RenewalRecord(
+        id=RenewalId(number),
+        certificate_id=None,
+        terms=None,
+        is_new=True,
+        failures=failures,
+        tried_again_s=tried_again_s,
+        created_s=NOW_S + number,
+        changed_s=NOW_S,
+    )
+
+
+async def test_renewals_tell_how_many_there_are_which_failed_last_and_when_the_next_one_begins():
+    given = Given()
+    given.renewals = [renewal(1, failures=2, tried_again_s=NOW_S + 300), renewal(7), renewal(9)]
+    metrics = given.metrics()
+    for seconds in (20.0, 4000.0):
+        metrics.observe_renewal(seconds)
+    said = await scrape(metrics)
+    assert said["certcast_renewals", ""] == 3
+    assert said["certcast_renewals_failing", ""] == 1
+    assert said["certcast_renewal_next_timestamp_seconds", ""] == NOW_S + 7
+    assert said["certcast_renewal_served_seconds_count", ""] == 2
+    assert said["certcast_renewal_served_seconds_bucket", "30.0"] == 1
+
+
+async def test_without_any_renewal_no_moment_is_told():
+    said = await scrape(Given().metrics())
+    assert said["certcast_renewals", ""] == said["certcast_renewals_failing", ""] == 0
+    assert ("certcast_renewal_next_timestamp_seconds", "") not in said
 
 
 async def test_a_store_that_does_not_answer_takes_only_its_own_numbers_away():

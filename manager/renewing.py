@@ -1,0 +1,134 @@
+"""Composition of renewal: what carries orders out, and with what it asks CAs, nodes and DNS servers.
+
+Decides when the libraries that speak ACME and DNS are loaded: once a CA is asked, or a proof is shown by DNS, and in a thread, since that takes
+a quarter of a second. Invariant: a manager in which nothing is renewed loads none of them.
+"""
+
+import asyncio
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from common.ids import NodeName
+from manager.dns.settings import DnsSettings
+from manager.domain.renewal.places import expected
+from manager.domain.renewal.records import AccountRecord, ChallengeKind, Proof
+from manager.fleet.asking import Asker
+from manager.fleet.fleet import Fleet
+from manager.usecases.context import Context
+from manager.usecases.renewal.around import Around
+from manager.usecases.renewal.http01 import HttpShowing
+from manager.usecases.renewal.ports import Ca, Missing, Showing
+from manager.usecases.renewal.runner import AT_ONCE, RenewalRunner
+
+if TYPE_CHECKING:
+    from manager.acme.ca import AcmeCas
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Renewing:
+    """The runner, to be kept running while this manager leads, and the CAs that it and the use cases ask, to be closed."""
+
+    runner: RenewalRunner
+    cas: "LateCas"
+
+
+def compose_renewing(context: Context, fleet: Fleet, settings: DnsSettings) -> Renewing:
+    """Put renewal together; nothing of it runs or asks yet."""
+    cas = LateCas(context.clock)
+    around = Around(context=context, cas=cas, showings=showings(context, fleet, settings), fleet=fleet)
+    return Renewing(runner=RenewalRunner(around, at_once=AT_ONCE), cas=cas)
+
+
+def showings(context: Context, fleet: Fleet, settings: DnsSettings) -> Mapping[ChallengeKind, Showing]:
+    """Return what shows proofs, by the kind of challenge; a record of DNS that stays counts only where the settings say so."""
+
+    async def expecting() -> Mapping[NodeName, Collection[str]]:
+        return expected(await context.store.renewals.list())
+
+    http = HttpShowing(
+        context.store.placed_challenges,
+        context.inventories,
+        fleet,
+        asker=Asker(),
+        expecting=expecting,
+        placed=fleet.challenges.wake,
+    )
+    found: dict[ChallengeKind, Showing] = {
+        ChallengeKind.HTTP: http,
+        ChallengeKind.DNS: LateShowing(partial(_by_dns, settings)),
+    }
+    if settings.persist:
+        found[ChallengeKind.DNS_PERSIST] = LateShowing(partial(_by_lasting_dns, settings, context.clock))
+    return found
+
+
+class _Late(Generic[T]):
+    """Something that is made when it is first asked for."""
+
+    def __init__(self, make: Callable[[], T]) -> None:
+        self._make = make
+        self._turn = asyncio.Lock()
+        self.made: T | None = None
+
+    async def get(self) -> T:
+        async with self._turn:
+            if self.made is None:
+                self.made = await asyncio.to_thread(self._make)
+            return self.made
+
+
+class LateCas:
+    """CAs over ACME. Implements `manager.usecases.renewal.ports.Cas`. `clock` is the time on the wall, in unix seconds."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._cas = _Late(partial(_over_acme, clock))
+
+    async def ca(self, account: AccountRecord, key_pem: str, *, is_test: bool) -> Ca:
+        """Return what asks the account's CA, or the one that orders are tried at. Raises CaError."""
+        return await (await self._cas.get()).ca(account, key_pem, is_test=is_test)
+
+    def close(self) -> None:
+        """Take no more calls."""
+        if self._cas.made is not None:
+            self._cas.made.close()
+
+
+class LateShowing:
+    """Shows proofs by what `make` returns. Implements `manager.usecases.renewal.ports.Showing`."""
+
+    def __init__(self, make: Callable[[], Showing]) -> None:
+        self._showing = _Late(make)
+
+    async def place(self, proofs: Sequence[Proof], *, until_s: float) -> None:
+        """Put them where the CA will look. Raises CaError."""
+        await (await self._showing.get()).place(proofs, until_s=until_s)
+
+    async def missing(self, proofs: Sequence[Proof]) -> Sequence[Missing]:
+        """Look as the CA will. Raises CaError."""
+        return await (await self._showing.get()).missing(proofs)
+
+    async def remove(self, proofs: Sequence[Proof]) -> None:
+        """Take them away. Raises CaError."""
+        await (await self._showing.get()).remove(proofs)
+
+
+def _over_acme(clock: Callable[[], float]) -> "AcmeCas":
+    from manager.acme.ca import AcmeCas
+
+    return AcmeCas(clock=clock)
+
+
+def _by_dns(settings: DnsSettings) -> Showing:
+    from manager.dns.showing import DnsShowing
+
+    return DnsShowing(settings)
+
+
+def _by_lasting_dns(settings: DnsSettings, now: Callable[[], float]) -> Showing:
+    from manager.dns.showing import PersistentDnsShowing
+
+    return PersistentDnsShowing(settings, now=now)

@@ -1,0 +1,22 @@
+"""What the runner of renewals counts, for the metrics."""
+
+from manager.domain.renewal.moments import LADDER_S
+from manager.domain.renewal.records import OrderState
+from manager.usecases.renewal.ports import CaError
+from tests.renewals import Renewing
+
+
+async def test_what_is_served_is_told_with_the_seconds_that_it_took_and_failures_are_counted(
+    world: Renewing,
+):
+    seconds: list[float] = []
+    world.runner.observers.append(seconds.append)
+    renewal = await world.renewing("n1", age_days=40)
+    world.server.to_fail = [("order", CaError("the CA is down"))]
+    await world.pass_time(60)
+    assert (seconds, world.runner.failures) == ([], 1)
+    await world.pass_time(LADDER_S[0])
+    (order,) = await world.orders(renewal)
+    assert seconds == [order.reached_s(OrderState.SERVED) - order.created_s]
+    assert seconds[0] >= LADDER_S[0]
+    assert world.runner.failures == 1
