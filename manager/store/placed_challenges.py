@@ -37,8 +37,10 @@ class PlacedChallenges:
     async def place(self, wanted: Mapping[NodeName, Mapping[str, str]], *, until_s: float) -> None:
         """Let these nodes show these answers, by token; what a node is to show already stays as it is, for longer if more than a tenth of the time is gone.
 
-        Nodes that are not there are left out, and nothing is shown for longer than LIFETIME_MAX_S unless it is placed again. Raises ConflictError if a node would have to show too many, StorageError.
+        Nodes that are not there are left out, and those that have no room for all of it beside what they show for others; nothing is shown for longer
+        than LIFETIME_MAX_S unless it is placed again. Raises ConflictError if it is more than any node can show, StorageError.
         """
+        _check_size(wanted)
         async with self._database.read() as connection:
             now_s = await self._database.now_s(connection)
             if not _differing(await _of(connection, wanted), wanted, _least_s(until_s, now_s)):
@@ -48,8 +50,8 @@ class PlacedChallenges:
             await connection.execute(delete(placed_challenge).where(placed_challenge.c.expires_s <= now_s))
             ids = await node_ids(connection, wanted)
             known = await _of(connection, ids)
-            _check_room(known, {name: wanted[name] for name in ids})
-            differing = _differing(known, {name: wanted[name] for name in ids}, _least_s(until_s, now_s))
+            fitting = {name: wanted[name] for name in ids if _has_room(known, name, wanted[name])}
+            differing = _differing(known, fitting, _least_s(until_s, now_s))
             end_s = min(until_s, now_s + LIFETIME_MAX_S)
             for name, token in differing:
                 chosen = (placed_challenge.c.node_id == ids[name]) & (placed_challenge.c.token == token)
@@ -137,13 +139,16 @@ def _differing(
     ]
 
 
-def _check_room(known: Known, wanted: Mapping[NodeName, Mapping[str, str]]) -> None:
+def _check_size(wanted: Mapping[NodeName, Mapping[str, str]]) -> None:
     for name, responses in wanted.items():
-        tokens = {token for owner, token in known if owner == name} | responses.keys()
-        if len(tokens) > CHALLENGES_MAX:
+        if len(responses) > CHALLENGES_MAX:
             raise ConflictError(
-                f"node '{name}' would have to show {len(tokens)} challenges at once, and can show {CHALLENGES_MAX}"
+                f"node '{name}' would have to show {len(responses)} challenges at once, and can show {CHALLENGES_MAX}"
             )
+
+
+def _has_room(known: Known, name: NodeName, responses: Mapping[str, str]) -> bool:
+    return len({token for owner, token in known if owner == name} | responses.keys()) <= CHALLENGES_MAX
 
 
 def _row(

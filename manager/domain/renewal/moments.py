@@ -56,12 +56,26 @@ def renewed_s(validity: Validity, *, window: Window | None) -> float | None:
     to a thirtieth of the lifetime before that.
     """
     if window is not None:
-        return window.start_s + validity.share * max(0.0, window.end_s - window.start_s)
+        return _within(window, validity)
     life_s = lifetime_s(validity.not_before_s, validity.not_after_s)
     if life_s is None or validity.not_after_s is None:
         return None
     left_s = Fraction(life_s, 2 if life_s < SHORT_LIFE_S else 3)
     return float(validity.not_after_s - left_s - Fraction(validity.share) * life_s * SPREAD)
+
+
+def _within(window: Window, validity: Validity) -> float:
+    return window.start_s + validity.share * max(0.0, window.end_s - window.start_s)
+
+
+def counting(known: Window | None, suggested: Window, validity: Validity, *, now_s: float) -> Window:
+    """Return which window counts: the one that was suggested last, unless it was time by the known one, and is by this one too.
+
+    Boulder suggests the past hour for a revoked certificate whenever it is asked. A moment that moves along would never be long ago.
+    """
+    if known is None or _within(known, validity) > now_s or _within(suggested, validity) > now_s:
+        return suggested
+    return known
 
 
 def asked_again_s(validity: Validity, *, now_s: float, retry_after_s: float | None) -> float:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Final, Protocol
 
-from common.challenge import is_response, is_token
+from common.challenge import CHALLENGES_MAX, is_response, is_token
 from common.errors import ConflictError
 from common.ids import NodeName
 from common.text import printable
@@ -159,7 +159,7 @@ class HttpShowing:
     def _said(self, node: NodeName, placed: PlacedChallenge | None) -> str:
         """Say what the node itself says of a challenge."""
         if placed is None:
-            return "it is not among what the node is to show"
+            return f"it is not among what the node is to show, which are {CHALLENGES_MAX} at most"
         if placed.fault:
             return f"the node says: {printable(placed.fault)}"
         if placed.kept_s is not None:

@@ -23,7 +23,7 @@ from common.errors import (
 )
 from manager.domain.audit import RENEWAL
 from manager.domain.inventory import Inventory
-from manager.domain.renewal.moments import ari_id, asked_again_s
+from manager.domain.renewal.moments import ari_id, asked_again_s, counting
 from manager.domain.renewal.records import OrderRecord, OrderState, RenewalRecord
 from manager.domain.renewal.schedule import (
     advanced_s,
@@ -176,7 +176,8 @@ class RenewalRunner:
         window, why = (renewal.window, renewal.window_why) if is_of_it else (None, "")
         retry_after_s = None
         if isinstance(answer, Suggested):
-            window, why = answer.window, answer.why
+            window = counting(window, answer.window, validity, now_s=now_s)
+            why = answer.why
         elif answer is None:
             # a CA that suggests nothing has no word any more
             window, why = None, ""

@@ -163,6 +163,20 @@ async def test_an_answer_of_a_hostile_ca_is_refused_and_not_told(place):
     assert "secret" not in str(refused.value)
 
 
+async def test_a_node_without_room_is_missing_and_keeps_no_other_node_from_showing_it(place):
+    full = {f"t{number}": "x" for number in range(CHALLENGES_MAX)}
+    await place.store.placed_challenges.place({N1: full}, until_s=until_s())
+    shown = [proof(SHARED)]
+    await place.showing().place(shown, until_s=until_s())
+    assert await place.store.placed_challenges.of([shown[0].token]) != []
+    async with servers(
+        Node(ADDRESSES[N1], lambda *_: answer(b"", "404 Not Found")), web("127.0.0.2", *shown)
+    ) as port:
+        (missing,) = await place.showing(port).missing(shown)
+    assert missing.where == "node 'n1', port 80"
+    assert f"not among what the node is to show, which are {CHALLENGES_MAX} at most" in missing.message
+
+
 async def test_more_than_a_node_can_show_is_refused_with_the_node(place):
     many = [proof(f"a{number}.wild.example.com") for number in range(CHALLENGES_MAX + 1)]
     with pytest.raises(CaError, match=r"node 'n[12]' would have to show 65 challenges"):

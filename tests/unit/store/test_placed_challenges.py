@@ -92,14 +92,26 @@ async def test_what_has_expired_can_be_forgotten_and_leaves_room(nodes: Store, c
     challenges = nodes.placed_challenges
     many = {f"t{number}": "x" for number in range(CHALLENGES_MAX)}
     await challenges.place({N1: many}, until_s=clock.now_s + 9)
-    with pytest.raises(ConflictError, match=f"{CHALLENGES_MAX + 1} challenges at once"):
-        await challenges.place({N1: {"more": "x"}}, until_s=clock.now_s + 20)
+    await challenges.place({N1: {"more": "x"}}, until_s=clock.now_s + 20)
+    assert "more" not in {each.token for each in await challenges.all()}
     clock.now_s += 9
     await challenges.place({N1: {"more": "x"}}, until_s=clock.now_s + 20)
     assert [each.token for each in await challenges.all()] == ["more"]
     clock.now_s += 20
     await challenges.remove_expired()
     assert await challenges.all() == []
+
+
+async def test_a_node_without_room_keeps_no_other_from_showing_its_own_and_what_no_node_can_show_is_refused(
+    nodes: Store, clock
+):
+    challenges = nodes.placed_challenges
+    many = {f"t{number}": "x" for number in range(CHALLENGES_MAX)}
+    await challenges.place({N1: many}, until_s=clock.now_s + 9)
+    await challenges.place({N1: {"more": "x"}, N2: {"more": "x"}}, until_s=clock.now_s + 9)
+    assert [each.node for each in await challenges.of(["more"])] == [N2]
+    with pytest.raises(ConflictError, match=f"{CHALLENGES_MAX + 1} challenges at once"):
+        await challenges.place({N2: {**many, "more": "x"}}, until_s=clock.now_s + 9)
 
 
 async def test_a_node_that_is_removed_takes_its_challenges_along_and_one_that_is_not_there_gets_none(

@@ -12,6 +12,7 @@ from manager.domain.renewal.moments import (
     Window,
     ari_id,
     asked_again_s,
+    counting,
     renewed_s,
     tried_again_s,
 )
@@ -75,6 +76,24 @@ def test_a_window_that_a_ca_has_moved_into_the_past_says_at_once():
 
 def test_a_window_that_ends_before_it_begins_is_its_beginning():
     assert renewed_s(validity(45), window=Window(start_s=NOW_S, end_s=NOW_S - 1)) == NOW_S
+
+
+def window(start_s: float) -> Window:
+    return Window(start_s=start_s, end_s=start_s + 3600)
+
+
+@pytest.mark.parametrize(
+    ("known", "suggested", "counts"),
+    [
+        (None, window(NOW_S - 7200), window(NOW_S - 7200)),
+        (window(NOW_S + 7200), window(NOW_S - 7200), window(NOW_S - 7200)),
+        (window(NOW_S - 9000), window(NOW_S + 7200), window(NOW_S + 7200)),
+        (window(NOW_S - 9000), window(NOW_S - 3600), window(NOW_S - 9000)),
+    ],
+    ids=["the first", "moved into the past", "moved into the future", "moved along while it is time"],
+)
+def test_the_window_that_was_suggested_last_counts_unless_it_only_moves_along(known, suggested, counts):
+    assert counting(known, suggested, validity(45), now_s=NOW_S) == counts
 
 
 def test_a_validity_that_cannot_be_read_tells_no_moment():

@@ -6,7 +6,7 @@ import pytest
 
 from common.errors import ConflictError
 from common.ids import NodeName
-from manager.domain.renewal.moments import LADDER_S, ari_id
+from manager.domain.renewal.moments import LADDER_S, Window, ari_id
 from manager.domain.renewal.records import OrderState
 from manager.domain.renewal.schedule import ORDERS_AT_ONCE, moment_of
 from manager.usecases.renewal.ports import CaError
@@ -132,6 +132,25 @@ async def test_once_half_of_the_time_is_gone_the_ca_is_asked_without_a_node_that
     assert any("Half of the time is gone" in each.message for each in order.steps)
     ends_s = (await world.context.inventories.current()).entries[renewal.certificate_id].leaf.not_after_s
     assert ends_s - order.reached_s(OrderState.SERVED) > 6 * DAY_S
+
+
+async def test_a_window_that_moves_along_does_not_keep_the_ca_from_being_asked_without_a_node_that_is_down(
+    world: Renewing,
+):
+    renewal = await world.renewing("n1", "n2", age_days=40)
+    await world.pass_time(HOUR_S)
+    (issued,) = world.server.issued
+    world.showing.missing_at = lambda name: "n2" if name.startswith("n2") else ""
+
+    async def revoke() -> None:
+        past = Window(start_s=world.now[0] - HOUR_S, end_s=world.now[0])
+        world.server.windows[issued.identifier] = past
+
+    await revoke()
+    await world.pass_time(30 * DAY_S, step_s=HOUR_S, look=revoke)
+    order = (await world.orders(renewal))[1]
+    assert any("Half of the time is gone" in each.message for each in order.steps)
+    assert issued.ends_s - order.reached_s(OrderState.SERVED) > 20 * DAY_S
 
 
 async def test_a_name_that_the_ca_cannot_verify_ends_the_order_and_another_one_follows(world: Renewing):
