@@ -9,13 +9,23 @@ from pathlib import Path
 
 import pytest
 import structlog
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
 
 from common.errors import InvalidInputError
 from common.ids import NodeName
 from manager.domain.view import NodeView
+from manager.store.accounts import AccountKeys
+from manager.usecases.renewal.accounts import AccountFields
 from manager.usecases.workers import Workers
 from tests import pki
+from tests.bind import TsigKey
+from tests.integration.acme.parts import key_pem
 from tests.integration.api import ApiClient, real_api
 
 _, ISSUER = pki.current_ca("Leaks")
@@ -88,6 +98,57 @@ async def test_a_key_that_only_the_store_knows_is_looked_for_too(tmp_path: Path,
         assert status == 201
         key = await api.context.store.requests.private_key(made["id"])
         await say(api, key.splitlines()[1], monkeypatch)
+
+
+BINDING = base64.urlsafe_b64encode(bytes(range(200, 232))).decode().rstrip("=")
+
+
+def number_of(pem: str) -> bytes:
+    key = load_pem_private_key(pem.encode(), None)
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    return key.private_numbers().private_value.to_bytes(32)
+
+
+OF_ACCOUNTS: dict[str, tuple[str, Callable[[AccountKeys], str]]] = {
+    "a line of the key": ("a private key", lambda keys: keys.key_pem.splitlines()[1]),
+    "the key as a JWK": (
+        "a private key",
+        lambda keys: base64.urlsafe_b64encode(number_of(keys.key_pem)).decode().rstrip("="),
+    ),
+    "a line of the next key": ("a private key", lambda keys: keys.next_key_pem.splitlines()[1]),
+    "the key of its binding": ("a shared secret", lambda keys: keys.binding_key),
+    "the bytes of that": (
+        "a shared secret",
+        lambda keys: base64.urlsafe_b64decode(keys.binding_key + "=").hex(),
+    ),
+}
+
+
+@pytest.mark.parametrize("form", OF_ACCOUNTS)
+async def test_secrets_of_accounts_at_cas_are_looked_for(tmp_path: Path, form: str, monkeypatch):
+    what, show = OF_ACCOUNTS[form]
+    async with leaking(tmp_path, f"an answer holds {what}") as api:
+        fields = AccountFields(
+            name="CA",
+            directory_url="https://ca.example.com/directory",
+            binding_id="kid-1",
+            binding_key=BINDING,
+        )
+        account = await api.use_cases.accounts.add(fields, actor="ada")
+        accounts = api.context.store.accounts
+        await accounts.keep_next_key(account.id, key_pem(ec.generate_private_key(ec.SECP256R1())))
+        await say(api, show(await accounts.keys(account.id)), monkeypatch)
+
+
+async def test_a_binding_that_somebody_sends_is_looked_for_though_it_is_not_kept(tmp_path: Path, monkeypatch):
+    async with leaking(tmp_path, "an answer holds a shared secret") as api:
+        await api.call("POST", "certificates", {"certificate": "x", "binding_key": BINDING})
+        await say(api, f"the key {BINDING} is wrong", monkeypatch)
+
+
+async def test_keys_for_dns_servers_are_looked_for(tmp_path: Path, monkeypatch):
+    async with leaking(tmp_path, "an answer holds a shared secret") as api:
+        await say(api, TsigKey().text, monkeypatch)
 
 
 async def test_keys_are_looked_for_in_streams_and_in_what_tests_read_themselves(tmp_path: Path, monkeypatch):
