@@ -4,6 +4,8 @@ import time
 from typing import Any
 
 NOW_S = time.time()
+LATER_S = NOW_S + 20.5 * 86400
+"""In 20 d, however long the test takes."""
 STEPS = [
     {"at_s": 1000.0, "state": "created"},
     {"at_s": 1002.0, "state": "ordered"},
@@ -26,7 +28,7 @@ RENEWAL = TERMS | {
     "subject_name": "meet.example.com",
     "ordered_names": ["meet.example.com"],
     "not_after_s": int(NOW_S) + 30 * 86400,
-    "next_s": NOW_S + 20 * 86400 + 60,
+    "next_s": LATER_S,
 }
 FIRST = RENEWAL | {"id": 5, "certificate": None, "subject_name": "", "ordered_names": ["new.example.com"]}
 BEGUN = {

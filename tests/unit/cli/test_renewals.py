@@ -3,7 +3,7 @@
 import pytest
 
 from manager.cli import confirming
-from tests.unit.cli.renewal_parts import FIRST, NOW_S, ORDER, RENEWAL, TERMS
+from tests.unit.cli.renewal_parts import FIRST, LATER_S, ORDER, RENEWAL, TERMS
 
 
 @pytest.fixture
@@ -145,8 +145,8 @@ def test_a_name_of_several_renewals_chooses_none_and_names_all(api, run):
         ({}, ["7: meet.example.com", "le, dns-01", "in 20 d", "waiting"]),
         ({"state": "paused", "next_s": None}, ["paused"]),
         (
-            {"state": "failing", "failures": 3, "tried_again_s": NOW_S + 3600.0 + 60},
-            ["failed 3 times, tried again in 1 h"],
+            {"state": "failing", "failures": 3, "tried_again_s": LATER_S},
+            ["failed 3 times, tried again in 20 d"],
         ),
         ({"state": "failing", "failures": 1}, ["failed 1 time, tried again now"]),
         ({"state": "ordering", "orders": [ORDER]}, ["ordering: the CA has the order"]),

@@ -1,11 +1,9 @@
 """Renewing now: which renewal is meant, what is told while it goes on, and how the command ends."""
 
-import time
-
 import pytest
 
 from manager.cli import renewing
-from tests.unit.cli.renewal_parts import BEGUN, FIRST, RENEWAL, order
+from tests.unit.cli.renewal_parts import BEGUN, FIRST, LATER_S, RENEWAL, order
 
 WORDS = "ca.example.com refused (caa): CAA forbids it"
 
@@ -70,12 +68,12 @@ def test_what_is_waited_for_and_every_look_is_told_of_as_it_changes(made, run, m
 
 def test_a_failure_ends_the_waiting_and_tells_when_it_is_tried_again(made, run):
     failed = order((1.0, "created", ""), (2.0, "created", WORDS), problem={"at_s": 2.0, "message": WORDS})
-    resting = {"state": "failing", "failures": 1, "tried_again_s": time.time() + 300.9}
+    resting = {"state": "failing", "failures": 1, "tried_again_s": LATER_S}
     made.answer("GET", "renewals/3", RENEWAL | resting | {"orders": [failed]})
     done = run("renew", "7", "--wait")
     assert done.exit_code == 1
     assert WORDS in done.stderr
-    assert "tried again in 5 min" in done.stderr
+    assert "tried again in 20 d" in done.stderr
 
 
 def test_a_test_order_that_failed_is_not_said_to_be_tried_again(made, run):
