@@ -1,6 +1,6 @@
 """Shape of an explanation: what a code means, who refuses it, by which standard, what to do.
 
-Decides how a row of the reference table looks. The rows are in `explained_findings` and `explanations`.
+Decides how a row of the reference table looks. The rows are in `findings` and `statuses`.
 """
 
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
 """Words for node states, alarm kinds, mistakes of configuration, waits and what a change means: what the pages, the alarms and the operator's command say of each code.
 
-Pure, and stands on nothing, so that the command may use it as well as the manager. Which codes there are is decided in `manager.domain`.
+Pure, and imports nothing, so that the command may use it as well as the manager. Which codes there are is decided in `common.codes` and `manager.domain`.
 """
 
 from collections.abc import Mapping

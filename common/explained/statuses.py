@@ -1,6 +1,6 @@
 """Reference table of every finding, status and chain state: what it means, who refuses it, by which standard, what to do.
 
-The only place where this is written down (findings in `explained_findings`): pages, the command and docs/findings.md all show it.
+The only place where this is written down (findings in `findings`): pages, the command and docs/findings.md all show it.
 Invariant: every LintCode, StatusCode and ChainState has exactly one row.
 """
 

@@ -1,6 +1,6 @@
 """Anatomy of a certificate: those parts of its DER that its decoded fields leave out, read from the very bytes that are served.
 
-Decides what a key usage, a curve's encoding, a TLS feature or a policy extension says. Leaves what that is worth to `path` and `lint`.
+Decides what a key usage, a curve's encoding, a TLS feature or a policy extension says. Leaves judging that to `path` and to `manager.pki.judge.lint`.
 Invariant: never raises. What cannot be read is named in `unreadable` and never counts as absent.
 """
 

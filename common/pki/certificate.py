@@ -1,6 +1,6 @@
 """Certificates, decoded once, so that nothing that shows one later can fail.
 
-Decides what each field of a certificate reads as. Leaves to `status`, `lint` and `chain` what that is worth.
+Decides what each field of a certificate reads as. Leaves judging that to `manager.pki` (`judge.status`, `judge.lint`, `chain`).
 It reads the DER itself, part by part, because clients do so too: what they read is read here, also where the library's strict parser
 refuses the whole. Invariant: `decode` raises for bytes that do not have the frame of a certificate and for nothing else. A field that
 cannot be decoded has a neutral value and its name in `undecodable`: unknown, never absent.

@@ -1,6 +1,6 @@
 """Findings about a certificate: a stable code, how bad it is, and a sentence.
 
-Decides which codes and severities there are. Leaves finding them to `lint`, and what each means to `explanations`.
+Decides which codes and severities there are. Leaves finding them to `faults` and `manager.pki.judge.lint`, and what each means to `common.explained`.
 Invariant: a code never changes its meaning.
 """
 

@@ -1,6 +1,6 @@
 """Path validation: what is wrong with a path, link by link (RFC 5280 6.1; of policies only whether one is demanded and missing).
 
-Decides each link's problems at a moment. Leaves to `chain` which path is best.
+Decides each link's problems at a moment. Leaves to `manager.pki.chain` which path is best.
 Invariant: times are compared in whole seconds; notAfter itself is still valid (RFC 5280 4.1.2.5).
 """
 

@@ -96,7 +96,7 @@ class PreviewUseCases:
         return await asyncio.to_thread(assess_deleted, inventory, certificate_ids)
 
     async def emptying(self, node: NodeName, slot: Slot) -> Impact:
-        """Assess what `certificates.unassign` does."""
+        """Assess what `assignments.unassign` does."""
         inventory = await self._context.inventories.current()
         return await asyncio.to_thread(assess_emptied, inventory, node, slot)
 
