@@ -59,12 +59,12 @@ def lifetime_s(not_before_s: int | None, not_after_s: int | None) -> int | None:
 
 
 def shown_s(life_s: int) -> Fraction:
-    """Return with how much time left a certificate of this lifetime is shown as expiring."""
+    """Return the remaining time below which a certificate of this lifetime is shown as expiring."""
     return Fraction(EXPIRING_DAYS * DAY_S) if life_s >= LONG_LIFE_S else Fraction(2 * life_s, 3)
 
 
 def alarm_s(life_s: int) -> Fraction:
-    """Return with how much time left a certificate of this lifetime has an alarm."""
+    """Return the remaining time below which a certificate of this lifetime has an alarm."""
     if life_s >= LONG_LIFE_S:
         return Fraction(ALARM_DAYS * DAY_S)
     return Fraction(life_s, 2 if life_s < SHORT_LIFE_S else 3)

@@ -24,7 +24,7 @@ LAST_RECEIVED_AT: Final = 52
 
 
 def silent_s(connected: socket.socket) -> float:
-    """Return how long ago something last came on a connection, or since when it stands. Raises OSError once it is closed."""
+    """Return the seconds since a connection last received anything, or since it was made. Raises OSError once it is closed."""
     info = connected.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, TCP_INFO_BYTES)
     (silent_ms,) = LAST_RECEIVED.unpack_from(info, LAST_RECEIVED_AT)
     return float(silent_ms) / 1000

@@ -144,7 +144,7 @@ class NodeFacts:
         if self.is_applied:
             self.refused, self.running = None, self.desired
         self.configuration = report.configuration
-        # an outcome's report does not tell
+        # a report that comes with an outcome has no contact
         self.contact = report.contact or self.contact
         if (
             self.refused is not None
@@ -319,12 +319,12 @@ class NodeFacts:
         if not self.elsewhere or self.desired is None:
             return False
         push = self.push
-        # the last two end the session, and it is offered anew in the next one
+        # 'lost' and 'overdue' end the session, and the next session offers it again
         return push is None or push.version != self.desired.version or push.result in {"lost", "overdue"}
 
 
 def _stable(facts: NodeFacts) -> object:
-    """Return what must be written again if it changes: not the time of a probe, not what is left of a quarantine, nor texts that count seconds."""
+    """Return the part of the facts whose change must be stored: without times of probes, what is left of a quarantine, and texts that count seconds."""
     failures = (facts.reported_failed, facts.refused)
     return (
         facts.applied,

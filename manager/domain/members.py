@@ -56,11 +56,6 @@ class Sighting:
     flood: str = ""
     turned_away: str = ""
 
-    @property
-    def is_anything(self) -> bool:
-        """Whether there is anything to tell."""
-        return bool(self.flood or self.turned_away)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hold:
@@ -78,7 +73,7 @@ class NodeState:
     """All that the store knows of one node, as of one moment. None: there is none.
 
     `is_push_asked`: a push was asked for at another member than the one that holds it, which has not taken it yet.
-    `seats` are the agents that greeted lately, at whichever member; `left_s` is until when the node was heard in its last session that has ended.
+    `seats` are the agents that greeted lately, at whichever member; `left_s` is when the node was last heard in its most recent session that has ended.
     """
 
     record: NodeRecord

@@ -84,7 +84,7 @@ def its_names(entry: Entry) -> str:
 
 
 def replace_node(inventory: Inventory, record: NodeRecord) -> Inventory:
-    """Return an inventory in which a node is described like this."""
+    """Return an inventory with `record` in place of the node's current description."""
     return replace(inventory, nodes={**inventory.nodes, record.name: record})
 
 

@@ -179,7 +179,7 @@ class Conversations:
         if held is None or facts is None:
             _turn_away_for_good(connection, greeting)
         elif connection.is_open:
-            # it is not if its key was replaced
+            # closed meanwhile if the node's key was replaced
             was_elsewhere = facts.elsewhere
             hold_here(facts, held.number, monotonic_s=time.monotonic(), now_s=time.time())
             self._welcome(connection, greeting, facts, since_s=held.since_s)

@@ -273,7 +273,7 @@ class Database:
 
     @property
     def sender(self) -> str:
-        """What others hear of whose change it is; "" of whoever is no member."""
+        """The sender that notices of changes name; "" while this manager is not a member."""
         return "" if self._member is None else str(self._member)
 
     def _note_error(self, context: ExceptionContext) -> None:

@@ -1,4 +1,4 @@
-"""Stored form of renewals and orders: what of them nothing is looked for by, as JSON.
+"""Stored form of renewals and orders: the fields that no query filters on, as JSON.
 
 Pure. Invariant: what this version wrote it reads again as it was, and a version that it does not know is refused.
 """

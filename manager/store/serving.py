@@ -1,6 +1,6 @@
 """That a manager serves a store, for those to see who would copy it to another place, or serve it where it can be served once only.
 
-Invariant: while this manager serves, nobody who asks as they do is let do either; the lock is this process's, and ends with it.
+Invariant: while this manager serves, no other process that takes the same lock can copy or serve the store; the lock is this process's, and ends with it.
 """
 
 import asyncio

@@ -170,7 +170,7 @@ class AlarmUseCases:
         return await self._context.store.alarms.history(limit=max(1, min(limit, HISTORY_MAX)))
 
     async def everything(self) -> Sequence[AlarmRecord]:
-        """Return all alarms that are kept, lasting_silence or not, each once."""
+        """Return active and past alarms, each once."""
         records = {each.id: each for each in await self._context.store.alarms.active()}
         # read last, and so what was lowered in between is told as lowered
         records |= {each.id: each for each in await self._context.store.alarms.history(limit=HISTORY_KEPT)}
@@ -201,7 +201,7 @@ class AlarmUseCases:
                             await self._show()
                     else:
                         self._everything_s = float("-inf")
-                        await self._look()
+                        await self._read_heartbeat()
                 except StorageError as error:
                     # which nodes had changed is forgotten
                     self._everything_s = float("-inf")
@@ -237,7 +237,7 @@ class AlarmUseCases:
         changes = compare(await self._context.store.alarms.active(), lasting)
         if not changes.is_empty:
             await self._context.store.alarms.apply(changes, now_s=now_s)
-            _tell(changes)
+            _log_changes(changes)
             self._note_change()
         await self._end_silence(now_s)
         return changes
@@ -263,8 +263,8 @@ class AlarmUseCases:
             await self._context.store.meta.set(EVALUATED, repr(self._context.clock()).encode())
             self._shown_s = now_s
 
-    async def _look(self) -> None:
-        """See whether another manager evaluated the alarms. What it wrote says only that: its clock is another one."""
+    async def _read_heartbeat(self) -> None:
+        """Note whether another manager has evaluated the alarms since. Only that its value changed counts: it is by another clock."""
         seen = await self._context.store.meta.get(EVALUATED)
         if seen != self._seen:
             self._seen, self._evaluated_s = seen, self._context.monotonic()
@@ -310,8 +310,8 @@ class AlarmUseCases:
             ]
             lowered = Changes(raised=[], lowered=lasting_silence, updated={})
             await self._context.store.alarms.apply(lowered, now_s=now_s)
-            _tell(raised)
-            _tell(lowered)
+            _log_changes(raised)
+            _log_changes(lowered)
             self._note_change()
 
     def _silence(self, age_s: float) -> AlarmRecord:
@@ -329,7 +329,7 @@ class AlarmUseCases:
         )
 
 
-def _tell(changes: Changes) -> None:
+def _log_changes(changes: Changes) -> None:
     for condition in changes.raised:
         log.warning(
             "alarm.raised", alarm=condition.subject.kind, subject=condition.label, message=condition.details

@@ -251,7 +251,7 @@ def confirm(journal: Journal, manifest: Manifest) -> Journal:
         journal,
         applied=version,
         highest=max(journal.highest, (version.epoch, version.generation)),
-        # parts that were refused still are
+        # parts that this installation refused are still refused
         last_failed=journal.last_failed if journal.is_partial else None,
         unproven=None,
     )

@@ -41,7 +41,7 @@ log = structlog.get_logger(__name__)
 class Checked:
     """What of an offer is installed: `manifest` has former content in the parts that were `refused`.
 
-    `kept` are those of them of which there is former content. `again`: this is a further attempt at the same offer.
+    `kept` are those refused parts that fall back to their former content. `again`: this is a further attempt at the same offer.
     """
 
     push_id: str

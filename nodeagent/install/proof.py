@@ -226,7 +226,7 @@ async def _load(
 
 
 def _is_left_alone(state: NodeState, consumer: Consumer, before: Stopped) -> bool:
-    """Whether somebody stopped it after it had run with what was installed: nobody but him starts it again."""
+    """Whether somebody stopped it after it had run with what was installed: only an administrator starts it again."""
     return before.is_deliberate and consumer.name in state.file.journal.reloaded
 
 

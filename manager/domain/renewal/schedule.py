@@ -47,7 +47,7 @@ def at_once_s(renewal: RenewalRecord) -> float:
 
 
 def validity_of(entry: Entry) -> Validity:
-    """Return by what a certificate's moment is found."""
+    """Return the validity and fingerprint that determine when a certificate is renewed."""
     leaf = entry.leaf
     return Validity(
         not_before_s=leaf.not_before_s, not_after_s=leaf.not_after_s, fingerprint=leaf.fingerprint
