@@ -15,8 +15,8 @@ def counted(count: float, one: str, many: str = "") -> str:
 
 
 def span_of(seconds: float) -> str:
-    """Return a span in the largest unit that it fills: `3 days`, `5 hours`, `20 minutes`, `8 seconds`."""
+    """Return a span as whole units of the largest one that it fills, the rest cut off: `3 days`, `5 hours`, `20 minutes`, `8 seconds`."""
     for size, name in _UNITS:
         if seconds >= size:
-            return counted(seconds / size, name)
-    return counted(max(0.0, seconds), "second")
+            return counted(seconds // size, name)
+    return counted(max(0.0, seconds // 1), "second")

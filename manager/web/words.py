@@ -15,7 +15,7 @@ from common.api.codes import ChainState, Role, State, StatusCode
 from common.explained.meanings import NODE_STATES
 from common.pki.expiry import UNREADABLE
 from common.pki.finding import Severity, by_severity
-from common.words import counted
+from common.words import counted, span_of
 from manager.domain.consequences import Consequence, ConsequenceCode
 from manager.pki.chain.chain import PROBLEM_WORDS
 
@@ -78,8 +78,6 @@ CHAIN_WORDS: Final[Mapping[ChainState, tuple[Kind, str]]] = MappingProxyType(
     }
 )
 
-_SPANS: Final = ((86_400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
-
 
 class Placed(str):
     """Words that begin with the name of a file or a field, which is shown as it is."""
@@ -121,9 +119,7 @@ def span(seconds: float) -> str:
         return "under 0.1 seconds"
     if seconds < 10:
         return f"{seconds:.1f} seconds"
-    size, unit = next((size, unit) for size, unit in _SPANS if seconds >= size)
-    count = int(seconds // size)
-    return f"{count} {unit}{'' if count == 1 else 's'}"
+    return span_of(seconds)
 
 
 def brief(seconds: float) -> str:

@@ -1,8 +1,8 @@
 """Subjects of conditions, and the words that several kinds share."""
 
 from common.codes import State
-from common.pki.expiry import DAY_S, LONG_LIFE_S, Nearness, nearness
-from common.words import counted, span_of
+from common.pki.expiry import LONG_LIFE_S, Nearness, nearness
+from common.words import span_of
 from manager.domain.alarms.kinds import AlarmKind, Condition, Subject
 from manager.domain.inventory import Entry
 from manager.domain.model import TrustedCaRecord
@@ -52,19 +52,14 @@ def expired(not_after_s: int | None, *, now_s: int) -> str | None:
     """Say how long ago something expired; None if it has not, or its end cannot be read."""
     if not_after_s is None or nearness(not_after_s, now_s=now_s) is not Nearness.OVER:
         return None
-    return f"It expired {_span(now_s - not_after_s)} ago."
+    return f"It expired {span_of(now_s - not_after_s)} ago."
 
 
 def expiring(not_after_s: int | None, *, now_s: int, life_s: int | None = LONG_LIFE_S) -> str | None:
     """Say how soon something expires; None while its end is not near enough for an alarm, after it, and where it cannot be read."""
     if not_after_s is None or nearness(not_after_s, now_s=now_s, life_s=life_s) is not Nearness.ALARM:
         return None
-    return f"It expires in {_span(not_after_s - now_s)}."
-
-
-def _span(seconds: int) -> str:
-    """Say whole days, as the list of certificates does; of less than one, hours or minutes."""
-    return counted(seconds // DAY_S, "day") if seconds >= DAY_S else span_of(seconds)
+    return f"It expires in {span_of(not_after_s - now_s)}."
 
 
 def _where(entry: Entry) -> str:

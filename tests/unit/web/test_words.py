@@ -23,6 +23,7 @@ def test_every_state_status_and_chain_has_its_words_and_its_shape():
         (60, "1 minute"),
         (7300, "2 hours"),
         (86_400, "1 day"),
+        (36 * 3600, "1 day"),
         (30 * 86_400, "30 days"),
     ],
 )
