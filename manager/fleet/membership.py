@@ -25,7 +25,7 @@ log = structlog.get_logger(__name__)
 ANSWER_S: Final = 5.0
 """How long the store may take to renew a lease; then it counts as away."""
 
-COUNTED_OUT: Final = "another manager counted it out"
+EXPIRED: Final = "another manager counted it out"
 CUT_OFF: Final = "it could not renew its lease"
 
 
@@ -99,7 +99,7 @@ class Membership:
             if is_free:
                 await self._freed()
         except MembershipLostError:
-            self._lose(COUNTED_OUT)
+            self._lose(EXPIRED)
         except (StorageError, TimeoutError) as error:
             text = str(error) or f"no answer within {ANSWER_S:g} s"
             log.error("store.failed", message=text, retry_after_s=RENEW_EACH_S)
