@@ -17,11 +17,13 @@ from manager.usecases.renewal.accounts import AccountFields
 
 
 async def list_all(call: Call) -> web.StreamResponse:
+    """Return all accounts at CAs."""
     found = await call.api.use_cases.accounts.list()
     return reply(AccountsAnswer(accounts=[_answer(each) for each in found]))
 
 
 async def show(call: Call) -> web.StreamResponse:
+    """Return one account at a CA."""
     return reply(_answer(await call.api.use_cases.accounts.get(_number(call))))
 
 

@@ -35,6 +35,7 @@ async def history(call: Call) -> web.StreamResponse:
 
 
 async def acknowledge(call: Call) -> web.StreamResponse:
+    """Record that an operator has seen these alarms: all of them, or none if one is not active (404)."""
     body: Acknowledge = call.body
     await call.api.use_cases.alarms.acknowledge(body.ids, actor=call.actor)
     return empty()

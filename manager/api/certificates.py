@@ -51,7 +51,7 @@ from manager.usecases.uploads import Edit, Upload
 
 
 async def list_all(call: Call) -> web.StreamResponse:
-    """Answer with a page."""
+    """Return one page of the certificates that the query finds."""
     query = _query(call)
     async with call.heavy_turn() if query.limit > AT_ONCE else nullcontext():
         total, found = await call.api.use_cases.certificates.list(query)
@@ -69,7 +69,7 @@ async def _parts(found: Sequence[ListedCertificate]) -> AsyncIterator[Sequence[C
 
 
 async def show(call: Call) -> web.StreamResponse:
-    """Answer with one, decoded, with its chain of trust and its texts."""
+    """Return one certificate, decoded, with its chain of trust and its texts."""
     return reply(shown_answer(await call.api.use_cases.certificates.show(CertificateId(call.number("id")))))
 
 
@@ -122,6 +122,7 @@ async def import_files(call: Call) -> web.StreamResponse:
 
 
 async def edit(call: Call) -> web.StreamResponse:
+    """Change a certificate's content, its nodes or what is written about it; what the body leaves out stays, and so does the private key."""
     body: CertificateEdit = call.body
     number = CertificateId(call.number("id"))
     edited = Edit(
@@ -139,6 +140,7 @@ async def edit(call: Call) -> web.StreamResponse:
 
 
 async def assign(call: Call) -> web.StreamResponse:
+    """Assign a certificate to one slot of the given nodes, or of all conferencing nodes if `nodes` is null; it replaces what that slot had."""
     body: Assign = call.body
     found = await call.api.use_cases.assignments.assign(
         CertificateId(call.number("id")),
@@ -183,14 +185,14 @@ async def download(call: Call) -> web.StreamResponse:
 
 
 async def delete(call: Call) -> web.StreamResponse:
-    """Delete one; 409 if it is assigned and `force` is not given."""
+    """Delete a certificate; 409 if it is assigned and `force` is not given."""
     return await _delete(
         call, [CertificateId(call.number("id"))], force=call.flag("force"), confirm=call.confirm()
     )
 
 
 async def delete_some(call: Call) -> web.StreamResponse:
-    """Delete several, all or none."""
+    """Delete several certificates, all or none."""
     body: CertificatesToDelete = call.body
     return await _delete(
         call, [CertificateId(each) for each in body.ids], force=body.force, confirm=body.confirm

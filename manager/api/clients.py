@@ -9,11 +9,13 @@ from manager.domain.model import ClientRecord
 
 
 async def list_all(call: Call) -> web.StreamResponse:
+    """Return the programs that sign in with a key of their own, each with its role and its last use."""
     found = await call.api.use_cases.clients.list()
     return reply(ClientsAnswer(clients=[_answer(each) for each in found]))
 
 
 async def add(call: Call) -> web.StreamResponse:
+    """Register a program by its public key, with which it signs in from then on."""
     body: NewClient = call.body
     made = await call.api.use_cases.clients.add(
         body.name, role=body.role, public_key=body.public_key, actor=call.actor
@@ -22,7 +24,7 @@ async def add(call: Call) -> web.StreamResponse:
 
 
 async def remove(call: Call) -> web.StreamResponse:
-    """Remove one; its tokens end."""
+    """Remove a program; its tokens end."""
     await call.api.use_cases.clients.remove(call.name("name"), actor=call.actor)
     return empty()
 

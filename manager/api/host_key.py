@@ -10,14 +10,17 @@ from manager.domain.host_key import HostKeys, find_unconfirmed
 
 
 async def show(call: Call) -> web.StreamResponse:
+    """Return the fingerprint of the host key, the state of its replacement, and the nodes that have not confirmed the newer key."""
     return _answer(call, await call.api.use_cases.host_key.show())
 
 
 async def announce(call: Call) -> web.StreamResponse:
+    """Generate the next host key and announce it to all nodes; 409 if its replacement has begun already."""
     return _answer(call, await call.api.use_cases.host_key.announce(actor=call.actor))
 
 
 async def abandon(call: Call) -> web.StreamResponse:
+    """Discard the announced key; after the switch, present the former key again and keep the new one announced."""
     return _answer(call, await call.api.use_cases.host_key.abandon(actor=call.actor))
 
 

@@ -30,6 +30,7 @@ from manager.usecases.assignments import slot_name
 
 
 async def list_all(call: Call) -> web.StreamResponse:
+    """Return all nodes, each with its names, addresses and state."""
     found = list((await call.api.use_cases.inventory()).nodes.values())
     if len(found) <= AT_ONCE:
         return reply(NodesAnswer(nodes=_listed(found, call.api.fleet.briefs())))
@@ -53,7 +54,7 @@ def _listed(found: Sequence[NodeRecord], briefs: Mapping[NodeName, NodeBrief]) -
 
 
 async def add(call: Call) -> web.StreamResponse:
-    """Add one; the join token is shown once."""
+    """Add a node; its join token is shown once."""
     body: NewNode = call.body
     described = NodeDescription(names=body.names, addresses=body.addresses)
     record, token = await call.api.use_cases.nodes.add(node_name(body.name), described, actor=call.actor)
@@ -62,7 +63,7 @@ async def add(call: Call) -> web.StreamResponse:
 
 
 async def show(call: Call) -> web.StreamResponse:
-    """Answer with one: its facts, its names and addresses."""
+    """Return one node: its facts, its names and addresses."""
     name = call.node()
     record = await call.api.use_cases.nodes.get(name)
     (view,) = node_answers([await call.api.fleet.find_node(name)])
@@ -76,6 +77,7 @@ async def show(call: Call) -> web.StreamResponse:
 
 
 async def remove(call: Call) -> web.StreamResponse:
+    """Remove a node: its key is forgotten and its connections end, and its services keep the certificates that they have."""
     await call.api.use_cases.nodes.remove(call.node(), confirm=call.confirm(), actor=call.actor)
     return empty()
 

@@ -211,5 +211,5 @@ def _tag(route: Route) -> str:
 
 
 def _first(route: Route) -> str:
-    """Return what the handler says of itself."""
+    """Return the first line of the handler's docstring: it is public text, and a test holds that there is one."""
     return (route.handler.__doc__ or "").strip().partition("\n")[0]

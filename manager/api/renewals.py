@@ -20,6 +20,7 @@ from manager.domain.renewal.records import AccountId, ChallengeKind, RenewalId, 
 
 
 async def list_all(call: Call) -> web.StreamResponse:
+    """Return all renewals, each with its state."""
     found = await call.api.use_cases.renewals.list()
     return reply(RenewalsAnswer(renewals=[renewal_answer(each) for each in found]))
 

@@ -23,11 +23,13 @@ from manager.usecases.requests import KeyChoice, RequestChanges
 
 
 async def list_all(call: Call) -> web.StreamResponse:
+    """Return all certificate signing requests, answered or not."""
     found = await call.api.use_cases.requests.list()
     return reply(RequestsAnswer(requests=[_answer(each) for each in found]))
 
 
 async def show(call: Call) -> web.StreamResponse:
+    """Return one certificate signing request, with its PEM text."""
     return reply(_answer(await call.api.use_cases.requests.get(RequestId(call.number("id")))))
 
 
@@ -45,6 +47,7 @@ async def fields(call: Call) -> web.StreamResponse:
 
 
 async def add(call: Call) -> web.StreamResponse:
+    """Create a certificate signing request, with a new private key or the one in the body; `certificate` names the certificate that it is to replace."""
     body: NewRequest = call.body
     uploaded = body.private_key_type == "UPLOAD"
     if uploaded and not body.private_key:
@@ -100,7 +103,7 @@ async def answer(call: Call) -> web.StreamResponse:
 
 
 async def delete(call: Call) -> web.StreamResponse:
-    """Delete one, with its key."""
+    """Delete a certificate signing request, with its private key."""
     await call.api.use_cases.requests.delete(
         [RequestId(call.number("id"))], confirm=call.confirm(), actor=call.actor
     )

@@ -33,6 +33,7 @@ async def list_all(call: Call) -> web.StreamResponse:
 
 
 async def add(call: Call) -> web.StreamResponse:
+    """Create a user with a password and a role."""
     body: NewUser = call.body
     made = await call.api.use_cases.users.add(
         body.name, role=body.role, password=body.password, actor=call.actor

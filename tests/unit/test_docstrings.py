@@ -4,6 +4,8 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
+from manager.api.app import ROUTES
+
 HERE = Path(__file__).parents[2]
 CLAUSES = {"What", "Whether", "Who", "How", "Which", "Where", "When"}
 EMPTY = {"See the module.", "Return all.", "Pass on.", "Tests."}
@@ -30,3 +32,8 @@ def test_no_docstring_only_repeats_that_there_is_one():
         if isinstance(node, kinds) and ast.get_docstring(node) in EMPTY
     ]
     assert not found
+
+
+def test_every_route_of_the_api_says_in_its_handler_what_it_does():
+    """The first line of the docstring is the description in the OpenAPI document."""
+    assert not [f"{each.method} {each.path}" for each in ROUTES if not (each.handler.__doc__ or "").strip()]
