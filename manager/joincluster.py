@@ -54,7 +54,7 @@ KEY_FILE: Final = "key"
 KEY_BYTES_MAX: Final = 4096
 
 _PUBLISHED: Final = (NODE_FILE, TOLD_FILE, KEK_FILE)
-"""In this order: with the first the directory is no other manager's any more, and without the last it opens nothing."""
+"""In this order: with the first the directory no longer belongs to another manager, and without the last it opens nothing."""
 
 _MAY_BE_THERE: Final = frozenset((STAGED, KEK_FILE, "lost+found"))
 _ADVICE: Final = Advice(

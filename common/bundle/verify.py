@@ -219,7 +219,7 @@ def _check_validity(slot: Slot, not_before_s: int, not_after_s: int, now_s: floa
 
 
 def _check_chain(pem: bytes) -> None:
-    """Raise PkiError if anything in a file is no certificate. No more is asked of a chain here."""
+    """Raise PkiError if anything in a file is not a certificate. No more is asked of a chain here."""
     for block in _blocks(pem):
         frame_of(block.der)
 

@@ -35,7 +35,7 @@ class Body:
 
 
 def read_body(text: str, *, before: str) -> Body | None:
-    """Read what stands between two marks; `before` is what stands on the BEGIN's line before it. None if it is no base64."""
+    """Read what stands between two marks; `before` is what stands on the BEGIN's line before it. None if it is not base64."""
     readable = _readable(text)
     whole = _read(readable, plain=readable is text)
     if whole is not None and (whole.headers or frames(whole.der)):

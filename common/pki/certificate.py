@@ -301,7 +301,7 @@ def _signature_hash(frame: Frame, fields: _Fields) -> str:
 
 def _verify(frame: Frame, key: PublicKey) -> bool | None:
     if frame.signature_algorithm != frame.signed_algorithm or frame.unused_bits:
-        # RFC 5280 4.1.1.2; OpenSSL refuses these as well, and signatures that are no whole octets
+        # RFC 5280 4.1.1.2; OpenSSL refuses these as well, and signatures that are not whole octets
         return False
     return verify(
         algorithm=frame.signature_algorithm, signed=frame.signed, signature=frame.signature, key=key.loaded

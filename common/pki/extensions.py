@@ -200,7 +200,7 @@ def _basic_constraints(value: bytes, odd: list[str]) -> tuple[bool | None, int |
     limit = der.integer(parts[0]) if parts else None
     if limit is not None and limit < 0:
         raise der.DerError("a negative path length")
-    # a longer path than any can be is no limit; it must fit into what shows it
+    # a longer path than any can be is not a limit; it must fit into what shows it
     return is_ca, min(limit, _LONGEST_PATH) if limit is not None else None
 
 

@@ -70,7 +70,7 @@ class Block:
 class Reading:
     """What a text held: whole blocks in order, and a finding for each one that is not whole.
 
-    `left_out` names what obviously holds neither a certificate nor a key, and is no reason to refuse the rest.
+    `left_out` names what obviously holds neither a certificate nor a key, and is not a reason to refuse the rest.
     """
 
     blocks: tuple[Block, ...]

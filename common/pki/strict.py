@@ -125,7 +125,7 @@ def _unreadable(one: Certificate) -> str:
         why = one.oddities[0] if one.oddities else "A field of it cannot be decoded."
         return f"'{one.label}' is not encoded as it must be: {why}"
     if one.not_before_s is None or one.not_after_s is None:
-        # the library reads some moments that are no date here, such as any in the year 0
+        # the library reads some moments that are not a date here, such as any in the year 0
         return f"when '{one.label}' is valid cannot be read"
     return ""
 

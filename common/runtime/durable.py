@@ -176,7 +176,7 @@ def sync_dir(path: Path) -> None:
 
 
 def remove_file(path: Path) -> None:
-    """Remove a name that is no directory; one that is not there is fine."""
+    """Remove a name that is not a directory; it may be missing."""
     with contextlib.suppress(FileNotFoundError), directory(path.parent) as parent:
         os.unlink(path.name, dir_fd=parent)
 

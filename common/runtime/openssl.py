@@ -1,7 +1,7 @@
 """Canary for certificate files: OpenSSL loads them here first, as services of the nodes will.
 
 Owns the attempt, in a security context of its own. Files exist in memory only (memfd), so a key reaches no disk. Whether an old key or
-hash is good enough is no question here (security level 0): findings say that.
+hash is good enough does not matter here (security level 0): findings say that.
 Invariant: an answer is about the very bytes that are delivered, and "" means that OpenSSL took them.
 """
 

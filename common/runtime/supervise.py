@@ -90,5 +90,5 @@ class Supervisor:
 
 
 def _tell(name: str, error: StorageError) -> None:
-    # a store that is away is no fault of the task's: its sentence says what was found, and a trace would hide it
+    # a store that is away is not a fault of the task's: its sentence says what was found, and a trace would hide it
     log.error("task.failed", task=name, reason=error.reason, message=error.message)

@@ -206,7 +206,7 @@ def check_resolved(real: Path) -> os.stat_result | None:
 
 
 def check_file(facts: os.stat_result, path: Path) -> None:
-    """Raise UntrustedPathError for what is no plain file, or is one that somebody else can change."""
+    """Raise UntrustedPathError for what is not a plain file, or is one that somebody else can change."""
     _check_plain(facts, path)
     _check_own(facts, path)
 

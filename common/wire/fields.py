@@ -19,7 +19,7 @@ ReasonText = Annotated[str, Meta(max_length=64, pattern="^[a-z0-9_]*$")]
 Count = Annotated[int, Meta(ge=0, le=2**53)]
 
 Moment = Annotated[float, Meta(ge=0, le=2**40)]
-"""Unix seconds. No number is no moment: what is not finite passes no comparison, and would go on into every answer."""
+"""Unix seconds. NaN is not a moment: what is not finite passes no comparison, and would go on into every answer."""
 Duration = Annotated[float, Meta(ge=0, le=2**31)]
 Calendar = Annotated[int, Meta(ge=-62_135_596_800, le=253_402_300_799)]
 """Unix seconds of the years 1 to 9999, which is what X.509 can say (RFC 5280 4.1.2.5) and a calendar can show."""

@@ -200,7 +200,7 @@ class Lookup:
                     ) from error
         is_of_zone = kind in {dns.rdatatype.SOA, dns.rdatatype.NS}
         if answer.rrset is None or (is_of_zone and answer.rrset.name != name):
-            return ()  # what an alias leads to is no zone that begins here
+            return ()  # what an alias leads to is not a zone that begins here
         return list(answer.rrset)
 
 

@@ -147,7 +147,7 @@ def _entries(manifest: Manifest | None) -> dict[str, tuple[Digest | None, int]]:
 
 
 def _named(pem: str) -> Named | None:
-    """Return a certificate's name; None for what is no certificate, which no bundle that we built holds."""
+    """Return a certificate's name; None for what is not a certificate, which no bundle that we built holds."""
     try:
         (block,) = read_blocks(pem).blocks
         made = decode(block.der)

@@ -99,7 +99,7 @@ def placed(entry: Entry, moves: Iterable[Move]) -> Entry:
 def _of_placing(
     inventory: Inventory, after: Entry, group: Sequence[Move], *, now_s: int
 ) -> list[Consequence]:
-    """Judge a certificate as it would be in these slots; what the ones before had already is no consequence of the change."""
+    """Judge a certificate as it would be in these slots; what the ones before had already is not a consequence of the change."""
     nodes = tuple(move.node for move in group)
     found: list[Consequence] = []
     if group[0].slot == "server":
@@ -115,7 +115,7 @@ def _of_placing(
             )
         )
     had = _common_codes(inventory, [move.before for move in group], now_s=now_s)
-    # a root that only clients know is no reason to ask; a chain that was complete until now is
+    # a root that only clients know is not a reason to ask; a chain that was complete until now is
     unasked = {LintCode.CHAIN} if had is None else had
     judged = inventory.judge_new(placed(after, group), now_s=now_s)
     if judged.chain.state is ChainState.SELF_SIGNED and any(

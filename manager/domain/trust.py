@@ -1,6 +1,6 @@
 """Trust store rules: which changes an operator should confirm, and how many names TLS has room for.
 
-Pure. Invariant: renewing a CA (same name, same key) is no loss.
+Pure. Invariant: renewing a CA (same name, same key) is not a loss.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence

@@ -105,7 +105,7 @@ class NodeView:
 
     @property
     def tries_again(self) -> bool:
-        """Whether what failed is on its way once more: it has failed until it is applied, so a retry is no news."""
+        """Whether what failed is on its way once more: it has failed until it is applied, so a retry is not news."""
         failed, desired = self.last_failed, self.desired
         if self.state != "installing" or failed is None or desired is None:
             return False

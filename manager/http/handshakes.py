@@ -119,7 +119,7 @@ class Front:
     of a session it keeps in the context that the connection began with, and Python has no word to keep nothing: so nobody begins with one
     that has kept a session, and it goes with the last connection that did. Else a client could resume, and believe in the certificate
     of before; and 20,000 sessions take 100 MB for hours.
-    The server's name that a client sends is never looked at, since Python writes what is no text of ASCII to the log.
+    The server's name that a client sends is never looked at, since Python writes what is not ASCII text to the log.
     """
 
     def __init__(self, make: Callable[[], ssl.SSLContext]) -> None:

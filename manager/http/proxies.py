@@ -3,7 +3,7 @@
 Tells connections apart, too, so that a client can be known again on its own; those of trusted proxies are nobody's, as they carry anybody's
 requests.
 
-Decides the client's address: the right-most one in `Forwarded` (RFC 7239) or `X-Forwarded-For` that is no trusted proxy's, because only
+Decides the client's address: the right-most one in `Forwarded` (RFC 7239) or `X-Forwarded-For` that is not a trusted proxy's, because only
 what trusted proxies added can be believed. Invariant: whoever is not a trusted proxy is known by the address of its own connection,
 whatever it sends; and where the headers contradict each other or cannot be read, by that of the last trusted proxy.
 """

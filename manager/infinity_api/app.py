@@ -146,7 +146,7 @@ async def _decoded(data: bytearray) -> object:
 
 
 def _clean(text: str) -> str:
-    """Replace what is no text: bytes of a query that are not UTF-8."""
+    """Replace what is not text: bytes of a query that are not UTF-8."""
     return text.encode(errors="replace").decode()
 
 

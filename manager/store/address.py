@@ -43,7 +43,7 @@ _LIBPQ: Final = frozenset(
         "tcp_user_timeout", "user",
     }
 )  # fmt: skip
-"""Parameters of libpq that are not taken, and may be quoted: they are no part of a password."""
+"""Parameters of libpq that are not taken, and may be quoted: they are not part of a password."""
 
 _NOT_HERE: Final = MappingProxyType(
     {

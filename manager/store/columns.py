@@ -39,7 +39,7 @@ class CertificateTime(TypeDecorator[int]):
 
 
 class Moment(TypeDecorator[float]):
-    """A moment of ours, which is a number: databases also know infinity, and what is no number. `place` is its table and column."""
+    """A moment of ours, which is a number: databases also know infinity and NaN. `place` is its table and column."""
 
     impl = Float
     cache_ok = True

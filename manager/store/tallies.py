@@ -1,6 +1,6 @@
 """Tallies of a store: each manager tells the others of what it counts in memory, and hears what they do.
 
-A notification is no write, and waits for no writer: whoever makes others count (by guessing passwords, say) keeps no transaction waiting, and
+A notification is not a write, and waits for no writer: whoever makes others count (by guessing passwords, say) keeps no transaction waiting, and
 costs one notification each TELL_EACH_S, whatever comes. What is lost with one is what was counted within that time; while the database is
 away each manager counts alone. Where one manager is alone (SQLite) nothing of it runs.
 """

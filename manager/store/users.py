@@ -65,7 +65,7 @@ class Users:
     async def set_role(self, name: str, role: Role) -> bool:
         """Replace a user's role; return whether it was another.
 
-        Then the tokens of the user end, and if it is no administrator any more, what it made for others to come in with too.
+        Then the tokens of the user end, and if it is no longer an administrator, what it made for others to come in with too.
         Raises NotFoundError.
         """
         async with self._database.write(rights=True) as connection:

@@ -54,7 +54,7 @@ def keep(file: Path, signed: SignedHead) -> None:
 
 
 def read(file: Path) -> Sequence[SignedHead]:
-    """Return the last heads that a file has, the oldest first; none where there is no such file. What is no head is passed over."""
+    """Return the last heads that a file has, the oldest first; none where there is no such file. What is not a head is passed over."""
     try:
         descriptor = open_plain(file, os.O_RDONLY | os.O_NOFOLLOW)
     except (FileNotFoundError, NotPlainError):

@@ -1,6 +1,6 @@
 """Last use of credentials: noted seldom, so that asking is not writing.
 
-Invariant: a credential costs one write in NOTED_S at most, however often it is used; a use that cannot be noted is no failure.
+Invariant: a credential costs one write in NOTED_S at most, however often it is used; a use that cannot be noted is not a failure.
 """
 
 from collections import OrderedDict

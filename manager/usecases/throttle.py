@@ -117,7 +117,7 @@ class Throttle:
     def priority_of(self, source: str) -> tuple[int, ...]:
         """Return what is less for a source that deserves to be asked before others.
 
-        One that people sign in from does, then one with few failures in its networks, the widest first: a guesser's new address is no stranger.
+        One that people sign in from does, then one with few failures in its networks, the widest first: a guesser's new address is not a stranger's.
         """
         is_familiar = self._tallies.digest(Tally.PROVEN, source) in self._familiar
         return (not is_familiar, *(self.failures_of(each) for each in networks_of(source)))

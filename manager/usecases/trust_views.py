@@ -45,7 +45,7 @@ def show_trusted_ca(record: TrustedCaRecord, trust: Trust, now_s: int) -> ShownT
 def trust_warnings(inventory: Inventory, of: Collection[int], *, now_s: int) -> Sequence[str]:
     """Return what is wrong with trusted CAs: with each of these that is of no use, and with all there are as a whole.
 
-    After an addition `of` are those that were added: what was wrong with another one before is no news.
+    After an addition `of` are those that were added: what was wrong with another one before is not news.
     """
     concerned = [one for number, one in inventory.trust.custom.items() if number in of]
     useless = [

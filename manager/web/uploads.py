@@ -20,7 +20,7 @@ _FIELDS: Final = frozenset((CERTIFICATE_FIELD, KEY_FIELD, PARAMETERS_FIELD, PAST
 
 
 def given_text(form: Form, name: str) -> str:
-    """Return what was pasted into a field, or the chosen file in its place; what is no text is written as PEM. Raises PkiFindingsError."""
+    """Return what was pasted into a field, or the chosen file in its place; what is not text is written as PEM. Raises PkiFindingsError."""
     file = form.file(f"{name}_file")
     if file is None:
         return form.text(name)

@@ -66,7 +66,7 @@ def needed_at_first(
 def is_of_use(manifest: Manifest, consumers: Iterable[Consumer]) -> bool:
     """Whether any service can run on a slot of it.
 
-    Where no slot is left, the trust store alone is no reason to take the files of the slots from their services.
+    Where no slot is left, the trust store alone is not a reason to take the files of the slots from their services.
     """
     return any(
         used_digest(manifest, one) is not None and any(use != TRUST for use in one.uses) for one in consumers

@@ -45,7 +45,7 @@ class Seen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
-    """The live tree. `link` is what `current` shows, None if it is no link."""
+    """The live tree. `link` is what `current` shows, None if it is not a link."""
 
     link: str | None
     files: tuple[Seen, ...]

@@ -45,7 +45,7 @@ Decision = Rest | Forget | Resume | RollBack
 def recover(journal: Journal, *, link: str | None, whole: AbstractSet[str]) -> Decision:
     """Decide what to do at start.
 
-    `link` is what `current` shows (a directory's name), None if it is no link; `whole` are the directories whose
+    `link` is what `current` shows (a directory's name), None if it is not a link; `whole` are the directories whose
     content is what their manifest says.
     """
     if journal.state == "idle" or journal.attempt is None:

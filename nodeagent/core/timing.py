@@ -50,7 +50,7 @@ def hold_back(
 
 
 def is_urgent(consumer: Consumer, serving: Iterable[Serving], *, now_s: float) -> bool:
-    """Whether one of its ports refuses, or shows what is expired or soon will be. A slow answer is no sign."""
+    """Whether one of its ports refuses, or shows what is expired or soon will be. A slow answer is not a sign."""
     return any(
         _is_ending(one, now_s + consumer.urgent_s) if one.leaf else one.reason == Reason.VERIFY_UNREACHABLE
         for one in serving

@@ -133,7 +133,7 @@ def _name(block: bytes) -> str:
 
 
 def _subject(raw: bytes) -> Iterator[str]:
-    """Yield the values of a certificate's subject, with a mark where a byte is no text."""
+    """Yield the values of a certificate's subject, with a mark where a byte is not text."""
     certificate = der.sequence(raw)
     fields = der.members(certificate[0], der.SEQUENCE)
     if fields[0].tag == _VERSION:

@@ -60,7 +60,7 @@ class NodeState:
     async def split(self, consumers: Iterable[Consumer]) -> tuple[tuple[Consumer, ...], dict[str, Wait]]:
         """Return which of these may be reloaded now, and why each of the others waits, by what is known of the ports.
 
-        A service whose copies have no place cannot take anything; that is no reason to keep it from the others.
+        A service whose copies have no place cannot take anything; that is not a reason to keep it from the others.
         """
         now_s, serving, journal = self.clock(), self.local.serving, self.file.journal
         consumers = tuple(consumers)

@@ -74,7 +74,7 @@ class Tree:
     # -- reading
 
     def live(self) -> str | None:
-        """Return the name of the directory that `current` shows, None if it is no such link."""
+        """Return the name of the directory that `current` shows, None if it is not such a link."""
         try:
             target = trusted.read_link(self.directory / CURRENT)
         except OSError:

@@ -1,7 +1,7 @@
 """Request bodies, as values that the operations can work with.
 
 Decides what a create, a change and a change of several objects may contain (the contract's sections 2.1 and 2.3): what a change
-leaves out stays, whether it is a PUT or a PATCH, null where null is no value says nothing, and what was read can be written back: an
+leaves out stays, whether it is a PUT or a PATCH, null where null is not a value says nothing, and what was read can be written back: an
 object that was made through another door may hold what could not be given here. Read-only fields are ignored, and so are unknown ones
 unless the resource keeps them. Leaves to others whether related objects exist.
 Invariant: either all of a body was understood, or every finding is raised and none quotes a secret.
@@ -56,7 +56,7 @@ def read_values(resource: Resource, body: object, *, whole: bool, before: Row = 
     `before` is the row of the object that is to be changed: a value that the field does not take says nothing if it is the one that
     an answer shows.
 
-    Raises RefusedError if the body is no object or only lacks fields, ValuesError with every finding otherwise.
+    Raises RefusedError if the body is not an object or only lacks fields, ValuesError with every finding otherwise.
     """
     if not isinstance(body, dict):
         raise RefusedError("The body must be a JSON object.")

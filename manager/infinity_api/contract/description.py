@@ -194,7 +194,7 @@ class Field:
         return not (self.readonly or self.blank or self.nullable or has_one)
 
     def is_absent(self, value: Value) -> bool:
-        """Return whether a value that was given says nothing: null where null is no value, and what clients send for "unset".
+        """Return whether a value that was given says nothing: null where null is not a value, and what clients send for "unset".
 
         Their types write an empty text where one of the choices would stand, and 0 for what no answer shows. Null for links to
         several objects is the empty list.

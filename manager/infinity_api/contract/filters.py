@@ -1,6 +1,6 @@
 """List filters: the conditions that a client sets on fields, and whether a value meets them.
 
-Decides every lookup, how its text is converted, and which are refused (the contract's section 2.2): what is no field is ignored, a
+Decides every lookup, how its text is converted, and which are refused (the contract's section 2.2): what is not a field is ignored, a
 field that is not open to a lookup is 400. Rows hold values as `values.read_value` gives them; a field of a related object that
 filters may use stands in the row as `<field>__<name>`. Invariant: work is bounded by rows and their text whatever the pattern,
 because regular expressions are RE2's, and their cost is counted before it is spent.
@@ -90,7 +90,7 @@ def read_filters(resource: Resource, parameters: Parameters) -> list[Filter]:
     for name, given in texts.items():
         field_name, _, rest = name.partition("__")
         field = resource.by_name.get(field_name)
-        # what is no field is ignored: clients send a search by name to whatever they list
+        # what is not a field is ignored: clients send a search by name to whatever they list
         if field is not None and field_name != "resource_uri":
             found.append(_filter(field, rest, given))
     if len(found) > FILTERS_MAX:
@@ -99,7 +99,7 @@ def read_filters(resource: Resource, parameters: Parameters) -> list[Filter]:
 
 
 def check_no_stray_filter(resource: Resource, parameters: Parameters) -> None:
-    """Refuse to delete by what is no field: ignored, as in a search, it would leave a filter that finds everything. Raises RefusedError."""
+    """Refuse to delete by what is not a field: ignored, as in a search, it would leave a filter that finds everything. Raises RefusedError."""
     for name, _ in parameters:
         field_name = name.partition("__")[0]
         if name not in _NO_FILTERS and (field_name not in resource.by_name or field_name == "resource_uri"):

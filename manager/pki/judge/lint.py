@@ -205,14 +205,14 @@ def _about_constraints(certificate: Certificate, chain: Chain | None) -> list[Fi
 
 
 def _about_lifetime(certificate: Certificate, known: Circumstances) -> list[Finding]:
-    # what signed itself is no certificate of a CA, and its status says that it is temporary
+    # what signed itself is not a certificate of a CA, and its status says that it is temporary
     message = "" if certificate.is_self_signed else too_long(certificate, public=known.has_public_root)
     severity = Severity.ERROR if known.has_public_root else None
     return [found(LintCode.LONG_LIFETIME, message, severity)] if message else []
 
 
 def _about_purpose(certificate: Certificate, known: Circumstances) -> list[Finding]:
-    """Judge the extended key usage by the slots: a server's purpose is no affair of the client slot, nor the other way round."""
+    """Judge the extended key usage by the slots: a server's purpose does not concern the client slot, nor the other way round."""
     findings = []
     names_none = certificate.extended_usages is None and certificate.knows("extended_key_usage")
     if names_none and ("server" in known.slots or not known.slots):

@@ -178,7 +178,7 @@ def _integers_label(values: list[int], claimed: str) -> str | None:
     if count == _DSA_KEY_FIELDS:
         return "DSA PRIVATE KEY"
     if count == 2:
-        # both are a large number and a small one: a modulus is no prime, and 2 is no exponent
+        # both are a large number and a small one: a modulus is not a prime, and 2 is not an exponent
         is_modulus = values[1] > 2 and values[0].bit_length() >= _MIN_PRIME_BITS and claimed != _DH
         return "RSA PUBLIC KEY" if is_modulus and not is_probably_prime(values[0]) else _DH
     if 3 <= count <= 5:

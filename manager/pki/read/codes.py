@@ -1,7 +1,7 @@
 """Words apart from codes: how much of a text could be a private key, however it is written.
 
 Decides by what a line is made of, so that base64 in short lines, hexadecimal with colons, a dump, a C array or a JWK are all
-the same. What can be found in something public, such as the modulus that `openssl x509 -text` shows, is no secret.
+the same. What can be found in something public, such as the modulus that `openssl x509 -text` shows, is not a secret.
 Invariant: time is linear in the text for each of the few passes, and a doubt counts as a code.
 """
 
@@ -89,7 +89,7 @@ def _without_public(text: str, public: Sequence[bytes]) -> str:
 
 
 def _bits(line: str) -> int:
-    """Return how many bits a key may have in a line: in its long codes, and in all that it is made of if most of that is no word."""
+    """Return how many bits a key may have in a line: in its long codes, and in all that it is made of if most of that is not a word."""
     size = code = bits = long = 0
     for token, pieces in _tokens(line):
         odd = sum(map(len, pieces))
@@ -101,7 +101,7 @@ def _bits(line: str) -> int:
 
 
 def _tokens(line: str) -> Iterator[tuple[str, list[str]]]:
-    """Yield each word of a line with those pieces of it that are no words."""
+    """Yield each word of a line with those pieces of it that are not words."""
     for found in _TOKEN.finditer(line):
         token = found[0]
         if _WORD.fullmatch(token.strip(".")) or not any(one.isalnum() for one in token):

@@ -36,7 +36,7 @@ def check_cost(algorithm: bytes) -> int:
 
 
 def check_iterations(count: int) -> None:
-    """Raise PkiError TOO_BIG for an iteration count above the limit, or one that is no count."""
+    """Raise PkiError TOO_BIG for an iteration count above the limit, or one that is not a count."""
     if not 0 < count <= MAX_ITERATIONS:
         raise PkiError(
             f"opening it would take {count} iterations; at most {MAX_ITERATIONS} are allowed",

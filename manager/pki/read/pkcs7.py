@@ -1,6 +1,6 @@
 """PKCS#7 as people have it: a bag of certificates (`.p7b`, `.p7c`; RFC 5652 5).
 
-Decides what is in it. Invariant: everything in the bag is returned or raised, and a message that somebody signed is no bag.
+Decides what is in it. Invariant: everything in the bag is returned or raised, and a message that somebody signed is not a bag.
 """
 
 from common.errors import PkiError, Reason

@@ -35,7 +35,7 @@ _MAX_IN_ONE = 1000
 def read_text(text: str, wanted: str, *, file: str | None = None) -> Reading:
     """Read a text's blocks. `wanted` completes "there is no ..." where it has none; an empty text is an empty reading.
 
-    A block may hold a file that is no text, as the operator's command sends it: a ZIP archive is unpacked, once.
+    A block may hold a file that is not text, as the operator's command sends it: a ZIP archive is unpacked, once.
     """
     found = _read_text(text, wanted, file=file)
     blocks: list[Block] = []
@@ -122,7 +122,7 @@ def _read_member(data: bytes, wanted: str, *, file: str | None) -> Reading:
 
 
 def _read_content(data: bytes, *, file: str | None, lines: tuple[int | None, int | None]) -> Reading:
-    """Read bytes that are no text, or stand in all of these lines of one."""
+    """Read bytes that are not text, or stand in all of these lines of one."""
     if name := foreign(data):
         return Reading((), (PkiError(f"this is {name}", reason=Reason.UNSUPPORTED, file=file),))
     if _BEGIN in data:
