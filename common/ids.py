@@ -59,7 +59,7 @@ def node_name(text: str) -> NodeName:
 
 
 def node_names(texts: Iterable[str]) -> list[NodeName]:
-    """Check nodes' names. Raises InvalidInputError with field `name` if one is none."""
+    """Check nodes' names. Raises InvalidInputError with field `name` if one of them is not a node's name."""
     return [node_name(text) for text in texts]
 
 

@@ -35,7 +35,7 @@ def ascii_name(name: str) -> str:
 
 
 def xn_hint(name: str) -> str:
-    """Complete a sentence about a name that is not taken because it is international, "" if it is none."""
+    """Complete a sentence about a name that is not taken because it is international, "" if it is not."""
     if name.isascii():
         return ""
     written = ascii_name(name)

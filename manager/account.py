@@ -167,7 +167,7 @@ def _check_writable(data: Path) -> None:
 
 
 def _examined(data: Path) -> os.stat_result:
-    """Return what is known of a store's directory. Raises ConflictError if it is none, OSError."""
+    """Return what is known of a store's directory. Raises ConflictError if it is not one, OSError."""
     found = trusted.examine(data, trusted=trusted.ROOT_DIRECTORY)
     if not stat.S_ISDIR(found.st_mode):
         raise _not_a_directory(data)

@@ -136,7 +136,7 @@ def _finding(each: ErrorDetails, path: Path, given: Mapping[str, object], known:
 
 
 def _unread_variable(error: SettingsError) -> str:
-    """Say which variable, which must be JSON because its setting is a list, is none."""
+    """Say which variable, which must be JSON because its setting is a list, is not."""
     name = re.search(r'field "(\w+)"', str(error))
     return f"{_variable(name[1])}: {_A_LIST}" if name else str(error)
 

@@ -61,7 +61,7 @@ def frames(data: bytes) -> bool:
 
 
 def decode_base64(text: str) -> bytes:
-    """Decode base64 with white space anywhere in it; b"" if it is none."""
+    """Decode base64 with white space anywhere in it; b"" if it is not base64."""
     try:
         return base64.b64decode("".join(_INVISIBLE.sub("", text).split()), validate=True)
     except (binascii.Error, ValueError):

@@ -143,7 +143,7 @@ _OF_EXTENSIONS = frozenset(
 
 
 def decode(data: bytes) -> Certificate:
-    """Decode one DER certificate. Raises PkiError PARSE if it is none, TOO_BIG above 64 KiB."""
+    """Decode one DER certificate. Raises PkiError PARSE if it is not one, TOO_BIG above 64 KiB."""
     frame = frame_of(data)
     fields = _Fields(list(frame.oddities))
     subject, issuer = _names(frame, fields)

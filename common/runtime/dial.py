@@ -66,7 +66,7 @@ class Login:
 
 
 class HostKeyError(AccessError):
-    """The host key is none that is trusted."""
+    """The host key is not one that is trusted."""
 
 
 class Order(Protocol):
@@ -161,7 +161,7 @@ async def _reach(address: str) -> socket.socket:
         ) from error
     except OSError as error:
         raise UnreachableError(f"{address}: {error.strerror}") from error
-    except (ValueError, OverflowError) as error:  # no HOST:PORT, or a name that is none (RFC 1035, IDNA)
+    except (ValueError, OverflowError) as error:  # not HOST:PORT, or not a valid name (RFC 1035, IDNA)
         raise UnreachableError(f"{address}: it is not an address") from error
     failure = UnreachableError(f"{address}: its name has no address")
     for family, kind, protocol, _, where in found[:RESOLVED_MAX]:

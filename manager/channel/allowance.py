@@ -78,7 +78,7 @@ class Allowance:
         return self._bytes.take(now_s, size_bytes)
 
     def say(self, kind: type[Message], now_s: float) -> bool:
-        """Take a message of a kind; False if there were too many. A kind without a rate is none that an agent sends."""
+        """Take a message of a kind; False if there were too many. A kind without a rate has no limit: agents do not send it."""
         if kind not in MESSAGES:
             return True
         bucket = self._kinds.get(kind)

@@ -30,7 +30,7 @@ ALGORITHMS: Final = ("hmac-sha256", "hmac-sha384", "hmac-sha512")
 ROOT_GID: Final = 0
 
 _COMMENT: Final = re.compile(r'("[^"\n]*")|/\*.*?\*/|(?://|#)[^\n]*', re.DOTALL)
-"""As named.conf has them. What stands in quotes, as a secret does that has two slashes, is none."""
+"""As named.conf has them. What stands in quotes, as a secret does that has two slashes, is not one."""
 
 _KEY: Final = re.compile(r'\s*key\s+"?([A-Za-z0-9_.-]{1,253})"?\s*\{([^{}]*)\}\s*;?\s*')
 _ALGORITHM: Final = re.compile(r'\balgorithm\s+"?([A-Za-z0-9.-]+?)\.?"?\s*;')

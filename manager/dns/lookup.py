@@ -164,7 +164,7 @@ class Lookup:
         )
 
     async def _alias(self, name: dns.name.Name) -> dns.name.Name | None:
-        """Ask the zone's servers, one after the other, what a name is an alias of; None if it is none. Raises CaError."""
+        """Ask the zone's servers, one after the other, what a name is an alias of; None if it is not one. Raises CaError."""
         zone = await self.zone(name)
         said = []
         for server in zone.servers:

@@ -58,7 +58,7 @@ class Membership:
 
     @property
     def id(self) -> MemberId | None:
-        """The number of this member, None while it is none."""
+        """The number of this member, None while it is not a member."""
         return self._id
 
     def fault(self) -> str:

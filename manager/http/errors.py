@@ -59,7 +59,7 @@ def status_of(error: CertcastError) -> int:
 
 
 def is_own_failure(error: CertcastError) -> bool:
-    """Whether a failure is the manager's, so that its log must tell; that others ask too much is none, and what a CA refuses neither."""
+    """Whether a failure is the manager's, so that its log must tell; not that others ask too much, nor what a CA refuses."""
     return status_of(error) >= 500 and not isinstance(error, OverloadedError | CaError)
 
 

@@ -173,7 +173,7 @@ def records_of(inventory: Inventory, kind: NodeKind) -> Mapping[int, NodeRecord]
 
 
 def _shown_slots(inventory: Inventory) -> Slots:
-    """Return which certificate each slot has, as clients see it: a temporary one is none."""
+    """Return which certificate each slot has, as clients see it: a temporary one does not count."""
     temporary = {number for number, entry in inventory.entries.items() if entry.temporary}
     return {place: number for place, number in inventory.slots.items() if number not in temporary}
 

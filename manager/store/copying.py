@@ -161,7 +161,7 @@ def _misfit(row: Row) -> str:
 
 
 def _by_key(table: Table, row: Mapping[Any, Any]) -> Row:
-    # a result has the columns' names, and an INSERT takes their keys: it would pass over a name that is none, without a word
+    # a result has the columns' names, and an INSERT takes their keys: it would silently pass over a name that is not a column's
     return {column.key: row[column] for column in table.columns}
 
 

@@ -57,7 +57,7 @@ class Touched:
 
 
 class Journal:
-    """By the revision that each change of content left. Changes of nodes' records that are none of content are counted instead."""
+    """By the revision that each change of content left. Changes of nodes' records that do not change content are counted instead."""
 
     def __init__(self) -> None:
         self._contents: dict[int, Touched] = {}

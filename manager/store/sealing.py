@@ -138,7 +138,7 @@ def read_kek(directory: Path) -> bytes:
 
 
 def keyring_of(kek: bytes) -> Keyring:
-    """Return the keyring of a file's content. Raises ValueError for what is none."""
+    """Return the keyring of a file's content. Raises ValueError for what is not one."""
     if len(kek) not in range(KEK_BYTES, KEKS_MAX * KEK_BYTES + 1, KEK_BYTES):
         raise ValueError("this is no key-encryption key")
     return Keyring(*(kek[start : start + KEK_BYTES] for start in range(0, len(kek), KEK_BYTES)))

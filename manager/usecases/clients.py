@@ -245,7 +245,7 @@ class ClientUseCases:
 
 
 def _check_name(name: str) -> None:
-    """Clients of the management API name programs in words, with spaces; a line that nobody can read is none."""
+    """Clients of the management API name programs in words, with spaces; a line that nobody can read is not a name."""
     if not (1 <= len(name) <= NAME_MAX and name.isprintable() and name == name.strip()):
         raise InvalidInputError(
             "name", f"a client's name has 1 to {NAME_MAX} printable characters, without spaces around them"

@@ -34,7 +34,7 @@ class Mistakes:
         *,
         zero: bool = False,
     ) -> float:
-        """Return a number above 0 (or 0 where that is allowed) and at most `limit`; the default if it is none."""
+        """Return a number above 0 (or 0 where that is allowed) and at most `limit`; the default if it is not one."""
         value = table.get(key, default)
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         if not is_number or not (0 < value <= limit or (zero and value == 0)):
@@ -44,7 +44,7 @@ class Mistakes:
         return float(value)
 
     def tables(self, at: str, table: Mapping[str, Any], key: str, form: str) -> list[dict[str, Any]]:
-        """Return a list of tables, empty if it is none."""
+        """Return a list of tables, empty if it is not one."""
         listed = table.get(key, [])
         if _is_tables(listed):
             return listed
@@ -52,7 +52,7 @@ class Mistakes:
         return []
 
     def check_keys(self, at: str, table: Mapping[str, Any], keys: frozenset[str] | set[str]) -> None:
-        """Note each key that is none of these."""
+        """Note each key that is not one of these."""
         for key in sorted(table.keys() - keys):
             near = get_close_matches(key, sorted(keys), 1)
             meant = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(sorted(keys))}"
@@ -63,7 +63,7 @@ class Mistakes:
         self.note(key, f"{_shown(value)} {what}")
 
     def reject_choice(self, key: str, value: object, choices: Sequence[str]) -> None:
-        """Note that a word is none of these, and which it may have been."""
+        """Note that a word is not one of these, and which it may have been."""
         near = get_close_matches(value, choices, 1) if isinstance(value, str) else []
         self.reject(
             key,

@@ -101,7 +101,7 @@ _WINDOW: Final = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d
 
 
 def parse_window(text: str) -> Window | None:
-    """Read a window as its text is, `02:00-04:00`; None if it is none, or an empty one."""
+    """Read a window as its text is, `02:00-04:00`; None if it is not one, or an empty one."""
     found = _WINDOW.fullmatch(text)
     if found is None or text[:5] == text[6:]:
         return None

@@ -182,7 +182,7 @@ class Prober:
             is_slow = error.reason == Reason.TIMEOUT
             reason = Reason.VERIFY_TIMEOUT if is_slow else Reason.VERIFY_UNREACHABLE
             message = error.message
-        except ValueError as error:  # a name that is none (RFC 1035, IDNA)
+        except ValueError as error:  # not a valid name (RFC 1035, IDNA)
             reason, message = Reason.VERIFY_UNREACHABLE, f"{endpoint.label}: {error}"
         else:
             if demands_stapling(served.der):

@@ -72,7 +72,7 @@ def without_secrets(value: Value) -> Value:
 
 
 def is_secret(name: str, value: Value) -> bool:
-    """Return whether a field holds a secret, by its name; null and truths are none."""
+    """Return whether a field holds a secret, by its name; null and booleans are not secrets."""
     if value is None or isinstance(value, bool):
         return False
     words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()

@@ -83,7 +83,7 @@ def write_time(time_s: float, *, precise: bool = False) -> str:
 
 
 def read_time(text: str) -> int | float:
-    """Return unix seconds for an ISO time; without an offset it is UTC. Raises WrongValueError if it is none."""
+    """Return unix seconds for an ISO time; without an offset it is UTC. Raises WrongValueError if it is not a time."""
     match = _TIME.fullmatch(text.strip())
     if match is None:
         raise WrongValueError("the value is not a valid date and time (YYYY-MM-DDTHH:MM:SS, in UTC)")
@@ -105,7 +105,7 @@ def read_time(text: str) -> int | float:
 
 
 def read_reference(text: str) -> Reference | None:
-    """Return what a URI, relative or absolute, refers to; None if it is none of ours."""
+    """Return what a URI, relative or absolute, refers to; None if it is not one of ours."""
     match = _URI.fullmatch(text.strip())
     if match is None:
         return None

@@ -35,7 +35,7 @@ def make_temporary(
 ) -> TlsMaterial:
     """Make a self-signed certificate for DNS `names` (at least one) and IP `addresses`.
 
-    The Common Name is the first name that fits into one. Raises ValueError for a name or address that is none.
+    The Common Name is the first name that fits into one. Raises ValueError for a name or address that is not valid.
     """
     if not names:
         raise ValueError("a certificate needs a name")
