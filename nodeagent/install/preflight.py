@@ -98,7 +98,7 @@ async def check_room(state: NodeState, manifest: Manifest) -> None:
 async def hold_back(state: NodeState, checked: Checked, blamed: Mapping[Part, Failed]) -> Checked | None:
     """Return the same with former content in the parts `blamed`, too; None if that cannot be read.
 
-    What was never proven is not a former content: without any, a slot is left out.
+    What was never proven is not former content: without any, a slot is left out.
     """
     refused: dict[Part, Refusal] = {}
     for part, why in blamed.items():

@@ -89,7 +89,7 @@ def _without_public(text: str, public: Sequence[bytes]) -> str:
 
 
 def _bits(line: str) -> int:
-    """Return how many bits a key may have in a line: in its long codes, and in all that it is made of if most of that is not a word."""
+    """Return how many bits a key may have in a line: in its long codes, and in all that it is made of if most of that is not words."""
     size = code = bits = long = 0
     for token, pieces in _tokens(line):
         odd = sum(map(len, pieces))
