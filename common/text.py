@@ -55,7 +55,7 @@ def readable(text: str) -> str:
 
 
 def printable_lines(text: str) -> str:
-    """Do the same with a text whose line ends are meant: one of ours, or one that stands alone, as a PEM file does."""
+    """Replace what is not printable, as `printable` does, in a text whose line ends are meant: one of ours, or one that stands alone, as a PEM file does."""
     return "\n".join(printable(line) for line in text.replace("\r\n", "\n").split("\n"))
 
 

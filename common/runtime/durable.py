@@ -44,7 +44,7 @@ def write_file(path: Path, data: bytes, *, mode: int, uid: int = _KEEP, gid: int
 
 
 def write_in(parent: int, name: str, data: bytes, *, mode: int, uid: int = _KEEP, gid: int = _KEEP) -> None:
-    """Do so in an open directory."""
+    """Replace or create a file, as `write_file` does, in a directory that is open."""
     temporary = _beside(name)
     try:
         create_in(parent, temporary, data, mode=mode, uid=uid, gid=gid)
@@ -77,7 +77,7 @@ def create_file(path: Path, data: bytes, *, mode: int, uid: int = _KEEP, gid: in
 
 
 def create_in(parent: int, name: str, data: bytes, *, mode: int, uid: int = _KEEP, gid: int = _KEEP) -> None:
-    """Do so in an open directory."""
+    """Create a file, as `create_file` does, in a directory that is open."""
     descriptor = _create(parent, name, data, mode=mode, uid=uid, gid=gid)
     try:
         os.fsync(descriptor)

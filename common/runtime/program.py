@@ -50,7 +50,7 @@ def check_program(path: Path) -> str:
 
 
 def check_command(argv: Sequence[str]) -> str:
-    """Do so for a whole command. Raises UntrustedPathError also for a word that may name what others could change."""
+    """Return PATH for a whole command, as `check_program` does for its first word. Raises UntrustedPathError also for a word that may name what others could change."""
     search = _Search()
     path = search.check_program(Path(argv[0]))
     search.check_words(argv[1:])

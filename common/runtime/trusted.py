@@ -185,7 +185,7 @@ def check_unchangeable(path: Path) -> os.stat_result | None:
 
 
 def check_resolved(real: Path) -> os.stat_result | None:
-    """Do so with a path that `resolve` has returned for which each directory must be trusted."""
+    """Check, as `check_unchangeable` does, a path that `resolve` has returned with `must_be_trusted`."""
     parent, sticky = _nearest(real.parent)
     is_shared = bool(sticky.st_mode & _OTHERS_WRITE)
     try:

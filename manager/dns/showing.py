@@ -47,7 +47,7 @@ class DnsShowing:
         await self._change(proofs, present=False)
 
     async def _change(self, proofs: Sequence[Proof], *, present: bool) -> None:
-        """Do so wherever it can be done. Raises the first CaError, after that."""
+        """Add or remove the records at every server where that can be done. Raises the first CaError, after that."""
         failures: list[CaError] = []
         ways: dict[Update | Hook, list[Record]] = {}
         async with _looking_up(self._settings) as lookup:

@@ -80,7 +80,7 @@ class LocalNode:
         await self._port.trust_and_probe(shown)
 
     async def resume_latest(self, generations: Generations, applied: Version | None) -> None:
-        """Do the same with what the store has of what was applied, if it still has it. Raises StorageError."""
+        """Show what was applied, as `resume` does, by what the store still has of it. Raises StorageError."""
         for record in await generations.history(self._name):
             if applied is not None and record.digest == applied.digest:
                 manifest = parse_manifest(record.manifest)

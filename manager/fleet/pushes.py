@@ -67,7 +67,7 @@ class Pushes:
         return plan
 
     async def pursue_each(self, nodes: Sequence[NodeFacts], *, forced: bool = False) -> Sequence[PlannedPush]:
-        """Do so for each of these nodes, and let others have their turns of the loop meanwhile: thousands of offers take seconds."""
+        """Pursue the pushes of all these nodes, giving the loop to others in between: thousands of offers take seconds."""
         plans = []
         for count, facts in enumerate(nodes, 1):
             plans.append(self.pursue(facts, forced=forced))

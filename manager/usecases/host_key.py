@@ -48,7 +48,7 @@ class HostKeyUseCases:
             await self._take_into_use(self._present)
 
     async def run(self) -> None:
-        """Do so each minute, until cancelled."""
+        """Call `look` each minute, until cancelled."""
         while True:
             await asyncio.sleep(LOOK_S)
             try:

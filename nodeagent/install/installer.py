@@ -123,7 +123,7 @@ class Installer:
         return self._transaction.outcome()
 
     async def _search_at_first(self, checked: Checked, changed: Sequence[Part], plan: Plan) -> Outcome:
-        """Do the same where there is nothing to go back to: if no other part goes live alone, all files stay."""
+        """Find out which parts were not taken where there is nothing to go back to: if no other part goes live alone, all files stay."""
         state, first = self._state, self._state.file.journal
         needed = needed_at_first(checked.manifest, state.services.consumers, first.loaded)
         if (applied := await self._without_culprit(checked, changed, plan, needed=needed)) is not None:

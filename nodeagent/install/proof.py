@@ -155,7 +155,7 @@ async def prove_rollback(
     stopped: Mapping[str, Stopped],
     progress: ProgressCallback,
 ) -> Proof:
-    """Do the same for the old generation; go on after a failure, since every consumer counts.
+    """Reload and prove the old generation; go on after a failure, since every consumer counts.
 
     `shown` is empty where the reload before this one may still be settling: then its handshakes say nothing.
     `were_stopped` did not run before anything was changed, `stopped` do not run now.

@@ -166,7 +166,7 @@ class Tree:
         return read_plain(self._generations / path, limit_bytes, base=self._generations)
 
     def _read_all(self, name: str, entries: Iterable[Entry]) -> dict[str, bytes]:
-        """Do so with several files of a directory, which is walked to once; what cannot be read is left out."""
+        """Read several files of a directory, which is walked to once; what cannot be read is left out."""
         root, bodies = self._generations / name, {}
         with suppress(OSError), trusted.directory(root, trusted=self._generations) as place:
             for entry in entries:
