@@ -1,7 +1,7 @@
 """Health, for machines that ask every few seconds.
 
 Decides nothing: the composition root says what to check. Invariant: ready means that the store answers, the reconcile
-advances, and the own certificate is the one that was installed and has not expired.
+advances, and the manager's certificate is the one that was installed and has not expired.
 """
 
 import asyncio

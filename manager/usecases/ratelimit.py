@@ -1,4 +1,4 @@
-"""Rate limit for what users do for themselves and is written down each time: signing in, changing the own password, making API tokens.
+"""Rate limit for what users do for themselves and is written down each time: signing in, changing one's own password, making API tokens.
 
 Decides how often, at all managers of the store together. Whoever has a user's password may do these, so a loop would fill the audit log.
 Invariants: one key's rate concerns no other; what is remembered is bounded; time is monotonic.

@@ -160,7 +160,7 @@ class SessionUseCases:
         """End every session and access token if the clock was set back: how old they are is not known. Raises StorageError.
 
         Asked at the start and now and then, because only the store remembers what the clock said before a restart. It is the one clock of all
-        managers (`Store.clock`), so what the own one of a manager says that starts beside others ends nothing.
+        managers (`Store.clock`), so a manager that starts beside others ends nothing by its own clock.
         """
         store, now_s = self._context.store, self._context.clock()
         async with store.transaction():

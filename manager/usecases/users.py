@@ -119,7 +119,7 @@ class UserUseCases:
         return record
 
     async def remove(self, name: str, *, actor: str) -> None:
-        """Remove a user and all tokens. Raises NotFoundError; ConflictError for the own account, and for the last administrator."""
+        """Remove a user and all tokens. Raises NotFoundError; ConflictError for one's own account, and for the last administrator."""
         if name == actor:
             raise ConflictError("you cannot delete your own account; another administrator can")
         async with self._context.store.transaction():

@@ -26,12 +26,12 @@ SCOPES: Final = {
 
 
 async def own(page_request: PageRequest) -> web.StreamResponse:
-    """Show the own account."""
+    """Show the user's own account."""
     return await _own(page_request)
 
 
 async def own_password(page_request: PageRequest) -> web.StreamResponse:
-    """Replace the own password, which the current one allows; every other session ends."""
+    """Replace the user's own password, given the current one; every other session ends."""
     user = _signed_in(page_request)
     try:
         await page_request.prove(user.name, page_request.form.text("current"))
@@ -93,7 +93,7 @@ async def remove_token_page(page_request: PageRequest) -> web.StreamResponse:
 
 
 async def remove_token(page_request: PageRequest) -> web.StreamResponse:
-    """Revoke one of the own tokens, as an administrator anybody's."""
+    """Revoke one of the user's own tokens; an administrator may revoke anybody's."""
     record = await page_request.use_cases.users.remove_token(
         page_request.number(), name=_whose(page_request), actor=page_request.actor
     )

@@ -16,7 +16,7 @@ from manager.web.pages.rolewords import ROLES, password_problems
 
 
 async def list_all(page_request: PageRequest) -> web.StreamResponse:
-    """Show all users and clients; who may not see them is led to the own account."""
+    """Show all users and clients; a user who may not see them is led to their own account."""
     if not page_request.may(Role.ADMINISTRATOR):
         return page_request.redirect("/users/me")
     return page_request.render(
