@@ -172,7 +172,7 @@ CAUSED_BY_STRANGERS: frozenset[str] = frozenset(
 """What anybody may cause as often as they like; the log tells the first of a minute, and how many more there were."""
 
 CAUSED_BY_NODES: frozenset[str] = frozenset({"node.connected", "node.disconnected", "node.replaced"})
-"""The same for what a node may cause by itself; each node has its own first ones."""
+"""The same for what a node may cause on its own; each node has its own first ones."""
 
 KEYS: Mapping[str, str] = MappingProxyType(
     {

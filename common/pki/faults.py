@@ -1,7 +1,7 @@
 """Faults in a certificate's form: what its CA did that clients or standards do not allow.
 
 Decides from the certificate's own bytes. What its place in the fleet makes of it is in `manager.pki.judge.lint`.
-Invariant: what could not be read is not a fault; that it could not be is told by itself.
+Invariant: what could not be read is not a fault; that it could not be is a finding of its own.
 """
 
 import datetime as dt

@@ -128,7 +128,7 @@ def allows(certificate: Certificate, purpose: Purpose) -> bool:
     """Tell whether a certificate's extended key usage allows a purpose, a CA's for those below it (RFC 5280 4.2.1.12 as practised).
 
     anyExtendedKeyUsage does not count: OpenSSL and Firefox want the purpose itself. A usage that cannot be read forbids nothing; that it
-    cannot be read is told by itself.
+    cannot be read is told separately.
     """
     usages = certificate.extended_usages
     if usages is not None and _USAGES[purpose].dotted_string not in usages:

@@ -101,7 +101,7 @@ def hide_private_keys(_logger: WrappedLogger, _method: str, event: EventDict) ->
 
 
 def make_printable(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Let nothing in a line for people drive their terminal or begin another line; JSON escapes by itself."""
+    """Let nothing in a line for people drive their terminal or begin another line; JSON escapes on its own."""
     return {
         key: printable_lines(value) if key in _TRACEBACKS and isinstance(value, str) else _printable(value)
         for key, value in event.items()

@@ -32,7 +32,7 @@ GROWN_BYTES: Final = 16 * 1024 * 1024
 """So much more is worth a collection, too: where connections come and go, what is gone hides in what is new."""
 
 LASTING: Final = 5
-"""So many looks in a row have to find it: what one look at 10,000 nodes takes is gone by itself, and a collection would hold the loop for some 300 ms."""
+"""So many looks in a row have to find it: what one look at 10,000 nodes takes is gone on its own, and a collection would hold the loop for some 300 ms."""
 
 GONE: Final = 32
 """So many fewer connections than at most since the last collection are worth one: 3 MiB of TLS."""
@@ -62,7 +62,7 @@ def keep_little() -> bool:
 
 
 def collect_when_told() -> None:
-    """Let the interpreter collect only what is young by itself, and leave the rest to `give_back`.
+    """Let the interpreter collect automatically only what is young, and leave the rest to `give_back`.
 
     It would walk through all there is whenever a quarter more has come, and so for each list of 10,000 nodes that is made and dropped:
     300 ms in which nobody is answered.

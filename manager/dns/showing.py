@@ -33,7 +33,7 @@ class DnsShowing:
         self._settings = settings
 
     async def place(self, proofs: Sequence[Proof], *, until_s: float) -> None:
-        """Write the records, beside what stands there. A record does not end by itself, so `until_s` says nothing here. Raises CaError."""
+        """Write the records, beside what stands there. A record does not expire, so `until_s` says nothing here. Raises CaError."""
         del until_s
         await self._change(proofs, present=True)
 

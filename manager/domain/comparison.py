@@ -149,7 +149,7 @@ def _purposes(before: Certificate, after: Certificate, label: str) -> Iterator[D
 
 
 def _times(before: Certificate, after: Certificate, label: str) -> Iterator[Difference]:
-    """Compare what both tell; that one does not tell is a finding by itself."""
+    """Compare what both tell; that one does not tell is a separate finding."""
     ends_s, ended_s = after.not_after_s, before.not_after_s
     if ends_s is not None and ended_s is not None and ends_s < ended_s - SAME_TIME_S:
         message = f"It ends on {date(ends_s)}, earlier than {label} ({date(ended_s)})."

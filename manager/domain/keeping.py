@@ -108,7 +108,7 @@ def of_broken_chain(inventory: Inventory, before: Entry, after: Entry, *, now_s:
     if not after.places or (before.uploaded == after.uploaded and before.leaf == after.leaf):
         return []
     was, then = inventory.chain(before.id, now_s=now_s), inventory.chain_of(after, now_s=now_s)
-    # that it is self-signed is told by itself
+    # that it is self-signed is told separately
     if then.state in {ChainState.COMPLETE, ChainState.SELF_SIGNED}:
         return []
     is_shorter = then.state is ChainState.INCOMPLETE and len(then.serving) < len(was.serving)

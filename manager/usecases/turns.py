@@ -28,7 +28,7 @@ CROWD: Final = 8
 """Attempts that wait, about 0.4 s of hashing, from which on those that cannot succeed take no turns from others."""
 
 WAIT_S: Final = 10.0
-"""How long an attempt waits for its turn, before clients give up by themselves."""
+"""How long an attempt waits for its turn, before clients give up on their own."""
 
 PACED_FROM: Final = 20
 """Failures of a source after which its attempts that cannot succeed are hashed at a pace."""

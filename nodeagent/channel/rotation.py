@@ -1,4 +1,4 @@
-"""Key rotation of a node: candidate, tested, committed, and back to the old one by itself if the candidate fails.
+"""Key rotation of a node: candidate, tested, committed, and back to the old one automatically if the candidate fails.
 
 The candidate is made here and logs in to the join channel, which tests it; the pinned key's signature vouches for it; the
 manager pins it, and only then it takes the old key's place. The statement names the pinning of the old key, so that it is worth
