@@ -2,7 +2,7 @@
 
 Decides that what the settings advertise goes before the management node's own names and addresses, that those of all managers of the store
 are one list, and that what changed is announced to all nodes: at once when the settings are read again, within a minute when a
-management node was described anew or another manager says otherwise. Invariant: no list is announced that an agent would not keep, and all
+management node was described again or another manager says otherwise. Invariant: no list is announced that an agent would not keep, and all
 managers announce the same one.
 """
 
@@ -49,7 +49,7 @@ class AdvertisedAddresses:
         self._announce = announce
         self._announced = Contact()
         self.host_keys: tuple[str, ...] = ()
-        """What nodes are to pin; whoever changes it looks anew."""
+        """What nodes are to pin; whoever changes it looks again."""
         self._was_read = asyncio.Event()
 
     def __call__(self) -> Sequence[str]:

@@ -47,7 +47,7 @@ _SHOWN_NAMES, _SHOWN_CHARS = 3, 60
 
 
 async def initialise(settings: Settings, *, names: Sequence[str], addresses: Sequence[str]) -> None:
-    """Make a new store: keys, database, and the management node. Overwrites nothing, and an interrupted one begins anew.
+    """Make a new store: keys, database, and the management node. Overwrites nothing, and an interrupted one begins again.
 
     The key-encryption key is on disk before what it seals; the tables, with all that a new store has, are the last to appear: the
     database's file by its name, a database on a server by one transaction.

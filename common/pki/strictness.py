@@ -1,6 +1,6 @@
 """Strict clients' verdicts on what ports send, by the trust store that the node was given.
 
-Decides when the question is asked anew: once an hour for each chain, since reading a trust store takes a fifth of a second.
+Decides when the question is asked again: once an hour for each chain, since reading a trust store takes a fifth of a second.
 Leaves the answer to `common.pki.strict`. A port's own trust is another matter; this is about its clients.
 """
 

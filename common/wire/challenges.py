@@ -91,7 +91,7 @@ class ReceivedSets:
         self._newest: Challenges | None = None
 
     def begin(self) -> None:
-        """Begin with a connection: numbers may begin anew, and what is said of an earlier one's sets concerns nobody."""
+        """Begin with a connection: numbers may begin again, and what is said of an earlier one's sets concerns nobody."""
         self._newest = None
 
     def take(self, challenges: Challenges) -> Challenges:

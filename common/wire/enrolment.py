@@ -83,7 +83,7 @@ def hash_secret(secret: str) -> str:
 def rotation_statement(node: str, public_key_line: str, pinning: str = "") -> bytes:
     """Return what a node's pinned key signs to hand over to another key.
 
-    With the pinning it is worth nothing once the key was pinned anew. Without ("" is what agents of an earlier release know of) it
+    With the pinning it is worth nothing once the key was pinned again. Without ("" is what agents of an earlier release know of) it
     is the first form, which is good for as long as, and whenever, that key is the node's.
     """
     if not pinning:

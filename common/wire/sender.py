@@ -260,7 +260,7 @@ class Sender:
         ]
 
     def expire(self, now_s: float) -> list[Command]:
-        """Act on a passed deadline: the connection of an agent that does not answer is closed, so that it dials anew."""
+        """Act on a passed deadline: the connection of an agent that does not answer is closed, so that it dials again."""
         if now_s < self.deadline_s:
             return []
         if self._outstanding is not None and now_s >= self._outstanding.deadline_s:

@@ -1,7 +1,7 @@
 """Pinned keys by node, in memory, where a login can look them up without a disk.
 
 Owns who is told when a key opens nothing any more. Invariant: one key names at most one node; a node has at most one key; and what
-was pinned is current until it is forgotten or replaced, never again after that: the same key pinned anew is another `PinnedKey`.
+was pinned is current until it is forgotten or replaced, never again after that: the same key pinned again is another `PinnedKey`.
 """
 
 from collections.abc import Callable, Mapping

@@ -235,7 +235,7 @@ class Listener:
             self._tell_waiting()
 
     def _tell_waiting(self) -> None:
-        """Tell those who have waited for a while that they wait, so that they neither hang up nor dial anew."""
+        """Tell those who have waited for a while that they wait, so that they neither hang up nor dial again."""
         now_s = asyncio.get_running_loop().time()
         for visitor, accepted in list(islice(self._waiting.items(), TOLD_AT_ONCE)):
             if visitor.told_s > now_s - TOLD_EVERY_S:

@@ -79,7 +79,7 @@ class Attempts:
         counted.last_s = now_s
 
     def take(self) -> Sequence[Summary]:
-        """Return a summary of each kind that there was, and begin anew."""
+        """Return a summary of each kind that there was, and begin again."""
         found = [_summary(each, pairs, self._others.get(each, 0)) for each, pairs in self._counts.items()]
         self._counts, self._others = {}, {}
         return found

@@ -126,7 +126,7 @@ class Believed:
         self._last_s: dict[int, float] = {}
 
     def begin(self, now_s: float) -> None:
-        """Begin to listen, or begin anew."""
+        """Begin to listen, or begin again."""
         self._since_s, self._last_s = now_s - self.EARLY_S, {}
 
     def is_new(self, told: Told) -> bool:

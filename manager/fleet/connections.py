@@ -98,7 +98,7 @@ class Connections:
             connection.goodbye(Reason.CONFLICT, REPLACED_RETRY_S)
 
     def send_back(self, name: NodeName) -> None:
-        """End the connection that counts, so that the node greets anew: what it said here was lost."""
+        """End the connection that counts, so that the node greets again: what it said here was lost."""
         if (connection := self._current.get(name)) is not None:
             connection.goodbye(Reason.BUSY, GOODBYE_RETRY_S)
 

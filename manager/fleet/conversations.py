@@ -224,7 +224,7 @@ class Conversations:
         self._telling.noticed(name)
 
     def _note_overdue(self, connection: Connection, push_id: str, stage: str) -> None:
-        """Note a push without an answer; the connection is being closed, and the node is offered anew when it is back."""
+        """Note a push without an answer; the connection is being closed, and the node is offered again when it is back."""
         log.warning("push.overdue", node=connection.node, push_id=push_id, phase=stage)
         if (facts := self._registry.find(connection.node)) is not None:
             facts.overdue(push_id, stage, time.time())

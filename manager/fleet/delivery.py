@@ -93,7 +93,7 @@ class Delivery:
             bodies = {}
         for connection, push_id, digests in batch:
             if any(digest not in bodies for digest in digests):
-                connection.close(Reason.STORAGE)  # it dials anew, and is offered anew
+                connection.close(Reason.STORAGE)  # it dials again, and is offered again
                 continue
             payloads = {digest: bodies[digest] for digest in digests}
             await self._room(sum(map(len, payloads.values())))

@@ -14,7 +14,7 @@ from manager.domain.brief import NodeBrief, brief_of
 from manager.domain.facts import NodeFacts
 
 BEHIND_MAX: Final = 1_000
-"""Nodes that may have changed unread: to look at so many anew takes some 5 ms, which no reader should wait for longer."""
+"""Nodes that may have changed unread: to look at so many again takes some 5 ms, which no reader should wait for longer."""
 
 
 class Index:

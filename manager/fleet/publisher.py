@@ -2,7 +2,7 @@
 
 Decides which nodes this manager publishes to; `manager.domain.planner` decides whether content is a new generation.
 Invariant: one lock orders publishing, so a node's generations rise in the order in which they are made; of what several managers publish
-to a node, the store keeps what rises, and whoever was slower reads the node anew.
+to a node, the store keeps what rises, and whoever was slower reads the node again.
 """
 
 import asyncio

@@ -43,7 +43,7 @@ class Admission:
     """Who was let in, and on which terms.
 
     `user` is whose turns it takes, None for a stranger, who takes none. `rights` bind what is changed, None where anybody may ask.
-    `recheck` asks anew, after a wait, whether who asked may go on. A request that lasts (a stream) takes no turn.
+    `recheck` asks again, after a wait, whether who asked may go on. A request that lasts (a stream) takes no turn.
     """
 
     user: str | None

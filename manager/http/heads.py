@@ -135,7 +135,7 @@ class Known:
         return len(self._users) + len(self._on_connections)
 
     def has_proven(self, source: str) -> bool:
-        """Whether somebody at this source has proven a user lately: who comes anew from there is not made to wait with strangers."""
+        """Whether somebody at this source has proven a user lately: who comes back from there is not made to wait with strangers."""
         return time.monotonic() - self._proven_s.get(source, -inf) < REGULAR_S
 
     def find(self, request: web.BaseRequest) -> str | None:

@@ -1,7 +1,7 @@
 """Turnstile for requests: at what pace they are let in, in all and of each owner, and who is next.
 
 Decides who is next: the owner whose turn has been due for longest; among one owner's requests the first of a connection before those of
-connections that have been served already, as who asks again and again shall not keep out who comes anew. With `newest_first` the newest
+connections that have been served already, as who asks again and again shall not keep out newcomers. With `newest_first` the newest
 of an owner's goes first, so that a crowd that is waiting at its address keeps nobody out. Who is taken to be honest goes ahead of all
 others, but for one of four, since somebody else may be at such an address. Where `at_once` is set, only so many are at work: what waits,
 waits here, where it can be overtaken. Nobody is refused: a request waits, and one connection has one request at a time, so the connections

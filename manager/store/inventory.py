@@ -50,7 +50,7 @@ class Inventories:
             revision = await self._store.meta.revision()
             last = self._last
             if last is not None and last.revision > revision:
-                # that was kept meanwhile, or a server took over that lacks the last changes: its numbers are given anew
+                # that was kept meanwhile, or a server took over that lacks the last changes: its numbers are given again
                 revision = await self._store.meta.revision()
                 if last.revision > revision:
                     self._store.journal.forget()

@@ -39,7 +39,7 @@ class Members:
         return MemberId(number)
 
     async def renew(self, number: MemberId) -> None:
-        """Let its lease begin anew; no writer is waited for where several managers can be. Raises MembershipLostError, StorageError."""
+        """Let its lease begin again; no writer is waited for where several managers can be. Raises MembershipLostError, StorageError."""
         async with self._database.beside() as connection:
             now_s = await self._database.now_s(connection)
             renewed = update(member).where(member.c.id == number).values(renewed_s=now_s)

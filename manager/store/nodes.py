@@ -219,7 +219,7 @@ class Nodes:
     async def redeem_join_token(
         self, name: NodeName, *, secret_hash: str, public_key: str, now_s: float, pinning: str = ""
     ) -> NodeRecord:
-        """Use a token: pin this key to the node. `pinning` is kept for it if it is pinned anew, "" for none.
+        """Use a token: pin this key to the node. `pinning` is kept for it if it is pinned again, "" for none.
 
         The key that used a token may use it again. Raises EnrolmentError TOKEN_UNKNOWN, TOKEN_USED, TOKEN_EXPIRED;
         ConflictError if the key is another node's.

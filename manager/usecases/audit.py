@@ -159,7 +159,7 @@ class AuditUseCases:
     async def ship(self, witness: Path, file: Path | None, *, shipped: Head | None) -> Head | None:
         """Ship the head unless it is the one that was shipped last; return it. Raises StorageError, OSError.
 
-        A witness whose head the log does not hold stays as it is, and one that is gone is not made anew: that is what tells, also after the next start.
+        A witness whose head the log does not hold stays as it is, and one that is gone is not made again: that is what tells, also after the next start.
         """
         audit = self._context.store.audit
         is_whole = await self._check_witness()

@@ -28,7 +28,7 @@ class Context:
 
     `own_node` is the management node that this manager is; others may have theirs.
 
-    `content_changed` is set by every change of content, for who must look at all of it anew.
+    `content_changed` is set by every change of content, for who must look at all of it again.
     """
 
     store: Store

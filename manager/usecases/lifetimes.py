@@ -28,14 +28,14 @@ class Lifetimes:
         self._ends: OrderedDict[str, _End] = OrderedDict()
 
     def begin(self, name: str, since_s: float = 0.0) -> None:
-        """Begin a lifetime, or begin it anew; `since_s` is what the store has of when that was."""
+        """Begin a lifetime, or begin it again; `since_s` is what the store has of when that was."""
         self._ends[name] = _End(self._clock() + self._lasting_s, since_s)
         self._ends.move_to_end(name)
         while len(self._ends) > REMEMBERED_MAX:
             self._ends.popitem(last=False)
 
     def is_over(self, name: str, since_s: float = 0.0) -> bool:
-        """Tell whether a lifetime is over; one that was not known, or that the store says another manager has begun anew, begins now."""
+        """Tell whether a lifetime is over; one that was not known, or that the store says another manager has begun again, begins now."""
         known = self._ends.get(name)
         if known is None or known.since_s != since_s:
             self.begin(name, since_s)

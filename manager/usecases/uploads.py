@@ -55,7 +55,7 @@ class Edit:
 
     @property
     def changes_content(self) -> bool:
-        """Whether what nodes get of it has to be read anew."""
+        """Whether what nodes get of it has to be read again."""
         return self.certificate is not None or self.parameters is not None or self.key is not None
 
     def rest_of(self, text: str) -> Rest:

@@ -84,7 +84,7 @@ class UseCases:
         return self._context.own_node
 
     def content_changed_elsewhere(self) -> None:
-        """Note that another manager changed content: the alarms look at all of it anew."""
+        """Note that another manager changed content: the alarms look at all of it again."""
         self._context.content_changed.set()
 
     async def inventory(self) -> Inventory:

@@ -1,4 +1,4 @@
-"""Reference of findings as a document: `python -m manager.web.reference` writes docs/findings.md anew.
+"""Reference of findings as a document: `python -m manager.web.reference` writes docs/findings.md again.
 
 Decides its form only; what it says is in `common.explained.statuses`, `common.explained.meanings` and `common.explained.reasons`.
 """

@@ -76,7 +76,7 @@ async def _read_form(page: Page, page_request: PageRequest) -> Form | None:
 
 
 async def _recheck(page: Page, page_request: PageRequest) -> None:
-    """Find out anew who asks. Raises _SignedOutError, AccessError."""
+    """Find out again who asks. Raises _SignedOutError, AccessError."""
     page_request.user = await begin_user(page_request.site, page_request.token)
     if page.role is not None and page_request.user is None:
         raise _SignedOutError

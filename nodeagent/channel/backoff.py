@@ -25,7 +25,7 @@ class Backoff:
         self._attempt = 0
 
     def reset(self) -> None:
-        """Begin anew, after a conversation that lasted."""
+        """Begin again, after a conversation that lasted."""
         self._attempt = 0
 
     def pause_s(self, retry_after_s: float) -> float:

@@ -19,7 +19,7 @@ _NAME = re.compile(r"(\d{1,16})-(\d{6,16})(?:\.(\d{1,6}))?")
 
 
 def directory_name(epoch: int, generation: int, copy: int = 0) -> str:
-    """Return the name of a generation's directory; `copy` counts the times it was laid out anew after damage."""
+    """Return the name of a generation's directory; `copy` counts the times it was laid out again after damage."""
     return f"{epoch}-{generation:06d}" + (f".{copy}" if copy else "")
 
 

@@ -181,7 +181,7 @@ def blame(journal: Journal, refusal: Refusal) -> Journal:
 
 
 def note_reloads(journal: Journal, consumers: Iterable[Consumer], *, now_s: float) -> Journal:
-    """These were reloaded, forward and back: their interval begins anew."""
+    """These were reloaded, forward and back: their interval begins again."""
     return replace(journal, reloaded={**journal.reloaded, **{one.name: now_s for one in consumers}})
 
 
@@ -258,7 +258,7 @@ def confirm(journal: Journal, manifest: Manifest) -> Journal:
 
 
 def move(journal: Journal, directory: str) -> Journal:
-    """What is live was laid out anew in another directory, with the same content; the link is swapped next."""
+    """What is live was laid out again in another directory, with the same content; the link is swapped next."""
     return replace(journal, directory=directory)
 
 

@@ -36,7 +36,7 @@ FILE_MODE: Final = 0o644
 _ENTERED: Final = 0o001
 
 TOLERANCE_S: Final = 5.0
-"""By how much the end of a challenge may be another than is noted: it is worked out anew each minute, and not written for that."""
+"""By how much the end of a challenge may be another than is noted: it is worked out again each minute, and not written for that."""
 
 
 class ChallengeFiles:

@@ -212,7 +212,7 @@ async def _load(
 ) -> InstallError | None:
     """Let a consumer read its files: reload it, or start it if it does not run. Returns what went wrong.
 
-    Whether it runs is asked anew: an earlier attempt or somebody else may have started it, and then starting it once more does nothing.
+    Whether it runs is asked again: an earlier attempt or somebody else may have started it, and then starting it once more does nothing.
     """
     proof.reloads += 1
     still = await _still_stopped(consumer, before) if consumer.start else None

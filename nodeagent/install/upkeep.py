@@ -1,6 +1,6 @@
 """Upkeep of what is installed: repair drift, probe the ports, reload consumers that are behind, remove old generations.
 
-Decides nothing about new bundles. A damaged generation is laid out anew under another name and shown with one swap of the
+Decides nothing about new bundles. A damaged generation is laid out again under another name and shown with one swap of the
 link, never mended in place, so that no reader meets a mixture. What is nowhere on the node any more is reported as
 lost (`local`), and the manager sends it again.
 Invariant: a consumer is reloaded here only if it is unknown, or known to be wrong, what it has loaded.

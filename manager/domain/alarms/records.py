@@ -40,7 +40,7 @@ class AlarmRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Changes:
-    """What to do so that the active alarms say what is: raise, lower (by id), and word anew (by id)."""
+    """What to do so that the active alarms say what is: raise, lower (by id), and word again (by id)."""
 
     raised: Sequence[Condition]
     lowered: Sequence[AlarmRecord]

@@ -88,7 +88,7 @@ def _outlook(inventory: Inventory, now_s: float) -> _Outlook:
 
 
 async def live(page_request: PageRequest) -> web.StreamResponse:
-    """Stream the tiles, the alarms and the pushes, each drawn anew when it changes, until the session ends."""
+    """Stream the tiles, the alarms and the pushes, each drawn again when it changes, until the session ends."""
     site, stream, alarms = page_request.site, event_stream(), page_request.use_cases.alarms
     if page_request.request.method == hdrs.METH_HEAD:
         return stream

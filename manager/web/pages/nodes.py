@@ -1,4 +1,4 @@
-"""All nodes: the list, adding one and letting it join, describing it anew, and retiring it."""
+"""All nodes: the list, adding one and letting it join, describing it again, and retiring it."""
 
 import asyncio
 import shlex
