@@ -51,7 +51,7 @@ def read_body(text: str, *, before: str) -> Body | None:
 
 
 def frames(data: bytes) -> bool:
-    """Tell whether bytes are one whole SEQUENCE, of definite or indefinite length, and nothing else."""
+    """Whether bytes are one whole SEQUENCE, of definite or indefinite length, and nothing else."""
     if data.startswith(_INDEFINITE):
         return data.endswith(b"\x00\x00")
     try:

@@ -104,7 +104,7 @@ class Certificate:
         )
 
     def knows(self, field: str) -> bool:
-        """Tell whether a field's value was read: what is absent is known to be, what cannot be decoded is not.
+        """Whether a field's value was read: what is absent is known to be, what cannot be decoded is not.
 
         Extensions go by `key_id`, `issuer_key_id`, `key_usage`, `extended_key_usage`, `subject_alt_names`, `basic_constraints`,
         `name_constraints`; where their list cannot be walked, none of them is known.
@@ -212,7 +212,7 @@ def load(data: bytes) -> x509.Certificate:
 
 
 def is_signed_by(certificate: Certificate, issuer: Certificate) -> bool:
-    """Tell whether `issuer`'s key made the signature on `certificate`. Whatever cannot be checked is not signed."""
+    """Whether `issuer`'s key made the signature on `certificate`. Whatever cannot be checked is not signed."""
     frame, above = read_frame(certificate.der), read_frame(issuer.der)
     try:
         key = read_public_key(above.public_key)
@@ -309,7 +309,7 @@ def _verify(frame: Frame, key: PublicKey) -> bool | None:
 
 
 def _signs_itself(frame: Frame, key: PublicKey | None, extensions: Extensions) -> bool:
-    """Tell whether a certificate that names itself as its issuer is signed by its own key.
+    """Whether a certificate that names itself as its issuer is signed by its own key.
 
     Where that cannot be checked (an old or national algorithm), the key identifiers decide, as they do in OpenSSL (`EXFLAG_SS`).
     """

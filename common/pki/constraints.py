@@ -32,7 +32,7 @@ class Comparisons:
 
 
 def constraints_hold(path: Sequence[Certificate], comparisons: Comparisons) -> bool:
-    """Tell whether all names on a path (leaf first) satisfy the constraints of every CA above them."""
+    """Whether all names on a path (leaf first) satisfy the constraints of every CA above them."""
     for place, issuer in enumerate(path[1:], start=1):
         if not issuer.has_name_constraints:
             continue
@@ -50,7 +50,7 @@ def constraints_hold(path: Sequence[Certificate], comparisons: Comparisons) -> b
 
 
 def own_constraints_hold(certificate: Certificate, comparisons: Comparisons) -> bool:
-    """Tell whether a certificate's name constraints, which only a CA's are for, leave out no name of its own."""
+    """Whether a certificate's name constraints, which only a CA's are for, leave out no name of its own."""
     return constraints_hold([certificate, certificate], comparisons)
 
 

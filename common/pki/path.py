@@ -64,13 +64,13 @@ _READ_AT_ONCE = frozenset({CRL_POINTS, NETSCAPE_TYPE})
 
 
 def has_invalid_extension(certificate: Certificate) -> bool:
-    """Tell whether an extension that OpenSSL reads occurs twice, be both the same or not, or cannot be read: it refuses either."""
+    """Whether an extension that OpenSSL reads occurs twice, be both the same or not, or cannot be read: it refuses either."""
     parts = anatomy(certificate)
     return bool(parts.repeated & _READ_ONCE or parts.unreadable & _READ_AT_ONCE)
 
 
 def names_other_issuer(certificate: Certificate, issuer: Certificate) -> bool:
-    """Tell whether an authority key identifier means another certificate than this one, though its key made the signature.
+    """Whether an authority key identifier means another certificate than this one, though its key made the signature.
 
     OpenSSL takes such a one for no issuer (`X509_check_akid`): another key identifier, or another certificate's number or issuer.
     """
@@ -95,17 +95,17 @@ def is_damaged_root(certificate: Certificate) -> bool:
 
 
 def has_ended(certificate: Certificate, *, now_s: float) -> bool:
-    """Tell whether notAfter has passed; the second it names is still valid (RFC 5280 4.1.2.5). One that cannot be read has not."""
+    """Whether notAfter has passed; the second it names is still valid (RFC 5280 4.1.2.5). One that cannot be read has not."""
     return certificate.not_after_s is not None and now_s > certificate.not_after_s
 
 
 def begins_later(certificate: Certificate, *, now_s: float) -> bool:
-    """Tell whether notBefore is still to come. One that cannot be read is not."""
+    """Whether notBefore is still to come. One that cannot be read is not."""
     return certificate.not_before_s is not None and now_s < certificate.not_before_s
 
 
 def is_within_validity(certificate: Certificate, *, now_s: float) -> bool:
-    """Tell whether a certificate is valid by time; of one that does not say when, that is not so."""
+    """Whether a certificate is valid by time; of one that does not say when, that is not so."""
     begins_s, ends_s = certificate.not_before_s, certificate.not_after_s
     return begins_s is not None and ends_s is not None and begins_s <= now_s <= ends_s
 
@@ -125,7 +125,7 @@ def has_weak_key(certificate: Certificate) -> bool:
 
 
 def allows(certificate: Certificate, purpose: Purpose) -> bool:
-    """Tell whether a certificate's extended key usage allows a purpose, a CA's for those below it (RFC 5280 4.2.1.12 as practised).
+    """Whether a certificate's extended key usage allows a purpose, a CA's for those below it (RFC 5280 4.2.1.12 as practised).
 
     anyExtendedKeyUsage does not count: OpenSSL and Firefox want the purpose itself. A usage that cannot be read forbids nothing; that it
     cannot be read is told separately.
@@ -153,7 +153,7 @@ def faults_as_ca(certificate: Certificate, *, now_s: int) -> tuple[Problem, ...]
 
 
 def is_usable(certificate: Certificate, *, now_s: int, purpose: Purpose) -> bool:
-    """Tell whether nothing is wrong with a CA certificate by itself."""
+    """Whether nothing is wrong with a CA certificate by itself."""
     return not (_own_problems(certificate, now_s) or _issuer_problems(certificate, 0, purpose))
 
 
@@ -215,7 +215,7 @@ def _issuer_problems(certificate: Certificate, intermediates_below: int, purpose
 
 
 def _policies_hold(path: Sequence[Certificate]) -> bool:
-    """Tell whether a policy is common to the path where a CA of it demands one (RFC 5280 4.2.1.11).
+    """Whether a policy is common to the path where a CA of it demands one (RFC 5280 4.2.1.11).
 
     Mapped policies are not followed: with those on the path, it counts as holding.
     """

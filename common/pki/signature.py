@@ -161,7 +161,7 @@ def unusual(raw: bytes) -> str:
 
 
 def verify(*, algorithm: bytes, signed: bytes, signature: bytes, key: PublicKeyTypes | None) -> bool | None:
-    """Tell whether `key` made this signature on `signed`; None where the algorithm or the key is not known here."""
+    """Whether `key` made this signature on `signed`; None where the algorithm or the key is not known here."""
     try:
         how = read_algorithm(algorithm)
     except der.DerError:

@@ -64,7 +64,7 @@ def first_stray(text: str, start: int, end: int) -> Stray | None:
 
 
 def may_be_several(text: str) -> bool:
-    """Tell whether base64 stands below a block's last line, or a first one stands below others: marks between them may be lost."""
+    """Whether base64 stands below a block's last line, or a first one stands below others: marks between them may be lost."""
     lines = [found[0].rstrip() for found in _LINE.finditer(text)]
     longest = max(map(len, lines), default=0)
     return any(len(one) < longest for one in lines[:-1]) or any(one.startswith(_FIRST) for one in lines[1:])

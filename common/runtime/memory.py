@@ -23,6 +23,6 @@ def keep_private() -> None:
 
 
 def is_private() -> bool:
-    """Tell whether this process has been kept private."""
+    """Whether this process has been kept private."""
     libc = ctypes.CDLL(None, use_errno=True)
     return resource.getrlimit(resource.RLIMIT_CORE) == (0, 0) and libc.prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) == 0

@@ -102,7 +102,7 @@ class Conversations:
         return contact if known is not None and contact.addresses and known != contact else None
 
     def admit(self, key: PinnedKey, address: str) -> bool:
-        """Tell whether a node that has logged in may stay: not one that connects all the time."""
+        """Whether a node that has logged in may stay: not one that connects all the time."""
         facts, floods = self._registry.find(key.node), self._connections.floods
         if facts is None:
             return False

@@ -218,7 +218,7 @@ class Fleet:
         return facts.address if (facts := self.registry.find(name)) is not None else ""
 
     def is_connected(self, name: NodeName) -> bool:
-        """Tell whether a node is connected; of a management node: whether its manager serves."""
+        """Whether a node is connected; of a management node: whether its manager serves."""
         return (facts := self.registry.find(name)) is not None and facts.connected_s is not None
 
     def addresses(self) -> Mapping[NodeName, str]:

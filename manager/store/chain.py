@@ -110,7 +110,7 @@ class Seals:
         return SignedHead(head=head, at_s=at_s, mac=self._signature(head, at_s))
 
     def has_signed(self, signed: SignedHead) -> bool:
-        """Tell whether a head was signed with this chain's key."""
+        """Whether a head was signed with this chain's key."""
         return _is(signed.mac, self._signature(signed.head, signed.at_s))
 
     def _signature(self, head: Head, at_s: int) -> str:

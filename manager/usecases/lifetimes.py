@@ -35,7 +35,7 @@ class Lifetimes:
             self._ends.popitem(last=False)
 
     def is_over(self, name: str, since_s: float = 0.0) -> bool:
-        """Tell whether a lifetime is over; one that was not known, or that the store says another manager has begun again, begins now."""
+        """Whether a lifetime is over; one that was not known, or that the store says another manager has begun again, begins now."""
         known = self._ends.get(name)
         if known is None or known.since_s != since_s:
             self.begin(name, since_s)

@@ -50,7 +50,7 @@ class Fleet(Protocol):
         """Return where a node was last connected from, "" if it was not."""
 
     def is_connected(self, name: NodeName) -> bool:
-        """Tell whether a node is connected; of a management node: whether its manager serves."""
+        """Whether a node is connected; of a management node: whether its manager serves."""
 
 
 class Changes(Protocol):

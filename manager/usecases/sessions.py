@@ -98,7 +98,7 @@ class SessionUseCases:
         self._begin(hashed, now_s)
 
     async def is_confirmed(self, token: str) -> bool:
-        """Tell whether the password was given for this session just now, here or at another manager."""
+        """Whether the password was given for this session just now, here or at another manager."""
         hashed = hash_token(token)
         found = await self._context.store.sessions.find(hashed)
         if found is None:

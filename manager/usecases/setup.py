@@ -41,7 +41,7 @@ class SetupUseCases:
         self._is_done = False
 
     async def is_needed(self) -> bool:
-        """Tell whether there is no user yet. Once there is one there always is: the last administrator cannot be removed."""
+        """Whether there is no user yet. Once there is one there always is: the last administrator cannot be removed."""
         if not self._is_done:
             self._is_done = bool(await self._users.list())
         return not self._is_done

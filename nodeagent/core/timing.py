@@ -59,5 +59,5 @@ def is_urgent(consumer: Consumer, serving: Iterable[Serving], *, now_s: float) -
 
 
 def _is_ending(seen: Serving, before_s: float) -> bool:
-    """Tell whether clients refuse a leaf by then. They do so already where its end cannot be read."""
+    """Whether clients refuse a leaf by then. They do so already where its end cannot be read."""
     return seen.ends_s is None or seen.ends_s < before_s

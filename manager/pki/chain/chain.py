@@ -264,7 +264,7 @@ def _served(
 
 
 def _follows(certificate: Certificate, top: Certificate) -> bool:
-    """Tell whether a certificate leads further up: it certifies a root's name and key, or signed what is not a root."""
+    """Whether a certificate leads further up: it certifies a root's name and key, or signed what is not a root."""
     if top.is_self_signed:
         same = (certificate.subject_id, certificate.public_key_id) == (top.subject_id, top.public_key_id)
         return same and not certificate.is_self_signed

@@ -89,7 +89,7 @@ class Issuers:
         return self._sources.get(certificate, Source.UPLOADED)
 
     def is_root(self, certificate: Certificate) -> bool:
-        """Tell whether a chain may end here."""
+        """Whether a chain may end here."""
         return certificate.is_self_signed and self.source_of(certificate) is Source.TRUSTED
 
     def known_edge(self, certificate: Certificate, issuer: Certificate) -> bool | None:

@@ -73,7 +73,7 @@ class Circumstances:
 
 
 def covers(certificate: Certificate, name: str) -> bool:
-    """Tell whether a client that asks for `name` (host name or IP address) would accept the certificate's names.
+    """Whether a client that asks for `name` (host name or IP address) would accept the certificate's names.
 
     RFC 6125 6.4.3: a wildcard is the whole left-most label and stands for one label. The Common Name does not count. Clients leave out
     the dot at the end of a name that they ask for, but do not look for one in a certificate.

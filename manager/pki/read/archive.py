@@ -101,7 +101,7 @@ def _members(archive: zipfile.ZipFile, file: str | None) -> tuple[tuple[Member, 
 
 
 def _has_more(archive: zipfile.ZipFile, data: bytes) -> bool:
-    """Tell whether a file holds more than the archive that its end describes, which the library passes over."""
+    """Whether a file holds more than the archive that its end describes, which the library passes over."""
     begins = min((one.header_offset for one in archive.infolist()), default=0)
     end = data.rfind(_END)
     ends = end + _END_BYTES + len(archive.comment)

@@ -129,7 +129,7 @@ def label_of(data: bytes, *, claimed: str = "") -> str | None:
 
 
 def is_public(data: bytes) -> bool:
-    """Tell whether DER is of a kind that holds no private key, and is one whole element of it."""
+    """Whether DER is of a kind that holds no private key, and is one whole element of it."""
     try:
         return label_of(data, claimed=_DH) in _PUBLIC and der.first(data).raw == data
     except der.DerError:

@@ -57,7 +57,7 @@ _MARK: Final = b"-----BEGIN"
 
 
 def holds_none(name: str, data: bytes) -> bool:
-    """Tell whether a file without a block obviously holds none."""
+    """Whether a file without a block obviously holds none."""
     if PurePosixPath(name).suffix.lower().removeprefix(".") in _SUFFIXES or _MARK in data:
         return False
     if (kind := foreign(data)) is not None:
@@ -71,7 +71,7 @@ def holds_none(name: str, data: bytes) -> bool:
 
 
 def is_of_no_use(reading: Reading) -> bool:
-    """Tell whether a file holds whole blocks only, and each of them is neither a certificate nor a key."""
+    """Whether a file holds whole blocks only, and each of them is neither a certificate nor a key."""
     return (
         bool(reading.blocks) and not reading.findings and all(one.label in _LABELS for one in reading.blocks)
     )

@@ -51,7 +51,7 @@ _MIXED: Final = re.compile(r"(?=[^A-Za-z]*[A-Za-z])[^0-9]*[0-9]")
 
 
 def may_hold_key(text: str, public: Sequence[bytes]) -> bool:
-    """Tell whether a text may hold a private key; what is in the `public` DER is not one."""
+    """Whether a text may hold a private key; what is in the `public` DER is not one."""
     if len(text) > MAX_CHARS:
         return True
     if not text.isascii():

@@ -78,7 +78,7 @@ class PrivateKey:
 
 
 def is_private_key(block: Block) -> bool:
-    """Tell whether a block claims to be a private key of any kind."""
+    """Whether a block claims to be a private key of any kind."""
     return block.label.endswith("PRIVATE KEY")
 
 
@@ -118,7 +118,7 @@ def private_key_pem(key: PrivateKey) -> str:
 
 
 def pairs(certificate: Certificate, key: PrivateKey) -> bool:
-    """Tell whether the certificate's public key is this key's."""
+    """Whether the certificate's public key is this key's."""
     return certificate.public_key_id == key.public_key_id
 
 

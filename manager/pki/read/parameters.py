@@ -62,7 +62,7 @@ def is_probably_prime(number: int) -> bool:
 
 
 def is_parameters(block: Block) -> bool:
-    """Tell whether a block claims to be TLS parameters."""
+    """Whether a block claims to be TLS parameters."""
     return block.label in {DH_LABEL, EC_LABEL, X942_LABEL}
 
 

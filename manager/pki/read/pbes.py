@@ -118,7 +118,7 @@ def deriving_once() -> Iterator[None]:
 
 
 def is_opened_here(algorithm: bytes) -> bool:
-    """Tell whether `unseal` opens what an AlgorithmIdentifier encrypts; else only the library does. Raises UnknownSchemeError, DerError."""
+    """Whether `unseal` opens what an AlgorithmIdentifier encrypts; else only the library does. Raises UnknownSchemeError, DerError."""
     scheme, parameters = der.sequence(algorithm, 2)[:2]
     name = der.object_id(scheme)
     if name == _PBES2:
@@ -208,7 +208,7 @@ def pbkdf2_of(algorithm: bytes) -> bytes | None:
 
 
 def mac_matches(mac: der.Element, content: bytes, passphrase: str) -> bool:
-    """Tell whether a PKCS#12 file's MacData (RFC 7292 A, RFC 9579) is that of this content and passphrase.
+    """Whether a PKCS#12 file's MacData (RFC 7292 A, RFC 9579) is that of this content and passphrase.
 
     Raises PkiError UNSUPPORTED, DerError.
     """
