@@ -121,7 +121,7 @@ def _of_frame(parts: Anatomy) -> Iterator[Fault]:
 
 
 def has_rare_key(certificate: Certificate) -> bool:
-    """Tell a key of a kind that hardly any TLS client accepts; a curve that is spelled out is a fault of its own."""
+    """Whether its key is of a kind that hardly any TLS client accepts; a curve that is spelled out is a fault of its own."""
     kind = certificate.key_type
     is_rare_curve = kind.startswith("EC ") and kind not in _COMMON_CURVES
     return kind == "Ed448" or (is_rare_curve and not anatomy(certificate).explicit_curve)

@@ -59,7 +59,7 @@ def line_before(text: str, start: int) -> str:
 
 
 def is_mentioned(text: str, mark: Mark) -> bool:
-    """Tell a block's BEGIN from a mention of one in a sentence: words stand before it and behind it, and no base64 follows."""
+    """Whether a mark is the mention of one in a sentence rather than a block's BEGIN: words stand before it and behind it, and no base64 follows."""
     before = line_before(text, mark.start).strip(_BLANK)
     if not before or before.endswith(_FIVE):
         return False

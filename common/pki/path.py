@@ -83,7 +83,7 @@ def names_other_issuer(certificate: Certificate, issuer: Certificate) -> bool:
 
 
 def is_damaged_root(certificate: Certificate) -> bool:
-    """Tell a CA that names itself as its issuer by name and key identifier (or names no key), and whose signature is not by its own key.
+    """Whether it is a CA that names itself as its issuer by name and key identifier (or names no key), and whose signature is not by its own key.
 
     It stands for itself to OpenSSL (`EXFLAG_SS`), which checks that signature with -check_ss_sig only.
     """
@@ -111,12 +111,12 @@ def is_within_validity(certificate: Certificate, *, now_s: float) -> bool:
 
 
 def has_weak_signature(certificate: Certificate) -> bool:
-    """Tell a signature by SHA-1 or older; one whose hash is not even known counts as old."""
+    """Whether the signature is by SHA-1 or older; one whose hash is not even known counts as old."""
     return certificate.signature_hash in _OLD_HASHES or "signature_hash" in certificate.undecodable
 
 
 def has_weak_key(certificate: Certificate) -> bool:
-    """Tell a key that is too short, or of a kind that TLS no longer uses."""
+    """Whether the key is too short, or of a kind that TLS no longer uses."""
     if certificate.key_type == "RSA":
         return certificate.key_bits < MIN_RSA_BITS
     if certificate.key_type.startswith("EC "):

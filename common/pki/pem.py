@@ -240,7 +240,7 @@ class _Scan:
         return found
 
     def _is_aside(self, mark: Mark) -> bool:
-        """Tell the END of a sentence from that of a block: words stand before it, and not right before it."""
+        """Whether an END is a sentence's rather than a block's: words stand before it, and not right before it."""
         before = line_before(self._text, mark.start).rpartition("-----")[2]
         return any(one.isalpha() for one in before) and not _BASE64.fullmatch(before[-1])
 

@@ -205,7 +205,7 @@ class Search:
 
 
 def _repeats(path: tuple[Certificate, ...], issuer: Certificate) -> bool:
-    """Tell a loop: the same name with the same key, though perhaps in another certificate."""
+    """Whether this is a loop: the same name with the same key, though perhaps in another certificate."""
     return any(
         known.subject_id == issuer.subject_id and known.public_key_id == issuer.public_key_id
         for known in path

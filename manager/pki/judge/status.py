@@ -31,7 +31,7 @@ _EMPTY = Status(code=StatusCode.EMPTY_SUBJECT, text="Empty subject")
 
 
 def is_temporary(certificate: Certificate) -> bool:
-    """Tell a self-signed TLS certificate: it cannot be downloaded and is not trusted."""
+    """Whether this is a temporary, self-signed TLS certificate: it cannot be downloaded and is not trusted."""
     return certificate.is_self_signed
 
 
