@@ -161,7 +161,7 @@ def _is_text(value: str) -> bool:
 
 
 def _check_members(token: str) -> None:
-    """Refuse a member that stands twice (RFC 7515 4), and extensions that must be understood (4.1.11): we know of none."""
+    """Refuse a member that is given twice (RFC 7515 4), and extensions that must be understood (4.1.11): we know of none."""
     for part in token.split(".")[:2]:
         try:
             members = json.loads(base64url_decode(part), object_pairs_hook=_once)

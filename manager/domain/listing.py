@@ -46,6 +46,6 @@ def page_of(rows: Sequence[T], number: int, *, size: int) -> Page[T]:
 
 
 def mentions(texts: Iterable[str], wanted: str) -> bool:
-    """Whether a text stands in one of these, without regard to case."""
+    """Whether a text is in one of these, without regard to case."""
     lowered = wanted.lower()
     return any(lowered in text.lower() for text in texts)

@@ -1,8 +1,8 @@
 """The one gate of all front ends: where a request comes from, who makes it, and when it is served.
 
 Decides the order: origin, credentials (a front end then checks the role), a turn, the body within its limits, a turn for what takes
-long, and whether the right still stands when what was waited for is there. Invariant: what a handler changes is changed only while
-the right of who asked stands, which is asked in the transaction itself.
+long, and whether the right is still held when what was waited for is there. Invariant: what a handler changes is changed only while
+the caller still has the right, which is asked in the transaction itself.
 """
 
 from base64 import b64decode

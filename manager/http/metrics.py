@@ -106,7 +106,7 @@ class Metrics:
         self._renewed.observe(max(0.0, seconds))
 
     async def show(self, _request: web.Request) -> web.Response:
-        """Answer with everything as it stands now."""
+        """Answer with all current values."""
         served = await asyncio.to_thread(_served, self._sources.briefs().values(), self._sources.clock())
         page = _Page([*self._counts.collect(), *self._live(), *served, *await self._stored()])
         return web.Response(body=generate_latest(page), headers={"Content-Type": CONTENT_TYPE_LATEST})

@@ -61,7 +61,7 @@ class SeatLimits:
         per_source: of these, from one address; a proxy or an office is one.
         pace_burst, pace_per_s: new connections from one address on which no user proves who it is; when their handshakes begin is
             `manager.http.handshakes`' word.
-        handshake_s: from the accept until a handshake begins, and from there until TLS stands.
+        handshake_s: from the accept until a handshake begins, and from there until TLS is established.
         request_s: from there until the first request's headers are whole.
         idle_s: from the end of an answer until the next request's headers are whole.
         shutdown_s: for the peer to confirm the end of TLS.

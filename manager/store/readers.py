@@ -1,6 +1,6 @@
 """Readers of a store on a server: how long they wait, and what one of them finds out for all.
 
-Invariant: where the server stands still, nobody who reads waits for much longer than it takes one of them to find out.
+Invariant: where the server hangs, nobody who reads waits for much longer than it takes one of them to find out.
 """
 
 import asyncio

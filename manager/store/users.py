@@ -46,7 +46,7 @@ class Users:
             return [user_record(row) for row in await connection.execute(select(user).order_by(user.c.name))]
 
     async def remove(self, name: str) -> None:
-        """Remove a user, and what stands on that one: sessions, tokens, programs and unused join tokens. Raises NotFoundError."""
+        """Remove a user and all that belongs to them: sessions, tokens, programs and unused join tokens. Raises NotFoundError."""
         async with self._database.write(rights=True) as connection:
             result = await connection.execute(delete(user).where(user.c.name == name))
             if not result.rowcount:

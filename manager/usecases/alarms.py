@@ -73,7 +73,7 @@ LEVELS: Final = ("error", "warning")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlarmOverview:
-    """How many alarms stand, how many of each level nobody has seen, and the first of all."""
+    """How many alarms are active, how many of each level nobody has seen, and the first of all."""
 
     first: Sequence[AlarmRecord]
     unacknowledged: Mapping[str, int]
@@ -81,7 +81,7 @@ class AlarmOverview:
 
 
 class AlarmNews:
-    """Whether what stands changed since it was last asked; `wake` is called when it does."""
+    """Whether the active alarms changed since it was last asked; `wake` is called when it does."""
 
     def __init__(self, wake: Callable[[], None]) -> None:
         self._wake = wake
@@ -130,11 +130,11 @@ class AlarmUseCases:
             news.note()
 
     async def active_of(self, node: NodeName) -> Sequence[AlarmRecord]:
-        """Return what stands of one node, the latest first."""
+        """Return the active alarms of one node, the latest first."""
         return await self._context.store.alarms.active(node=node)
 
     async def overview(self, *, shown: int) -> AlarmOverview:
-        """Return how many stand, and the first of them: errors before warnings, the latest first, as `active` has them."""
+        """Return how many alarms are active, and the first of them: errors before warnings, the latest first, as `active` has them."""
         counts = await self._context.store.alarms.counts()
         first: list[AlarmRecord] = []
         for level in LEVELS:
@@ -153,7 +153,7 @@ class AlarmUseCases:
         return AlarmOverview(first=first, unacknowledged=unseen, total=total)
 
     async def active(self) -> Sequence[AlarmRecord]:
-        """Return what stands, the latest first; first of all that nobody has looked for too long."""
+        """Return the active alarms, the latest first; before all others the one that evaluation is overdue."""
         active = list(await self._context.store.alarms.active())
         age_s = self.age_s()
         if age_s > SILENT_S and all(record.subject != evaluation_silent.SUBJECT for record in active):
@@ -166,7 +166,7 @@ class AlarmUseCases:
         return [(each, each.nodes(inventory)) for each in await self.active()]
 
     async def history(self, *, limit: int = HISTORY_MAX) -> Sequence[AlarmRecord]:
-        """Return what stood and no longer does, the latest first."""
+        """Return alarms that are no longer active, the latest first."""
         return await self._context.store.alarms.history(limit=max(1, min(limit, HISTORY_MAX)))
 
     async def everything(self) -> Sequence[AlarmRecord]:
@@ -177,7 +177,7 @@ class AlarmUseCases:
         return list(records.values())
 
     async def acknowledge(self, alarm_ids: Sequence[int], *, actor: str) -> None:
-        """Note that an operator has seen these. Raises NotFoundError if one of them does not stand."""
+        """Note that an operator has seen these. Raises NotFoundError if one of them is not active."""
         async with self._context.store.transaction():
             await self._context.store.alarms.acknowledge(alarm_ids, actor=actor, now_s=self._context.clock())
             for number in dict.fromkeys(alarm_ids):
@@ -271,7 +271,7 @@ class AlarmUseCases:
             self._note_change()
 
     async def collect(self) -> None:
-        """Forget what stood long ago. Raises StorageError."""
+        """Forget alarms that ended long ago. Raises StorageError."""
         await self._context.store.alarms.collect(keep=HISTORY_KEPT, keep_each=HISTORY_KEPT_EACH)
 
     async def _republished(

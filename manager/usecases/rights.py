@@ -32,6 +32,6 @@ class Rights:
         self._revision, self._until_s = revision, now_s + RECHECK_S
 
     def enforced(self) -> AbstractContextManager[None]:
-        """Let every change that this task makes in the block be made only if the right still stands in its transaction."""
+        """Let every change that this task makes in the block be made only if the caller still has the right in its transaction."""
         # what others changed a moment ago is not heard yet, but it is in the store
         return self._context.store.on_condition(self._check if self._context.store.is_shared else self.check)

@@ -149,7 +149,7 @@ def _key(
 def _searched(
     inventory: Inventory, names: Sequence[NodeName], search: str, locations: Mapping[int, str]
 ) -> list[NodeName]:
-    """Return those in whose names, addresses, location or certificate the text stands."""
+    """Return those in whose names, addresses, location or certificate the text is."""
     # looked at once each: thousands of nodes may share one that has as many names
     entries = {
         number

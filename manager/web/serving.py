@@ -109,7 +109,7 @@ def _check_role(page: Page, page_request: PageRequest) -> None:
 
 
 def _form_of(page: Page, page_request: PageRequest) -> str:
-    """Return where the form stands that was sent, or the page that was asked for."""
+    """Return the address of the page whose form was sent, or the page that was asked for."""
     if page_request.request.method in READING:
         return page_request.request.path_qs
     path = page_request.request.rel_url.raw_path

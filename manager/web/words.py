@@ -99,7 +99,7 @@ def moment(seconds: float | None, absent: str = "never") -> Markup:
 
 
 def day(seconds: float | None) -> Markup:
-    """Write a day; its moment stands behind it. A certificate's is None where it cannot be read."""
+    """Write a day, with its moment as the machine-readable value. A certificate's is None where it cannot be read."""
     return _time(seconds, UNREADABLE, Markup('<time class="day" datetime="{}">{}</time>'), "%Y-%m-%d")
 
 

@@ -11,7 +11,7 @@ from common.wire.receiver import Acknowledged, Announced, Install
 
 @dataclass(frozen=True, slots=True)
 class RestOver:
-    """What stood in the way of refused content is gone."""
+    """What kept refused content from being installed is gone."""
 
 
 Job = Install | Acknowledged | RestOver | Announced

@@ -199,7 +199,7 @@ def report_first_failure(journal: Journal, first: Journal) -> Journal:
 
 
 def end_rest(journal: Journal, *, now_s: float) -> Journal:
-    """What stood in the way is gone: what was refused may be tried now."""
+    """Record that refused content may be tried now: what kept it from being installed is gone."""
     failed = journal.last_failed
     return replace(
         journal,

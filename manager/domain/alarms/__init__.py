@@ -1,6 +1,6 @@
 """Alarms: which conditions an operator must see, and what becomes of the alarms that say so.
 
-Decides from state alone (level-triggered): an alarm stands as long as its condition is found, whoever missed the event that
+Decides from state alone (level-triggered): an alarm is active as long as its condition is found, whoever missed the event that
 made it. Leaves finding the state, the clock and the keeping to the shell. A kind has a file of its own: number, level, delay,
 condition and words; `registry` knows them all.
 Invariant: at most one active alarm for each kind and subject.

@@ -63,7 +63,7 @@ class Subject:
 class Condition:
     """Something that is wrong now. `label` names the subject for people, `node` is a node's name or "".
 
-    One that only `sustains` keeps an alarm that stands, and raises none.
+    One that only `sustains` keeps an alarm active, and raises none.
     """
 
     subject: Subject

@@ -87,7 +87,7 @@ def _is_shown(field: Field, value: object, before: Row) -> bool:
 
 
 def read_bulk(resource: Resource, body: object, rows: Mapping[int, Row]) -> Bulk:
-    """Return what a PATCH of a collection with these rows says. Raises RefusedError, ValuesError; which object it is stands in the text."""
+    """Return what a PATCH of a collection with these rows says. Raises RefusedError, ValuesError; the text says which object it is."""
     if not isinstance(body, dict) or not isinstance(body.get("objects", []), list):
         raise RefusedError("The body must be a JSON object with a list 'objects'.")
     objects, deleted = body.get("objects", []), body.get("deleted_objects", [])

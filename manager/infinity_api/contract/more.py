@@ -82,7 +82,7 @@ def is_secret(name: str, value: Value) -> bool:
 
 
 def is_deep(value: Value) -> bool:
-    """Return whether lists and objects stand inside each other more than DEPTH_MAX deep."""
+    """Return whether lists and objects are nested more than DEPTH_MAX deep."""
     inside = [value]
     for _ in range(DEPTH_MAX + 1):
         inside = [

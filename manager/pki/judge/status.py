@@ -1,7 +1,7 @@
 """The status that lists show for a certificate, exactly as the specification names it; it has none for a validity that cannot be read, so that is one of ours.
 
 Decides which of the statuses apply and which leads (the specification's "Viewing or modifying existing TLS certificates").
-What else may be wrong is in `lint`. Invariant: there is always at least one status, and Good stands alone.
+What else may be wrong is in `lint`. Invariant: there is always at least one status, and Good is never beside another.
 """
 
 from dataclasses import dataclass

@@ -18,7 +18,7 @@ SIZE: Final = 100
 
 
 async def active(page_request: PageRequest) -> web.StreamResponse:
-    """Show what stands: errors first, then the latest."""
+    """Show the active alarms: errors first, then the latest."""
     return await _active(page_request)
 
 
@@ -28,7 +28,7 @@ async def _active(page_request: PageRequest, *, problems: Sequence[str] = ()) ->
 
 
 async def history(page_request: PageRequest) -> web.StreamResponse:
-    """Show what stood and no longer does, the latest first."""
+    """Show alarms that are no longer active, the latest first."""
     found = await page_request.use_cases.alarms.history()
     return await _list(page_request, "alarms_history.html", found)
 

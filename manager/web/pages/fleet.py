@@ -36,7 +36,7 @@ NARROW: Final = (340, 130)
 
 
 async def home(page_request: PageRequest) -> web.StreamResponse:
-    """Show how the fleet stands."""
+    """Show the status of the fleet."""
     now_s, fleet = page_request.now_s, page_request.site.fleet
     inventory, briefs = await page_request.use_cases.inventory(), fleet.briefs()
     # off the loop, because there may be thousands of each
