@@ -68,7 +68,7 @@ def _status_of(main: Callable[[], int | None]) -> int:
 
 
 def _discard_output() -> None:
-    """Let nothing be written any more, or Python would fail on what is left in the buffer as it ends."""
+    """Discard all further output, or Python would fail on what is left in the buffer as it ends."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)

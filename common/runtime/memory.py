@@ -14,7 +14,7 @@ its account, as is ptrace. An exec switches it on again, so each program of ours
 
 
 def keep_private() -> None:
-    """Let no core be written of this process and of what it starts, and nobody trace it. Raises OSError."""
+    """Forbid core dumps and tracing of this process and of what it starts. Raises OSError."""
     # the programs that we start (openssl, a service's own check) are given keys too, and inherit this
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     libc = ctypes.CDLL(None, use_errno=True)

@@ -64,7 +64,7 @@ class _Endpoint:
         self._places: Places[_Visit] = Places(total=CONNECTIONS_MAX, per_source=CONNECTIONS_PER_SOURCE)
 
     async def run(self, listening: socket.socket) -> None:
-        """Let questions in until cancelled."""
+        """Accept questions until cancelled."""
         loop = asyncio.get_running_loop()
         async with Supervisor() as supervisor:
 

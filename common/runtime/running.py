@@ -105,7 +105,7 @@ class _OutputPipe:
             self.kept += chunk[: OUTPUT_MAX_BYTES - len(self.kept)]
 
     def close(self) -> None:
-        """Let go of the pipe."""
+        """Close the pipe."""
         self.close_write_end()
         self._transport.close()
 

@@ -72,7 +72,7 @@ def accepting_options() -> dict[str, Any]:
 
 
 def send_nothing_ignored(connection: asyncssh.SSHClientConnection) -> None:
-    """Let a connection send no message that its peer is to ignore.
+    """Stop a connection from sending messages that its peer is to ignore.
 
     asyncssh sends one before each other message, against an attack on ciphers in CBC mode (RFC 4251 9.3.1), which are not offered here. With
     AES-GCM they protect nothing, and cost both sides as much as what they precede.

@@ -53,7 +53,7 @@ HEAPS: Final = 2
 
 
 def keep_little() -> bool:
-    """Let this process keep less of what it frees, whatever its threads do; False if the C library cannot. To be called before they start."""
+    """Make this process keep less of what it frees, whatever its threads do; False if the C library cannot. To be called before they start."""
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except AttributeError:
@@ -62,7 +62,7 @@ def keep_little() -> bool:
 
 
 def collect_when_told() -> None:
-    """Let the interpreter collect automatically only what is young, and leave the rest to `give_back`.
+    """Make the interpreter collect automatically only what is young, and leave the rest to `give_back`.
 
     It would walk through all there is whenever a quarter more has come, and so for each list of 10,000 nodes that is made and dropped:
     300 ms in which nobody is answered.

@@ -247,7 +247,7 @@ class Sender:
         return [Send(Tock(server_time_s=server_time_s, epoch=epoch, contact=contact))]
 
     def show(self, number: int, challenges: Sequence[Challenge]) -> list[Command]:
-        """Let the node show these challenges and no others; `number` must rise. Nothing is sent to whom that does not concern."""
+        """Tell the node to show these challenges and no others; `number` must rise. Nothing is sent to whom that does not concern."""
         if not self._welcomed:
             raise ProtocolError("challenges before the welcome")
         return [Send(message) for message in self._challenges.show(number, challenges)]

@@ -128,7 +128,7 @@ class Connection:
         self._run(self._conversation.tock(server_time_s=server_time_s, epoch=epoch, contact=contact))
 
     def show(self, number: int, challenges: Sequence[SentChallenge]) -> None:
-        """Let the node show these challenges and no others; `number` must rise."""
+        """Tell the node to show these challenges and no others; `number` must rise."""
         self._run(self._conversation.show(number, challenges))
 
     def goodbye(self, reason: Reason, retry_after_s: float) -> None:

@@ -126,7 +126,7 @@ class Conversation:
         )
 
     def show(self, number: int, challenges: Sequence[SentChallenge]) -> list[Command]:
-        """Let the node show these challenges and no others."""
+        """Tell the node to show these challenges and no others."""
         return _commands(self._sender.show(number, challenge_messages(challenges)))
 
     def goodbye(self, reason: Reason, retry_after_s: float) -> list[Command]:

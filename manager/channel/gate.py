@@ -94,16 +94,16 @@ class _Side:
         return penalised
 
     def put(self, visitor: Visitor) -> None:
-        """Let one wait for a place that has said nothing yet."""
+        """Queue a visitor that has said nothing yet."""
         self._silent.put(visitor)
 
     def spoke(self, visitor: Visitor) -> None:
-        """Let one that has said something wait before those that have not."""
+        """Move a visitor that has said something before those that have not."""
         if self._silent.remove(visitor):
             (self._penalised if visitor.is_penalised else self._fresh).put(visitor)
 
     def leave(self, visitor: Visitor) -> None:
-        """Let one wait no longer."""
+        """Remove a visitor from its queue."""
         any(each.remove(visitor) for each in self._queues)
 
     def next(self, now_s: float) -> Visitor | None:
@@ -183,7 +183,7 @@ class Gate:
         return self._strangers.waiting + self._known.waiting
 
     def arrive(self, address: str, *, connections: int, now_s: float) -> Visitor | None:
-        """Let a peer wait for its place; None, and the refusal is counted, if it is turned away.
+        """Queue a peer for its place; None, and the refusal is counted, if it is turned away.
 
         `connections` is how many there are on the port.
         """
@@ -247,7 +247,7 @@ class Gate:
         return self._known if visitor.is_known else self._strangers
 
     def ask_for_turn(self, visitor: Visitor) -> float:
-        """Let a peer that has said its version wait until its handshake is worked on; return how long that takes at most."""
+        """Queue a peer that has said its version until its handshake is worked on; return how long that takes at most."""
         self._wake()
         return self._side(visitor).turns.ask(visitor)
 

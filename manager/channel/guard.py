@@ -179,7 +179,7 @@ class Guard(asyncio.BufferedProtocol):
         self._expect(rest_s + self._gate.limits.login_s, "the login took too long")
 
     def _begin(self) -> None:
-        """Let the handshake begin, and the login's clock."""
+        """Begin the handshake, and the time that the login may take."""
         if not self._is_over and self._inner is not None:
             held, self._held = self._held, b""
             self._expect(self._gate.limits.login_s, "the login took too long")

@@ -196,7 +196,7 @@ class Listener:
         return True
 
     def _turn_away(self, visitor: Visitor, why: str) -> None:
-        """Let go of one that waits for its place."""
+        """Turn away a visitor that waits for its place."""
         if visitor in self._waiting:
             self._no_longer_waiting(visitor).close()
             self.gate.give_up(visitor, asyncio.get_running_loop().time())
@@ -208,7 +208,7 @@ class Listener:
         return accepted
 
     async def _take_turns(self) -> None:
-        """Let peers begin and handshakes be worked on, one at a time: between two of them everybody else has a turn of the loop.
+        """Begin with peers and work on handshakes, one at a time: between two of them everybody else has a turn of the loop.
 
         So what nodes that come back take of the loop is what others leave, and nobody waits for more than the one that is at work.
         """

@@ -64,7 +64,7 @@ class Queue:
         return len(self._sources.get(source, ()))
 
     def put(self, visitor: Visitor) -> None:
-        """Let one wait behind the others of its source."""
+        """Queue a visitor behind the others of its source."""
         self._sources.setdefault(visitor.source, OrderedDict())[visitor] = None
         self._count += 1
 
@@ -73,7 +73,7 @@ class Queue:
         return list(islice(self._sources, count))
 
     def skip(self, source: str) -> None:
-        """Let others have their turn before this source."""
+        """Move a source behind all others."""
         self._sources.move_to_end(source)
 
     def pop(self, source: str) -> Visitor:
@@ -91,7 +91,7 @@ class Queue:
         return visitor
 
     def remove(self, visitor: Visitor) -> bool:
-        """Let one wait no longer; False if it does not wait here."""
+        """Remove a visitor from the queue; False if it does not wait here."""
         line = self._sources.get(visitor.source)
         if line is None or visitor not in line:
             return False
@@ -127,7 +127,7 @@ class HandshakeQueue:
         self._returned: dict[str, int] = {}
 
     def ask(self, visitor: Visitor) -> float:
-        """Let one wait for its turn; return how long that takes at most if those before it prove nothing."""
+        """Queue a visitor for its turn; return how long that takes at most if those before it prove nothing."""
         self._queue.put(visitor)
         return len(self._queue) / self._per_s
 

@@ -46,7 +46,7 @@ class Record:
 
 
 async def update(way: Update, records: Sequence[Record], lookup: Lookup, *, present: bool) -> None:
-    """Let the server add records, or take them away. Raises CaError."""
+    """Have the server add or remove records. Raises CaError."""
     key = await asyncio.to_thread(read_key, way)
     server = _Server(way.server, await _addresses(way.server, lookup), key)
     by_zone: dict[dns.name.Name, list[Record]] = defaultdict(list)

@@ -61,7 +61,7 @@ def follow_sightings(facts: NodeFacts, sightings: Sequence[Sighting], own: Membe
 
 
 def forget_lost(facts: NodeFacts, state: NodeState) -> bool:
-    """Let go of what memory has of a node and the store has lost, since a server took over that lacks it; return whether that was anything.
+    """Forget what memory has of a node and the store has lost, since a server took over that lacks it; return whether that was anything.
 
     What its agent said in a session of this manager is left: it says it again when it greets again.
     """

@@ -157,7 +157,7 @@ class Compiler:
         materials: Mapping[CertificateId, SlotMaterial],
         now_s: int,
     ) -> Parts:
-        """Let stored CAs complete the chains that were uploaded with the leaves."""
+        """Complete by stored CAs the chains that were uploaded with the leaves."""
         chains = {number: inventory.chain(number, now_s=now_s) for number in materials}
         self._stands.update({number: chain.recheck_at_s for number, chain in chains.items()})
         self._entries = inventory.entries

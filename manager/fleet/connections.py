@@ -48,7 +48,7 @@ class Connections:
         return self._open(node, transport, handle, lambda: True)
 
     def count_on(self, connection: Connection) -> Connection | None:
-        """Let a connection be the one of its node; return the one that it replaces, after a goodbye."""
+        """Make a connection the one of its node; return the one that it replaces, after a goodbye."""
         self._greeting.discard(connection)
         older = self._current.pop(connection.node, None)
         if older is not None:
@@ -82,7 +82,7 @@ class Connections:
         return self._keys.line_of(name)
 
     def pin(self, name: NodeName, public_key_line: str) -> None:
-        """Let a node have this key, and end what its former one opened."""
+        """Set a node's key, and end the connections that its former key opened."""
         self._keys.pin(name, public_key_line)
 
     def forget(self, name: NodeName) -> None:

@@ -71,7 +71,7 @@ class InPieces(Payload):
 
 
 def cut(response: web.Response) -> InPieces | None:
-    """Let an answer be sent in pieces if it is a long one; return these then."""
+    """Mark a long answer as one to be sent in pieces; return these, None if it is short."""
     if not isinstance(response.body, bytes) or len(response.body) <= PIECE_BYTES:
         return None
     response.body = pieces = InPieces(response.body)

@@ -200,7 +200,7 @@ class Seats:
         self.free(seat)
 
     def proved(self, seat: Seat, now_s: float) -> None:
-        """Let a connection on which a user was proven not count for the pace of its source."""
+        """Stop counting a connection on which a user was proven for the pace of its source."""
         self._paces.give_back(seat.source, now_s)
 
     def late(self, seat: Seat, why: str) -> None:
@@ -329,7 +329,7 @@ async def give_seats(
     make: Callable[[], asyncio.Protocol],
     listening: socket.socket,
 ) -> None:
-    """Let connections in until cancelled."""
+    """Accept connections until cancelled."""
     loop = asyncio.get_running_loop()
     async with Supervisor() as supervisor:
 

@@ -108,7 +108,7 @@ class HttpsServer:
             ) from error
 
     async def run(self) -> None:
-        """Let connections in until cancelled. Until a certificate is given, handshakes are refused."""
+        """Accept connections until cancelled. Until a certificate is given, handshakes are refused."""
         if self._socket is None or self._make is None:
             raise RuntimeError("the endpoint has not been started")
         await give_seats(self.seats, self._front, self._make, self._socket)

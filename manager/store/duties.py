@@ -38,7 +38,7 @@ class Duties:
         return holder == member
 
     async def give_up(self, name: str) -> None:
-        """Let another member take it. Raises MembershipLostError, StorageError."""
+        """Give up a duty, so that another member may take it. Raises MembershipLostError, StorageError."""
         own = (duty.c.name == name) & (duty.c.member_id == self._database.member)
         async with self._database.write() as connection:
             if (await connection.execute(delete(duty).where(own))).rowcount:

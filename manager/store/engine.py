@@ -152,7 +152,7 @@ class Database:
         self._member = acting
 
     def stand_down(self, why: str) -> None:
-        """Let nothing be written any more; whoever tries is told why."""
+        """Refuse every write from now on; whoever tries is told why."""
         self._stands_down = why
 
     def _check_standing(self) -> None:
@@ -194,13 +194,13 @@ class Database:
         return transaction.number
 
     async def changed(self, connection: AsyncConnection, nodes: Collection[int] | Select[tuple[int]]) -> None:
-        """Let other managers see that something of these nodes, by the store's numbers, changes with the open transaction."""
+        """Mark these nodes, by the store's numbers, as changed by the open transaction, so that other managers read them."""
         if self.is_shared and not (isinstance(nodes, Collection) and not nodes):
             chosen = self.among(node.c.id, nodes) if isinstance(nodes, Collection) else node.c.id.in_(nodes)
             await mark(connection, self.insert(node_change), chosen, await self.number(connection))
 
     async def note(self, connection: AsyncConnection, what: str) -> None:
-        """Let other managers see that something changes with the open transaction: REMOVED, ALARMS or CHALLENGES of `manager.store.numbers`."""
+        """Mark as changed by the open transaction, for other managers: REMOVED, ALARMS or CHALLENGES of `manager.store.numbers`."""
         if self.is_shared:
             await keep(connection, self.insert(counter), what, await self.number(connection))
 
@@ -223,7 +223,7 @@ class Database:
         return None if task is None else self._conditions.get(task)
 
     def note_rights(self) -> None:
-        """Let what was read of rights before be read again."""
+        """Mark what was read of rights before as outdated."""
         self.rights_revision += 1
 
     def after_commit(self, effect: Callable[[], None]) -> None:

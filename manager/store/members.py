@@ -24,7 +24,7 @@ RENEW_EACH_S: Final = 5.0
 
 
 class Members:
-    """Let a store act as a member (`Store.act_as`), and each of its changes is made only while that member's row is there."""
+    """Members and their leases. Once a store acts as a member (`Store.act_as`), each of its changes is made only while that member's row is there."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -39,7 +39,7 @@ class Members:
         return MemberId(number)
 
     async def renew(self, number: MemberId) -> None:
-        """Let its lease begin again; no writer is waited for where several managers can be. Raises MembershipLostError, StorageError."""
+        """Renew its lease; no writer is waited for where several managers can be. Raises MembershipLostError, StorageError."""
         async with self._database.beside() as connection:
             now_s = await self._database.now_s(connection)
             renewed = update(member).where(member.c.id == number).values(renewed_s=now_s)

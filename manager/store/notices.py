@@ -16,12 +16,12 @@ TALLIES: Final = "certcast_tallies"
 
 
 async def tell_on(connection: AsyncConnection, sender: str) -> None:
-    """Let those who listen hear, once this transaction is kept, that `sender` may have changed something."""
+    """Notify the listeners, once this transaction is kept, that `sender` may have changed something."""
     await connection.execute(select(func.pg_notify(CHANNEL, sender)))
 
 
 async def tell_tallies_on(connection: AsyncConnection, text: str) -> None:
-    """Let those who listen hear this, once this transaction is kept."""
+    """Notify the listeners of this text, once this transaction is kept."""
     await connection.execute(select(func.pg_notify(TALLIES, text)))
 
 

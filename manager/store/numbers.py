@@ -39,7 +39,7 @@ Insert = sqlite.Insert | postgresql.Insert
 
 
 async def draw(connection: AsyncConnection, inserting: Insert, name: str) -> int:
-    """Let a counter rise by one; return what it comes to. `inserting` is an INSERT into `counter`."""
+    """Increment a counter; return its new value. `inserting` is an INSERT into `counter`."""
     raised = inserting.values(name=name, value=1).on_conflict_do_update(
         index_elements=[counter.c.name], set_={"value": counter.c.value + 1}
     )
@@ -57,7 +57,7 @@ async def keep(connection: AsyncConnection, inserting: Insert, name: str, number
 async def mark(
     connection: AsyncConnection, inserting: Insert, nodes: ColumnElement[bool], number: int
 ) -> None:
-    """Let this be the number of the last change of the nodes of which this is so. `inserting` is an INSERT into `node_change`."""
+    """Set the number of the last change of the nodes that meet the condition. `inserting` is an INSERT into `node_change`."""
     chosen = select(node.c.id, literal(number, WHOLE)).where(nodes)
     marked = inserting.from_select(["node_id", "number"], chosen)
     await connection.execute(
@@ -79,7 +79,7 @@ async def revision_of(connection: AsyncConnection) -> int:
 
 
 async def keep_revision(connection: AsyncConnection, inserting: Insert, revision: int) -> None:
-    """Let this be how often content changed. `inserting` is an INSERT into `meta`."""
+    """Set how often content changed. `inserting` is an INSERT into `meta`."""
     kept = inserting.values(name=REVISION, value=str(revision).encode())
     await connection.execute(
         kept.on_conflict_do_update(index_elements=[meta.c.name], set_={"value": kept.excluded.value})

@@ -178,11 +178,11 @@ class Postgresql:
         return float((await connection.execute(_NOW)).scalar_one())
 
     async def tell(self, connection: AsyncConnection, sender: str) -> None:
-        """Let those who listen hear, once this transaction is kept, that `sender` may have changed something."""
+        """Notify the listeners, once this transaction is kept, that `sender` may have changed something."""
         await tell_on(connection, sender)
 
     async def tell_tallies(self, connection: AsyncConnection, text: str) -> None:
-        """Let those who listen hear a message of this kind once this transaction is kept."""
+        """Notify the listeners of such a message once this transaction is kept."""
         await tell_tallies_on(connection, text)
 
     @asynccontextmanager
@@ -245,7 +245,7 @@ class Postgresql:
         yield
 
     async def forbid_writes(self, connection: AsyncConnection) -> None:
-        """Let nothing be written in this transaction any more."""
+        """Forbid all further writes in this transaction."""
         await connection.execute(text("SET TRANSACTION READ ONLY"))
 
     def _failed(self, error: BaseException) -> StorageError:

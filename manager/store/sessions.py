@@ -46,7 +46,7 @@ class Sessions:
             )
 
     async def begin_again(self, token_hash: str, *, now_s: float) -> None:
-        """Let a session begin again: its user has given the password again."""
+        """Restart a session's lifetime: its user has given the password again."""
         async with self._database.write() as connection:
             chosen = session.c.token_hash == token_hash
             await connection.execute(update(session).where(chosen).values(created_s=now_s, seen_s=now_s))

@@ -97,7 +97,7 @@ class Sqlite:
             )
 
     async def check(self, connection: AsyncConnection, *, is_new: bool) -> None:
-        """Let any content pass: that the file was not there, or was, has been seen."""
+        """Accept any content: that the file was not there, or was, has been seen."""
 
     async def take_turn(self, connection: AsyncConnection) -> None:
         """Go on: the writer has its place since it began."""
@@ -167,7 +167,7 @@ class Sqlite:
             await asyncio.to_thread(connection.close)
 
     async def forbid_writes(self, connection: AsyncConnection) -> None:
-        """Let nothing be written on this connection."""
+        """Forbid writes on this connection."""
         await connection.exec_driver_sql("PRAGMA query_only=ON")
 
     def explain(self, error: SQLAlchemyError | OSError, *, committing: bool) -> StorageError | None:

@@ -163,7 +163,7 @@ class Store:
         self._database.act_as(member)
 
     def stand_down(self, why: str) -> None:
-        """Let nothing be written any more; whoever tries gets a MembershipLostError that says why."""
+        """Refuse every write from now on; whoever tries gets a MembershipLostError that says why."""
         self._database.stand_down(why)
 
     @property

@@ -44,7 +44,7 @@ class Tallies:
         return self._digest(tally, whose)
 
     def listen(self, tally: Tally, heard: Heard) -> None:
-        """Let `heard` be called with what other managers count."""
+        """Call `heard` from now on with what other managers count."""
         self._listeners.setdefault(tally, []).append(heard)
 
     def count(self, tally: Tally, *whose: str) -> None:

@@ -50,7 +50,7 @@ class Transaction:
 
 @asynccontextmanager
 async def part_of(outer: Transaction, *, rights: bool) -> AsyncIterator[None]:
-    """Let a block be a part of a transaction that is open: an error in it undoes the whole, even if it is caught in between."""
+    """Make a block a part of a transaction that is open: an error in it undoes the whole, even if it is caught in between."""
     outer.rights = outer.rights or rights
     try:
         yield

@@ -257,7 +257,7 @@ class AlarmUseCases:
         return list(found.values())
 
     async def _show(self) -> None:
-        """Let other managers see that the alarms are evaluated."""
+        """Show other managers that the alarms are evaluated."""
         now_s = self._context.monotonic()
         if self._context.store.is_shared and now_s - self._shown_s >= SHOWN_EACH_S:
             await self._context.store.meta.set(EVALUATED, repr(self._context.clock()).encode())

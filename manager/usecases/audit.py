@@ -125,7 +125,7 @@ class AuditUseCases:
             await asyncio.sleep(LEADS_S)
 
     async def tell_fault(self) -> None:
-        """Let the other managers of the store know what only this one has found, since one of them may be the one that raises alarms. Raises StorageError."""
+        """Tell the other managers of the store what only this one has found, since one of them may be the one that raises alarms. Raises StorageError."""
         if self._context.store.is_shared:
             await self._context.store.audit_faults.tell(
                 self._context.own_node, self._context.store.audit.own_fault

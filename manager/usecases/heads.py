@@ -29,7 +29,7 @@ COMPARED_BYTES: Final = 1024 * 1024
 
 
 def always_tell() -> None:
-    """Let heads into the log at every level; to be called when the log has been set up."""
+    """Log heads whatever the level is; to be called when the log has been set up."""
     logging.getLogger(__name__).setLevel(logging.INFO)
 
 

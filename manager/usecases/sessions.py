@@ -92,7 +92,7 @@ class SessionUseCases:
                 self._context.attempted(Attempt.SIGN_IN_REPEATED, name=user.name, source=source_of(address))
 
     async def confirmed(self, token: str) -> None:
-        """Let a session begin again, because the password was given for it just now; every manager of the store knows of it."""
+        """Restart a session's lifetime, because the password was given for it just now; every manager of the store knows of it."""
         hashed, now_s = hash_token(token), self._context.clock()
         await self._context.store.sessions.begin_again(hashed, now_s=now_s)
         self._begin(hashed, now_s)

@@ -189,7 +189,7 @@ class PageRequest:
         return self.use_cases.now_s
 
     def remember(self, response: web.StreamResponse, token: str) -> None:
-        """Let the browser keep a token until it is closed."""
+        """Set the cookie by which the browser keeps a token until it is closed."""
         response.set_cookie(SESSION_COOKIE, token, path="/", secure=True, httponly=True, samesite="Lax")
 
     async def begin_session(self, response: web.StreamResponse, user: UserRecord) -> None:
@@ -210,7 +210,7 @@ class PageRequest:
         )
 
     async def remember_device(self, response: web.StreamResponse, user: UserRecord) -> None:
-        """Let the browser keep that this user has signed in here; it is sent from this site's own pages only, as nothing else signs in."""
+        """Set the cookie which says that this user has signed in here; it is sent from this site's own pages only, as nothing else signs in."""
         device = await self.use_cases.users.passwords.new_device(user.name)
         response.set_cookie(
             DEVICE, device, path="/", secure=True, httponly=True, samesite="Strict", max_age=int(DEVICE_S)

@@ -105,7 +105,7 @@ def candidate(data_dir: Path) -> Identity | None:
 
 
 def commit_candidate(data_dir: Path) -> None:
-    """Let the candidate take the place of the node's key, in one step. Raises InstallError if the disk refuses."""
+    """Replace the node's key by the candidate, in one step. Raises InstallError if the disk refuses."""
     # not there: whoever else dials or rotates on this node saw it pinned, and was first
     with _written(), suppress(FileNotFoundError):
         durable.publish(data_dir / DIRECTORY / CANDIDATE_FILE, data_dir / DIRECTORY / KEY_FILE)

@@ -70,7 +70,7 @@ class ChallengeFiles:
         self._remove(over)
 
     def show(self, directory: str | None, wanted: Mapping[str, tuple[str, float]]) -> dict[str, str]:
-        """Let there be these files, as content and end by token, and no others; None: none at all. Return why some are not there, by token."""
+        """Make these files be there, as content and end by token, and no others; None: none at all. Return why some are not there, by token."""
         targets = {} if directory is None else {str(Path(directory, token)): token for token in wanted}
         self._remove([path for path in self._listed if path not in targets])
         if not targets or directory is None:

@@ -210,7 +210,7 @@ async def _write_copies(
 async def _load(
     state: NodeState, consumer: Consumer, before: Stopped | None, proof: Proof
 ) -> InstallError | None:
-    """Let a consumer read its files: reload it, or start it if it does not run. Returns what went wrong.
+    """Make a consumer read its files: reload it, or start it if it does not run. Returns what went wrong.
 
     Whether it runs is asked again: an earlier attempt or somebody else may have started it, and then starting it once more does nothing.
     """
