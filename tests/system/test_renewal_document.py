@@ -47,12 +47,13 @@ async def test_what_the_document_says_renews_certificates_as_it_is_typed(tmp_pat
             line = " ".join(words)
             if WITH_A_BINDING in words:
                 continue
-            if words[1:3] == ["account", "add"]:
-                words = [*words[:4], *own]
             if words[1:3] == ["account", "remove"]:
                 for each in await there.use_cases.renewals.list():
-                    await there.fleet.site.run("certcast", "renewal", "remove", str(each.renewal.id), "--force")
-            printed[line] = await there.fleet.site.run(*words)
+                    await there.fleet.site.run(
+                        "certcast", "renewal", "remove", str(each.renewal.id), "--force"
+                    )
+            is_account = words[1:3] == ["account", "add"]
+            printed[line] = await there.fleet.site.run(*([*words[:4], *own] if is_account else words))
             if line.startswith("certcast renewal set --account"):
                 (first,) = await there.use_cases.renewals.list()
                 await there.until_served(first.renewal)
