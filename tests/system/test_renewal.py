@@ -3,6 +3,7 @@
 import base64
 import json
 import secrets
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,9 +11,9 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from manager.domain.renewal.records import ChallengeKind
+from manager.domain.renewal.records import ChallengeKind, OrderRecord, OrderState
 from tests.bind import PORT, TsigKey, nameservers, zone_text
-from tests.pebble import DAY_S
+from tests.pebble import DAY_S, Faults
 from tests.system.renewing import CA_AGENT, SHARED, RenewingFleet, renewing_fleet
 from tests.system.test_metrics import scrape
 
@@ -28,6 +29,11 @@ def entry_pem(text: str) -> x509.Certificate:
 async def leaf_of(there: RenewingFleet, number: int) -> str:
     """Return the fingerprint of a certificate in the store."""
     return (await there.store.certificates.get(number)).fingerprint
+
+
+def reached(orders: Sequence[OrderRecord], state: OrderState) -> bool:
+    """Return whether the latest order has come so far, or further."""
+    return bool(orders) and any(step.state is state for step in orders[0].steps)
 
 
 @NEEDED
@@ -59,6 +65,22 @@ async def test_a_name_of_three_nodes_is_proven_by_whichever_the_ca_asks_and_ever
         assert samples["certcast_renewal_served_seconds_count", ""] == len(leaves)
         assert samples["certcast_renewal_next_timestamp_seconds", ""] > orders[0].created_s
         assert await there.store.placed_challenges.all() == []
+
+
+@NEEDED
+async def test_a_manager_that_is_killed_while_the_ca_looks_and_while_nodes_install_goes_on_with_the_same_order(
+    tmp_path: Path,
+):
+    async with renewing_fleet(tmp_path, "n1", "n2", "n3", faults=Faults(sleep_s=4)) as there:
+        account = await there.account()
+        renewal = await there.order(account, SHARED)
+        for state in (OrderState.PLACED, OrderState.TAKEN_OVER):
+            await there.until(renewal, lambda orders, state=state: reached(orders, state))
+            await there.kill_manager()
+        (order,) = await there.until_served(renewal)
+        assert order.state is OrderState.SERVED
+        await there.leaf_on_ports(SHARED)
+        assert there.pebble.log.count("Issued certificate serial") == 1
 
 
 @NEEDED

@@ -19,7 +19,15 @@ from nodeagent.channel.identity import Pin, ensure_key, save_pin
 
 ROOT = Path(manager.__file__).parents[1]
 BELOW = ("common/wire", "common/pki", "common/bundle", "common/api", "manager/domain", "manager/usecases")
-BELOW += ("manager/store", "manager/channel", "manager/fleet", "manager/pki", "manager/dns")
+BELOW += (
+    "manager/store",
+    "manager/channel",
+    "manager/fleet",
+    "manager/pki",
+    "manager/dns",
+    "manager/acme",
+    "manager/http",
+)
 BELOW_THE_COMMAND_OF_THE_NODE = (
     *("common", "nodeagent/core", "nodeagent/install", "nodeagent/channel", "nodeagent/health"),
     *("nodeagent/app.py", "nodeagent/errors.py", "nodeagent/settings.py", "nodeagent/status.py"),
@@ -27,7 +35,7 @@ BELOW_THE_COMMAND_OF_THE_NODE = (
 PLUGIN = "nodeagent/health/plugin.py"
 WORDED = re.compile(r"certcast(-manager|-nodeagent)? |(?<![\w-])--(?!-)")
 OPTION = re.compile(r"--[a-z-]*(=\S*)?")  # alone, it is what a program of the system is run with
-NAMED = re.compile(r"\bcertcast(-manager|-nodeagent)? [a-z]+(-[a-z]+)* |(?<![\w-])--[a-z]{2,}|href=")
+NAMED = re.compile(r"\bcertcast(-manager|-nodeagent)? [a-z]|(?<![\w-])--[a-z]{2,}|href=")
 
 # the offline command of the manager is the only one that meets these: no page and no API before there is a store
 OFFLINE = {"manager/store/sqlite.py", "manager/store/postgresql.py", "manager/store/sealing.py"}
@@ -57,6 +65,7 @@ def test_no_message_below_the_front_ends_names_a_command_a_flag_or_a_page():
     ]
     assert found == []
     assert NAMED.search("there is no node; 'certcast node list' lists them")
+    assert NAMED.search("run 'certcast init'")
     assert NAMED.search("push with --force to replace it")
 
 

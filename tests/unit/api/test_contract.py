@@ -1,5 +1,6 @@
 """The public contract is written once: every type of a request or an answer stands in `common.api`, each once."""
 
+import dataclasses
 import importlib
 import inspect
 import pkgutil
@@ -12,6 +13,8 @@ import pytest
 import common.api
 import manager.api
 import manager.cli
+import manager.http
+import manager.web
 
 
 def modules(package: ModuleType) -> Iterator[ModuleType]:
@@ -19,22 +22,37 @@ def modules(package: ModuleType) -> Iterator[ModuleType]:
         yield importlib.import_module(found.name)
 
 
-def structs_of(package: ModuleType) -> list[type[msgspec.Struct]]:
-    """Return the structs that a package declares itself."""
+def classes_of(package: ModuleType) -> list[type]:
+    """Return the classes that a package declares itself."""
     return [
         kind
         for module in modules(package)
         for _, kind in inspect.getmembers(module, inspect.isclass)
-        if issubclass(kind, msgspec.Struct) and kind.__module__ == module.__name__
+        if kind.__module__ == module.__name__
     ]
 
 
+def structs_of(package: ModuleType) -> list[type[msgspec.Struct]]:
+    """Return the structs among them."""
+    return [kind for kind in classes_of(package) if issubclass(kind, msgspec.Struct)]
+
+
 CONTRACT = structs_of(common.api)
+FEW = 3
+"""Fewer fields are the same by chance."""
 
 
-@pytest.mark.parametrize("package", [manager.api, manager.cli])
-def test_neither_side_of_the_api_declares_a_type_of_its_own(package):
+@pytest.mark.parametrize("package", [manager.api, manager.cli, manager.web])
+def test_no_front_end_declares_a_type_of_the_api(package):
     assert structs_of(package) == []
+
+
+@pytest.mark.parametrize("package", [manager.api, manager.cli, manager.http, manager.web])
+def test_no_front_end_declares_the_fields_of_such_a_type_again(package):
+    shapes = {frozenset(kind.__struct_fields__) for kind in CONTRACT if len(kind.__struct_fields__) >= FEW}
+    records = [kind for kind in classes_of(package) if dataclasses.is_dataclass(kind)]
+    fields = {kind: frozenset(each.name for each in dataclasses.fields(kind)) for kind in records}
+    assert [kind for kind, names in fields.items() if names in shapes] == []
 
 
 def test_no_two_types_have_one_name():
