@@ -33,6 +33,7 @@ from manager.usecases.context import Context
 from manager.usecases.managers import ManagerUseCases
 from manager.usecases.nodes import NewToken
 from manager.usecases.ports import NoFleet
+from manager.usecases.renewal.ports import NoCas, wake_nobody
 from manager.usecases.usecases import UseCases
 from manager.usecases.users import UserUseCases
 from manager.usecases.workers import Workers
@@ -75,7 +76,9 @@ async def _fill(store: Store, *, names: Sequence[str], addresses: Sequence[str])
     await store.meta.secret_set(HOST_KEY, generate_key())
     async with Workers() as workers:
         context = _context(store, workers, MANAGEMENT_NODE)
-        await UseCases(context).nodes.add_management_node(names=names, addresses=addresses, actor=CONSOLE)
+        await UseCases(context, cas=NoCas(), wake=wake_nobody).nodes.add_management_node(
+            names=names, addresses=addresses, actor=CONSOLE
+        )
 
 
 async def add_user(settings: Settings, *, name: str, role: Role, password: str) -> None:

@@ -20,6 +20,7 @@ from manager.store.store import Store
 from manager.usecases.context import Context
 from manager.usecases.renewal.accounts import AccountFields, AccountUseCases
 from manager.usecases.renewal.around import Around
+from manager.usecases.renewal.ports import wake_nobody
 from manager.usecases.renewal.renewals import RenewalUseCases
 from manager.usecases.renewal.runner import RenewalRunner
 from manager.usecases.uploads import Upload
@@ -167,7 +168,7 @@ async def make_renewing(directory: Path, *, began_s: float = NOW_S) -> Renewing:
         monotonic=lambda: now[0],
     )
     cas = ModelCas(server, staging)
-    use_cases = UseCases(context, cas=cas)
+    use_cases = UseCases(context, cas=cas, wake=wake_nobody)
     around = Around(
         context=context,
         cas=cas,

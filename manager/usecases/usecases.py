@@ -22,7 +22,7 @@ from manager.usecases.ports import Lead
 from manager.usecases.previews import PreviewUseCases
 from manager.usecases.pushes import PushUseCases
 from manager.usecases.renewal.accounts import AccountUseCases
-from manager.usecases.renewal.ports import Cas, NoCas
+from manager.usecases.renewal.ports import Cas
 from manager.usecases.renewal.renewals import RenewalUseCases
 from manager.usecases.requests import RequestUseCases
 from manager.usecases.rights import Rights
@@ -38,7 +38,7 @@ COLLECT_S: Final = 3600.0
 class UseCases:
     """`workers` read what strangers made; `join` is None where no node can join (while the store is being initialised).
 
-    `cas` are the CAs that accounts are at, and `wake` lets the runner of renewals look at once; there are none while no manager runs.
+    `cas` are the CAs that accounts are at, and `wake` lets the runner of renewals look at once; `NoCas` and `wake_nobody` where no manager runs.
     """
 
     def __init__(
@@ -46,12 +46,12 @@ class UseCases:
         context: Context,
         *,
         join: JoinFacts | None = None,
-        cas: Cas | None = None,
-        wake: Callable[[], None] = lambda: None,
+        cas: Cas,
+        wake: Callable[[], None],
     ) -> None:
         self._context = context
         self.workers = context.workers
-        self.accounts = AccountUseCases(context, cas or NoCas())
+        self.accounts = AccountUseCases(context, cas)
         self.alarms = AlarmUseCases(context)
         self.audit = AuditUseCases(context)
         self.certificates = CertificateUseCases(context)

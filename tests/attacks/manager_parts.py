@@ -38,6 +38,7 @@ from manager.usecases.kept import new_certificate
 from manager.usecases.managers import ManagerUseCases, Shared
 from manager.usecases.node_keys import NodeKeyUseCases
 from manager.usecases.nodes import JoinFacts
+from manager.usecases.renewal.ports import NoCas, wake_nobody
 from manager.usecases.usecases import UseCases
 from nodeagent.channel.dial import connect
 from nodeagent.channel.identity import Identity
@@ -103,7 +104,7 @@ class Manager:
         self.listener = listener
         self.host_line = host_line
         join = JoinFacts(addresses=lambda: [self.address], fingerprint=lambda: "SHA256:x", lifetime_s=600)
-        self.use_cases = UseCases(context, join=join)
+        self.use_cases = UseCases(context, join=join, cas=NoCas(), wake=wake_nobody)
         self.keys_of: dict[str, list[str]] = {}
         self._opened: list[asyncssh.SSHClientConnection] = []
 

@@ -34,7 +34,7 @@ from manager.store.store import Store
 from manager.usecases import passwords
 from manager.usecases.context import Context
 from manager.usecases.nodes import JoinFacts
-from manager.usecases.renewal.ports import Cas
+from manager.usecases.renewal.ports import Cas, wake_nobody
 from manager.usecases.usecases import UseCases
 from manager.usecases.users import UserUseCases
 from manager.usecases.workers import Workers
@@ -197,6 +197,7 @@ async def _serving(
                 ),
                 join=join,
                 cas=cas,
+                wake=wake_nobody,
             )
         await use_cases.host_key.begin(_present)
         leaks.phrases.add(PASSWORD)

@@ -26,6 +26,7 @@ from manager.store.store import Store
 from manager.usecases.context import Context
 from manager.usecases.ports import NoFleet
 from manager.usecases.renewal.accounts import AccountFields
+from manager.usecases.renewal.ports import NoCas, wake_nobody
 from manager.usecases.usecases import UseCases
 from manager.usecases.workers import Workers
 from tests.bind import free_address
@@ -195,7 +196,7 @@ async def kept_by(site: Site) -> AsyncIterator[tuple[Store, UseCases]]:
             workers=workers,
             own_node=MANAGEMENT_NODE,
         )
-        yield store, UseCases(context)
+        yield store, UseCases(context, cas=NoCas(), wake=wake_nobody)
 
 
 @asynccontextmanager

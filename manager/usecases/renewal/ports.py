@@ -146,6 +146,10 @@ class NoCas:
         raise CaError("the manager does not run; it asks CAs when it starts", is_final=True)
 
 
+def wake_nobody() -> None:
+    """Stand for the runner of renewals while no manager runs."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Missing:
     """Who does not show a proof yet: a node (with its port) or a name server, and what it answered, in words."""

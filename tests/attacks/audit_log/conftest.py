@@ -18,6 +18,7 @@ from manager.store.place import DATABASE_FILE, StorePlace
 from manager.store.sealing import Keyring
 from manager.store.store import Store
 from manager.usecases.context import Context
+from manager.usecases.renewal.ports import NoCas, wake_nobody
 from manager.usecases.usecases import UseCases
 from tests.fakes.fleet import FakeFleet
 from tests.fakes.workers import InPlace
@@ -147,4 +148,4 @@ async def opened_use_cases(directory: Path, keyring: Keyring) -> UseCases:
         own_node=MANAGEMENT_NODE,
         clock=lambda: 100.0,
     )
-    return UseCases(context)
+    return UseCases(context, cas=NoCas(), wake=wake_nobody)

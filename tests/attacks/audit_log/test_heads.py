@@ -22,6 +22,7 @@ from manager.store.sealing import Keyring
 from manager.store.store import Store
 from manager.usecases import heads
 from manager.usecases.context import Context
+from manager.usecases.renewal.ports import NoCas, wake_nobody
 from manager.usecases.usecases import UseCases
 from tests.attacks.audit_log.conftest import _parts, _put_back, act, altered, opened_use_cases
 from tests.fakes.fleet import FakeFleet
@@ -268,7 +269,7 @@ async def test_each_manager_of_a_store_keeps_a_head_of_its_own_and_misses_only_t
             own_node=NodeName(name),
             clock=lambda: 100.0,
         )
-        made, witness = UseCases(context), tmp_path / name / "audit-head"
+        made, witness = UseCases(context, cas=NoCas(), wake=wake_nobody), tmp_path / name / "audit-head"
         witness.parent.mkdir(exist_ok=True)
         made.audit.keep_heads_in(witness, None)
         return made, witness

@@ -22,6 +22,7 @@ from manager.store.sealing import Keyring
 from manager.store.store import Store
 from manager.usecases import passwords
 from manager.usecases.context import Context
+from manager.usecases.renewal.ports import NoCas, wake_nobody
 from manager.usecases.usecases import UseCases
 from tests import pki
 from tests.fakes.workers import InPlace
@@ -84,7 +85,7 @@ async def _served(parts: Parts, node: NodeName) -> AsyncIterator[Manager]:
         clock=parts.store.clock,
     )
     with patch.object(passwords, "new_hasher", QUICK_HASHER):
-        use_cases = UseCases(context)
+        use_cases = UseCases(context, cas=NoCas(), wake=wake_nobody)
     fleet.follower.observers.append(use_cases.content_changed_elsewhere)
     fleet.follower.alarm_observers.append(use_cases.alarms.changed_elsewhere)
     app = application_of(use_cases, fleet, inventories)

@@ -12,6 +12,7 @@ from manager.store.inventory import Inventories
 from manager.store.store import Store
 from manager.usecases.context import Context
 from manager.usecases.nodes import JoinFacts
+from manager.usecases.renewal.ports import NoCas, wake_nobody
 from manager.usecases.usecases import UseCases
 from tests.fakes.fleet import FakeFleet
 from tests.fakes.workers import InPlace
@@ -57,5 +58,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
     join = JoinFacts(
         addresses=lambda: ["192.0.2.1:9422"], fingerprint=lambda: "SHA256:abc", lifetime_s=WITHIN_S
     )
-    yield World(UseCases(context, join=join), store, fleet, workers, now, elapsed)
+    yield World(
+        UseCases(context, join=join, cas=NoCas(), wake=wake_nobody), store, fleet, workers, now, elapsed
+    )
     await store.close()

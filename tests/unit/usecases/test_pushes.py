@@ -4,6 +4,7 @@ import pytest
 
 from common.errors import ConflictError, NotFoundError
 from manager.usecases.ports import NoFleet
+from manager.usecases.renewal.ports import NoCas, wake_nobody
 from manager.usecases.usecases import UseCases
 from tests.pki import NOW_S
 from tests.unit.usecases.conftest import World
@@ -33,6 +34,6 @@ async def test_a_push_to_no_such_node_is_refused_and_not_written_down(world: Wor
 
 
 async def test_without_a_running_manager_nothing_is_pushed(world: World):
-    alone = UseCases(replace(world.use_cases._context, fleet=NoFleet())).pushes
+    alone = UseCases(replace(world.use_cases._context, fleet=NoFleet()), cas=NoCas(), wake=wake_nobody).pushes
     with pytest.raises(ConflictError):
         await alone.push(None, forced=False, actor="console")

@@ -5,7 +5,7 @@ import pytest
 from common.errors import ConflictError, InvalidInputError, NotFoundError
 from manager.domain.renewal.records import OrderState
 from manager.usecases.renewal.accounts import CONTACTS_MAX, AccountFields
-from manager.usecases.renewal.ports import CaError
+from manager.usecases.renewal.ports import CaError, NoCas, wake_nobody
 from manager.usecases.usecases import UseCases
 from tests.fakes.ca_server import Killed
 from tests.pki import NOW_S
@@ -166,7 +166,7 @@ async def test_that_somebody_agreed_to_the_terms_is_kept(world: Renewing):
 
 
 async def test_while_no_manager_runs_an_account_is_kept_and_no_ca_is_asked(world: Renewing):
-    offline = UseCases(world.context).accounts
+    offline = UseCases(world.context, cas=NoCas(), wake=wake_nobody).accounts
     made = await offline.add(fields(), actor="ada")
     with pytest.raises(CaError, match="the manager does not run") as caught:
         await offline.register(made.id, actor="ada")
