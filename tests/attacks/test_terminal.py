@@ -82,6 +82,8 @@ LOCAL = {("trust",), ("explain",)}
 """Commands that ask no API for what they print: of the terminal itself, or of the command's own table."""
 
 MORE: dict[tuple[str, ...], list[str]] = {
+    ("account", "edit"): ["--no-contact"],
+    ("renewal", "set"): ["--certificate", "7", "--by-request", "--send-to", "ca@example.com"],
     ("certificate", "edit"): ["--no-nodes"],
     ("certificate", "assign"): ["--all"],
     ("csr", "create"): ["--certificate", "7"],
