@@ -1,3 +1,4 @@
+import gc
 import subprocess
 import sys
 
@@ -85,6 +86,15 @@ def test_what_was_freed_below_what_is_in_use_is_given_back():
     )
     before, after = map(int, done.stdout.split())
     assert after < before / 2
+
+
+def test_only_what_is_young_is_collected_without_being_told():
+    before = gc.get_threshold()
+    try:
+        trimming.collect_when_told()
+        assert gc.get_threshold() == (*before[:2], trimming.NEVER)
+    finally:
+        gc.set_threshold(*before)
 
 
 HOLES = """
