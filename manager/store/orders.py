@@ -3,7 +3,7 @@
 Invariant: a renewal has one at most that is not over, whoever tries to write another; and an order that is over has no key.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from sqlalchemy import delete, func, insert, select, update
@@ -68,6 +68,13 @@ class Orders:
         async with self._database.read() as connection:
             rows = (await connection.execute(query.order_by(acme_order.c.id.desc()).limit(limit))).all()
         return [order_of(row) for row in rows]
+
+    async def latest(self) -> Mapping[RenewalId, OrderRecord]:
+        """Return the latest of each renewal that has any, in one query."""
+        newest = select(func.max(acme_order.c.id)).group_by(acme_order.c.renewal_id)
+        async with self._database.read() as connection:
+            rows = (await connection.execute(select(*_PLAIN).where(acme_order.c.id.in_(newest)))).all()
+        return {order.renewal_id: order for order in map(order_of, rows)}
 
     async def keep(self, record: OrderRecord) -> None:
         """Replace what is known of one; within the transaction that read it. Its key goes once it is over. Raises NotFoundError."""

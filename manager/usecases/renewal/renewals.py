@@ -70,15 +70,15 @@ class RenewalUseCases:
 
     async def list(self) -> Sequence[ShownRenewal]:
         """Return all but those that are over, each with its latest order."""
-        store = self._context.store
         entries = (await self._context.inventories.current()).entries
+        records, latest = await self.records(), await self._context.store.orders.latest()
         return [
             ShownRenewal(
                 renewal=each,
                 entry=entry_of(each, entries),
-                orders=await store.orders.of_renewal(each.id, limit=1),
+                orders=[latest[each.id]] if each.id in latest else [],
             )
-            for each in await self.records()
+            for each in records
         ]
 
     async def records(self) -> Sequence[RenewalRecord]:

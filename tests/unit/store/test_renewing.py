@@ -256,6 +256,15 @@ async def test_of_each_renewal_the_latest_orders_stay(store: Store):
     assert [each.id for each in await store.orders.of_renewal(second.id, limit=9)] == [2]
 
 
+async def test_the_latest_order_of_each_renewal_that_has_any_is_read_at_once(store: Store):
+    first, second, _ = await add_renewal(store), await add_renewal(store), await add_renewal(store)
+    for renewal in (first, second, first):
+        order = await store.orders.add(new_order(renewal), private_key_pem=KEY_PEM)
+        await store.orders.keep(replace(order, state=OrderState.FAILED))
+    latest = await store.orders.latest()
+    assert {number: order.id for number, order in latest.items()} == {first.id: 3, second.id: 2}
+
+
 async def test_what_a_later_version_wrote_is_refused(store: Store):
     renewal = await add_renewal(store)
     order = await store.orders.add(new_order(renewal), private_key_pem=KEY_PEM)

@@ -1,13 +1,16 @@
 """Renewals as people switch them on, try, change, pause and end them."""
 
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 
 import pytest
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from common.codes import KeyKind
 from common.errors import ConflictError, InvalidInputError, NotFoundError
 from common.ids import NodeName
 from manager.domain.renewal.records import ChallengeKind, OrderState, Terms
+from manager.store.engine import Database
 from manager.usecases.renewal.renewals import NAMES_MAX
 from tests.pki import DAY_S
 from tests.renewals import Renewing
@@ -52,6 +55,29 @@ async def test_no_certificate_has_more_names_than_cas_sign(world: Renewing):
     names = [f"n{each}.example.com" for each in range(NAMES_MAX + 1)]
     with pytest.raises(InvalidInputError):
         await world.renewals.switch_on(number, world.terms(account, *names), actor="ada")
+
+
+async def test_a_long_list_is_read_as_often_as_a_short_one(world: Renewing, monkeypatch: pytest.MonkeyPatch):
+    reads, read = [0], Database.read
+
+    def counted(database: Database) -> AbstractAsyncContextManager[AsyncConnection]:
+        reads[0] += 1
+        return read(database)
+
+    async def listed() -> int:
+        # what changed since is read into the inventory once
+        await world.use_cases.inventory()
+        reads[0] = 0
+        assert all(each.orders for each in await world.renewals.list())
+        return reads[0]
+
+    monkeypatch.setattr(Database, "read", counted)
+    first = await world.renewing("n1")
+    await world.renewals.order_now(first.id, actor="ada")
+    short = await listed()
+    for node in ("n2", "n3", "n4"):
+        await world.renewals.order_now((await world.renewing(node)).id, actor="ada")
+    assert await listed() == short
 
 
 async def test_a_certificate_is_renewed_in_one_way(world: Renewing):
