@@ -20,6 +20,7 @@ _PAGES: Final = (
     ("certificate ", "/certificates/"),
     ("node ", "/nodes/"),
     ("request ", "/requests/"),
+    ("renewal ", "/renewals/"),
     ("trusted CA ", "/trusted-cas/"),
     ("user ", "/users/named/"),
 )
@@ -63,7 +64,7 @@ def _detail(text: str) -> Detail:
 
 
 def _page(record: AuditRecord) -> str:
-    if record.action.endswith((".deleted", ".removed")):
+    if record.action.endswith((".deleted", ".removed", ".ended")):
         return ""
     for kind, path in _PAGES:
         name = record.subject.removeprefix(kind)

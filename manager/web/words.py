@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 
 from markupsafe import Markup
 
-from common.api.codes import ChainState, Role, State, StatusCode
+from common.api.codes import ChainState, KeyKind, Role, State, StatusCode
 from common.explained.meanings import NODE_STATES
 from common.pki.expiry import UNREADABLE
 from common.pki.finding import Severity, by_severity
@@ -75,6 +75,16 @@ CHAIN_WORDS: Final[Mapping[ChainState, tuple[Kind, str]]] = MappingProxyType(
         ChainState.UNTRUSTED: ("bad", "Untrusted root"),
         ChainState.INCOMPLETE: ("bad", "Incomplete"),
         ChainState.UNDETERMINED: ("warn", "Not determined"),
+    }
+)
+
+
+NEW_KEYS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        KeyKind.ECDSAP256: "a new ECDSA P-256 key",
+        KeyKind.ECDSAP384: "a new ECDSA P-384 key",
+        KeyKind.RSA2048: "a new RSA key of 2048 bits",
+        KeyKind.RSA4096: "a new RSA key of 4096 bits (takes seconds)",
     }
 )
 

@@ -128,6 +128,7 @@ GET    /live/alarms reader
 GET    /live/certificates/{id} reader
 GET    /live/fleet reader
 GET    /live/nodes/{name} reader
+GET    /live/renewals/{id} reader
 GET    /metrics anybody
 GET    /nodes reader
 GET    /nodes/new administrator password
@@ -151,6 +152,16 @@ POST   /nodes/{name}/slots/{slot}/empty administrator
 POST   /oauth/token/ anybody
 GET    /push operator
 POST   /push operator
+GET    /renewals reader
+GET    /renewals/{id} reader
+GET    /renewals/{id}/edit administrator
+POST   /renewals/{id}/edit administrator
+POST   /renewals/{id}/order operator
+POST   /renewals/{id}/pause administrator
+GET    /renewals/{id}/remove administrator
+POST   /renewals/{id}/remove administrator
+POST   /renewals/{id}/resume administrator
+POST   /renewals/{id}/test operator
 GET    /requests reader
 GET    /requests/delete administrator
 POST   /requests/delete administrator

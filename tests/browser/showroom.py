@@ -19,6 +19,7 @@ from manager.usecases.requests import KeyChoice, RequestChanges
 from manager.usecases.uploads import Upload
 from manager.usecases.workers import Workers
 from tests import pki
+from tests.browser.renewed import renew
 from tests.fakes.simulator import Behaviour, NodeSimulator
 from tests.integration.api import ApiClient, real_api
 
@@ -130,6 +131,8 @@ async def _fill(room: Showroom) -> None:
         key=KeyChoice(private_key=pki.make_leaf(None, ["x"]).key_pem),
         actor=ACTOR,
     )
+    await renew(room.api.use_cases)
+    await room.api.use_cases.alarms.evaluate(room.api.fleet)
     await room.api.use_cases.users.new_token(ACTOR, label="nightly report", days=90, scope=None, actor=ACTOR)
     key = pki.make_key().public_key()
     await room.api.use_cases.clients.add(

@@ -87,13 +87,12 @@ class RenewalUseCases:
 
     async def show(self, renewal_id: RenewalId) -> ShownRenewal:
         """Return one with its latest orders. Raises NotFoundError."""
-        store = self._context.store
-        renewal = await store.renewals.get(renewal_id)
-        return ShownRenewal(
-            renewal=renewal,
-            entry=entry_of(renewal, (await self._context.inventories.current()).entries),
-            orders=await store.orders.of_renewal(renewal_id, limit=ATTEMPTS_SHOWN),
-        )
+        return await self._shown(await self._context.store.renewals.get(renewal_id))
+
+    async def of_certificate(self, certificate_id: CertificateId) -> ShownRenewal | None:
+        """Return that of a certificate with its latest orders, None if it is not renewed."""
+        renewal = await self._context.store.renewals.of_certificate(certificate_id)
+        return None if renewal is None else await self._shown(renewal)
 
     async def terms_for(
         self, certificate_id: CertificateId, account_id: AccountId, challenge: ChallengeKind
@@ -249,6 +248,13 @@ class RenewalUseCases:
             await self._context.note(actor, "renewal.added", f"renewal {record.id}", _detail(record))
         self._looked_at("renewal.added", record.id, actor)
         return record
+
+    async def _shown(self, renewal: RenewalRecord) -> ShownRenewal:
+        return ShownRenewal(
+            renewal=renewal,
+            entry=entry_of(renewal, (await self._context.inventories.current()).entries),
+            orders=await self._context.store.orders.of_renewal(renewal.id, limit=ATTEMPTS_SHOWN),
+        )
 
     def _looked_at(self, act: str, renewal_id: RenewalId, actor: str) -> None:
         log.info(act, renewal=renewal_id, user=actor)

@@ -20,6 +20,7 @@ from manager.pki.judge.headline import headline
 from manager.usecases.downloads import Wanted
 from manager.web.forms import FormFields
 from manager.web.pagerequest import Page, PageRequest
+from manager.web.pages.renewals import renewal_of
 from manager.web.standing import rollout_of
 from manager.web.uploads import findings_of
 from manager.web.words import plural
@@ -77,7 +78,8 @@ async def show(page_request: PageRequest) -> web.StreamResponse:
 async def _show(
     page_request: PageRequest, *, status: int = 200, asked: ConfirmationNeededError | None = None
 ) -> web.Response:
-    shown = await page_request.use_cases.certificates.show(CertificateId(page_request.number()))
+    number = CertificateId(page_request.number())
+    shown = await page_request.use_cases.certificates.show(number)
     judgement = shown.judgement
     # off the loop, because thousands of nodes may have it
     rollout = await asyncio.to_thread(rollout_of, shown.entry, page_request.site.fleet.briefs())
@@ -91,6 +93,7 @@ async def _show(
         headline=headline(judgement.statuses, judgement.chain.state, judgement.findings),
         rollout=rollout,
         untrusted=_untrusted_root(judgement.chain),
+        renewal=await renewal_of(page_request, number),
     )
 
 

@@ -13,14 +13,18 @@ from typing import Final
 from aiohttp import hdrs, web
 
 from common.api.codes import Role
-from common.errors import AccessError
+from common.errors import AccessError, NotFoundError
 from common.ids import CertificateId, NodeName
 from manager.domain.alarms import AlarmRecord
+from manager.domain.renewal.records import RenewalId
 from manager.http.streams import HEARTBEAT_S, event_stream, write
 from manager.web.pagerequest import Page, PageRequest
 
 PACE_S: Final = 0.5
 """How often a browser is told at most."""
+
+RENEWAL_PACE_S: Final = 2.0
+"""How often the store is asked for an order's steps: whichever manager takes them, it keeps them there."""
 
 CHANGED: Final = b"event: changed\ndata: now\n\n"
 STILL_HERE: Final = b": still here\n\n"
@@ -55,6 +59,26 @@ async def alarms(page_request: PageRequest) -> web.StreamResponse:
         return frozenset()
 
     return await _tell(page_request, watched, page_request.use_cases.alarms.active)
+
+
+async def renewal(page_request: PageRequest) -> web.StreamResponse:
+    """Tell of changes of one renewal, and of each step of its orders."""
+    number, renewals = RenewalId(page_request.number()), page_request.use_cases.renewals
+    before, stream = await renewals.show(number), event_stream()
+    if page_request.request.method == hdrs.METH_HEAD:
+        return stream
+    rights = page_request.use_cases.rights(partial(_check_signed_in, page_request))
+    async with page_request.site.streams.keep(page_request.signed_in, page_request.request):
+        # one that was removed has no page any more
+        with contextlib.suppress(ConnectionError, AccessError, NotFoundError):
+            await stream.prepare(page_request.request)
+            while True:
+                await rights.check()
+                now = await renewals.show(number)
+                await write(page_request.request, stream, CHANGED if now != before else STILL_HERE)
+                before = now
+                await asyncio.sleep(RENEWAL_PACE_S)
+    return stream
 
 
 async def _tell(
@@ -103,6 +127,13 @@ PAGES = (
         path=r"/live/certificates/{id:\d+}",
         role=Role.READ_ONLY,
         handler=certificate,
+        streams=True,
+    ),
+    Page(
+        method="GET",
+        path=r"/live/renewals/{id:\d+}",
+        role=Role.READ_ONLY,
+        handler=renewal,
         streams=True,
     ),
 )

@@ -19,16 +19,10 @@ from manager.web.choices import chosen_nodes, node_choices
 from manager.web.forms import FormFields, pem
 from manager.web.pagerequest import Page, PageRequest
 from manager.web.uploads import findings_of
-from manager.web.words import plural, with_notes
+from manager.web.words import NEW_KEYS, plural, with_notes
 
 UPLOAD: Final = "UPLOAD"
-KEYS: Final[Mapping[str, str]] = {
-    KeyKind.ECDSAP256: "a new ECDSA P-256 key",
-    KeyKind.ECDSAP384: "a new ECDSA P-384 key",
-    KeyKind.RSA2048: "a new RSA key of 2048 bits",
-    KeyKind.RSA4096: "a new RSA key of 4096 bits (takes seconds)",
-    UPLOAD: "a key that you give below",
-}
+KEYS: Final[Mapping[str, str]] = {**NEW_KEYS, UPLOAD: "a key that you give below"}
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 

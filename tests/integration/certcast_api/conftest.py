@@ -1,6 +1,5 @@
 """The API of a manager that runs."""
 
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -8,11 +7,8 @@ import pytest
 
 from manager.usecases.workers import Workers
 from tests import pki
-from tests.fakes.ca import ModelCas
-from tests.fakes.ca_server import CaServer
-from tests.fakes.showing import ModelShowing
 from tests.integration.api import ApiClient, real_api
-from tests.integration.certcast_api.renewing import RenewingApi
+from tests.integration.certcast_api.renewing import RenewingApi, renewing_api
 
 _, ISSUER = pki.current_ca("Api")
 
@@ -25,11 +21,8 @@ async def api(tmp_path: Path, workers: Workers):
 
 @pytest.fixture
 async def world(tmp_path: Path, workers: Workers) -> AsyncIterator[RenewingApi]:
-    showing = ModelShowing(time.time)
-    ca = CaServer(time.time, showing)
-    cas = ModelCas(ca, CaServer(time.time, showing))
-    async with real_api(tmp_path, workers, cas=cas) as client:
-        yield RenewingApi(api=client, cas=cas, ca=ca, showing=showing)
+    async with renewing_api(tmp_path, workers) as made:
+        yield made
 
 
 async def add_node(api: ApiClient, name: str = "n1") -> dict:

@@ -1,17 +1,22 @@
 """The API of a manager that renews at a CA in memory."""
 
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from manager.domain.renewal.records import ChallengeKind
 from manager.usecases.renewal.around import Around
 from manager.usecases.renewal.ports import Cas
 from manager.usecases.renewal.runner import RenewalRunner
+from manager.usecases.workers import Workers
+from tests.fakes.ca import ModelCas
 from tests.fakes.ca_server import CaServer
 from tests.fakes.lead import FakeLead
 from tests.fakes.showing import ModelShowing
-from tests.integration.api import ApiClient
+from tests.integration.api import ApiClient, real_api
 
 ACCOUNT = {
     "name": "le",
@@ -59,3 +64,13 @@ class RenewingApi:
                 return
             now[0] = max(next_s, now[0] + 1.0)
         raise AssertionError("there is no end of it")
+
+
+@asynccontextmanager
+async def renewing_api(directory: Path, workers: Workers) -> AsyncIterator[RenewingApi]:
+    """Run one in an empty directory."""
+    showing = ModelShowing(time.time)
+    ca = CaServer(time.time, showing)
+    cas = ModelCas(ca, CaServer(time.time, showing))
+    async with real_api(directory, workers, cas=cas) as client:
+        yield RenewingApi(api=client, cas=cas, ca=ca, showing=showing)

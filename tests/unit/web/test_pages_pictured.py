@@ -10,6 +10,7 @@ NO_PAGES = {
     "/live/fleet",
     "/live/nodes/{name}",
     r"/live/certificates/{id:\d+}",
+    r"/live/renewals/{id:\d+}",
     "/favicon.ico",
     "/nodes/{name}/joining",
     "/trusted-cas/export",

@@ -1,0 +1,233 @@
+"""Renewals as pages show them: how each stands, its attempts step by step, and the order of the list.
+
+Pure. Invariants: what needs somebody to act comes before what goes on automatically; the order is total (the number decides between equals).
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+from common.codes import RenewalState
+from common.explained.renewals import ORDER_STEPS
+from common.words import counted
+from manager.domain.listing import mentions
+from manager.domain.renewal.moments import Window
+from manager.domain.renewal.records import (
+    AccountId,
+    AccountRecord,
+    ChallengeKind,
+    OrderRecord,
+    OrderState,
+    RenewalRecord,
+    Step,
+)
+from manager.domain.renewal.schedule import begins_s, names_of
+from manager.domain.renewal.standing import state_of
+from manager.usecases.renewal.renewals import ShownRenewal
+from manager.web.words import NEW_KEYS, Kind
+
+STATES: Final[Mapping[RenewalState, tuple[Kind, str, str]]] = MappingProxyType(
+    {
+        "failing": ("bad", "Failing", "The last attempt failed; it is tried again."),
+        "requested": ("warn", "Waits for an answer", "A signing request is open: send it to the CA."),
+        "ordering": ("wait", "Ordering", "An order is under way."),
+        "waiting": ("ok", "Waiting", "It is renewed when it is time."),
+        "paused": ("off", "Paused", "Nothing is ordered until it is resumed."),
+        "ending": ("off", "Ending", "It was turned off, and its order is being given up."),
+    }
+)
+"""Kind, words and what it means; the order is that of the list."""
+
+CHALLENGES: Final[Mapping[ChallengeKind, str]] = MappingProxyType(
+    {
+        ChallengeKind.HTTP: "over port 80 of the nodes (HTTP-01)",
+        ChallengeKind.DNS: "by records in DNS (DNS-01)",
+        ChallengeKind.DNS_PERSIST: "by a record that stays in DNS (DNS-PERSIST-01)",
+    }
+)
+"""How the CA is shown that the names are ours."""
+
+_RANK: Final = {state: rank for rank, state in enumerate(STATES)}
+_PASSED: Final = {state: place for place, state in enumerate(OrderState)}
+_NEVER_S: Final = float("inf")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShownStep:
+    """A step of an attempt, and how long after the one before it was taken."""
+
+    kind: Kind
+    words: str
+    message: str
+    later_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """An order with its steps. `waits_for` is what is wrong now, unless its last step says so."""
+
+    order: OrderRecord
+    kind: Kind
+    words: str
+    steps: Sequence[ShownStep]
+    waits_for: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Renewal:
+    """A renewal with the account that it is ordered at, None of one that is renewed by request."""
+
+    shown: ShownRenewal
+    account: AccountRecord | None
+
+    @property
+    def record(self) -> RenewalRecord:
+        return self.shown.renewal
+
+    @property
+    def state(self) -> RenewalState:
+        return state_of(self.record, self.shown.orders)
+
+    @property
+    def kind(self) -> Kind:
+        return STATES[self.state][0]
+
+    @property
+    def words(self) -> str:
+        """How it stands: a failure with how often."""
+        if self.state == "failing":
+            return f"Failed {counted(self.record.failures, 'time')}"
+        return STATES[self.state][1]
+
+    @property
+    def meaning(self) -> str:
+        return STATES[self.state][2]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """For which names is ordered; none where it is renewed by request."""
+        return () if self.record.terms is None else names_of(self.record.terms, self.shown.entry)
+
+    @property
+    def proven(self) -> str:
+        """How names are proven; "" where nothing is ordered."""
+        return "" if self.record.terms is None else CHALLENGES[self.record.terms.challenge]
+
+    @property
+    def key(self) -> str:
+        """Which key it gets each time; "" where nothing is ordered."""
+        terms = self.record.terms
+        if terms is None:
+            return ""
+        return "the certificate's own, kept" if terms.keeps_key else f"each time {NEW_KEYS[terms.key]}"
+
+    @property
+    def title(self) -> str:
+        """Name what is renewed."""
+        entry = self.shown.entry
+        if entry is not None:
+            return entry.leaf.subject_name or entry.leaf.label
+        return self.names[0] if self.names else f"renewal {self.record.id}"
+
+    @property
+    def next_s(self) -> float | None:
+        """When the next order begins, or the next request is opened; None while it is paused, or cannot be told."""
+        return begins_s(self.record, self.shown.entry)
+
+    @property
+    def window(self) -> Window | None:
+        """When its CA suggests to renew; one that was suggested for another certificate counts no more."""
+        entry, record = self.shown.entry, self.record
+        return record.window if entry is not None and record.window_of == entry.leaf.fingerprint else None
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether it has an order that is not over, or a test order."""
+        return any(not each.state.is_over for each in self.shown.orders)
+
+    @property
+    def can_order(self) -> bool:
+        """Whether an order that begins now would go on at once."""
+        return self.account is not None and self.state == "waiting" and not self.is_under_way
+
+    @property
+    def can_test(self) -> bool:
+        """Whether it can be tried at its CA's directory for tests."""
+        has_staging = self.account is not None and bool(self.account.staging_url)
+        return has_staging and self.state != "ending" and not self.is_under_way
+
+    @property
+    def attempts(self) -> Sequence[Attempt]:
+        """The latest orders, the latest first."""
+        return [_attempt(each) for each in self.shown.orders]
+
+
+def renewals_of(
+    shown: Sequence[ShownRenewal],
+    accounts: Mapping[AccountId, AccountRecord],
+    *,
+    search: str = "",
+    state: str = "",
+) -> list[Renewal]:
+    """Return those that are looked for: failures first, then what waits for somebody, then by when they come next."""
+    found = [Renewal(shown=each, account=_account(each, accounts)) for each in shown]
+    wanted = [each for each in found if state in {"", each.state} and (not search or _has(each, search))]
+    return sorted(wanted, key=_place)
+
+
+def _account(shown: ShownRenewal, accounts: Mapping[AccountId, AccountRecord]) -> AccountRecord | None:
+    terms = shown.renewal.terms
+    # one that was added since the accounts were read is not there yet
+    return None if terms is None else accounts.get(terms.account_id)
+
+
+def _place(renewal: Renewal) -> tuple[int, float, int]:
+    next_s = renewal.next_s
+    return _RANK[renewal.state], _NEVER_S if next_s is None else next_s, renewal.record.id
+
+
+def _has(renewal: Renewal, wanted: str) -> bool:
+    account = renewal.account.name if renewal.account is not None else ""
+    return mentions((renewal.title, *renewal.names, account, renewal.record.send_to), wanted)
+
+
+def _attempt(order: OrderRecord) -> Attempt:
+    steps, problem = list(_steps(order)), order.problem
+    is_told = problem is None or (bool(steps) and steps[-1].message == problem.message)
+    return Attempt(
+        order=order,
+        kind=_kind(order),
+        words=ORDER_STEPS[order.state],
+        steps=steps,
+        waits_for="" if problem is None or is_told else problem.message,
+    )
+
+
+def _kind(order: OrderRecord) -> Kind:
+    if order.state is OrderState.FAILED:
+        return "bad"
+    if order.state.is_over:
+        return "ok"
+    return "wait" if order.problem is None else "warn"
+
+
+def _steps(order: OrderRecord) -> Iterator[ShownStep]:
+    """Yield steps; one that has a message and brought the order no further is a failure, after which it was tried again."""
+    furthest, before_s = -1, order.created_s
+    for each in order.steps:
+        is_failure = bool(each.message) and _PASSED[each.state] <= furthest
+        furthest = max(furthest, _PASSED[each.state])
+        yield ShownStep(
+            kind=_kind_of_step(each, is_failure=is_failure),
+            words="an attempt failed" if is_failure else ORDER_STEPS[each.state],
+            message=each.message,
+            later_s=max(0.0, each.at_s - before_s),
+        )
+        before_s = each.at_s
+
+
+def _kind_of_step(step: Step, *, is_failure: bool) -> Kind:
+    if step.state is OrderState.FAILED or is_failure:
+        return "bad"
+    return "info" if step.message else "ok"
