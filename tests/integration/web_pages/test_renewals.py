@@ -234,7 +234,11 @@ async def test_a_certificate_that_is_not_there_yet_has_a_page_with_the_nodes_tha
     terms = Terms(
         account_id=AccountId(await world.account()), challenge=ChallengeKind.HTTP, names=("new.example.test",)
     )
+    world.ca.refuses["new.example.test"] = CaError("the CA refused the order")
     made = await world.api.use_cases.renewals.order_new(terms, nodes=["n1"], slot="server", actor="ada")
+    await world.carry_on()
+    await world.api.use_cases.alarms.evaluate(world.api.fleet)
+    assert f'href="/renewals/{made.id}"' in (await browser.get("/alarms")).html
     page = await browser.get(f"/renewals/{made.id}")
     assert "There is no certificate yet: the first order brings it." in page.text
     assert 'href="/nodes/n1"' in page.html

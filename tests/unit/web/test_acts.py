@@ -104,6 +104,8 @@ def test_a_subject_leads_to_its_page_unless_it_is_gone():
     assert act_of(record("trusted_ca.edited", "trusted CA 4")).page == "/trusted-cas/4"
     assert act_of(record("node.removed", "node n1")).page == ""
     assert act_of(record("user.added", "user bob")).page == "/users/named/bob"
+    assert act_of(record("renewal.paused", "renewal 3")).page == "/renewals/3"
+    assert act_of(record("renewal.ended", "renewal 3")).page == ""
     assert act_of(record("fleet.pushed", "all nodes")).page == ""
 
 
