@@ -8,8 +8,9 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownCa:
-    """`directory_url` is where certificates are ordered, `staging_url` where orders are tried."""
+    """`title` is what it calls itself; `directory_url` is where certificates are ordered, `staging_url` where orders are tried."""
 
+    title: str
     directory_url: str
     staging_url: str
 
@@ -18,6 +19,7 @@ KNOWN_CAS: Final[Mapping[str, KnownCa]] = MappingProxyType(
     {
         # https://letsencrypt.org/getting-started/ and /docs/staging-environment/
         "letsencrypt": KnownCa(
+            title="Let's Encrypt",
             directory_url="https://acme-v02.api.letsencrypt.org/directory",
             staging_url="https://acme-staging-v02.api.letsencrypt.org/directory",
         ),

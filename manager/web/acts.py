@@ -17,6 +17,7 @@ NAMES_MAX: Final = 5
 """Names that a sentence holds; the details have all."""
 
 _PAGES: Final = (
+    ("account ", "/ca-accounts/"),
     ("certificate ", "/certificates/"),
     ("node ", "/nodes/"),
     ("request ", "/requests/"),

@@ -103,6 +103,18 @@ GET    /api/certcast/v1/users/{name}/sessions administrator
 GET    /api/certcast/v1/whoami reader pushing
 GET    /audit administrator
 GET    /audit/verify administrator
+GET    /ca-accounts reader
+GET    /ca-accounts/new administrator
+POST   /ca-accounts/new administrator
+GET    /ca-accounts/{id} reader
+POST   /ca-accounts/{id}/change-key administrator
+POST   /ca-accounts/{id}/contact administrator
+GET    /ca-accounts/{id}/deactivate administrator
+POST   /ca-accounts/{id}/deactivate administrator
+GET    /ca-accounts/{id}/delete administrator
+POST   /ca-accounts/{id}/delete administrator
+GET    /ca-accounts/{id}/offers administrator
+POST   /ca-accounts/{id}/register administrator
 GET    /certificates reader
 GET    /certificates/by-node reader
 GET    /certificates/delete administrator

@@ -19,6 +19,7 @@ from manager.usecases.requests import KeyChoice, RequestChanges
 from manager.usecases.uploads import Upload
 from manager.usecases.workers import Workers
 from tests import pki
+from tests.browser.accounts import add_accounts, some_cas
 from tests.browser.renewed import renew
 from tests.fakes.simulator import Behaviour, NodeSimulator
 from tests.integration.api import ApiClient, real_api
@@ -101,7 +102,7 @@ class Showroom:
 @asynccontextmanager
 async def showroom(directory: Path) -> AsyncIterator[Showroom]:
     """Run it in an empty directory."""
-    async with Workers() as workers, real_api(directory, workers) as api:
+    async with Workers() as workers, real_api(directory, workers, cas=some_cas()) as api:
         room = Showroom(api)
         # there are users, so no link would be good: the page behind one is to be looked at too
         api.use_cases.setup.check = _any_link
@@ -133,6 +134,7 @@ async def _fill(room: Showroom) -> None:
     )
     await renew(room.api.use_cases)
     await room.api.use_cases.alarms.evaluate(room.api.fleet)
+    await add_accounts(room.api.use_cases)
     await room.api.use_cases.users.new_token(ACTOR, label="nightly report", days=90, scope=None, actor=ACTOR)
     key = pki.make_key().public_key()
     await room.api.use_cases.clients.add(

@@ -19,8 +19,8 @@ class ModelCa:
         return Directory(
             terms_url="https://ca/terms",
             website="",
-            profiles={},
-            needs_binding=False,
+            profiles=self.server.profiles,
+            needs_binding=self.server.needs_binding,
             has_renewal_info=self.server.has_renewal_info,
         )
 

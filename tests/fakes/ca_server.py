@@ -69,6 +69,8 @@ class CaServer:
     lifetime_s: Callable[[tuple[str, ...]], int] = lambda _names: 45 * 86400
     killer: Callable[[str], None] = lambda _where: None
     has_renewal_info: bool = True
+    needs_binding: bool = False
+    profiles: dict[str, str] = field(default_factory=dict)
     lists_orders: bool = False
     limit_an_hour: int = 300
     rests_s: float = 300.0

@@ -7,6 +7,7 @@ import pytest
 from common.api.codes import Role
 from manager.usecases.workers import Workers
 from tests.integration.api import ApiClient, real_api
+from tests.integration.certcast_api.renewing import renewing_api
 from tests.integration.web import visitor
 
 
@@ -20,3 +21,9 @@ async def api(tmp_path: Path, workers: Workers):
 async def browser(api: ApiClient):
     async with visitor(api, Role.ADMINISTRATOR) as signed_in:
         yield signed_in
+
+
+@pytest.fixture
+async def world(tmp_path: Path, workers: Workers):
+    async with renewing_api(tmp_path, workers) as renewing:
+        yield renewing

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
@@ -10,22 +9,15 @@ from common.api.codes import Role
 from common.ids import CertificateId
 from manager.domain.renewal.records import AccountId, ChallengeKind, RenewalRecord, Terms
 from manager.usecases.renewal.ports import CaError
-from manager.usecases.workers import Workers
 from manager.web.pages import live, renewals
 from tests.browser.renewed import open_request
 from tests.browser.showroom import Showroom
-from tests.integration.certcast_api.renewing import RenewingApi, renewing_api
+from tests.integration.certcast_api.renewing import RenewingApi
 from tests.integration.web import Visitor, visitor
 from tests.patience import PATIENCE_S
 
 NAME = "meet.example.test"
 WORDS = f"CAA record for {NAME} prevents issuance"
-
-
-@pytest.fixture
-async def world(tmp_path: Path, workers: Workers) -> AsyncIterator[RenewingApi]:
-    async with renewing_api(tmp_path, workers) as made:
-        yield made
 
 
 @pytest.fixture

@@ -1,0 +1,277 @@
+"""Accounts at CAs: the list, one with what is renewed with it, adding and registering, its contacts and key, ending it.
+
+Invariant: the key of a binding is taken from a form, and never shown again: not even in the form that is refused.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from aiohttp import web
+
+from common.api.codes import Role
+from common.errors import CertcastError, InvalidInputError
+from common.explained.cas import KNOWN_CAS
+from manager.domain.renewal.records import AccountId
+from manager.http.errors import status_of
+from manager.usecases.renewal.accounts import AccountFields
+from manager.usecases.renewal.ports import CaError, Directory
+from manager.web.accountrows import ShownAccount, shown_account, shown_accounts
+from manager.web.forms import FormFields, pem
+from manager.web.pagerequest import Page, PageRequest
+from manager.web.uploads import findings_of
+
+OTHER: Final = "other"
+"""What stands for a CA that is known by the address of its directory only."""
+
+_FIRST: Final = next(iter(KNOWN_CAS))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Given:
+    """What the form has; `ca` is a known CA or OTHER, `contact` one address a line. The key of a binding is not among it."""
+
+    ca: str = _FIRST
+    name: str = ""
+    contact: str = ""
+    directory_url: str = ""
+    staging_url: str = ""
+    trusted_cas: str = ""
+    binding_id: str = ""
+
+
+async def list_all(page_request: PageRequest) -> web.StreamResponse:
+    """Show all, those first that can be used."""
+    accounts = await page_request.use_cases.accounts.list()
+    renewals = await page_request.use_cases.renewals.list()
+    return page_request.render("ca_accounts.html", accounts=shown_accounts(accounts, renewals))
+
+
+async def show(page_request: PageRequest) -> web.StreamResponse:
+    """Show one, with what is renewed with it."""
+    return await _show(page_request)
+
+
+async def new_form(page_request: PageRequest) -> web.StreamResponse:
+    """Ask at which CA, and how it reaches its owner."""
+    return _new_form(page_request, _Given())
+
+
+async def add(page_request: PageRequest) -> web.StreamResponse:
+    """Keep an account, with a key that is made for it; registering it comes next."""
+    form = page_request.form
+    given = _Given(
+        ca=form.text("ca"),
+        name=form.text("name"),
+        contact=form.text("contact"),
+        directory_url=form.text("directory_url").strip(),
+        staging_url=form.text("staging_url").strip(),
+        trusted_cas=await page_request.shown_text(form.text("trusted_cas")),
+        binding_id=form.text("binding_id").strip(),
+    )
+    try:
+        directory_url, staging_url = _directories(given)
+        fields = AccountFields(
+            name=given.name,
+            directory_url=directory_url,
+            staging_url=staging_url,
+            trust_pem=await page_request.given_text("trusted_cas"),
+            contact=form.lines("contact"),
+            binding_id=given.binding_id,
+            binding_key=form.text("binding_key").strip(),
+        )
+        made = await page_request.use_cases.accounts.add(fields, actor=page_request.actor)
+    except CertcastError as error:
+        return _new_form(page_request, given, error)
+    return page_request.redirect(f"/ca-accounts/{made.id}/offers", f"The account {made.name} is kept.")
+
+
+async def offers(page_request: PageRequest) -> web.StreamResponse:
+    """Ask its CA what it offers, and who has not registered it yet to agree to the CA's terms."""
+    return await _offers(page_request)
+
+
+async def register(page_request: PageRequest) -> web.StreamResponse:
+    """Make it at its CA, or find it there by its key."""
+    number, accounts = _number(page_request), page_request.use_cases.accounts
+    try:
+        if page_request.form.flag("terms_agreed"):
+            await accounts.agree(number, actor=page_request.actor)
+        made = await accounts.register(number, actor=page_request.actor)
+    except CertcastError as error:
+        return await _offers(page_request, error)
+    return _back(page_request, f"{made.name} is registered: certificates can be ordered with it.")
+
+
+async def set_contact(page_request: PageRequest) -> web.StreamResponse:
+    """Let its CA reach its owner at other addresses."""
+    try:
+        await page_request.use_cases.accounts.set_contact(
+            _number(page_request), page_request.form.lines("contact"), actor=page_request.actor
+        )
+    except CertcastError as error:
+        return await _show(page_request, error)
+    return _back(page_request, "The contacts are changed, at the CA too if it knows the account.")
+
+
+async def change_key(page_request: PageRequest) -> web.StreamResponse:
+    """Replace its key, here and at its CA."""
+    try:
+        await page_request.use_cases.accounts.change_key(_number(page_request), actor=page_request.actor)
+    except CertcastError as error:
+        return await _show(page_request, error)
+    return _back(page_request, "The account has a new key, and the former one is worth nothing any more.")
+
+
+async def deactivate_form(page_request: PageRequest) -> web.StreamResponse:
+    """Say what follows when an account ends, and ask."""
+    return await _deactivate_form(page_request)
+
+
+async def deactivate(page_request: PageRequest) -> web.StreamResponse:
+    """End it at its CA, for good."""
+    try:
+        await page_request.use_cases.accounts.deactivate(_number(page_request), actor=page_request.actor)
+    except CertcastError as error:
+        return await _deactivate_form(page_request, error)
+    return _back(page_request, "The account is deactivated: nothing can be ordered with it any more.")
+
+
+async def delete_form(page_request: PageRequest) -> web.StreamResponse:
+    """Say what is lost with an account, and ask."""
+    return await _delete_form(page_request)
+
+
+async def delete(page_request: PageRequest) -> web.StreamResponse:
+    """Forget it with its key; refused while something is renewed with it."""
+    name = (await page_request.use_cases.accounts.get(_number(page_request))).name
+    try:
+        await page_request.use_cases.accounts.delete(_number(page_request), actor=page_request.actor)
+    except CertcastError as error:
+        return await _delete_form(page_request, error)
+    return page_request.redirect("/ca-accounts", f"The account {name} is deleted.")
+
+
+def _directories(given: _Given) -> tuple[str, str]:
+    """Return where to order, and where orders are tried. Raises InvalidInputError."""
+    known = KNOWN_CAS.get(given.ca)
+    if known is None:
+        return given.directory_url, given.staging_url
+    if given.directory_url:
+        raise InvalidInputError(
+            "directory_url",
+            f"choose another CA than {known.title}, or leave the address of its directory empty",
+        )
+    return known.directory_url, given.staging_url or known.staging_url
+
+
+def _number(page_request: PageRequest) -> AccountId:
+    return AccountId(page_request.number())
+
+
+def _back(page_request: PageRequest, message: str) -> web.Response:
+    return page_request.redirect(f"/ca-accounts/{_number(page_request)}", message)
+
+
+async def _account(page_request: PageRequest) -> ShownAccount:
+    record = await page_request.use_cases.accounts.get(_number(page_request))
+    return shown_account(record, await page_request.use_cases.renewals.list())
+
+
+async def _show(page_request: PageRequest, error: CertcastError | None = None) -> web.Response:
+    """Show one; after a refusal with what was refused."""
+    account = await _account(page_request)
+    contact = "\n".join(account.contact) if error is None else page_request.form.text("contact")
+    return page_request.render("ca_account.html", **_refused(error), account=account, contact=contact)
+
+
+def _new_form(page_request: PageRequest, given: _Given, error: CertcastError | None = None) -> web.Response:
+    return page_request.render(
+        "ca_account_new.html",
+        **_refused(error),
+        given=given,
+        cas=KNOWN_CAS,
+        other=OTHER,
+        is_key_lost=bool(page_request.form.text("binding_key")),
+    )
+
+
+async def _offers(page_request: PageRequest, error: CertcastError | None = None) -> web.Response:
+    """Show what the CA says of itself, None where it cannot be asked."""
+    offered: Directory | None = None
+    try:
+        offered = await page_request.use_cases.accounts.directory(_number(page_request))
+    except CaError as failure:
+        error = error or failure
+    return page_request.render(
+        "ca_account_offers.html",
+        **_refused(error),
+        account=await _account(page_request),
+        offered=offered,
+        agreed=page_request.form.flag("terms_agreed"),
+    )
+
+
+async def _deactivate_form(page_request: PageRequest, error: CertcastError | None = None) -> web.Response:
+    account = await _account(page_request)
+    return page_request.render("ca_account_deactivate.html", **_refused(error), account=account)
+
+
+async def _delete_form(page_request: PageRequest, error: CertcastError | None = None) -> web.Response:
+    account = await _account(page_request)
+    return page_request.render("ca_account_delete.html", **_refused(error), account=account)
+
+
+def _refused(error: CertcastError | None) -> Mapping[str, Any]:
+    """Return the status of a page, and what it says of a refusal."""
+    return {
+        "status": 200 if error is None else status_of(error),
+        "problems": [] if error is None else findings_of(error),
+    }
+
+
+_ADMINISTRATORS: Final = (
+    ("GET", "new", new_form, ()),
+    ("GET", r"{id:\d+}/offers", offers, ()),
+    ("POST", r"{id:\d+}/register", register, ("terms_agreed",)),
+    ("POST", r"{id:\d+}/contact", set_contact, ("contact",)),
+    ("POST", r"{id:\d+}/change-key", change_key, ()),
+    ("GET", r"{id:\d+}/deactivate", deactivate_form, ()),
+    ("POST", r"{id:\d+}/deactivate", deactivate, ()),
+    ("GET", r"{id:\d+}/delete", delete_form, ()),
+    ("POST", r"{id:\d+}/delete", delete, ()),
+)
+
+PAGES = (
+    Page(method="GET", path="/ca-accounts", role=Role.READ_ONLY, handler=list_all),
+    Page(method="GET", path=r"/ca-accounts/{id:\d+}", role=Role.READ_ONLY, handler=show),
+    Page(
+        method="POST",
+        path="/ca-accounts/new",
+        role=Role.ADMINISTRATOR,
+        handler=add,
+        fields=FormFields(
+            once=(
+                "ca",
+                "name",
+                "contact",
+                "directory_url",
+                "staging_url",
+                *pem("trusted_cas"),
+                "binding_id",
+                "binding_key",
+            )
+        ),
+        heavy=True,
+    ),
+    *(
+        Page(
+            method=method,
+            path=f"/ca-accounts/{rest}",
+            role=Role.ADMINISTRATOR,
+            handler=handler,
+            fields=FormFields(once=fields),
+        )
+        for method, rest, handler, fields in _ADMINISTRATORS
+    ),
+)

@@ -1,0 +1,56 @@
+"""Accounts at CAs for the showroom: one that certificates are renewed with, one that waits to be registered, one that is over."""
+
+import time
+
+from common.ids import CertificateId
+from manager.domain.renewal.records import AccountId, ChallengeKind, Terms
+from manager.usecases.renewal.accounts import AccountFields
+from manager.usecases.renewal.ports import Cas
+from manager.usecases.usecases import UseCases
+from tests.fakes.ca import ModelCas
+from tests.fakes.ca_server import CaServer
+from tests.fakes.showing import ModelShowing
+
+ACTOR = "administrator"
+PROFILES = {
+    "classic": "https://ca.example.net/profiles#classic",
+    "shortlived": "https://ca.example.net/profiles#shortlived",
+}
+
+
+def some_cas() -> Cas:
+    """Return CAs of which every account asks the same."""
+    showing = ModelShowing(time.time)
+    server = CaServer(time.time, showing, profiles=PROFILES, needs_binding=True)
+    return ModelCas(server, CaServer(time.time, showing))
+
+
+async def add_accounts(use_cases: UseCases) -> None:
+    """Add them."""
+    accounts = use_cases.accounts
+    used = await _add(use_cases, "Internal CA", "https://step-ca.internal.example.com/acme/acme/directory")
+    await accounts.agree(used, actor=ACTOR)
+    await accounts.register(used, actor=ACTOR)
+    terms = Terms(account_id=used, challenge=ChallengeKind.HTTP)
+    for number in (14, 15, 16, 17):
+        await use_cases.renewals.switch_on(CertificateId(number), terms, actor=ACTOR)
+    await _add(
+        use_cases,
+        "Certificates of the customers' portal, ordered by the operations team in Oslo",
+        "https://acme.example.net/v2/customers-0123456789abcdef/directory",
+        binding="kid-8b0d4d2e5a8c4c57a1f8e2b90c1f77aa",
+    )
+    over = await _add(use_cases, "Before the merger", "https://acme.example.org/directory")
+    await accounts.register(over, actor=ACTOR)
+    await accounts.deactivate(over, actor=ACTOR)
+
+
+async def _add(use_cases: UseCases, name: str, directory_url: str, *, binding: str = "") -> AccountId:
+    fields = AccountFields(
+        name=name,
+        directory_url=directory_url,
+        contact=["ops@example.com", "night-shift@example.com"],
+        binding_id=binding,
+        binding_key="c2VjcmV0LWJpbmRpbmcta2V5" if binding else "",
+    )
+    return (await use_cases.accounts.add(fields, actor=ACTOR)).id
