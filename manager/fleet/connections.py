@@ -4,6 +4,7 @@ Decides when a node's connections end because of its key. Invariant: of a node a
 is no longer pinned has none.
 """
 
+import time
 from collections.abc import Callable
 from typing import Final
 
@@ -24,9 +25,8 @@ REPLACED_RETRY_S: Final = 30.0
 GOODBYE_RETRY_S: Final = 2.0
 """When the manager stops, or the agent's key was replaced, agents try again about this soon, each with its own jitter."""
 
-
 RETURNS_PER_S: Final = 300.0
-"""How many agents of a manager that stops come back in a second: as fast as one manager lets them in (`bench.full`, the return of 10,000)."""
+"""How many agents that were sent away come back in a second: as fast as one manager lets them in (`bench.full`, the return of 10,000)."""
 
 
 class Connections:
@@ -37,6 +37,7 @@ class Connections:
         keys.watchers.append(self._key_revoked)
         self._current: dict[NodeName, Connection] = {}
         self._greeting: set[Connection] = set()
+        self._returning_until_s = 0.0
         self.floods = Floods()
 
     def accept(self, key: PinnedKey, transport: Transport, handle: Handle) -> Connection:
@@ -98,14 +99,21 @@ class Connections:
             connection.goodbye(Reason.CONFLICT, REPLACED_RETRY_S)
 
     def send_back(self, name: NodeName) -> None:
-        """End the connection that counts, so that the node greets again: what it said here was lost."""
+        """End the connection that counts, so that the node greets again: its session is nobody's."""
         if (connection := self._current.get(name)) is not None:
-            connection.goodbye(Reason.BUSY, GOODBYE_RETRY_S)
+            self._send_back(connection)
 
     def close(self) -> None:
         """Say goodbye to all, and when each comes back: to this manager once it runs again, or to another one meanwhile."""
-        for number, connection in enumerate(self.all()):
-            connection.goodbye(Reason.BUSY, GOODBYE_RETRY_S + number / RETURNS_PER_S)
+        for connection in self.all():
+            self._send_back(connection)
+
+    def _send_back(self, connection: Connection) -> None:
+        """Say goodbye to one that is to come back soon, behind those that were told so a moment ago."""
+        now_s = time.monotonic()
+        comes_s = max(now_s, self._returning_until_s)
+        self._returning_until_s = comes_s + 1 / RETURNS_PER_S
+        connection.goodbye(Reason.BUSY, GOODBYE_RETRY_S + comes_s - now_s)
 
     def _open(
         self, node: NodeName, transport: Transport, handle: Handle, is_authorised: Callable[[], bool]

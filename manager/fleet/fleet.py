@@ -61,7 +61,10 @@ class Fleet:
         )
         self._roster = Roster(self.registry, self.connections, reports=self.reports, changes=self._changes)
         self._holding = Holding(
-            store.holds, changes_meanwhile=self._roster.changes_meanwhile, is_reporting=self.reports.has
+            store.holds,
+            changes_meanwhile=self._roster.changes_meanwhile,
+            is_member=lambda: self.membership.id is not None,
+            is_reporting=self.reports.has,
         )
         self._publisher = Publisher(
             store,
@@ -286,12 +289,16 @@ class Fleet:
         if names:
             await self._store.asked_pushes.ask(names, is_forced=forced, asked_by=self.membership.node)
 
-    def _session_ended(self, name: NodeName, number: int) -> None:
-        """End a connection whose session is another manager's, as the store said."""
-        facts = self.registry.find(name)
-        if facts is not None and facts.session == number:
-            facts.session = 0
-            self.connections.end(name)
+    def _session_ended(self, node: NodeName, session: int, *, is_nobodys: bool) -> None:
+        """End a connection whose session is over, as the store said."""
+        facts = self.registry.find(node)
+        if facts is None or facts.session != session:
+            return
+        facts.session = 0
+        if is_nobodys:
+            self.connections.send_back(node)
+        else:
+            self.connections.end(node)
 
     def _membership_lost(self) -> None:
         """End every connection: the nodes go to managers that can write to the store."""

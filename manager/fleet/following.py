@@ -186,7 +186,7 @@ class Follower:
             # one that was taken since the look began need not be among what it found
             if facts.session_s < began_s:
                 facts.session = 0
-                self._connections.end(facts.name)
+                self._connections.send_back(facts.name)
         elif hold is None:
             is_news = release_elsewhere(facts, time.time())
             if is_news:

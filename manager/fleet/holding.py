@@ -1,7 +1,8 @@
 """Sessions of nodes: a greeting is answered once the store says that the node's session is this manager's.
 
 Owns the order "held first, welcomed after", many greetings in one transaction. Invariant: whoever greets is answered in WELCOME_S, by a
-welcome or by being told when to come again; a session whose node has gone is given up, as soon as the store can be written.
+welcome or by being told when to come again; a session whose node has gone is given up, as soon as the store can be written; and none is
+taken while this manager is not a member, since it would be gone once it is one again.
 """
 
 import asyncio
@@ -31,7 +32,7 @@ BATCH: Final = 256
 """How many greetings one transaction answers, so that the first of them need not wait for thousands."""
 
 RETRY_S: Final = 1.0
-"""How long to wait after the store failed."""
+"""How long to wait after the store failed, or while this manager is not a member."""
 
 WELCOME_S: Final = 10.0
 """How long a greeting may wait for the store: less than an agent waits for its welcome (`common.wire.sender.GREETING_DEADLINE_S`)."""
@@ -62,16 +63,22 @@ class _Waiting:
 
 
 class Holding:
-    """A queue in front of the store's holds. `changes_meanwhile` is the roster's, `is_reporting` whether a node's report waits to be kept."""
+    """A queue in front of the store's holds.
+
+    `changes_meanwhile` is the roster's, `is_member` whether this manager may have sessions now, `is_reporting` whether a node's report
+    waits to be kept.
+    """
 
     def __init__(
         self,
         holds: Holds,
         *,
         changes_meanwhile: Callable[[], AbstractContextManager[Collection[int]]],
+        is_member: Callable[[], bool],
         is_reporting: Callable[[NodeName], bool],
     ) -> None:
         self._holds = holds
+        self._is_member = is_member
         self._is_reporting = is_reporting
         self._changes_meanwhile = changes_meanwhile
         self._waiting: list[_Waiting] = []
@@ -114,6 +121,8 @@ class Holding:
 
     async def flush(self) -> bool:
         """Take and give up what waits now; return whether the store did it."""
+        if not self._is_member():
+            return False
         self._wanted.clear()
         waiting = [each for each in self._waiting if each.connection.is_open]
         self._taking, self._waiting = waiting[:BATCH], waiting[BATCH:]
@@ -155,5 +164,5 @@ class Holding:
 
 
 def _turn_away(connection: Connection) -> None:
-    text = "the manager's store has not answered in time; see the manager's log"
+    text = "the manager could not take this node in time; see the manager's log"
     connection.turn_away("wait", retry_after_s=AGAIN_S, message=text)

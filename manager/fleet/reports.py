@@ -31,8 +31,14 @@ class Reports(Protocol):
 
     async def record(
         self, records: Sequence[NodeReportRecord], *, held: Mapping[NodeName, int]
-    ) -> frozenset[NodeName]:
-        """Write those of sessions that have these numbers still; return whose these are. Raises StorageError."""
+    ) -> Mapping[NodeName, int | None]:
+        """Write those of sessions that have these numbers still; return the number of the session that each node has. Raises StorageError."""
+
+
+class Ended(Protocol):
+    """Is told of a session, by its number, that is over: another one took its place, its node is gone, or there is none (`is_nobodys`)."""
+
+    def __call__(self, node: NodeName, session: int, *, is_nobodys: bool) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +53,10 @@ class _Then:
 class ReportWriter:
     """A queue in front of the store's reports, the newest record of each node.
 
-    `ended` is told of each session, by its number, of which the store keeps nothing any more.
+    `ended` is told of each session of which the store keeps nothing any more.
     """
 
-    def __init__(self, reports: Reports, *, ended: Callable[[NodeName, int], None]) -> None:
+    def __init__(self, reports: Reports, *, ended: Ended) -> None:
         self._reports = reports
         self._ended = ended
         self._records: dict[NodeName, tuple[NodeReportRecord, int]] = {}
@@ -89,7 +95,7 @@ class ReportWriter:
         self._writing = records
         sessions = {name: session for name, (_, session) in records.items()}
         try:
-            kept = await self._write([record for record, _ in records.values()], sessions)
+            present = await self._write([record for record, _ in records.values()], sessions)
         except StorageError as error:
             self.failures += 1
             log.error("store.failed", reason=error.reason, message=error.message, retry_after_s=RETRY_S)
@@ -101,12 +107,13 @@ class ReportWriter:
         finally:
             self._writing = {}
         for each in then:
-            if each.node in kept and each.session == sessions[each.node]:
+            if each.session == sessions[each.node] == present.get(each.node):
                 each.call()
-        for name in sessions.keys() - kept:
-            self._ended(name, sessions[name])
+        for name, session in sessions.items():
+            if present.get(name) != session:
+                self._ended(name, session, is_nobodys=name in present and present[name] is None)
 
     async def _write(
         self, records: Sequence[NodeReportRecord], sessions: Mapping[NodeName, int]
-    ) -> frozenset[NodeName]:
-        return await self._reports.record(records, held=sessions) if records else frozenset()
+    ) -> Mapping[NodeName, int | None]:
+        return await self._reports.record(records, held=sessions) if records else {}

@@ -18,14 +18,14 @@ class Reports:
 
     async def record(
         self, records: Sequence[NodeReportRecord], *, held: Mapping[NodeName, int] | None = None
-    ) -> frozenset[NodeName]:
-        """Keep reports, each in place of the node's last, in one transaction; return whose were kept.
+    ) -> Mapping[NodeName, int | None]:
+        """Keep reports, each in place of the node's last, in one transaction; return the number of the session that each node has.
 
         Those of nodes that were removed are dropped, and those of sessions that ended: `held` are the sessions' numbers, None where
         one manager is alone and holds none. Raises MembershipLostError, StorageError; then none is kept.
         """
         if not records:
-            return frozenset()
+            return {}
         async with self._database.write() as connection:
             there = await sessions_of(connection, {each.node for each in records})
             kept = [
@@ -40,7 +40,7 @@ class Reports:
             ]
             await self._database.upsert(connection, report, rows, key="node_id")
             await self._database.changed(connection, {each.node_id for each in kept})
-        return frozenset(each.node for each in kept)
+        return {name: each.number for name, each in there.items()}
 
     async def all(self) -> Mapping[NodeName, NodeReportRecord]:
         """Return the last report of each node that made one."""

@@ -189,11 +189,11 @@ class Manager:
         record = report(name, node_id=number, address=str(self.member))
 
         async def write() -> None:
-            kept = await self.store.reports.record([record], held=self.held)
+            present = await self.store.reports.record([record], held=self.held)
             states = {each.record.id: each for each in (await self.store.feed.since(0)).nodes}
             hold = states[number].hold if number in states else None
             is_own = hold is not None and hold.number == self.held.get(name)
-            assert kept == ({name} if is_own else frozenset())
+            assert is_own == (name in self.held and present.get(name) == self.held[name])
             assert not is_own or hold.member == self.member
 
         await self.noted(write, "report", name)

@@ -1,21 +1,23 @@
 """A manager that cannot reach the database: alone it keeps its nodes, among others it lets them go."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
 from common.ids import NodeName
+from manager.domain.members import MemberId
 from manager.store import pooling, postgresql
 from manager.store.address import ServerAddress
-from manager.store.place import StorePlace
+from manager.store.holds import Over
 from manager.store.postgresql import Limits
-from manager.store.sealing import Keyring
-from manager.store.store import Store
 from tests.fakes.lossy_tcp import LossyTcp
-from tests.integration.fleet.parts import Parts, running_over
-from tests.integration.managers.conftest import Start
-from tests.postgres import KEK, NEEDED, Cluster
+from tests.integration.fleet.parts import Parts
+from tests.integration.managers.conftest import Start, started
+from tests.patience import PATIENCE_S
+from tests.postgres import NEEDED, Cluster
 
 pytestmark = NEEDED
 
@@ -39,18 +41,25 @@ async def proxy(cluster: Cluster) -> AsyncIterator[LossyTcp]:
 
 
 @pytest.fixture
-async def behind(
-    proxy: LossyTcp, cluster: Cluster, store_database: ServerAddress, tmp_path: Path
-) -> AsyncIterator[Parts]:
-    """A manager whose way to the database goes through the proxy."""
+def start_behind(proxy: LossyTcp, cluster: Cluster, store_database: ServerAddress, tmp_path: Path) -> Start:
+    """Return what runs a manager whose way to the database goes through the proxy."""
     address = ServerAddress.parse(
         cluster.url(store_database.name, port=proxy.port, query="?connect_timeout=1")
     )
-    store = await Store.open(StorePlace(tmp_path, address), Keyring(KEK))
-    async with running_over(store) as parts:
+
+    @asynccontextmanager
+    async def start() -> AsyncIterator[Parts]:
+        async with started(address, tmp_path) as parts:
+            yield parts
+            proxy.is_silent = False
+
+    return start
+
+
+@pytest.fixture
+async def behind(start_behind: Start) -> AsyncIterator[Parts]:
+    async with start_behind() as parts:
         yield parts
-        proxy.is_silent = False
-    await store.close()
 
 
 async def test_a_manager_that_is_cut_off_lets_its_nodes_go_to_another_and_comes_back(
@@ -93,3 +102,57 @@ async def test_a_manager_that_is_alone_keeps_its_nodes_while_the_database_is_awa
     assert not node.disconnects
     again = behind.dial("n2")
     await behind.until(lambda: again.welcomes == 1)
+
+
+async def test_who_comes_back_before_the_manager_is_a_member_again_is_welcomed_once_it_is_and_stays(
+    behind: Parts, start_behind: Start, proxy: LossyTcp, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("manager.fleet.membership.LEASE_S", 1.0)
+    monkeypatch.setattr("manager.store.members.LEASE_S", 600.0)
+    monkeypatch.setattr("manager.fleet.holding.WELCOME_S", PATIENCE_S)
+    await behind.add("n1")
+    node = behind.dial("n1")
+    await behind.until(lambda: node.welcomes == 1)
+    async with start_behind() as other:
+        for each in (behind, other):
+            await each.until(lambda each=each: each.fleet.membership._has_others)
+        proxy.is_silent = True
+        await behind.until(lambda: behind.fleet.membership.id is None)
+        await other.until(lambda: other.fleet.membership.id is None)
+        may_join = asyncio.Event()
+        leave = behind.store.members.leave
+
+        async def leave_later(former: MemberId) -> None:
+            await may_join.wait()
+            await leave(former)
+
+        monkeypatch.setattr(behind.store.members, "leave", leave_later)
+        again = behind.dial("n1")
+        proxy.is_silent = False
+        await other.until(lambda: other.fleet.membership.id is not None)
+        await behind.store.check()
+        await behind.fleet._holding.flush()
+        assert again.welcomes == 0
+        may_join.set()
+        await behind.until(lambda: behind.fleet.membership.id is not None)
+        leaf = await behind.assign("n1")
+        await behind.until_applied(leaf, "n1")
+        await other.until_applied(leaf, "n1")
+        assert (again.welcomes, again.disconnects) == (1, [])
+
+
+async def test_who_has_a_session_that_is_nobodys_any_more_is_back_at_once(first: Parts, second: Parts):
+    """As after a failover that lost it: found by the look, or by a report that is not kept."""
+    await first.add("n1", "n2")
+    looked, told = first.dial("n1"), first.dial("n2")
+    await second.until(lambda: second.is_connected("n1") and second.is_connected("n2"))
+    for name in ("n1", "n2"):
+        facts = first.fleet.registry.get(NodeName(name))
+        await first.store.holds.release({facts.name: Over(facts.session, 0.0)})
+    first.fleet.reports.put(first.fleet.registry.get(NodeName("n2")), 0.0)
+    await first.fleet.reports.flush()
+    await first.fleet.follower.look()
+    await first.until(lambda: bool(looked.disconnects) and bool(told.disconnects))
+    for each in (looked, told):
+        assert each.disconnects[0].reason == "busy"
+        assert each.disconnects[0].retry_after_s < 3

@@ -1,7 +1,7 @@
 """Greetings are answered once the store says whose the session is: together, in time, and never twice."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from types import SimpleNamespace
 
@@ -59,9 +59,12 @@ class Asked:
         self.is_open = False
 
 
-def holding_over(holds: Holds, *reporting: str) -> Holding:
+def holding_over(holds: Holds, *reporting: str, is_member: Callable[[], bool] = lambda: True) -> Holding:
     return Holding(
-        holds, changes_meanwhile=lambda: nullcontext(()), is_reporting=lambda name: name in reporting
+        holds,
+        changes_meanwhile=lambda: nullcontext(()),
+        is_member=is_member,
+        is_reporting=lambda name: name in reporting,
     )
 
 
@@ -93,6 +96,17 @@ async def test_a_greeting_waits_for_a_store_that_fails_and_is_answered_when_it_i
     asked = Asked(holding, "n1")
     assert [await holding.flush(), await holding.flush()] == [False, False]
     assert (asked.answers, asked.turned_away, holding.failures) == ([], [], 2)
+    assert await holding.flush()
+    assert asked.answers == [1]
+
+
+async def test_a_greeting_waits_for_a_manager_that_is_not_a_member_and_is_answered_once_it_is_one():
+    holds, is_member = Holds(), False
+    holding = holding_over(holds, is_member=lambda: is_member)
+    asked = Asked(holding, "n1")
+    assert not await holding.flush()
+    assert (holds.taken, asked.answers, asked.turned_away) == ([], [], [])
+    is_member = True
     assert await holding.flush()
     assert asked.answers == [1]
 

@@ -97,18 +97,21 @@ async def test_a_session_is_given_up_only_under_its_own_number(store, other):
 
 async def test_a_report_is_kept_only_under_the_number_of_the_session(store, other):
     former = (await store.holds.take([greeting(), greeting(N2)]))[N1].number
-    assert await store.reports.record([report()], held={N1: former}) == {N1}
+    assert await store.reports.record([report()], held={N1: former}) == {N1: former}
     number = (await other.holds.take([greeting()]))[N1].number
     late = report(drifts=7)
-    assert await store.reports.record([late, report(N2)], held={N1: former, N2: former}) == {N2}
+    assert await store.reports.record([late, report(N2)], held={N1: former, N2: former}) == {
+        N1: number,
+        N2: former,
+    }
     assert await store.reports.all() == {N1: report(), N2: report(N2)}
-    assert await other.reports.record([late], held={N1: number}) == {N1}
+    assert await other.reports.record([late], held={N1: number}) == {N1: number}
     assert (await store.reports.all())[N1] == late
 
 
 async def test_a_report_without_a_session_is_not_kept_where_sessions_count(store, other):
-    assert await store.reports.record([report()], held={}) == frozenset()
-    assert await store.reports.record([report()], held={N1: 0}) == frozenset()
+    assert await store.reports.record([report()], held={}) == {N1: None}
+    assert await store.reports.record([report()], held={N1: 0}) == {N1: None}
     assert await store.reports.all() == {}
 
 
