@@ -263,7 +263,27 @@ class NodeFacts:
         """Whether the node runs a generation that this store has never published (it was restored, or another is live)."""
         if self.applied is None or self.is_applied or self.awaiting_first_report:
             return False
-        return self.desired is None or self.applied.generation > self.desired.version.generation
+        if self.desired is None or self.applied.generation > self.desired.version.generation:
+            return True
+        # the store lost the generation that the node runs, and gave its number once more
+        return self.runs_namesake
+
+    @property
+    def is_publishable(self) -> bool:
+        """Whether it may be published to without an operator's word: not if it knows more than this store, but for what it brings when it joins."""
+        return self.awaiting_first_report or not self.is_in_conflict
+
+    @property
+    def runs_namesake(self) -> bool:
+        """Whether the node runs another generation under the number of what is desired, so that it refuses that as stale."""
+        # of what it installed in part the digest is another
+        if self.applied is None or self.desired is None or self.refused_parts:
+            return False
+        desired = self.desired.version
+        return (self.applied.epoch, self.applied.generation) == (
+            desired.epoch,
+            desired.generation,
+        ) and self.applied.digest != desired.digest
 
     @property
     def failed_desired(self) -> bool:

@@ -144,6 +144,9 @@ def needs_publishing(facts: NodeFacts, wanted: Desired) -> bool:
     # a node that has seen a higher number than the store needs even the same content under a number above that
     if facts.believed_generation > desired.version.generation and not facts.is_applied:
         return True
+    # nor does it take it under the number of what it runs
+    if facts.runs_namesake:
+        return True
     return wanted.version.digest not in {desired.version.digest, desired.superseded_digest}
 
 

@@ -61,27 +61,31 @@ class Compiler:
         return min(used, default=float("inf"))
 
     async def publish(
-        self, nodes: Collection[NodeFacts], *, epoch: int, cause: str, changed_s: float
+        self, nodes: Collection[NodeFacts], *, epoch: int, cause: str, changed_s: float, forced: bool
     ) -> tuple[dict[NodeName, Desired], Mapping[Digest, bytes]]:
         """Publish a generation for each of these nodes whose content differs; return what was published, not of nodes that are gone.
 
         With it come the files of all that is wanted of these nodes. Raises StorageError; then nothing was published.
         """
-        news, bodies = await self.preview(nodes, epoch=epoch, now_s=changed_s)
-        numbers = {facts.name: facts.node_id for facts in nodes}
+        news, bodies = await self.preview(nodes, epoch=epoch, now_s=changed_s, forced=forced)
+        # nothing was awaited since they were compared
         kept = await self._store.generations.publish(
-            [_new_generation(each, numbers[name], bodies, cause=cause) for name, each in news.items()]
+            [
+                _new_generation(news[facts.name], facts, bodies, cause=cause)
+                for facts in nodes
+                if facts.name in news
+            ]
         )
         return {each.node: news[each.node] for each in kept}, bodies
 
     async def preview(
-        self, nodes: Collection[NodeFacts], *, epoch: int, now_s: float
+        self, nodes: Collection[NodeFacts], *, epoch: int, now_s: float, forced: bool
     ) -> tuple[dict[NodeName, Desired], Mapping[Digest, bytes]]:
         """Return what `publish` would publish, and the files of all of it. Raises StorageError."""
         for _ in range(READINGS_MAX):
             before = [(facts, facts.desired) for facts in nodes]
             contents, bodies = await self._contents({facts.name for facts in nodes}, now_s=int(now_s))
-            news = await _compare(before, contents, epoch=epoch, now_s=now_s)
+            news = await _compare(before, contents, epoch=epoch, now_s=now_s, forced=forced)
             if news is not None:
                 return news, bodies
         raise StorageError("other managers kept publishing; this is tried again", reason=Reason.BUSY)
@@ -103,7 +107,7 @@ class Compiler:
         contents, _ = await self._contents({facts.name}, now_s=int(now_s))
         desired = republish(facts, old, contents(facts.name), epoch=epoch, now_s=now_s)
         cause = f"republished generation {number}"
-        new = _new_generation(desired, facts.node_id, {}, cause=cause)
+        new = _new_generation(desired, facts, {}, cause=cause)
         async with self._store.transaction():
             kept = await self._store.generations.publish(
                 [replace(new, copies=number, superseded_digest=desired.superseded_digest)]
@@ -190,21 +194,23 @@ async def _compare(
     *,
     epoch: int,
     now_s: float,
+    forced: bool,
 ) -> dict[NodeName, Desired] | None:
     """Return what differs from what is desired of these nodes; None if another manager published since content was read.
 
     What it published may be of newer content, which nothing older may follow under a higher number.
     """
     news: dict[NodeName, Desired] = {}
-    for count, (facts, desired) in enumerate(before):
+    for count, (facts, _) in enumerate(before):
         if count % YIELD_EVERY == YIELD_EVERY - 1:
             await asyncio.sleep(0)
-        if facts.desired is not desired:
-            return None
+        if not forced and not facts.is_publishable:
+            # it said so while content was read
+            continue
         wanted = desired_from(wanted_manifest(facts, contents(facts.name), epoch=epoch), now_s)
         if needs_publishing(facts, wanted):
             news[facts.name] = wanted
-    return news
+    return None if any(facts.desired is not desired for facts, desired in before) else news
 
 
 def _build_trust(inventory: Inventory) -> _Trust:
@@ -225,13 +231,14 @@ def _pem(certificates: Sequence[Certificate]) -> str:
 
 
 def _new_generation(
-    desired: Desired, node_id: int, bodies: Mapping[Digest, bytes], *, cause: str
+    desired: Desired, facts: NodeFacts, bodies: Mapping[Digest, bytes], *, cause: str
 ) -> NewGeneration:
     manifest = desired.manifest
     # what a slot keeps from an earlier generation is in the store already
     return NewGeneration(
         node=manifest.node,
-        node_id=node_id,
+        node_id=facts.node_id,
+        follows=facts.desired.version.generation if facts.desired else 0,
         epoch=manifest.epoch,
         generation=manifest.generation,
         digest=desired.version.digest,

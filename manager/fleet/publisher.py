@@ -96,8 +96,13 @@ class Publisher:
                 chosen = [facts for facts in chosen if self._is_ours(facts)]
             with self._condition(chosen, everybodys=everybodys):
                 published, bodies = await self._after_others(
+                    # who was found out since to know more than this store is left out
                     lambda: self._compiler.publish(
-                        chosen, epoch=self._epoch, cause=cause, changed_s=changed_s
+                        _publishable(chosen, forced=forced),
+                        epoch=self._epoch,
+                        cause=cause,
+                        changed_s=changed_s,
+                        forced=forced,
                     ),
                     chosen,
                 )
@@ -123,7 +128,7 @@ class Publisher:
         """Return what `publish` would publish, and the files of all of it. Raises StorageError."""
         async with self._lock:
             return await self._compiler.preview(
-                _publishable(nodes, forced=forced), epoch=self._epoch, now_s=now_s
+                _publishable(nodes, forced=forced), epoch=self._epoch, now_s=now_s, forced=forced
             )
 
     async def republish(
@@ -170,4 +175,4 @@ class Publisher:
 
 def _publishable(nodes: Collection[NodeFacts], *, forced: bool) -> list[NodeFacts]:
     """Leave out who knows more than this store: such a node waits for an operator's word (a forced push)."""
-    return [facts for facts in nodes if forced or facts.awaiting_first_report or not facts.is_in_conflict]
+    return [facts for facts in nodes if forced or facts.is_publishable]

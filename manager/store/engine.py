@@ -35,7 +35,7 @@ from manager.store.numbers import CHANGE, RIGHTS, draw, keep, keep_revision, mar
 from manager.store.readers import Readers
 from manager.store.tables.content import counter, meta, node
 from manager.store.tables.running import member, node_change
-from manager.store.timelines import note_timeline
+from manager.store.timelines import is_taken_over, note_timeline
 from manager.store.transaction import Transaction, part_of
 
 
@@ -158,6 +158,16 @@ class Database:
     def _check_standing(self) -> None:
         if self._stands_down:
             raise MembershipLostError(self._stands_down)
+
+    async def note_takeover(self) -> None:
+        """Let the counters leap if a server took over since anybody wrote; it only reads if none did. Raises StorageError."""
+        if not self.is_shared:
+            return
+        async with self.read() as connection:
+            is_due = await is_taken_over(connection, self._engine)
+        if is_due:
+            async with self.write(by_member=False):
+                pass
 
     @property
     def is_shared(self) -> bool:

@@ -27,6 +27,7 @@ class Feed:
 
         Only what `since` tells is certain. Raises StorageError.
         """
+        await self._database.note_takeover()
         async with self._database.read() as connection:
             come_to = await counted(connection)
         if not _is_known(number, come_to):
@@ -38,6 +39,7 @@ class Feed:
 
         One's own changes are among it. `Store.rights_revision` rises if rights were changed since the last look. Raises StorageError.
         """
+        await self._database.note_takeover()
         async with self._database.read() as connection:
             come_to = await counted(connection)
             now = come_to.get(CHANGE, 0)

@@ -62,6 +62,11 @@ class Generations:
                 owner = item.node_id
                 if found.get(item.node) != owner:
                     continue
+                # what it follows is the last one, unless another manager was faster, or a server took over that lost it
+                if item.follows != last.get(owner, 0):
+                    raise ConflictError(
+                        f"generation {item.generation} of node '{item.node}' does not follow its last one"
+                    )
                 if item.generation <= last.get(owner, 0):
                     raise ConflictError(
                         f"generation {item.generation} of node '{item.node}' is not higher than its last one"

@@ -70,11 +70,13 @@ class NewGeneration:
 
     `copies` is the number of the node's generation whose content it has, and `superseded_digest` the digest of what the node would
     have otherwise; both None for what is published in the ordinary way. `node_id` is the store's number of the node that it was made
-    for: another node that has its name meanwhile is not given it.
+    for: another node that has its name meanwhile is not given it. `follows` is the number of what was the node's newest generation when this
+    was made, 0 if it had none.
     """
 
     node: NodeName
     node_id: int
+    follows: int
     epoch: int
     generation: int
     digest: Digest

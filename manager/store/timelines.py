@@ -55,6 +55,21 @@ async def note_timeline(
     return kept is not None
 
 
+async def is_taken_over(connection: AsyncConnection, engine: Engine) -> bool:
+    """Whether the server took over from another one and nobody has written to it yet, so that its counters have not leapt.
+
+    As for `note_timeline`, a connection is asked no more once it is known that none did.
+    """
+    lasting = connection.sync_connection
+    if lasting is None or lasting.info.get(TIMELINE):
+        return False
+    kept = (await connection.execute(select(meta.c.value).where(meta.c.name == TIMELINE))).scalar()
+    is_due = kept is not None and bytes(kept) != engine.timeline(connection).encode()
+    if kept is not None and not is_due:
+        lasting.info[TIMELINE] = True
+    return is_due
+
+
 async def _leap(connection: AsyncConnection, engine: Engine) -> None:
     now_s = await engine.now_s(connection)
     number = leap_from(await counted(connection), await revision_of(connection), now_s)

@@ -28,6 +28,7 @@ async def main(directory: Path, turn: str) -> None:
                 NewGeneration(
                     node=name,
                     node_id=record.id,
+                    follows=0,
                     epoch=1,
                     generation=1,
                     digest=bundle.manifest.digest,

@@ -6,12 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from manager.store import postgresql
 from manager.store.address import ServerAddress
 from manager.store.place import StorePlace
+from manager.store.postgresql import Limits
 from manager.store.sealing import Keyring
 from manager.store.store import Store
 from tests.integration.fleet.parts import Parts, running_over
-from tests.postgres import KEK
+from tests.integration.managers.failing_over import NAME, Servers
+from tests.postgres import KEK, made_cluster, made_root
 
 Start = Callable[[], AbstractAsyncContextManager[Parts]]
 
@@ -49,3 +52,25 @@ async def started(address: ServerAddress, directory: Path) -> AsyncIterator[Part
             yield parts
     finally:
         await store.close()
+
+
+@pytest.fixture
+async def servers(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Servers]:
+    monkeypatch.setattr(postgresql, "LIMITS", Limits(statement_s=20, answer_s=3.0))
+    with made_cluster() as primary, made_root() as root:
+        primary.make_database(NAME)
+        replica = primary.replica(root)
+        try:
+            yield Servers(primary=primary, replica=replica)
+        finally:
+            replica.stop()
+
+
+@pytest.fixture
+async def stores(servers: Servers, tmp_path: Path) -> AsyncIterator[list[Store]]:
+    """A store, as each of two managers has opened it."""
+    place = StorePlace(tmp_path, servers.address)
+    made = [await Store.create(place, Keyring(KEK)), await Store.open(place, Keyring(KEK))]
+    yield made
+    for each in made:
+        await each.close()

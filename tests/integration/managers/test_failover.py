@@ -1,96 +1,16 @@
 """A replica that lacks the primary's last transactions takes over: what two managers have in memory is what it has, and no change is missed."""
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
-from urllib.parse import quote
-
 import pytest
 
 from common.ids import NodeName
-from demo.site import free_port
-from manager.store import postgresql
-from manager.store.address import ServerAddress
-from manager.store.place import StorePlace
-from manager.store.postgresql import Limits
-from manager.store.sealing import Keyring
 from manager.store.store import Store
-from tests.fakes.simulator import NodeSimulator
-from tests.integration.fleet.parts import Parts, running_over
-from tests.patience import PATIENCE_S
-from tests.postgres import KEK, NEEDED, PASSWORD, ROLE, Cluster, made_cluster, made_root
+from tests.integration.managers.failing_over import Agents, Servers, fleets, until_writable
+from tests.postgres import NEEDED
 from tests.unit.store.given import add_nodes
 
 pytestmark = NEEDED
 
-NAME = "failover"
 N3, N4 = NodeName("n3"), NodeName("n4")
-
-
-@dataclass(slots=True, kw_only=True)
-class Servers:
-    """A primary and its replica, which is not waited for."""
-
-    primary: Cluster
-    replica: Cluster
-
-    @property
-    def address(self) -> ServerAddress:
-        hosts = f"127.0.0.1:{self.primary.port},127.0.0.1:{self.replica.port}"
-        return ServerAddress.parse(
-            f"postgresql://{ROLE}:{quote(PASSWORD, safe='')}@{hosts}/{NAME}?connect_timeout=2"
-        )
-
-    async def cut_off(self) -> None:
-        """Let the replica have what was kept until now, and nothing more."""
-        written = await asyncio.to_thread(self.primary.sql, "SELECT pg_current_wal_insert_lsn()")
-        is_there = f"SELECT pg_last_wal_replay_lsn() >= '{written}'"
-        async with asyncio.timeout(PATIENCE_S):
-            while await asyncio.to_thread(self.replica.sql, is_there) != "t":  # noqa: ASYNC110 - looks on
-                await asyncio.sleep(0.05)
-        await asyncio.to_thread(self.replica.stop)
-        self.replica.settings["primary_conninfo"] = f"host=127.0.0.1 port={free_port()}"
-        await asyncio.to_thread(self.replica.start)
-
-    async def fail_over(self) -> None:
-        await asyncio.to_thread(self.primary.kill)
-        await asyncio.to_thread(self.replica.promote)
-
-
-@pytest.fixture
-async def servers(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Servers]:
-    monkeypatch.setattr(postgresql, "LIMITS", Limits(statement_s=20, answer_s=3.0))
-    with made_cluster() as primary, made_root() as root:
-        primary.make_database(NAME)
-        replica = primary.replica(root)
-        try:
-            yield Servers(primary=primary, replica=replica)
-        finally:
-            replica.stop()
-
-
-@pytest.fixture
-async def stores(servers: Servers, tmp_path: Path) -> AsyncIterator[list[Store]]:
-    """A store, as each of two managers has opened it."""
-    place = StorePlace(tmp_path, servers.address)
-    made = [await Store.create(place, Keyring(KEK)), await Store.open(place, Keyring(KEK))]
-    yield made
-    for each in made:
-        await each.close()
-
-
-async def until_writable(store: Store) -> None:
-    async with asyncio.timeout(PATIENCE_S):
-        while True:
-            try:
-                await store.check()
-            except Exception:  # noqa: BLE001 - whatever a server says that is gone, or not there yet
-                await asyncio.sleep(0.1)
-            else:
-                return
 
 
 @pytest.mark.timeout(300)
@@ -147,34 +67,6 @@ async def view_of(store: Store) -> View:
     view = View(store)
     await view.look()
     return view
-
-
-@asynccontextmanager
-async def fleets(stores: list[Store]) -> AsyncIterator[list[Parts]]:
-    async with AsyncExitStack() as stack:
-        yield [await stack.enter_async_context(running_over(each)) for each in stores]
-
-
-class Agents:
-    """Nodes that dial again whenever a manager lets them go, as agents do."""
-
-    def __init__(self, manager: Parts, *nodes: NodeSimulator) -> None:
-        self._manager = manager
-        self._dialled = {str(node.name): (node, 0) for node in nodes}
-
-    def dial_again(self) -> None:
-        for name, (node, ended) in self._dialled.items():
-            if len(node.disconnects) > ended:
-                self._dialled[name] = node, len(node.disconnects)
-                self._manager.dial(name, node)
-
-    async def until(self, *managers: Parts, done: Callable[[Parts], bool]) -> None:
-        def is_done(manager: Parts) -> bool:
-            self.dial_again()
-            return done(manager)
-
-        for each in managers:
-            await each.until(partial(is_done, each))
 
 
 @pytest.mark.timeout(300)

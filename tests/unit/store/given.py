@@ -81,13 +81,21 @@ def id_of(node: NodeName) -> int:
 
 
 def new_generation(
-    number: int, *, node: NodeName = N1, epoch: int = 1, text: str = "leaf", trust: str = "anchors"
+    number: int,
+    *,
+    follows: int | None = None,
+    node: NodeName = N1,
+    epoch: int = 1,
+    text: str = "leaf",
+    trust: str = "anchors",
 ) -> NewGeneration:
+    """Return a generation; it follows the one with the number before unless said otherwise."""
     bundle = opaque_bundle(text, node=node, epoch=epoch, generation=number, trust=trust)
     manifest = bundle.manifest
     return NewGeneration(
         node=node,
         node_id=id_of(node),
+        follows=number - 1 if follows is None else follows,
         epoch=epoch,
         generation=number,
         digest=manifest.digest,

@@ -63,20 +63,30 @@ async def test_a_key_is_sealed_whatever_the_caller_said_of_it(store):
 @pytest.mark.parametrize("number", [1, 4, 5])
 async def test_a_number_that_does_not_rise_is_refused_with_all_that_came_with_it(store, number):
     await add_nodes(store, N1, N2)
-    await publish(store, new_generation(5))
+    await publish(store, new_generation(5, follows=0))
     with pytest.raises(
         ConflictError, match=f"generation {number} of node 'n1' is not higher than its last one"
     ):
-        await publish(store, new_generation(1, node=N2), new_generation(number, text="new"))
+        await publish(store, new_generation(1, node=N2), new_generation(number, follows=5, text="new"))
     assert set(await store.generations.latest()) == {N1}
     assert len(await rows_of_payloads(store)) == len(digests_of(new_generation(5)))
 
 
+@pytest.mark.parametrize("follows", [0, 4, 6])
+async def test_what_was_made_after_another_generation_than_the_last_is_refused(store, follows):
+    """Another manager was faster, or the server that kept what it followed is gone: content may be older than what is kept."""
+    await add_nodes(store, N1, N2)
+    await publish(store, new_generation(5, follows=0))
+    with pytest.raises(ConflictError, match="generation 7 of node 'n1' does not follow its last one"):
+        await publish(store, new_generation(1, node=N2), new_generation(7, follows=follows, text="new"))
+    assert {name: each.generation for name, each in (await store.generations.latest()).items()} == {N1: 5}
+
+
 async def test_a_new_epoch_does_not_let_numbers_fall(store):
     await add_nodes(store, N1)
-    await publish(store, new_generation(5))
+    await publish(store, new_generation(5, follows=0))
     with pytest.raises(ConflictError):
-        await publish(store, new_generation(5, epoch=2))
+        await publish(store, new_generation(5, follows=5, epoch=2))
     await publish(store, new_generation(6, epoch=2))
     assert (await store.generations.latest())[N1].epoch == 2
 
@@ -84,8 +94,8 @@ async def test_a_new_epoch_does_not_let_numbers_fall(store):
 async def test_numbers_rise_within_one_publication_too(store):
     await add_nodes(store, N1)
     with pytest.raises(ConflictError):
-        await publish(store, new_generation(3), new_generation(2))
-    await publish(store, new_generation(2), new_generation(3))
+        await publish(store, new_generation(3, follows=0), new_generation(2, follows=3))
+    await publish(store, new_generation(2, follows=0), new_generation(3))
     assert (await store.generations.latest())[N1].generation == 3
 
 
@@ -122,7 +132,9 @@ async def test_publishing_nothing_is_nothing(store):
 
 async def test_history_has_the_newest_first_and_no_more_than_asked(store):
     await add_nodes(store, N1, N2)
-    await publish(store, *(new_generation(number) for number in (1, 2, 3)), new_generation(9, node=N2))
+    await publish(
+        store, *(new_generation(number) for number in (1, 2, 3)), new_generation(9, follows=0, node=N2)
+    )
     assert [each.generation for each in await store.generations.history(N1, limit=2)] == [3, 2]
     assert {name: each.generation for name, each in (await store.generations.latest()).items()} == {
         N1: 3,
@@ -148,7 +160,9 @@ async def test_more_nodes_than_one_statement_names(store):
     await publish(store, *(new_generation(1, node=name) for name in names))
     with pytest.raises(ConflictError, match="'m520' is not higher than its last one"):
         await publish(
-            store, *(new_generation(2, node=name) for name in names[:-1]), new_generation(1, node=names[-1])
+            store,
+            *(new_generation(2, node=name) for name in names[:-1]),
+            new_generation(1, follows=1, node=names[-1]),
         )
     assert {each.generation for each in (await store.generations.latest()).values()} == {1}
 
@@ -222,7 +236,7 @@ async def test_older_content_is_published_again_as_long_as_it_is_there(store):
     await store.generations.collect(keep=1)
     assert set(await rows_of_payloads(store)) == digests_of(new_generation(1))
     with pytest.raises(NotFoundError, match="no generation 1"):
-        await publish(store, copy_of(1, 5))
+        await publish(store, copy_of(1, 4))
 
 
 async def test_one_generation_of_each_of_many_nodes_is_read_at_once(store):

@@ -7,6 +7,7 @@ import pytest
 
 from common.codes import Role
 from common.ids import NodeName
+from manager.store.numbers import CHANGE, RIGHTS, counted, revision_of
 from manager.store.postgresql import Postgresql
 from manager.store.sqlite import Sqlite
 from manager.store.store import Store
@@ -47,8 +48,10 @@ async def other(server, clock, store, again):
 
 
 async def numbers(store: Store) -> tuple[int, int, int]:
-    changes = await store.feed.since(0)
-    return changes.number, changes.content, changes.rights
+    """Return how far changes, content and rights have come; read past the feed, which lets them leap when it is due."""
+    async with store._database.read() as connection:
+        come_to = await counted(connection)
+        return come_to.get(CHANGE, 0), await revision_of(connection), come_to.get(RIGHTS, 0)
 
 
 async def test_the_first_write_notes_the_timeline_and_lets_nothing_leap(server, store):
@@ -76,6 +79,17 @@ async def test_the_first_write_on_another_timeline_lets_every_counter_leap_once(
     change, content, rights = await numbers(store)
     assert (change, content, rights) == (after[0] + 1, after[1], after[2])
     assert await kept(store) == server.timeline.encode()
+
+
+async def test_a_look_lets_every_counter_leap_where_nobody_has_written_yet(server, store, other):
+    """What a manager knows of lost changes is forgotten also while nobody changes anything."""
+    before = await numbers(store)
+    mark = (await other.feed.since(0)).number
+    await server.take_over(store, other)
+    changes = await other.feed.since(mark)
+    assert changes.is_anew
+    assert min(await numbers(store)) > max(before)
+    assert not (await store.feed.since(changes.number)).is_anew
 
 
 @pytest.mark.usefixtures("clock")

@@ -120,7 +120,7 @@ def test_what_openssl_cannot_load_is_refused_with_its_place_at_every_entrance():
 
 async def custom_ca(world: World, facts: NodeFacts):
     compiler = Compiler(world.store, Inventories(world.store, [decode(BUILTIN.certificate_der)]))
-    manifests, bodies = await compiler.preview([facts], epoch=1, now_s=NOW_S)
+    manifests, bodies = await compiler.preview([facts], epoch=1, now_s=NOW_S, forced=False)
     manifest = manifests[facts.name].manifest
     files = {entry.path: bodies.get(entry.digest) for entry in manifest.entries}
     return manifest, files
@@ -167,7 +167,7 @@ async def test_a_certificate_that_stands_already_is_held_out_and_the_node_keeps_
     record, _ = await world.store.certificates.add(odd, nodes=[NAME], slot=slot, now_s=NOW_S)
     facts.desired = desired_from(before, NOW_S)
     compiler = Compiler(world.store, Inventories(world.store, [decode(BUILTIN.certificate_der)]))
-    manifests, _ = await compiler.preview([facts], epoch=1, now_s=NOW_S)
+    manifests, _ = await compiler.preview([facts], epoch=1, now_s=NOW_S, forced=False)
     assert manifests == {}, "what is desired stays as it was"
     assert before.slots[slot].leaf == sound.fingerprint
     inventory = await world.use_cases.certificates.show(record.id)
