@@ -30,6 +30,9 @@ PORT: Final = 53
 MADE_SECRETS: Final[list[str]] = []
 """Those of all keys that were made here."""
 
+VARIED_MIN: Final = 8
+"""How many different characters a secret has at least, so that it stands nowhere by chance."""
+
 SOONEST_S: Final = 0.5
 """How long one look at a server may take that is about to start."""
 
@@ -58,6 +61,8 @@ class TsigKey:
     secret: str = field(default_factory=lambda: base64.b64encode(secrets.token_bytes(64)).decode())
 
     def __post_init__(self) -> None:
+        # whoever looks for it in answers would find zeros in an address
+        assert len(set(self.secret)) >= VARIED_MIN
         MADE_SECRETS.append(self.secret)
 
     @property
