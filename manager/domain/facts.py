@@ -4,7 +4,7 @@ Decides what each word from a node changes. Leaves sockets and the store to the 
 Invariant: `desired` moves only by publishing, `offered` only by offering, `applied` and `serving` only by the node's word.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from common.bundle.verify import CLOCK_TOLERANCE_S
@@ -265,25 +265,16 @@ class NodeFacts:
             return False
         if self.desired is None or self.applied.generation > self.desired.version.generation:
             return True
-        # the store lost the generation that the node runs, and gave its number once more
         return self.runs_namesake
 
     @property
-    def is_publishable(self) -> bool:
-        """Whether it may be published to without an operator's word: not if it knows more than this store, but for what it brings when it joins."""
-        return self.awaiting_first_report or not self.is_in_conflict
-
-    @property
     def runs_namesake(self) -> bool:
-        """Whether the node runs another generation under the number of what is desired, so that it refuses that as stale."""
+        """Whether the store lost the generation that the node runs, and gave its number once more, which the node refuses as stale."""
         # of what it installed in part the digest is another
-        if self.applied is None or self.desired is None or self.refused_parts:
+        if self.runs is None or self.desired is None or self.refused_parts:
             return False
         desired = self.desired.version
-        return (self.applied.epoch, self.applied.generation) == (
-            desired.epoch,
-            desired.generation,
-        ) and self.applied.digest != desired.digest
+        return self.runs == replace(desired, digest=self.runs.digest) != desired
 
     @property
     def failed_desired(self) -> bool:
@@ -345,15 +336,10 @@ class NodeFacts:
 
 def _stable(facts: NodeFacts) -> object:
     """Return the part of the facts whose change must be stored: without times of probes, what is left of a quarantine, and texts that count seconds."""
-    failures = (facts.reported_failed, facts.refused)
     return (
         facts.applied,
-        [(each.digest, each.generation, each.reason, each.attempts) for each in failures if each is not None],
-        [
-            (each.consumer, each.endpoint, each.slot, each.leaf, each.not_after_s, each.reason)
-            for each in facts.serving
-        ],
-        [(each.tls, each.sent, each.strict_client, each.stapled) for each in facts.serving],
+        [each.lasting for each in (facts.reported_failed, facts.refused) if each is not None],
+        [each.lasting for each in facts.serving],
         facts.disk,
         facts.drifts,
         [(each.consumer, each.since_s, each.reason) for each in facts.waiting],

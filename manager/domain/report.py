@@ -5,7 +5,7 @@ The wire has messages for this, the store records, and the API answers; each is 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from common.bundle.manifest import Slot
 from common.bundle.parts import Part
@@ -43,6 +43,11 @@ class Failure:
     attempts: int
     retry_after_s: float
 
+    @property
+    def lasting(self) -> object:
+        """What of it is worth keeping: not what is left of a quarantine, and no text that counts seconds."""
+        return self.digest, self.generation, self.reason, self.attempts
+
 
 def attempts_with(former: Failure | None, digest: str) -> int:
     """Return how often content has failed in a row if it has failed once more, `former` being the failure before."""
@@ -76,6 +81,11 @@ class Serving:
     def ends_s(self) -> int | None:
         """When the leaf ends, None where that is not known: not seen, not told by an old agent, or not readable."""
         return from_number(self.not_after_s) if self.leaf else None
+
+    @property
+    def lasting(self) -> object:
+        """What of it is worth keeping: not when it was probed, and no text that counts seconds."""
+        return replace(self, at_s=0.0, message="")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -204,7 +204,7 @@ async def _compare(
     for count, (facts, _) in enumerate(before):
         if count % YIELD_EVERY == YIELD_EVERY - 1:
             await asyncio.sleep(0)
-        if not forced and not facts.is_publishable:
+        if not forced and facts.is_in_conflict:
             # it said so while content was read
             continue
         wanted = desired_from(wanted_manifest(facts, contents(facts.name), epoch=epoch), now_s)

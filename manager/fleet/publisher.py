@@ -175,4 +175,4 @@ class Publisher:
 
 def _publishable(nodes: Collection[NodeFacts], *, forced: bool) -> list[NodeFacts]:
     """Leave out who knows more than this store: such a node waits for an operator's word (a forced push)."""
-    return [facts for facts in nodes if forced or facts.is_publishable]
+    return [facts for facts in nodes if forced or not facts.is_in_conflict]

@@ -294,12 +294,8 @@ class Database:
         if self._open is not None and connection is self._open.connection.sync_connection:
             self._open.broken = None
 
-    async def revision(self, connection: AsyncConnection) -> int:
-        """Return how often content changed: equal revisions mean equal content."""
-        return await revision_of(connection)
-
     async def _revise(self, connection: AsyncConnection) -> int:
-        revision = await self.revision(connection) + 1
+        revision = await revision_of(connection) + 1
         await keep_revision(connection, self.insert(meta), revision)
         return revision
 

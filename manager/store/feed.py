@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from manager.domain.members import Changes
 from manager.store.engine import Database
-from manager.store.numbers import ALARMS, CHALLENGES, CHANGE, LEAPT, REMOVED, RIGHTS, counted
+from manager.store.numbers import ALARMS, CHALLENGES, CHANGE, LEAPT, REMOVED, RIGHTS, counted, revision_of
 from manager.store.states import read_states
 from manager.store.tables.content import node
 from manager.store.tables.running import node_change
@@ -49,7 +49,7 @@ class Feed:
             present = frozenset(numbers) if is_whole else None
             if not is_whole and come_to.get(REMOVED, 0) > number:
                 present = frozenset(await _whole(connection))
-            content = await self._database.revision(connection)
+            content = await revision_of(connection)
         self._database.own_numbers -= {each for each in self._database.own_numbers if each <= number}
         rights = come_to.get(RIGHTS, 0)
         if rights != self._rights:

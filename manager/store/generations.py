@@ -16,6 +16,7 @@ from common.ids import Digest, NodeName
 from manager.domain.model import GenerationRecord
 from manager.store.engine import Database
 from manager.store.nodes import node_ids
+from manager.store.numbers import revision_of
 from manager.store.parts import SQL_VARIABLES_MAX, chunks
 from manager.store.records import NewGeneration
 from manager.store.sealing import PRIVATE_KEY, Keyring
@@ -187,7 +188,7 @@ class Generations:
             result = await connection.execute(
                 delete(generation).where(tuple_(generation.c.node_id, generation.c.generation).in_(old))
             )
-            return result.rowcount, await self._database.revision(connection)
+            return result.rowcount, await revision_of(connection)
 
     def _seal(self, items: Sequence[NewGeneration]) -> list[dict[str, Any]]:
         bodies = {digest: body for item in items for digest, body in item.payloads.items()}

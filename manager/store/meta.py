@@ -7,6 +7,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from manager.store.engine import Database
+from manager.store.numbers import revision_of
 from manager.store.sealing import Keyring
 from manager.store.tables.content import meta
 
@@ -40,14 +41,14 @@ class Meta:
     async def is_at(self, revision: int) -> bool:
         """Whether content has this revision; within a transaction it stays so until that writes."""
         async with self._database.read() as connection:
-            return await self._database.revision(connection) == revision
+            return await revision_of(connection) == revision
 
     async def revision(self) -> int:
         """Return how often content changed: equal revisions mean equal content."""
         if self._database.is_writing:
             raise RuntimeError("within a transaction it is not known yet which content a revision will name")
         async with self._database.read() as connection:
-            return await self._database.revision(connection)
+            return await revision_of(connection)
 
     async def next_revision(self) -> int:
         """Let the open transaction change content, and return the revision that names what it leaves."""
@@ -55,7 +56,7 @@ class Meta:
             raise RuntimeError("only a transaction leaves content of a revision of its own")
         async with self._database.write() as connection:
             self._database.opened.touch()
-            return await self._database.revision(connection) + 1
+            return await revision_of(connection) + 1
 
     async def get(self, name: str) -> bytes | None:
         """Return a plain value that `set` kept, None if there is none of this name."""
