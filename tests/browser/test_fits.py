@@ -13,7 +13,7 @@ from tests.patience import PATIENCE_S
 
 pytestmark = [pytest.mark.services("chromium"), pytest.mark.timeout(600)]
 
-WIDTHS = {"desktop": 1280, "tablet": 768, "phone": 390}
+WIDTHS = {"desktop": 1280, "tablet": 768, "phone": 360}
 TOO_WIDE = "[document.documentElement.scrollWidth, document.documentElement.clientWidth]"
 
 

@@ -1,4 +1,4 @@
-"""The home page: how all nodes stand, what expires when, what is wrong; pushing; and what changes as it changes."""
+"""The home page: how all nodes stand, what expires and what is renewed when, what is wrong; pushing; and what changes as it changes."""
 
 import asyncio
 import contextlib
@@ -16,19 +16,25 @@ from common.ids import NodeName, node_names
 from common.pki.expiry import nearness
 from manager.domain.informed import find_uninformed
 from manager.domain.inventory import Entry, Inventory
+from manager.domain.renewal.records import RenewalRecord
+from manager.domain.renewal.schedule import entry_of
 from manager.domain.view import PlannedPush
 from manager.http.streams import HEARTBEAT_S, event_stream, write
 from manager.pki.judge.status import nearness_of
+from manager.usecases.renewal.renewals import ShownRenewal
 from manager.web.currentstanding import PACE_S
 from manager.web.forms import FormFields
 from manager.web.pagerequest import Page, PageRequest
 from manager.web.pages.nodes import show_list
+from manager.web.renewalcalendar import Calendar, draw_calendar
+from manager.web.renewing import Renewal, renewals_of
 from manager.web.standing import recent_pushes
 from manager.web.timeline import End, Timeline, draw_timeline
 from manager.web.words import plural
 
 ALARMS_SHOWN: Final = 6
 NEXT_SHOWN: Final = 5
+RENEWALS_SHOWN: Final = 8
 
 _ORDER: Final = {"publish_and_push": 0, "push": 1, "wait": 2, "none": 3}
 WIDE: Final = (960, 150)
@@ -39,8 +45,10 @@ async def home(page_request: PageRequest) -> web.StreamResponse:
     """Show the status of the fleet."""
     now_s, fleet = page_request.now_s, page_request.site.fleet
     inventory, briefs = await page_request.use_cases.inventory(), fleet.briefs()
+    records = await page_request.use_cases.renewals.records()
     # off the loop, because there may be thousands of each
     outlook = await asyncio.to_thread(_outlook, inventory, now_s)
+    renewing = await asyncio.to_thread(_renewing, inventory, records, now_s)
     recent = await asyncio.to_thread(recent_pushes, briefs.values(), now_s=now_s)
     return page_request.render(
         "fleet.html",
@@ -50,6 +58,9 @@ async def home(page_request: PageRequest) -> web.StreamResponse:
         upcoming=outlook.upcoming,
         certificate_count=len(inventory.entries),
         unreadable_count=outlook.unreadable_count,
+        calendar=renewing.calendar if records else None,
+        renews_next=renewing.next,
+        renewal_count=len(records),
         recent=recent,
         only_management=len(briefs) <= 1,
         announced=fleet.contact,
@@ -84,6 +95,24 @@ def _outlook(inventory: Inventory, now_s: float) -> _Outlook:
         ],
         upcoming=[entry for _, _, entry in upcoming],
         unreadable_count=len(entries) + len(cas) - len(ends) - len(ca_ends),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Renewing:
+    calendar: Calendar
+    next: Sequence[Renewal]
+
+
+def _renewing(inventory: Inventory, records: Sequence[RenewalRecord], now_s: float) -> _Renewing:
+    """Return what is renewed when. An order that is under way is told of on the renewal's own page."""
+    entries, cas = inventory.entries, inventory.trusted_cas.values()
+    shown = [ShownRenewal(renewal=each, entry=entry_of(each, entries), orders=()) for each in records]
+    renewals = renewals_of(shown, {})
+    ca_ends = [each.not_after_s for each in cas if each.not_after_s is not None]
+    return _Renewing(
+        calendar=draw_calendar(renewals, entries.values(), ca_ends, now_s=now_s),
+        next=renewals[:RENEWALS_SHOWN],
     )
 
 

@@ -219,6 +219,21 @@ async def test_an_operator_renews_and_tests_and_who_reads_has_no_buttons(world: 
         assert "Renew now" not in (await reader.get(where)).text
 
 
+async def test_home_has_a_calendar_once_something_is_renewed(world: RenewingApi, browser: Visitor):
+    assert "Renewal calendar" not in (await browser.get("/")).text
+    due = await renewing(world, days=40)
+    await Showroom(world.api).upload(["bare.example.test"], days=20)
+    home = await browser.get("/")
+    for said in (
+        "What is renewed and what expires in the next 6 weeks",
+        "1 to be renewed",
+        "1 expires without a renewal",
+        "Renews next 1 renewal",
+    ):
+        assert said in home.text, said
+    assert f'href="/renewals/{due.id}"' in home.html
+
+
 async def test_a_certificate_that_is_not_there_yet_has_a_page_with_the_nodes_that_get_it(
     world: RenewingApi, browser: Visitor
 ):
