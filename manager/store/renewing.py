@@ -3,6 +3,7 @@
 Pure. Invariant: what this version wrote it reads again as it was, and a version that it does not know is refused.
 """
 
+from functools import lru_cache
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -108,8 +109,9 @@ def renewal_values(record: RenewalRecord) -> dict[str, Any]:
     }
 
 
+@lru_cache(maxsize=20_000)
 def renewal_of(row: Row[Any]) -> RenewalRecord:
-    """Return what a row tells. Raises StorageError for a version that is not known here."""
+    """Return what a row tells; all are read again every few seconds, and hardly any has changed. Raises StorageError for a version that is not known here."""
     stored = _RENEWALS.decode(row.body)
     _check(stored.version, "a renewal")
     return _told(row, stored, RenewalRecord)

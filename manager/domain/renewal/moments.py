@@ -7,7 +7,6 @@ with its CA's window.
 
 import base64
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Final
 
 from common.ids import Fingerprint
@@ -23,7 +22,7 @@ ASKED_MOST_S: Final = 11 * 3600.0
 JITTER: Final = 0.08
 """By which share of the wait a certificate is asked about later, so that those of one hour come apart."""
 
-SPREAD: Final = Fraction(1, 30)
+SPREAD: Final = 1 / 30
 """Without a window: over which share of their lifetime certificates of one day are spread."""
 
 
@@ -60,8 +59,8 @@ def renewed_s(validity: Validity, *, window: Window | None) -> float | None:
     life_s = lifetime_s(validity.not_before_s, validity.not_after_s)
     if life_s is None or validity.not_after_s is None:
         return None
-    left_s = Fraction(life_s, 2 if life_s < SHORT_LIFE_S else 3)
-    return float(validity.not_after_s - left_s - Fraction(validity.share) * life_s * SPREAD)
+    left_s = life_s / (2 if life_s < SHORT_LIFE_S else 3)
+    return validity.not_after_s - left_s - validity.share * life_s * SPREAD
 
 
 def _within(window: Window, validity: Validity) -> float:

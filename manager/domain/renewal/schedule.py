@@ -103,12 +103,16 @@ def beginning(
     running = Counter(each.terms.account_id for each in asking if not _has_failed(by_id.get(each.renewal_id)))
     taken = {(each.terms.account_id, frozenset(each.names)) for each in asking if not each.is_test}
     found: list[RenewalRecord] = []
-    for renewal in sorted(by_id.values(), key=lambda each: _end(entry_of(each, entries))):
-        entry = entry_of(renewal, entries)
-        begins = begins_s(renewal, entry)
-        if renewal.terms is None or renewal.id in busy or begins is None or begins > now_s:
-            continue
-        account, names = renewal.terms.account_id, frozenset(names_of(renewal.terms, entry))
+    due = [
+        (_end(entry), renewal, terms, names_of(terms, entry))
+        for renewal in by_id.values()
+        if (terms := renewal.terms) is not None
+        and renewal.id not in busy
+        and (begins := begins_s(renewal, entry := entry_of(renewal, entries))) is not None
+        and begins <= now_s
+    ]
+    for _, renewal, terms, ordered in sorted(due, key=lambda each: each[0]):
+        account, names = terms.account_id, frozenset(ordered)
         is_limited = limits.get(account, 0.0) > now_s
         if is_limited or running[account] >= ORDERS_AT_ONCE or (account, names) in taken:
             continue
@@ -171,14 +175,13 @@ def next_s(
     now_s: float,
 ) -> float:
     """Return when there is something to do again, infinite if there never is. What is due and cannot begin waits for an order to end."""
-    if beginning(renewals, orders, entries, now_s=now_s):
-        return now_s
     by_id = {each.id: each for each in renewals}
     busy: dict[RenewalId, OrderRecord] = {each.renewal_id: each for each in orders}
     limits = limited(by_id.values())
     moments = [
         advanced_s(order, by_id[number], limits=limits) for number, order in busy.items() if number in by_id
     ]
+    is_any_due = False
     for renewal in by_id.values():
         entry = entry_of(renewal, entries)
         moments += [each for each in (asked_s(renewal, entry),) if each is not None]
@@ -187,6 +190,9 @@ def next_s(
             begins = max(begins, limits.get(renewal.terms.account_id, 0.0))
         if begins is not None and begins > now_s:
             moments.append(begins)
+        is_any_due |= begins is not None and begins <= now_s
+    if is_any_due and beginning(renewals, orders, entries, now_s=now_s):
+        return now_s
     return min(moments, default=float("inf"))
 
 

@@ -24,7 +24,7 @@ from common.errors import (
 from manager.domain.audit import RENEWAL
 from manager.domain.inventory import Inventory
 from manager.domain.renewal.moments import ari_id, asked_again_s, counting
-from manager.domain.renewal.records import OrderRecord, OrderState, RenewalRecord
+from manager.domain.renewal.records import AccountId, OrderRecord, OrderState, RenewalRecord
 from manager.domain.renewal.schedule import (
     advanced_s,
     asked_s,
@@ -39,7 +39,7 @@ from manager.usecases.ports import Lead
 from manager.usecases.renewal.around import Around
 from manager.usecases.renewal.asking import AccountsAtCas
 from manager.usecases.renewal.beginning import Beginning
-from manager.usecases.renewal.ports import CaError, Suggested
+from manager.usecases.renewal.ports import Ca, CaError, Suggested
 from manager.usecases.renewal.progress import fail, fail_to_begin
 from manager.usecases.renewal.requesting import Requesting
 from manager.usecases.renewal.steps import OrderSteps
@@ -135,10 +135,11 @@ class RenewalRunner:
         if not due:
             return False
         answers: dict[int, Suggested | CaError | None] = {}
+        cas: dict[AccountId, Ca] = {}
 
         async def ask(renewal: RenewalRecord) -> None:
             with lead.enforced():
-                answers[renewal.id] = await self._ask_window(renewal, standing)
+                answers[renewal.id] = await self._ask_window(renewal, standing, cas)
 
         await self._each([partial(self._guarded, renewal, partial(ask, renewal)) for renewal in due])
         with lead.enforced():
@@ -148,7 +149,10 @@ class RenewalRunner:
                         await self._keep_window(renewal, standing, answers[renewal.id])
         return True
 
-    async def _ask_window(self, renewal: RenewalRecord, standing: Standing) -> Suggested | CaError | None:
+    async def _ask_window(
+        self, renewal: RenewalRecord, standing: Standing, cas: dict[AccountId, Ca]
+    ) -> Suggested | CaError | None:
+        """Ask for one; `cas` are those that were asked a moment ago, so that an account's key is not opened for each."""
         entry = entry_of(renewal, standing.inventory.entries)
         if entry is None or renewal.terms is None:
             return None
@@ -156,8 +160,10 @@ class RenewalRunner:
         if identifier is None:
             return None
         try:
-            ca = await self._asking.ca(renewal.terms.account_id, is_test=False)
-            return await ca.suggested(identifier)
+            number = renewal.terms.account_id
+            if number not in cas:
+                cas[number] = await self._asking.ca(number, is_test=False)
+            return await cas[number].suggested(identifier)
         except CaError as error:
             return error
 
@@ -200,11 +206,11 @@ class RenewalRunner:
         busy = {each.renewal_id for each in standing.orders}
         acts: list[tuple[RenewalRecord, Callable[[], Awaitable[object]]]] = []
         for renewal in standing.renewals:
-            entry = entry_of(renewal, entries)
-            begins = begins_s(renewal, entry)
             if renewal.is_over and renewal.id not in busy:
                 acts.append((renewal, partial(self._drop, renewal)))
             elif renewal.terms is None and not renewal.is_over:
+                entry = entry_of(renewal, entries)
+                begins = begins_s(renewal, entry)
                 is_due = begins is not None and begins <= now_s
                 acts.append((renewal, partial(self._requesting.look, renewal, entry, is_due=is_due)))
         acts += [
