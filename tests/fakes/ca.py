@@ -116,6 +116,7 @@ class ModelCa:
         return [chain]
 
     async def suggested(self, ari_id: str) -> Suggested | None:
+        self.server.note_asked_window(ari_id)
         self._enter("suggested")
         window = self.server.windows.get(ari_id) if self.server.has_renewal_info else None
         if window is None:

@@ -86,6 +86,9 @@ class CaServer:
     to_spoil: list[str] = field(default_factory=list)
     windows: dict[str, Window] = field(default_factory=dict)
     told: dict[str, tuple[Window, float]] = field(default_factory=dict)
+    not_due_before_s: dict[str, float] = field(default_factory=dict)
+    asked_window_s: dict[str, float] = field(default_factory=dict)
+    unasked_most_s: float = 0.0
     orders: dict[str, ModelOrder] = field(default_factory=dict)
     by_authorization: dict[str, ModelOrder] = field(default_factory=dict)
     latest: dict[tuple[str, frozenset[str], str], ModelOrder] = field(default_factory=dict)
@@ -172,6 +175,15 @@ class CaServer:
         told = self.told.get(replaces)
         if told is not None and now_s < told[0].start_s:
             self.offences.append(f"{names[0]} renewed {told[0].start_s - now_s:.0f} s before its window")
+        early_s = self.not_due_before_s.get(replaces, now_s) - now_s
+        if told is None and early_s > 0:
+            self.offences.append(f"{names[0]} renewed {early_s:.0f} s before it was due")
+
+    def note_asked_window(self, identifier: str) -> None:
+        """Remember for how long at most nobody has asked for a window, reached or not."""
+        now_s = self.now()
+        self.unasked_most_s = max(self.unasked_most_s, now_s - self.asked_window_s.get(identifier, now_s))
+        self.asked_window_s[identifier] = now_s
 
     def spoil_order(self, made: ModelOrder, message: str) -> None:
         made.status, made.message = "invalid", message

@@ -8,8 +8,12 @@ import contextlib
 import random
 from collections import Counter
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
+from common.ids import CertificateId, NodeName
+from manager.domain.inventory import Inventory
+from manager.domain.renewal.moments import ari_id
 from manager.domain.renewal.records import OrderRecord, OrderState
 from tests.fakes.ca_server import Killed, moved
 from tests.pki import DAY_S
@@ -19,6 +23,9 @@ HOUR_S = 3600.0
 
 LATE_S = 2.5 * DAY_S
 """By how much an order may begin after its window: an outage of a day, and the rest of a day and some hours after the failures in it."""
+
+UNASKED_MOST_S = 12.5 * HOUR_S
+"""For how long a CA may not be asked for a window: twice a day it is, and nobody looks between two steps of the clock."""
 
 LONG_DAYS, SHORT_DAYS = 45, 6
 
@@ -44,6 +51,7 @@ class Report:
     """What happened, and what must not."""
 
     happened: Counter[str] = field(default_factory=Counter)
+    killed: Counter[str] = field(default_factory=Counter)
     expired: list[str] = field(default_factory=list)
     duplicates: int = 0
     outside: list[str] = field(default_factory=list)
@@ -54,6 +62,7 @@ class Report:
 
     def lines(self) -> list[str]:
         counts = [f"{count:8,} {what}" for what, count in sorted(self.happened.items())]
+        counts += [f"{count:8,} kills {where}" for where, count in sorted(self.killed.items())]
         verdict = [
             f"{len(self.expired):8,} certificates expired on a port",
             f"{self.duplicates:8,} duplicate certificates for one need",
@@ -80,6 +89,7 @@ class Simulation:
         self.was_killed = False
         self._drawn_s = world.now[0]
         self._issued = 0
+        self._held: set[NodeName] = set()
         self._collected_s = world.now[0]
 
     @classmethod
@@ -100,11 +110,20 @@ class Simulation:
             nodes = [f"{kind}{number}"] + ([f"{kind}{number}b"] if number % 5 == 0 else [])
             age = chance.uniform(0, days / 2 - 1)
             certificate = await world.certificate(nodes, days=days, age_days=age)
+            await self._expect_no_window(certificate, days)
             await world.renewals.switch_on(certificate, world.terms(account), actor="ada")
         server.is_down = lambda: self._lasts("outage")
         server.killer = world.showing.killer = self.kill
         world.showing.missing_at = lambda name: "a node" if self._lasts(f"missing {name}") else ""
         world.fleet.is_held = lambda name: self._lasts(f"held {name}")
+        settle = world.fleet.settle
+
+        def settling(inventory: Inventory) -> None:
+            self._judge_ports()
+            settle(inventory)
+            self._held = {name for name in world.fleet.serving if world.fleet.is_held(name)}
+
+        world.fleet.settle = settling  # type: ignore[method-assign] # what ports show until nodes get something else
         keep = world.store.orders.keep
 
         async def keeping(record: OrderRecord) -> None:
@@ -113,14 +132,24 @@ class Simulation:
                 self.report.happened["renewals that were served"] += 1
             if record.state is OrderState.FAILED:
                 self.report.happened["orders that failed"] += 1
-            self.kill("in a transaction")
+            self.kill(f"before '{record.state}' was kept")
+            world.store.after_commit(partial(self.kill, f"after '{record.state}' was kept"))
 
         world.store.orders.keep = keeping  # type: ignore[method-assign] # a kill between a step and its commit
 
-    def kill(self, _where: str) -> None:
+    async def _expect_no_window(self, number: CertificateId, days: float) -> None:
+        """Let the CA judge by the lifetime when a certificate is renewed that it has no window for."""
+        leaf = (await self.world.context.inventories.current()).entries[number].leaf
+        assert leaf.not_after_s is not None
+        left_days = days / (2 if days == SHORT_DAYS else 3) + days / 30
+        identifier = ari_id(leaf.issuer_key_id, leaf.serial_no) or ""
+        self.world.server.not_due_before_s[identifier] = leaf.not_after_s - left_days * DAY_S - 1
+
+    def kill(self, where: str) -> None:
         """End the manager here, now and then."""
         if not self.is_spared and self.random.random() < self.plan.kill_rate:
             self.report.happened["kills"] += 1
+            self.report.killed[where] += 1
             self.was_killed = True
             raise Killed
 
@@ -135,6 +164,9 @@ class Simulation:
         report, server = self.report, world.server
         report.duplicates = server.duplicates()
         report.outside += server.offences
+        if server.unasked_most_s > UNASKED_MOST_S:
+            hours = server.unasked_most_s / HOUR_S
+            report.outside.append(f"the CA was not asked about a window for {hours:.1f} hours")
         report.happened["certificates that were signed"] = len(server.issued)
         report.happened["orders at the CA"] = len(server.orders)
         report.happened["questions for a window"] = server.asked["suggested"]
@@ -149,10 +181,10 @@ class Simulation:
             await forget_orders(self.world)
             self.is_spared = False
         self.was_killed = False
-        self._judge_ports()
         self._judge_orders()
-        if self.until_found and (
-            self.report.outside or self.world.server.offences or self.world.server.duplicates()
+        server = self.world.server
+        if self.until_found and not (
+            self.report.is_clean and not server.offences and not server.duplicates()
         ):
             raise Found
         now_s = self.world.now[0]
@@ -166,7 +198,7 @@ class Simulation:
     def _judge_ports(self) -> None:
         now_s, fleet = self.world.now[0], self.world.fleet
         for name, (_, ends_s) in fleet.serving.items():
-            if ends_s < now_s and not fleet.is_held(name):
+            if ends_s < now_s and not fleet.is_held(name) and name not in self._held:
                 self.report.expired.append(f"{name} {now_s - ends_s:.0f} s ago")
 
     def _judge_orders(self) -> None:
@@ -223,5 +255,6 @@ class Simulation:
 
 async def forget_orders(world: Renewing) -> None:
     """Do what a manager does that keeps nothing of an order: begin anew."""
-    for order in await world.store.orders.unfinished():
-        await world.store.orders.keep(replace(order, state=OrderState.FAILED))
+    async with world.store.transaction():
+        for order in await world.store.orders.unfinished():
+            await world.store.orders.keep(replace(order, state=OrderState.FAILED))

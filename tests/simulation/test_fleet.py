@@ -7,7 +7,8 @@ import pytest
 
 from manager.domain.renewal import schedule
 from manager.domain.renewal.moments import renewed_s
-from manager.usecases.renewal import progress
+from manager.usecases.renewal import progress, runner
+from tests.pki import DAY_S
 from tests.simulation.fleet import Plan, Report, Simulation
 
 WEEKS = Plan(
@@ -21,11 +22,17 @@ WEEKS = Plan(
     least_s=120.0,
 )
 
-KILLS = replace(WEEKS, kill_rate=0.05, fault_rate=0.0, outage_rate=0.0, moved_rate=0.0)
+QUIET = replace(WEEKS, kill_rate=0.0, fault_rate=0.0, outage_rate=0.0, moved_rate=0.0)
+
+KILLS = replace(QUIET, kill_rate=0.05)
 
 
-async def run(plan: Plan, directory: Path, *, forgets: bool = False, until_found: bool = True) -> Report:
+async def run(
+    plan: Plan, directory: Path, *, forgets: bool = False, until_found: bool = True, limit: int | None = None
+) -> Report:
     simulation = await Simulation.make(plan, directory, forgets=forgets)
+    if limit is not None:
+        simulation.world.server.limit_an_hour = limit
     try:
         return await simulation.run(until_found=until_found)
     finally:
@@ -54,3 +61,36 @@ async def test_a_scheduler_that_does_not_rest_is_found(tmp_path: Path, monkeypat
     monkeypatch.setattr(progress, "tried_again_s", lambda _failures, now_s, **_: now_s)
     report = await run(replace(WEEKS, fault_rate=1 / 12), tmp_path)
     assert any("after a failure" in each for each in report.outside)
+
+
+async def test_a_scheduler_that_renews_at_the_last_moment_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(schedule, "renewed_s", lambda validity, window: validity.not_after_s - 60.0)
+    report = await run(QUIET, tmp_path)
+    assert report.expired
+
+
+async def test_a_scheduler_that_renews_what_has_no_window_before_its_time_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    early = lambda validity, window: (renewed_s(validity, window=window) or 0.0) - DAY_S / 2  # noqa: E731
+    monkeypatch.setattr(schedule, "renewed_s", early)
+    report = await run(QUIET, tmp_path)
+    assert any("before it was due" in each for each in report.outside)
+
+
+async def test_a_scheduler_that_does_not_wait_as_long_as_the_ca_asks_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(progress, "_rested_s", lambda _now_s, _error: None)
+    report = await run(QUIET, tmp_path, limit=1)
+    assert any("before it was allowed" in each for each in report.outside)
+
+
+async def test_a_scheduler_that_asks_for_windows_once_a_day_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(runner, "asked_again_s", lambda _validity, now_s, **_: now_s + DAY_S)
+    report = await run(QUIET, tmp_path)
+    assert any("asked about a window" in each for each in report.outside)
