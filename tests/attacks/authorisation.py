@@ -165,6 +165,8 @@ POST   /oauth/token/ anybody
 GET    /push operator
 POST   /push operator
 GET    /renewals reader
+GET    /renewals/by-request administrator
+POST   /renewals/by-request administrator
 GET    /renewals/{id} reader
 GET    /renewals/{id}/edit administrator
 POST   /renewals/{id}/edit administrator

@@ -36,6 +36,7 @@ PAGES = (
     "/trusted-cas/3/edit",
     "/trusted-cas/delete?id=1&id=3",
     "/renewals",
+    "/renewals/by-request?certificate=6",
     "/renewals/1",
     "/renewals/2",
     "/renewals/2/edit",

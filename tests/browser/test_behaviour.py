@@ -8,6 +8,8 @@ from playwright.async_api import Page, expect
 
 from common.api.codes import Role
 from common.ids import NodeName
+from manager.domain.renewal.records import OrderState, RenewalId
+from manager.usecases.renewal.progress import advance
 from tests import pki
 from tests.browser.camera import PATIENCE_MS, chromium, sign_in, watched_page
 from tests.browser.showroom import ISSUER, showroom
@@ -177,3 +179,22 @@ async def test_without_a_script_everything_but_live_progress_works(tmp_path: Pat
         await page.get_by_role("link", name="Dry run").click()
         await page.get_by_role("button", name="Push now").click()
         await expect(page.get_by_role("status")).to_contain_text("left as they are")
+
+
+async def test_a_renewals_page_shows_each_step_as_it_is_taken_and_is_not_loaded_again(tmp_path: Path):
+    async with (
+        showroom(tmp_path) as room,
+        chromium() as browser,
+        watched_page(browser, room.api.url) as page,
+    ):
+        await sign_in(page, ADMIN, PASSWORD)
+        await page.goto("/renewals/1")
+        await page.get_by_role("button", name="Renew now").click()
+        await expect(page.locator(".flash")).to_contain_text("An order has begun.")
+        steps = page.locator(".attempt").first
+        await expect(steps).to_contain_text("a key and a request are made")
+        order = await room.api.context.store.orders.unfinished_of(RenewalId(1))
+        assert order is not None
+        await advance(room.api.context, order, OrderState.ORDERED)
+        await expect(steps).to_contain_text("The CA has the order.")
+        await expect(page.get_by_role("button", name="Renew now")).to_have_count(0)

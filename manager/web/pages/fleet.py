@@ -48,7 +48,7 @@ async def home(page_request: PageRequest) -> web.StreamResponse:
     records = await page_request.use_cases.renewals.records()
     # off the loop, because there may be thousands of each
     outlook = await asyncio.to_thread(_outlook, inventory, now_s)
-    renewing = await asyncio.to_thread(_renewing, inventory, records, now_s)
+    renewing = await asyncio.to_thread(_renewing, inventory, records, now_s) if records else None
     recent = await asyncio.to_thread(recent_pushes, briefs.values(), now_s=now_s)
     return page_request.render(
         "fleet.html",
@@ -58,9 +58,7 @@ async def home(page_request: PageRequest) -> web.StreamResponse:
         upcoming=outlook.upcoming,
         certificate_count=len(inventory.entries),
         unreadable_count=outlook.unreadable_count,
-        calendar=renewing.calendar if records else None,
-        renews_next=renewing.next,
-        renewal_count=len(records),
+        renewing=renewing,
         recent=recent,
         only_management=len(briefs) <= 1,
         announced=fleet.contact,
@@ -102,6 +100,7 @@ def _outlook(inventory: Inventory, now_s: float) -> _Outlook:
 class _Renewing:
     calendar: Calendar
     next: Sequence[Renewal]
+    count: int
 
 
 def _renewing(inventory: Inventory, records: Sequence[RenewalRecord], now_s: float) -> _Renewing:
@@ -113,6 +112,7 @@ def _renewing(inventory: Inventory, records: Sequence[RenewalRecord], now_s: flo
     return _Renewing(
         calendar=draw_calendar(renewals, entries.values(), ca_ends, now_s=now_s),
         next=renewals[:RENEWALS_SHOWN],
+        count=len(renewals),
     )
 
 

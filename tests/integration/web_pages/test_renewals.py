@@ -187,6 +187,22 @@ async def test_what_is_renewed_by_request_says_whom_to_send_it_to_and_leads_to_t
     assert "CSR 1" in (await browser.get("/renewals")).text
 
 
+async def test_renewal_by_request_is_switched_on_for_who_is_to_get_it(world: RenewingApi, browser: Visitor):
+    number = await Showroom(world.api).upload([NAME], days=300)
+    where = "/renewals/by-request"
+    assert f'href="{where}?certificate={number}"' in (await browser.get(f"/certificates/{number}")).html
+    asked = await browser.get(f"{where}?certificate={number}")
+    assert "a signing request is opened with a new key" in asked.text
+    refused = await browser.post(where, {"certificate": str(number), "send_to": "x" * 256})
+    assert (refused.status, "at most 255 printable characters" in refused.text) == (400, True)
+    made = await browser.post(where, {"certificate": str(number), "send_to": "pki@example.test"})
+    assert "A signing request for pki@example.test, which is opened when it is time." in made.text
+    assert (await browser.get(f"{where}?certificate={number}")).path == made.path, "it is renewed already"
+    again = await browser.post(where, {"certificate": str(number), "send_to": ""})
+    assert (again.status, "is renewed already" in again.text) == (409, True)
+    assert (await browser.get(f"{where}?certificate=999")).status == 404
+
+
 async def test_it_is_paused_resumed_and_turned_off_after_saying_what_follows(
     world: RenewingApi, browser: Visitor
 ):
