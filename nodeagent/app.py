@@ -91,8 +91,7 @@ async def run(settings: Settings) -> None:
         conversation = Conversation(
             receiver=receiver,
             state=state,
-            dial=route.dial,
-            keep_contact=route.keep,
+            way=route,
             show=shown.show,
             on_pulse=watchdog(),
             after_upkeep=watch,

@@ -8,10 +8,11 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 from common.errors import ProtocolError, Reason
-from common.runtime.transport import Transport
+from common.runtime.transport import Peer, Transport
+from common.wire.contact import Contact
 from common.wire.frames import FRAME_MAX_BYTES, FrameDecoder
 
 SILENCE_S: Final = 150.0
@@ -19,6 +20,19 @@ SILENCE_S: Final = 150.0
 
 BUFFERED_MAX_BYTES: Final = 1024 * 1024
 """What may wait for a manager that does not read; an agent never sends that much."""
+
+
+class Way(Protocol):
+    """How the manager is reached, and what is kept of that."""
+
+    async def dial(self, peer: Peer) -> Transport:
+        """Reach it. Raises UnreachableError, AccessError, NotJoinedError."""
+
+    def not_welcomed(self) -> None:
+        """Note that who was reached last did not welcome this node."""
+
+    async def keep(self, contact: Contact) -> bool:
+        """Keep how it is to be reached; tell whether that was news. Raises InstallError, ProtocolError."""
 
 
 @dataclass(slots=True)

@@ -1,6 +1,6 @@
 """Conversation with the manager: kept up for good, and what is agreed in it is carried out.
 
-Drives `common.wire.receiver` over whatever `dial` returns, and dials again when a connection ends. Decides when
+Drives `common.wire.receiver` over whatever its `Way` dials, and dials again when a connection ends. Decides when
 a silent manager is given up, and in which order jobs run. Leaves when to dial to `backoff`, protocol and policy to the receiver,
 disks and services to the installer.
 Invariant: installations outlive connections and run one after the other; and a connection on which the manager has been
@@ -18,7 +18,6 @@ import structlog
 
 from common.bundle.verify import CLOCK_TOLERANCE_S
 from common.errors import BundleError, CertcastError, InstallError, ProtocolError, Reason
-from common.runtime.transport import Peer, Transport
 from common.wire.challenges import Challenges, NotKept
 from common.wire.contact import Contact
 from common.wire.messages import Welcome, decode, encode
@@ -35,7 +34,7 @@ from common.wire.receiver import (
 )
 from common.wire.sender import Send
 from nodeagent.channel.backoff import Backoff
-from nodeagent.channel.connection import SILENCE_S, Connection, ConnectionStatus
+from nodeagent.channel.connection import SILENCE_S, Connection, ConnectionStatus, Way
 from nodeagent.channel.jobs import Jobs, RestOver
 from nodeagent.channel.managerclock import ManagerClock
 from nodeagent.core.steps import acknowledge, end_rest
@@ -61,11 +60,6 @@ PULSE_S: Final = 1.0
 GATHER_S: Final = 1.0
 """How long upkeep that is due waits for more of the kind; it also bounds how often hints make it run."""
 
-Dial = Callable[[Peer], Awaitable[Transport]]
-
-KeepContact = Callable[[Contact], Awaitable[bool]]
-"""Keeps how the manager is to be reached; tells whether that was news. Raises InstallError, ProtocolError."""
-
 
 class Conversation:
     """The agent's side of it. The composition root keeps `run`, `run_jobs`, `run_upkeep` and `run_pulse` going."""
@@ -75,8 +69,7 @@ class Conversation:
         *,
         receiver: Receiver,
         state: NodeState,
-        dial: Dial,
-        keep_contact: KeepContact,
+        way: Way,
         show: Callable[[Challenges], None],
         on_pulse: Callable[[], None],
         after_upkeep: Callable[[], Awaitable[None]],
@@ -84,8 +77,7 @@ class Conversation:
     ) -> None:
         self._receiver = receiver
         self._state = state
-        self._dial = dial
-        self._keep_contact = keep_contact
+        self._way = way
         self._show = show
         self._on_pulse = on_pulse
         self._after_upkeep = after_upkeep
@@ -138,7 +130,7 @@ class Conversation:
     async def _take_contact(self, contact: Contact) -> None:
         """Keep how the manager is to be reached, and confirm it; what cannot be kept is announced again each minute."""
         try:
-            is_news = await self._keep_contact(contact)
+            is_news = await self._way.keep(contact)
         except InstallError as error:
             log.error("store.failed", reason=error.reason, message=error.message)
         except ProtocolError as error:
@@ -227,7 +219,7 @@ class Conversation:
         """Hold one conversation; return how long to wait before the next."""
         connection = Connection(self.received)
         try:
-            connection.transport = await self._dial(connection)
+            connection.transport = await self._way.dial(connection)
         except CertcastError as error:
             self._log_trouble("manager.unreachable", error.reason, error.message)
             return self._backoff.pause_s(0.0)
@@ -242,6 +234,8 @@ class Conversation:
             was_welcomed, self.status.welcomed = self.status.welcomed, False
             connection.ended.set()
             connection.transport.close()
+        if not was_welcomed:
+            self._way.not_welcomed()
         if was_welcomed and time.monotonic() - welcomed_s > STABLE_S:
             self._backoff.reset()
         self._log_trouble("manager.lost", connection.reason, connection.message)

@@ -1,6 +1,7 @@
 """Route to the manager: in which order its addresses are dialled, and what is kept of what it announces.
 
-Decides that the address that answered last comes first, then the others in an order drawn each time, with a pause drawn before each.
+Decides that the address that answered last comes first, or last if nobody there welcomed this node, and the others in an order drawn
+each time, with a pause drawn before each: several managers may be behind the addresses, of which one may not be able to take nodes.
 Invariant: what is kept came over a connection to the pinned manager, and can be dialled.
 """
 
@@ -26,7 +27,7 @@ SPREAD_S: Final = 1.0
 
 
 class Route:
-    """`uniform` draws a number between two."""
+    """Implements `nodeagent.channel.connection.Way`. `uniform` draws a number between two."""
 
     def __init__(
         self, data_dir: Path, local: NodeLocalState, uniform: Callable[[float, float], float]
@@ -35,13 +36,14 @@ class Route:
         self._local = local
         self._uniform = uniform
         self._last = ""
+        self._is_welcome = True
         self._me: Identity | None = None
         self._proven = ""
 
     def order(self, addresses: Sequence[str]) -> list[str]:
         """Return them in the order in which they are dialled now."""
         drawn = sorted(addresses, key=lambda _: self._uniform(0.0, 1.0))
-        return sorted(drawn, key=lambda address: address != self._last)
+        return sorted(drawn, key=lambda address: (address == self._last) != self._is_welcome)
 
     def pause_s(self) -> float:
         """Return how long to wait before another address is dialled."""
@@ -52,8 +54,13 @@ class Route:
         me = await asyncio.to_thread(identity.load, self._data_dir)
         transport = await connect_as(self._data_dir, peer=peer, order=self)
         self._me, self._last, self._proven = me, transport.address, transport.host_key
+        self._is_welcome = True
         self._local.knows(Contact(addresses=list(me.addresses), host_keys=list(me.host_keys)))
         return transport
+
+    def not_welcomed(self) -> None:
+        """Dial the address that answered last after the others, the next time."""
+        self._is_welcome = False
 
     async def keep(self, contact: Contact) -> bool:
         """Keep what the manager announced; return whether that was news.

@@ -103,27 +103,38 @@ class Agent:
         )
 
 
-def make_conversation(state, dial, **more):
+class Way:
+    """A way to whatever `dial` reaches. Counts how often this node was not welcomed there, and keeps nothing."""
+
+    def __init__(self, dial) -> None:
+        self.dial = dial
+        self.not_welcome = 0
+
+    def not_welcomed(self) -> None:
+        self.not_welcome += 1
+
+    async def keep(self, _contact) -> bool:
+        return False
+
+
+def make_conversation(state, way, **more):
     async def upkeep_ended():
         pass
-
-    async def keep_nothing(_contact):
-        return False
 
     return Conversation(
         receiver=Receiver(node=NODE, boot_id="boot", instance="one", agent_version="0", local=state.local),
         state=state,
-        dial=dial,
+        way=way,
         on_pulse=lambda: None,
         after_upkeep=upkeep_ended,
-        **{"keep_contact": keep_nothing, "show": lambda _challenges: None, **more},
+        **{"show": lambda _challenges: None, **more},
     )
 
 
 @asynccontextmanager
 async def agent(data, chosen, dial):
     state = await open_node(data, chosen)
-    talk = make_conversation(state, dial, uniform=lambda low, high: low)
+    talk = make_conversation(state, Way(dial), uniform=lambda low, high: low)
     async with Supervisor() as supervisor:
         for name in ("run_pulse", "run_jobs", "run", "run_upkeep"):
             supervisor.keep(name, getattr(talk, name))

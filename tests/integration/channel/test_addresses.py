@@ -64,7 +64,9 @@ def pin_addresses(data: Path, *addresses: str) -> None:
     identity.save_pin(data, Pin(node=known.node, addresses=list(addresses), host_keys=list(known.host_keys)))
 
 
-def test_the_address_that_answered_last_is_dialled_first_and_the_others_in_any_order(tmp_path: Path):
+def test_the_address_that_answered_last_is_dialled_first_or_last_if_nobody_there_took_the_node(
+    tmp_path: Path,
+):
     route = Route(tmp_path, Known(), random.Random(7).uniform)
     addresses = [f"m{number}:1" for number in range(6)]
     route._last = "m3:1"
@@ -72,6 +74,11 @@ def test_the_address_that_answered_last_is_dialled_first_and_the_others_in_any_o
     assert {order[0] for order in orders} == {"m3:1"}
     assert all(sorted(order) == addresses for order in orders)
     assert {order[1] for order in orders} == set(addresses) - {"m3:1"}
+    route.not_welcomed()
+    orders = [route.order(addresses) for _ in range(60)]
+    assert {order[-1] for order in orders} == {"m3:1"}
+    assert {order[0] for order in orders} == set(addresses) - {"m3:1"}
+    assert route.order(["m3:1"]) == ["m3:1"]
     pauses = {route.pause_s() for _ in range(60)}
     assert len(pauses) > 50
     assert all(0 <= pause <= SPREAD_S for pause in pauses)

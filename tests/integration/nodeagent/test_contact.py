@@ -5,14 +5,15 @@ from common.runtime.supervise import Supervisor
 from common.wire.contact import Contact
 from common.wire.messages import Hello, Tick
 from tests.integration.agent_parts import open_node, services
-from tests.integration.conversation_parts import Manager, make_conversation
+from tests.integration.conversation_parts import Manager, Way, make_conversation
 
 FIRST = Contact(addresses=["m1.example:9422"])
 NEXT = Contact(addresses=["m1.example:9422", "m2.example:9422"])
 
 
-class Keeper:
-    def __init__(self, state) -> None:
+class Keeper(Way):
+    def __init__(self, state, dial) -> None:
+        super().__init__(dial)
         self.state = state
         self.failing = None
         self.asked = []
@@ -30,8 +31,9 @@ class Keeper:
 
 async def run(data, act):
     state = await open_node(data, services())
-    keeper, manager = Keeper(state), Manager()
-    talk = make_conversation(state, manager.dial, keep_contact=keeper.keep, uniform=lambda low, high: low)
+    manager = Manager()
+    keeper = Keeper(state, manager.dial)
+    talk = make_conversation(state, keeper, uniform=lambda low, high: low)
     async with Supervisor() as supervisor:
         for name in ("run_pulse", "run_jobs", "run"):
             supervisor.keep(name, getattr(talk, name))

@@ -1,9 +1,11 @@
 """The agent's conversation with a manager's real end, over a pipe that can be cut."""
 
+import asyncio
+
 import pytest
 
 from common.errors import AccessError, Reason
-from common.wire.messages import Accepted, Outcome, Rejected, Tick, Welcome
+from common.wire.messages import Accepted, Hello, Outcome, Rejected, Tick, Welcome
 from nodeagent.channel import conversation as module
 from nodeagent.channel import managerclock
 from nodeagent.channel.backoff import Backoff
@@ -21,7 +23,8 @@ from tests.integration.agent_parts import (
     services,
     with_trust,
 )
-from tests.integration.conversation_parts import Manager, agent, make_conversation
+from tests.integration.conversation_parts import Manager, Way, agent, make_conversation
+from tests.patience import PATIENCE_S
 
 
 @pytest.fixture
@@ -134,9 +137,23 @@ async def test_a_manager_that_was_away_is_reached_when_it_is_back(node, peer):
 async def test_a_verdict_to_wait_is_obeyed(tmp_path, reload, peer):
     peer.welcome = Welcome(verdict="wait", retry_after_s=40)
     state = await open_node(tmp_path / "data", services(consumer(reload)))
-    talk = make_conversation(state, peer.dial)
+    way = Way(peer.dial)
+    talk = make_conversation(state, way)
 
     assert 40 <= await talk._converse() <= 50
+    assert way.not_welcome == 1
+
+
+async def test_who_was_welcomed_and_sent_away_then_was_welcome(tmp_path, reload, peer):
+    state = await open_node(tmp_path / "data", services(consumer(reload)))
+    way = Way(peer.dial)
+    async with asyncio.timeout(PATIENCE_S), asyncio.TaskGroup() as tasks:
+        conversing = tasks.create_task(make_conversation(state, way)._converse())
+        await peer.until(lambda: peer.said(Hello))
+        peer.play(peer.sender.goodbye(Reason.BUSY, 2.0))
+
+    assert 2 <= conversing.result() <= 3
+    assert way.not_welcome == 0
 
 
 def test_attempts_are_spread_and_never_more_than_half_a_minute_apart():
@@ -286,6 +303,6 @@ async def test_a_manager_that_does_not_know_the_key_is_told_apart_from_one_out_o
         raise AccessError("it does not know this node's key", reason=Reason.FORBIDDEN)
 
     assert node.conversation.status.reason is None
-    node.conversation._dial = unknown
+    node.conversation._way = Way(unknown)
     peer.far.close()
     await peer.until(lambda: node.conversation.status.reason == Reason.FORBIDDEN)
