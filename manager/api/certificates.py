@@ -46,7 +46,7 @@ from manager.http.pieces import AT_ONCE, guarded, listed, send
 from manager.pki.read.batch import ImportFile
 from manager.usecases.assignments import Assigned
 from manager.usecases.certificate_views import ListedCertificate
-from manager.usecases.downloads import Wanted
+from manager.usecases.downloads import DownloadOptions
 from manager.usecases.uploads import Edit, Upload
 
 
@@ -170,7 +170,7 @@ async def download(call: Call) -> web.StreamResponse:
         )
     if body.include_key:
         check_password_given(call.caller)
-    wanted = Wanted(
+    wanted = DownloadOptions(
         leaf=body.include_certificate,
         chain=body.include_intermediates,
         key=body.include_key,

@@ -31,7 +31,7 @@ class Member:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Greeting:
+class HoldRequest:
     """A node that a member wants to hold, because its agent has greeted. `node_id` is the store's number of the node that is meant.
 
     `instance` tells the agent's process from others, `displaces` that another connection of the node to this member is still open.

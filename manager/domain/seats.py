@@ -1,9 +1,9 @@
 """Duplicate identity: two agents that connect with one node's key, at one manager or at several.
 
-Decides from the greetings of the last minutes, in the order in which the store has them. An agent that was displaced by another one, and comes
+Decides from the arrivals of the last minutes, in the order in which the store has them. An agent that was displaced by another one, and comes
 back to displace that one in turn, shows that both run; a reboot or a restart never comes back. So does an agent that greets from another address
 while the former one is still connected to the same manager: only a machine that lost its power and its address at once is taken for two, for some
-minutes. Pure. Invariant: keeps a bounded number of greetings, and an agent that only reconnects changes nothing.
+minutes. Pure. Invariant: keeps a bounded number of arrivals, and an agent that only reconnects changes nothing.
 """
 
 from dataclasses import dataclass, replace
@@ -12,11 +12,11 @@ from typing import Final
 RIVALS_FOR_S: Final = 600.0
 """How long a greeting counts: twenty times the pause after which a displaced agent comes back."""
 
-GREETINGS_MAX: Final = 16
+ARRIVALS_MAX: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Greeting:
+class Arrival:
     """An agent that connected: what tells its process from others, where it came from, and when first (unix seconds, by the database's clock)."""
 
     agent: str
@@ -28,26 +28,26 @@ class Greeting:
 class Seats:
     """The agents that lately sat in one node's seat, and the two of them that were last seen there at once."""
 
-    greetings: tuple[Greeting, ...] = ()
-    collision: tuple[Greeting, Greeting] | None = None
+    arrivals: tuple[Arrival, ...] = ()
+    collision: tuple[Arrival, Arrival] | None = None
 
     def after(self, agent: str, address: str, now_s: float, *, displaces: bool) -> "Seats":
         """Return what they are after a greeting, and whether it `displaces` one that is still connected; one agent that reconnects is one."""
-        last = self.greetings[-1] if self.greetings else None
+        last = self.arrivals[-1] if self.arrivals else None
         if last is not None and last.agent == agent:
             # a write for each reconnection of a fleet would tell nobody anything
             moved = replace(last, address=address)
-            return self if moved == last else replace(self, greetings=(*self.greetings[:-1], moved))
-        greeting, collision = Greeting(agent, address, now_s), self.collision
+            return self if moved == last else replace(self, arrivals=(*self.arrivals[:-1], moved))
+        greeting, collision = Arrival(agent, address, now_s), self.collision
         if last is not None and displaces and last.address != address:
             collision = last, greeting
-        recent = [each for each in self.greetings if abs(now_s - each.at_s) <= RIVALS_FOR_S]
-        kept = recent or list(self.greetings[-1:])
-        return Seats(greetings=(*kept[1 - GREETINGS_MAX :], greeting), collision=collision)
+        recent = [each for each in self.arrivals if abs(now_s - each.at_s) <= RIVALS_FOR_S]
+        kept = recent or list(self.arrivals[-1:])
+        return Seats(arrivals=(*kept[1 - ARRIVALS_MAX :], greeting), collision=collision)
 
     def rivals(self, now_s: float) -> tuple[str, ...]:
         """Return the addresses of agents that displaced each other, () if none came back."""
-        recent = [each for each in self.greetings if abs(now_s - each.at_s) <= RIVALS_FOR_S]
+        recent = [each for each in self.arrivals if abs(now_s - each.at_s) <= RIVALS_FOR_S]
         if len({each.agent for each in recent}) == len(recent):
             both = self.collision
             collided = both is not None and abs(now_s - both[1].at_s) <= RIVALS_FOR_S

@@ -24,7 +24,7 @@ from manager.domain.challenges import ChallengesKept
 from manager.domain.contact import Contact
 from manager.domain.facts import NodeFacts
 from manager.domain.following import hold_here
-from manager.domain.members import Greeting as Wanted
+from manager.domain.members import HoldRequest
 from manager.domain.report import Accepted, Greeting, Outcome, Progress, Rejected, Report
 from manager.fleet.challenges import Challenges
 from manager.fleet.changes import ChangeQueue
@@ -161,7 +161,7 @@ class Conversations:
             text = "this node has sent too much lately; see the manager's log"
             connection.turn_away("wait", retry_after_s=rest_s, message=text)
             return
-        wanted = Wanted(
+        wanted = HoldRequest(
             node=facts.name,
             node_id=facts.node_id,
             address=connection.address,

@@ -181,15 +181,15 @@ class Follower:
                 self._connections.send_back(facts.name)
 
     def _take_hold(self, facts: NodeFacts, hold: Hold | None, began_s: float) -> None:
-        is_news = False
+        has_changed = False
         if hold is None and facts.session:
             # one that was taken since the look began need not be among what it found
             if facts.session_s < began_s:
                 facts.session = 0
                 self._connections.send_back(facts.name)
         elif hold is None:
-            is_news = release_elsewhere(facts, time.time())
-            if is_news:
+            has_changed = release_elsewhere(facts, time.time())
+            if has_changed:
                 # who had it may not have published what changed last
                 self._changes.note([facts.name], cause="left by another manager")
         elif hold.member == self._member():
@@ -199,8 +199,8 @@ class Follower:
         elif hold.number > facts.session:
             facts.session = 0
             self._connections.end(facts.name)
-            is_news = hold_elsewhere(facts, hold)
-        if is_news:
+            has_changed = hold_elsewhere(facts, hold)
+        if has_changed:
             self._registry.note(facts.name)
 
     def _take_content(self, revision: int) -> None:

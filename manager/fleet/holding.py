@@ -17,7 +17,7 @@ import structlog
 from common.errors import StorageError
 from common.ids import NodeName
 from manager.channel.connection import Connection
-from manager.domain.members import Greeting
+from manager.domain.members import HoldRequest
 from manager.store.holds import Held, Over
 
 log = structlog.get_logger(__name__)
@@ -47,7 +47,7 @@ Answer = Callable[[Held | None, Collection[int]], None]
 class Holds(Protocol):
     """Where sessions are kept."""
 
-    async def take(self, greetings: Sequence[Greeting]) -> Mapping[NodeName, Held]:
+    async def take(self, requests: Sequence[HoldRequest]) -> Mapping[NodeName, Held]:
         """Make these nodes this manager's. Raises StorageError."""
 
     async def release(self, over: Mapping[NodeName, Over]) -> None:
@@ -56,7 +56,7 @@ class Holds(Protocol):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Waiting:
-    wanted: Greeting
+    wanted: HoldRequest
     connection: Connection
     answer: Answer
     until_s: float
@@ -88,7 +88,7 @@ class Holding:
         self._answered = 0
         self.failures = 0
 
-    def take(self, wanted: Greeting, connection: Connection, answer: Answer) -> None:
+    def take(self, wanted: HoldRequest, connection: Connection, answer: Answer) -> None:
         """Answer a greeting once the session is this manager's."""
         self._waiting.append(_Waiting(wanted, connection, answer, time.monotonic() + WELCOME_S))
         self._wanted.set()

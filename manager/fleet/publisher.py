@@ -109,14 +109,14 @@ class Publisher:
             needed = {entry.digest for each in published.values() for entry in each.manifest.entries}
             self._delivery.remember({digest: bodies[digest] for digest in needed & bodies.keys()})
             for facts in chosen:
-                is_news = facts.awaiting_first_report and facts.connected_s is not None
-                if is_news:
+                has_changed = facts.awaiting_first_report and facts.connected_s is not None
+                if has_changed:
                     facts.awaiting_first_report = False
                     if facts.session:
                         self._reports.put(facts, time.time())
                 if facts.name in published and self._registry.is_current(facts):
-                    is_news = desire(facts, published[facts.name]) or is_news
-                if is_news:
+                    has_changed = desire(facts, published[facts.name]) or has_changed
+                if has_changed:
                     self._registry.note(facts.name)
         if published:
             log.info("generation.published", count=len(published), cause=cause)

@@ -22,7 +22,7 @@ class Lasting(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ears:
+class NoticeHandlers:
     """What is called with what is heard: the sender of each change that is kept, and the text of each message of tallies."""
 
     change: Callable[[str], None]
@@ -81,7 +81,7 @@ class Engine(Protocol):
     async def tell_tallies(self, connection: AsyncConnection, text: str) -> None:
         """Let those who listen hear a message of this kind once this transaction is kept."""
 
-    def listen(self, ears: Ears) -> AbstractAsyncContextManager[Lasting]:
+    def listen(self, handlers: NoticeHandlers) -> AbstractAsyncContextManager[Lasting]:
         """Hear what is told from now on. Raises StorageError."""
 
     def insert(self, table: Table) -> sqlite.Insert | postgresql.Insert:

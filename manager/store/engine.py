@@ -27,7 +27,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from common.errors import ConflictError, InvalidInputError, MembershipLostError, StorageError
 from manager.domain.members import COUNTED_OUT, MemberId
-from manager.store.backend import Ears, Engine, Lasting
+from manager.store.backend import Engine, Lasting, NoticeHandlers
 from manager.store.clock import StoreClock
 from manager.store.failures import translated
 from manager.store.journal import Journal
@@ -341,9 +341,9 @@ class Database:
             return translated(error)
         return self._engine.explain(error, committing=committing) or translated(error)
 
-    def listening(self, ears: Ears) -> AbstractAsyncContextManager[Lasting]:
+    def listening(self, handlers: NoticeHandlers) -> AbstractAsyncContextManager[Lasting]:
         """Hear what is told from now on, by this process too. Raises StorageError."""
-        return self._engine.listen(ears)
+        return self._engine.listen(handlers)
 
     async def close(self) -> None:
         await self._pool.dispose()

@@ -8,7 +8,7 @@ import asyncio
 from typing import Final
 
 from common.errors import InvalidInputError, StorageError
-from manager.store.backend import Ears
+from manager.store.backend import NoticeHandlers
 from manager.store.engine import Database
 from manager.store.tallies import Tallies
 
@@ -26,10 +26,10 @@ class Hearing:
 
     async def run(self) -> None:
         """Listen until cancelled, on a connection of its own, which is made again whenever it is lost."""
-        ears = Ears(change=self._hear, tallies=self._tallies.hear)
+        handlers = NoticeHandlers(change=self._receive, tallies=self._tallies.receive)
         while True:
             try:
-                async with self._database.listening(ears) as lasting:
+                async with self._database.listening(handlers) as lasting:
                     self._tallies.begin()
                     await lasting.until_lost()
             except (StorageError, InvalidInputError, OSError):  # whoever asks the store meanwhile says so
@@ -40,6 +40,6 @@ class Hearing:
         await self._heard.wait()
         self._heard.clear()
 
-    def _hear(self, sender: str) -> None:
+    def _receive(self, sender: str) -> None:
         if not sender or sender != self._database.sender:
             self._heard.set()

@@ -11,7 +11,7 @@ from sqlalchemy import bindparam, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from common.ids import NodeName
-from manager.domain.members import Greeting, NodeState
+from manager.domain.members import HoldRequest, NodeState
 from manager.domain.seats import Seats
 from manager.store.engine import Database
 from manager.store.nodes import node_ids
@@ -53,13 +53,13 @@ class Holds:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def take(self, greetings: Sequence[Greeting]) -> Mapping[NodeName, Held]:
+    async def take(self, requests: Sequence[HoldRequest]) -> Mapping[NodeName, Held]:
         """Make these nodes this member's, whoever had them, in one transaction; of a node that greets twice, the last counts.
 
         Nodes that were removed (or are others now under their name) are left out. Raises MembershipLostError, StorageError.
         """
         member = self._database.member
-        wanted = {each.node: each for each in greetings}
+        wanted = {each.node: each for each in requests}
         if not wanted:
             return {}
         async with self._database.write() as connection:
@@ -107,7 +107,7 @@ class Holds:
                 await connection.execute(_LEFT, left)
             await self._database.changed(connection, heard)
 
-    async def _seat(self, connection: AsyncConnection, taken: Sequence[Greeting], now_s: float) -> None:
+    async def _seat(self, connection: AsyncConnection, taken: Sequence[HoldRequest], now_s: float) -> None:
         """Note whose agents greeted; of one that only reconnects there is nothing to note."""
         query = select(seat.c.node_id, seat.c.greetings).where(
             self._database.among(seat.c.node_id, [each.node_id for each in taken])

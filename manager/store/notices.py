@@ -5,7 +5,7 @@ from typing import Any, Final
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from manager.store.backend import Ears
+from manager.store.backend import NoticeHandlers
 from manager.store.claims import OpenConnection
 
 CHANNEL: Final = "certcast"
@@ -25,9 +25,11 @@ async def tell_tallies_on(connection: AsyncConnection, text: str) -> None:
     await connection.execute(select(func.pg_notify(TALLIES, text)))
 
 
-async def listen_on(connection: Any, ears: Ears) -> OpenConnection:
+async def listen_on(connection: Any, handlers: NoticeHandlers) -> OpenConnection:
     """Hear of changes, at once of all that may have been missed before, and of tallies. Raises asyncpg's errors."""
-    await connection.add_listener(TALLIES, lambda _connection, _pid, _channel, text: ears.tallies(text))
-    await connection.add_listener(CHANNEL, lambda _connection, _pid, _channel, sender: ears.change(sender))
-    ears.change("")
+    await connection.add_listener(TALLIES, lambda _connection, _pid, _channel, text: handlers.tallies(text))
+    await connection.add_listener(
+        CHANNEL, lambda _connection, _pid, _channel, sender: handlers.change(sender)
+    )
+    handlers.change("")
     return OpenConnection(connection)

@@ -23,7 +23,7 @@ from common.errors import ConflictError, NotFoundError, StorageError
 from common.ids import NodeName
 from manager.store.address import ServerAddress, ServerHost
 from manager.store.admission import settle, timeline_of
-from manager.store.backend import Ears
+from manager.store.backend import NoticeHandlers
 from manager.store.claims import OpenConnection, claim_on
 from manager.store.dialing import DialedConnection, Dialer, account_name, tls_context
 from manager.store.notices import listen_on, tell_on, tell_tallies_on
@@ -186,11 +186,11 @@ class Postgresql:
         await tell_tallies_on(connection, text)
 
     @asynccontextmanager
-    async def listen(self, ears: Ears) -> AsyncIterator[OpenConnection]:
+    async def listen(self, handlers: NoticeHandlers) -> AsyncIterator[OpenConnection]:
         """Listen on a connection of its own, until that is lost. Raises StorageError, InvalidInputError."""
         async with self._kept() as connection:
             try:
-                lasting = await listen_on(connection, ears)
+                lasting = await listen_on(connection, handlers)
             except LOST as error:
                 raise self._failed(error) from error
             yield lasting

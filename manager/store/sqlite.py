@@ -24,7 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from common.errors import ConflictError, NotFoundError, Reason, StorageError
 from common.ids import NodeName
 from common.runtime import durable
-from manager.store.backend import Ears
+from manager.store.backend import NoticeHandlers
 from manager.store.claims import Unending, claim_file
 from manager.store.failures import DISK_FULL, is_out_of_space
 from manager.store.tables import metadata
@@ -141,7 +141,7 @@ class Sqlite:
         """Go on: nobody else listens."""
 
     @asynccontextmanager
-    async def listen(self, ears: Ears) -> AsyncIterator[Unending]:
+    async def listen(self, handlers: NoticeHandlers) -> AsyncIterator[Unending]:
         """Hear nothing: nobody else changes anything."""
         yield Unending()
 

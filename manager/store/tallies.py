@@ -22,7 +22,7 @@ DIGESTS_KEPT: Final = 4096
 
 PURPOSE: Final = "tallies"
 
-Heard = Callable[[bytes, int], None]
+TallyListener = Callable[[bytes, int], None]
 """Told of what another manager counted: the digest of whose it is, and how often."""
 
 
@@ -35,7 +35,7 @@ class Tallies:
         self._gathered = Gathered()
         self._believed = Believed()
         self._told_s = 0.0
-        self._listeners: dict[Tally, list[Heard]] = {}
+        self._listeners: dict[Tally, list[TallyListener]] = {}
         self._wanted = asyncio.Event()
         self._digest = lru_cache(DIGESTS_KEPT)(partial(digest_of, self._key))
 
@@ -43,9 +43,9 @@ class Tallies:
         """Return what stands for whose it is."""
         return self._digest(tally, whose)
 
-    def listen(self, tally: Tally, heard: Heard) -> None:
-        """Call `heard` from now on with what other managers count."""
-        self._listeners.setdefault(tally, []).append(heard)
+    def listen(self, tally: Tally, listener: TallyListener) -> None:
+        """Call `listener` from now on with what other managers count."""
+        self._listeners.setdefault(tally, []).append(listener)
 
     def count(self, tally: Tally, *whose: str) -> None:
         """Tell the others soon that this was counted here."""
@@ -85,7 +85,7 @@ class Tallies:
         """Believe what is told from now on."""
         self._believed.begin(self._database.clock.now_s())
 
-    def hear(self, text: str) -> None:
+    def receive(self, text: str) -> None:
         """Take a message, whoever sent it: PostgreSQL lets everybody notify who may connect to the database."""
         told = decode(self._key, text)
         if told is None or told.member == self._database.acting or not self._believed.is_new(told):

@@ -8,7 +8,7 @@ older rows are read; anything else is a new version, and rows of the former one 
 from typing import Final
 
 import msgspec
-from msgspec import Struct, convert
+from msgspec import Struct, convert, field
 from msgspec.structs import replace
 
 from common.bundle.manifest import Slot
@@ -16,7 +16,7 @@ from common.bundle.parts import Part
 from common.codes import FailureResult, KeyChangeKind, Phase, WaitReason
 from common.errors import StorageError
 from manager.domain.model import KeyChange, NodeReportRecord
-from manager.domain.seats import Greeting, Seats
+from manager.domain.seats import Arrival, Seats
 
 REPORT_VERSION: Final = 1
 KEY_CHANGE_VERSION: Final = 1
@@ -131,15 +131,15 @@ class StoredReport(Struct, frozen=True, kw_only=True):
     contact: StoredContact | None = None
 
 
-class StoredGreeting(Struct, frozen=True, array_like=True):
+class StoredArrival(Struct, frozen=True, array_like=True):
     agent: str
     address: str
     at_s: float
 
 
 class StoredSeats(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    greetings: tuple[StoredGreeting, ...] = ()
-    collision: tuple[StoredGreeting, StoredGreeting] | None = None
+    arrivals: tuple[StoredArrival, ...] = field(default=(), name="greetings")
+    collision: tuple[StoredArrival, StoredArrival] | None = None
 
 
 class StoredKeyChange(Struct, frozen=True, kw_only=True):
@@ -177,9 +177,9 @@ def encode_seats(seats: Seats) -> str:
 def decode_seats(body: str) -> Seats:
     """Read it."""
     stored = _SEATS.decode(body)
-    both = [Greeting(each.agent, each.address, each.at_s) for each in stored.collision or ()]
+    both = [Arrival(each.agent, each.address, each.at_s) for each in stored.collision or ()]
     return Seats(
-        greetings=tuple(Greeting(each.agent, each.address, each.at_s) for each in stored.greetings),
+        arrivals=tuple(Arrival(each.agent, each.address, each.at_s) for each in stored.arrivals),
         collision=(both[0], both[1]) if both else None,
     )
 

@@ -85,16 +85,16 @@ class AlarmNews:
 
     def __init__(self, wake: Callable[[], None]) -> None:
         self._wake = wake
-        self._is_news = True
+        self._has_changed = True
 
     def note(self) -> None:
         """Note that something changed."""
-        self._is_news = True
+        self._has_changed = True
         self._wake()
 
     def take(self) -> bool:
         """Return whether there is news, and wait for the next; to begin with there is."""
-        was, self._is_news = self._is_news, False
+        was, self._has_changed = self._has_changed, False
         return was
 
 

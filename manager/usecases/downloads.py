@@ -22,7 +22,7 @@ log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class DownloadOptions:
     """What a download is to hold. A key leaves only encrypted under `passphrase`."""
 
     leaf: bool = True
@@ -37,7 +37,7 @@ class DownloadUseCases:
         self._context = context
 
     async def download(
-        self, certificate_ids: Sequence[CertificateId], wanted: Wanted, *, actor: str
+        self, certificate_ids: Sequence[CertificateId], wanted: DownloadOptions, *, actor: str
     ) -> Download:
         """Return one file with these certificates.
 
@@ -70,7 +70,7 @@ class DownloadUseCases:
 def _export_items(
     inventory: Inventory,
     numbers: Sequence[CertificateId],
-    wanted: Wanted,
+    wanted: DownloadOptions,
     materials: Mapping[CertificateId, SlotMaterial],
     now_s: int,
 ) -> list[ExportItem]:

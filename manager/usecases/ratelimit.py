@@ -32,9 +32,9 @@ class RateLimit:
         self._tallies = tallies
         self._tally = tally
         self._buckets: Buckets[bytes] = Buckets(burst=burst, per_s=1 / EACH_S)
-        tallies.listen(tally, self._hear)
+        tallies.listen(tally, self._receive)
 
-    def _hear(self, digest: bytes, times: int) -> None:
+    def _receive(self, digest: bytes, times: int) -> None:
         self._buckets.take_some(digest, self._clock(), times)
 
     def check(self, *key: str) -> None:

@@ -130,13 +130,13 @@ class Conversation:
     async def _take_contact(self, contact: Contact) -> None:
         """Keep how the manager is to be reached, and confirm it; what cannot be kept is announced again each minute."""
         try:
-            is_news = await self._way.keep(contact)
+            has_changed = await self._way.keep(contact)
         except InstallError as error:
             log.error("store.failed", reason=error.reason, message=error.message)
         except ProtocolError as error:
             log.error("contact.refused", reason=error.reason, message=error.message)
         else:
-            if is_news:
+            if has_changed:
                 self._send_tick()
 
     async def run_upkeep(self) -> None:

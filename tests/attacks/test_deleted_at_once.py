@@ -20,7 +20,7 @@ from common.ids import NodeName
 from manager.api.app import ROUTES
 from manager.domain.model import NodeDescription
 from manager.pki.read.batch import ImportFile
-from manager.usecases.downloads import Wanted
+from manager.usecases.downloads import DownloadOptions
 from tests import pki
 from tests.fakes.workers import InPlace
 from tests.integration.api import USERS, ApiClient, real_api
@@ -293,6 +293,6 @@ async def test_keys_that_were_deleted_before_they_were_read_are_not_left_out_of_
             return found
 
         monkeypatch.setattr(there.api.context.inventories, "current", late)
-        wanted = Wanted(leaf=True, chain=False, key=True, form="pem", passphrase=PASSWORD)
+        wanted = DownloadOptions(leaf=True, chain=False, key=True, form="pem", passphrase=PASSWORD)
         with pytest.raises(CertcastError, match="deleted a moment ago"):
             await there.api.use_cases.downloads.download([there.certificate], wanted, actor="ada")

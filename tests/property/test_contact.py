@@ -61,11 +61,11 @@ def test_a_list_is_kept_whole_or_not_at_all(tmp_path_factory, addresses: list[st
     route = Route(data, known, lambda low, high: low)
     route._me = identity.load(data)
     try:
-        is_news = asyncio.run(route.keep(Contact(addresses=addresses)))
+        has_changed = asyncio.run(route.keep(Contact(addresses=addresses)))
     except ProtocolError:
-        is_news = False
+        has_changed = False
     kept = list(identity.load(data).addresses)
-    assert kept == (addresses if is_news else before)
+    assert kept == (addresses if has_changed else before)
     assert can_be_kept(kept)
 
 

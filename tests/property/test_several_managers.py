@@ -10,7 +10,7 @@ import pytest
 
 from common.errors import ConflictError, DutyLostError, MembershipLostError, NotFoundError
 from common.ids import NodeName
-from manager.domain.members import Changes, Greeting, MemberId, NodeState
+from manager.domain.members import Changes, HoldRequest, MemberId, NodeState
 from manager.store.engine import Database
 from manager.store.holds import Over
 from manager.store.members import LEASE_S
@@ -161,7 +161,7 @@ class Manager:
         number = (await self.store.nodes.get(name)).id
 
         async def take() -> None:
-            greeting = Greeting(
+            greeting = HoldRequest(
                 node=name,
                 node_id=number,
                 address=str(self.member),

@@ -17,7 +17,7 @@ from manager.http.downloads import attachment
 from manager.http.errors import status_of
 from manager.pki.chain.chain import Chain
 from manager.pki.judge.headline import headline
-from manager.usecases.downloads import Wanted
+from manager.usecases.downloads import DownloadOptions
 from manager.web.forms import FormFields
 from manager.web.pagerequest import Page, PageRequest
 from manager.web.pages.renewals import renewal_of
@@ -135,13 +135,13 @@ async def download_form(page_request: PageRequest) -> web.StreamResponse:
             problems=["a temporary (self-signed) certificate cannot be downloaded, and no other was chosen"],
         )
     left_out = [entry for entry in entries if entry.leaf.is_self_signed]
-    return _download_form(page_request, kept, wanted=Wanted(), left_out=left_out)
+    return _download_form(page_request, kept, wanted=DownloadOptions(), left_out=left_out)
 
 
 async def download(page_request: PageRequest) -> web.StreamResponse:
     """Answer with the file."""
     form = page_request.form
-    wanted = Wanted(
+    wanted = DownloadOptions(
         leaf=form.flag("leaf"),
         chain=form.flag("chain"),
         key=form.flag("key"),
@@ -224,7 +224,7 @@ def _download_form(
     page_request: PageRequest,
     entries: Sequence[Entry],
     *,
-    wanted: Wanted,
+    wanted: DownloadOptions,
     status: int = 200,
     problems: Sequence[str] = (),
     left_out: Sequence[Entry] = (),

@@ -130,13 +130,13 @@ async def test_whatever_happens_to_managers_every_node_ends_with_what_was_assign
     start: Start, seed: int, monkeypatch: pytest.MonkeyPatch, record_property
 ):
     chance = random.Random(seed)
-    hear = Hearing._hear
+    hear = Hearing._receive
 
     def hear_some(hearing: Hearing, sender: str) -> None:
         if chance.random() < 0.5:
             hear(hearing, sender)
 
-    monkeypatch.setattr(Hearing, "_hear", hear_some)
+    monkeypatch.setattr(Hearing, "_receive", hear_some)
     async with AsyncExitStack() as stack, asyncio.TaskGroup() as tasks:
         site = Site(start, stack, chance)
         for _ in range(3):

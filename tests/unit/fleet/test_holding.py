@@ -9,7 +9,7 @@ import pytest
 
 from common.errors import StorageError
 from common.ids import NodeName
-from manager.domain.members import Greeting
+from manager.domain.members import HoldRequest
 from manager.fleet.holding import AGAIN_S, BATCH, WELCOME_S, Holding
 from manager.store.holds import Over
 
@@ -29,13 +29,13 @@ class Holds:
         if self.failures >= 0:
             raise StorageError("the server is down")
 
-    async def take(self, greetings: Sequence[Greeting]) -> Mapping[NodeName, SimpleNamespace]:
+    async def take(self, requests: Sequence[HoldRequest]) -> Mapping[NodeName, SimpleNamespace]:
         self._try()
         await asyncio.sleep(0)
-        self.taken.append([each.node for each in greetings])
+        self.taken.append([each.node for each in requests])
         self.number += 1
         self.before_return()
-        return {each.node: SimpleNamespace(number=self.number) for each in greetings if each.node != "gone"}
+        return {each.node: SimpleNamespace(number=self.number) for each in requests if each.node != "gone"}
 
     async def release(self, over: Mapping[NodeName, Over]) -> None:
         self._try()
@@ -49,7 +49,7 @@ class Asked:
         self.is_open = True
         self.answers: list[object] = []
         self.turned_away: list[tuple[str, float]] = []
-        wanted = Greeting(
+        wanted = HoldRequest(
             node=NodeName(name), node_id=1, address="", agent_version="", instance="", displaces=False
         )
         holding.take(wanted, self, lambda held, _: self.answers.append(held and held.number))

@@ -10,7 +10,7 @@ from common.ids import NodeName
 from manager.domain.alarms import AlarmKind, Changes, Condition, Subject
 from manager.domain.tallies import Tally
 from manager.store import hearing
-from manager.store.backend import Ears
+from manager.store.backend import NoticeHandlers
 from tests.patience import PATIENCE_S
 from tests.postgres import NEEDED
 from tests.unit.store.given import N1, N2, NOW_S, add_nodes, new_certificate
@@ -79,8 +79,8 @@ async def test_what_another_manager_changes_is_heard(store, other, how):
 async def test_what_is_nobodys_concern_is_not_told(store, other, again, how):
     """Notices come in order: had it been told, that would be heard before the next change, which is by nobody in particular."""
     heard: asyncio.Queue[str] = asyncio.Queue()
-    ears = Ears(change=heard.put_nowait, tallies=other.tallies.hear)
-    async with asyncio.timeout(PATIENCE_S), other._database.listening(ears):
+    handlers = NoticeHandlers(change=heard.put_nowait, tallies=other.tallies.receive)
+    async with asyncio.timeout(PATIENCE_S), other._database.listening(handlers):
         assert await heard.get() == ""
         await QUIET[how](store)
         await add_nodes(again(), N2)

@@ -6,7 +6,7 @@ import pytest
 
 from common.errors import MembershipLostError
 from common.ids import NodeName
-from manager.domain.members import Greeting, Hold
+from manager.domain.members import Hold, HoldRequest
 from manager.store.holds import Over
 from manager.store.members import LEASE_S
 from tests.patience import PATIENCE_S
@@ -16,9 +16,9 @@ from tests.unit.store.test_reports import report
 M1, M2 = NodeName("management"), NodeName("management-2")
 
 
-def greeting(node=N1, **changes) -> Greeting:
+def greeting(node=N1, **changes) -> HoldRequest:
     given = {"node": node, "node_id": id_of(node), "address": "192.0.2.1", "agent_version": "1.0"}
-    return Greeting(**{**given, "instance": "a", "displaces": False, **changes})
+    return HoldRequest(**{**given, "instance": "a", "displaces": False, **changes})
 
 
 def over(number: int, heard_s: float = 0.0) -> Over:

@@ -13,7 +13,7 @@ import pytest
 from common.codes import Fault
 from common.errors import ConflictError, NotFoundError, StorageError
 from common.ids import MANAGEMENT_NODE, NodeName
-from manager.domain.members import Greeting
+from manager.domain.members import HoldRequest
 from manager.store import copying
 from manager.store import transfer as transferring
 from manager.store.claims import claim_file
@@ -120,7 +120,7 @@ async def test_an_id_that_was_given_is_not_given_again_by_the_copy(local, source
 async def test_managers_that_run_are_not_copied_and_their_numbers_go_on(filled, target, keyring):
     store = await Store.open(filled, keyring)
     await add_nodes(store, N9)
-    greeting = Greeting(
+    greeting = HoldRequest(
         node=N9,
         node_id=(await store.nodes.get(N9)).id,
         address="",

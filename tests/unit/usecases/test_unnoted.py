@@ -19,7 +19,7 @@ from manager.domain.model import NodeDescription
 from manager.pki.read.batch import ImportFile
 from manager.store.engine import Database
 from manager.store.tables import metadata
-from manager.usecases.downloads import Wanted
+from manager.usecases.downloads import DownloadOptions
 from manager.usecases.requests import KeyChoice, RequestChanges
 from manager.usecases.uploads import Edit, Upload
 from manager.usecases.usecases import UseCases
@@ -122,7 +122,7 @@ ACTS: dict[str, Callable[[UseCases], Awaitable[Any]]] = {
     "assignments.assign": lambda o: o.assignments.assign(1, nodes=["n2"], slot="server", actor="ada"),
     "assignments.unassign": lambda o: o.assignments.unassign("n1", "server", actor="ada"),
     "downloads.download": lambda o: o.downloads.download(
-        [1], Wanted(key=True, form=Format.PEM, passphrase=PASSWORD), actor="ada"
+        [1], DownloadOptions(key=True, form=Format.PEM, passphrase=PASSWORD), actor="ada"
     ),
     "certificates.delete": lambda o: o.certificates.delete([1], force=True, actor="ada"),
     "nodes.add": lambda o: o.nodes.add(
