@@ -167,6 +167,10 @@ POST   /push operator
 GET    /renewals reader
 GET    /renewals/by-request administrator
 POST   /renewals/by-request administrator
+GET    /renewals/set-up administrator
+GET    /renewals/set-up/certificate administrator
+GET    /renewals/set-up/terms administrator
+POST   /renewals/set-up/terms administrator
 GET    /renewals/{id} reader
 GET    /renewals/{id}/edit administrator
 POST   /renewals/{id}/edit administrator
@@ -175,6 +179,9 @@ POST   /renewals/{id}/pause administrator
 GET    /renewals/{id}/remove administrator
 POST   /renewals/{id}/remove administrator
 POST   /renewals/{id}/resume administrator
+GET    /renewals/{id}/set-up administrator
+POST   /renewals/{id}/set-up administrator
+POST   /renewals/{id}/set-up/test administrator
 POST   /renewals/{id}/test operator
 GET    /requests reader
 GET    /requests/delete administrator

@@ -1,12 +1,13 @@
-"""Accounts at CAs for the showroom: one that certificates are renewed with, one that waits to be registered, one that is over."""
+"""Accounts at CAs for the showroom: one that certificates are renewed with, one that waits to be registered, one that is over; and renewals that are set up."""
 
 import time
 
-from common.ids import CertificateId
-from manager.domain.renewal.records import AccountId, ChallengeKind, Terms
+from common.ids import CertificateId, NodeName
+from manager.domain.renewal.records import AccountId, ChallengeKind, OrderState, Terms
 from manager.usecases.renewal.accounts import AccountFields
 from manager.usecases.renewal.ports import Cas
 from manager.usecases.usecases import UseCases
+from tests.browser.renewed import DONE, TESTED, keep_order
 from tests.fakes.ca import ModelCas
 from tests.fakes.ca_server import CaServer
 from tests.fakes.showing import ModelShowing
@@ -43,6 +44,26 @@ async def add_accounts(use_cases: UseCases) -> None:
     over = await _add(use_cases, "Before the merger", "https://acme.example.org/directory")
     await accounts.register(over, actor=ACTOR)
     await accounts.deactivate(over, actor=ACTOR)
+    await try_orders(use_cases, (await accounts.list())[0].id)
+
+
+async def try_orders(use_cases: UseCases, account: AccountId) -> None:
+    """Set up renewals that are tried before they are switched on: with success, in vain, and one that goes on."""
+    refused = "node berlin-2 answers http://rooms.example.com/.well-known/acme-challenge/... with 404"
+    failed = (*DONE[:2], (OrderState.FAILED, 3.1, refused))
+    for name, steps, problem in (
+        ("meet.example.com", TESTED, ""),
+        ("rooms.example.com", failed, refused),
+        ("talk.example.com", DONE[:3], ""),
+    ):
+        made = await use_cases.renewals.order_new(
+            Terms(account_id=account, challenge=ChallengeKind.HTTP, names=(name,)),
+            nodes=[NodeName("berlin-1"), NodeName("berlin-2")],
+            slot="server",
+            paused=True,
+            actor=ACTOR,
+        )
+        await keep_order(use_cases, made, steps, began_s=time.time() - 20, is_test=True, problem=problem)
 
 
 async def _add(use_cases: UseCases, name: str, directory_url: str, *, binding: str = "") -> AccountId:

@@ -1,6 +1,7 @@
 """What the pages do with a script, and that they do without one."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -198,3 +199,28 @@ async def test_a_renewals_page_shows_each_step_as_it_is_taken_and_is_not_loaded_
         await advance(room.api.context, order, OrderState.ORDERED)
         await expect(steps).to_contain_text("The CA has the order.")
         await expect(page.get_by_role("button", name="Renew now")).to_have_count(0)
+
+
+async def test_a_test_order_is_told_live_on_a_phone_and_what_it_tried_is_switched_on_by_keyboard(
+    tmp_path: Path,
+):
+    async with (
+        showroom(tmp_path) as room,
+        chromium() as browser,
+        watched_page(browser, room.api.url, viewport={"width": 360, "height": 780}) as page,
+    ):
+        renewals, orders = room.api.use_cases.renewals, room.api.context.store.orders
+        (tried,) = [
+            each for each in await renewals.list() if each.orders and each.orders[0].state == "placed"
+        ]
+        await sign_in(page, ADMIN, PASSWORD)
+        await page.goto(f"/renewals/{tried.renewal.id}/set-up")
+        switch_on = page.get_by_role("button", name="Switch on")
+        await expect(page.locator("#trial")).to_contain_text("The test order is under way.")
+        await expect(switch_on).to_have_count(0)
+        await orders.keep(replace(tried.orders[0], state=OrderState.TESTED))
+        await expect(page.locator("#trial")).to_contain_text("The test order succeeded.")
+        await switch_on.focus()
+        await page.keyboard.press("Enter")
+        await expect(page.locator(".flash")).to_contain_text("Switched on")
+        assert not (await renewals.show(tried.renewal.id)).renewal.is_paused

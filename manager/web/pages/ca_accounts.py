@@ -29,7 +29,10 @@ _FIRST: Final = next(iter(KNOWN_CAS))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Given:
-    """What the form has; `ca` is a known CA or OTHER, `contact` one address a line. The key of a binding is not among it."""
+    """What the form has; `ca` is a known CA or OTHER, `contact` one address a line. The key of a binding is not among it.
+
+    `for_renewal`: setting up a renewal (`manager.web.pages.renewal_setup`) goes on afterwards.
+    """
 
     ca: str = _FIRST
     name: str = ""
@@ -38,6 +41,7 @@ class _Given:
     staging_url: str = ""
     trusted_cas: str = ""
     binding_id: str = ""
+    for_renewal: bool = False
 
 
 async def list_all(page_request: PageRequest) -> web.StreamResponse:
@@ -54,7 +58,7 @@ async def show(page_request: PageRequest) -> web.StreamResponse:
 
 async def new_form(page_request: PageRequest) -> web.StreamResponse:
     """Ask at which CA, and how it reaches its owner."""
-    return _new_form(page_request, _Given())
+    return _new_form(page_request, _Given(for_renewal=bool(page_request.query("renewal"))))
 
 
 async def add(page_request: PageRequest) -> web.StreamResponse:
@@ -68,6 +72,7 @@ async def add(page_request: PageRequest) -> web.StreamResponse:
         staging_url=form.text("staging_url").strip(),
         trusted_cas=await page_request.shown_text(form.text("trusted_cas")),
         binding_id=form.text("binding_id").strip(),
+        for_renewal=form.flag("renewal"),
     )
     try:
         directory_url, staging_url = _directories(given)
@@ -83,7 +88,8 @@ async def add(page_request: PageRequest) -> web.StreamResponse:
         made = await page_request.use_cases.accounts.add(fields, actor=page_request.actor)
     except CertcastError as error:
         return _new_form(page_request, given, error)
-    return page_request.redirect(f"/ca-accounts/{made.id}/offers", f"The account {made.name} is kept.")
+    where = f"/ca-accounts/{made.id}/offers{'?renewal=1' if given.for_renewal else ''}"
+    return page_request.redirect(where, f"The account {made.name} is kept.")
 
 
 async def offers(page_request: PageRequest) -> web.StreamResponse:
@@ -100,7 +106,10 @@ async def register(page_request: PageRequest) -> web.StreamResponse:
         made = await accounts.register(number, actor=page_request.actor)
     except CertcastError as error:
         return await _offers(page_request, error)
-    return _back(page_request, f"{made.name} is registered: certificates can be ordered with it.")
+    message = f"{made.name} is registered: certificates can be ordered with it."
+    if page_request.form.flag("renewal"):
+        return page_request.redirect(f"/renewals/set-up/certificate?account={made.id}", message)
+    return _back(page_request, message)
 
 
 async def set_contact(page_request: PageRequest) -> web.StreamResponse:
@@ -209,6 +218,7 @@ async def _offers(page_request: PageRequest, error: CertcastError | None = None)
         account=await _account(page_request),
         offered=offered,
         agreed=page_request.form.flag("terms_agreed"),
+        for_renewal=bool(page_request.query("renewal")) or page_request.form.flag("renewal"),
     )
 
 
@@ -233,7 +243,7 @@ def _refused(error: CertcastError | None) -> Mapping[str, Any]:
 _ADMINISTRATORS: Final = (
     ("GET", "new", new_form, ()),
     ("GET", r"{id:\d+}/offers", offers, ()),
-    ("POST", r"{id:\d+}/register", register, ("terms_agreed",)),
+    ("POST", r"{id:\d+}/register", register, ("terms_agreed", "renewal")),
     ("POST", r"{id:\d+}/contact", set_contact, ("contact",)),
     ("POST", r"{id:\d+}/change-key", change_key, ()),
     ("GET", r"{id:\d+}/deactivate", deactivate_form, ()),
@@ -260,6 +270,7 @@ PAGES = (
                 *pem("trusted_cas"),
                 "binding_id",
                 "binding_key",
+                "renewal",
             )
         ),
         heavy=True,

@@ -1,0 +1,260 @@
+"""Guided set-up of a renewal: the account, the certificate, its names and their proof, a test order, and switching on.
+
+Decides which step comes next. Invariant: what is set up here orders nothing in earnest before somebody has switched it on.
+"""
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from aiohttp import web
+
+from common.api.codes import KeyKind, Role
+from common.errors import CertcastError, InvalidInputError
+from common.ids import CertificateId, node_names, parse_id
+from manager.domain.inventory import Entry, Inventory
+from manager.domain.renewal.records import AccountId, ChallengeKind, RenewalId, Terms
+from manager.domain.renewal.schedule import moment_of
+from manager.http.errors import status_of
+from manager.web.accountrows import shown_accounts
+from manager.web.choices import chosen_nodes, node_choices
+from manager.web.forms import Form, FormFields
+from manager.web.pagerequest import Page, PageRequest
+from manager.web.renewing import CHALLENGES, Attempt, Renewal, renewals_of
+from manager.web.uploads import findings_of
+from manager.web.words import NEW_KEYS
+
+CHOICES_MAX: Final = 200
+"""Certificates that one is chosen from, those that expire first; others are begun with on their own pages."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Given:
+    """What the form has; `certificate_id` is None for one that is not there yet, `names` are one a line."""
+
+    account_id: AccountId
+    certificate_id: CertificateId | None
+    names: str = ""
+    challenge: str = ChallengeKind.HTTP
+    key: str = KeyKind.ECDSAP256
+    nodes: Sequence[str] = ()
+
+
+async def choose_account(page_request: PageRequest) -> web.StreamResponse:
+    """Ask with which account certificates are ordered; who has none is led to adding one."""
+    accounts = shown_accounts(await page_request.use_cases.accounts.list(), ())
+    living = [each for each in accounts if each.is_living]
+    usable = [each for each in living if each.record.url]
+    return page_request.render(
+        "renewal_setup_account.html",
+        # those first whose orders can be tried
+        usable=sorted(usable, key=lambda each: not each.record.staging_url),
+        unregistered=[each for each in living if not each.record.url],
+        certificate=_certificate_id(page_request.query("certificate")),
+    )
+
+
+async def choose_certificate(page_request: PageRequest) -> web.StreamResponse:
+    """Ask which certificate is renewed, or whether the first one is ordered."""
+    account = await page_request.use_cases.accounts.get(_account_id(page_request.query("account")))
+    inventory = await page_request.use_cases.inventory()
+    renewed = {each.certificate_id for each in await page_request.use_cases.renewals.records()}
+    entries = [each for each in inventory.entries.values() if not each.temporary and each.id not in renewed]
+    found = sorted(entries, key=_end)
+    return page_request.render(
+        "renewal_setup_certificate.html",
+        account=account,
+        certificates=found[:CHOICES_MAX],
+        total=len(found),
+    )
+
+
+async def choose_terms(page_request: PageRequest) -> web.StreamResponse:
+    """Ask for names, how they are proven, and the key: as the certificate and its nodes have them."""
+    account_id = _account_id(page_request.query("account"))
+    certificate_id = _certificate_id(page_request.query("certificate"))
+    given = _Given(account_id=account_id, certificate_id=certificate_id)
+    if certificate_id is not None:
+        found = await page_request.use_cases.renewals.terms_for(
+            certificate_id, account_id, ChallengeKind.HTTP
+        )
+        needs_dns = any(name.startswith("*.") for name in found.names)
+        given = _Given(
+            account_id=account_id,
+            certificate_id=certificate_id,
+            names="\n".join(found.names),
+            challenge=ChallengeKind.DNS if needs_dns else ChallengeKind.HTTP,
+            key=found.key,
+        )
+    return await _terms_form(page_request, given)
+
+
+async def set_up(page_request: PageRequest) -> web.StreamResponse:
+    """Keep it as paused, and try it at once where the account's CA has a directory for tests."""
+    given, actor = _given(page_request.form), page_request.actor
+    renewals = page_request.use_cases.renewals
+    try:
+        terms = _terms(given)
+        if given.certificate_id is not None:
+            made = await renewals.switch_on(given.certificate_id, terms, paused=True, actor=actor)
+        elif not given.nodes:
+            raise InvalidInputError("node", "choose at least one node, which is to get the certificate")
+        else:
+            nodes = node_names(given.nodes)
+            made = await renewals.order_new(terms, nodes=nodes, slot="server", paused=True, actor=actor)
+    except CertcastError as error:
+        return await _terms_form(page_request, given, error)
+    with contextlib.suppress(CertcastError):
+        # the next page says that it was not tried, and has a button for it
+        await renewals.test(made.id, actor=actor)
+    return page_request.redirect(f"/renewals/{made.id}/set-up")
+
+
+async def trial(page_request: PageRequest) -> web.StreamResponse:
+    """Show how the test order goes; what is switched on, or not ordered, has its own page only."""
+    renewal = await _renewal(page_request)
+    if not renewal.record.is_paused or renewal.record.terms is None:
+        return page_request.redirect(f"/renewals/{renewal.record.id}")
+    return _trial(page_request, renewal)
+
+
+async def try_out(page_request: PageRequest) -> web.StreamResponse:
+    """Make another test order."""
+    try:
+        await page_request.use_cases.renewals.test(_number(page_request), actor=page_request.actor)
+    except CertcastError as error:
+        return _trial(page_request, await _renewal(page_request), error)
+    return page_request.redirect(f"/renewals/{_number(page_request)}/set-up")
+
+
+async def switch_on(page_request: PageRequest) -> web.StreamResponse:
+    """Order from now on, at once if it is due."""
+    number = _number(page_request)
+    await page_request.use_cases.renewals.set_paused(number, paused=False, actor=page_request.actor)
+    return page_request.redirect(
+        f"/renewals/{number}", "Switched on: it is renewed automatically from now on."
+    )
+
+
+def _number(page_request: PageRequest) -> RenewalId:
+    return RenewalId(page_request.number())
+
+
+def _account_id(text: str) -> AccountId:
+    return AccountId(parse_id(text, field="account", what="an account's number"))
+
+
+def _certificate_id(text: str) -> CertificateId | None:
+    return CertificateId(parse_id(text, field="certificate", what="a certificate's id")) if text else None
+
+
+def _end(entry: Entry) -> float:
+    return float("inf") if entry.leaf.not_after_s is None else entry.leaf.not_after_s
+
+
+def _given(form: Form) -> _Given:
+    return _Given(
+        account_id=_account_id(form.text("account")),
+        certificate_id=_certificate_id(form.text("certificate")),
+        names=form.text("names"),
+        challenge=form.text("challenge"),
+        key=form.text("key"),
+        nodes=chosen_nodes(form),
+    )
+
+
+def _terms(given: _Given) -> Terms:
+    """Return what is ordered. Raises InvalidInputError."""
+    if given.challenge not in set(ChallengeKind):
+        raise InvalidInputError("challenge", "choose how the names are proven")
+    if given.key not in set(KeyKind):
+        raise InvalidInputError("key", "choose which key is made")
+    return Terms(
+        account_id=given.account_id,
+        challenge=ChallengeKind(given.challenge),
+        key=KeyKind(given.key),
+        names=tuple(given.names.replace(",", " ").split()),
+    )
+
+
+async def _terms_form(
+    page_request: PageRequest, given: _Given, error: CertcastError | None = None
+) -> web.Response:
+    inventory: Inventory = await page_request.use_cases.inventory()
+    number = given.certificate_id
+    return page_request.render(
+        "renewal_setup_terms.html",
+        status=200 if error is None else status_of(error),
+        problems=[] if error is None else findings_of(error),
+        account=await page_request.use_cases.accounts.get(given.account_id),
+        certificate=None if number is None else inventory.entries.get(number),
+        given=given,
+        challenges=CHALLENGES,
+        keys=NEW_KEYS,
+        choices=node_choices(inventory, given.nodes),
+    )
+
+
+async def _renewal(page_request: PageRequest) -> Renewal:
+    shown = await page_request.use_cases.renewals.show(_number(page_request))
+    accounts = {each.id: each for each in await page_request.use_cases.accounts.list()}
+    (found,) = renewals_of([shown], accounts)
+    return found
+
+
+def _trial(page_request: PageRequest, renewal: Renewal, error: CertcastError | None = None) -> web.Response:
+    return page_request.render(
+        "renewal_setup_trial.html",
+        status=200 if error is None else status_of(error),
+        problems=[] if error is None else findings_of(error),
+        renewal=renewal,
+        tried=_tried(renewal),
+        due_s=moment_of(renewal.record, renewal.shown.entry),
+    )
+
+
+def _tried(renewal: Renewal) -> Attempt | None:
+    """Return the latest test order of what would be ordered now, None if it was not tried as it is."""
+    return next(
+        (
+            each
+            for each in renewal.attempts
+            if each.order.is_test and each.order.terms == renewal.record.terms
+        ),
+        None,
+    )
+
+
+_TERMS: Final = FormFields(
+    once=("account", "certificate", "names", "challenge", "key", "node_names"), several=("node",)
+)
+_ADMINISTRATORS: Final = (
+    ("GET", "/renewals/set-up", choose_account),
+    ("GET", "/renewals/set-up/certificate", choose_certificate),
+    ("GET", "/renewals/set-up/terms", choose_terms),
+    ("GET", r"/renewals/{id:\d+}/set-up", trial),
+    ("POST", r"/renewals/{id:\d+}/set-up", switch_on),
+)
+
+PAGES = (
+    *(
+        Page(method=method, path=path, role=Role.ADMINISTRATOR, handler=handler)
+        for method, path, handler in _ADMINISTRATORS
+    ),
+    Page(
+        method="POST",
+        path="/renewals/set-up/terms",
+        role=Role.ADMINISTRATOR,
+        handler=set_up,
+        fields=_TERMS,
+        heavy=True,
+    ),
+    Page(
+        method="POST",
+        path=r"/renewals/{id:\d+}/set-up/test",
+        role=Role.ADMINISTRATOR,
+        handler=try_out,
+        heavy=True,
+    ),
+)
