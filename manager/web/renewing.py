@@ -34,7 +34,7 @@ STATES: Final[Mapping[RenewalState, tuple[Kind, str, str]]] = MappingProxyType(
         "ordering": ("wait", "Ordering", "An order is under way."),
         "waiting": ("ok", "Waiting", "It is renewed when it is time."),
         "paused": ("off", "Paused", "Nothing is ordered until it is resumed."),
-        "ending": ("off", "Ending", "It was turned off, and its order is being given up."),
+        "ending": ("off", "Ending", "It was switched off, and its order is being given up."),
     }
 )
 """Kind, words and what it means; the order is that of the list."""

@@ -1,4 +1,4 @@
-"""Renewals: the list, one with its attempts step by step, renewing and trying it now, pausing, changing and turning it off."""
+"""Renewals: the list, one with its attempts step by step, renewing and trying it now, pausing, changing and switching it off."""
 
 import asyncio
 from collections.abc import Mapping
@@ -97,7 +97,7 @@ async def pause(page_request: PageRequest) -> web.StreamResponse:
 async def resume(page_request: PageRequest) -> web.StreamResponse:
     """Go on, also after a failure: at once if it is due."""
     await _pause(page_request, paused=False)
-    return _back(page_request, "Resumed: what is due is ordered now.")
+    return _back(page_request, "Resumed: what is due is ordered now, unless its CA asked to wait.")
 
 
 async def edit_form(page_request: PageRequest) -> web.StreamResponse:
@@ -125,7 +125,7 @@ async def edit(page_request: PageRequest) -> web.StreamResponse:
 
 
 async def remove_form(page_request: PageRequest) -> web.StreamResponse:
-    """Say what turning it off means, and ask."""
+    """Say what switching it off means, and ask."""
     return page_request.render("renewal_remove.html", renewal=await _renewal(page_request))
 
 
@@ -135,7 +135,7 @@ async def remove(page_request: PageRequest) -> web.StreamResponse:
     certificate_id = (await page_request.use_cases.renewals.show(number)).renewal.certificate_id
     await page_request.use_cases.renewals.remove(number, actor=page_request.actor)
     where = "/renewals" if certificate_id is None else f"/certificates/{certificate_id}"
-    return page_request.redirect(where, "The renewal is turned off.")
+    return page_request.redirect(where, "The renewal is switched off.")
 
 
 async def renewal_of(page_request: PageRequest, certificate_id: CertificateId) -> Renewal | None:

@@ -224,7 +224,7 @@ async def test_an_operator_renews_and_tests_and_who_reads_has_no_buttons(world: 
     where = f"/certificates/{record.certificate_id}"
     async with visitor(world.api, Role.OPERATOR) as operator:
         page = (await operator.get(where)).text
-        assert ("Renew now" in page, "Test order" in page, "Pause" in page, "Turn off" in page) == (
+        assert ("Renew now" in page, "Test order" in page, "Pause" in page, "Switch off" in page) == (
             True,
             True,
             False,
