@@ -46,6 +46,12 @@ async def test_home_says_how_all_stand_what_is_wrong_and_what_expires(room, brow
     assert "From 20" in answer.text  # a bar says which week it is
 
 
+async def test_a_certificate_expires_or_has_expired(room, browser):
+    for days, said in ((20, "(expires in 19 days)"), (-2, "(expired 2 days ago)")):
+        number = await room.upload(["conf.example.com"], days=days)
+        assert said in (await browser.get(f"/certificates/{number}")).text
+
+
 async def test_an_empty_fleet_is_told_what_to_do_first(api, browser):
     answer = await browser.get("/")
     assert "Three steps to a first certificate" in answer.text
