@@ -1,6 +1,6 @@
 """The version of this code, as `pyproject.toml` has it.
 
-Here, because asking the installed package for it imports a mail parser and an archive reader, 2 MiB of an agent's memory.
+Here, because asking the installed package for it imports an email parser and an archive reader, 2 MiB of an agent's memory.
 """
 
 from typing import Final

@@ -33,7 +33,7 @@ class NewAccount(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class AccountEdit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Mail addresses at which the CA reaches the account's owner from now on; the CA is told."""
+    """Email addresses at which the CA reaches the account's owner from now on; the CA is told."""
 
     contact: Contacts
 

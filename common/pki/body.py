@@ -1,7 +1,7 @@
 """The base64 between a BEGIN and its END, through whatever a tool or a person has put around its lines.
 
 Decides which bytes a block's body stands for. Reads it as it is first; then without escapes (JSON, source code), markup,
-quoted-printable; then without what stands beside each line (a mail's quotes, a log's times, a table's borders).
+quoted-printable; then without what stands beside each line (an email's quotes, a log's times, a table's borders).
 Invariant: a reading that leaves anything out is taken only if the bytes frame exactly, so what is damaged stays damaged.
 """
 

@@ -58,7 +58,7 @@ _T = TypeVar("_T")
 class Extensions:
     """What the extensions say; None where one is absent or unknown. `unknown` are fields, `oddities` sentences.
 
-    `plain_names` are the alternative names that have a plain text (host names, addresses, URIs, mail addresses), in order.
+    `plain_names` are the alternative names that have a plain text (host names, addresses, URIs, email addresses), in order.
     `may_sign` is the key usage's word on signing certificates. `present` are the identifiers of all extensions.
     """
 

@@ -3,7 +3,7 @@
 Decides where a block begins and ends and whether it is whole. Leaves to others what is in it. Accepts text before,
 between and after blocks, CRLF or lone CR, byte order marks, UTF-16, indentation, a missing final newline, blocks run
 together because a file before them had none (RFC 7468 2 and its appendix of lax forms), and whole blocks in what carries
-them: a table's cell, a mail's quote, a log's line, JSON, YAML, source code.
+them: a table's cell, an email's quote, a log's line, JSON, YAML, source code.
 Invariant: time is linear in the input, and whatever may be a part of a block is in a block or in a finding with its
 file, number and lines: a damaged mark, an END without its BEGIN, base64 that stands by itself. Two blocks that damage ran
 together are in one finding, whose lines cover both.

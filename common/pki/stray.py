@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 _LOOSE: Final = re.compile(r"[A-Za-z0-9+/]{40,}")
-"""A block's lines have 64 characters, a mail's at most 76."""
+"""A block's lines have 64 characters, an email's at most 76."""
 
 _SHORT: Final = re.compile(
     r"(?<![A-Za-z0-9+/])[A-Za-z0-9+/]{12,}+(?:[^A-Za-z0-9+/]{1,12}[A-Za-z0-9+/]{12,}+){2,}"

@@ -102,7 +102,7 @@ class AcmeCa:
         await self._ask(lambda talk: orders.finalize(talk, finalize_url, request_pem))
 
     async def download(self, certificate_url: str) -> Sequence[str]:
-        """Return the certificate with its chains, the CA's own choice first."""
+        """Return the certificate with its chains, the CA's default first."""
         return await self._ask(lambda talk: orders.download(talk, certificate_url))
 
     async def suggested(self, ari_id: str) -> Suggested | None:

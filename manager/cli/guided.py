@@ -50,7 +50,7 @@ _NOTES: Final[Mapping[str, Mapping[str, str]]] = {
         "status": "Use 'certcast status', or 'certcast node show NODE'.",
     },
     "certificate": {
-        "renew": "Use 'certcast renew CERTIFICATE'; with a CA that is reached by mail, 'certcast csr create --certificate CERTIFICATE'.",
+        "renew": "Use 'certcast renew CERTIFICATE'; with a CA that is reached by email, 'certcast csr create --certificate CERTIFICATE'.",
         "revoke": "Only the CA that issued a certificate can revoke it; 'certcast certificate delete' removes it from the store.",
         "unassign": "Use 'certcast certificate edit CERTIFICATE --no-nodes', or assign another certificate.",
         "push": "Use 'certcast push'.",

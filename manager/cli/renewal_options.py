@@ -114,7 +114,7 @@ ByRequestOption = Annotated[
     bool,
     typer.Option(
         "--by-request",
-        help="Order nothing: open a signing request in time, for a CA that is reached by mail or a form.",
+        help="Order nothing: open a signing request in time, for a CA that is reached by email or a form.",
     ),
 ]
 SendToOption = Annotated[

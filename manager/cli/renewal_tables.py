@@ -97,8 +97,8 @@ def _ordered(each: RenewalAnswer) -> list[tuple[str, str | list[str]]]:
     return [
         ("names", f"{', '.join(each.ordered_names) or '-'}{own}"),
         ("key", "kept" if each.keeps_key else f"new each time, {each.key}"),
-        ("profile", each.profile or "the CA's own choice"),
-        ("chain", f"to {each.preferred_chain}" if each.preferred_chain else "the CA's own choice"),
+        ("profile", each.profile or "the CA's default"),
+        ("chain", f"to {each.preferred_chain}" if each.preferred_chain else "the CA's default"),
     ]
 
 

@@ -15,7 +15,7 @@ NamesOption = Annotated[
     typer.Option(
         "--name",
         metavar="NAME",
-        help="A subject alternative name: host name, IP address, URI or mail address; may be repeated.",
+        help="A subject alternative name: host name, IP address, URI or email address; may be repeated.",
     ),
 ]
 OnlyNamesOption = Annotated[

@@ -28,7 +28,7 @@ class ShownAccount:
 
     @property
     def contact(self) -> Sequence[str]:
-        """Mail addresses at which the CA reaches its owner."""
+        """Email addresses at which the CA reaches its owner."""
         return [each.removeprefix("mailto:") for each in self.record.contact]
 
     @property

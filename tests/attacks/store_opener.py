@@ -1,4 +1,4 @@
-"""Opens the store at each of the URLs on stdin, one a line, and prints what came of it as JSON; whatever listens there may have garbled answers.
+"""Opens the store at each of the URLs on stdin, one per line, and prints what came of it as JSON; whatever listens there may have garbled answers.
 
 `python -m tests.attacks.store_opener DIRECTORY`. `held_ms` is the longest that the event loop did nothing else, `grown_kib` what memory peaked at
 beyond what it was before.

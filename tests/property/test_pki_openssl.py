@@ -36,7 +36,7 @@ ADDRESSES = [None, None, "admin@example.com", "admin@other.test"]
 
 
 def constraints(draw):
-    """Draw name constraints: none most often, of hosts or of mail addresses."""
+    """Draw name constraints: none most often, of hosts or of email addresses."""
 
     def subtrees():
         kind = draw.choice([x509.DNSName, x509.DNSName, x509.RFC822Name])

@@ -10,14 +10,14 @@ from common.pki.pem import CERTIFICATE, read_blocks
 
 @dataclass(frozen=True, slots=True)
 class ChosenChain:
-    """The chain to take, as it came. `is_preferred` is False where none ends at the root that was asked for: it is the CA's own choice then."""
+    """The chain to take, as it came. `is_preferred` is False where none ends at the root that was asked for: it is the CA's default then."""
 
     text: str = field(repr=False)
     is_preferred: bool
 
 
 def choose_chain(chains: Sequence[str], preferred_root: str) -> ChosenChain:
-    """Choose by the Common Name of the root that a chain ends at, "" for the CA's own choice, which is the first. There must be one."""
+    """Choose by the Common Name of the root that a chain ends at, "" for the CA's default, which is the first. There must be one."""
     if not preferred_root:
         return ChosenChain(chains[0], is_preferred=True)
     for text in chains:

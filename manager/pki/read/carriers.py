@@ -25,9 +25,7 @@ def carrier_of(text: str) -> str | None:
     """Return what a text is and what to do, None if it is none of these."""
     start = text[:_START_CHARS].lstrip(_BLANK)
     if _is_mail(start, text):
-        return (
-            "this is a mail message with its content in base64; save its attachment as a file, and give that"
-        )
+        return "this is an email message with its content in base64; save its attachment as a file, and give that"
     if _is_logged(start):
         return "this is a log in JSON, as a container's is; take the text out of each line first ('jq -rj .log' does for Docker), and give that"
     if _SAML.search(text):

@@ -58,7 +58,7 @@ def kind_like(key_type: str, key_bits: int) -> KeyKind:
 class RequestFields:
     """What to ask for.
 
-    `subject` is RFC 4514, and may be "" where there are `alternatives`: host names, IP addresses, URIs, mail addresses in plain
+    `subject` is RFC 4514, and may be "" where there are `alternatives`: host names, IP addresses, URIs, email addresses in plain
     text. `template` is a Microsoft certificate template's name, None for none.
     """
 
@@ -208,7 +208,7 @@ def _alternative(text: str) -> x509.GeneralName:
         pass
     raise InvalidInputError(
         "subject_alt_names",
-        f"'{text[:80]}' is not a host name, IP address, URI or mail address{xn_hint(text)}",
+        f"'{text[:80]}' is not a host name, IP address, URI or email address{xn_hint(text)}",
     )
 
 

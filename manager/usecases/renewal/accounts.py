@@ -206,7 +206,7 @@ def _contacts(contact: Sequence[str]) -> tuple[str, ...]:
             or not each.isprintable()
             or set(" ,?<>") & set(each)
         ):
-            raise InvalidInputError("contact", f"'{each[:80]}' is not one mail address")
+            raise InvalidInputError("contact", f"'{each[:80]}' is not a single email address")
     return tuple(f"mailto:{each}" for each in kept)
 
 

@@ -124,7 +124,7 @@ class Ca(Protocol):
         """Hand in the request of an order that is ready."""
 
     async def download(self, certificate_url: str) -> Sequence[str]:
-        """Return the certificate with its chain as PEM, the CA's own choice first, then its alternatives."""
+        """Return the certificate with its chain as PEM, the CA's default first, then its alternatives."""
 
     async def suggested(self, ari_id: str) -> Suggested | None:
         """Return when to renew a certificate; None from a CA that does not say."""

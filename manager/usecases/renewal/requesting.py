@@ -1,4 +1,4 @@
-"""Renewal by request: for CAs that sign what is sent to them by mail or through a form.
+"""Renewal by request: for CAs that sign what is sent to them by email or through a form.
 
 Decides when a signing request is opened, and when it was answered. Leaves answering to `manager.usecases.requests`. Invariant: while a request for a
 certificate waits for its answer, whoever opened it, no other is opened.

@@ -1,4 +1,4 @@
-"""Renewal by request, switched on: for a certificate of a CA that is reached by mail or through a form."""
+"""Renewal by request, switched on: for a certificate of a CA that is reached by email or through a form."""
 
 from aiohttp import web
 

@@ -31,7 +31,7 @@ CHOICES_MAX: Final = 200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Given:
-    """What the form has; `certificate_id` is None for one that is not there yet, `names` are one a line."""
+    """What the form has; `certificate_id` is None for one that is not there yet, `names` are one per line."""
 
     account_id: AccountId
     certificate_id: CertificateId | None

@@ -30,7 +30,7 @@ KEPT: Final = "KEPT"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Given:
-    """What the form has: `means` is an account's number or BY_REQUEST, `key` a kind or KEPT, `names` one a line."""
+    """What the form has: `means` is an account's number or BY_REQUEST, `key` a kind or KEPT, `names` one per line."""
 
     means: str
     challenge: str

@@ -48,7 +48,7 @@ BYSTANDERS = {
     ".DS_Store": b"\x00\x00\x00\x01Bud1\x00\x00\x10\x00",
 }
 DOUBTFUL = {
-    "chain.pem": b"the CA sends this by mail\n",
+    "chain.pem": b"the CA sends this by email\n",
     "empty.crt": b"",
     "page.cer": b"<!DOCTYPE html><html><body>404</body></html>",
     "half.txt": LEAF.certificate_pem[:-40].encode(),

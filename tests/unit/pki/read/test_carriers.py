@@ -45,10 +45,10 @@ def saml_in_lines(text: str) -> str:
 
 
 CARRIERS = {
-    "mail": (mail, "this is a mail message", "save its attachment"),
+    "mail": (mail, "this is an email message", "save its attachment"),
     "received mail": (
         lambda text: f"X-Spam: no\nReceived: from a by b\n{mail(text)}",
-        "this is a mail message",
+        "this is an email message",
         "save its attachment",
     ),
     "log": (logged, "this is a log in JSON", "take the text out"),
