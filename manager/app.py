@@ -172,7 +172,8 @@ async def _compose_core(given: Given) -> Core:
     use_cases = UseCases(context, join=join, cas=renewing.cas, wake=renewing.runner.wake)
 
     async def present(keys: HostKeys, key: asyncssh.SSHKey, other: asyncssh.SSHKey | None) -> None:
-        await listener.present(key, vouching=other if keys.state == "switched" else None)
+        if await listener.present(key, vouching=other if keys.state == "switched" else None):
+            fleet.host_key_changed()
         enrolment.host_keys = list(keys.announced)
         advertised.host_keys = keys.announced
         await advertised.look()

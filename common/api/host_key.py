@@ -12,7 +12,7 @@ class HostKeyAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """Which key the manager presents, and how far its replacement is.
 
     `state` is "steady" while there is one key; "announced" while the other one is to come; "switched" while the other one is the former one,
-    which still vouches for the present one. `unconfirmed` are the nodes that have joined and do not know the newer of the two.
+    which still vouches for the present one. `unconfirmed` are the nodes that have joined and do not know the newer of the two, or are connected since before it was presented.
     """
 
     state: Annotated[str, one_of(get_args(HostKeyState))]

@@ -23,6 +23,7 @@ from common.runtime.acceptor import accept_from, has_hung_up, listen, stop_liste
 from common.runtime.ssh import (
     SUCCESSION,
     accepting_options,
+    public_line,
 )
 from common.runtime.supervise import Supervisor
 from common.runtime.transport import Peer, Transport
@@ -89,6 +90,7 @@ class Listener:
         self.supervisor = Supervisor()
         self._socket: socket.socket | None = None
         self._vouching: asyncssh.SSHKey | None = None
+        self.host_key = ""
         self._options: asyncssh.SSHServerConnectionOptions | None = None
         self._connections: set[asyncssh.SSHServerConnection] = set()
         self._logins: dict[PinnedKey, list[Login]] = {}
@@ -115,10 +117,15 @@ class Listener:
                 f"the nodes' channel cannot be bound to {self._host}:{self._port}: {error.strerror}"
             ) from error
 
-    async def present(self, key: asyncssh.SSHKey, *, vouching: asyncssh.SSHKey | None) -> None:
-        """Prove this host key from now on; to a peer that asks for a certificate `vouching` says that it is the manager's."""
+    async def present(self, key: asyncssh.SSHKey, *, vouching: asyncssh.SSHKey | None) -> bool:
+        """Prove this host key from now on; to a peer that asks for a certificate `vouching` says that it is the manager's.
+
+        Return whether it is another one than before: then whoever is connected has seen no proof of it.
+        """
+        former = self.host_key
         self._host_keys, self._vouching = [key], vouching
         await self._construct()
+        return self.host_key != former
 
     async def _construct(self) -> None:
         self._options = await asyncssh.SSHServerConnectionOptions.construct(
@@ -141,6 +148,7 @@ class Listener:
             server_version="Certcast",
             server_factory=self._arrived,
         )
+        self.host_key = public_line(self._host_keys[0])
 
     async def run(self) -> None:
         """Accept connections until cancelled."""

@@ -48,6 +48,8 @@ class Host(Protocol):
     sources: KnownSources
     accept: Accept
     admit: Admit
+    host_key: str
+    """The public line of the one that is presented."""
 
     def opened(self, connection: asyncssh.SSHServerConnection) -> None: ...
 
@@ -96,6 +98,7 @@ class Login(asyncssh.SSHServer):
     def __init__(self, listener: Host, guard: Guard, address: str) -> None:
         self._listener = listener
         self.guard = guard
+        self._host_key = listener.host_key
         self._connection: asyncssh.SSHServerConnection | None = None
         self._session: _Session | None = None
         self._attempts = 0
@@ -160,6 +163,11 @@ class Login(asyncssh.SSHServer):
     def is_valid(self) -> bool:
         """Whether the key that was proven is still what it was."""
         return self.is_joining or (self.key is not None and self._listener.keys.is_current(self.key))
+
+    @property
+    def is_outdated(self) -> bool:
+        """Whether the host key that was proven to it is not the one that is presented any more."""
+        return self._host_key != self._listener.host_key
 
     def end(self) -> None:
         """Cut the connection; a goodbye that was just written has a moment to leave."""
@@ -245,6 +253,10 @@ class _Session(RawSession, asyncssh.SSHServerSession[bytes]):
             return self._refuse(f"subsystem '{subsystem[:40]}'")
         if not self._login.is_valid:
             return self._refuse("a subsystem for a key that was revoked")
+        if key is not None and self._login.is_outdated:
+            # it dials again; who is connected already was sent back when the key changed
+            self._login.end()
+            return False
         if key is None:
             self._peer = self._listener.join_peer(
                 self._login.guard, self, self._login.line, is_manager=subsystem == CLUSTER_SUBSYSTEM

@@ -31,11 +31,12 @@ _STANDS: Final[dict[HostKeyState, str]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostKeys:
-    """The key that is presented and the other one, "" for none, as public lines."""
+    """The key that is presented and the other one, "" for none, as public lines; and since when it is (unix seconds by the store's clock)."""
 
     state: HostKeyState
     presented: str
     other: str = ""
+    since_s: float = 0.0
 
     @property
     def newer(self) -> str:
@@ -57,9 +58,16 @@ def after(state: HostKeyState, step: Step) -> HostKeyState:
 
 
 def find_unconfirmed(views: Iterable[NodeView], keys: HostKeys) -> list[NodeName]:
-    """Return the nodes that have joined and have not said that they know the newer key."""
+    """Return the nodes that have joined and have not said that they know the newer key, or have seen no proof of it in their session."""
     return [
         view.name
         for view in views
-        if view.joined and view.kind == "node" and keys.newer not in (view.manager_host_keys or ())
+        if view.joined
+        and view.kind == "node"
+        and (keys.newer not in (view.manager_host_keys or ()) or _is_older(view, keys))
     ]
+
+
+def _is_older(view: NodeView, keys: HostKeys) -> bool:
+    """Whether a node is connected since before the newer key was presented: its agent would refuse to forget the former one."""
+    return keys.state == "switched" and view.connected_s is not None and view.connected_s < keys.since_s

@@ -103,8 +103,8 @@ class Connections:
         if (connection := self._current.get(name)) is not None:
             self._send_back(connection)
 
-    def close(self) -> None:
-        """Say goodbye to all, and when each comes back: to this manager once it runs again, or to another one meanwhile."""
+    def send_all_back(self) -> None:
+        """Say goodbye to all, and when each comes back: to this manager (once it runs again, if it stops), or to another one meanwhile."""
         for connection in self.all():
             self._send_back(connection)
 

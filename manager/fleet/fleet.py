@@ -251,9 +251,13 @@ class Fleet:
         """Forget a node and its key, and end every connection of it."""
         self._roster.remove(name)
 
+    def host_key_changed(self) -> None:
+        """Send all nodes back, so that each is proven the host key that is presented now; an agent keeps no other list than one with that."""
+        self.connections.send_all_back()
+
     async def close(self) -> None:
         """Say goodbye to all, keep what was reported, and leave the nodes to the other managers. Raises StorageError."""
-        self.connections.close()
+        self.connections.send_all_back()
         await self.reports.flush()
         await self.membership.leave()
 
@@ -304,4 +308,4 @@ class Fleet:
         """End every connection: the nodes go to managers that can write to the store."""
         for facts in self.registry:
             facts.session = 0
-        self.connections.close()
+        self.connections.send_all_back()

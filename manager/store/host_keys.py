@@ -8,6 +8,7 @@ from manager.store.meta import HOST_KEY, Meta
 
 OTHER_HOST_KEY: Final = "ssh-host-key-other"
 STATE: Final = "host-key-state"
+SINCE: Final = "host-key-since"
 
 
 class HostKeyStore:
@@ -35,3 +36,11 @@ class HostKeyStore:
         else:
             await self._meta.secret_set(OTHER_HOST_KEY, other)
         await self._meta.set(STATE, state.encode())
+
+    async def since_s(self) -> float:
+        """Return since when the presented key is presented, 0 if it is since the store was made, or since an earlier release."""
+        return float(await self._meta.get(SINCE) or 0.0)
+
+    async def keep_since(self, now_s: float) -> None:
+        """Keep that from now on another key is presented than before."""
+        await self._meta.set(SINCE, repr(now_s).encode())

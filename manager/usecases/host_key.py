@@ -58,8 +58,9 @@ class HostKeyUseCases:
 
     async def show(self) -> HostKeys:
         """Return which keys there are."""
-        state, presented, other = await self._context.store.host_keys.read()
-        return _named(state, presented, other)
+        host_keys = self._context.store.host_keys
+        state, presented, other = await host_keys.read()
+        return _named(state, presented, other, since_s=await host_keys.since_s())
 
     async def announce(self, *, actor: str) -> HostKeys:
         """Make the next key and announce it. Raises ConflictError if one is announced or in use."""
@@ -86,7 +87,8 @@ class HostKeyUseCases:
         async with store.transaction():
             state, presented, other = await store.host_keys.read()
             then = after(state, step)
-            missing = find_unconfirmed(views, _named(state, presented, other))
+            since_s = await store.host_keys.since_s()
+            missing = find_unconfirmed(views, _named(state, presented, other, since_s=since_s))
             if missing and not force:
                 named = ", ".join(missing[:NAMED_MAX])
                 more = f" and {len(missing) - NAMED_MAX} more" if len(missing) > NAMED_MAX else ""
@@ -98,8 +100,10 @@ class HostKeyUseCases:
                     other = None
                 case "switch" | "return":
                     presented, other = other or presented, presented
+                    since_s = self._context.clock()
+                    await store.host_keys.keep_since(since_s)
             await store.host_keys.keep(then, presented, other)
-            keys = _named(then, presented, other)
+            keys = _named(then, presented, other, since_s=since_s)
             detail = {
                 "presented": fingerprint(keys.presented),
                 "other": fingerprint(keys.other) if keys.other else "",
@@ -112,22 +116,26 @@ class HostKeyUseCases:
     async def _take_into_use(self, present: Present) -> None:
         # of two steps the later one is what is presented in the end
         async with self._presenting:
-            found = await self._context.store.host_keys.read()
+            host_keys = self._context.store.host_keys
+            found, since_s = await host_keys.read(), await host_keys.since_s()
             state, presented, other = found
             await present(
-                _named(state, presented, other), load_key(presented), load_key(other) if other else None
+                _named(state, presented, other, since_s=since_s),
+                load_key(presented),
+                load_key(other) if other else None,
             )
             self._in_use = found
 
 
-def _named(state: HostKeyState, presented: bytes, other: bytes | None) -> HostKeys:
+def _named(state: HostKeyState, presented: bytes, other: bytes | None, *, since_s: float) -> HostKeys:
     line = public_line(load_key(other)) if other is not None else ""
-    return HostKeys(state=state, presented=public_line(load_key(presented)), other=line)
+    return HostKeys(state=state, presented=public_line(load_key(presented)), other=line, since_s=since_s)
 
 
 _LOCKED_OUT: Final[Mapping[Step, str]] = {
     "switch": "these nodes have not confirmed the next host key, and those whose agents are of an earlier release could not come back",
-    "drop": "these nodes do not know the key that is in use, and could not come back without a new join token",
+    "drop": "these nodes have seen no proof of the key that is in use: those that are connected are being sent back for it and come again in a minute "
+    "or two, the others could not come back without a new join token",
 }
 _ACTS: Final[Mapping[Step, str]] = {
     "announce": "host_key.announced",

@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
+import asyncssh
 import pytest
 
-from common.errors import AccessError, ProtocolError
+from common.errors import AccessError, ProtocolError, UnreachableError
 from common.runtime.ssh import generate_key, load_key, public_line
 from common.wire.contact import Contact
 from nodeagent.channel import identity
@@ -25,8 +26,8 @@ class Replacement:
     def contact(self, *lines: str) -> Contact:
         return Contact(addresses=[self.there.address], host_keys=list(lines))
 
-    async def switch(self) -> None:
-        await self.there.listener.present(self.new, vouching=self.old)
+    async def switch(self) -> bool:
+        return await self.there.listener.present(self.new, vouching=self.old)
 
     async def drop(self) -> None:
         await self.there.listener.present(self.new, vouching=None)
@@ -110,3 +111,28 @@ async def test_an_announced_key_that_was_abandoned_is_forgotten(tmp_path: Path):
         assert await route.keep(keys.contact(keys.old_line, keys.new_line))
         assert await route.keep(keys.contact(keys.old_line))
         assert identity.load(tmp_path).host_keys == (keys.old_line,)
+
+
+async def test_whoever_is_connected_is_to_be_sent_back_when_another_key_is_presented(tmp_path: Path):
+    async with channel() as there:
+        keys = Replacement(there)
+        assert await keys.switch()
+        assert not await keys.switch()
+
+
+async def test_a_login_that_was_proven_the_former_key_opens_no_session(tmp_path: Path, monkeypatch):
+    async with channel() as there:
+        await join(there.token("n1", "s3cret"), tmp_path, agent_version="0")
+        keys = Replacement(there)
+        create_session = asyncssh.SSHClientConnection.create_session
+
+        async def create_later(*args, **more):
+            await keys.switch()
+            return await create_session(*args, **more)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(asyncssh.SSHClientConnection, "create_session", create_later)
+            with pytest.raises(UnreachableError):
+                await dialled(tmp_path)
+        assert there.peers == []
+        assert (await dialled(tmp_path))[1] == keys.new_line

@@ -36,7 +36,7 @@ class Fleet:
 
 def test_the_agents_of_a_manager_that_stops_come_back_at_the_pace_of_one_manager(monkeypatch):
     fleet = Fleet(monkeypatch, 3000)
-    fleet.connections.close()
+    fleet.connections.send_all_back()
     assert {reason for reason, _ in fleet.said} == {Reason.BUSY}
     assert min(retry_s for _, retry_s in fleet.said) == GOODBYE_RETRY_S
     assert fleet.busiest() <= RETURNS_PER_S + 1
@@ -61,5 +61,5 @@ def test_who_is_sent_back_later_does_not_wait_for_those_who_are_back_already(mon
 
 def test_the_few_agents_of_most_managers_are_back_as_soon_as_before(monkeypatch):
     fleet = Fleet(monkeypatch, 20)
-    fleet.connections.close()
+    fleet.connections.send_all_back()
     assert max(retry_s for _, retry_s in fleet.said) < GOODBYE_RETRY_S + 0.1

@@ -1,6 +1,6 @@
 """The steps by which the manager's host key is replaced, each whole or not at all."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 
 import pytest
@@ -20,8 +20,11 @@ class Shown:
         self.now.append(keys)
 
 
-def view(name, *keys, says=True):
-    return SimpleNamespace(name=name, joined=True, kind="node", manager_host_keys=keys if says else None)
+def view(name, *keys, says=True, connected_s=None):
+    known = keys if says else None
+    return SimpleNamespace(
+        name=name, joined=True, kind="node", manager_host_keys=known, connected_s=connected_s
+    )
 
 
 @pytest.fixture
@@ -73,12 +76,28 @@ async def test_who_has_not_confirmed_is_named_and_can_be_overridden(world, shown
     assert (await world.use_cases.host_key.drop(views, force=True, actor="ann")).state == "steady"
 
 
+async def test_who_is_connected_since_before_the_switch_is_named_until_it_came_back(world, shown):
+    old = shown.now[0].presented
+    host_key = world.use_cases.host_key
+    new = (await host_key.announce(actor="ann")).other
+    before_s = host_key._context.clock() - 1
+    early = view("n1", old, new, connected_s=before_s)
+    away = view("n2", old, new)
+    switched = await host_key.switch([early, away], force=False, actor="ann")
+    assert await host_key.show() == switched == shown.now[-1]
+    with pytest.raises(ConflictError, match=r"sent back .* token: n1$"):
+        await host_key.drop([early, away], force=False, actor="ann")
+    late = view("n1", old, new, connected_s=switched.since_s)
+    assert (await host_key.drop([late, away], force=False, actor="ann")).state == "steady"
+
+
 async def test_each_step_can_be_taken_back_until_the_former_key_is_dropped(world, shown):
     old = shown.now[0].presented
     host_key = world.use_cases.host_key
     announced = await host_key.announce(actor="ann")
     await host_key.switch([], force=False, actor="ann")
-    assert await host_key.abandon(actor="ann") == announced
+    returned = await host_key.abandon(actor="ann")
+    assert returned == replace(announced, since_s=returned.since_s)
     back = await host_key.abandon(actor="ann")
     assert (back.state, back.presented, back.other) == ("steady", old, "")
     assert shown.now[-1] == back
