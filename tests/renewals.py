@@ -137,7 +137,7 @@ class Renewing:
         accounts = await self.accounts.list()
         account = accounts[0].id if accounts else await self.account()
         number = await self.certificate(nodes or ["n1"], days=days, age_days=age_days)
-        return await self.renewals.switch_on(number, self.terms(account), actor="ada")
+        return (await self.renewals.switch_on(number, self.terms(account), actor="ada")).renewal
 
     async def renewal(self, renewal: RenewalRecord) -> RenewalRecord:
         return await self.store.renewals.get(renewal.id)

@@ -60,10 +60,10 @@ async def add(call: Call) -> web.StreamResponse:
 async def register(call: Call) -> web.StreamResponse:
     """Make the account at its CA, or find it there."""
     body: Registration = call.body
-    use_cases, number = call.api.use_cases.accounts, _number(call)
-    if body.terms_agreed:
-        await use_cases.agree(number, actor=call.actor)
-    return reply(_answer(await use_cases.register(number, actor=call.actor)))
+    kept = await call.api.use_cases.accounts.register(
+        _number(call), agrees=body.terms_agreed, actor=call.actor
+    )
+    return reply(_answer(kept))
 
 
 async def edit(call: Call) -> web.StreamResponse:
@@ -75,9 +75,7 @@ async def edit(call: Call) -> web.StreamResponse:
 
 async def change_key(call: Call) -> web.StreamResponse:
     """Give the account another key, at its CA too; the former one is forgotten once the CA has the new one."""
-    number = _number(call)
-    await call.api.use_cases.accounts.change_key(number, actor=call.actor)
-    return reply(_answer(await call.api.use_cases.accounts.get(number)))
+    return reply(_answer(await call.api.use_cases.accounts.change_key(_number(call), actor=call.actor)))
 
 
 async def deactivate(call: Call) -> web.StreamResponse:

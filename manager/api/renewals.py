@@ -16,7 +16,8 @@ from common.errors import InvalidInputError
 from common.ids import CertificateId, node_names
 from manager.api.renewal_answers import order_answer, renewal_answer
 from manager.api.routes import Call, Route, empty, reply
-from manager.domain.renewal.records import AccountId, ChallengeKind, RenewalId, RenewalRecord, Terms
+from manager.domain.renewal.records import AccountId, ChallengeKind, RenewalId, Terms
+from manager.usecases.renewal.renewals import ShownRenewal
 
 
 async def list_all(call: Call) -> web.StreamResponse:
@@ -27,7 +28,7 @@ async def list_all(call: Call) -> web.StreamResponse:
 
 async def show(call: Call) -> web.StreamResponse:
     """Answer with one, and its latest orders step by step."""
-    return await _shown(call, _number(call))
+    return reply(renewal_answer(await call.api.use_cases.renewals.show(_number(call))))
 
 
 async def fields(call: Call) -> web.StreamResponse:
@@ -54,7 +55,7 @@ async def add(call: Call) -> web.StreamResponse:
             send_to=body.send_to,
             actor=call.actor,
         )
-    return await _shown(call, made.id, status=201)
+    return reply(renewal_answer(made), status=201)
 
 
 async def change(call: Call) -> web.StreamResponse:
@@ -63,20 +64,20 @@ async def change(call: Call) -> web.StreamResponse:
     use_cases, number = call.api.use_cases.renewals, _number(call)
     known = (await use_cases.show(number)).renewal
     terms = await _terms(call, body, known.certificate_id)
-    await use_cases.change(number, terms, send_to=body.send_to, actor=call.actor)
-    return await _shown(call, number)
+    kept = await use_cases.change(number, terms, send_to=body.send_to, actor=call.actor)
+    return reply(renewal_answer(kept))
 
 
 async def pause(call: Call) -> web.StreamResponse:
     """Order nothing until it is resumed; what the CA was asked to sign is still taken."""
-    await call.api.use_cases.renewals.set_paused(_number(call), paused=True, actor=call.actor)
-    return await _shown(call, _number(call))
+    kept = await call.api.use_cases.renewals.set_paused(_number(call), paused=True, actor=call.actor)
+    return reply(renewal_answer(kept))
 
 
 async def resume(call: Call) -> web.StreamResponse:
     """Go on, at once if it is due."""
-    await call.api.use_cases.renewals.set_paused(_number(call), paused=False, actor=call.actor)
-    return await _shown(call, _number(call))
+    kept = await call.api.use_cases.renewals.set_paused(_number(call), paused=False, actor=call.actor)
+    return reply(renewal_answer(kept))
 
 
 async def order(call: Call) -> web.StreamResponse:
@@ -101,11 +102,7 @@ def _number(call: Call) -> RenewalId:
     return RenewalId(call.number("id"))
 
 
-async def _shown(call: Call, number: RenewalId, *, status: int = 200) -> web.StreamResponse:
-    return reply(renewal_answer(await call.api.use_cases.renewals.show(number)), status=status)
-
-
-async def _order_new(call: Call, body: NewRenewal) -> RenewalRecord:
+async def _order_new(call: Call, body: NewRenewal) -> ShownRenewal:
     terms = await _terms(call, body, None)
     if terms is None:
         raise InvalidInputError("account", "a certificate that is not there yet is ordered at an account")

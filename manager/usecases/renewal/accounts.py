@@ -91,9 +91,10 @@ class AccountUseCases:
         log.info("account.added", account=record.id, user=actor)
         return record
 
-    async def register(self, account_id: AccountId, *, actor: str) -> AccountRecord:
-        """Make an account at its CA, or find it there by its key. Raises NotFoundError, ConflictError, CaError."""
+    async def register(self, account_id: AccountId, *, agrees: bool = False, actor: str) -> AccountRecord:
+        """Make an account at its CA, or find it there by its key; whoever `agrees` does so to the CA's terms. Raises NotFoundError, ConflictError, CaError."""
         known = await self._living(account_id)
+        known = replace(known, terms_agreed=known.terms_agreed or agrees)
         record = await self._asking.register(known, actor=actor)
         log.info("account.registered", account=account_id, user=actor)
         return record
@@ -123,7 +124,7 @@ class AccountUseCases:
             await self._context.note(actor, "account.changed", f"account {account_id}", detail)
         return record
 
-    async def change_key(self, account_id: AccountId, *, actor: str) -> None:
+    async def change_key(self, account_id: AccountId, *, actor: str) -> AccountRecord:
         """Give an account another key. One that was begun and interrupted is brought to its end. Raises NotFoundError, ConflictError, CaError."""
         account = await self._living(account_id)
         if not (await self._context.store.accounts.keys(account_id)).next_key_pem:
@@ -133,6 +134,7 @@ class AccountUseCases:
                 await self._context.note(actor, "account.key_changed", f"account {account_id}")
         await self._asking.finish_key_change(account)
         log.info("account.key_changed", account=account_id, user=actor)
+        return account
 
     async def deactivate(self, account_id: AccountId, *, actor: str) -> AccountRecord:
         """End an account at its CA for good. Raises NotFoundError, ConflictError, CaError."""

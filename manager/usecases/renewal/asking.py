@@ -35,14 +35,15 @@ class AccountsAtCas:
         return await self._cas.ca(account, keys.key_pem, is_test=False)
 
     async def register(self, account: AccountRecord, *, actor: str) -> AccountRecord:
-        """Make an account at its CA, or find it there by its key, and keep its address. Raises CaError."""
+        """Make an account at its CA, or find it there by its key; keep its address, and that somebody agreed to the CA's terms. Raises CaError."""
         keys = await self._store.accounts.keys(account.id)
         ca = await self._cas.ca(account, keys.key_pem, is_test=False)
         url = await ca.register(binding_key=keys.binding_key)
         async with self._store.transaction():
-            known = replace(await self._store.accounts.get(account.id), url=url)
+            before = await self._store.accounts.get(account.id)
+            known = replace(before, url=url, terms_agreed=before.terms_agreed or account.terms_agreed)
             await self._store.accounts.keep(known)
-            if url != account.url:
+            if known != before:
                 detail = {"url": url, "terms_agreed": known.terms_agreed}
                 await self._context.note(actor, "account.registered", f"account {account.id}", detail)
         return known

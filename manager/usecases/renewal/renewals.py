@@ -1,11 +1,9 @@
 """Renewals: switching one on for a certificate, or ordering one that is not there yet; trying, changing, pausing and ending it.
 
-Decides what can be ordered. Leaves carrying orders out to the runner. Invariant: what is switched on can be ordered: its names are of kinds that CAs
-prove by the challenge that was chosen.
+Decides what is kept of a renewal. Leaves what can be ordered to `manager.usecases.renewal.terms`, and carrying orders out to the runner. Invariant: what is
+switched on can be ordered.
 """
 
-import ipaddress
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -13,8 +11,7 @@ from typing import Final
 import structlog
 
 from common.bundle.manifest import Slot
-from common.codes import KeyKind
-from common.errors import ConflictError, Hint, InvalidInputError, NotFoundError, Reason
+from common.errors import ConflictError, Hint, InvalidInputError, NotFoundError
 from common.ids import CertificateId, NodeName
 from manager.domain.inventory import Entry, Inventory
 from manager.domain.renewal.records import (
@@ -25,18 +22,13 @@ from manager.domain.renewal.records import (
     RenewalRecord,
     Terms,
 )
-from manager.domain.renewal.schedule import at_once_s, entry_of, names_of
+from manager.domain.renewal.schedule import at_once_s, entry_of
 from manager.pki.read.csr import kind_like
 from manager.usecases.context import Context
 from manager.usecases.renewal.beginning import Beginning
+from manager.usecases.renewal.terms import checked_terms, checked_word, kind_of
 
 log = structlog.get_logger(__name__)
-
-NAMES_MAX: Final = 100
-"""Names of one certificate: Let's Encrypt signs 100, and 25 with some profiles."""
-
-WORD_MAX_CHARS: Final = 255
-"""Of a profile, of a root's Common Name, and of who a request is to be sent to."""
 
 ATTEMPTS_SHOWN: Final = 20
 
@@ -46,10 +38,6 @@ ORDERS_KEPT: Final = 50
 NEW: Final = RenewalId(0)
 """What stands for the number of a renewal that is not in the store yet."""
 
-_HOST: Final = re.compile(
-    r"(?:\*\.)?(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
-)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShownRenewal:
@@ -58,6 +46,11 @@ class ShownRenewal:
     renewal: RenewalRecord
     entry: Entry | None
     orders: Sequence[OrderRecord]
+
+    @property
+    def id(self) -> RenewalId:
+        """The renewal's number."""
+        return self.renewal.id
 
 
 class RenewalUseCases:
@@ -87,12 +80,15 @@ class RenewalUseCases:
 
     async def show(self, renewal_id: RenewalId) -> ShownRenewal:
         """Return one with its latest orders. Raises NotFoundError."""
-        return await self._shown(await self._context.store.renewals.get(renewal_id))
+        renewal = await self._context.store.renewals.get(renewal_id)
+        return await self._shown(renewal, await self._context.inventories.current())
 
     async def of_certificate(self, certificate_id: CertificateId) -> ShownRenewal | None:
         """Return that of a certificate with its latest orders, None if it is not renewed."""
         renewal = await self._context.store.renewals.of_certificate(certificate_id)
-        return None if renewal is None else await self._shown(renewal)
+        if renewal is None:
+            return None
+        return await self._shown(renewal, await self._context.inventories.current())
 
     async def terms_for(
         self, certificate_id: CertificateId, account_id: AccountId, challenge: ChallengeKind
@@ -103,7 +99,7 @@ class RenewalUseCases:
         kind = kind_like(entry.leaf.key_type, entry.leaf.key_bits)
         own = (*entry.leaf.dns_names, *entry.leaf.ip_addresses)
         nodes = dict.fromkeys(place.node for place in entry.places if place.slot == "server")
-        more = [name for node in nodes for name in inventory.nodes[node].client_names if _kind_of(name)]
+        more = [name for node in nodes for name in inventory.nodes[node].client_names if kind_of(name)]
         return Terms(
             account_id=account_id,
             challenge=challenge,
@@ -119,45 +115,44 @@ class RenewalUseCases:
         paused: bool = False,
         send_to: str = "",
         actor: str,
-    ) -> RenewalRecord:
+    ) -> ShownRenewal:
         """Let a certificate be renewed: with `terms`, or, without, by a request for `send_to`. One that is `paused` can be tried first.
 
         Raises NotFoundError, InvalidInputError, ConflictError (it is renewed already).
         """
         entry = _require(await self._context.inventories.current(), certificate_id)
-        given = None if terms is None else _checked(terms, entry)
+        given = None if terms is None else checked_terms(terms, entry)
         return await self._add(
-            certificate_id, given, paused=paused, send_to=_word("send_to", send_to), actor=actor
+            certificate_id, given, paused=paused, send_to=checked_word("send_to", send_to), actor=actor
         )
 
     async def order_new(
         self, terms: Terms, *, nodes: Sequence[NodeName], slot: Slot, paused: bool = False, actor: str
-    ) -> RenewalRecord:
+    ) -> ShownRenewal:
         """Order a certificate that is not there yet, for a slot of some nodes, and renew it from then on. Raises NotFoundError, InvalidInputError."""
         for name in nodes:
             await self._context.store.nodes.get(name)
         return await self._add(
-            None, _checked(terms, None), nodes=nodes, slot=slot, paused=paused, actor=actor
+            None, checked_terms(terms, None), nodes=nodes, slot=slot, paused=paused, actor=actor
         )
 
     async def change(
         self, renewal_id: RenewalId, terms: Terms | None, *, send_to: str = "", actor: str
-    ) -> RenewalRecord:
+    ) -> ShownRenewal:
         """Let it be renewed with other terms. An order that is under way ends, unless the CA has signed already. Raises NotFoundError, InvalidInputError."""
-        entries = (await self._context.inventories.current()).entries
         store = self._context.store
-        async with store.transaction():
+        async with self._context.deciding() as inventory:
             known = await store.renewals.get(renewal_id)
             if known.is_new and terms is None:
                 raise InvalidInputError(
                     "terms", "a certificate that is not there yet cannot be renewed by request"
                 )
-            given = None if terms is None else _checked(terms, entry_of(known, entries))
+            given = None if terms is None else checked_terms(terms, entry_of(known, inventory.entries))
             # what was wrong may be no longer
             record = replace(
                 known,
                 terms=given,
-                send_to=_word("send_to", send_to),
+                send_to=checked_word("send_to", send_to),
                 failures=0,
                 tried_again_s=at_once_s(known),
                 problem=known.problem if at_once_s(known) else None,
@@ -165,21 +160,23 @@ class RenewalUseCases:
             )
             await store.renewals.keep(record)
             await self._context.note(actor, "renewal.changed", f"renewal {renewal_id}", _detail(record))
+            shown = await self._shown(record, inventory)
         self._looked_at("renewal.changed", renewal_id, actor)
-        return record
+        return shown
 
-    async def set_paused(self, renewal_id: RenewalId, *, paused: bool, actor: str) -> RenewalRecord:
+    async def set_paused(self, renewal_id: RenewalId, *, paused: bool, actor: str) -> ShownRenewal:
         """Let nothing be ordered for a while, or go on at once. Raises NotFoundError."""
         store, act = self._context.store, "renewal.paused" if paused else "renewal.resumed"
-        async with store.transaction():
+        async with self._context.deciding() as inventory:
             known = await store.renewals.get(renewal_id)
             record = replace(known, is_paused=paused, changed_s=self._context.clock())
             if not paused:
                 record = replace(record, tried_again_s=at_once_s(known))
             await store.renewals.keep(record)
             await self._context.note(actor, act, f"renewal {renewal_id}")
+            shown = await self._shown(record, inventory)
         self._looked_at(act, renewal_id, actor)
-        return record
+        return shown
 
     async def remove(self, renewal_id: RenewalId, *, actor: str) -> None:
         """Renew no longer; the certificate stays. An order that is under way is ended first, by the runner. Raises NotFoundError."""
@@ -229,7 +226,7 @@ class RenewalUseCases:
         paused: bool,
         send_to: str = "",
         actor: str,
-    ) -> RenewalRecord:
+    ) -> ShownRenewal:
         now_s = self._context.clock()
         new = RenewalRecord(
             id=NEW,
@@ -243,17 +240,19 @@ class RenewalUseCases:
             created_s=now_s,
             changed_s=now_s,
         )
-        async with self._context.store.transaction():
+        async with self._context.deciding() as inventory:
             record = await self._context.store.renewals.add(new)
             await self._context.note(actor, "renewal.added", f"renewal {record.id}", _detail(record))
+            shown = await self._shown(record, inventory)
         self._looked_at("renewal.added", record.id, actor)
-        return record
+        return shown
 
-    async def _shown(self, renewal: RenewalRecord) -> ShownRenewal:
+    async def _shown(self, record: RenewalRecord, inventory: Inventory) -> ShownRenewal:
+        """Return one as it is answered with; of a change within its transaction, so that whoever deletes it then takes nobody the answer."""
         return ShownRenewal(
-            renewal=renewal,
-            entry=entry_of(renewal, (await self._context.inventories.current()).entries),
-            orders=await self._context.store.orders.of_renewal(renewal.id, limit=ATTEMPTS_SHOWN),
+            renewal=record,
+            entry=entry_of(record, inventory.entries),
+            orders=await self._context.store.orders.of_renewal(record.id, limit=ATTEMPTS_SHOWN),
         )
 
     def _looked_at(self, act: str, renewal_id: RenewalId, actor: str) -> None:
@@ -283,60 +282,3 @@ def _detail(record: RenewalRecord) -> dict[str, object]:
         "key": "kept" if terms.keeps_key else terms.key.value,
         "names": list(terms.names),
     }
-
-
-def _checked(terms: Terms, entry: Entry | None) -> Terms:
-    """Return terms as they are kept. Raises InvalidInputError."""
-    names = tuple(dict.fromkeys(each.strip().lower() for each in terms.names if each.strip()))
-    checked = replace(
-        terms,
-        names=names,
-        profile=_word("profile", terms.profile),
-        preferred_chain=_word("preferred_chain", terms.preferred_chain),
-    )
-    ordered = names_of(checked, entry)
-    if not ordered:
-        raise InvalidInputError("names", "there is no name to order a certificate for")
-    if len(ordered) > NAMES_MAX:
-        raise InvalidInputError("names", f"there are more than {NAMES_MAX} names", reason=Reason.TOO_BIG)
-    for name in ordered:
-        _check_name(name, terms.challenge)
-    if entry is None and terms.keeps_key:
-        raise InvalidInputError("keeps_key", "there is no certificate yet whose key could be kept")
-    if terms.key not in set(KeyKind):
-        raise InvalidInputError("key", "this kind of key is not made here")
-    return checked
-
-
-def _check_name(name: str, challenge: ChallengeKind) -> None:
-    kind = _kind_of(name)
-    if kind is None:
-        raise InvalidInputError(
-            "names",
-            f"'{name[:80]}' is neither a host name with a domain nor an IP address, so no CA can prove it",
-        )
-    if kind == "address" and challenge is not ChallengeKind.HTTP:
-        raise InvalidInputError("names", f"an IP address ({name}) is proven by http-01 only (RFC 8738 4)")
-    if kind == "wildcard" and challenge is ChallengeKind.HTTP:
-        raise InvalidInputError(
-            "names", f"'{name}' stands for many names, which http-01 cannot prove; use dns-01"
-        )
-
-
-def _kind_of(name: str) -> str | None:
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        pass
-    else:
-        return "address"
-    if len(name) > 253 or not _HOST.fullmatch(name.lower()):
-        return None
-    return "wildcard" if name.startswith("*.") else "host"
-
-
-def _word(part: str, text: str) -> str:
-    word = text.strip()
-    if len(word) > WORD_MAX_CHARS or not word.isprintable():
-        raise InvalidInputError(part, f"this has at most {WORD_MAX_CHARS} printable characters")
-    return word

@@ -11,7 +11,7 @@ from common.errors import ConflictError, InvalidInputError, NotFoundError
 from common.ids import NodeName
 from manager.domain.renewal.records import ChallengeKind, OrderState, Terms
 from manager.store.engine import Database
-from manager.usecases.renewal.renewals import NAMES_MAX
+from manager.usecases.renewal.terms import NAMES_MAX
 from tests.pki import DAY_S
 from tests.renewals import Renewing
 
@@ -42,7 +42,7 @@ async def test_a_wildcard_is_proven_by_dns_and_an_address_by_http(world: Renewin
     account = await world.account()
     first, second = await world.certificate(["n1"]), await world.certificate(["n2"])
     dns = Terms(account_id=account, challenge=ChallengeKind.DNS, names=("*.example.com",))
-    assert (await world.renewals.switch_on(first, dns, actor="ada")).terms == dns
+    assert (await world.renewals.switch_on(first, dns, actor="ada")).renewal.terms == dns
     with pytest.raises(InvalidInputError):
         await world.renewals.switch_on(
             second, Terms(account_id=account, challenge=ChallengeKind.DNS, names=("192.0.2.1",)), actor="ada"
@@ -99,9 +99,10 @@ async def test_a_new_certificate_is_ordered_at_once_for_a_slot_of_nodes_and_then
     await world.store.nodes.add(
         NodeName("n5"), "node", names=["n5.example.com"], addresses=[], now_s=world.now[0]
     )
-    renewal = await world.renewals.order_new(
+    made = await world.renewals.order_new(
         world.terms(account, "n5.example.com"), nodes=[NodeName("n5")], slot="server", actor="ada"
     )
+    renewal = made.renewal
     await world.pass_time(HOUR_S)
     kept = await world.renewal(renewal)
     assert (kept.is_new, kept.nodes, await world.states(renewal)) == (False, (), [OrderState.SERVED])
@@ -114,7 +115,8 @@ async def test_a_new_certificate_is_ordered_at_once_for_a_slot_of_nodes_and_then
 
 async def test_a_test_order_asks_the_staging_directory_and_takes_nothing_into_use(world: Renewing):
     account, number = await world.account(), await world.certificate(["n1"], age_days=40)
-    renewal = await world.renewals.switch_on(number, world.terms(account), paused=True, actor="ada")
+    made = await world.renewals.switch_on(number, world.terms(account), paused=True, actor="ada")
+    renewal = made.renewal
     await world.renewals.test(renewal.id, actor="ada")
     await world.pass_time(HOUR_S)
     assert await world.states(renewal) == [OrderState.TESTED]
@@ -125,7 +127,8 @@ async def test_a_test_order_asks_the_staging_directory_and_takes_nothing_into_us
 
 async def test_a_test_that_fails_says_why_at_once_and_costs_the_renewal_nothing(world: Renewing):
     account, number = await world.account(), await world.certificate(["n1"])
-    renewal = await world.renewals.switch_on(number, world.terms(account), paused=True, actor="ada")
+    made = await world.renewals.switch_on(number, world.terms(account), paused=True, actor="ada")
+    renewal = made.renewal
     world.staging.unprovable.add("n1.example.com")
     await world.renewals.test(renewal.id, actor="ada")
     await world.pass_time(HOUR_S)

@@ -15,7 +15,8 @@ HOUR_S = 3600.0
 async def requested(world: Renewing):
     """A certificate that is renewed by request, shortly before it is due."""
     number = await world.certificate(["n1"], age_days=28)
-    return await world.renewals.switch_on(number, None, send_to="certs@example.com", actor="ada")
+    made = await world.renewals.switch_on(number, None, send_to="certs@example.com", actor="ada")
+    return made.renewal
 
 
 async def test_a_request_is_opened_in_time_and_somebody_is_told_whom_to_send_it(world: Renewing, requested):

@@ -1,0 +1,84 @@
+"""Terms of renewals: what can be ordered.
+
+Invariant: what is kept can be ordered: its names are of kinds that CAs prove by the challenge that was chosen.
+"""
+
+import ipaddress
+import re
+from dataclasses import replace
+from typing import Final
+
+from common.codes import KeyKind
+from common.errors import InvalidInputError, Reason
+from manager.domain.inventory import Entry
+from manager.domain.renewal.records import ChallengeKind, Terms
+from manager.domain.renewal.schedule import names_of
+
+NAMES_MAX: Final = 100
+"""Names of one certificate: Let's Encrypt signs 100, and 25 with some profiles."""
+
+WORD_MAX_CHARS: Final = 255
+"""Of a profile, of a root's Common Name, and of who a request is to be sent to."""
+
+_HOST: Final = re.compile(
+    r"(?:\*\.)?(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+)
+
+
+def checked_terms(terms: Terms, entry: Entry | None) -> Terms:
+    """Return terms as they are kept. Raises InvalidInputError."""
+    names = tuple(dict.fromkeys(each.strip().lower() for each in terms.names if each.strip()))
+    checked = replace(
+        terms,
+        names=names,
+        profile=checked_word("profile", terms.profile),
+        preferred_chain=checked_word("preferred_chain", terms.preferred_chain),
+    )
+    ordered = names_of(checked, entry)
+    if not ordered:
+        raise InvalidInputError("names", "there is no name to order a certificate for")
+    if len(ordered) > NAMES_MAX:
+        raise InvalidInputError("names", f"there are more than {NAMES_MAX} names", reason=Reason.TOO_BIG)
+    for name in ordered:
+        _check_name(name, terms.challenge)
+    if entry is None and terms.keeps_key:
+        raise InvalidInputError("keeps_key", "there is no certificate yet whose key could be kept")
+    if terms.key not in set(KeyKind):
+        raise InvalidInputError("key", "this kind of key is not made here")
+    return checked
+
+
+def _check_name(name: str, challenge: ChallengeKind) -> None:
+    kind = kind_of(name)
+    if kind is None:
+        raise InvalidInputError(
+            "names",
+            f"'{name[:80]}' is neither a host name with a domain nor an IP address, so no CA can prove it",
+        )
+    if kind == "address" and challenge is not ChallengeKind.HTTP:
+        raise InvalidInputError("names", f"an IP address ({name}) is proven by http-01 only (RFC 8738 4)")
+    if kind == "wildcard" and challenge is ChallengeKind.HTTP:
+        raise InvalidInputError(
+            "names", f"'{name}' stands for many names, which http-01 cannot prove; use dns-01"
+        )
+
+
+def kind_of(name: str) -> str | None:
+    """Return what a name is to a CA: "address", "wildcard" or "host"; None for what no CA can prove."""
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        pass
+    else:
+        return "address"
+    if len(name) > 253 or not _HOST.fullmatch(name.lower()):
+        return None
+    return "wildcard" if name.startswith("*.") else "host"
+
+
+def checked_word(part: str, text: str) -> str:
+    """Return a text of one line as it is kept. Raises InvalidInputError."""
+    word = text.strip()
+    if len(word) > WORD_MAX_CHARS or not word.isprintable():
+        raise InvalidInputError(part, f"this has at most {WORD_MAX_CHARS} printable characters")
+    return word
