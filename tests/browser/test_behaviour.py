@@ -34,6 +34,13 @@ SENT = """(button) => {
 }"""
 
 
+FOLLOWED = """(link) => {
+  link.addEventListener("click", (event) => event.preventDefault(), { once: true });
+  link.click();
+  return link.getAttribute("aria-busy");
+}"""
+
+
 async def drop(page: Page, selector: str, name: str, text: str) -> None:
     target = await page.locator(selector).element_handle()
     await page.evaluate(DROP, [target, name, text])
@@ -139,6 +146,10 @@ async def test_searching_needs_no_button_and_the_address_says_what_is_shown(tmp_
         # a form under way says so, and cannot be sent twice
         await page.goto("/requests/new")
         assert await page.get_by_role("button", name="Create CSR").evaluate(SENT) == "true"
+
+        # so does a link behind which a CA is asked
+        await page.goto("/ca-accounts/1")
+        assert await page.get_by_role("link", name="What the CA offers").evaluate(FOLLOWED) == "true"
 
         # what was refused is what the eye and the screen reader are led to
         await page.goto("/certificates/new")

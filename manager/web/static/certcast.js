@@ -78,6 +78,11 @@
     const button = event.submitter;
     if (button && event.target.method === "post" && !("stays" in event.target.dataset)) button.setAttribute("aria-busy", "true");
   });
+  // so does a link to a page that somebody else is asked for
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest("a[data-waits]");
+    if (link && !(event.ctrlKey || event.metaKey || event.shiftKey)) link.setAttribute("aria-busy", "true");
+  });
   window.addEventListener("pageshow", () => {
     for (const button of document.querySelectorAll("[aria-busy]")) button.removeAttribute("aria-busy");
   });
