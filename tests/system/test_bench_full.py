@@ -1,6 +1,8 @@
 """The short form of `make bench-full`: with a few nodes every step happens, and what is measured is what is printed."""
 
-from bench.full import floor, scale, several
+import pytest
+
+from bench.full import floor, run, scale, several
 from tests.postgres import NEEDED
 
 
@@ -33,3 +35,19 @@ async def test_both_floors_bring_all_bytes_to_all_and_hear_from_all():
     for kind in ("tcp", "ssh"):
         found = await floor.measure(kind, 4, 6000)
         assert 0 < found.p50_s <= found.p99_s <= found.last_s
+
+
+def test_a_measurement_that_a_busy_machine_does_not_finish_says_so_without_a_traceback(monkeypatch, capsys):
+    def fail(*_given):
+        raise TimeoutError
+
+    monkeypatch.setattr(run, "measure_nodes", fail)
+    assert run.main(["--only", "nodes", "--nodes", "20"]) == 1
+    assert "Given up: a step took longer than" in capsys.readouterr().err
+
+
+def test_each_option_of_the_measurement_is_explained(capsys):
+    with pytest.raises(SystemExit):
+        run.main(["--help"])
+    assert "numbers of simulated nodes" in capsys.readouterr().out
+    assert all(action.help for action in run.make_parser()._actions)
