@@ -174,6 +174,9 @@ CAUSED_BY_STRANGERS: frozenset[str] = frozenset(
 CAUSED_BY_NODES: frozenset[str] = frozenset({"node.connected", "node.disconnected", "node.replaced"})
 """The same for what a node may cause on its own; each node has its own first ones."""
 
+CAUSED_BY_OUTAGES: frozenset[str] = frozenset({"store.failed", "alarms.failed", "renewals.failed"})
+"""The same for what is tried again each second or few while a database is away; of each message the first ones are told."""
+
 KEYS: Mapping[str, str] = MappingProxyType(
     {
         "node": "the node's name",

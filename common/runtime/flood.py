@@ -1,4 +1,4 @@
-"""Log flood guard: what strangers can cause is told by the line at first, then counted, and the counts are told now and then.
+"""Log flood guard: what strangers or an outage can cause is told by the line at first, then counted, and the counts are told now and then.
 
 Decides which lines are written. Invariant: whatever hostile peers do, what they cause stays below `STRANGERS_MAX_BYTES_PER_MINUTE`
 in the log, and nothing is left out without its count.
@@ -11,14 +11,16 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-from common.events import CAUSED_BY_NODES, CAUSED_BY_STRANGERS
+from common.events import CAUSED_BY_NODES, CAUSED_BY_OUTAGES, CAUSED_BY_STRANGERS
+
+BOUNDED: Final = CAUSED_BY_STRANGERS | CAUSED_BY_NODES | CAUSED_BY_OUTAGES
 
 INTERVAL_S: Final = 60.0
 LINES_PER_KIND: Final = 4
 """Lines of one kind (an event, and what it says) in each interval; a mistyped token or a scan stays below."""
 
 LINES_PER_EVENT: Final = 16
-"""Lines of one event of strangers in each interval, whatever they say: what is said may quote them."""
+"""Lines of one event of strangers, or of an outage, in each interval, whatever they say: what is said may quote them."""
 
 VALUE_MAX_CHARS: Final = 400
 TRACE_MAX_CHARS: Final = 6_000
@@ -94,7 +96,7 @@ class Flood:
         if at_once or now_s - self._began_s >= INTERVAL_S:
             self._began_s = now_s
             # without a limit this would grow if nobody asked
-            self._due = [*self._due, *self._held.values()][-len(CAUSED_BY_STRANGERS | CAUSED_BY_NODES) * 2 :]
+            self._due = [*self._due, *self._held.values()][-len(BOUNDED) * 2 :]
             self._kinds.clear()
             self._events.clear()
             self._held = {}

@@ -1,6 +1,6 @@
 """Log output: JSON for the journal, readable on a terminal. No secret passes, and no flood.
 
-Invariants: a private key's PEM never leaves through here, whatever key or message it stands in; what strangers cause is bounded
+Invariants: a private key's PEM never leaves through here, whatever key or message it stands in; what strangers or an outage cause is bounded
 (`common.runtime.flood`), whoever logs it.
 """
 
@@ -14,8 +14,8 @@ from typing import Final, Literal
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from common.events import CAUSED_BY_NODES, CAUSED_BY_STRANGERS
-from common.runtime.flood import FOREIGN, TRACE_MAX_CHARS, VALUE_MAX_CHARS, Flood
+from common.events import CAUSED_BY_NODES
+from common.runtime.flood import BOUNDED, FOREIGN, TRACE_MAX_CHARS, VALUE_MAX_CHARS, Flood
 from common.text import printable, printable_lines
 
 HIDDEN: Final = "<secret>"
@@ -36,7 +36,6 @@ _TRACEBACKS: Final = {"exception", "stack"}
 Style = Literal["auto", "json", "console"]
 
 _flood = Flood()
-_BOUNDED: Final = CAUSED_BY_STRANGERS | CAUSED_BY_NODES
 _OURS: Final = ("common", "manager", "nodeagent")
 
 log = structlog.get_logger(__name__)
@@ -45,7 +44,7 @@ log = structlog.get_logger(__name__)
 def bound_floods(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     """Drop a line that others of its kind have been told instead of, and shorten what a stranger may have written."""
     name = event["event"]
-    if name not in _BOUNDED or "count" in event:
+    if name not in BOUNDED or "count" in event:
         return event
     if name in CAUSED_BY_NODES:
         kind = str(event.get("node", ""))

@@ -89,7 +89,7 @@ class Delivery:
         try:
             bodies = await self._load(wanted)
         except StorageError as error:
-            log.error("store.failed", reason=error.reason, message=error.message, count=len(batch))
+            log.error("store.failed", reason=error.reason, message=error.message)
             bodies = {}
         for connection, push_id, digests in batch:
             if any(digest not in bodies for digest in digests):

@@ -1,8 +1,9 @@
 import subprocess
 import sys
 
-from common.events import CAUSED_BY_NODES, CAUSED_BY_STRANGERS, EVENTS
+from common.events import EVENTS
 from common.runtime.flood import (
+    BOUNDED,
     FOREIGN,
     INTERVAL_S,
     LINES_PER_EVENT,
@@ -24,6 +25,7 @@ for number in range(3000):
         raise ValueError('x' * 20000)
     except ValueError:
         log.exception('request.failed', path=f'/{number}')
+    log.error('store.failed', reason='timeout', message='PostgreSQL cannot be reached')
 log.warning('push.acked', node='n1')
 logs._tell(all_of_it=True)
 """
@@ -81,7 +83,7 @@ def test_what_nobody_asks_for_is_not_kept_for_ever():
 
 
 def test_every_bounded_event_is_one():
-    assert set(EVENTS) >= CAUSED_BY_STRANGERS | CAUSED_BY_NODES
+    assert set(EVENTS) >= BOUNDED
 
 
 def test_whoever_logs_it_a_flood_stays_below_the_ceiling_and_is_counted():
@@ -96,3 +98,5 @@ def test_whoever_logs_it_a_flood_stays_below_the_ceiling_and_is_counted():
     assert '"push.acked"' in done.stderr
     assert f'"count": {3000 - LINES_PER_EVENT}' in done.stderr
     assert '"lines.held_back"' in done.stderr
+    assert done.stderr.count("PostgreSQL cannot be reached") == LINES_PER_KIND
+    assert f'"count": {3000 - LINES_PER_KIND}' in done.stderr
