@@ -91,6 +91,8 @@ def hold_elsewhere(facts: NodeFacts, hold: Hold) -> bool:
         return False
     facts.session, facts.elsewhere, facts.turned_away = 0, True, ""
     facts.connected_s, facts.address, facts.agent_version = hold.since_s, hold.address, hold.agent_version
+    # it greeted then, whenever it was that a report of it was kept
+    facts.last_report_s = max(facts.last_report_s or 0.0, hold.since_s)
     return True
 
 

@@ -193,8 +193,18 @@ def check(two: Two, kind: str) -> None:
     assert abs(there.clock_skew_s - here.clock_skew_s) <= SKEW_KEPT_S
     if two.hold is None:
         assert there.last_report_s == here.last_report_s
+    else:
+        assert there.last_report_s is not None
+        assert there.last_report_s >= two.hold.since_s
     if "state" not in untold:
         assert conditions_of_nodes([there]) == conditions_of_nodes([here])
     if two.is_told:
         plans = [plan_push(facts, now_s=two.now_s) for facts in (two.here, two.there)]
         assert plans[0] == plans[1]
+
+
+def test_a_node_that_connected_to_another_manager_was_seen_then():
+    facts = NodeFacts(name=NODE, kind="node", joined=True)
+    facts.last_report_s = NOW_S - 3600
+    hold_elsewhere(facts, Hold(member=MemberId(1), number=3, since_s=NOW_S, address="", agent_version="1"))
+    assert view_of(facts, NOW_S).last_report_s == facts.connected_s == NOW_S
