@@ -93,7 +93,7 @@ def migrate_store(
 ) -> None:
     """Copy the store into PostgreSQL, or from there into a file.
 
-    Stop the manager first, and set 'database' in the settings for either direction. Every row is compared afterwards; private keys stay
+    Stop the manager first, and set 'database' in the settings for either direction. After a manager in PostgreSQL was killed, this is refused until its lease has ended (15 s). Every row is compared afterwards; private keys stay
     sealed. The store that was copied stays as it is, and a copy that was interrupted leaves nothing behind: run it again.
 
     Example: certcast-manager migrate-store --to postgresql
