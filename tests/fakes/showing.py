@@ -9,11 +9,12 @@ from manager.usecases.renewal.ports import CaError, Missing
 
 @dataclass
 class ModelShowing:
-    """`missing_at` says of a name who does not show its proofs now, "" if everybody does; the CA asks somebody else then."""
+    """`missing_at` says of a name who does not show its proofs now, "" if everybody does; the CA asks somebody else then. `message` is what was seen there."""
 
     now: Callable[[], float]
     killer: Callable[[str], None] = lambda _where: None
     missing_at: Callable[[str], str] = lambda _name: ""
+    message: str = "it does not answer"
     to_fail: list[CaError] = field(default_factory=list)
     placed: dict[str, tuple[Proof, float]] = field(default_factory=dict)
     looked: int = 0
@@ -29,7 +30,7 @@ class ModelShowing:
     async def missing(self, proofs: Sequence[Proof]) -> Sequence[Missing]:
         self.looked += 1
         return [
-            Missing(where=where, name=each.name, message="it does not answer")
+            Missing(where=where, name=each.name, message=self.message)
             for each in proofs
             if (where := self.missing_at(each.name) or ("" if self.shows(each) else "nobody"))
         ]

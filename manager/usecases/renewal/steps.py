@@ -39,6 +39,9 @@ VALIDATED_WITHIN_S: Final = 1800.0
 ISSUED_WITHIN_S: Final = 7 * 86400.0
 """How long a CA has to sign: RFC 8555 7.4 sets no limit, and Let's Encrypt's own orders end after a week."""
 
+SIGNED_WITHIN_S: Final = 600.0
+"""How long a CA has to sign before it is told that it has not yet."""
+
 POLL_LEAST_S: Final = 3.0
 POLL_MOST_S: Final = 600.0
 """How soon a CA that does not say is asked again: first after seconds, then after a quarter of the time that it has been waited for."""
@@ -222,7 +225,10 @@ class OrderSteps:
         waited_s = self._context.clock() - order.reached_s(OrderState.FINALISED)
         if waited_s > ISSUED_WITHIN_S:
             raise CaError("the CA has not signed the certificate for a week", is_final=True)
-        await wait(self._context, order, _poll_s(waited_s, ordered.retry_after_s))
+        problem = order.problem
+        if problem is None and waited_s > SIGNED_WITHIN_S:
+            problem = Problem(at_s=self._context.clock(), message="The CA has not signed it yet.")
+        await wait(self._context, order, _poll_s(waited_s, ordered.retry_after_s), problem=problem)
 
     def _showing(self, order: OrderRecord) -> Showing:
         showing = self._around.showings.get(order.terms.challenge)
