@@ -63,7 +63,9 @@ async def try_orders(use_cases: UseCases, account: AccountId) -> None:
             paused=True,
             actor=ACTOR,
         )
-        await keep_order(use_cases, made, steps, began_s=time.time() - 20, is_test=True, problem=problem)
+        await keep_order(
+            use_cases, made.renewal, steps, began_s=time.time() - 20, is_test=True, problem=problem
+        )
 
 
 async def _add(use_cases: UseCases, name: str, directory_url: str, *, binding: str = "") -> AccountId:

@@ -62,7 +62,7 @@ async def renew(use_cases: UseCases) -> None:
         slot="server",
         actor=ACTOR,
     )
-    await keep_order(use_cases, coming, DONE[:2], began_s=time.time() - 40, problem=WAITS)
+    await keep_order(use_cases, coming.renewal, DONE[:2], began_s=time.time() - 40, problem=WAITS)
     paused = await switch_on(use_cases, account, 3, ChallengeKind.DNS)
     await store.renewals.keep(replace(paused, is_paused=True))
     for number in range(7, 14):
@@ -91,7 +91,7 @@ async def switch_on(
     terms = Terms(
         account_id=account, challenge=challenge, profile="tlsserver", preferred_chain="ISRG Root X1"
     )
-    return await use_cases.renewals.switch_on(CertificateId(number), terms, actor=ACTOR)
+    return (await use_cases.renewals.switch_on(CertificateId(number), terms, actor=ACTOR)).renewal
 
 
 async def keep_order(
@@ -145,11 +145,11 @@ async def fail(use_cases: UseCases, renewal: RenewalRecord) -> None:
 
 async def open_request(use_cases: UseCases, number: int) -> None:
     """Let a certificate be renewed by a request, which waits for its answer."""
-    renewal = await use_cases.renewals.switch_on(
+    made = await use_cases.renewals.switch_on(
         CertificateId(number), None, send_to="pki@example.com", actor=ACTOR
     )
     key = KeyChoice(private_key=pki.make_leaf(None, ["x"]).key_pem)
     request = await use_cases.requests.create(
         replaces=CertificateId(number), changes=RequestChanges(), key=key, actor=ACTOR
     )
-    await use_cases._context.store.renewals.keep(replace(renewal, request_id=request.id))
+    await use_cases._context.store.renewals.keep(replace(made.renewal, request_id=request.id))

@@ -106,9 +106,10 @@ class RenewingFleet:
     async def order(self, account: int, *names: str, slot: Slot = "server", **terms: object) -> RenewalRecord:
         """Order a certificate that is not there yet, for all nodes."""
         given = {"challenge": ChallengeKind.HTTP, "profile": "classic", **terms}
-        return await self.use_cases.renewals.order_new(
+        made = await self.use_cases.renewals.order_new(
             Terms(account_id=account, names=names, **given), nodes=self.names, slot=slot, actor="ada"
         )
+        return made.renewal
 
     async def orders(self, renewal: RenewalRecord) -> Sequence[OrderRecord]:
         """Return its orders, the latest first."""

@@ -24,6 +24,9 @@ from manager.domain.renewal.records import (
 ORDERS_AT_ONCE: Final = 5
 """Orders of one account that the CA works on at once: Let's Encrypt lets an account begin 300 in three hours, and small CAs sign one after the other."""
 
+NEW_URGENT_S: Final = 3600.0
+"""How long a certificate that is not there yet waits for every node: it has been tried twice by then, and no node serves anything meanwhile."""
+
 RATE_LIMITED: Final = "rateLimited"
 """RFC 8555 6.7: what a CA says of who asks too often."""
 
@@ -73,12 +76,14 @@ def begins_s(renewal: RenewalRecord, entry: Entry | None) -> float | None:
     return None if moment_s is None else max(moment_s, renewal.tried_again_s)
 
 
-def is_urgent(renewal: RenewalRecord, entry: Entry | None, *, now_s: float) -> bool:
-    """Whether half of the time is gone that is left for a renewal from its moment to the certificate's end."""
+def urgent_s(renewal: RenewalRecord, entry: Entry | None) -> float | None:
+    """Return when half of the time is gone that is left for a renewal from its moment to the certificate's end; of a new one, when somebody has waited long enough."""
+    if renewal.is_new:
+        return renewal.created_s + NEW_URGENT_S
     moment_s = moment_of(renewal, entry)
     if entry is None or moment_s is None or entry.leaf.not_after_s is None:
-        return False
-    return now_s >= moment_s + max(0.0, entry.leaf.not_after_s - moment_s) / 2
+        return None
+    return moment_s + max(0.0, entry.leaf.not_after_s - moment_s) / 2
 
 
 def names_of(terms: Terms, entry: Entry | None) -> tuple[str, ...]:

@@ -11,11 +11,18 @@ from typing import Final
 import structlog
 
 from common.errors import NotFoundError
-from manager.domain.comparison import listed
+from manager.domain.comparison import date, listed
 from manager.domain.inventory import Entry
 from manager.domain.renewal.chains import choose_chain
-from manager.domain.renewal.records import OrderRecord, OrderState, Problem, Proof, RenewalRecord
-from manager.domain.renewal.schedule import has_changed, is_urgent
+from manager.domain.renewal.records import (
+    ChallengeKind,
+    OrderRecord,
+    OrderState,
+    Problem,
+    Proof,
+    RenewalRecord,
+)
+from manager.domain.renewal.schedule import has_changed, urgent_s
 from manager.usecases.renewal.around import Around
 from manager.usecases.renewal.asking import AccountsAtCas
 from manager.usecases.renewal.ports import Authorization, Ca, CaError, Missing, Ordered, Showing
@@ -93,7 +100,7 @@ class OrderSteps:
             case OrderState.ORDERED if order.placing_s is None:
                 await self._read_proofs(ca, order)
             case OrderState.ORDERED:
-                await self._show(order, urgent=is_urgent(renewal, entry, now_s=self._context.clock()))
+                await self._show(order, urgent_s=urgent_s(renewal, entry))
             case OrderState.PLACED:
                 await self._let_look(ca, order)
             case OrderState.VALIDATED:
@@ -132,8 +139,8 @@ class OrderSteps:
         else:
             await advance(self._context, order, OrderState.VALIDATED, proofs=())
 
-    async def _show(self, order: OrderRecord, *, urgent: bool) -> None:
-        """Put proofs where the CA will look, and look there first."""
+    async def _show(self, order: OrderRecord, *, urgent_s: float | None) -> None:
+        """Put proofs where the CA will look, and look there first; from `urgent_s` on the CA is asked without who is missing."""
         now_s, showing = self._context.clock(), self._showing(order)
         await showing.place(order.proofs, until_s=now_s + SHOWN_S)
         missing = await showing.missing(order.proofs)
@@ -143,12 +150,13 @@ class OrderSteps:
         elif waited_s < SHOWN_WITHIN_S:
             problem = Problem(at_s=now_s, message=f"{_words(missing)}.")
             await wait(self._context, order, SHOWN_AGAIN_S, problem=problem)
-        elif urgent:
+        elif urgent_s is not None and urgent_s <= now_s:
             # the CA may ask somebody else, and nodes without it would lose the certificate that they share with this one
-            message = f"Half of the time is gone, so the CA is asked although {_words(missing)}."
+            message = f"It cannot wait any longer, so the CA is asked although {_words(missing)}."
             await advance(self._context, order, OrderState.PLACED, message=message, is_answered=False)
         else:
-            raise CaError(f"the CA was not asked yet, because {_words(missing)}")
+            later = "" if urgent_s is None else f"; from {date(urgent_s)} on it is asked all the same"
+            raise CaError(f"the CA was not asked yet, because {_words(missing)}{later}")
 
     async def _let_look(self, ca: Ca, order: OrderRecord) -> None:
         """Let the CA look at proofs, once, and wait until it has."""
@@ -163,7 +171,7 @@ class OrderSteps:
             if found.status == "valid":
                 continue
             if found.status != "pending":
-                raise _unproven(found)
+                raise _unproven(found, await self._missing(order, proof))
             is_pending = True
             if not order.is_answered:
                 await self._answer(ca, order, proof)
@@ -175,6 +183,15 @@ class OrderSteps:
             raise CaError("the CA has not looked at what is shown to it", is_final=True)
         else:
             await wait(self._context, order, _poll_s(waited_s, None), is_answered=True)
+
+    async def _missing(self, order: OrderRecord, proof: Proof) -> Sequence[Missing]:
+        """Return which nodes do not show a proof that the CA did not find, none if that cannot be told."""
+        if order.terms.challenge is not ChallengeKind.HTTP:
+            return ()
+        try:
+            return await self._showing(order).missing([proof])
+        except CaError:
+            return ()
 
     async def _answer(self, ca: Ca, order: OrderRecord, proof: Proof) -> None:
         try:
@@ -254,8 +271,11 @@ def _require(ordered: Ordered) -> None:
         raise CaError(message, type=ordered.type, detail=ordered.message, is_final=True)
 
 
-def _unproven(found: Authorization) -> CaError:
+def _unproven(found: Authorization, missing: Sequence[Missing] = ()) -> CaError:
     message = f"the CA did not find the proof for {found.name}" + _because(found.message)
+    if missing:
+        # a name that leads to nobody else stays unproven, and with it all names beside it
+        message += f"; {_words(missing)}. If the CA can reach nobody else for {found.name}, take that name out until then, or prove names by dns-01"
     return CaError(message, type=found.type, detail=found.message, is_final=True)
 
 

@@ -8,6 +8,7 @@ import re
 from dataclasses import replace
 from typing import Final
 
+from common.challenge import CHALLENGES_MAX
 from common.codes import KeyKind
 from common.errors import InvalidInputError, Reason
 from manager.domain.inventory import Entry
@@ -39,6 +40,12 @@ def checked_terms(terms: Terms, entry: Entry | None) -> Terms:
         raise InvalidInputError("names", "there is no name to order a certificate for")
     if len(ordered) > NAMES_MAX:
         raise InvalidInputError("names", f"there are more than {NAMES_MAX} names", reason=Reason.TOO_BIG)
+    if len(ordered) > CHALLENGES_MAX and checked.challenge is ChallengeKind.HTTP:
+        raise InvalidInputError(
+            "names",
+            f"there are {len(ordered)} names, and a node shows the proofs of {CHALLENGES_MAX} at most; use dns-01, or more certificates",
+            reason=Reason.TOO_BIG,
+        )
     for name in ordered:
         _check_name(name, terms.challenge)
     if entry is None and terms.keeps_key:

@@ -35,7 +35,8 @@ async def renewing(
     account = known[0].id if known else AccountId(await world.account())
     number = await Showroom(world.api).upload([name], days=days)
     terms = Terms(account_id=account, challenge=ChallengeKind.HTTP, profile="tlsserver")
-    return await use_cases.renewals.switch_on(CertificateId(number), terms, paused=paused, actor="ada")
+    made = await use_cases.renewals.switch_on(CertificateId(number), terms, paused=paused, actor="ada")
+    return made.renewal
 
 
 def form_of(record: RenewalRecord, **changes: str) -> dict[str, str]:

@@ -21,6 +21,7 @@ from manager.domain.renewal.records import (
 )
 from manager.domain.renewal.schedule import (
     ACCOUNT_LIMIT_MOST_S,
+    NEW_URGENT_S,
     ORDERS_AT_ONCE,
     advanced_s,
     asked_s,
@@ -28,11 +29,11 @@ from manager.domain.renewal.schedule import (
     beginning,
     begins_s,
     has_changed,
-    is_urgent,
     limited,
     moment_of,
     names_of,
     next_s,
+    urgent_s,
 )
 from tests.pki import DAY_S, NOW_S, make_leaf, make_root
 
@@ -104,12 +105,15 @@ def test_nothing_begins_while_it_is_paused_or_rests():
     assert begins_s(renewal(tried_again_s=NOW_S + 1e8), entry()) == NOW_S + 1e8
 
 
-def test_half_of_the_time_from_the_moment_to_the_end_is_not_urgent_yet():
+def test_a_renewal_is_urgent_once_half_of_the_time_from_its_moment_to_the_end_is_gone():
     own = renewal(window=Window(start_s=NOW_S, end_s=NOW_S), window_of=LEAF.fingerprint)
-    half_s = NOW_S + (45 * DAY_S - 1) / 2
-    assert not is_urgent(own, entry(), now_s=half_s - 1)
-    assert is_urgent(own, entry(), now_s=half_s)
-    assert not is_urgent(own, None, now_s=half_s)
+    assert urgent_s(own, entry()) == NOW_S + (45 * DAY_S - 1) / 2
+    assert urgent_s(own, None) is None
+
+
+def test_what_has_no_certificate_yet_is_urgent_after_an_hour():
+    new = renewal(certificate_id=None, is_new=True, created_s=NOW_S)
+    assert urgent_s(new, None) == NOW_S + NEW_URGENT_S
 
 
 def test_names_are_those_of_the_terms_or_all_that_the_certificate_has():

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from common.challenge import CHALLENGES_MAX
 from common.codes import KeyKind
 from common.errors import ConflictError, InvalidInputError, NotFoundError
 from common.ids import NodeName
@@ -78,6 +79,17 @@ async def test_a_long_list_is_read_as_often_as_a_short_one(world: Renewing, monk
     for node in ("n2", "n3", "n4"):
         await world.renewals.order_now((await world.renewing(node)).id, actor="ada")
     assert await listed() == short
+
+
+async def test_more_names_than_a_node_can_show_proofs_of_are_refused_before_anything_is_ordered(
+    world: Renewing,
+):
+    account, number = await world.account(), await world.certificate(["n1"])
+    terms = world.terms(account, *(f"n{each}.example.com" for each in range(CHALLENGES_MAX + 1)))
+    with pytest.raises(InvalidInputError, match="there are 65 names, and a node shows the proofs of 64"):
+        await world.renewals.switch_on(number, terms, actor="ada")
+    by_dns = replace(terms, challenge=ChallengeKind.DNS)
+    assert (await world.renewals.switch_on(number, by_dns, actor="ada")).renewal.terms == by_dns
 
 
 async def test_a_certificate_is_renewed_in_one_way(world: Renewing):

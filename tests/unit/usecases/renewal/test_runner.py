@@ -6,11 +6,10 @@ import pytest
 
 from common.errors import ConflictError
 from common.ids import NodeName
-from manager.domain.renewal.moments import LADDER_S, Window, ari_id
+from manager.domain.renewal.moments import LADDER_S, ari_id
 from manager.domain.renewal.records import OrderState
 from manager.domain.renewal.schedule import ORDERS_AT_ONCE, moment_of
 from manager.usecases.renewal.ports import CaError
-from manager.usecases.renewal.steps import SHOWN_WITHIN_S
 from manager.usecases.uploads import Edit, NewKey
 from tests.fakes.ca_server import moved
 from tests.pki import DAY_S, NOW_S
@@ -106,51 +105,6 @@ async def test_a_ca_that_cannot_be_asked_for_its_window_holds_nothing_up(world: 
     assert 3 <= world.server.asked["register"] <= 5
     kept = await world.renewal(renewal)
     assert (kept.window, kept.failures) == (None, 0)
-
-
-async def test_names_are_not_proven_by_nodes_that_do_not_show_it_and_they_are_named(world: Renewing):
-    renewal = await world.renewing("n1", "n2", age_days=30)
-    world.showing.missing_at = lambda name: "n2" if name.startswith("n2") else ""
-    await world.pass_time(SHOWN_WITHIN_S + 60, step_s=10)
-    kept = await world.renewal(renewal)
-    assert kept.failures == 1
-    assert "n2 does not show it for n2.example.com (it does not answer)" in kept.problem.message
-    assert world.server.asked["answer"] == 0
-    assert await world.states(renewal) == [OrderState.ORDERED]
-    world.showing.missing_at = lambda _name: ""
-    await world.pass_time(LADDER_S[0] + 60)
-    assert await world.states(renewal) == [OrderState.SERVED]
-    assert (await world.renewal(renewal)).failures == 0
-
-
-async def test_once_half_of_the_time_is_gone_the_ca_is_asked_without_a_node_that_is_down(world: Renewing):
-    renewal = await world.renewing("n1", "n2", age_days=30)
-    world.showing.missing_at = lambda name: "n2" if name.startswith("n2") else ""
-    await world.pass_time(9 * DAY_S, step_s=HOUR_S)
-    (order,) = await world.orders(renewal)
-    assert order.state is OrderState.SERVED
-    assert any("Half of the time is gone" in each.message for each in order.steps)
-    ends_s = (await world.context.inventories.current()).entries[renewal.certificate_id].leaf.not_after_s
-    assert ends_s - order.reached_s(OrderState.SERVED) > 6 * DAY_S
-
-
-async def test_a_window_that_moves_along_does_not_keep_the_ca_from_being_asked_without_a_node_that_is_down(
-    world: Renewing,
-):
-    renewal = await world.renewing("n1", "n2", age_days=40)
-    await world.pass_time(HOUR_S)
-    (issued,) = world.server.issued
-    world.showing.missing_at = lambda name: "n2" if name.startswith("n2") else ""
-
-    async def revoke() -> None:
-        past = Window(start_s=world.now[0] - HOUR_S, end_s=world.now[0])
-        world.server.windows[issued.identifier] = past
-
-    await revoke()
-    await world.pass_time(30 * DAY_S, step_s=HOUR_S, look=revoke)
-    order = (await world.orders(renewal))[1]
-    assert any("Half of the time is gone" in each.message for each in order.steps)
-    assert issued.ends_s - order.reached_s(OrderState.SERVED) > 20 * DAY_S
 
 
 async def test_a_name_that_the_ca_cannot_verify_ends_the_order_and_another_one_follows(world: Renewing):
@@ -278,7 +232,7 @@ async def test_few_orders_of_an_account_begin_at_once_and_never_two_for_the_same
 async def test_certificates_of_the_same_names_are_ordered_one_after_the_other(world: Renewing):
     first = await world.renewing("n1", age_days=40)
     number = await world.certificate(["n2"], names=["n1.example.com"], age_days=40)
-    second = await world.renewals.switch_on(number, first.terms, actor="ada")
+    second = (await world.renewals.switch_on(number, first.terms, actor="ada")).renewal
     await world.pass_time(1, step_s=1)
     assert len(await world.orders(first)) + len(await world.orders(second)) == 1
     await world.pass_time(HOUR_S)
