@@ -81,7 +81,7 @@ async def resume(call: Call) -> web.StreamResponse:
 
 
 async def order(call: Call) -> web.StreamResponse:
-    """Begin an order before its time; 409 while one is under way."""
+    """Begin an order before its time, or let one go on that rests after a failure; 409 while one is under way."""
     begun = await call.api.use_cases.renewals.order_now(_number(call), actor=call.actor)
     return reply(order_answer(begun), status=201)
 

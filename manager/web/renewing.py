@@ -148,8 +148,10 @@ class Renewal:
 
     @property
     def can_order(self) -> bool:
-        """Whether an order that begins now would go on at once."""
-        return self.account is not None and self.state == "waiting" and not self.is_under_way
+        """Whether an order can begin now, or go on that rests after a failure."""
+        if self.account is None:
+            return False
+        return self.state == "failing" or (self.state == "waiting" and not self.is_under_way)
 
     @property
     def can_test(self) -> bool:

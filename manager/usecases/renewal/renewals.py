@@ -206,9 +206,24 @@ class RenewalUseCases:
         return order
 
     async def order_now(self, renewal_id: RenewalId, *, actor: str) -> OrderRecord:
-        """Begin an order before its time. Raises NotFoundError, ConflictError (one is under way), InvalidInputError."""
-        await self._context.note(actor, "renewal.ordered", f"renewal {renewal_id}")
-        order = await self._beginning.begin(renewal_id, is_test=False)
+        """Begin an order before its time, or let one that rests after a failure go on.
+
+        Raises NotFoundError, ConflictError (one is under way, it is paused, its CA asked to wait), InvalidInputError.
+        """
+        store, now_s = self._context.store, self._context.clock()
+        async with store.transaction():
+            known = await store.renewals.get(renewal_id)
+            if known.is_paused:
+                raise ConflictError("this renewal is paused; resume it first")
+            if at_once_s(known) > now_s:
+                raise ConflictError("the CA asked to wait, and refuses orders until then")
+            await self._context.note(actor, "renewal.ordered", f"renewal {renewal_id}")
+            order = None
+            if known.tried_again_s > now_s:
+                await store.renewals.keep(replace(known, tried_again_s=0.0, changed_s=now_s))
+                order = await store.orders.unfinished_of(renewal_id)
+        if order is None:
+            order = await self._beginning.begin(renewal_id, is_test=False)
         self._looked_at("renewal.ordered", renewal_id, actor)
         return order
 

@@ -65,11 +65,11 @@ async def test_what_speaks_acme_is_loaded_once_a_certificate_is_ordered():
             terms = Terms(
                 account_id=AccountId(account.id), challenge=ChallengeKind.HTTP, names=("a.example.com",)
             )
-            renewal = await use_cases.renewals.order_new(terms, nodes=[], slot="server", actor="ada")
+            made = await use_cases.renewals.order_new(terms, nodes=[], slot="server", actor="ada")
             async with asyncio.timeout(PATIENCE_S):
-                while (await use_cases.renewals.show(renewal.id)).renewal.problem is None:  # noqa: ASYNC110 - another process asks
+                while (await use_cases.renewals.show(made.renewal.id)).renewal.problem is None:  # noqa: ASYNC110 - another process asks
                     await asyncio.sleep(0.1)
-            shown = await use_cases.renewals.show(renewal.id)
+            shown = await use_cases.renewals.show(made.renewal.id)
         loaded = await site.loaded()
     assert "127.0.0.1 cannot be asked" in shown.renewal.problem.message
     assert {each.partition(".")[0] for each in loaded} & (CLIENT | {"dns"}) == CLIENT

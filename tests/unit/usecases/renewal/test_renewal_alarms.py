@@ -51,9 +51,10 @@ async def test_nodes_that_do_not_serve_what_was_renewed_are_named(world: Renewin
 async def test_a_certificate_that_is_ordered_anew_is_named_by_its_names_until_it_is_there(world: Renewing):
     account = await world.account()
     world.server.unprovable.add("new.example.com")
-    renewal = await world.renewals.order_new(
+    made = await world.renewals.order_new(
         world.terms(account, "new.example.com"), nodes=[], slot="server", actor="ada"
     )
+    renewal = made.renewal
     await world.pass_time(60, step_s=5)
     (alarm,) = await alarms_of(world, AlarmKind.RENEWAL_FAILED)
     assert (alarm.subject.key, alarm.label) == (

@@ -10,8 +10,10 @@ from common.challenge import CHALLENGES_MAX
 from common.codes import KeyKind
 from common.errors import ConflictError, InvalidInputError, NotFoundError
 from common.ids import NodeName
-from manager.domain.renewal.records import ChallengeKind, OrderState, Terms
+from manager.domain.renewal.records import ChallengeKind, OrderState, Problem, Terms
+from manager.domain.renewal.schedule import RATE_LIMITED
 from manager.store.engine import Database
+from manager.usecases.renewal.steps import SHOWN_WITHIN_S
 from manager.usecases.renewal.terms import NAMES_MAX
 from tests.pki import DAY_S
 from tests.renewals import Renewing
@@ -231,6 +233,31 @@ async def test_the_key_is_kept_where_that_was_chosen_and_new_otherwise(world: Re
     await world.pass_time(HOUR_S)
     entry = (await world.context.inventories.current()).entries[(await world.renewal(renewal)).certificate_id]
     assert entry.leaf.key_type == "EC P-384"
+
+
+async def test_an_order_that_rests_after_a_failure_goes_on_when_somebody_says_so(world: Renewing):
+    renewal = await world.renewing("n1", age_days=30)
+    world.showing.missing_at = lambda _name: "n1"
+    await world.pass_time(SHOWN_WITHIN_S + 60, step_s=10)
+    (order,) = await world.orders(renewal)
+    world.showing.missing_at = lambda _name: ""
+    assert (await world.renewals.order_now(renewal.id, actor="ada")).id == order.id
+    await world.pass_time(30, step_s=10)
+    assert await world.states(renewal) == [OrderState.SERVED]
+
+
+async def test_nothing_is_ordered_now_that_is_paused_or_whose_ca_asked_to_wait(world: Renewing):
+    renewal = await world.renewing("n1")
+    await world.renewals.set_paused(renewal.id, paused=True, actor="ada")
+    with pytest.raises(ConflictError, match="is paused; resume it first"):
+        await world.renewals.order_now(renewal.id, actor="ada")
+    shown = await world.renewals.set_paused(renewal.id, paused=False, actor="ada")
+    now_s = world.now[0]
+    limited = Problem(at_s=now_s, type=RATE_LIMITED, message="too many", detail="")
+    await world.store.renewals.keep(replace(shown.renewal, problem=limited, tried_again_s=now_s + HOUR_S))
+    with pytest.raises(ConflictError, match="the CA asked to wait"):
+        await world.renewals.order_now(renewal.id, actor="ada")
+    assert await world.orders(renewal) == []
 
 
 async def test_what_is_shown_of_a_renewal_has_its_orders_the_latest_first(world: Renewing):
