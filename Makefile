@@ -62,7 +62,7 @@ chaos: $(STAMP) ## let 1,000 random faults happen to three managers, and look fo
 scenarios: $(STAMP) ## let one failure after the other happen to three managers and 300 nodes, and upgrade managers one by one; needs root, nginx and PostgreSQL
 	@$(BIN)/python -m pytest -n 0 -o python_files='scenario_*.py' tests/chaos $(ARGS)
 
-simulate: $(STAMP) ## renew the certificates of a simulated fleet for three years, and look for what must not happen; takes an hour (ARGS="--seed 2 --days 100")
+simulate: $(STAMP) ## renew the certificates of a simulated fleet for three years, and look for what must not happen; takes an hour or two (ARGS="--seed 2 --days 100")
 	@$(BIN)/python -m tests.simulation.run $(ARGS)
 
 screenshots: $(STAMP) ## make pictures of every page into build/screenshots (needs Debian's chromium)

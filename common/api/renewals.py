@@ -36,6 +36,12 @@ class RenewalTerms(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     send_to: NameText = ""
 
 
+class RenewalEdit(RenewalTerms, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """With what a certificate is renewed from now on. `seen` is the `tag` of what the change was begun with; without it, whatever stands there is replaced."""
+
+    seen: NameText = ""
+
+
 class NewRenewal(RenewalTerms, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A renewal to set up: for a `certificate`, or, without one, for `names` whose first certificate goes to `nodes` in `slot`.
 
@@ -93,7 +99,7 @@ class RenewalAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
     `certificate` is null until the first order has brought one, `not_after_s` where its end cannot be read too; `ordered_names` is for which names is ordered. `next_s` is when the next order begins, or the
     next signing request is opened: null while it is paused, and where the certificate's validity cannot be read. After `failures` in a row it rests until
-    `tried_again_s`. `request` is the signing request that waits for an answer. `orders` are the latest, the latest first; in a list one at most.
+    `tried_again_s`. `request` is the signing request that waits for an answer, and `tag` changes with what it is renewed with. `orders` are the latest, the latest first; in a list one at most.
     """
 
     id: int
@@ -122,6 +128,7 @@ class RenewalAnswer(msgspec.Struct, frozen=True, kw_only=True):
     created_s: float
     changed_s: float
     orders: list[OrderAnswer]
+    tag: str = ""
 
 
 class RenewalsAnswer(msgspec.Struct, frozen=True, kw_only=True):

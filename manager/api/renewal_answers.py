@@ -4,6 +4,7 @@ Invariant: no answer has what proves a name to a CA, nor the request's key.
 """
 
 from common.api.renewals import OrderAnswer, OrderProblem, OrderStepAnswer, RenewalAnswer, RenewalWindow
+from manager.domain.etag import etag_of_renewal
 from manager.domain.renewal.records import OrderRecord, Problem, RenewalRecord
 from manager.domain.renewal.schedule import begins_s, names_of
 from manager.domain.renewal.standing import state_of
@@ -41,6 +42,7 @@ def renewal_answer(shown: ShownRenewal) -> RenewalAnswer:
         created_s=renewal.created_s,
         changed_s=renewal.changed_s,
         orders=[order_answer(each) for each in shown.orders],
+        tag=etag_of_renewal(renewal),
     )
 
 

@@ -7,6 +7,7 @@ from common.api.renewals import (
     NewRenewal,
     OrderAnswer,
     RenewalAnswer,
+    RenewalEdit,
     RenewalFields,
     RenewalsAnswer,
     RenewalTerms,
@@ -59,12 +60,14 @@ async def add(call: Call) -> web.StreamResponse:
 
 
 async def change(call: Call) -> web.StreamResponse:
-    """Renew with other terms from now on; they replace the former ones as a whole."""
-    body: RenewalTerms = call.body
+    """Renew with other terms from now on; they replace the former ones as a whole, 409 if those are no longer what was seen."""
+    body: RenewalEdit = call.body
     use_cases, number = call.api.use_cases.renewals, _number(call)
     known = (await use_cases.show(number)).renewal
     terms = await _terms(call, body, known.certificate_id)
-    kept = await use_cases.change(number, terms, send_to=body.send_to, actor=call.actor)
+    kept = await use_cases.change(
+        number, terms, send_to=body.send_to, seen=body.seen or None, actor=call.actor
+    )
     return reply(renewal_answer(kept))
 
 
@@ -165,7 +168,7 @@ ROUTES = (
         path="renewals/{id}",
         role=Role.ADMINISTRATOR,
         handler=change,
-        body=RenewalTerms,
+        body=RenewalEdit,
         summary="Change with what a certificate is renewed",
         answers={200: RenewalAnswer},
     ),

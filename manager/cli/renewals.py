@@ -255,6 +255,9 @@ def _change(
         body = given
     else:
         body = {name: getattr(known, name) for name in _ORDERED} | given
+    if known.tag:
+        # an earlier manager has none
+        body = {**body, "seen": known.tag}
     return ask(context, lambda client: client.put("renewals", str(number), body=body))
 
 

@@ -6,8 +6,10 @@ Pure. Invariant: two different contents have different tags, so a change on top 
 import hashlib
 import json
 from collections.abc import Iterable
+from dataclasses import asdict
 
 from manager.domain.model import AssignmentRecord, CertificateRecord, NodeRecord, TrustedCaRecord
+from manager.domain.renewal.records import RenewalRecord
 
 
 def etag_of_certificate(record: CertificateRecord, places: Iterable[AssignmentRecord]) -> str:
@@ -24,6 +26,11 @@ def etag_of_trusted_ca(record: TrustedCaRecord) -> str:
 def etag_of_node(record: NodeRecord) -> str:
     """Return the tag of what is known of a node besides its key and its certificates; another node of its name has another one."""
     return _tag([record.id, record.names, record.addresses, dict(record.detail)])
+
+
+def etag_of_renewal(record: RenewalRecord) -> str:
+    """Return the tag of what can be changed of a renewal: with what it is renewed. That it was renewed meanwhile is no other one."""
+    return _tag([record.terms and asdict(record.terms), record.send_to])
 
 
 def _tag(content: object) -> str:

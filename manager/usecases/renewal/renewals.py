@@ -11,8 +11,9 @@ from typing import Final
 import structlog
 
 from common.bundle.manifest import Slot
-from common.errors import ConflictError, Hint, InvalidInputError, NotFoundError
+from common.errors import ChangedMeanwhileError, ConflictError, Hint, InvalidInputError, NotFoundError
 from common.ids import CertificateId, NodeName
+from manager.domain.etag import etag_of_renewal
 from manager.domain.inventory import Entry, Inventory
 from manager.domain.renewal.records import (
     AccountId,
@@ -137,12 +138,25 @@ class RenewalUseCases:
         )
 
     async def change(
-        self, renewal_id: RenewalId, terms: Terms | None, *, send_to: str = "", actor: str
+        self,
+        renewal_id: RenewalId,
+        terms: Terms | None,
+        *,
+        send_to: str = "",
+        seen: str | None = None,
+        actor: str,
     ) -> ShownRenewal:
-        """Let it be renewed with other terms. An order that is under way ends, unless the CA has signed already. Raises NotFoundError, InvalidInputError."""
+        """Let it be renewed with other terms. An order that is under way ends, unless the CA has signed already.
+
+        `seen` is the tag that the change was begun with (`manager.domain.etag`), None for any. Raises NotFoundError, InvalidInputError, ChangedMeanwhileError.
+        """
         store = self._context.store
         async with self._context.deciding() as inventory:
             known = await store.renewals.get(renewal_id)
+            if seen is not None and etag_of_renewal(known) != seen:
+                raise ChangedMeanwhileError(
+                    f"somebody else changed with what renewal {renewal_id} is done in the meantime; look at it again"
+                )
             if known.is_new and terms is None:
                 raise InvalidInputError(
                     "terms", "a certificate that is not there yet cannot be renewed by request"

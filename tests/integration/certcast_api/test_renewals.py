@@ -104,6 +104,20 @@ async def test_the_words_of_a_ca_that_refuses_are_shown_with_its_code(world: Ren
     assert shown["next_s"] == shown["tried_again_s"] > time.time()
 
 
+async def test_a_change_on_top_of_one_that_was_not_seen_is_refused_and_keeps_that(world: RenewingApi):
+    account, number = await world.account(), await certificate(world)
+    made = (await world.api.call("POST", "renewals", {"certificate": number, "account": account}))[1]
+    path, terms = f"renewals/{made['id']}", {"account": account, "seen": made["tag"]}
+    status, theirs = await world.api.call("PUT", path, terms | {"profile": "short"})
+    assert status == 200
+    status, refused = await world.api.call("PUT", path, terms | {"challenge": "dns-01"})
+    assert (status, refused["error"]["reason"]) == (409, "conflict")
+    shown = (await world.api.call("GET", path))[1]
+    assert (shown["profile"], shown["challenge"]) == ("short", "http-01")
+    again = terms | {"challenge": "dns-01", "profile": "short", "seen": theirs["tag"]}
+    assert (await world.api.call("PUT", path, again))[0] == 200
+
+
 async def test_what_is_renewed_by_request_says_to_whom_that_goes(world: RenewingApi):
     number = await certificate(world)
     body = {"certificate": number, "send_to": "pki@example.test"}

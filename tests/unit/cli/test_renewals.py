@@ -87,6 +87,12 @@ def test_what_is_not_given_stays_when_a_renewal_is_changed(made, run, arguments,
     assert sent(made, "PUT") == [TERMS | changes]
 
 
+def test_a_change_says_what_it_was_begun_with(made, run):
+    made.answer("GET", "renewals/3", RENEWAL | {"tag": "abc"})
+    assert run("renewal", "set", "3", "--profile", "").exit_code == 0
+    assert sent(made, "PUT") == [TERMS | {"profile": "", "seen": "abc"}]
+
+
 def test_an_order_becomes_a_request_and_a_request_an_order_with_nothing_left_of_the_other(made, run):
     assert run("renewal", "set", "3", "--by-request", "--send-to", "pki@example.com").exit_code == 0
     made.answer("GET", "renewals/3", RENEWAL | {"account": None, "send_to": "pki@example.com", "names": []})
