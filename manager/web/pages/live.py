@@ -1,6 +1,7 @@
 """Live pages: a stream that says that something on a page changed, so that the browser fetches that part of it again.
 
-Decides nothing about the content: the page itself is the only one that draws it. Invariant: a stream ends with the session.
+Decides nothing about the content: the page itself is the only one that draws it. Invariant: a stream ends with the session, and begins by
+saying so once, since nobody was told of what changed after the page was drawn, or while a browser had no stream.
 """
 
 import asyncio
@@ -64,7 +65,8 @@ async def alarms(page_request: PageRequest) -> web.StreamResponse:
 async def renewal(page_request: PageRequest) -> web.StreamResponse:
     """Tell of changes of one renewal, and of each step of its orders."""
     number, renewals = RenewalId(page_request.number()), page_request.use_cases.renewals
-    before, stream = await renewals.show(number), event_stream()
+    before, stream = None, event_stream()
+    await renewals.show(number)
     if page_request.request.method == hdrs.METH_HEAD:
         return stream
     rights = page_request.use_cases.rights(partial(_check_signed_in, page_request))
@@ -100,6 +102,7 @@ async def _tell(
             await stream.prepare(page_request.request)
             news.take()
             before, shown = await watched(), await standing() if standing is not None else ()
+            await write(page_request.request, stream, CHANGED)
             while True:
                 changed = await changes.take_names(HEARTBEAT_S)
                 await rights.check()

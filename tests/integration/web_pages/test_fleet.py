@@ -150,7 +150,9 @@ async def test_a_nodes_page_is_told_of_its_own_alarms_and_no_others(room, browse
     await room.require_confirmation()
     alarms = room.api.use_cases.alarms
     async with asyncio.timeout(PATIENCE_S), browser.session.get(f"{browser.url}/live/nodes/n2") as stream:
-        await stream.content.readuntil(b"\n\n")
+        assert await stream.content.readuntil(b"\n\n") == live.CHANGED, (
+            "the page may have been drawn long ago"
+        )
         await room.upload(["old.example.com"], days=-2)
         await alarms.evaluate(room.api.fleet)
         for _ in range(3):

@@ -280,6 +280,9 @@ async def test_who_watches_is_told_of_each_step(world: RenewingApi, browser: Vis
     assert f'sse-connect="/live/renewals/{record.id}"' in (await browser.get(f"/renewals/{record.id}")).html
     stream_path = f"{browser.url}/live/renewals/{record.id}"
     async with asyncio.timeout(PATIENCE_S), browser.session.get(stream_path) as stream:
+        assert await stream.content.readuntil(b"\n\n") == live.CHANGED, (
+            "the page may have been drawn long ago"
+        )
         assert await stream.content.readuntil(b"\n\n") == live.STILL_HERE
         await world.api.use_cases.renewals.order_now(record.id, actor="ada")
         while await stream.content.readuntil(b"\n\n") != live.CHANGED:
