@@ -76,7 +76,9 @@ def add(
     try:
         registered = _register(context, made.id, agree=agree)
     except RefusedError as error:
-        raise error.hinted(f"the account is kept; try again: certcast account register {made.id}") from error
+        raise error.hinted(
+            f"the account is kept: 'certcast account register {made.id}' tries again; if what you gave was wrong, 'certcast account remove {made.id}' and add it again"
+        ) from error
     _say(registered, json=json)
 
 

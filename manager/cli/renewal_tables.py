@@ -31,6 +31,14 @@ def certificate(each: RenewalAnswer) -> str:
     return f"{'not there yet' if each.certificate is None else each.certificate}: {names}"
 
 
+def renewed(each: RenewalAnswer) -> str:
+    """Name what is renewed, in a sentence."""
+    names = each.subject_name or ", ".join(each.ordered_names) or "-"
+    return (
+        f"{names} ({'no certificate yet' if each.certificate is None else f'certificate {each.certificate}'})"
+    )
+
+
 def means(each: RenewalAnswer, accounts: Mapping[int, str]) -> str:
     """Say by what it is renewed."""
     if each.account is None:

@@ -279,10 +279,10 @@ def _say(answer: bytes, done: str, *, json: bool) -> None:
     if json:
         say_answer(answer)
         return
-    from manager.cli.renewal_tables import certificate, state
+    from manager.cli.renewal_tables import renewed, state
 
     kept, now_s = _read(answer), time.time()
-    say(f"{done} renewal {kept.id} of {certificate(kept)}; {state(kept, now_s)}.")
+    say(f"{done} renewal {kept.id}, of {renewed(kept)}; {state(kept, now_s)}.")
 
 
 def _read(answer: bytes) -> "RenewalAnswer":

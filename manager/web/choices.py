@@ -41,7 +41,9 @@ def node_choices(
     boxes = []
     for name in inventory.nodes:
         number = inventory.slots.get((name, slot))
-        has = inventory.entries[number].leaf.subject_name if number is not None and number != own else ""
+        leaf = None if number is None or number == own else inventory.entries[number].leaf
+        # a certificate that a CA issued by ACME often has no subject
+        has = "" if leaf is None else leaf.subject_name or leaf.label
         boxes.append(NodeChoice(name=name, has=has, chosen=name in chosen))
     return NodeChoices(boxes=boxes, text="", total=total)
 

@@ -32,7 +32,7 @@ STATES: Final[Mapping[RenewalState, tuple[Kind, str, str]]] = MappingProxyType(
         "failing": ("bad", "Failing", "The last attempt failed; it is tried again."),
         "requested": ("warn", "Waits for an answer", "A signing request is open: send it to the CA."),
         "ordering": ("wait", "Ordering", "An order is under way."),
-        "waiting": ("ok", "Waiting", "It is renewed when it is time."),
+        "waiting": ("ok", "Waiting", "It is renewed in time."),
         "paused": ("off", "Paused", "Nothing is ordered until it is resumed."),
         "ending": ("off", "Ending", "It was switched off, and its order is being given up."),
     }

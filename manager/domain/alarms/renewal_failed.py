@@ -21,5 +21,8 @@ def condition(renewal: RenewalRecord, entry: Entry | None) -> Condition | None:
     # where the CA is asked for something, its own words are a part of the message only if it was about that
     said = f' The CA says: "{problem.detail}".' if problem.detail and problem.detail not in message else ""
     times = "" if renewal.failures == 1 else f" It has failed {counted(renewal.failures, 'time')} in a row."
-    again = " It is paused." if renewal.is_paused else f" It is tried again on {date(renewal.tried_again_s)}."
+    # somebody did something about it since: it rests no longer
+    rests = renewal.tried_again_s > problem.at_s
+    again = f" It is tried again on {date(renewal.tried_again_s)}." if rests else " It is being tried again."
+    again = " It is paused." if renewal.is_paused else again
     return about_renewal(renewal, entry, AlarmKind.RENEWAL_FAILED, f"{message}.{said}{times}{again}")

@@ -164,7 +164,9 @@ class HttpShowing:
             return f"the node says: {printable(placed.fault)}"
         if placed.kept_s is not None:
             return "the node says that it shows it"
-        return "the node was not told yet" if self._nodes.is_connected(node) else "the node is not connected"
+        return (
+            "the node is being told of it" if self._nodes.is_connected(node) else "the node is not connected"
+        )
 
 
 async def _ask(question: _Question, ask: Ask) -> Asked:

@@ -58,7 +58,7 @@ async def test_a_certificates_page_says_when_and_how_it_renews(world: RenewingAp
     record = await renewing(world)
     page = await browser.get(f"/certificates/{record.certificate_id}")
     for said in (
-        "Waiting It is renewed when it is time.",
+        "Waiting It is renewed in time.",
         "Account le https://ca.example.test/directory",
         f"Names {NAME} as the certificate has them",
         "over port 80 of the nodes (HTTP-01)",

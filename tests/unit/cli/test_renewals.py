@@ -69,7 +69,7 @@ def test_a_renewal_is_set_up_with_what_was_said_and_the_rest_is_left_to_the_mana
     done = run("renewal", "set", *arguments)
     assert done.exit_code == 0, done.stderr
     assert sent(made, "POST") == [body]
-    assert done.stdout == "Set up renewal 3 of 7: meet.example.com; waiting.\n"
+    assert done.stdout == "Set up renewal 3, of meet.example.com (certificate 7); waiting.\n"
 
 
 @pytest.mark.parametrize(
@@ -199,7 +199,9 @@ def test_what_an_order_waits_for_is_shown_beside_its_steps(made, run):
 @pytest.mark.parametrize(("command", "done"), [("pause", "Paused"), ("resume", "Resumed")])
 def test_a_renewal_is_paused_and_resumed(made, run, command, done):
     made.answer("POST", f"renewals/3/{command}", RENEWAL)
-    assert run("renewal", command, "3").stdout == f"{done} renewal 3 of 7: meet.example.com; waiting.\n"
+    assert run("renewal", command, "3").stdout == (
+        f"{done} renewal 3, of meet.example.com (certificate 7); waiting.\n"
+    )
 
 
 def test_a_renewal_is_removed_after_a_question(made, run, monkeypatch):

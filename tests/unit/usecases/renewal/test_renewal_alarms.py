@@ -17,6 +17,9 @@ async def test_a_failure_is_told_with_the_words_of_the_ca_and_lowered_once_it_is
     assert alarm.subject.key == f"certificate:{renewal.certificate_id}"
     assert "what was found for n1.example.com is not the proof" in alarm.details
     assert "tried again on 2027-01-15 08:0" in alarm.details
+    await world.renewals.set_paused(renewal.id, paused=False, actor="ada")
+    (alarm,) = await alarms_of(world, AlarmKind.RENEWAL_FAILED)
+    assert "It is being tried again." in alarm.details
     world.server.unprovable.clear()
     await world.pass_time(LADDER_S[0] + 60)
     assert await alarms_of(world, AlarmKind.RENEWAL_FAILED) == []
