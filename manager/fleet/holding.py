@@ -121,10 +121,11 @@ class Holding:
 
     async def flush(self) -> bool:
         """Take and give up what waits now; return whether the store did it."""
+        waiting = [each for each in self._waiting if each.connection.is_open]
         if not self._is_member():
+            self._waiting = waiting
             return False
         self._wanted.clear()
-        waiting = [each for each in self._waiting if each.connection.is_open]
         self._taking, self._waiting = waiting[:BATCH], waiting[BATCH:]
         self._answered = len(self._taking)
         # what was said in a session is kept only as long as that is there

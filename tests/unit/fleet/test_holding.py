@@ -111,6 +111,15 @@ async def test_a_greeting_waits_for_a_manager_that_is_not_a_member_and_is_answer
     assert asked.answers == [1]
 
 
+async def test_who_was_turned_away_meanwhile_is_not_kept_until_the_manager_is_a_member():
+    holding = holding_over(Holds(), is_member=lambda: False)
+    asked = Asked(holding, "n1")
+    holding.sweep(float("inf"))
+    assert not await holding.flush()
+    assert asked.turned_away == [("wait", AGAIN_S)]
+    assert not holding.is_taking(NodeName("n1"))
+
+
 async def test_a_greeting_that_waits_for_too_long_is_told_when_to_come_again(monkeypatch):
     now = [100.0]
     monkeypatch.setattr("manager.fleet.holding.time", SimpleNamespace(monotonic=lambda: now[0]))
