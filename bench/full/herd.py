@@ -1,7 +1,6 @@
 """Many simulated nodes in a process of their own: `python -m bench.full.herd PORT[,PORT...] KEYS.json HOST-KEY-LINE`.
 
-They run the agent's dialling, receiver and frames over real SSH, tick each minute and come back as agents do, to the port that answered last
-and then to the others; what they get is hashed, and kept once for all. Each line on standard input is a question in JSON, answered by one line; `QUESTIONS` names them.
+They run the agent's dialling, receiver and frames over real SSH, tick each minute and come back as agents do; what they get is hashed, and kept once for all. Each line on standard input is a question in JSON, answered by one line; `QUESTIONS` names them.
 """
 
 import asyncio
@@ -21,7 +20,7 @@ from common.wire.receiver import Command, Disconnect, Install
 from nodeagent.channel.backoff import Backoff
 from nodeagent.channel.dial import connect
 from nodeagent.channel.identity import Identity
-from nodeagent.channel.route import SPREAD_S
+from nodeagent.channel.route import AddressOrder
 from tests.fakes.localstate import MemoryLocalState
 from tests.fakes.simulator import NodeSimulator
 
@@ -48,16 +47,7 @@ class Node(NodeSimulator):
         """When each leaf was installed, by its fingerprint; monotonic seconds, which all processes of a machine share."""
         self.history: list[tuple[float, int, int, str, str]] = []
         """What was installed, in order: when, epoch and generation, the content's digest, and the leaf, "" for none."""
-        self._last = ""
-
-    def order(self, addresses: Sequence[str]) -> Sequence[str]:
-        """Return them in the order in which they are dialled now."""
-        drawn = random.sample(addresses, len(addresses))
-        return sorted(drawn, key=lambda address: address != self._last)
-
-    def pause_s(self) -> float:
-        """Return how long to wait before another address is dialled."""
-        return random.uniform(0.0, SPREAD_S)
+        self._order = AddressOrder(random.uniform)
 
     async def run_connections(self, after_s: float) -> None:
         """Dial after so long, and again whenever the connection is over, until cancelled."""
@@ -65,13 +55,16 @@ class Node(NodeSimulator):
         while True:
             self._over.clear()
             try:
-                session = await connect(self._identity, peer=self, order=self)
+                session = await connect(self._identity, peer=self, order=self._order)
             except CertcastError:
                 await asyncio.sleep(self._backoff.pause_s(0.0))
                 continue
-            self._last = session.address
+            self._order.answered(session.address)
+            welcomes = self.welcomes
             self.greet(session)
             await self._over.wait()
+            if self.welcomes == welcomes:
+                self._order.not_welcomed()
             await asyncio.sleep(self._backoff.pause_s(self._retry_after_s))
 
     async def run_ticks(self) -> None:

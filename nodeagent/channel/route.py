@@ -26,19 +26,13 @@ SPREAD_S: Final = 1.0
 """Over how long the agents that lost one address spread before each dials another."""
 
 
-class Route:
-    """Implements `nodeagent.channel.connection.Way`. `uniform` draws a number between two."""
+class AddressOrder:
+    """Implements `common.runtime.dial.Order`. `uniform` draws a number between two."""
 
-    def __init__(
-        self, data_dir: Path, local: NodeLocalState, uniform: Callable[[float, float], float]
-    ) -> None:
-        self._data_dir = data_dir
-        self._local = local
+    def __init__(self, uniform: Callable[[float, float], float]) -> None:
         self._uniform = uniform
         self._last = ""
         self._is_welcome = True
-        self._me: Identity | None = None
-        self._proven = ""
 
     def order(self, addresses: Sequence[str]) -> list[str]:
         """Return them in the order in which they are dialled now."""
@@ -49,18 +43,39 @@ class Route:
         """Return how long to wait before another address is dialled."""
         return self._uniform(0.0, SPREAD_S)
 
+    def answered(self, address: str) -> None:
+        """Dial this address first, the next time."""
+        self._last, self._is_welcome = address, True
+
+    def not_welcomed(self) -> None:
+        """Dial the address that answered last after the others, the next time."""
+        self._is_welcome = False
+
+
+class Route:
+    """Implements `nodeagent.channel.connection.Way`."""
+
+    def __init__(
+        self, data_dir: Path, local: NodeLocalState, uniform: Callable[[float, float], float]
+    ) -> None:
+        self._data_dir = data_dir
+        self._local = local
+        self._order = AddressOrder(uniform)
+        self._me: Identity | None = None
+        self._proven = ""
+
     async def dial(self, peer: Peer) -> Transport:
         """Reach the manager. Raises as `connect_as` does."""
         me = await asyncio.to_thread(identity.load, self._data_dir)
-        transport = await connect_as(self._data_dir, peer=peer, order=self)
-        self._me, self._last, self._proven = me, transport.address, transport.host_key
-        self._is_welcome = True
+        transport = await connect_as(self._data_dir, peer=peer, order=self._order)
+        self._me, self._proven = me, transport.host_key
+        self._order.answered(transport.address)
         self._local.knows(Contact(addresses=list(me.addresses), host_keys=list(me.host_keys)))
         return transport
 
     def not_welcomed(self) -> None:
         """Dial the address that answered last after the others, the next time."""
-        self._is_welcome = False
+        self._order.not_welcomed()
 
     async def keep(self, contact: Contact) -> bool:
         """Keep what the manager announced; return whether that was news.

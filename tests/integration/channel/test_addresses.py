@@ -15,7 +15,7 @@ from common.wire.contact import Contact
 from nodeagent.channel import identity
 from nodeagent.channel.identity import Pin
 from nodeagent.channel.join import join
-from nodeagent.channel.route import SPREAD_S, Route
+from nodeagent.channel.route import SPREAD_S, AddressOrder, Route
 from tests.integration.channel.parts import RecordingListener, channel
 
 
@@ -64,22 +64,20 @@ def pin_addresses(data: Path, *addresses: str) -> None:
     identity.save_pin(data, Pin(node=known.node, addresses=list(addresses), host_keys=list(known.host_keys)))
 
 
-def test_the_address_that_answered_last_is_dialled_first_or_last_if_nobody_there_took_the_node(
-    tmp_path: Path,
-):
-    route = Route(tmp_path, Known(), random.Random(7).uniform)
+def test_the_address_that_answered_last_is_dialled_first_or_last_if_nobody_there_took_the_node():
+    order = AddressOrder(random.Random(7).uniform)
     addresses = [f"m{number}:1" for number in range(6)]
-    route._last = "m3:1"
-    orders = [route.order(addresses) for _ in range(60)]
-    assert {order[0] for order in orders} == {"m3:1"}
-    assert all(sorted(order) == addresses for order in orders)
-    assert {order[1] for order in orders} == set(addresses) - {"m3:1"}
-    route.not_welcomed()
-    orders = [route.order(addresses) for _ in range(60)]
-    assert {order[-1] for order in orders} == {"m3:1"}
-    assert {order[0] for order in orders} == set(addresses) - {"m3:1"}
-    assert route.order(["m3:1"]) == ["m3:1"]
-    pauses = {route.pause_s() for _ in range(60)}
+    order.answered("m3:1")
+    orders = [order.order(addresses) for _ in range(60)]
+    assert {each[0] for each in orders} == {"m3:1"}
+    assert all(sorted(each) == addresses for each in orders)
+    assert {each[1] for each in orders} == set(addresses) - {"m3:1"}
+    order.not_welcomed()
+    orders = [order.order(addresses) for _ in range(60)]
+    assert {each[-1] for each in orders} == {"m3:1"}
+    assert {each[0] for each in orders} == set(addresses) - {"m3:1"}
+    assert order.order(["m3:1"]) == ["m3:1"]
+    pauses = {order.pause_s() for _ in range(60)}
     assert len(pauses) > 50
     assert all(0 <= pause <= SPREAD_S for pause in pauses)
 
@@ -92,7 +90,7 @@ async def test_an_address_that_is_gone_costs_its_own_deadline_and_no_more(tmp_pa
         route = Route(tmp_path, Known(), at_once)
         transport = await route.dial(RecordingListener())
         assert transport.address == there.address
-        assert route.order([silent, there.address])[0] == there.address
+        assert route._order.order([silent, there.address])[0] == there.address
 
 
 async def test_who_is_nowhere_is_said_of_each_address(tmp_path: Path, monkeypatch):
