@@ -47,7 +47,8 @@ def showings(context: Context, fleet: Fleet, settings: DnsSettings) -> Mapping[C
     """Return what shows proofs, by the kind of challenge; a record of DNS that stays counts only where the settings say so."""
 
     async def expecting() -> Mapping[NodeName, Collection[str]]:
-        return expected(await context.store.renewals.list())
+        ordering = {each.renewal_id for each in await context.store.orders.unfinished()}
+        return expected(await context.store.renewals.list(), ordering)
 
     http = HttpShowing(
         context.store.placed_challenges,

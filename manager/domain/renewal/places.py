@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 
 from common.ids import NodeName
 from manager.domain.inventory import Inventory
-from manager.domain.renewal.records import RenewalRecord
+from manager.domain.renewal.records import RenewalId, RenewalRecord
 from manager.pki.judge.lint import covers
 
 
@@ -36,11 +36,14 @@ def nodes_asked(
     return {name: frozenset(nodes) for name, nodes in found.items()}
 
 
-def expected(renewals: Iterable[RenewalRecord]) -> Mapping[NodeName, frozenset[str]]:
-    """Return, by node, the names for which its first certificate is being ordered."""
+def expected(
+    renewals: Iterable[RenewalRecord], ordering: Collection[RenewalId]
+) -> Mapping[NodeName, frozenset[str]]:
+    """Return, by node, the names for which its first certificate is being ordered, or will be; `ordering` have an order that is not over."""
     found: dict[NodeName, frozenset[str]] = {}
     for each in renewals:
-        if each.is_new and each.terms is not None:
+        # what somebody set up, tried and left keeps nobody else from ordering
+        if each.is_new and each.terms is not None and (not each.is_paused or each.id in ordering):
             for node in each.nodes:
                 found[node] = found.get(node, frozenset()).union(each.terms.names)
     return found

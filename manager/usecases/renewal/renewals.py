@@ -224,22 +224,31 @@ class RenewalUseCases:
 
         Raises NotFoundError, ConflictError (one is under way, it is paused, its CA asked to wait), InvalidInputError.
         """
-        store, now_s = self._context.store, self._context.clock()
-        async with store.transaction():
-            known = await store.renewals.get(renewal_id)
-            if known.is_paused:
-                raise ConflictError("this renewal is paused; resume it first")
-            if at_once_s(known) > now_s:
-                raise ConflictError("the CA asked to wait, and refuses orders until then")
+        known, now_s = await self._context.store.renewals.get(renewal_id), self._context.clock()
+        if known.is_paused:
+            raise ConflictError("this renewal is paused; resume it first")
+        if at_once_s(known) > now_s:
+            raise ConflictError("the CA asked to wait, and refuses orders until then")
+        order = None
+        if known.tried_again_s > now_s:
+            order = await self._go_on(renewal_id, actor)
+        else:
             await self._context.note(actor, "renewal.ordered", f"renewal {renewal_id}")
-            order = None
-            if known.tried_again_s > now_s:
-                await store.renewals.keep(replace(known, tried_again_s=0.0, changed_s=now_s))
-                order = await store.orders.unfinished_of(renewal_id)
         if order is None:
             order = await self._beginning.begin(renewal_id, is_test=False)
         self._looked_at("renewal.ordered", renewal_id, actor)
         return order
+
+    async def _go_on(self, renewal_id: RenewalId, actor: str) -> OrderRecord | None:
+        """Let a renewal rest no longer; return its order that goes on, None if it has none."""
+        store = self._context.store
+        async with store.transaction():
+            known = await store.renewals.get(renewal_id)
+            await self._context.note(actor, "renewal.ordered", f"renewal {renewal_id}")
+            await store.renewals.keep(
+                replace(known, tried_again_s=at_once_s(known), changed_s=self._context.clock())
+            )
+            return await store.orders.unfinished_of(renewal_id)
 
     async def collect(self) -> None:
         """Forget orders that were over long ago. Raises StorageError."""

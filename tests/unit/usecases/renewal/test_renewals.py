@@ -13,7 +13,7 @@ from common.ids import NodeName
 from manager.domain.renewal.records import ChallengeKind, OrderState, Problem, Terms
 from manager.domain.renewal.schedule import RATE_LIMITED
 from manager.store.engine import Database
-from manager.usecases.renewal.steps import SHOWN_WITHIN_S
+from manager.usecases.renewal.steps import SHOWN_WITHIN_S, TRIED_WITHIN_S
 from manager.usecases.renewal.terms import NAMES_MAX
 from tests.pki import DAY_S
 from tests.renewals import Renewing
@@ -137,6 +137,18 @@ async def test_a_test_order_asks_the_staging_directory_and_takes_nothing_into_us
     assert (len(world.server.orders), len(world.staging.issued)) == (0, 1)
     assert (await world.renewal(renewal)).certificate_id == number
     assert len(await world.store.certificates.list()) == 1
+
+
+async def test_a_test_waits_a_minute_for_a_node_and_then_fails_with_its_name(world: Renewing):
+    account, number = await world.account(), await world.certificate(["n1"])
+    made = await world.renewals.switch_on(number, world.terms(account), paused=True, actor="ada")
+    world.showing.missing_at = lambda _name: "node 'n1', port 80"
+    await world.renewals.test(made.renewal.id, actor="ada")
+    await world.pass_time(TRIED_WITHIN_S + 30, step_s=10)
+    (order,) = await world.orders(made.renewal)
+    assert order.state is OrderState.FAILED
+    assert "node 'n1', port 80 does not show it for n1.example.com" in order.problem.message
+    assert world.staging.asked["answer"] == 0
 
 
 async def test_a_test_that_fails_says_why_at_once_and_costs_the_renewal_nothing(world: Renewing):
