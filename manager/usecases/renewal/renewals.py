@@ -155,7 +155,7 @@ class RenewalUseCases:
             known = await store.renewals.get(renewal_id)
             if seen is not None and etag_of_renewal(known) != seen:
                 raise ChangedMeanwhileError(
-                    f"somebody else changed with what renewal {renewal_id} is done in the meantime; look at it again"
+                    f"somebody else changed how renewal {renewal_id} is done in the meantime; look at it again before you save"
                 )
             if known.is_new and terms is None:
                 raise InvalidInputError(

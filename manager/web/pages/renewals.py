@@ -8,8 +8,9 @@ from typing import Final
 from aiohttp import web
 
 from common.api.codes import KeyKind, Role
-from common.errors import CertcastError, InvalidInputError
+from common.errors import CertcastError, ChangedMeanwhileError, InvalidInputError
 from common.ids import CertificateId, parse_id
+from manager.domain.etag import etag_of_renewal
 from manager.domain.listing import page_of
 from manager.domain.renewal.records import AccountId, AccountRecord, ChallengeKind, RenewalId, Terms
 from manager.http.errors import status_of
@@ -103,24 +104,28 @@ async def resume(page_request: PageRequest) -> web.StreamResponse:
 async def edit_form(page_request: PageRequest) -> web.StreamResponse:
     """Show with what it is renewed."""
     shown = await page_request.use_cases.renewals.show(_number(page_request))
-    return await _edit_form(page_request, shown, _given_by(shown))
+    return await _edit_form(page_request, shown, _given_by(shown), seen=etag_of_renewal(shown.renewal))
 
 
 async def edit(page_request: PageRequest) -> web.StreamResponse:
     """Renew with other terms from now on."""
-    shown, given = (
-        await page_request.use_cases.renewals.show(_number(page_request)),
-        _given(page_request.form),
-    )
+    renewals, number = page_request.use_cases.renewals, _number(page_request)
+    given, seen = _given(page_request.form), page_request.form.text("seen")
+    shown = await renewals.show(number)
     try:
-        await page_request.use_cases.renewals.change(
-            shown.renewal.id,
+        await renewals.change(
+            number,
             _terms(shown, given),
             send_to=given.send_to if given.means == BY_REQUEST else "",
+            seen=seen,
             actor=page_request.actor,
         )
+    except ChangedMeanwhileError as error:
+        # who saves again knows of it
+        shown = await renewals.show(number)
+        return await _edit_form(page_request, shown, given, error, seen=etag_of_renewal(shown.renewal))
     except CertcastError as error:
-        return await _edit_form(page_request, shown, given, error)
+        return await _edit_form(page_request, shown, given, error, seen=seen)
     return _back(page_request, "Saved. It is renewed with this from now on.")
 
 
@@ -242,7 +247,12 @@ def _terms(shown: ShownRenewal, given: _Given) -> Terms | None:
 
 
 async def _edit_form(
-    page_request: PageRequest, shown: ShownRenewal, given: _Given, error: CertcastError | None = None
+    page_request: PageRequest,
+    shown: ShownRenewal,
+    given: _Given,
+    error: CertcastError | None = None,
+    *,
+    seen: str,
 ) -> web.Response:
     accounts = await _accounts(page_request)
     (renewal,) = renewals_of([shown], accounts)
@@ -252,6 +262,7 @@ async def _edit_form(
         problems=[] if error is None else findings_of(error),
         renewal=renewal,
         given=given,
+        seen=seen,
         accounts=[
             each for each in accounts.values() if each.deactivated_s is None or str(each.id) == given.means
         ],
@@ -286,7 +297,7 @@ PAGES = (
         role=Role.ADMINISTRATOR,
         handler=edit,
         fields=FormFields(
-            once=("means", "challenge", "names", "key", "profile", "preferred_chain", "send_to")
+            once=("means", "challenge", "names", "key", "profile", "preferred_chain", "send_to", "seen")
         ),
     ),
     Page(method="GET", path=r"/renewals/{id:\d+}/remove", role=Role.ADMINISTRATOR, handler=remove_form),

@@ -7,6 +7,7 @@ import pytest
 
 from common.api.codes import Role
 from common.ids import CertificateId
+from manager.domain.etag import etag_of_renewal
 from manager.domain.renewal.records import AccountId, ChallengeKind, RenewalRecord, Terms
 from manager.usecases.renewal.ports import CaError
 from manager.web.pages import live, renewals
@@ -50,6 +51,7 @@ def form_of(record: RenewalRecord, **changes: str) -> dict[str, str]:
         "profile": record.terms.profile,
         "preferred_chain": "",
         "send_to": "",
+        "seen": etag_of_renewal(record),
     }
     return known | changes
 
@@ -137,6 +139,20 @@ async def test_the_list_is_in_pages_and_is_searched(world: RenewingApi, browser:
     assert "d200.example.test" in (await browser.get("/renewals?page=2")).text
     assert "1 renewal found" in (await browser.get("/renewals?search=D200")).text
     assert "No matches." in (await browser.get("/renewals?state=requested")).text
+
+
+async def test_who_saves_what_somebody_else_changed_meanwhile_is_told_first(
+    world: RenewingApi, browser: Visitor
+):
+    record = await renewing(world)
+    where = f"/renewals/{record.id}/edit"
+    mine = form_of(record, profile="mine")
+    assert (await browser.post(where, form_of(record, profile="theirs"))).status == 200
+    told = await browser.post(where, mine)
+    assert (told.status, told.values["profile"]) == (409, ["mine"])
+    assert "Somebody else changed how renewal 1 is done in the meantime" in told.text
+    assert (await browser.post(where, mine | {"seen": told.values["seen"][0]})).status == 200
+    assert (await world.api.use_cases.renewals.show(record.id)).renewal.terms.profile == "mine"
 
 
 async def test_it_is_edited_and_what_is_refused_comes_back_as_it_was_typed(
