@@ -136,7 +136,10 @@ def test_only_what_would_go_on_at_once_is_offered():
     assert (of(waiting, ORDER).can_order, of(waiting, ORDER).can_test) == (False, False)
     paused = replace(NEW, is_paused=True)
     assert (of(paused).can_order, of(paused).can_test) == (False, True)
-    assert not of(replace(NEW, failures=1)).can_order
+    failing = replace(NEW, failures=1)
+    # also if it has an order, which then rests no longer
+    assert of(failing).can_order
+    assert of(failing, ORDER).can_order
     assert not of(NEW, account=replace(ACCOUNT, staging_url="")).can_test
     by_request = replace(NEW, terms=None, is_new=False, certificate_id=CertificateId(1))
     assert (of(by_request, account=None).can_order, of(by_request, account=None).can_test) == (False, False)
