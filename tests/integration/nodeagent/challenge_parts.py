@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from common.challenge import PATH
@@ -61,8 +61,13 @@ async def running(home: Path, clock: Clock, place: ChallengePlace | None) -> Asy
 
 
 def files(home: Path) -> dict[str, str]:
+    """Return what is there, without what the agent removes meanwhile."""
+    found: dict[str, str] = {}
     directory = home / "challenges"
-    return {path.name: path.read_text() for path in directory.iterdir()} if directory.exists() else {}
+    for path in directory.iterdir() if directory.exists() else ():
+        with suppress(FileNotFoundError):
+            found[path.name] = path.read_text()
+    return found
 
 
 def in_files(home: Path) -> ChallengePlace:
