@@ -27,16 +27,17 @@ def row(each: RenewalAnswer, accounts: Mapping[int, str], now_s: float) -> tuple
 
 def certificate(each: RenewalAnswer) -> str:
     """Name what is renewed."""
-    names = each.subject_name or ", ".join(each.ordered_names) or "-"
-    return f"{'not there yet' if each.certificate is None else each.certificate}: {names}"
+    return f"{'not there yet' if each.certificate is None else each.certificate}: {_names(each)}"
 
 
 def renewed(each: RenewalAnswer) -> str:
     """Name what is renewed, in a sentence."""
-    names = each.subject_name or ", ".join(each.ordered_names) or "-"
-    return (
-        f"{names} ({'no certificate yet' if each.certificate is None else f'certificate {each.certificate}'})"
-    )
+    number = "no certificate yet" if each.certificate is None else f"certificate {each.certificate}"
+    return f"{_names(each)} ({number})"
+
+
+def _names(each: RenewalAnswer) -> str:
+    return each.subject_name or ", ".join(each.ordered_names) or "-"
 
 
 def means(each: RenewalAnswer, accounts: Mapping[int, str]) -> str:

@@ -63,7 +63,7 @@ class Compiler:
     async def publish(
         self, nodes: Collection[NodeFacts], *, epoch: int, cause: str, changed_s: float, forced: bool
     ) -> tuple[dict[NodeName, Desired], Mapping[Digest, bytes]]:
-        """Publish a generation for each of these nodes whose content differs; return what was published, not of nodes that are gone.
+        """Publish a generation for each of these nodes whose content differs; return what was published, not of nodes that are gone or, unless `forced`, in conflict.
 
         With it come the files of all that is wanted of these nodes. Raises StorageError; then nothing was published.
         """

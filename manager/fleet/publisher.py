@@ -91,18 +91,14 @@ class Publisher:
         """
         async with self._lock:
             await self.load()
-            chosen = _publishable(nodes, forced=forced)
+            # who knows more than this store waits for an operator's word (a forced push); the compiler leaves out who is found out to meanwhile
+            chosen = [facts for facts in nodes if forced or not facts.is_in_conflict]
             if not everybodys:
                 chosen = [facts for facts in chosen if self._is_ours(facts)]
             with self._condition(chosen, everybodys=everybodys):
                 published, bodies = await self._after_others(
-                    # who was found out since to know more than this store is left out
                     lambda: self._compiler.publish(
-                        _publishable(chosen, forced=forced),
-                        epoch=self._epoch,
-                        cause=cause,
-                        changed_s=changed_s,
-                        forced=forced,
+                        chosen, epoch=self._epoch, cause=cause, changed_s=changed_s, forced=forced
                     ),
                     chosen,
                 )
@@ -127,9 +123,7 @@ class Publisher:
     ) -> tuple[dict[NodeName, Desired], Mapping[Digest, bytes]]:
         """Return what `publish` would publish, and the files of all of it. Raises StorageError."""
         async with self._lock:
-            return await self._compiler.preview(
-                _publishable(nodes, forced=forced), epoch=self._epoch, now_s=now_s, forced=forced
-            )
+            return await self._compiler.preview(nodes, epoch=self._epoch, now_s=now_s, forced=forced)
 
     async def republish(
         self, facts: NodeFacts, number: int, *, note: Callable[[int, Manifest | None], Awaitable[None]]
@@ -171,8 +165,3 @@ class Publisher:
         """Let what is published to nodes whose session nobody has be kept only while this manager leads."""
         is_leads = not everybodys and any(not facts.session for facts in nodes)
         return self._lead.enforced() if is_leads else nullcontext()
-
-
-def _publishable(nodes: Collection[NodeFacts], *, forced: bool) -> list[NodeFacts]:
-    """Leave out who knows more than this store: such a node waits for an operator's word (a forced push)."""
-    return [facts for facts in nodes if forced or not facts.is_in_conflict]

@@ -17,6 +17,9 @@ from manager.domain.renewal.records import ChallengeKind, OrderRecord, OrderStat
 
 VERSION: Final = 1
 
+RENEWALS_KEPT: Final = 4_000
+"""Renewals that are kept as they were read, those that have changed since among them."""
+
 _Record = TypeVar("_Record", RenewalRecord, OrderRecord)
 
 
@@ -109,7 +112,7 @@ def renewal_values(record: RenewalRecord) -> dict[str, Any]:
     }
 
 
-@lru_cache(maxsize=20_000)
+@lru_cache(maxsize=RENEWALS_KEPT)
 def renewal_of(row: Row[Any]) -> RenewalRecord:
     """Return what a row tells; all are read again every few seconds, and hardly any has changed. Raises StorageError for a version that is not known here."""
     stored = _RENEWALS.decode(row.body)

@@ -30,8 +30,7 @@ async def add_accounts(use_cases: UseCases) -> None:
     """Add them."""
     accounts = use_cases.accounts
     used = await _add(use_cases, "Internal CA", "https://step-ca.internal.example.com/acme/acme/directory")
-    await accounts.agree(used, actor=ACTOR)
-    await accounts.register(used, actor=ACTOR)
+    await accounts.register(used, agrees=True, actor=ACTOR)
     terms = Terms(account_id=used, challenge=ChallengeKind.HTTP)
     for number in (14, 15, 16, 17):
         await use_cases.renewals.switch_on(CertificateId(number), terms, actor=ACTOR)

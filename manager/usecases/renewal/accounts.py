@@ -99,16 +99,6 @@ class AccountUseCases:
         log.info("account.registered", account=account_id, user=actor)
         return record
 
-    async def agree(self, account_id: AccountId, *, actor: str) -> AccountRecord:
-        """Keep that somebody agreed to the CA's terms. Raises NotFoundError."""
-        async with self._context.store.transaction():
-            record = replace(await self._context.store.accounts.get(account_id), terms_agreed=True)
-            await self._context.store.accounts.keep(record)
-            await self._context.note(
-                actor, "account.changed", f"account {account_id}", {"terms_agreed": True}
-            )
-        return record
-
     async def set_contact(
         self, account_id: AccountId, contact: Sequence[str], *, actor: str
     ) -> AccountRecord:

@@ -29,7 +29,7 @@ _FIRST: Final = next(iter(KNOWN_CAS))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Given:
-    """What the form has; `ca` is a known CA or OTHER, `contact` one address a line. The key of a binding is not among it.
+    """What the form has; `ca` is a known CA or OTHER, `contact` one address per line. The key of a binding is not among it.
 
     `for_renewal`: setting up a renewal (`manager.web.pages.renewal_setup`) goes on afterwards.
     """
@@ -99,11 +99,10 @@ async def offers(page_request: PageRequest) -> web.StreamResponse:
 
 async def register(page_request: PageRequest) -> web.StreamResponse:
     """Make it at its CA, or find it there by its key."""
-    number, accounts = _number(page_request), page_request.use_cases.accounts
     try:
-        if page_request.form.flag("terms_agreed"):
-            await accounts.agree(number, actor=page_request.actor)
-        made = await accounts.register(number, actor=page_request.actor)
+        made = await page_request.use_cases.accounts.register(
+            _number(page_request), agrees=page_request.form.flag("terms_agreed"), actor=page_request.actor
+        )
     except CertcastError as error:
         return await _offers(page_request, error)
     message = f"{made.name} is registered: certificates can be ordered with it."

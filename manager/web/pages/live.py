@@ -65,8 +65,7 @@ async def alarms(page_request: PageRequest) -> web.StreamResponse:
 async def renewal(page_request: PageRequest) -> web.StreamResponse:
     """Tell of changes of one renewal, and of each step of its orders."""
     number, renewals = RenewalId(page_request.number()), page_request.use_cases.renewals
-    before, stream = None, event_stream()
-    await renewals.show(number)
+    before, stream = await renewals.show(number), event_stream()
     if page_request.request.method == hdrs.METH_HEAD:
         return stream
     rights = page_request.use_cases.rights(partial(_check_signed_in, page_request))
@@ -74,6 +73,7 @@ async def renewal(page_request: PageRequest) -> web.StreamResponse:
         # one that was removed has no page any more
         with contextlib.suppress(ConnectionError, AccessError, NotFoundError):
             await stream.prepare(page_request.request)
+            await write(page_request.request, stream, CHANGED)
             while True:
                 await rights.check()
                 now = await renewals.show(number)

@@ -1,6 +1,6 @@
 """Guided set-up of a renewal: the account, the certificate, its names and their proof, a test order, and switching on.
 
-Decides which step comes next. Invariant: what is set up here orders nothing in earnest before somebody has switched it on.
+Decides which step comes next. Invariant: no real certificate is ordered for what is set up here before somebody has switched it on.
 """
 
 import contextlib

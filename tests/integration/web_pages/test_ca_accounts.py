@@ -48,9 +48,11 @@ async def test_an_account_lives_from_its_form_to_its_end_at_the_ca(world: Renewi
         "account.key_changed",
         "account.changed",
         "account.registered",
-        "account.changed",
         "account.added",
     ]
+    entries = (await world.api.call("GET", "audit"))[1]["entries"]
+    (agreed,) = [each["detail"] for each in entries if each["action"] == "account.registered"]
+    assert '"terms_agreed":true' in agreed.replace(" ", "")
 
 
 async def test_the_key_of_a_binding_is_in_no_page_also_not_where_its_form_is_refused(

@@ -168,7 +168,6 @@ ACTS: dict[str, Callable[[UseCases], Awaitable[Any]]] = {
     "pushes.push": lambda o: o.pushes.push(["n1"], forced=True, actor="ada"),
     "accounts.add": lambda o: o.accounts.add(_account("third"), actor="ada"),
     "accounts.register": lambda o: o.accounts.register(1, agrees=True, actor="ada"),
-    "accounts.agree": lambda o: o.accounts.agree(1, actor="ada"),
     "accounts.set_contact": lambda o: o.accounts.set_contact(1, ["ops@example.com"], actor="ada"),
     "accounts.change_key": lambda o: o.accounts.change_key(1, actor="ada"),
     "accounts.deactivate": lambda o: o.accounts.deactivate(1, actor="ada"),

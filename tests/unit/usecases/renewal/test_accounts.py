@@ -162,7 +162,9 @@ async def test_contacts_are_told_to_the_ca_once_it_knows_the_account(world: Rene
 
 async def test_that_somebody_agreed_to_the_terms_is_kept(world: Renewing):
     account = await world.account()
-    assert (await world.accounts.agree(account, actor="ada")).terms_agreed
+    assert not (await world.accounts.get(account)).terms_agreed
+    await world.accounts.register(account, agrees=True, actor="ada")
+    assert (await world.accounts.get(account)).terms_agreed
 
 
 async def test_while_no_manager_runs_an_account_is_kept_and_no_ca_is_asked(world: Renewing):
