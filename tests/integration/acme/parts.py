@@ -89,9 +89,11 @@ def show(pebble: Pebble, kind: ChallengeKind, proof: Proof) -> None:
 
 
 async def prove(ca: AcmeCa, pebble: Pebble, ordered: Ordered, kind: ChallengeKind) -> None:
-    """Prove every name of an order, and wait until the CA has seen it."""
+    """Prove every name of an order, and wait until the CA has seen it. pebble takes an older proof now and then, even where it is told never to."""
     for url in ordered.authorization_urls:
         found = await ca.authorization(url, kind)
+        if found.status == "valid":
+            continue
         assert found.proof is not None
         show(pebble, kind, found.proof)
         await ca.answer(found.proof)

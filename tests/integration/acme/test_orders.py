@@ -154,7 +154,7 @@ async def test_an_order_names_what_it_replaces_and_is_asked_for_without_where_th
         await issue(ca, quick_pebble, NAMES, replaces=id_of(first[0]))
     assert quick_pebble.log.count("is a replacement of") == 1
     unknown = "aYhba4dGQEHhs3uEe6CuLN4ByNQ.AIdlQyE"
-    assert (await ca.order(NAMES, profile="classic", replaces=unknown)).status == "pending"
+    assert (await ca.order(["new.example.com"], profile="classic", replaces=unknown)).status == "pending"
 
 
 async def test_every_chain_of_a_certificate_comes_and_the_preferred_one_is_chosen(ca, quick_pebble):
