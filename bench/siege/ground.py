@@ -19,11 +19,15 @@ from tests.system.fleet import RealFleet, real_fleet
 
 CERTIFICATES: Final = 300
 TRAITOR: Final = "traitor"
+OWN_NODE: Final = "management"
 
 
 @asynccontextmanager
-async def ground(*, simulated: int, real: int) -> AsyncIterator[tuple[RealFleet, Target]]:
-    """Start a manager with these nodes; the simulated ones have joined and are not connected yet."""
+async def ground(*, simulated: int, real: int, temporary: bool) -> AsyncIterator[tuple[RealFleet, Target]]:
+    """Start a manager with these nodes; the simulated ones have joined and are not connected yet.
+
+    The manager serves a certificate with a P-256 key that was assigned to it, or the temporary one that it starts with.
+    """
     async with real_fleet() as fleet:
         site = fleet.site
         for number in range(real):
@@ -42,6 +46,9 @@ async def ground(*, simulated: int, real: int) -> AsyncIterator[tuple[RealFleet,
         for number in range(CERTIFICATES):
             made = pki.current_leaf(issuer, [f"n{number}.siege.test"])
             await fleet.upload(made, issuer.certificate_pem, [])
+        if not temporary:
+            own = pki.current_leaf(issuer, ["manager.siege.test"])
+            await fleet.until_served(await fleet.upload(own, issuer.certificate_pem, [OWN_NODE]), OWN_NODE)
         target = Target(
             https=site.https,
             ssh=site.ssh,

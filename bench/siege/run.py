@@ -31,11 +31,10 @@ SAMPLE_S: Final = 0.5
 class Siege:
     """One run. Owns the processes of attackers, nodes and clients."""
 
-    def __init__(self, fleet: RealFleet, target: Target, attacks: Sequence[str], *, say: bool) -> None:
+    def __init__(self, fleet: RealFleet, target: Target, attacks: Sequence[str]) -> None:
         self._fleet = fleet
         self._target = target
         self._attacks = attacks
-        self._say = say
         self._file = fleet.site.directory / "target.json"
         self._manager = fleet.site.processes["manager.log"].pid
         self._log = fleet.site.directory / "manager.log"
@@ -44,8 +43,7 @@ class Siege:
 
     def say(self, text: str) -> None:
         """Tell who waits what happens."""
-        if self._say:
-            print(text, file=sys.stderr, flush=True)
+        print(text, file=sys.stderr, flush=True)
 
     async def run(self, seconds: float) -> Found:
         """Measure quiet, attack, measure, and look once more when it is over."""
@@ -160,11 +158,11 @@ class Siege:
 
 
 async def besiege(
-    *, minutes: float, simulated: int, real: int, attacks: Sequence[str] = tuple(ATTACKS), say: bool = True
+    *, minutes: float, simulated: int, real: int, temporary: bool, attacks: Sequence[str]
 ) -> Found:
     """Run one siege; returns what it showed."""
-    async with ground(simulated=simulated, real=real) as (fleet, target):
-        return await Siege(fleet, target, attacks, say=say).run(minutes * 60)
+    async with ground(simulated=simulated, real=real, temporary=temporary) as (fleet, target):
+        return await Siege(fleet, target, attacks).run(minutes * 60)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -176,6 +174,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--real", type=int, default=3, help="real nodes, with nginx if there is one (default 3)"
     )
     parser.add_argument(
+        "--temporary",
+        action="store_true",
+        help="with the certificate that a manager makes for itself (RSA, 4096 bits) instead of an assigned one (P-256)",
+    )
+    parser.add_argument(
         "--only", action="append", choices=list(ATTACKS), help="only this attack; may be repeated"
     )
     chosen = parser.parse_args(arguments)
@@ -185,6 +188,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             minutes=chosen.minutes,
             simulated=chosen.nodes,
             real=chosen.real,
+            temporary=chosen.temporary,
             attacks=chosen.only or tuple(ATTACKS),
         )
     )
