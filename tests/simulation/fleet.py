@@ -7,6 +7,7 @@ certificates that do not match, rate limits, and kills at every place where the 
 import contextlib
 import random
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -71,6 +72,10 @@ class Report:
         return [*counts, "", *verdict, *self.expired[:5], *self.outside[:5]]
 
 
+def tell_nobody(_days: float) -> None:
+    """Show no progress: the run is short."""
+
+
 class Found(Exception):  # noqa: N818 - what a test of a faulty scheduler waits for
     """Something happened that must not."""
 
@@ -87,6 +92,8 @@ class Simulation:
         self.until_found = False
         self.is_spared = False
         self.was_killed = False
+        self._tell = tell_nobody
+        self._began_s = world.now[0]
         self._drawn_s = world.now[0]
         self._issued = 0
         self._held: set[NodeName] = set()
@@ -153,10 +160,10 @@ class Simulation:
             self.was_killed = True
             raise Killed
 
-    async def run(self, *, until_found: bool = False) -> Report:
-        """Let it all happen, or, `until_found`, until something does that must not."""
+    async def run(self, *, until_found: bool = False, tell: Callable[[float], None] = tell_nobody) -> Report:
+        """Let it all happen, or, `until_found`, until something does that must not; each day, `tell` how many are over."""
         plan, world = self.plan, self.world
-        self.until_found = until_found
+        self.until_found, self._tell = until_found, tell
         with contextlib.suppress(Found):
             await world.pass_time(
                 plan.days * DAY_S, step_s=plan.step_s, least_s=plan.least_s, look=self._look
@@ -194,6 +201,7 @@ class Simulation:
         if now_s - self._collected_s > DAY_S:
             self._collected_s = now_s
             await self.world.renewals.collect()
+            self._tell((now_s - self._began_s) / DAY_S)
 
     def _judge_ports(self) -> None:
         now_s, fleet = self.world.now[0], self.world.fleet

@@ -17,6 +17,9 @@ IN_MEMORY = Path("/dev/shm")
 """For a store that is thrown away, and written some hundred thousand times."""
 
 
+TOLD_S = 10.0
+"""How often it is told, on standard error, how far it is."""
+
 LEAST_S = 900.0
 """How much time passes at least between two looks of the runner: three years have a hundred thousand quarters of an hour."""
 
@@ -44,7 +47,24 @@ def main() -> None:
 
 async def simulate(plan: Plan, directory: Path) -> Report:
     simulation = await Simulation.make(plan, directory)
-    report = await simulation.run()
+    began_s = told_s = time.monotonic()
+
+    def tell(days: float) -> None:
+        nonlocal told_s
+        now_s = time.monotonic()
+        if now_s - told_s < TOLD_S:
+            return
+        told_s, found = now_s, simulation.report
+        left_min = (now_s - began_s) * (plan.days / days - 1) / 60
+        verdict = "nothing wrong so far" if found.is_clean else "SOMETHING IS WRONG"
+        served = found.happened["renewals that were served"]
+        print(
+            f"day {days:,.0f} of {plan.days:,.0f}, about {left_min:.0f} min left: {served:,} renewals, {found.happened['kills']:,} kills, {verdict}",
+            file=sys.stderr,
+            flush=True,
+        )
+
+    report = await simulation.run(tell=tell)
     await simulation.world.store.close()
     return report
 
