@@ -11,11 +11,15 @@ from dataclasses import dataclass
 from common.ids import NodeName
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """What changed: these nodes, or everything. `changed_s` is the unix time of the first change in it."""
+    """What changed: these nodes, or everything. `changed_s` is the unix time of the first change in it.
+
+    `forced`: to these nodes what is desired goes by force, whether it changed or not.
+    """
 
     names: frozenset[NodeName]
+    forced: frozenset[NodeName]
     everything: bool
     cause: str
     changed_s: float
@@ -28,6 +32,7 @@ class ChangeQueue:
         self._quiet_s = quiet_s
         self._quiet_max_s = quiet_max_s
         self._names: set[NodeName] = set()
+        self._forced: set[NodeName] = set()
         self._everything = False
         self._cause = ""
         self._changed_s = 0.0
@@ -39,8 +44,14 @@ class ChangeQueue:
         """Add nodes, None for all, that have changed just now."""
         self._mark(nodes, cause=cause, changed_s=time.time())
 
+    def force(self, node: NodeName, *, cause: str) -> None:
+        """Add a node to which what is desired is to go by force."""
+        self._forced.add(node)
+        self._mark((), cause=cause, changed_s=time.time())
+
     def restore(self, batch: Batch) -> None:
         """Put a batch back whose publishing failed; it keeps its time of change."""
+        self._forced |= batch.forced
         self._mark(None if batch.everything else batch.names, cause=batch.cause, changed_s=batch.changed_s)
         self._changed_s = min(self._changed_s, batch.changed_s)
 
@@ -53,8 +64,14 @@ class ChangeQueue:
         await self._marked.wait()
         while (wait_s := self.due_s() - time.monotonic()) > 0:  # noqa: ASYNC110 - each new change moves the end
             await asyncio.sleep(wait_s)
-        batch = Batch(frozenset(self._names), self._everything, self._cause, self._changed_s)
-        self._names, self._everything = set(), False
+        batch = Batch(
+            names=frozenset(self._names),
+            forced=frozenset(self._forced),
+            everything=self._everything,
+            cause=self._cause,
+            changed_s=self._changed_s,
+        )
+        self._names, self._forced, self._everything = set(), set(), False
         self._marked.clear()
         return batch
 

@@ -284,11 +284,13 @@ class Fleet:
         await self.follower.look()
 
     async def _ask(self, plans: Iterable[PlannedPush], *, forced: bool) -> None:
-        """Leave to the other managers the pushes of nodes that they hold."""
+        """Leave to the other managers the pushes of nodes that they hold; forced ones all, since what is forced over may not be known here yet."""
         names = [
             plan.node
             for plan in plans
-            if plan.action == "push" and (facts := self.registry.find(plan.node)) and facts.elsewhere
+            if (forced or plan.action == "push")
+            and (facts := self.registry.find(plan.node))
+            and facts.elsewhere
         ]
         if names:
             await self._store.asked_pushes.ask(names, is_forced=forced, asked_by=self.membership.node)

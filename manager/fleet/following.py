@@ -228,4 +228,8 @@ class Follower:
             facts = self._registry.find(NodeName(asked.node))
             if facts is not None and facts.session:
                 log.info("push.asked", node=facts.name, manager=asked.asked_by)
-                self._pushes.pursue(facts, forced=asked.is_forced)
+                if asked.is_forced:
+                    # whoever was asked may not have known of a conflict, and published nothing over it
+                    self._changes.force(facts.name, cause="manual push")
+                else:
+                    self._pushes.pursue(facts)

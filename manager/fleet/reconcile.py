@@ -6,6 +6,7 @@ Decides when; events and the minute's pass run the same code, so what an event m
 import asyncio
 import random
 import time
+from collections.abc import Sequence
 from typing import Final
 
 import structlog
@@ -14,7 +15,7 @@ from common.errors import StorageError
 from manager.domain.facts import NodeFacts
 from manager.domain.inventory import Inventory
 from manager.domain.rereading import nodes_concerned
-from manager.fleet.changes import ChangeQueue
+from manager.fleet.changes import Batch, ChangeQueue
 from manager.fleet.following import Follower
 from manager.fleet.publisher import Publisher
 from manager.fleet.pushes import Pushes
@@ -62,14 +63,17 @@ class Reconciler:
         while True:
             batch = await self._changes.take()
             chosen = list(self._registry) if batch.everything else self._registry.remaining(batch.names)
+            forced = self._registry.remaining(batch.forced)
             try:
-                await self._publisher.publish(chosen, cause=batch.cause, changed_s=batch.changed_s)
+                await self._publish(chosen, batch, forced=False)
+                await self._publish(forced, batch, forced=True)
             except StorageError as error:
                 log.error("store.failed", reason=error.reason, message=error.message)
                 self._changes.restore(batch)
                 await asyncio.sleep(RETRY_S)
                 continue
             await self._pushes.pursue_each(chosen)
+            await self._pushes.pursue_each(forced, forced=True)
 
     async def run(self) -> None:
         """Each minute, and soon after the store failed, compare every node with what is desired, and repair."""
@@ -104,6 +108,10 @@ class Reconciler:
             duration_ms=round((self._done_s - started) * 1000),
         )
         return True
+
+    async def _publish(self, nodes: Sequence[NodeFacts], batch: Batch, *, forced: bool) -> None:
+        if nodes:
+            await self._publisher.publish(nodes, cause=batch.cause, changed_s=batch.changed_s, forced=forced)
 
     def _concerned(self, inventory: Inventory) -> list[NodeFacts]:
         """Return the nodes whose content may be another than at the last pass."""

@@ -1,6 +1,10 @@
 """A push that is asked for at one manager, of a node that another one has."""
 
 import asyncio
+from typing import Any
+
+import msgspec
+import pytest
 
 from common.bundle.manifest import parse_manifest
 from common.ids import NodeName
@@ -44,6 +48,37 @@ async def test_a_forced_push_that_is_asked_for_elsewhere_overrides_the_quarantin
     (plan,) = await first.fleet.push([N1], forced=True)
     assert plan.action == "push"
     await first.until_applied(leaf, "n1")
+
+
+async def test_a_forced_push_goes_over_a_conflict_of_which_the_manager_that_is_asked_has_not_heard(
+    first: Parts, second: Parts, monkeypatch: pytest.MonkeyPatch
+):
+    await first.add("n1")
+    await second.until(lambda: second.fleet.names() == [N1])
+    node = second.dial("n1")
+    leaf = await first.assign("n1")
+    await first.until_applied(leaf, "n1")
+    assert node.transport is not None
+    node.transport.close()
+    await first.until(lambda: not first.is_connected("n1"))
+    # as after a restore: it runs what this store has never published
+    assert node.local.manifest is not None
+    node.local.manifest = msgspec.structs.replace(node.local.manifest, generation=9, anchors=0)
+    may_record, record = asyncio.Event(), second.store.reports.record
+
+    async def record_late(*args: Any, **kwargs: Any) -> Any:
+        await may_record.wait()
+        return await record(*args, **kwargs)
+
+    monkeypatch.setattr(second.store.reports, "record", record_late)
+    second.dial("n1", node)
+    await first.until(lambda: first.is_connected("n1"))
+    assert (first.state("n1"), second.state("n1")) == ("in_sync", "conflict")
+    await first.fleet.push([N1], forced=True)
+    await second.until(lambda: node.local.highest() == (1, 10))
+    may_record.set()
+    await first.until(lambda: (first.applied("n1"), first.state("n1")) == (leaf, "in_sync"))
+    assert second.state("n1") == "in_sync"
 
 
 async def test_a_push_that_was_asked_for_is_found_without_a_notification(first: Parts, second: Parts):
