@@ -17,6 +17,7 @@ from common.errors import CertcastError
 from common.ids import Digest, NodeName
 from common.runtime.ssh import load_key
 from common.wire.receiver import Command, Disconnect, Install
+from common.wire.sender import LETS_GO
 from nodeagent.channel.backoff import Backoff
 from nodeagent.channel.dial import connect
 from nodeagent.channel.identity import Identity
@@ -64,7 +65,7 @@ class Node(NodeSimulator):
             self.greet(session)
             await self._over.wait()
             if self.welcomes == welcomes:
-                self._order.not_welcomed()
+                self._order.avoid()
             await asyncio.sleep(self._backoff.pause_s(self._retry_after_s))
 
     async def run_ticks(self) -> None:
@@ -84,6 +85,8 @@ class Node(NodeSimulator):
         for command in commands:
             if isinstance(command, Disconnect):
                 self._retry_after_s = command.retry_after_s
+                if command.reason == LETS_GO:
+                    self._order.avoid()
             super().run((command,))
         if self.welcomes > welcomes:
             self.welcomed_s = time.monotonic()

@@ -13,6 +13,7 @@ import structlog
 from common.errors import Reason
 from common.ids import NodeName
 from common.runtime.transport import Transport
+from common.wire.sender import LETS_GO
 from manager.channel.connection import Connection, Handle
 from manager.channel.floods import Floods
 from manager.channel.keys import KeyRegistry, PinnedKey
@@ -105,15 +106,22 @@ class Connections:
 
     def send_all_back(self) -> None:
         """Say goodbye to all, and when each comes back: to this manager (once it runs again, if it stops), or to another one meanwhile."""
-        for connection in self.all():
-            self._send_back(connection)
+        self._send_all_back(Reason.BUSY)
 
-    def _send_back(self, connection: Connection) -> None:
+    def let_all_go(self) -> None:
+        """Say goodbye to all, and when each comes back, to another manager first: this one may take none for now."""
+        self._send_all_back(LETS_GO)
+
+    def _send_all_back(self, reason: Reason) -> None:
+        for connection in self.all():
+            self._send_back(connection, reason)
+
+    def _send_back(self, connection: Connection, reason: Reason = Reason.BUSY) -> None:
         """Say goodbye to one that is to come back soon, behind those that were told so a moment ago."""
         now_s = time.monotonic()
         comes_s = max(now_s, self._returning_until_s)
         self._returning_until_s = comes_s + 1 / RETURNS_PER_S
-        connection.goodbye(Reason.BUSY, GOODBYE_RETRY_S + comes_s - now_s)
+        connection.goodbye(reason, GOODBYE_RETRY_S + comes_s - now_s)
 
     def _open(
         self, node: NodeName, transport: Transport, handle: Handle, is_authorised: Callable[[], bool]

@@ -310,4 +310,4 @@ class Fleet:
         """End every connection: the nodes go to managers that can write to the store."""
         for facts in self.registry:
             facts.session = 0
-        self.connections.send_all_back()
+        self.connections.let_all_go()

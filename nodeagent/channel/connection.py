@@ -28,8 +28,8 @@ class Way(Protocol):
     async def dial(self, peer: Peer) -> Transport:
         """Reach it. Raises UnreachableError, AccessError, NotJoinedError."""
 
-    def not_welcomed(self) -> None:
-        """Note that who was reached last did not welcome this node."""
+    def avoid(self) -> None:
+        """Note that who was reached last takes this node not now."""
 
     async def keep(self, contact: Contact) -> bool:
         """Keep how it is to be reached; tell whether that was news. Raises InstallError, ProtocolError."""

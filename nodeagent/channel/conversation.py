@@ -32,7 +32,7 @@ from common.wire.receiver import (
     Show,
     Welcomed,
 )
-from common.wire.sender import Send
+from common.wire.sender import LETS_GO, Send
 from nodeagent.channel.backoff import Backoff
 from nodeagent.channel.connection import SILENCE_S, Connection, ConnectionStatus, Way
 from nodeagent.channel.jobs import Jobs, RestOver
@@ -234,8 +234,8 @@ class Conversation:
             was_welcomed, self.status.welcomed = self.status.welcomed, False
             connection.ended.set()
             connection.transport.close()
-        if not was_welcomed:
-            self._way.not_welcomed()
+        if not was_welcomed or connection.reason == LETS_GO:
+            self._way.avoid()
         if was_welcomed and time.monotonic() - welcomed_s > STABLE_S:
             self._backoff.reset()
         self._log_trouble("manager.lost", connection.reason, connection.message)

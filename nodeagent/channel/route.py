@@ -1,6 +1,6 @@
 """Route to the manager: in which order its addresses are dialled, and what is kept of what it announces.
 
-Decides that the address that answered last comes first, or last if nobody there welcomed this node, and the others in an order drawn
+Decides that the address that answered last comes first, or last if nobody there takes this node now, and the others in an order drawn
 each time, with a pause drawn before each: several managers may be behind the addresses, of which one may not be able to take nodes.
 Invariant: what is kept came over a connection to the pinned manager, and can be dialled.
 """
@@ -32,12 +32,12 @@ class AddressOrder:
     def __init__(self, uniform: Callable[[float, float], float]) -> None:
         self._uniform = uniform
         self._last = ""
-        self._is_welcome = True
+        self._is_avoided = False
 
     def order(self, addresses: Sequence[str]) -> list[str]:
         """Return them in the order in which they are dialled now."""
         drawn = sorted(addresses, key=lambda _: self._uniform(0.0, 1.0))
-        return sorted(drawn, key=lambda address: (address == self._last) != self._is_welcome)
+        return sorted(drawn, key=lambda address: (address == self._last) == self._is_avoided)
 
     def pause_s(self) -> float:
         """Return how long to wait before another address is dialled."""
@@ -45,11 +45,11 @@ class AddressOrder:
 
     def answered(self, address: str) -> None:
         """Dial this address first, the next time."""
-        self._last, self._is_welcome = address, True
+        self._last, self._is_avoided = address, False
 
-    def not_welcomed(self) -> None:
+    def avoid(self) -> None:
         """Dial the address that answered last after the others, the next time."""
-        self._is_welcome = False
+        self._is_avoided = True
 
 
 class Route:
@@ -73,9 +73,9 @@ class Route:
         self._local.knows(Contact(addresses=list(me.addresses), host_keys=list(me.host_keys)))
         return transport
 
-    def not_welcomed(self) -> None:
+    def avoid(self) -> None:
         """Dial the address that answered last after the others, the next time."""
-        self._order.not_welcomed()
+        self._order.avoid()
 
     async def keep(self, contact: Contact) -> bool:
         """Keep what the manager announced; return whether that was news.

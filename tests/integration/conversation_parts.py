@@ -104,14 +104,14 @@ class Agent:
 
 
 class Way:
-    """A way to whatever `dial` reaches. Counts how often this node was not welcomed there, and keeps nothing."""
+    """A way to whatever `dial` reaches. Counts how often it is to be avoided, and keeps nothing."""
 
     def __init__(self, dial) -> None:
         self.dial = dial
-        self.not_welcome = 0
+        self.avoided = 0
 
-    def not_welcomed(self) -> None:
-        self.not_welcome += 1
+    def avoid(self) -> None:
+        self.avoided += 1
 
     async def keep(self, _contact) -> bool:
         return False

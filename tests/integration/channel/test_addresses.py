@@ -72,7 +72,7 @@ def test_the_address_that_answered_last_is_dialled_first_or_last_if_nobody_there
     assert {each[0] for each in orders} == {"m3:1"}
     assert all(sorted(each) == addresses for each in orders)
     assert {each[1] for each in orders} == set(addresses) - {"m3:1"}
-    order.not_welcomed()
+    order.avoid()
     orders = [order.order(addresses) for _ in range(60)]
     assert {each[-1] for each in orders} == {"m3:1"}
     assert {each[0] for each in orders} == set(addresses) - {"m3:1"}

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from common.ids import NodeName
+from common.wire.sender import LETS_GO
 from manager.domain.members import MemberId
 from manager.store import pooling, postgresql
 from manager.store.address import ServerAddress
@@ -72,7 +73,7 @@ async def test_a_manager_that_is_cut_off_lets_its_nodes_go_to_another_and_comes_
         await behind.until(lambda: behind.fleet.membership._has_others)
         proxy.is_silent = True
         await behind.until(lambda: bool(node.disconnects))
-        assert node.disconnects[0].reason == "busy"
+        assert node.disconnects[0].reason == LETS_GO
         assert "could not renew its lease" in behind.fleet.membership.fault()
         assert not behind.fleet.lead.is_ours
         await other.until(lambda: other.fleet.lead.is_ours)

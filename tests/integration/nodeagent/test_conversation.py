@@ -6,6 +6,7 @@ import pytest
 
 from common.errors import AccessError, Reason
 from common.wire.messages import Accepted, Hello, Outcome, Rejected, Tick, Welcome
+from common.wire.sender import LETS_GO
 from nodeagent.channel import conversation as module
 from nodeagent.channel import managerclock
 from nodeagent.channel.backoff import Backoff
@@ -141,19 +142,22 @@ async def test_a_verdict_to_wait_is_obeyed(tmp_path, reload, peer):
     talk = make_conversation(state, way)
 
     assert 40 <= await talk._converse() <= 50
-    assert way.not_welcome == 1
+    assert way.avoided == 1
 
 
-async def test_who_was_welcomed_and_sent_away_then_was_welcome(tmp_path, reload, peer):
+@pytest.mark.parametrize(("reason", "avoided"), [(Reason.BUSY, 0), (LETS_GO, 1)])
+async def test_a_manager_that_sends_a_node_away_is_avoided_only_if_it_may_take_none(
+    tmp_path, reload, peer, reason: Reason, avoided: int
+):
     state = await open_node(tmp_path / "data", services(consumer(reload)))
     way = Way(peer.dial)
     async with asyncio.timeout(PATIENCE_S), asyncio.TaskGroup() as tasks:
         conversing = tasks.create_task(make_conversation(state, way)._converse())
         await peer.until(lambda: peer.said(Hello))
-        peer.play(peer.sender.goodbye(Reason.BUSY, 2.0))
+        peer.play(peer.sender.goodbye(reason, 2.0))
 
     assert 2 <= conversing.result() <= 3
-    assert way.not_welcome == 0
+    assert way.avoided == avoided
 
 
 def test_attempts_are_spread_and_never_more_than_half_a_minute_apart():
