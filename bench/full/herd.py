@@ -16,8 +16,8 @@ from bench.fleet import raise_file_limit
 from common.errors import CertcastError
 from common.ids import Digest, NodeName
 from common.runtime.ssh import load_key
+from common.wire.contact import LETS_GO
 from common.wire.receiver import Command, Disconnect, Install
-from common.wire.sender import LETS_GO
 from nodeagent.channel.backoff import Backoff
 from nodeagent.channel.dial import connect
 from nodeagent.channel.identity import Identity

@@ -11,6 +11,8 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
+from common.errors import Reason
+
 ADDRESSES_MAX: Final = 16
 """Of one manager, or of all managers that serve a fleet together; a join token carries as many in 4096 characters."""
 
@@ -21,6 +23,9 @@ Address = Annotated[str, Meta(max_length=ADDRESS_MAX_CHARS)]
 
 HOST_KEYS_MAX: Final = 4
 """The one that is used, and one that comes or goes."""
+
+LETS_GO: Final = Reason.STORAGE
+"""The reason of a goodbye by which a manager that may take no nodes lets go of those that it has: they dial the others first."""
 
 KeyLine = Annotated[str, Meta(max_length=200, pattern="^ssh-ed25519 [A-Za-z0-9+/=]+$")]
 

@@ -54,9 +54,6 @@ OUTCOME_GRACE_S: Final = 15.0
 SILENCE_DEADLINE_S: Final = 180.0
 """Three missed ticks: the agent's loop is dead although its connection may still answer keepalives."""
 
-LETS_GO: Final = Reason.STORAGE
-"""The reason of a goodbye by which a manager that may take no nodes lets go of those that it has: they dial the others first."""
-
 
 @dataclass(frozen=True, slots=True)
 class Send:

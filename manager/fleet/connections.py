@@ -13,7 +13,7 @@ import structlog
 from common.errors import Reason
 from common.ids import NodeName
 from common.runtime.transport import Transport
-from common.wire.sender import LETS_GO
+from common.wire.contact import LETS_GO
 from manager.channel.connection import Connection, Handle
 from manager.channel.floods import Floods
 from manager.channel.keys import KeyRegistry, PinnedKey

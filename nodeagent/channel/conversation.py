@@ -19,7 +19,7 @@ import structlog
 from common.bundle.verify import CLOCK_TOLERANCE_S
 from common.errors import BundleError, CertcastError, InstallError, ProtocolError, Reason
 from common.wire.challenges import Challenges, NotKept
-from common.wire.contact import Contact
+from common.wire.contact import LETS_GO, Contact
 from common.wire.messages import Welcome, decode, encode
 from common.wire.receiver import (
     Acknowledged,
@@ -32,7 +32,7 @@ from common.wire.receiver import (
     Show,
     Welcomed,
 )
-from common.wire.sender import LETS_GO, Send
+from common.wire.sender import Send
 from nodeagent.channel.backoff import Backoff
 from nodeagent.channel.connection import SILENCE_S, Connection, ConnectionStatus, Way
 from nodeagent.channel.jobs import Jobs, RestOver

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from common.ids import NodeName
-from common.wire.sender import LETS_GO
+from common.wire.contact import LETS_GO
 from manager.domain.members import MemberId
 from manager.store import pooling, postgresql
 from manager.store.address import ServerAddress

@@ -4,7 +4,7 @@ import pytest
 
 from common.errors import MembershipLostError
 from common.ids import NodeName
-from common.wire.sender import LETS_GO
+from common.wire.contact import LETS_GO
 from tests.integration.fleet.parts import Parts
 from tests.postgres import NEEDED
 

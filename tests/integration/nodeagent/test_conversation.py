@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from common.errors import AccessError, Reason
+from common.wire.contact import LETS_GO
 from common.wire.messages import Accepted, Hello, Outcome, Rejected, Tick, Welcome
-from common.wire.sender import LETS_GO
 from nodeagent.channel import conversation as module
 from nodeagent.channel import managerclock
 from nodeagent.channel.backoff import Backoff
