@@ -19,7 +19,7 @@ from common.ids import Fingerprint, fingerprint_of
 from common.pki import der as asn1
 from common.pki.extensions import ALT_NAMES, BASIC_CONSTRAINTS, NAME_CONSTRAINTS, Extensions, read_extensions
 from common.pki.frame import EARLY_GENERALIZED, Frame, read_frame, read_time
-from common.pki.name import Name, canonical_name, name_hash, read_name
+from common.pki.name import Name, canonical_name, name_hash, name_or_placeholder, read_name
 from common.pki.pem import pem_of
 from common.pki.public_key import PublicKey, read_public_key
 from common.pki.signature import DECODING_ERRORS, SignatureAlgorithm, despite_warnings, read_algorithm, verify
@@ -96,12 +96,13 @@ class Certificate:
 
     @property
     def label(self) -> str:
-        """A name for messages: never empty."""
-        return (
-            self.raw_subject
-            or (self.subject_alt_names[0] if self.subject_alt_names else "")
-            or "(no subject)"
-        )
+        """Its full name for messages: never empty."""
+        return name_or_placeholder(self.raw_subject, *self.subject_alt_names)
+
+    @property
+    def display_name(self) -> str:
+        """A short name for lists, titles and sentences: never empty."""
+        return self.subject_name or self.label
 
     def knows(self, field: str) -> bool:
         """Whether a field's value was read: what is absent is known to be, what cannot be decoded is not.

@@ -120,6 +120,11 @@ def parse_name(text: str) -> x509.Name:
     return x509.Name.from_rfc4514_string(text, _OIDS)
 
 
+def name_or_placeholder(*names: str) -> str:
+    """Return the first name that is not empty, the best one first; "(no subject)" if all are."""
+    return next(filter(None, names), "(no subject)")
+
+
 def text_of(tag: int, content: bytes) -> tuple[str, str]:
     """Return the text of a string of any type, and what is odd about it ("a PrintableString with '*'"), "" if nothing is."""
     codec = _CODECS.get(tag) or _READ_ALSO.get(tag, "latin-1")

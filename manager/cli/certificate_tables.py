@@ -20,7 +20,7 @@ from common.pki.finding import LintCode
 from common.text import printable
 from manager.cli import output
 from manager.cli.failures import consequence_line
-from manager.cli.words import ago, end_of, moment, until
+from manager.cli.words import ago, display_name, end_of, moment, until
 
 PLACES_SHOWN: Final = 3
 """A certificate may be on thousands of nodes; showing one tells all of them."""
@@ -94,7 +94,14 @@ def node_row(slot: SlotAnswer, now_s: float) -> Row:
     """Return the row of what a node's slot has."""
     if (found := slot.certificate) is None:
         return (slot.node, slot.slot, "-", Text("no certificate", style="red"), "-", "-")
-    return (slot.node, slot.slot, str(found.id), name(found), expiry(found, now_s), _status_cell(found))
+    return (
+        slot.node,
+        slot.slot,
+        str(found.id),
+        display_name(found),
+        expiry(found, now_s),
+        _status_cell(found),
+    )
 
 
 def import_row(each: Stored, now_s: float) -> Row:
@@ -105,7 +112,7 @@ def import_row(each: Stored, now_s: float) -> Row:
         if isinstance(each, TrustedCaAnswer)
         else (_status_cell(each), _some_places(each.nodes))
     )
-    return (str(each.id), name(each), was, expiry(each, now_s), *what)
+    return (str(each.id), display_name(each), was, expiry(each, now_s), *what)
 
 
 def ca_row(each: TrustedCaAnswer, now_s: float) -> Row:
@@ -123,7 +130,7 @@ def ca_row(each: TrustedCaAnswer, now_s: float) -> Row:
 def builtin_row(each: BuiltinCa, now_s: float) -> Row:
     """Return the row of a CA that is built in."""
     return (
-        each.subject_name or each.raw_subject,
+        display_name(each),
         until(end_of(each), now_s),
         each.fingerprint[:8],
         each.status,
@@ -218,12 +225,6 @@ def places(nodes: Iterable[Place]) -> str:
 def expiry(each: Stored, now_s: float) -> str:
     """Say until when it is good."""
     return until(end_of(each), now_s)
-
-
-def name(each: Stored) -> str:
-    """Name a certificate in a word or two; one without a subject by its first alternative name."""
-    alternatives = each.subject_alt_names if isinstance(each, CertificateAnswer) else ()
-    return each.subject_name or each.raw_subject or (alternatives or ("-",))[0]
 
 
 def ca_kind(each: TrustedCaAnswer) -> str:
@@ -334,7 +335,7 @@ def _status_cell(each: CertificateAnswer) -> Text:
 
 def _with_issuer(each: Stored) -> output.Cell:
     issuer = each.issuer_name or each.raw_issuer or ""
-    return name(each) if issuer == each.subject_name else (name(each), issuer)
+    return display_name(each) if issuer == each.subject_name else (display_name(each), issuer)
 
 
 def _place(each: Place) -> str:

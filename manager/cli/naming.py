@@ -163,13 +163,9 @@ RequestArgument = Annotated[
 
 
 def _names(each: "Entry") -> set[str]:
-    names = (each.subject_name, each.raw_subject, *_alternatives(each))
+    alternatives: tuple[str, ...] = getattr(each, "subject_alt_names", ())  # a trusted CA's are of no use
+    names = (each.subject_name, each.raw_subject, *alternatives)
     return {name.lower() for name in names if name}
-
-
-def _alternatives(each: "Entry") -> tuple[str, ...]:
-    found: tuple[str, ...] = getattr(each, "subject_alt_names", ())  # a trusted CA's are of no use
-    return found
 
 
 def _codes(each: "Entry") -> set[str]:
@@ -177,16 +173,15 @@ def _codes(each: "Entry") -> set[str]:
 
 
 def _described(each: "Entry") -> str:
-    from manager.cli.words import moment, short
+    from manager.cli.words import display_name, moment, short
 
-    name = each.subject_name or each.raw_subject or (_alternatives(each) or ("-",))[0]
     # a request has no end
     expires_s, until = getattr(each, "not_after_s", None), ""
     if expires_s is not None:
         is_read = "not_after" not in getattr(each, "unreadable", ())
         until = f", expires {moment(expires_s)[:10] if is_read else UNREADABLE}"
     leaf = getattr(each, "fingerprint", "")
-    return f"({name}{until}{f', {short(leaf)}' if leaf else ''})"
+    return f"({display_name(each)}{until}{f', {short(leaf)}' if leaf else ''})"
 
 
 def _is_fingerprint(wanted: str) -> bool:

@@ -67,11 +67,12 @@ def add(
         return
     from common.api.trust import TrustedCasAnswer
     from manager.cli.decoding import read
+    from manager.cli.words import display_name
 
     taken = read(answer, TrustedCasAnswer)
     for each in taken.trusted_cas:
         done = "Added" if each.created else "Updated"
-        say(f"{done} trusted CA {each.id}, {each.subject_name or each.raw_subject}.")
+        say(f"{done} trusted CA {each.id}, {display_name(each)}.")
     say_left_out(sent.located(taken.left_out or ()))
     # a list that is too long is among the warnings, whoever made it so
     say_consequences([each for each in taken.consequences or () if each.message not in taken.warnings])
@@ -184,11 +185,10 @@ def edit(
     from common.api.trust import TrustedCaAnswer
     from manager.cli.certificate_tables import ca_kind
     from manager.cli.decoding import read
+    from manager.cli.words import display_name
 
     kept = read(answer, TrustedCaAnswer)
-    say(
-        f"Changed trusted CA {kept.id}, {kept.subject_name or kept.raw_subject}: {kept.status}, {ca_kind(kept)}."
-    )
+    say(f"Changed trusted CA {kept.id}, {display_name(kept)}: {kept.status}, {ca_kind(kept)}.")
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""Times and spans as people read them on a terminal.
+"""Names, times and spans as people read them on a terminal.
 
 Pure.
 """
@@ -9,11 +9,21 @@ from typing import TYPE_CHECKING, Final, Protocol
 from common.pki.expiry import UNREADABLE
 
 if TYPE_CHECKING:
+    from common.api.certificates import CertificateAnswer
+    from common.api.signing_requests import RequestAnswer
+    from common.api.trust import BuiltinCa, TrustedCaAnswer
     from common.api.values import Unreadable
 
 _MINUTE_S: Final = 60
 _HOUR_S: Final = 3600
 _DAY_S: Final = 86400
+
+
+def display_name(each: "CertificateAnswer | RequestAnswer | TrustedCaAnswer | BuiltinCa") -> str:
+    """Name it in a word or two; one without a subject by its first alternative name. A trusted CA's are of no use."""
+    return next(
+        filter(None, (each.subject_name, each.raw_subject, *getattr(each, "subject_alt_names", ()))), "-"
+    )
 
 
 def span(seconds: float) -> str:

@@ -27,7 +27,7 @@ _SEVERITIES: Final = tuple(Severity)
 _KEYS: Final[Mapping[Order, Callable[[Entry], Any]]] = MappingProxyType(
     {
         Order.ID: lambda entry: entry.id,
-        Order.SUBJECT: lambda entry: ((entry.leaf.subject_name or entry.leaf.label).lower(), entry.id),
+        Order.SUBJECT: lambda entry: (entry.leaf.display_name.lower(), entry.id),
         Order.ISSUER: lambda entry: (entry.leaf.issuer_name.lower(), entry.id),
         Order.EXPIRY: lambda entry: (*_end(entry), entry.id),
         Order.NODES: lambda entry: (len(entry.places), entry.id),

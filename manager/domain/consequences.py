@@ -117,5 +117,5 @@ def short_name(entry: Entry) -> str:
 
 def named(entry: Entry) -> str:
     """Name an entry by all that tells it from others."""
-    name = entry.leaf.subject_name or entry.leaf.label
+    name = entry.leaf.display_name
     return f"certificate {entry.id} ('{name}', fingerprint {entry.leaf.fingerprint[:16]})"

@@ -56,7 +56,7 @@ class Entry:
     @property
     def label(self) -> str:
         """Name it for people, so that two of one subject can be told apart."""
-        return f"{self.leaf.subject_name or self.leaf.label} (certificate {self.id})"
+        return f"{self.leaf.display_name} (certificate {self.id})"
 
     @property
     def purpose(self) -> Purpose:

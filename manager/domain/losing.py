@@ -23,7 +23,7 @@ def of_other_key(known: Entry, given: Entry, inventory: Inventory) -> list[Conse
     """Return what follows when an entry gets another certificate of its issuer and serial number, with another key."""
     conflict = (
         f"{named(known)} has the issuer and serial number ({known.leaf.serial_no}) of the new certificate "
-        f"'{given.leaf.subject_name or given.leaf.label}' (fingerprint {given.leaf.fingerprint[:16]}), but another private key: "
+        f"'{given.leaf.display_name}' (fingerprint {given.leaf.fingerprint[:16]}), but another private key: "
         "the new one would take its place"
     )
     nodes = tuple(place.node for place in known.places)
@@ -88,7 +88,7 @@ def of_deleting_requests(gone: Sequence[RequestRecord], inventory: Inventory) ->
     waiting = [each for each in gone if each.answer_id not in inventory.entries]
     if not waiting:
         return []
-    every = listed(f"{each.id} ({each.subject_name or each.raw_subject or 'no subject'})" for each in waiting)
+    every = listed(f"{each.id} ({each.display_name})" for each in waiting)
     message = f"The private key is deleted with the request, so what a CA sends later cannot be used: request {every}."
     return [asked(ConsequenceCode.REQUEST_UNANSWERED, message)]
 
@@ -113,7 +113,7 @@ def of_untrusting(
     # one of the same name and key is trusted in its place, though what it may sign for may differ
     if dropped := [each for each in leaving if (each.subject_id, key_of(each)) not in kept]:
         found += [] if not lost else [asked(ConsequenceCode.TRUST_SHRINKS, f"{lost[0].upper()}{lost[1:]}.")]
-        every = listed(f"'{each.subject_name or each.label}'" for each in dropped)
+        every = listed(f"'{each.display_name}'" for each in dropped)
         message = f"Every node stops trusting {every}: peers whose certificates lead only there are refused."
         found.append(asked(ConsequenceCode.UNTRUSTED, message))
     if not leaving:
@@ -138,7 +138,7 @@ def _useless(leaving: Sequence[Certificate], new: Sequence[Certificate], *, now_
         if not after or not all(after) or _faults(before, now_s=now_s):
             continue
         why = ", ".join(PROBLEM_WORDS[each] for each in after[0])
-        message = f"Nothing that '{before.subject_name or before.label}' signed is accepted with the new certificate: {why}."
+        message = f"Nothing that '{before.display_name}' signed is accepted with the new certificate: {why}."
         found.append(asked(ConsequenceCode.UNTRUSTED, message))
     return found
 

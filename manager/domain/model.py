@@ -11,6 +11,7 @@ from typing import Any
 from common.bundle.manifest import Slot
 from common.codes import KeyChangeKind, NodeKind, Phase, Role
 from common.ids import CertificateId, Digest, Fingerprint, NodeName, RequestId, TrustedCaId
+from common.pki.name import name_or_placeholder
 from manager.domain.annotations import Annotations
 from manager.domain.contact import Contact
 from manager.domain.report import Applied, ConfigurationFault, Failure, PartRefused, Serving, Waiting
@@ -47,6 +48,11 @@ class CertificateRecord:
     changed_s: float
     annotations: Annotations
 
+    @property
+    def display_name(self) -> str:
+        """A short name for lists and titles: never empty."""
+        return name_or_placeholder(self.subject_name, self.raw_subject, *self.subject_alt_names)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrustedCaRecord:
@@ -70,6 +76,11 @@ class TrustedCaRecord:
     self_signed: bool
     trusted_intermediate: bool
     created_s: float
+
+    @property
+    def display_name(self) -> str:
+        """A short name for lists and titles: never empty."""
+        return name_or_placeholder(self.subject_name, self.raw_subject)
 
     @property
     def is_anchor(self) -> bool:
@@ -96,6 +107,11 @@ class RequestRecord:
     created_s: float
     answered_s: float | None
     answer_text: str | None = None
+
+    @property
+    def display_name(self) -> str:
+        """A short name for lists and titles: never empty."""
+        return name_or_placeholder(self.subject_name, self.raw_subject, *self.subject_alt_names)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -119,7 +119,7 @@ def loss(before: Iterable[Certificate], after: Iterable[Certificate]) -> str:
     lost = [one for identity, one in had.items() if identity not in kept]
     if not lost or (len(lost) < len(had) and Fraction(len(lost), len(had)) <= LOSS_MAX):
         return ""
-    names = ", ".join(one.subject_name or one.label for one in lost[:5])
+    names = ", ".join(one.display_name for one in lost[:5])
     more = f" and {len(lost) - 5} more" if len(lost) > 5 else ""
     return f"this drops {len(lost)} of {len(had)} custom trusted CAs on every node: {names}{more}"
 

@@ -147,7 +147,7 @@ def _places(inventory: Inventory, search: str) -> Sequence[tuple[NodeName, Slot,
     found = {
         number
         for number, entry in inventory.entries.items()
-        if entry.places and search in (entry.leaf.subject_name or entry.leaf.label).lower()
+        if entry.places and search in entry.leaf.display_name.lower()
     }
     places: list[tuple[NodeName, Slot, CertificateId | None]] = []
     for name in inventory.nodes:

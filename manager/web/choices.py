@@ -43,7 +43,7 @@ def node_choices(
         number = inventory.slots.get((name, slot))
         leaf = None if number is None or number == own else inventory.entries[number].leaf
         # a certificate that a CA issued by ACME often has no subject
-        has = "" if leaf is None else leaf.subject_name or leaf.label
+        has = "" if leaf is None else leaf.display_name
         boxes.append(NodeChoice(name=name, has=has, chosen=name in chosen))
     return NodeChoices(boxes=boxes, text="", total=total)
 

@@ -80,7 +80,7 @@ class Fact:
     @property
     def text(self) -> str:
         if self.entry is not None:
-            return self.entry.leaf.subject_name or self.entry.leaf.label
+            return self.entry.leaf.display_name
         return f"{short(self.leaf)}…" if self.leaf else ""
 
 

@@ -127,7 +127,7 @@ class Renewal:
         """Name what is renewed."""
         entry = self.shown.entry
         if entry is not None:
-            return entry.leaf.subject_name or entry.leaf.label
+            return entry.leaf.display_name
         return self.names[0] if self.names else f"renewal {self.record.id}"
 
     @property

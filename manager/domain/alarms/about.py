@@ -27,7 +27,7 @@ def about_renewal(renewal: RenewalRecord, entry: Entry | None, kind: AlarmKind, 
 
 def about_trusted_ca(record: TrustedCaRecord, kind: AlarmKind, details: str) -> Condition:
     """Say what is wrong with a trusted CA."""
-    label = f"{record.subject_name or record.raw_subject} (trusted CA {record.id})"
+    label = f"{record.display_name} (trusted CA {record.id})"
     return Condition(subject=Subject(kind, f"trusted_ca:{record.id}"), label=label, details=details)
 
 

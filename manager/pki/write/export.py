@@ -98,7 +98,7 @@ def file_name(leaves: Sequence[Certificate], *, with_key: bool, form: Format) ->
     suffix = "pem" if form is Format.PEM else "pfx"
     if len(leaves) > 1:
         return f"all_{'keycerts' if with_key else 'certificates'}.{suffix}"
-    label = leaves[0].subject_name or leaves[0].label
+    label = leaves[0].display_name
     # what is left cannot climb directories, hide, or break a header
     stem = _SAFE_CHARS.sub("_", label)[:MAX_FILE_STEM_CHARS].strip(".") or "unnamed"
     return f"{stem}_{'keycert' if with_key else 'certificate'}.{suffix}"
