@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from common.runtime.acceptor import accept_from, listen
-from common.runtime.places import Place, Places
+from common.runtime.connection_limit import AdmittedConnection, ConnectionLimit
 from common.runtime.supervise import Supervisor
 from common.source import source_of
 
@@ -53,7 +53,7 @@ Refuse = Callable[[int], Answer]
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
-class _Visit(Place):
+class _Connection(AdmittedConnection):
     task: asyncio.Task[object] | None = None
     is_over: bool = False
 
@@ -61,7 +61,9 @@ class _Visit(Place):
 class _Endpoint:
     def __init__(self, find: Find, refuse: Refuse) -> None:
         self._find, self._refuse = find, refuse
-        self._places: Places[_Visit] = Places(total=CONNECTIONS_MAX, per_source=CONNECTIONS_PER_SOURCE)
+        self._connections: ConnectionLimit[_Connection] = ConnectionLimit(
+            total=CONNECTIONS_MAX, per_source=CONNECTIONS_PER_SOURCE
+        )
 
     async def run(self, listening: socket.socket) -> None:
         """Accept questions until cancelled."""
@@ -69,39 +71,39 @@ class _Endpoint:
         async with Supervisor() as supervisor:
 
             def admit(accepted: socket.socket, address: str) -> bool:
-                visit = self._enter(source_of(address), loop.time())
-                if visit is None:
+                connection = self._enter(source_of(address), loop.time())
+                if connection is None:
                     accepted.close()
                     return False
-                supervisor.run("question", self._serve(visit, accepted))
+                supervisor.run("question", self._serve(connection, accepted))
                 return True
 
             await accept_from(listening, admit, per_turn=1)
 
-    def _enter(self, source: str, now_s: float) -> _Visit | None:
-        if not self._places.has_room_for(source):
-            goes = self._places.first_to_go(source, now_s)
+    def _enter(self, source: str, now_s: float) -> _Connection | None:
+        if not self._connections.has_room_for(source):
+            goes = self._connections.first_to_go(source, now_s)
             if goes is None:
                 return None
             goes.is_over = True
-            self._places.free(goes)
+            self._connections.free(goes)
             if goes.task is not None:
                 goes.task.cancel()
-        visit = _Visit(source=source, yields_at_s=now_s)
-        self._places.take(visit)
-        return visit
+        connection = _Connection(source=source, yields_at_s=now_s)
+        self._connections.take(connection)
+        return connection
 
-    async def _serve(self, visit: _Visit, accepted: socket.socket) -> None:
+    async def _serve(self, connection: _Connection, accepted: socket.socket) -> None:
         """Answer one request, and close."""
-        if visit.is_over:
+        if connection.is_over:
             accepted.close()
             return
-        visit.task = asyncio.current_task()
+        connection.task = asyncio.current_task()
         try:
             reader, writer = await asyncio.open_connection(sock=accepted, limit=REQUEST_MAX_BYTES)
         except OSError:
             accepted.close()
-            self._places.free(visit)
+            self._connections.free(connection)
             return
         try:
             async with asyncio.timeout(REQUEST_S):
@@ -111,7 +113,7 @@ class _Endpoint:
             # whoever does not ask in time, does not take the answer, or has gone
             writer.transport.abort()
         finally:
-            self._places.free(visit)
+            self._connections.free(connection)
             writer.close()
 
     async def _answer(self, reader: asyncio.StreamReader) -> bytes:

@@ -63,7 +63,7 @@ class Challenge:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class Authorization:
     """An authorization: `name` without "*.", and its challenges by their type."""
 
     name: str
@@ -197,10 +197,10 @@ def _name(identifier: Answer) -> str:
     return name.lower()
 
 
-def read_authorization(answer: Answer) -> Asked:
+def read_authorization(answer: Answer) -> Authorization:
     """Read an authorization (RFC 8555 7.1.4); challenges of kinds that nobody here knows are read as well."""
     parts = [answer.part(each, "challenge") for each in answer.list("challenges", at_most=CHALLENGES_MAX)]
-    return Asked(
+    return Authorization(
         name=_name(answer.part(answer.fields.get("identifier"), "identifier")),
         is_wildcard=answer.fields.get("wildcard") is True,
         status=answer.status(),

@@ -39,7 +39,7 @@ class Signer:
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class CaResponse:
     """An answer of a CA, which was a success. `location` is the address of what was made, "" if none is named."""
 
     ca: str
@@ -99,13 +99,15 @@ class Conversation:
         self._endpoints = read_directory(self.get(self._directory_url).read())
         return self._endpoints
 
-    def get(self, url: str) -> Heard:
+    def get(self, url: str) -> CaResponse:
         """Ask without a signature."""
         checked_url(self.ca, url, "address")
         with self._translated():
-            return self._heard(self._network.get(url, content_type=""))
+            return self._response(self._network.get(url, content_type=""))
 
-    def post(self, url: str, payload: JSONDeSerializable | None, *, key: AccountKey | None = None) -> Heard:
+    def post(
+        self, url: str, payload: JSONDeSerializable | None, *, key: AccountKey | None = None
+    ) -> CaResponse:
         """Ask as the account, or by a key alone (RFC 8555 6.2); None asks for what is there (6.3)."""
         checked_url(self.ca, url, "address")
         new_nonce_url = self.endpoints().new_nonce
@@ -118,7 +120,7 @@ class Conversation:
             tries += 1
             try:
                 with self._translated():
-                    return self._heard(self._network.post(url, payload, new_nonce_url=new_nonce_url))
+                    return self._response(self._network.post(url, payload, new_nonce_url=new_nonce_url))
             except RefusedError as error:
                 if error.type != "badNonce" or tries >= NONCE_TRIES:
                     raise
@@ -134,8 +136,8 @@ class Conversation:
             self._signer.account_url = self.find_account(self._signer.key)
         return self._signer.account_url
 
-    def _heard(self, response: requests.Response) -> Heard:
-        return Heard(
+    def _response(self, response: requests.Response) -> CaResponse:
+        return CaResponse(
             ca=self.ca,
             body=response.content,
             location=response.headers.get("Location", ""),

@@ -19,7 +19,7 @@ from josepy.jwa import ES256, ES384, ES512, RS256, JWASignature
 from josepy.jwk import JWK, JWKEC, JWKRSA
 from josepy.jws import JWS
 
-from manager.acme.answers import Asked, Challenge
+from manager.acme.answers import Authorization, Challenge
 from manager.domain.renewal.records import ChallengeKind, Proof
 from manager.usecases.renewal.ports import CaError
 
@@ -73,16 +73,18 @@ class AccountKey:
         return f"{token}.{encode_b64jose(self.jwk.thumbprint())}"
 
 
-def prove(asked: Asked, kind: ChallengeKind, *, url: str, key: AccountKey, account_url: str) -> Proof | None:
+def prove(
+    authorization: Authorization, kind: ChallengeKind, *, url: str, key: AccountKey, account_url: str
+) -> Proof | None:
     """Return what to show for a name that is to be proven, None where nothing is, or not in this way."""
-    challenge = asked.challenges.get(kind)
-    if asked.status != "pending" or challenge is None:
+    challenge = authorization.challenges.get(kind)
+    if authorization.status != "pending" or challenge is None:
         return None
-    response = _response(kind, challenge, asked=asked, key=key, account_url=account_url)
+    response = _response(kind, challenge, authorization=authorization, key=key, account_url=account_url)
     if response is None:
         return None
     return Proof(
-        name=asked.name,
+        name=authorization.name,
         authorization_url=url,
         challenge_url=challenge.url,
         token=challenge.token,
@@ -91,7 +93,12 @@ def prove(asked: Asked, kind: ChallengeKind, *, url: str, key: AccountKey, accou
 
 
 def _response(
-    kind: ChallengeKind, challenge: Challenge, *, asked: Asked, key: AccountKey, account_url: str
+    kind: ChallengeKind,
+    challenge: Challenge,
+    *,
+    authorization: Authorization,
+    key: AccountKey,
+    account_url: str,
 ) -> str | None:
     match kind:
         case ChallengeKind.HTTP if challenge.token:
@@ -100,7 +107,7 @@ def _response(
             return encode_b64jose(hashlib.sha256(key.authorize(challenge.token).encode()).digest())
         case ChallengeKind.DNS_PERSIST if challenge.issuers:
             # any of the CA's names will do; the same one each time lets a record stay
-            policy = "; policy=wildcard" if asked.is_wildcard else ""
+            policy = "; policy=wildcard" if authorization.is_wildcard else ""
             return f"{min(challenge.issuers).lower()}; accounturi={account_url}{policy}"
         case _:
             return None

@@ -63,8 +63,8 @@ def order(talk: Conversation, names: Sequence[str], *, profile: str, replaces: s
 
 
 def _order(talk: Conversation, fields: dict[str, Any]) -> Ordered:
-    heard = talk.post(talk.endpoints().new_order, Payload(fields))
-    return read_order(heard.read(), url=heard.made(), retry_after_s=heard.retry_after_s)
+    response = talk.post(talk.endpoints().new_order, Payload(fields))
+    return read_order(response.read(), url=response.made(), retry_after_s=response.retry_after_s)
 
 
 def _identifier(name: str) -> dict[str, str]:
@@ -84,13 +84,13 @@ def find_order(talk: Conversation, account_url: str, names: Sequence[str], *, pr
     wanted = frozenset(_identifier(name)["value"] for name in names)
     for url in reversed(_orders(talk, account_url)[-ORDERS_LOOKED_AT:]):
         try:
-            heard = talk.post(url, None)
+            response = talk.post(url, None)
         except RefusedError as error:
             if error.status not in GONE:
                 raise
             continue
-        answer = heard.read()
-        found = read_order(answer, url=url, retry_after_s=heard.retry_after_s)
+        answer = response.read()
+        found = read_order(answer, url=url, retry_after_s=response.retry_after_s)
         is_same = read_names(answer) == wanted and read_profile(answer) == profile
         if is_same and found.status in {"pending", "ready"}:
             return found
@@ -104,36 +104,36 @@ def _orders(talk: Conversation, account_url: str) -> Sequence[str]:
     for _ in range(PAGES_MAX):
         if not page or len(found) >= ORDERS_MAX:
             break
-        heard = talk.post(page, None)
-        listed = heard.read().list("orders", at_most=ORDERS_MAX)
+        response = talk.post(page, None)
+        listed = response.read().list("orders", at_most=ORDERS_MAX)
         found += [checked_url(talk.ca, each, "orders") for each in listed]
-        page = next(iter(heard.links("next")), "")
+        page = next(iter(response.links("next")), "")
     return found
 
 
 def look(talk: Conversation, url: str) -> Ordered:
     """Return an order as it is now."""
-    heard = talk.post(url, None)
-    return read_order(heard.read(), url=url, retry_after_s=heard.retry_after_s)
+    response = talk.post(url, None)
+    return read_order(response.read(), url=url, retry_after_s=response.retry_after_s)
 
 
 def authorization(
     talk: Conversation, signer: Signer, url: str, kind: ChallengeKind, *, account_url: str
 ) -> Authorization:
     """Return an authorization as it is now. Its name has its "*.", its proof's has not."""
-    heard = talk.post(url, None)
-    asked = read_authorization(heard.read())
-    refused = [each for each in asked.challenges.values() if each.problem.type or each.problem.detail]
-    refused.sort(key=lambda each: each is not asked.challenges.get(kind))
+    response = talk.post(url, None)
+    authorization = read_authorization(response.read())
+    refused = [each for each in authorization.challenges.values() if each.problem.type or each.problem.detail]
+    refused.sort(key=lambda each: each is not authorization.challenges.get(kind))
     problem = refused[0].problem if refused else None
     return Authorization(
         url=url,
-        name=f"*.{asked.name}" if asked.is_wildcard else asked.name,
-        status=asked.status,
-        proof=prove(asked, kind, url=url, key=signer.key, account_url=account_url),
+        name=f"*.{authorization.name}" if authorization.is_wildcard else authorization.name,
+        status=authorization.status,
+        proof=prove(authorization, kind, url=url, key=signer.key, account_url=account_url),
         type=problem.type if problem is not None else "",
         message=problem.detail if problem is not None else "",
-        retry_after_s=heard.retry_after_s,
+        retry_after_s=response.retry_after_s,
     )
 
 
@@ -142,9 +142,9 @@ def answer(talk: Conversation, proof: Proof) -> None:
     try:
         talk.post(proof.challenge_url, Payload({}))
     except RefusedError:
-        asked = read_authorization(talk.post(proof.authorization_url, None).read())
-        waiting = [each for each in asked.challenges.values() if each.url == proof.challenge_url]
-        if asked.status == "pending" and all(each.status == "pending" for each in waiting):
+        authorization = read_authorization(talk.post(proof.authorization_url, None).read())
+        waiting = [each for each in authorization.challenges.values() if each.url == proof.challenge_url]
+        if authorization.status == "pending" and all(each.status == "pending" for each in waiting):
             raise
 
 
@@ -177,9 +177,9 @@ def suggested(talk: Conversation, ari_id: str) -> Suggested | None:
     if not url:
         return None
     try:
-        heard = talk.get(f"{url}/{ari_id}")
+        response = talk.get(f"{url}/{ari_id}")
     except RefusedError as error:
         if error.is_final:
             return None
         raise
-    return read_suggested(heard.read(), retry_after_s=heard.retry_after_s)
+    return read_suggested(response.read(), retry_after_s=response.retry_after_s)

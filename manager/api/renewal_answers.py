@@ -7,7 +7,7 @@ from common.api.renewals import OrderAnswer, OrderProblem, OrderStepAnswer, Rene
 from manager.domain.etag import etag_of_renewal
 from manager.domain.renewal.records import OrderRecord, Problem, RenewalRecord
 from manager.domain.renewal.schedule import begins_s, names_of
-from manager.domain.renewal.standing import state_of
+from manager.domain.renewal.state import state_of
 from manager.usecases.renewal.renewals import ShownRenewal
 
 

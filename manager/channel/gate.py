@@ -16,7 +16,7 @@ from typing import Final
 import structlog
 
 from common.runtime.buckets import KEYS_MAX, Buckets
-from common.runtime.places import Places
+from common.runtime.connection_limit import ConnectionLimit
 from common.source import source_of
 from manager.channel.limits import RESERVED_SHARE, WAITING_SHARE, Limits
 from manager.channel.visitors import GONE, HandshakeQueue, Queue, Visitor
@@ -55,7 +55,7 @@ class _Side:
         waiting_per_source: int,
         turns: HandshakeQueue,
     ) -> None:
-        self.places: Places[Visitor] = Places(total=places, per_source=per_source)
+        self.places: ConnectionLimit[Visitor] = ConnectionLimit(total=places, per_source=per_source)
         self.turns = turns
         self._silent, self._fresh, self._penalised = Queue(), Queue(), Queue()
         self._begun = 0

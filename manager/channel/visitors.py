@@ -11,7 +11,7 @@ from itertools import islice
 from typing import Final
 
 from common.runtime.buckets import Bucket
-from common.runtime.places import Place
+from common.runtime.connection_limit import AdmittedConnection
 
 GONE: Final = "gone before there was a place"
 
@@ -30,7 +30,7 @@ def _is_here() -> bool:
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
-class Visitor(Place):
+class Visitor(AdmittedConnection):
     """A peer on its way in. `dismiss` cuts it off and says why; `begin` lets its handshake be worked on; `has_left` tells whether it hung up.
 
     `told_s` is when it last came or was told that it waits.

@@ -16,7 +16,7 @@ import dns.name
 import dns.rdatatype
 import dns.tsig
 
-from manager.dns.settings import DNS_PORT, Place
+from manager.dns.settings import DNS_PORT, HostPort
 
 ASK_S: Final = 3.0
 """How long one try may take."""
@@ -64,24 +64,24 @@ def question(name: dns.name.Name, kind: dns.rdatatype.RdataType) -> dns.message.
 
 async def ask(asked: dns.message.Message, address: str) -> dns.message.Message:
     """Ask the server at an address. Raises NoAnswerError."""
-    place = Place(address, DNS_PORT)
+    server = HostPort(address, DNS_PORT)
     sent = asked.to_wire()
-    wire = await _by_udp_twice(sent, place)
+    wire = await _by_udp_twice(sent, server)
     if wire[2] & TRUNCATED:
-        wire = await _within(_by_tcp(sent, place))
+        wire = await _within(_by_tcp(sent, server))
     try:
         return await _read(wire, asked, keyring=None)
     except dns.exception.DNSException as error:
         raise NoAnswerError(NOT_DNS) from error
 
 
-async def exchange(asked: dns.message.Message, place: Place) -> dns.message.Message:
-    """Ask a server a signed question by TCP; the place's host is an address.
+async def exchange(asked: dns.message.Message, server: HostPort) -> dns.message.Message:
+    """Ask a server a signed question by TCP; the server's host is an address.
 
     An answer without a signature is returned as such (`had_tsig`), since it may say why. Raises NoAnswerError, and DNSException where the
     signature is wrong.
     """
-    wire = await _within(_by_tcp(asked.to_wire(), place))
+    wire = await _within(_by_tcp(asked.to_wire(), server))
     try:
         return await _read(wire, asked, keyring=asked.keyring)
     except dns.exception.FormError:
@@ -91,11 +91,11 @@ async def exchange(asked: dns.message.Message, place: Place) -> dns.message.Mess
         return answer
 
 
-async def _by_udp_twice(sent: bytes, place: Place) -> bytes:
+async def _by_udp_twice(sent: bytes, server: HostPort) -> bytes:
     for _ in range(TRIES - 1):
         with contextlib.suppress(NoAnswerError):
-            return await _within(_by_udp(sent, place))
-    return await _within(_by_udp(sent, place))
+            return await _within(_by_udp(sent, server))
+    return await _within(_by_udp(sent, server))
 
 
 async def _within(work: Awaitable[bytes]) -> bytes:
@@ -129,9 +129,9 @@ class _Datagrams(asyncio.DatagramProtocol):
             self.received.put_nowait(exc)
 
 
-async def _by_udp(sent: bytes, place: Place) -> bytes:
+async def _by_udp(sent: bytes, server: HostPort) -> bytes:
     transport, protocol = await asyncio.get_running_loop().create_datagram_endpoint(
-        _Datagrams, remote_addr=(place.host, place.port)
+        _Datagrams, remote_addr=(server.host, server.port)
     )
     try:
         transport.sendto(sent)
@@ -145,8 +145,8 @@ async def _by_udp(sent: bytes, place: Place) -> bytes:
         transport.abort()
 
 
-async def _by_tcp(sent: bytes, place: Place) -> bytes:
-    reader, writer = await asyncio.open_connection(place.host, place.port)
+async def _by_tcp(sent: bytes, server: HostPort) -> bytes:
+    reader, writer = await asyncio.open_connection(server.host, server.port)
     try:
         writer.write(len(sent).to_bytes(LENGTH_BYTES, "big") + sent)
         await writer.drain()

@@ -21,7 +21,7 @@ Mismatch = Callable[[Sequence[str]], str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class ExpectedRecord:
     """What is to be seen: a name that is proven, where its record stands, and what of the texts there is wrong."""
 
     name: str
@@ -29,10 +29,10 @@ class Wanted:
     mismatch: Mismatch
 
 
-async def look(lookup: Lookup, wanted: Sequence[Wanted]) -> list[Missing]:
+async def look(lookup: Lookup, expected: Sequence[ExpectedRecord]) -> list[Missing]:
     """Return who does not show what, in the order of the names and servers; each server is asked at the same time. Raises CaError."""
-    by_target: dict[dns.name.Name, list[Wanted]] = defaultdict(list)
-    for one in wanted:
+    by_target: dict[dns.name.Name, list[ExpectedRecord]] = defaultdict(list)
+    for one in expected:
         by_target[one.target].append(one)
     found: list[Missing] = []
     for target, ones in by_target.items():
@@ -52,8 +52,8 @@ class _Seen:
     fault: str = ""
 
 
-def _judge(seen: _Seen, wanted: Iterable[Wanted]) -> Iterable[Missing]:
-    for one in wanted:
+def _judge(seen: _Seen, expected: Iterable[ExpectedRecord]) -> Iterable[Missing]:
+    for one in expected:
         if why := seen.fault or one.mismatch(seen.texts):
             yield Missing(where=seen.where, name=one.name, message=why)
 

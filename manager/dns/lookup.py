@@ -21,7 +21,7 @@ import dns.resolver
 
 from manager.dns.answers import alias_in, is_authoritative, refusal, shown
 from manager.dns.asking import NoAnswerError, ask, question
-from manager.dns.settings import Place
+from manager.dns.settings import HostPort
 from manager.usecases.renewal.ports import CaError
 
 ALIASES_MAX: Final = 8
@@ -57,7 +57,7 @@ class Zone:
     servers: Sequence[NameServer]
 
 
-async def make_lookup(resolvers: Sequence[Place]) -> "Lookup":
+async def make_lookup(resolvers: Sequence[HostPort]) -> "Lookup":
     """Return what looks up with these resolvers, with the system's if there are none. Raises CaError."""
     try:
         configured = await asyncio.to_thread(dns.asyncresolver.Resolver, configure=not resolvers)
@@ -65,7 +65,7 @@ async def make_lookup(resolvers: Sequence[Place]) -> "Lookup":
         raise CaError(
             "this machine has no resolver that it could look names up with (resolv.conf)"
         ) from error
-    given = [dns.nameserver.Do53Nameserver(place.host, place.port) for place in resolvers]
+    given = [dns.nameserver.Do53Nameserver(resolver.host, resolver.port) for resolver in resolvers]
     return Lookup([_resolver(nameserver) for nameserver in given or configured.nameservers])
 
 

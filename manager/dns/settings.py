@@ -60,7 +60,7 @@ _WORDS: Final = 'must be a list of words, such as ["/usr/local/sbin/change-dns",
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class HostPort:
     """Where a DNS server is: an address or a name, and a port."""
 
     host: str
@@ -80,7 +80,7 @@ class Place:
 class Update:
     """A server that takes updates. Its key is in a file, or in a credential of the service manager."""
 
-    server: Place
+    server: HostPort
     key_file: Path | None
     key_credential: str | None
 
@@ -94,12 +94,12 @@ class Hook:
     timeout_s: float
 
 
-def parse_place(text: object) -> Place:
+def parse_host_port(text: object) -> HostPort:
     """Read ADDRESS, NAME, ADDRESS:PORT or NAME:PORT. Raises ValueError."""
     if not isinstance(text, str):
         raise ValueError("must be text in quotes, such as '192.0.2.53'")  # noqa: TRY004 - what pydantic takes
     if _is_address(text):
-        return Place(text, DNS_PORT)
+        return HostPort(text, DNS_PORT)
     host, colon, port = text.rpartition(":")
     if not colon or text.endswith("]"):
         host, port = text, str(DNS_PORT)
@@ -112,16 +112,16 @@ def parse_place(text: object) -> Place:
         raise ValueError(
             f"'{text}' is not the place of a server (for example 192.0.2.53, [2001:db8::53]:5353 or ns1.example.com)"
         )
-    return Place(host, int(port))
+    return HostPort(host, int(port))
 
 
-def _parse_resolver(text: object) -> Place:
-    place = parse_place(text)
-    if not place.is_address:
+def _parse_resolver(text: object) -> HostPort:
+    resolver = parse_host_port(text)
+    if not resolver.is_address:
         raise ValueError(
-            f"'{place.host}' is a name, which would have to be looked up there first; give its address"
+            f"'{resolver.host}' is a name, which would have to be looked up there first; give its address"
         )
-    return place
+    return resolver
 
 
 def _is_address(text: str) -> bool:
@@ -169,7 +169,7 @@ class ZoneSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     names: Annotated[tuple[Domain, ...], Field(min_length=1, max_length=NAMES_MAX)]
-    server: Annotated[InstanceOf[Place] | None, BeforeValidator(parse_place)] = None
+    server: Annotated[InstanceOf[HostPort] | None, BeforeValidator(parse_host_port)] = None
     key_file: Annotated[Path, AfterValidator(_check_absolute)] | None = None
     key_credential: Credential | None = None
     present: Argv | None = None
@@ -214,7 +214,7 @@ class DnsSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     resolvers: Annotated[
-        tuple[Annotated[InstanceOf[Place], BeforeValidator(_parse_resolver)], ...],
+        tuple[Annotated[InstanceOf[HostPort], BeforeValidator(_parse_resolver)], ...],
         Field(max_length=RESOLVERS_MAX),
     ] = ()
     persist: bool = False

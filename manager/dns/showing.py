@@ -14,7 +14,7 @@ import dns.name
 from manager.dns import persistent
 from manager.dns.answers import other_texts, shown
 from manager.dns.hooks import run_hook
-from manager.dns.looking import Wanted, look
+from manager.dns.looking import ExpectedRecord, look
 from manager.dns.lookup import Lookup, make_lookup
 from manager.dns.names import CHALLENGE, PERSISTENT, record_name
 from manager.dns.settings import DnsSettings, Hook, Update
@@ -40,7 +40,7 @@ class DnsShowing:
     async def missing(self, proofs: Sequence[Proof]) -> Sequence[Missing]:
         """Ask every server of the zones. Raises CaError."""
         async with _looking_up(self._settings) as lookup:
-            return await look(lookup, [await _wanted(proof, lookup) for proof in proofs])
+            return await look(lookup, [await _expected(proof, lookup) for proof in proofs])
 
     async def remove(self, proofs: Sequence[Proof]) -> None:
         """Take away the records, and those alone. Raises CaError."""
@@ -96,13 +96,13 @@ class PersistentDnsShowing:
     async def missing(self, proofs: Sequence[Proof]) -> Sequence[Missing]:
         """Ask every server of the zones; what is missing says what to write. Raises CaError."""
         async with _looking_up(self._settings) as lookup:
-            return await look(lookup, [await self._wanted(proof, lookup) for proof in proofs])
+            return await look(lookup, [await self._expected(proof, lookup) for proof in proofs])
 
     async def remove(self, proofs: Sequence[Proof]) -> None:
         """Leave the records as they are."""
         del proofs
 
-    async def _wanted(self, proof: Proof, lookup: Lookup) -> Wanted:
+    async def _expected(self, proof: Proof, lookup: Lookup) -> ExpectedRecord:
         grant = persistent.wanted_grant(proof.response, proof.name)
         record = record_name(proof.name, PERSISTENT)
         now_s, target = self._now(), await lookup.target(record)
@@ -115,7 +115,7 @@ class PersistentDnsShowing:
                 and f"does not prove the name at {shown(target)}: {wrong}; write the text (TXT) '{text}' there"
             )
 
-        return Wanted(name=proof.name, target=target, mismatch=mismatch)
+        return ExpectedRecord(name=proof.name, target=target, mismatch=mismatch)
 
 
 @asynccontextmanager
@@ -134,10 +134,10 @@ async def _target(proof: Proof, lookup: Lookup) -> dns.name.Name:
     return await lookup.target(record_name(proof.name, CHALLENGE))
 
 
-async def _wanted(proof: Proof, lookup: Lookup) -> Wanted:
+async def _expected(proof: Proof, lookup: Lookup) -> ExpectedRecord:
     target = await _target(proof, lookup)
 
     def mismatch(texts: Sequence[str]) -> str:
         return "" if proof.response in texts else other_texts(texts, shown(target))
 
-    return Wanted(name=proof.name, target=target, mismatch=mismatch)
+    return ExpectedRecord(name=proof.name, target=target, mismatch=mismatch)

@@ -24,7 +24,7 @@ from manager.dns.answers import shown
 from manager.dns.asking import NOT_DNS, NoAnswerError, exchange, question
 from manager.dns.keys import Key, read_key
 from manager.dns.lookup import Lookup
-from manager.dns.settings import Place, Update
+from manager.dns.settings import HostPort, Update
 from manager.usecases.renewal.ports import CaError
 
 TTL_S: Final = 60
@@ -57,20 +57,20 @@ async def update(way: Update, records: Sequence[Record], lookup: Lookup, *, pres
             await server.change(apex, ones[start : start + CHANGES_MAX], present=present)
 
 
-async def _addresses(place: Place, lookup: Lookup) -> Sequence[str]:
-    if place.is_address:
-        return (place.host,)
-    found = await lookup.addresses(place.host)
+async def _addresses(server: HostPort, lookup: Lookup) -> Sequence[str]:
+    if server.is_address:
+        return (server.host,)
+    found = await lookup.addresses(server.host)
     if not found:
-        raise CaError(f"the DNS server {place}, which takes updates, has no address")
+        raise CaError(f"the DNS server {server}, which takes updates, has no address")
     return found
 
 
 class _Server:
     """A server that takes updates, and the key that it is asked with."""
 
-    def __init__(self, place: Place, addresses: Sequence[str], key: Key) -> None:
-        self._place = place
+    def __init__(self, server: HostPort, addresses: Sequence[str], key: Key) -> None:
+        self._server = server
         self._addresses = addresses
         self._key = key
 
@@ -84,7 +84,7 @@ class _Server:
         for rrset in (*answer.answer, *answer.authority):
             if rrset.rdtype == dns.rdatatype.SOA and name.is_subdomain(rrset.name):
                 return rrset.name
-        raise CaError(f"the DNS server {self._place} has no zone that {shown(name)} is in", is_final=True)
+        raise CaError(f"the DNS server {self._server} has no zone that {shown(name)} is in", is_final=True)
 
     async def change(self, apex: dns.name.Name, records: Sequence[Record], *, present: bool) -> None:
         message = dns.update.UpdateMessage(apex)
@@ -106,18 +106,18 @@ class _Server:
         said = []
         for address in self._addresses:
             try:
-                answer = await exchange(message, Place(address, self._place.port))
+                answer = await exchange(message, HostPort(address, self._server.port))
             except NoAnswerError as error:
-                said.append(error.message if self._place.is_address else f"{error.message} ({address})")
+                said.append(error.message if self._server.is_address else f"{error.message} ({address})")
                 continue
             except dns.exception.DNSException as error:
                 raise self._distrust(error) from error
             return self._accepted(answer, what, remedy)
-        raise CaError(f"the DNS server {self._place}, which takes updates, {'; '.join(said)}")
+        raise CaError(f"the DNS server {self._server}, which takes updates, {'; '.join(said)}")
 
     def _accepted(self, answer: dns.message.Message, what: str, remedy: str) -> dns.message.Message:
         code = answer.rcode()
-        server, key = f"the DNS server {self._place}", f"the key '{self._key.name}'"
+        server, key = f"the DNS server {self._server}", f"the key '{self._key.name}'"
         match code:
             case dns.rcode.NOERROR | dns.rcode.NXDOMAIN:
                 if not answer.had_tsig:
@@ -140,7 +140,7 @@ class _Server:
                 raise CaError(f"{server} could not {what} ({dns.rcode.to_text(code)}); its log says why")
 
     def _distrust(self, error: dns.exception.DNSException) -> CaError:
-        server, key = f"the DNS server {self._place}", f"the key '{self._key.name}'"
+        server, key = f"the DNS server {self._server}", f"the key '{self._key.name}'"
         match error:
             case dns.tsig.PeerBadKey() | dns.tsig.BadKey() | dns.tsig.BadAlgorithm():
                 message = f"{server} does not know {key} with {self._key.algorithm}; name and algorithm must be the same there and here"

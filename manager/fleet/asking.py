@@ -42,18 +42,18 @@ Kind = Literal["right", "wrong", "nobody"]
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class CheckResult:
     """What came of a question: the right answer, another one, or none at all; in words where it is not the right one."""
 
     kind: Kind
     message: str = ""
 
 
-Ask = Callable[[str, str, str, str], Awaitable[Asked]]
+Check = Callable[[str, str, str, str], Awaitable[CheckResult]]
 """Asks an address for the challenge of a name by its token, and compares what comes with the response."""
 
 
-class Asker:
+class ChallengeChecker:
     """Asks these ports."""
 
     def __init__(self, *, http_port: int = HTTP_PORT, https_port: int = HTTPS_PORT) -> None:
@@ -63,7 +63,7 @@ class Asker:
         self._tls.verify_mode = ssl.CERT_NONE
 
     @asynccontextmanager
-    async def asking(self) -> AsyncIterator[Ask]:
+    async def asking(self) -> AsyncIterator[Check]:
         """Lend what asks, some at once and the others after them."""
         connector = aiohttp.TCPConnector(limit=ASKED_AT_ONCE, force_close=True, ssl=self._tls)
         places = asyncio.Semaphore(ASKED_AT_ONCE)
@@ -71,7 +71,7 @@ class Asker:
             connector=connector, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False, trust_env=False
         ) as session:
 
-            async def ask(address: str, name: str, token: str, response: str) -> Asked:
+            async def ask(address: str, name: str, token: str, response: str) -> CheckResult:
                 async with places:
                     return await self._ask(session, address, name, token, response)
 
@@ -79,7 +79,7 @@ class Asker:
 
     async def _ask(
         self, session: aiohttp.ClientSession, address: str, name: str, token: str, response: str
-    ) -> Asked:
+    ) -> CheckResult:
         where = f"{_bracketed(address)}:{self._ports['http']}"
         try:
             async with asyncio.timeout(ASK_S):
@@ -87,16 +87,18 @@ class Asker:
                     session, address, URL(f"http://{_bracketed(name)}{PATH}{token}"), response
                 )
         except TimeoutError:
-            return Asked("nobody", f"{where} does not answer within {ASK_S:g} s")
+            return CheckResult("nobody", f"{where} does not answer within {ASK_S:g} s")
         except aiohttp.ClientConnectorError as error:
             place, why = f"{_bracketed(error.host)}:{error.port}", error.os_error.strerror or "no connection"
-            return Asked("nobody", f"nobody answers at {place}: {why}")
+            return CheckResult("nobody", f"nobody answers at {place}: {why}")
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            return Asked(
+            return CheckResult(
                 "wrong", f"{where} answers what is no HTTP: {printable(str(error))[:SHOWN_MAX_CHARS]}"
             )
 
-    async def _follow(self, session: aiohttp.ClientSession, address: str, first: URL, response: str) -> Asked:
+    async def _follow(
+        self, session: aiohttp.ClientSession, address: str, first: URL, response: str
+    ) -> CheckResult:
         asked = first
         for _ in range(REDIRECTS_MAX + 1):
             port = self._ports[asked.scheme]
@@ -117,9 +119,11 @@ class Asker:
             following = _following(asked, location)
             if following is None:
                 shown = printable(location)[:SHOWN_MAX_CHARS]
-                return Asked("wrong", f"{where} redirects to '{shown}', and only the same name is asked")
+                return CheckResult(
+                    "wrong", f"{where} redirects to '{shown}', and only the same name is asked"
+                )
             asked = following
-        return Asked("wrong", f"{where} redirects more than {REDIRECTS_MAX} times")
+        return CheckResult("wrong", f"{where} redirects more than {REDIRECTS_MAX} times")
 
 
 def _following(asked: URL, location: str) -> URL | None:
@@ -144,17 +148,17 @@ async def _read(answer: aiohttp.ClientResponse) -> bytes:
     return body
 
 
-def _judge(where: str, status: int, body: bytes, response: str) -> Asked:
+def _judge(where: str, status: int, body: bytes, response: str) -> CheckResult:
     if status != 200:
-        return Asked("wrong", f"{where} answers {status}")
+        return CheckResult("wrong", f"{where} answers {status}")
     if len(body) > ANSWER_MAX_BYTES:
-        return Asked("wrong", f"{where} answers something longer than any challenge")
+        return CheckResult("wrong", f"{where} answers something longer than any challenge")
     text = body.decode("utf-8", errors="replace").rstrip()
     if text == response:
-        return Asked("right")
+        return CheckResult("right")
     if is_response(text) and "." in text:
-        return Asked("wrong", f"{where} answers for another account or another challenge")
-    return Asked("wrong", f"{where} answers '{printable(text)[:SHOWN_MAX_CHARS]}'")
+        return CheckResult("wrong", f"{where} answers for another account or another challenge")
+    return CheckResult("wrong", f"{where} answers '{printable(text)[:SHOWN_MAX_CHARS]}'")
 
 
 def _bracketed(host: str) -> str:

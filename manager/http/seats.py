@@ -1,6 +1,6 @@
 """Connections to the HTTPS endpoint: who is let in, for how long nothing may be asked, and who goes when all places are taken.
 
-Decides with `common.runtime.places`; TLS is asyncio's, HTTP aiohttp's. Owns each connection from the accept to its end. Invariants: a
+Decides with `common.runtime.connection_limit`; TLS is asyncio's, HTTP aiohttp's. Owns each connection from the accept to its end. Invariants: a
 connection that is not being answered has a deadline, whatever trickles in on it; and it gives its place to one of an address that
 holds fewer.
 """
@@ -19,7 +19,7 @@ from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 
 from common.runtime.acceptor import accept_from
 from common.runtime.buckets import Buckets
-from common.runtime.places import Place, Places
+from common.runtime.connection_limit import AdmittedConnection, ConnectionLimit
 from common.runtime.supervise import Supervisor
 from common.source import source_of
 from manager.http.handshakes import Front, Handshakes
@@ -92,7 +92,7 @@ def _cancel(task: asyncio.Task[object]) -> None:
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
-class Seat(Place):
+class Seat(AdmittedConnection):
     """One connection. `end` cuts it, in whatever state it is."""
 
     address: str
@@ -105,12 +105,14 @@ class Seats:
         self.limits = limits
         self.handshakes = Handshakes()
         self.refused: Counter[str] = Counter()
-        self._places: Places[Seat] = Places(total=limits.total, per_source=limits.per_source)
+        self._connections: ConnectionLimit[Seat] = ConnectionLimit(
+            total=limits.total, per_source=limits.per_source
+        )
         self._paces: Buckets[str] = Buckets(burst=limits.pace_burst, per_s=limits.pace_per_s)
         self._watched: dict[asyncio.Protocol, _Watched] = {}
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self._connections)
 
     def take(self, address: str, now_s: float) -> Seat | None:
         """Return a place for a new connection; None, and the refusal is counted, if there is none."""
@@ -118,25 +120,25 @@ class Seats:
         if not self.limits.is_proxy(address) and not self._paces.take(source, now_s):
             self._refuse(address, HURRIED)
             return None
-        if not self._places.has_room_for(source):
-            goes = self._places.first_to_go(source, now_s) or self._places.first_to_go(
+        if not self._connections.has_room_for(source):
+            goes = self._connections.first_to_go(source, now_s) or self._connections.first_to_go(
                 source, now_s + self.limits.grace_s, over=MANY_MORE
             )
             if goes is None:
-                is_crowded = self._places.held_by(source) >= self.limits.per_source
+                is_crowded = self._connections.held_by(source) >= self.limits.per_source
                 self._refuse(address, CROWDED if is_crowded else FULL)
                 return None
             self._refuse(goes.address, DISPLACED)
             self.free(goes)
             goes.end()
         seat = Seat(source=source, address=address, yields_at_s=now_s + self.limits.grace_s)
-        self._places.take(seat)
+        self._connections.take(seat)
         return seat
 
     def free(self, seat: Seat) -> None:
         """Note that a connection is over."""
         seat.is_over = True
-        self._places.free(seat)
+        self._connections.free(seat)
 
     async def serve(
         self,

@@ -1,6 +1,6 @@
 """Remembered passwords: those that were verified a moment ago, so that clients that send one with each request are not hashed each time.
 
-Decides what passes unhashed. A password is remembered for a place, a source or a connection: where it was verified, and nowhere else,
+Decides what passes unhashed. A password is remembered for its origin (a source or a connection), where it was verified, and nowhere else,
 because a comparison answers at once and so tells guesses apart. Invariant: what is kept is an HMAC under a key of the process, never a
 password; how much is kept is bounded, and what is kept for a connection ends with it.
 """
@@ -24,7 +24,7 @@ UNGUESSABLE_S: Final = 3600.0
 VERIFIED_MAX: Final = 10_000
 """Pairs of user and source that are remembered; those that were used longest ago go first."""
 
-Place = str | Connection
+Origin = str | Connection
 """A source, or a connection."""
 
 
@@ -58,31 +58,31 @@ class RememberedPasswords:
         return len(self._of_sources) + len(self._of_connections)
 
     def remember(
-        self, user: tuple[str, str], place: Place, password: str, *, is_unguessable: bool = False
+        self, user: tuple[str, str], origin: Origin, password: str, *, is_unguessable: bool = False
     ) -> None:
         """Remember a password that was verified, or used again."""
         until_s = self._clock() + (UNGUESSABLE_S if is_unguessable else VERIFIED_S)
         mark = _Mark(self._mark(user[0], password), until_s, is_unguessable)
-        if isinstance(place, Connection):
-            self._of_connections.note(place, user, mark)
+        if isinstance(origin, Connection):
+            self._of_connections.note(origin, user, mark)
             return
-        key = (*user, place)
+        key = (*user, origin)
         self._of_sources[key] = mark
         self._of_sources.move_to_end(key)
         while len(self._of_sources) > VERIFIED_MAX:
             self._of_sources.popitem(last=False)
 
-    def compare(self, user: tuple[str, str], place: Place, password: str) -> Match:
-        """Compare a password with what is remembered for a place."""
-        known = self._get(user, place)
+    def compare(self, user: tuple[str, str], origin: Origin, password: str) -> Match:
+        """Compare a password with what is remembered for an origin."""
+        known = self._get(user, origin)
         if known is None:
             return Match.NOTHING_REMEMBERED
         is_right = hmac.compare_digest(known.digest, self._mark(user[0], password))
         return Match.RIGHT if is_right else Match.WRONG
 
-    def is_unguessable(self, user: tuple[str, str], place: Place) -> bool:
-        """Whether the password that is remembered for a place is one that nobody finds by guessing."""
-        known = self._get(user, place)
+    def is_unguessable(self, user: tuple[str, str], origin: Origin) -> bool:
+        """Whether the password that is remembered for an origin is one that nobody finds by guessing."""
+        known = self._get(user, origin)
         return known is not None and known.is_unguessable
 
     def forget(self, user: tuple[str, str], connection: Connection) -> None:
@@ -93,11 +93,11 @@ class RememberedPasswords:
         self._of_sources.clear()
         self._of_connections.forget_all()
 
-    def _get(self, user: tuple[str, str], place: Place) -> "_Mark | None":
-        if isinstance(place, Connection):
-            known = self._of_connections.get(place, user)
+    def _get(self, user: tuple[str, str], origin: Origin) -> "_Mark | None":
+        if isinstance(origin, Connection):
+            known = self._of_connections.get(origin, user)
         else:
-            known = self._of_sources.get((*user, place))
+            known = self._of_sources.get((*user, origin))
         return known if known is not None and known.until_s > self._clock() else None
 
     def _mark(self, name: str, password: str) -> bytes:

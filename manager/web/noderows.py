@@ -44,7 +44,7 @@ class Order(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class NodeQuery:
     """What is wanted of the list; without `states` all of them."""
 
     search: str = ""
@@ -107,18 +107,18 @@ class EndpointRow:
 def list_rows(
     inventory: Inventory,
     briefs: Mapping[NodeName, NodeBrief],
-    wanted: Wanted,
+    query: NodeQuery,
     locations: Mapping[int, str],
 ) -> Page[Row]:
     """Return the nodes of one page. Searching, choosing and sorting look at every node: for a thread."""
     names = list(inventory.nodes)
-    if wanted.search:
-        names = _searched(inventory, names, wanted.search, locations)
-    if wanted.states:
-        names = [name for name in names if (brief := briefs.get(name)) and brief.state in wanted.states]
-    if wanted.order is not Order.NAME or wanted.descending:
-        names = ordered(names, [Sort(_key(inventory, briefs, wanted.order), wanted.descending)])
-    page = page_of(names, wanted.page, size=wanted.size)
+    if query.search:
+        names = _searched(inventory, names, query.search, locations)
+    if query.states:
+        names = [name for name in names if (brief := briefs.get(name)) and brief.state in query.states]
+    if query.order is not Order.NAME or query.descending:
+        names = ordered(names, [Sort(_key(inventory, briefs, query.order), query.descending)])
+    page = page_of(names, query.page, size=query.size)
     rows = [_row(inventory, inventory.nodes[name], locations) for name in page.entries]
     return Page(page.total, rows)
 

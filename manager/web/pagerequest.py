@@ -28,7 +28,7 @@ from manager.usecases.devices import DEVICE_S
 from manager.usecases.ports import FleetView
 from manager.usecases.usecases import UseCases
 from manager.usecases.workers import READ_TIMEOUT_S
-from manager.web.currentstanding import CurrentStanding
+from manager.web.currentstatus import CurrentFleetStatus
 from manager.web.difference import Difference, differences
 from manager.web.forms import NO_FIELDS, Form, FormFields
 from manager.web.static import StaticFiles
@@ -64,7 +64,7 @@ class Site:
     templates: jinja2.Environment
     static: StaticFiles
     streams: Streams
-    standing: CurrentStanding
+    fleet_status: CurrentFleetStatus
 
 
 @dataclass(slots=True, kw_only=True)

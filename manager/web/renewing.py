@@ -23,7 +23,7 @@ from manager.domain.renewal.records import (
     Step,
 )
 from manager.domain.renewal.schedule import begins_s, names_of
-from manager.domain.renewal.standing import state_of
+from manager.domain.renewal.state import state_of
 from manager.usecases.renewal.renewals import ShownRenewal
 from manager.web.words import NEW_KEYS, Kind
 

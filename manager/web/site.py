@@ -17,7 +17,7 @@ from manager.http.streams import Streams
 from manager.usecases.ports import FleetView
 from manager.usecases.usecases import UseCases
 from manager.web import words
-from manager.web.currentstanding import CurrentStanding
+from manager.web.currentstatus import CurrentFleetStatus
 from manager.web.pagerequest import Page, Site, begin_page_request
 from manager.web.pages import (
     access,
@@ -102,7 +102,7 @@ def add_pages(app: web.Application, use_cases: UseCases, fleet_view: FleetView) 
         templates=_templates(static),
         static=static,
         streams=streams,
-        standing=CurrentStanding(),
+        fleet_status=CurrentFleetStatus(),
     )
     app.on_shutdown.append(streams.end)
     add_route(app, "GET", "/static/{name:.+}", static.show)

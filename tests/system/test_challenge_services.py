@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from demo.site import free_port
-from manager.fleet.asking import Asked, Asker
+from manager.fleet.asking import ChallengeChecker, CheckResult
 from nodeagent import recipes
 from nodeagent.core.services import ChallengePlace
 from tests.integration.nodeagent.challenge_parts import Clock, bound, running
@@ -65,7 +65,7 @@ async def started(*argv: str) -> AsyncIterator[None]:
         await ended(process)
 
 
-async def asked_until_right(port: int, token: str) -> Asked:
+async def asked_until_right(port: int, token: str) -> CheckResult:
     """Ask until the server has started and the answer is right; return the last answer."""
     async with asyncio.timeout(PATIENCE_S):
         while (asked := await asked_once(port, token)).kind != "right":  # noqa: ASYNC110 - a program has no event
@@ -73,8 +73,8 @@ async def asked_until_right(port: int, token: str) -> Asked:
     return asked
 
 
-async def asked_once(port: int, token: str) -> Asked:
-    async with Asker(http_port=port).asking() as ask:
+async def asked_once(port: int, token: str) -> CheckResult:
+    async with ChallengeChecker(http_port=port).asking() as ask:
         return await ask("127.0.0.1", NAME, token, f"{token}.thumb")
 
 

@@ -13,7 +13,7 @@ from manager.web.static import StaticFiles
 WEB = Path(site.__file__).parent
 ENVIRONMENT = site._templates(StaticFiles())
 OF_EVERY_PAGE = {"page_request", "user", "path", "flash", "now_s"}
-STREAMED = {"tiles": "_standing", "wave": "_standing", "alarms": "_alarms"}
+STREAMED = {"tiles": "_status", "wave": "_status", "alarms": "_alarms"}
 """Parts of the home page that are sent again when they change, without what a page has, and the function that says what each is handed."""
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef

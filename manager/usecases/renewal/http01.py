@@ -21,7 +21,7 @@ from manager.domain.challenges import PlacedChallenge
 from manager.domain.model import NodeRecord
 from manager.domain.renewal.places import nodes_asked
 from manager.domain.renewal.records import Proof
-from manager.fleet.asking import Ask, Asked, Asker
+from manager.fleet.asking import ChallengeChecker, Check, CheckResult
 from manager.store.inventory import Inventories
 from manager.store.placed_challenges import PlacedChallenges
 from manager.usecases.renewal.ports import CaError, Missing
@@ -61,7 +61,7 @@ class HttpShowing:
         inventories: Inventories,
         nodes: Nodes,
         *,
-        asker: Asker,
+        asker: ChallengeChecker,
         expecting: Expecting,
         placed: Callable[[], None],
     ) -> None:
@@ -139,11 +139,11 @@ class HttpShowing:
         seen = self._nodes.address_of(record.name)
         return own or ((seen,) if _is_address(seen) else ())
 
-    async def _ask_all(self, questions: Sequence[_Question]) -> Sequence[Asked]:
+    async def _ask_all(self, questions: Sequence[_Question]) -> Sequence[CheckResult]:
         """Ask them all, some at once; what is not answered in time has no answer."""
-        answers = [Asked("nobody", "it could not be asked in time")] * len(questions)
+        answers = [CheckResult("nobody", "it could not be asked in time")] * len(questions)
 
-        async def answer(number: int, question: _Question, ask: Ask) -> None:
+        async def answer(number: int, question: _Question, ask: Check) -> None:
             answers[number] = await _ask(question, ask)
 
         with suppress(TimeoutError):
@@ -169,17 +169,17 @@ class HttpShowing:
         )
 
 
-async def _ask(question: _Question, ask: Ask) -> Asked:
+async def _ask(question: _Question, ask: Check) -> CheckResult:
     """Ask a node at each of its addresses: one that nobody answers at does not count if another one answers."""
     if not question.addresses:
-        return Asked("nobody", "no address of it is known")
+        return CheckResult("nobody", "no address of it is known")
     proof = question.proof
     asked = [await ask(address, proof.name, proof.token, proof.response) for address in question.addresses]
     wrong = [each for each in asked if each.kind == "wrong"]
     if not wrong and any(each.kind == "right" for each in asked):
-        return Asked("right")
+        return CheckResult("right")
     told = wrong or asked
-    return Asked(told[0].kind, "; ".join(each.message for each in told if each.message))
+    return CheckResult(told[0].kind, "; ".join(each.message for each in told if each.message))
 
 
 def _nobody(name: str) -> str:

@@ -60,7 +60,7 @@ STEPS_AT_ONCE: Final = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
+class Snapshot:
     """All that is renewed, what is under way, and the certificates, as they are."""
 
     inventory: Inventory
@@ -108,27 +108,27 @@ class RenewalRunner:
 
     async def once(self, lead: Lead) -> float:
         """Do what is due now; return when to look again, infinite if nothing is renewed. Raises StorageError."""
-        standing = await self._read()
+        snapshot = await self._read()
         for part in (self._ask_windows, self._begin, self._carry_on):
-            if await part(standing, lead):
-                standing = await self._read()
+            if await part(snapshot, lead):
+                snapshot = await self._read()
         return next_s(
-            standing.renewals, standing.orders, standing.inventory.entries, now_s=self._context.clock()
+            snapshot.renewals, snapshot.orders, snapshot.inventory.entries, now_s=self._context.clock()
         )
 
-    async def _read(self) -> Standing:
+    async def _read(self) -> Snapshot:
         # the certificates last: what a renewal follows is among them
         store = self._context.store
         renewals = await store.renewals.list()
         orders = await store.orders.unfinished() if renewals else ()
         inventory = await self._context.inventories.current()
-        return Standing(inventory=inventory, renewals=renewals, orders=orders)
+        return Snapshot(inventory=inventory, renewals=renewals, orders=orders)
 
-    async def _ask_windows(self, standing: Standing, lead: Lead) -> bool:
+    async def _ask_windows(self, snapshot: Snapshot, lead: Lead) -> bool:
         """Ask CAs when to renew; all that they say is kept in one transaction. Return whether any was asked."""
-        now_s, entries = self._context.clock(), standing.inventory.entries
+        now_s, entries = self._context.clock(), snapshot.inventory.entries
         due = []
-        for renewal in standing.renewals:
+        for renewal in snapshot.renewals:
             at_s = asked_s(renewal, entry_of(renewal, entries))
             if at_s is not None and at_s <= now_s:
                 due.append(renewal)
@@ -139,21 +139,21 @@ class RenewalRunner:
 
         async def ask(renewal: RenewalRecord) -> None:
             with lead.enforced():
-                answers[renewal.id] = await self._ask_window(renewal, standing, cas)
+                answers[renewal.id] = await self._ask_window(renewal, snapshot, cas)
 
         await self._each([partial(self._guarded, renewal, partial(ask, renewal)) for renewal in due])
         with lead.enforced():
             async with self._context.store.transaction():
                 for renewal in due:
                     if renewal.id in answers:
-                        await self._keep_window(renewal, standing, answers[renewal.id])
+                        await self._keep_window(renewal, snapshot, answers[renewal.id])
         return True
 
     async def _ask_window(
-        self, renewal: RenewalRecord, standing: Standing, cas: dict[AccountId, Ca]
+        self, renewal: RenewalRecord, snapshot: Snapshot, cas: dict[AccountId, Ca]
     ) -> Suggested | CaError | None:
         """Ask for one; `cas` are those that were asked a moment ago, so that an account's key is not opened for each."""
-        entry = entry_of(renewal, standing.inventory.entries)
+        entry = entry_of(renewal, snapshot.inventory.entries)
         if entry is None or renewal.terms is None:
             return None
         identifier = ari_id(entry.leaf.issuer_key_id, entry.leaf.serial_no)
@@ -168,9 +168,9 @@ class RenewalRunner:
             return error
 
     async def _keep_window(
-        self, asked: RenewalRecord, standing: Standing, answer: Suggested | CaError | None
+        self, asked: RenewalRecord, snapshot: Snapshot, answer: Suggested | CaError | None
     ) -> None:
-        entry = entry_of(asked, standing.inventory.entries)
+        entry = entry_of(asked, snapshot.inventory.entries)
         try:
             renewal = await self._context.store.renewals.get(asked.id)
         except NotFoundError:
@@ -200,12 +200,12 @@ class RenewalRunner:
             )
         )
 
-    async def _begin(self, standing: Standing, lead: Lead) -> bool:
+    async def _begin(self, snapshot: Snapshot, lead: Lead) -> bool:
         """Begin orders, open requests, and end renewals of what is gone. Return whether there was anything to do."""
-        now_s, entries = self._context.clock(), standing.inventory.entries
-        busy = {each.renewal_id for each in standing.orders}
+        now_s, entries = self._context.clock(), snapshot.inventory.entries
+        busy = {each.renewal_id for each in snapshot.orders}
         acts: list[tuple[RenewalRecord, Callable[[], Awaitable[object]]]] = []
-        for renewal in standing.renewals:
+        for renewal in snapshot.renewals:
             if renewal.is_over and renewal.id not in busy:
                 acts.append((renewal, partial(self._drop, renewal)))
             elif renewal.terms is None and not renewal.is_over:
@@ -215,7 +215,7 @@ class RenewalRunner:
                 acts.append((renewal, partial(self._requesting.look, renewal, entry, is_due=is_due)))
         acts += [
             (renewal, partial(self._beginning.begin, renewal.id, is_test=False))
-            for renewal in beginning(standing.renewals, standing.orders, entries, now_s=now_s)
+            for renewal in beginning(snapshot.renewals, snapshot.orders, entries, now_s=now_s)
         ]
         for renewal, act in acts:
             with lead.enforced():
@@ -233,13 +233,13 @@ class RenewalRunner:
             await self._context.store.renewals.delete(renewal.id)
             await self._context.note(RENEWAL, "renewal.ended", f"renewal {renewal.id}")
 
-    async def _carry_on(self, standing: Standing, lead: Lead) -> bool:
+    async def _carry_on(self, snapshot: Snapshot, lead: Lead) -> bool:
         """Take the next steps of orders that do not rest. Return whether there were any."""
-        now_s, by_id = self._context.clock(), {each.id: each for each in standing.renewals}
-        limits = limited(standing.renewals)
+        now_s, by_id = self._context.clock(), {each.id: each for each in snapshot.renewals}
+        limits = limited(snapshot.renewals)
         due = [
             (each, by_id[each.renewal_id])
-            for each in standing.orders
+            for each in snapshot.orders
             if each.renewal_id in by_id and advanced_s(each, by_id[each.renewal_id], limits=limits) <= now_s
         ]
         await self._each(

@@ -18,10 +18,10 @@ from manager.http.errors import status_of
 from manager.pki.chain.chain import Chain
 from manager.pki.judge.headline import headline
 from manager.usecases.downloads import DownloadOptions
+from manager.web.fleetstatus import rollout_of
 from manager.web.forms import FormFields
 from manager.web.pagerequest import Page, PageRequest
 from manager.web.pages.renewals import renewal_of
-from manager.web.standing import rollout_of
 from manager.web.uploads import findings_of
 from manager.web.words import plural
 

@@ -22,13 +22,13 @@ from manager.domain.view import PlannedPush
 from manager.http.streams import HEARTBEAT_S, event_stream, write
 from manager.pki.judge.status import nearness_of
 from manager.usecases.renewal.renewals import ShownRenewal
-from manager.web.currentstanding import PACE_S
+from manager.web.currentstatus import PACE_S
+from manager.web.fleetstatus import recent_pushes
 from manager.web.forms import FormFields
 from manager.web.pagerequest import Page, PageRequest
 from manager.web.pages.nodes import show_list
 from manager.web.renewalcalendar import Calendar, draw_calendar
 from manager.web.renewing import Renewal, renewals_of
-from manager.web.standing import recent_pushes
 from manager.web.timeline import End, Timeline, draw_timeline
 from manager.web.words import plural
 
@@ -52,7 +52,7 @@ async def home(page_request: PageRequest) -> web.StreamResponse:
     recent = await asyncio.to_thread(recent_pushes, briefs.values(), now_s=now_s)
     return page_request.render(
         "fleet.html",
-        **await _standing(page_request),
+        **await _status(page_request),
         **await _alarms(page_request),
         drawings=outlook.drawings,
         upcoming=outlook.upcoming,
@@ -135,9 +135,9 @@ async def live(page_request: PageRequest) -> web.StreamResponse:
             await stream.prepare(page_request.request)
             has_changed = True
             while await page_request.use_cases.sessions.find(page_request.token, using=False) is not None:
-                standing = await _standing(page_request)
+                status = await _status(page_request)
                 for part in ("tiles", "wave"):
-                    await send(part, standing)
+                    await send(part, status)
                 # that nobody looks for what is wrong is seen by the time that passes
                 if news.take() or not has_changed:
                     await send("alarms", await _alarms(page_request))
@@ -178,8 +178,8 @@ async def push(page_request: PageRequest) -> web.StreamResponse:
     return page_request.redirect("/#pushes", message)
 
 
-async def _standing(page_request: PageRequest) -> dict[str, Any]:
-    found = await page_request.site.standing.current(page_request.site.fleet, now_s=page_request.now_s)
+async def _status(page_request: PageRequest) -> dict[str, Any]:
+    found = await page_request.site.fleet_status.current(page_request.site.fleet, now_s=page_request.now_s)
     return {"tiles": found.tiles, "wave": found.wave, "now_s": found.now_s}
 
 

@@ -20,17 +20,17 @@ from manager.http.errors import status_of
 from manager.usecases.nodes import NewToken
 from manager.usecases.views import views_of
 from manager.web.difference import Difference
+from manager.web.fleetstatus import tiles
 from manager.web.forms import FormFields
 from manager.web.noderows import (
+    NodeQuery,
     Order,
-    Wanted,
     assigned_to,
     list_rows,
     served,
     served_until_s,
 )
 from manager.web.pagerequest import Page, PageRequest
-from manager.web.standing import tiles
 from manager.web.words import STATES
 
 INSTALL: Final = (
@@ -66,7 +66,7 @@ async def show_list(page_request: PageRequest, *, problems: Sequence[str] = ()) 
     inventory = await page_request.use_cases.inventory()
     order, descending = ordering(page_request, Order, Order.NAME)
     states = _states(page_request)
-    wanted = Wanted(
+    query = NodeQuery(
         search=page_request.query("search").strip(),
         states=states,
         order=order,
@@ -75,10 +75,10 @@ async def show_list(page_request: PageRequest, *, problems: Sequence[str] = ()) 
         size=SIZE,
     )
     fleet, locations = page_request.site.fleet, await page_request.use_cases.nodes.locations()
-    if wanted.looks_at_all:
-        found = await asyncio.to_thread(list_rows, inventory, fleet.briefs(), wanted, locations)
+    if query.looks_at_all:
+        found = await asyncio.to_thread(list_rows, inventory, fleet.briefs(), query, locations)
     else:
-        found = list_rows(inventory, {}, wanted, locations)
+        found = list_rows(inventory, {}, query, locations)
     names = [row.record.name for row in found.entries]
     views = {view.name: view for view in await views_of(fleet, names)}
     return page_request.render(
@@ -97,7 +97,7 @@ async def show_list(page_request: PageRequest, *, problems: Sequence[str] = ()) 
         served_until_s=served_until_s,
         search=page_request.query("search"),
         order=page_request.query("order") or Order.NAME,
-        number=wanted.page,
+        number=query.page,
         size=SIZE,
     )
 

@@ -7,7 +7,7 @@ import pytest
 
 from common.challenge import PATH
 from manager.fleet import asking
-from manager.fleet.asking import Asked, Asker
+from manager.fleet.asking import ChallengeChecker, CheckResult
 from tests import pki
 from tests.integration.renewal.http_parts import Node, Reply, answer, servers
 
@@ -15,16 +15,16 @@ NAME, TOKEN, RESPONSE = "conf.example.com", "tok_en-1", "tok_en-1.thumb"
 OWN, OTHER = "127.0.0.1", "127.0.0.2"
 
 
-async def ask_of(reply: Reply, name: str = NAME) -> tuple[Asked, Node]:
+async def ask_of(reply: Reply, name: str = NAME) -> tuple[CheckResult, Node]:
     node = Node(OWN, reply)
-    async with servers(node) as port, Asker(http_port=port).asking() as ask:
+    async with servers(node) as port, ChallengeChecker(http_port=port).asking() as ask:
         return await ask(OWN, name, TOKEN, RESPONSE), node
 
 
 @pytest.mark.parametrize("body", [RESPONSE, f"{RESPONSE}\n", f"{RESPONSE} \r\n\t"])
 async def test_the_right_answer_may_end_in_white_space(body):
     asked, node = await ask_of(lambda _host, _path: answer(body.encode()))
-    assert asked == Asked("right")
+    assert asked == CheckResult("right")
     assert node.asked == [(NAME, PATH + TOKEN)]
     assert b"Cookie" not in node.heads[0]
 
@@ -61,7 +61,10 @@ async def test_an_endless_body_is_not_read_to_its_end():
 
 async def test_who_answers_nobody_and_who_answers_too_late_are_told_apart(monkeypatch):
     monkeypatch.setattr(asking, "ASK_S", 0.2)
-    async with servers(Node(OTHER, lambda _host, _path: b"")) as port, Asker(http_port=port).asking() as ask:
+    async with (
+        servers(Node(OTHER, lambda _host, _path: b"")) as port,
+        ChallengeChecker(http_port=port).asking() as ask,
+    ):
         refused = await ask(OWN, NAME, TOKEN, RESPONSE)
     assert (refused.kind, "nobody answers at 127.0.0.1" in refused.message) == ("nobody", True)
     held = asyncio.Event()
@@ -72,7 +75,7 @@ async def test_who_answers_nobody_and_who_answers_too_late_are_told_apart(monkey
 
     server = await asyncio.start_server(silent, OWN, 0)
     port = server.sockets[0].getsockname()[1]
-    async with Asker(http_port=port).asking() as ask:
+    async with ChallengeChecker(http_port=port).asking() as ask:
         late = await ask(OWN, NAME, TOKEN, RESPONSE)
     held.set()
     server.close()
@@ -91,7 +94,7 @@ def redirecting(to: str) -> Reply:
 )
 async def test_a_redirection_to_the_same_name_is_followed(to):
     asked, node = await ask_of(redirecting(to))
-    assert asked == Asked("right")
+    assert asked == CheckResult("right")
     assert {host for host, _ in node.asked} == {NAME}
 
 
@@ -114,7 +117,10 @@ async def test_a_redirection_to_the_same_name_is_followed(to):
 async def test_a_redirection_to_anywhere_else_is_not_followed(to):
     other = Node(OTHER, lambda _host, _path: answer(RESPONSE.encode()))
     node = Node(OWN, redirecting(to))
-    async with servers(node, other) as port, Asker(http_port=port, https_port=port).asking() as ask:
+    async with (
+        servers(node, other) as port,
+        ChallengeChecker(http_port=port, https_port=port).asking() as ask,
+    ):
         asked = await ask(OWN, NAME, TOKEN, RESPONSE)
     assert asked.kind == "wrong"
     assert "only the same name is asked" in asked.message
@@ -138,17 +144,20 @@ async def test_a_redirection_to_https_is_followed_whatever_certificate_is_shown_
     server = await asyncio.start_server(secure.serve, OWN, 0, ssl=context)
     https_port = server.sockets[0].getsockname()[1]
     plain = Node(OWN, lambda _host, path: answer(b"", "301 Moved", f"Location: https://{NAME}{path}"))
-    async with servers(plain) as port, Asker(http_port=port, https_port=https_port).asking() as ask:
+    async with (
+        servers(plain) as port,
+        ChallengeChecker(http_port=port, https_port=https_port).asking() as ask,
+    ):
         asked = await ask(OWN, NAME, TOKEN, RESPONSE)
     server.close()
     await server.wait_closed()
-    assert asked == Asked("right")
+    assert asked == CheckResult("right")
     assert names == [NAME]
     assert secure.asked == [(NAME, PATH + TOKEN)]
 
 
 async def test_names_that_are_addresses_are_asked_for_as_such():
     asked, node = await ask_of(lambda _host, _path: answer(RESPONSE.encode()), name="2001:db8::1")
-    assert asked == Asked("right")
+    assert asked == CheckResult("right")
     assert node.asked[0][0] == "[2001:db8::1]"
     assert (await ask_of(lambda _host, _path: answer(RESPONSE.encode()), name="192.0.2.1"))[0].kind == "right"

@@ -10,7 +10,7 @@ import pytest
 from common.challenge import CHALLENGES_MAX, PATH
 from common.ids import NodeName
 from manager.domain.renewal.records import Proof
-from manager.fleet.asking import Asker
+from manager.fleet.asking import ChallengeChecker
 from manager.pki.read.upload import read_tls
 from manager.store.inventory import Inventories
 from manager.store.store import Store
@@ -58,7 +58,7 @@ class Place:
             self.store.placed_challenges,
             Inventories(self.store),
             self.fleet,
-            asker=Asker(http_port=port),
+            asker=ChallengeChecker(http_port=port),
             expecting=expecting,
             placed=self.wake,
         )

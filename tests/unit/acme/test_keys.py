@@ -9,7 +9,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
-from manager.acme.answers import Asked, Challenge
+from manager.acme.answers import Authorization, Challenge
 from manager.acme.keys import AccountKey, Payload, bind, prove
 from manager.acme.refusals import Told
 from manager.domain.renewal.records import ChallengeKind
@@ -41,14 +41,18 @@ def thumbprint(key: AccountKey) -> str:
     return base64url(hashlib.sha256(text.encode()).digest())
 
 
-def asked(kind: str, *, token: str = TOKEN, issuers=(), wildcard: bool = False, status="pending") -> Asked:
+def asked(
+    kind: str, *, token: str = TOKEN, issuers=(), wildcard: bool = False, status="pending"
+) -> Authorization:
     challenge = Challenge(
         url="https://ca.example/c/1", status="pending", token=token, issuers=issuers, problem=Told("", "")
     )
-    return Asked(name="a.example.com", is_wildcard=wildcard, status=status, challenges={kind: challenge})
+    return Authorization(
+        name="a.example.com", is_wildcard=wildcard, status=status, challenges={kind: challenge}
+    )
 
 
-def proof(found: Asked, kind: ChallengeKind):
+def proof(found: Authorization, kind: ChallengeKind):
     return prove(found, kind, url=URL, key=KEY, account_url=ACCOUNT)
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from manager.dns.keys import FILE_MAX_BYTES, parse_key, read_key
-from manager.dns.settings import Place, Update
+from manager.dns.settings import HostPort, Update
 from manager.usecases.renewal.ports import CaError
 from tests.bind import TsigKey
 
@@ -15,7 +15,7 @@ SECRET = "bm90IGEgc2VjcmV0IGF0IGFsbA=="
 
 
 def way(file=None, credential=None) -> Update:
-    return Update(server=Place("192.0.2.1", 53), key_file=file, key_credential=credential)
+    return Update(server=HostPort("192.0.2.1", 53), key_file=file, key_credential=credential)
 
 
 def refusal(data: bytes) -> str:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.errors import InvalidInputError
-from manager.dns.settings import Hook, Place, Update, parse_place
+from manager.dns.settings import Hook, HostPort, Update, parse_host_port
 from manager.settings import Settings
 from tests.patience import PATIENCE_S
 
@@ -43,10 +43,10 @@ def test_a_zone_is_changed_by_a_server_or_by_commands(config):
     dns = load(
         config, f'[dns]\nresolvers = ["192.0.2.53", "[2001:db8::1]:5353"]\npersist = true\n{UPDATE}{HOOK}'
     ).dns
-    assert dns.resolvers == (Place("192.0.2.53", 53), Place("2001:db8::1", 5353))
+    assert dns.resolvers == (HostPort("192.0.2.53", 53), HostPort("2001:db8::1", 5353))
     assert dns.persist
     assert dns.way_of("_acme-challenge.Example.com") == Update(
-        server=Place("192.0.2.1", 53), key_file=Path("/etc/certcast/key"), key_credential=None
+        server=HostPort("192.0.2.1", 53), key_file=Path("/etc/certcast/key"), key_credential=None
     )
     assert dns.way_of("_acme-challenge.a.example.net") == Hook(
         present=("/bin/change", "present"), cleanup=("/bin/change", "cleanup"), timeout_s=60
@@ -58,8 +58,8 @@ def test_the_nearest_name_above_a_record_counts_and_none_beside_it(config):
         "192.0.2.1", "ns1.example.com:5353"
     )
     dns = load(config, UPDATE + near).dns
-    assert dns.way_of("_acme-challenge.b.example.com").server == Place("192.0.2.1", 53)
-    assert dns.way_of("_acme-challenge.a.example.com").server == Place("ns1.example.com", 5353)
+    assert dns.way_of("_acme-challenge.b.example.com").server == HostPort("192.0.2.1", 53)
+    assert dns.way_of("_acme-challenge.a.example.com").server == HostPort("ns1.example.com", 5353)
     assert dns.way_of("_acme-challenge.notexample.com") is None
     assert dns.way_of("com") is None
 
@@ -123,18 +123,18 @@ def test_a_variable_cannot_stand_for_the_table(config, monkeypatch):
 @pytest.mark.parametrize(
     ("text", "place"),
     [
-        ("192.0.2.1", Place("192.0.2.1", 53)),
-        ("192.0.2.1:5353", Place("192.0.2.1", 5353)),
-        ("2001:db8::1", Place("2001:db8::1", 53)),
-        ("[2001:db8::1]", Place("2001:db8::1", 53)),
-        ("[2001:db8::1]:5353", Place("2001:db8::1", 5353)),
-        ("ns1.example.com", Place("ns1.example.com", 53)),
-        ("ns1.example.com:5353", Place("ns1.example.com", 5353)),
+        ("192.0.2.1", HostPort("192.0.2.1", 53)),
+        ("192.0.2.1:5353", HostPort("192.0.2.1", 5353)),
+        ("2001:db8::1", HostPort("2001:db8::1", 53)),
+        ("[2001:db8::1]", HostPort("2001:db8::1", 53)),
+        ("[2001:db8::1]:5353", HostPort("2001:db8::1", 5353)),
+        ("ns1.example.com", HostPort("ns1.example.com", 53)),
+        ("ns1.example.com:5353", HostPort("ns1.example.com", 5353)),
     ],
 )
 def test_a_server_is_named_as_people_name_it(text, place):
-    assert parse_place(text) == place
-    assert parse_place(str(place)) == place
+    assert parse_host_port(text) == place
+    assert parse_host_port(str(place)) == place
 
 
 @pytest.mark.parametrize(
@@ -154,16 +154,16 @@ def test_a_server_is_named_as_people_name_it(text, place):
 )
 def test_what_is_no_place_is_refused(text):
     with pytest.raises(ValueError):
-        parse_place(text)
+        parse_host_port(text)
 
 
 @given(st.text(max_size=30) | st.text("[]:.1aF*", max_size=20))
 def test_every_text_is_a_place_or_is_refused(text):
     try:
-        place = parse_place(text)
+        place = parse_host_port(text)
     except ValueError:
         return
-    assert parse_place(str(place)) == place
+    assert parse_host_port(str(place)) == place
 
 
 def test_the_settings_load_nothing_that_asks_dns_or_a_ca():

@@ -8,7 +8,7 @@ from common.ids import NodeName
 from manager.domain.brief import NodeBrief
 from manager.domain.model import NodeRecord
 from manager.web import noderows
-from manager.web.noderows import Order, Wanted, list_rows
+from manager.web.noderows import NodeQuery, Order, list_rows
 
 NODES = 2000
 SIZE = 50
@@ -75,7 +75,7 @@ def made(monkeypatch) -> list[NodeName]:
 
 
 def found(**wanted) -> tuple[int, list[int]]:
-    page = list_rows(INVENTORY, BRIEFS, Wanted(size=SIZE, **wanted), LOCATIONS)
+    page = list_rows(INVENTORY, BRIEFS, NodeQuery(size=SIZE, **wanted), LOCATIONS)
     return page.total, [row.record.id for row in page.entries]
 
 
@@ -123,8 +123,8 @@ def test_a_page_after_the_last_is_empty():
 
 
 def test_only_what_needs_every_node_looks_at_every_node():
-    assert not Wanted(size=SIZE, page=9).looks_at_all
-    assert Wanted(size=SIZE, search="x").looks_at_all
-    assert Wanted(size=SIZE, states=("failed",)).looks_at_all
-    assert Wanted(size=SIZE, order=Order.STATE).looks_at_all
-    assert Wanted(size=SIZE, descending=True).looks_at_all
+    assert not NodeQuery(size=SIZE, page=9).looks_at_all
+    assert NodeQuery(size=SIZE, search="x").looks_at_all
+    assert NodeQuery(size=SIZE, states=("failed",)).looks_at_all
+    assert NodeQuery(size=SIZE, order=Order.STATE).looks_at_all
+    assert NodeQuery(size=SIZE, descending=True).looks_at_all

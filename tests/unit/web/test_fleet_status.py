@@ -7,7 +7,7 @@ from common.ids import NodeName
 from manager.domain.facts import NodeFacts
 from manager.domain.nodeview import view_of
 from manager.domain.view import NodeView, PushView, SlotView
-from manager.web.standing import (
+from manager.web.fleetstatus import (
     PLACES_MAX,
     RECENT_S,
     ROWS_MAX,

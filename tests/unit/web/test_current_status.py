@@ -3,7 +3,7 @@
 from common.ids import NodeName
 from manager.domain.brief import brief_of
 from manager.domain.facts import NodeFacts
-from manager.web.currentstanding import PACE_S, CurrentStanding
+from manager.web.currentstatus import PACE_S, CurrentFleetStatus
 
 
 class Fleet:
@@ -20,20 +20,20 @@ class Fleet:
 
 
 async def test_a_hundred_watchers_of_one_change_cost_one_count():
-    fleet, standing = Fleet(), CurrentStanding()
+    fleet, status = Fleet(), CurrentFleetStatus()
     for change in range(3):
         fleet.count_of_changes = change
-        found = [await standing.current(fleet, now_s=change * PACE_S) for _ in range(100)]
+        found = [await status.current(fleet, now_s=change * PACE_S) for _ in range(100)]
         assert {each.tiles[0].count for each in found} == {change}
-        assert standing.counted == change + 1
+        assert status.counted == change + 1
 
 
 async def test_what_was_counted_is_counted_again_when_nodes_changed_or_time_passed():
-    fleet, standing = Fleet(), CurrentStanding()
-    await standing.current(fleet, now_s=10.0)
+    fleet, status = Fleet(), CurrentFleetStatus()
+    await status.current(fleet, now_s=10.0)
     fleet.count_of_changes = 1
-    assert (await standing.current(fleet, now_s=10.0)).tiles[0].count == 1
-    await standing.current(fleet, now_s=10.0 + PACE_S)
+    assert (await status.current(fleet, now_s=10.0)).tiles[0].count == 1
+    await status.current(fleet, now_s=10.0 + PACE_S)
     # a clock that was set back makes nothing fresh
-    await standing.current(fleet, now_s=5.0)
-    assert standing.counted == 4
+    await status.current(fleet, now_s=5.0)
+    assert status.counted == 4

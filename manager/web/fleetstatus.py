@@ -94,7 +94,7 @@ class Wave:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class ServingRow:
     """One node that has a certificate; `is_serving` says that its ports were seen to show it."""
 
     node: NodeName
@@ -111,7 +111,7 @@ class Rollout:
     took the last one from the change, None while any is missing or no push is known.
     """
 
-    rows: Sequence[Place]
+    rows: Sequence[ServingRow]
     more: int
     probed: int
     serving: int
@@ -126,7 +126,7 @@ def rollout_of(entry: Entry, views: Mapping[NodeName, Served]) -> Rollout:
         if view is None:
             continue
         is_serving = view.serves(place.slot) == entry.leaf.fingerprint
-        rows.append(Place(node=place.node, slot=place.slot, state=view.state, is_serving=is_serving))
+        rows.append(ServingRow(node=place.node, slot=place.slot, state=view.state, is_serving=is_serving))
         if place.slot == "server":
             probed.add(place.node)
         if is_serving and (push := view.push) is not None and push.result == "applied" and push.concluded_s:

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from manager.usecases.ports import FleetView
-from manager.web.standing import Tile, Wave, tiles, wave
+from manager.web.fleetstatus import Tile, Wave, tiles, wave
 
 PACE_S: Final = 0.5
 """How often it is counted at most: a wave over a thousand nodes is a few drawings, not thousands, whoever watches."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
+class FleetStatus:
     """What was counted, and when; `of` is how often nodes had changed by then."""
 
     tiles: Sequence[Tile]
@@ -25,15 +25,15 @@ class Standing:
     of: int
 
 
-class CurrentStanding:
+class CurrentFleetStatus:
     """Owns what was counted last; `counted` is how often that was done."""
 
     def __init__(self) -> None:
         self._counting = asyncio.Lock()
-        self._last: Standing | None = None
+        self._last: FleetStatus | None = None
         self.counted = 0
 
-    async def current(self, fleet: FleetView, *, now_s: float) -> Standing:
+    async def current(self, fleet: FleetView, *, now_s: float) -> FleetStatus:
         """Return what the tiles and the pushes are drawn from."""
         async with self._counting:
             last, of = self._last, fleet.count_of_changes
@@ -41,5 +41,5 @@ class CurrentStanding:
                 self.counted += 1
                 counts, briefs = fleet.counts(), fleet.briefs()
                 found = await asyncio.to_thread(wave, briefs.values(), now_s=now_s)
-                last = self._last = Standing(tiles=tiles(counts), wave=found, now_s=now_s, of=of)
+                last = self._last = FleetStatus(tiles=tiles(counts), wave=found, now_s=now_s, of=of)
             return last

@@ -1,9 +1,13 @@
-from common.runtime.places import Place, Places
+from common.runtime.connection_limit import AdmittedConnection, ConnectionLimit
 
 
-def full(*sources: str, per_source: int = 10) -> tuple[Places[Place], list[Place]]:
-    places: Places[Place] = Places(total=len(sources), per_source=per_source)
-    held = [Place(source=source, yields_at_s=float(number)) for number, source in enumerate(sources)]
+def full(
+    *sources: str, per_source: int = 10
+) -> tuple[ConnectionLimit[AdmittedConnection], list[AdmittedConnection]]:
+    places: ConnectionLimit[AdmittedConnection] = ConnectionLimit(total=len(sources), per_source=per_source)
+    held = [
+        AdmittedConnection(source=source, yields_at_s=float(number)) for number, source in enumerate(sources)
+    ]
     for place in held:
         places.take(place)
     return places, held
@@ -27,7 +31,7 @@ def test_the_first_to_go_is_the_longest_yielding_of_the_source_that_holds_most()
 def test_nobody_goes_for_a_source_that_holds_as_many():
     places, _ = full("a", "b", "c")
     places.free(next(place for place in places._held if place.source == "c"))
-    places.take(Place(source="d"))
+    places.take(AdmittedConnection(source="d"))
     assert places.first_to_go("d", 9.0) is None
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from common.ids import CertificateId, RequestId
 from manager.domain.renewal.records import OrderState
-from manager.domain.renewal.standing import state_of
+from manager.domain.renewal.state import state_of
 from tests.unit.domain.renewal.test_schedule import order, renewal
 
 RENEWAL = replace(renewal(), certificate_id=CertificateId(7))

@@ -1,0 +1,77 @@
+"""Limit on the connections at a port, in all and from one source, and which one is closed to make room.
+
+Decides only; opens and closes nothing and reads no clock. Sources are those of `common.source`. Invariant: a source never loses a
+connection to one that holds as many.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+from math import inf
+from typing import Generic, TypeVar
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class AdmittedConnection:
+    """A connection that counts. From `yields_at_s` on it may be closed for others; infinity: it is being served."""
+
+    source: str
+    yields_at_s: float = inf
+
+
+ConnectionT = TypeVar("ConnectionT", bound=AdmittedConnection)
+
+
+class ConnectionLimit(Generic[ConnectionT]):
+    """At most `total` connections, and `per_source` of them from one source."""
+
+    def __init__(self, *, total: int, per_source: int) -> None:
+        self._total, self._per_source = total, per_source
+        self._held: dict[ConnectionT, None] = {}
+        self._counts: Counter[str] = Counter()
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def held_by(self, source: str) -> int:
+        """How many connections a source has."""
+        return self._counts[source]
+
+    def has_room_for(self, source: str) -> bool:
+        """Whether one more from this source fits."""
+        return len(self._held) < self._total and self._counts[source] < self._per_source
+
+    def take(self, connection: ConnectionT) -> None:
+        """Count a connection from now on."""
+        self._held[connection] = None
+        self._counts[connection.source] += 1
+
+    def free(self, connection: ConnectionT) -> None:
+        """Count it no more; harmless if it is not counted."""
+        if connection not in self._held:
+            return
+        del self._held[connection]
+        self._counts[connection.source] -= 1
+        if not self._counts[connection.source]:
+            del self._counts[connection.source]
+
+    def first_to_go(self, source: str, now_s: float, *, over: int = 0) -> ConnectionT | None:
+        """Return which connection is closed for one more from `source`; None if all of them stay.
+
+        It is the one that has yielded for longest among those of the source that holds most. A source that has all that one may have
+        gives up one of its own. One that has some already gets another's only if that leaves it with no more (else two would take
+        turns for ever), and with `over` only if the other holds so many more.
+        """
+        mine = self._counts[source]
+        is_full_of_mine = mine >= self._per_source
+        least = mine + max(over, 1 if mine else 0)
+        found: ConnectionT | None = None
+        most, since_s = 0, inf
+        for connection in self._held:
+            if connection.yields_at_s > now_s:
+                continue
+            count = self._counts[connection.source]
+            if connection.source != source if is_full_of_mine else count <= least:
+                continue
+            if (count, -connection.yields_at_s) > (most, -since_s):
+                found, most, since_s = connection, count, connection.yields_at_s
+        return found
