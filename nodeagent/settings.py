@@ -14,7 +14,7 @@ from common.errors import CertcastError, InvalidInputError, Reason
 from common.runtime.trusted import read_own_file, resolve
 from nodeagent.core.drift import Ownership
 from nodeagent.core.services import Services
-from nodeagent.core.servicesfile import FILE_MAX_BYTES, Accounts, ServicesError, parse_services
+from nodeagent.core.servicesfile import FILE_MAX_BYTES, ServicesError, UserDatabase, parse_services
 
 DEFAULT_DATA: Final = Path("/var/lib/certcast/nodeagent")
 DEFAULT_SERVICES: Final = Path("/etc/certcast/services.toml")
@@ -96,5 +96,5 @@ def _gid(name: str) -> int | None:
         return None
 
 
-ACCOUNTS: Final = Accounts(uid=_uid, gid=_gid)
+ACCOUNTS: Final = UserDatabase(uid=_uid, gid=_gid)
 """Those of this machine."""

@@ -12,7 +12,7 @@ from typing import Final, TypeGuard, get_args
 
 import msgspec
 
-from manager.acme.refusals import Told, read_problem, words
+from manager.acme.refusals import ProblemDocument, read_problem, words
 from manager.domain.renewal.moments import Window
 from manager.usecases.renewal.ports import CaError, CaStatus, Directory, Ordered, Suggested
 
@@ -59,12 +59,12 @@ class Challenge:
     status: str
     token: str = field(repr=False)
     issuers: Sequence[str]
-    problem: Told
+    problem: ProblemDocument
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Authorization:
-    """An authorization: `name` without "*.", and its challenges by their type."""
+class AuthorizationAnswer:
+    """An authorization, as the CA answers it: `name` without "*.", and its challenges by their type."""
 
     name: str
     is_wildcard: bool
@@ -197,10 +197,10 @@ def _name(identifier: Answer) -> str:
     return name.lower()
 
 
-def read_authorization(answer: Answer) -> Authorization:
+def read_authorization(answer: Answer) -> AuthorizationAnswer:
     """Read an authorization (RFC 8555 7.1.4); challenges of kinds that nobody here knows are read as well."""
     parts = [answer.part(each, "challenge") for each in answer.list("challenges", at_most=CHALLENGES_MAX)]
-    return Authorization(
+    return AuthorizationAnswer(
         name=_name(answer.part(answer.fields.get("identifier"), "identifier")),
         is_wildcard=answer.fields.get("wildcard") is True,
         status=answer.status(),

@@ -19,7 +19,7 @@ from josepy.jwa import ES256, ES384, ES512, RS256, JWASignature
 from josepy.jwk import JWK, JWKEC, JWKRSA
 from josepy.jws import JWS
 
-from manager.acme.answers import Authorization, Challenge
+from manager.acme.answers import AuthorizationAnswer, Challenge
 from manager.domain.renewal.records import ChallengeKind, Proof
 from manager.usecases.renewal.ports import CaError
 
@@ -74,7 +74,7 @@ class AccountKey:
 
 
 def prove(
-    authorization: Authorization, kind: ChallengeKind, *, url: str, key: AccountKey, account_url: str
+    authorization: AuthorizationAnswer, kind: ChallengeKind, *, url: str, key: AccountKey, account_url: str
 ) -> Proof | None:
     """Return what to show for a name that is to be proven, None where nothing is, or not in this way."""
     challenge = authorization.challenges.get(kind)
@@ -96,7 +96,7 @@ def _response(
     kind: ChallengeKind,
     challenge: Challenge,
     *,
-    authorization: Authorization,
+    authorization: AuthorizationAnswer,
     key: AccountKey,
     account_url: str,
 ) -> str | None:

@@ -79,7 +79,7 @@ class RefusedError(CaError):
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class ProblemDocument:
     """What a problem document says: a code ("" if none), and words ("" if none)."""
 
     type: str
@@ -95,10 +95,10 @@ def words(value: object, *, at_most: int = WORDS_MAX_CHARS) -> str:
     return shown if len(shown) <= at_most else f"{shown[: at_most - 3]}..."
 
 
-def read_problem(value: object) -> Told:
+def read_problem(value: object) -> ProblemDocument:
     """Return what a problem document says, with what it says of single names; nothing of what is none."""
     if not isinstance(value, Mapping):
-        return Told("", "")
+        return ProblemDocument("", "")
     kind = words(value.get("type"), at_most=TYPE_MAX_CHARS)
     of_names = value.get("subproblems")
     several = (
@@ -106,7 +106,7 @@ def read_problem(value: object) -> Told:
     )
     said = words(value.get("detail")) or words(value.get("title"))
     detail = words("; ".join(part for part in (said, *several) if part))
-    return Told("" if kind in _NO_TYPE else kind.removeprefix(ACME), detail)
+    return ProblemDocument("" if kind in _NO_TYPE else kind.removeprefix(ACME), detail)
 
 
 def _of_name(value: object) -> str:
@@ -123,7 +123,7 @@ def refusal(ca: str, *, status: int, retry_after: str | None, body: bytes, now_s
     try:
         told = read_problem(msgspec.json.decode(body))
     except (msgspec.MsgspecError, RecursionError, ValueError):
-        told = Told("", "")
+        told = ProblemDocument("", "")
     why = f": {told.detail}" if told.detail else ""
     match told.type, status:
         case "", _:

@@ -45,7 +45,7 @@ class Value:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shown:
+class OperationEntry:
     """An operation as the page shows it."""
 
     method: str
@@ -102,9 +102,9 @@ def add_reference(
     add_route(app, "GET", f"/{STYLE}", serve_style)
 
 
-def groups(document: Json) -> dict[str, list[Shown]]:
+def groups(document: Json) -> dict[str, list[OperationEntry]]:
     """Return the document's operations by tag, in the order of its tags."""
-    found: dict[str, list[Shown]] = {each["name"]: [] for each in document["tags"]}
+    found: dict[str, list[OperationEntry]] = {each["name"]: [] for each in document["tags"]}
     for path, item in document["paths"].items():
         for method, operation in item.items():
             if method != "parameters":
@@ -132,7 +132,7 @@ def _marked(text: str) -> Markup:
     return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped before
 
 
-def _shown(document: Json, method: str, path: str, operation: Json, common: Sequence[Json]) -> Shown:
+def _shown(document: Json, method: str, path: str, operation: Json, common: Sequence[Json]) -> OperationEntry:
     values = [
         Value(
             name=each["name"],
@@ -164,7 +164,7 @@ def _shown(document: Json, method: str, path: str, operation: Json, common: Sequ
         )
         for status, each in sorted(operation["responses"].items())
     ]
-    return Shown(
+    return OperationEntry(
         method=method,
         path=path,
         summary=operation["summary"],

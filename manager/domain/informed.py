@@ -11,7 +11,7 @@ from common.ids import NodeName
 from manager.domain.contact import Contact
 
 
-class Known(Protocol):
+class NodeContact(Protocol):
     """What is known of a node, in few words or in many."""
 
     @property
@@ -27,7 +27,7 @@ class Known(Protocol):
     def manager_addresses(self) -> tuple[str, ...] | None: ...
 
 
-def find_uninformed(nodes: Iterable[Known], announced: Contact) -> list[NodeName]:
+def find_uninformed(nodes: Iterable[NodeContact], announced: Contact) -> list[NodeName]:
     """Return the nodes that have joined and do not know this list of addresses yet; none before there is one."""
     if not announced.addresses:
         return []

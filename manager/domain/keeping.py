@@ -21,12 +21,12 @@ from manager.pki.judge.identity import key_of
 from manager.pki.read.material import TlsMaterial
 
 
-class Rest(Enum):
+class CompanionPolicy(Enum):
     """What becomes of the other certificates of an entry whose certificate is edited."""
 
-    GOES = auto()
-    AS_NEEDED = auto()
-    STAYS = auto()
+    DROP = auto()
+    KEEP_NEEDED = auto()
+    KEEP = auto()
 
 
 def new_entry(

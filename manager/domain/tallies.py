@@ -44,7 +44,7 @@ Counted = tuple[Tally, bytes]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
+class TallyMessage:
     """One message: of a member, at a time by the clock of all, how often what was counted."""
 
     member: int
@@ -58,15 +58,16 @@ def digest_of(key: bytes, tally: Tally, parts: tuple[str, ...]) -> bytes:
     return hmac.digest(key, text.encode(errors="surrogatepass"), "sha256")[:16]
 
 
-def encode(key: bytes, told: Told) -> str:
+def encode(key: bytes, message: TallyMessage) -> str:
     """Return the text of a message. At most ENTRIES_MAX entries."""
-    body = _HEAD.pack(_VERSION, told.member, told.at_s) + b"".join(
-        _ENTRY.pack(tally, digest, min(times, TIMES_MAX)) for (tally, digest), times in told.entries.items()
+    body = _HEAD.pack(_VERSION, message.member, message.at_s) + b"".join(
+        _ENTRY.pack(tally, digest, min(times, TIMES_MAX))
+        for (tally, digest), times in message.entries.items()
     )
     return base64.b64encode(body + _seal(key, body)).decode()
 
 
-def decode(key: bytes, text: str) -> Told | None:
+def decode(key: bytes, text: str) -> TallyMessage | None:
     """Return what a message says; None for one that no manager of this store has made. What is counted that is not known here is left out."""
     if len(text) > _TEXT_MAX:
         return None
@@ -88,7 +89,7 @@ def decode(key: bytes, text: str) -> Told | None:
         for number, digest, times in _ENTRY.iter_unpack(body[_HEAD.size :])
         if number in known
     }
-    return Told(member=member, at_s=at_s, entries=entries)
+    return TallyMessage(member=member, at_s=at_s, entries=entries)
 
 
 class Gathered:
@@ -129,13 +130,15 @@ class Believed:
         """Begin to listen, or begin again."""
         self._since_s, self._last_s = now_s - self.EARLY_S, {}
 
-    def is_new(self, told: Told) -> bool:
+    def is_new(self, message: TallyMessage) -> bool:
         """Whether a message counts. It does so no second time."""
         # not a number is neither
-        if not (told.at_s >= self._since_s and told.at_s > self._last_s.get(told.member, float("-inf"))):
+        if not (
+            message.at_s >= self._since_s and message.at_s > self._last_s.get(message.member, float("-inf"))
+        ):
             return False
-        self._last_s.pop(told.member, None)
-        self._last_s[told.member] = told.at_s
+        self._last_s.pop(message.member, None)
+        self._last_s[message.member] = message.at_s
         if len(self._last_s) > self.SENDERS_MAX:
             del self._last_s[next(iter(self._last_s))]
         return True

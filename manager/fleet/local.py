@@ -24,7 +24,7 @@ from common.wire.receiver import Install
 from manager.channel.inprocess import InProcessAgent
 from manager.domain.report import Applied, ConfigurationFault, Failure, Outcome, Report, attempts_with
 from manager.domain.view import Version
-from manager.fleet.ownport import OwnPort, Shown, digests_shown, shown_of
+from manager.fleet.ownport import OwnPort, PortContent, content_of, digests_used
 from manager.store.generations import Generations
 
 log = structlog.get_logger(__name__)
@@ -60,7 +60,7 @@ class LocalNode:
         self._find_faults = faults
         self._faults: tuple[ConfigurationFault, ...] = ()
         self._agent = InProcessAgent(self, name=name, version=version)
-        self._shown: Shown | None = None
+        self._shown: PortContent | None = None
         self._failure: Failure | None = None
         self._retry_s = 0.0
         self.manifest: Manifest | None = None
@@ -68,7 +68,7 @@ class LocalNode:
 
     async def resume(self, manifest: Manifest, payloads: Mapping[Digest, bytes]) -> None:
         """Show at once what was applied before a restart, so that the port never depends on a new push."""
-        shown = shown_of(manifest, payloads)
+        shown = content_of(manifest, payloads)
         try:
             await self._port.show(shown)
         except CertcastError as error:
@@ -84,7 +84,7 @@ class LocalNode:
         for record in await generations.history(self._name):
             if applied is not None and record.digest == applied.digest:
                 manifest = parse_manifest(record.manifest)
-                await self.resume(manifest, await generations.payloads(digests_shown(manifest)))
+                await self.resume(manifest, await generations.payloads(digests_used(manifest)))
                 return
 
     def report(self, now_s: float) -> Report:
@@ -144,7 +144,7 @@ class LocalNode:
 
     async def _switch(self, install: Install, started: float) -> Outcome:
         manifest = install.manifest
-        shown = shown_of(manifest, install.payloads)
+        shown = content_of(manifest, install.payloads)
         phase: Phase = "reload"
         try:
             await self._port.show(shown)

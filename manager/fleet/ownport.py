@@ -34,19 +34,19 @@ class Endpoint(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shown:
+class PortContent:
     """Of a bundle what the port uses: the server slot's files by path, and the trusted CAs that strict clients are asked with."""
 
     files: Mapping[str, str]
     trust: bytes
 
 
-def digests_shown(manifest: Manifest) -> list[Digest]:
-    """Return which payloads of a bundle `shown_of` uses."""
+def digests_used(manifest: Manifest) -> list[Digest]:
+    """Return which payloads of a bundle `content_of` uses."""
     return [entry.digest for entry in manifest.entries if entry.path.startswith(("server/", f"{TRUST}/"))]
 
 
-def shown_of(manifest: Manifest, payloads: Mapping[Digest, bytes]) -> Shown:
+def content_of(manifest: Manifest, payloads: Mapping[Digest, bytes]) -> PortContent:
     """Pick it from a bundle."""
     files = {
         entry.path: payloads[entry.digest].decode()
@@ -54,7 +54,7 @@ def shown_of(manifest: Manifest, payloads: Mapping[Digest, bytes]) -> Shown:
         if entry.path.startswith("server/") and entry.digest in payloads
     }
     trust = manifest.by_path().get(f"{TRUST}/{CA_CERTIFICATES}")
-    return Shown(files=files, trust=payloads.get(trust.digest, b"") if trust is not None else b"")
+    return PortContent(files=files, trust=payloads.get(trust.digest, b"") if trust is not None else b"")
 
 
 class OwnPort:
@@ -74,7 +74,7 @@ class OwnPort:
         self.shown = asyncio.Event()
         """Set once it shows any certificate."""
 
-    async def show(self, shown: Shown) -> None:
+    async def show(self, shown: PortContent) -> None:
         """Serve this from the next handshake on. Raises CertcastError."""
         files = shown.files
         if f"server/{FULLCHAIN}" not in files:
@@ -96,7 +96,7 @@ class OwnPort:
                 reason=Reason.VERIFY_MISMATCH if seen and seen.leaf else Reason.VERIFY_UNREACHABLE,
             )
 
-    async def trust_and_probe(self, shown: Shown) -> None:
+    async def trust_and_probe(self, shown: PortContent) -> None:
         """Ask strict clients with these trusted CAs from now on, and look."""
         self._trust = shown.trust
         await self.probe()

@@ -35,7 +35,7 @@ class Reports(Protocol):
         """Write those of sessions that have these numbers still; return the number of the session that each node has. Raises StorageError."""
 
 
-class Ended(Protocol):
+class OnSessionEnd(Protocol):
     """Is told of a session, by its number, that is over: another one took its place, its node is gone, or there is none (`is_nobodys`)."""
 
     def __call__(self, node: NodeName, session: int, *, is_nobodys: bool) -> None: ...
@@ -56,7 +56,7 @@ class ReportWriter:
     `ended` is told of each session of which the store keeps nothing any more.
     """
 
-    def __init__(self, reports: Reports, *, ended: Ended) -> None:
+    def __init__(self, reports: Reports, *, ended: OnSessionEnd) -> None:
         self._reports = reports
         self._ended = ended
         self._records: dict[NodeName, tuple[NodeReportRecord, int]] = {}

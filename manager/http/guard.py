@@ -16,7 +16,7 @@ from aiohttp.typedefs import Handler
 
 from common.source import source_of
 from manager.http.bodies import Bodies, Sender
-from manager.http.heads import Fault, Known, fault_of, weight_of
+from manager.http.heads import Fault, KnownCredentials, fault_of, weight_of
 from manager.http.longanswers import InPieces, LongAnswers, cut
 from manager.http.proxies import Proxies
 from manager.http.queueing import FairQueue, Limit
@@ -74,7 +74,7 @@ class Seat(Protocol):
 
 class Guard:
     def __init__(self) -> None:
-        self.known = Known()
+        self.known = KnownCredentials()
         self.strangers = Turnstile(STRANGERS)
         self.long_answers = LongAnswers()
         self.users = Turnstile(USERS)

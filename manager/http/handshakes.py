@@ -65,9 +65,9 @@ class Handshakes:
     async def handshake(
         self,
         accepted: socket.socket,
-        front: "Front",
+        contexts: "ServerContexts",
         protocol: asyncio.Protocol,
-        turn: "Turn",
+        turn: "HandshakeTurn",
         *,
         within_s: float,
         shutdown_s: float,
@@ -78,13 +78,13 @@ class Handshakes:
         tls = _Tls(
             loop,
             protocol,
-            front.context(),
+            contexts.context(),
             waiter,
             server_side=True,
             ssl_handshake_timeout=within_s,  # type: ignore[arg-type] # a float will do
             ssl_shutdown_timeout=shutdown_s,
         )
-        tls.share(self._thread, self._buffer, turn, front.shown)
+        tls.share(self._thread, self._buffer, turn, contexts.shown)
         try:
             transport, _ = await loop.connect_accepted_socket(lambda: tls, accepted)
             try:
@@ -96,7 +96,7 @@ class Handshakes:
         finally:
             turn.end()
 
-    async def turn(self, accepted: socket.socket, source: str, *, goes_ahead: bool) -> "Turn":
+    async def turn(self, accepted: socket.socket, source: str, *, goes_ahead: bool) -> "HandshakeTurn":
         """Wait until something has come on a connection, and then for its turn; whoever has it ends it."""
         await _something_came(accepted)
         begins = accepted.recv(len(HANDSHAKE), socket.MSG_PEEK)
@@ -109,10 +109,10 @@ class Handshakes:
             if not turn.cancelled() and turn.result():
                 self._turnstile.end()
             raise
-        return Turn(self._turnstile)
+        return HandshakeTurn(self._turnstile)
 
 
-class Front:
+class ServerContexts:
     """What the endpoint shows: `shown` has the certificate, and is None until there is one.
 
     Connections begin with another context, which holds no certificate, and take that of `shown` before their handshake. What TLS 1.2 keeps
@@ -134,7 +134,7 @@ class Front:
         return self._unused
 
 
-class Turn:
+class HandshakeTurn:
     """The turn of one connection."""
 
     def __init__(self, turnstile: Turnstile) -> None:
@@ -162,13 +162,17 @@ class _Tls(sslproto.SSLProtocol):
         def _process_outgoing(self) -> None: ...
 
     thread: ThreadPoolExecutor
-    turn: Turn
+    turn: HandshakeTurn
     _shown: ssl.SSLContext | None = None
     _is_away = False
     _lost: tuple[BaseException | None] | None = None
 
     def share(
-        self, thread: ThreadPoolExecutor, buffer: memoryview, turn: Turn, shown: ssl.SSLContext | None
+        self,
+        thread: ThreadPoolExecutor,
+        buffer: memoryview,
+        turn: HandshakeTurn,
+        shown: ssl.SSLContext | None,
     ) -> None:
         """Use what all connections share: the thread of handshakes, what is read into instead of a buffer of its own, turns, the certificate."""
         self.thread, self.turn, self._shown = thread, turn, shown

@@ -118,7 +118,7 @@ def cookie(request: web.BaseRequest, name: str) -> str:
     return found
 
 
-class Known:
+class KnownCredentials:
     """Credentials that have proven a user lately, as digests.
 
     They prove nothing by themselves: what comes with one is only not made to wait with strangers. A password is known on the connection

@@ -32,7 +32,7 @@ LOOK_S: Final = 0.5
 """How often who waits looks for somebody who takes nothing."""
 
 
-class Waiting(Protocol):
+class WaitingConnection(Protocol):
     """The connection of a request that waits."""
 
     def waits(self, leave: Callable[[], None]) -> None:
@@ -84,7 +84,9 @@ class LongAnswers:
         self._sent: dict[InPieces, web.Request] = {}
 
     @asynccontextmanager
-    async def turn(self, pieces: InPieces, request: web.Request, seat: Waiting | None) -> AsyncIterator[None]:
+    async def turn(
+        self, pieces: InPieces, request: web.Request, seat: WaitingConnection | None
+    ) -> AsyncIterator[None]:
         """Send a long answer within the block, when it is its turn."""
         source = source_of(request.remote or "")
         turn = self.turns.ask(source, weight=len(pieces) / PIECE_BYTES)

@@ -22,7 +22,7 @@ from common.runtime.buckets import Buckets
 from common.runtime.connection_limit import AdmittedConnection, ConnectionLimit
 from common.runtime.supervise import Supervisor
 from common.source import source_of
-from manager.http.handshakes import Front, Handshakes
+from manager.http.handshakes import Handshakes, ServerContexts
 
 log = structlog.get_logger(__name__)
 
@@ -144,7 +144,7 @@ class Seats:
         self,
         seat: Seat,
         accepted: socket.socket,
-        front: Front,
+        contexts: ServerContexts,
         make: Callable[[], asyncio.Protocol],
     ) -> None:
         """Shake hands, and leave the connection to the protocol that `make` makes."""
@@ -174,7 +174,7 @@ class Seats:
         try:
             await self.handshakes.handshake(
                 accepted,
-                front,
+                contexts,
                 self._watch(seat, protocol),
                 turn,
                 within_s=limits.handshake_s,
@@ -327,7 +327,7 @@ class _Watched(asyncio.Protocol):
 
 async def give_seats(
     seats: Seats,
-    front: Front,
+    contexts: ServerContexts,
     make: Callable[[], asyncio.Protocol],
     listening: socket.socket,
 ) -> None:
@@ -341,7 +341,7 @@ async def give_seats(
                 accepted.close()
                 return False
             accepted.setblocking(False)
-            supervisor.run("https", seats.serve(seat, accepted, front, make))
+            supervisor.run("https", seats.serve(seat, accepted, contexts, make))
             return True
 
         await accept_from(listening, admit, per_turn=1)

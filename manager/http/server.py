@@ -22,7 +22,7 @@ from common.errors import InstallError, Reason, UnreachableError
 from common.runtime.acceptor import listen, stop_listening
 from common.runtime.handed import handed_over
 from manager.http.guard import SEAT
-from manager.http.handshakes import Front, measure
+from manager.http.handshakes import ServerContexts, measure
 from manager.http.seats import SeatLimits, Seats, give_seats
 
 HSTS: Final = "max-age=31536000"
@@ -59,7 +59,7 @@ class HttpsServer:
         self._runner: web.AppRunner | None = None
         self._make: Callable[[], asyncio.Protocol] | None = None
         self._socket: socket.socket | None = None
-        self._front = Front(_server_context)
+        self._contexts = ServerContexts(_server_context)
         app.on_response_prepare.append(_add_headers)
         # around all others: a connection is being answered until its answer has left
         app.middlewares.insert(0, self._attend)
@@ -111,12 +111,12 @@ class HttpsServer:
         """Accept connections until cancelled. Until a certificate is given, handshakes are refused."""
         if self._socket is None or self._make is None:
             raise RuntimeError("the endpoint has not been started")
-        await give_seats(self.seats, self._front, self._make, self._socket)
+        await give_seats(self.seats, self._contexts, self._make, self._socket)
 
     async def use_certificate(self, *, fullchain_pem: str, private_key_pem: str, parameters_pem: str) -> None:
         """Show this certificate from the next handshake on. Raises InstallError; then the old one stays."""
         loaded = await asyncio.to_thread(_load, fullchain_pem, private_key_pem, parameters_pem)
-        self._front.shown, self.seats.handshakes.cost_s = loaded
+        self._contexts.shown, self.seats.handshakes.cost_s = loaded
 
     async def close(self) -> None:
         """Stop listening, and give requests under way a moment to end."""
@@ -183,7 +183,7 @@ def _is_ours(record: logging.LogRecord) -> bool:
 def _server_context() -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    # a resumed session shows no certificate, so its client would believe in the old one for hours after a change; see `Front`, too
+    # a resumed session shows no certificate, so its client would believe in the old one for hours after a change; see `ServerContexts`, too
     context.options |= ssl.OP_NO_TICKET
     context.num_tickets = 0
     context.set_alpn_protocols(["http/1.1"])

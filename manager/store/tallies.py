@@ -11,7 +11,7 @@ from functools import lru_cache, partial
 from typing import Final
 
 from common.errors import StorageError
-from manager.domain.tallies import Believed, Gathered, Tally, Told, decode, digest_of, encode
+from manager.domain.tallies import Believed, Gathered, Tally, TallyMessage, decode, digest_of, encode
 from manager.store.engine import Database
 from manager.store.sealing import Keyring
 
@@ -70,7 +70,7 @@ class Tallies:
         if member is None or not entries:
             return
         self._told_s = max(self._database.clock.now_s(), self._told_s + 0.001)
-        text = encode(self._key, Told(member=member, at_s=self._told_s, entries=entries))
+        text = encode(self._key, TallyMessage(member=member, at_s=self._told_s, entries=entries))
         try:
             async with self._database.beside() as connection:
                 await self._database.tell_tallies(connection, text)
@@ -87,9 +87,9 @@ class Tallies:
 
     def receive(self, text: str) -> None:
         """Take a message, whoever sent it: PostgreSQL lets everybody notify who may connect to the database."""
-        told = decode(self._key, text)
-        if told is None or told.member == self._database.acting or not self._believed.is_new(told):
+        message = decode(self._key, text)
+        if message is None or message.member == self._database.acting or not self._believed.is_new(message):
             return
-        for (tally, digest), times in told.entries.items():
+        for (tally, digest), times in message.entries.items():
             for heard in self._listeners.get(tally, ()):
                 heard(digest, times)

@@ -219,13 +219,20 @@ class CertificateUseCases:
             "nodes": where,
             **annotations.given(),
         }
-        now_s, rest = self._context.clock(), edit.rest_of(record.text)
+        now_s, companions = self._context.clock(), edit.companion_policy(record.text)
         async with self._context.deciding() as inventory:
             before = await store.certificates.nodes_of(certificate_id)
             await store.certificates.check_seen(certificate_id, seen)
             _require_same(await store.certificates.get(certificate_id), record)
             impact = await asyncio.to_thread(
-                assess_edited, inventory, certificate_id, material, where, edit.slot, rest=rest, now_s=now_s
+                assess_edited,
+                inventory,
+                certificate_id,
+                material,
+                where,
+                edit.slot,
+                companions=companions,
+                now_s=now_s,
             )
             impact.require_confirmation(confirm)
             new = None

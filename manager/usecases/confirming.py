@@ -26,7 +26,7 @@ from manager.domain.consequences import (
     unique,
 )
 from manager.domain.inventory import Entry, Inventory
-from manager.domain.keeping import Rest, carried, completed, new_entry, of_broken_chain
+from manager.domain.keeping import CompanionPolicy, carried, completed, new_entry, of_broken_chain
 from manager.domain.losing import (
     of_deleting,
     of_deleting_requests,
@@ -168,15 +168,15 @@ def assess_edited(
     nodes: Sequence[NodeName] | None,
     slot: Slot,
     *,
-    rest: Rest,
+    companions: CompanionPolicy,
     now_s: float,
 ) -> Impact:
     """Assess what an edit does: to the slots that keep the entry, get it and lose it."""
     before = inventory.entries[certificate_id]
     keeping: list[Consequence] = []
-    if material is not None and rest is Rest.STAYS:
+    if material is not None and companions is CompanionPolicy.KEEP:
         material = carried(material, before)
-    elif material is not None and rest is Rest.AS_NEEDED:
+    elif material is not None and companions is CompanionPolicy.KEEP_NEEDED:
         material, keeping = completed(inventory, material, [before], before.places, now_s=int(now_s))
     after = before if material is None else new_entry(material, number=before.id, now_s=now_s)
     moves: list[Move] = []

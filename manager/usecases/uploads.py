@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from common.bundle.manifest import Slot
 from common.ids import NodeName
 from manager.domain.annotations import NO_ANNOTATIONS, Annotations
-from manager.domain.keeping import Rest
+from manager.domain.keeping import CompanionPolicy
 from manager.pki.read.material import TlsMaterial
 from manager.usecases.admission import read_tls
 
@@ -58,11 +58,11 @@ class Edit:
         """Whether what nodes get of it has to be read again."""
         return self.certificate is not None or self.parameters is not None or self.key is not None
 
-    def rest_of(self, text: str) -> Rest:
+    def companion_policy(self, text: str) -> CompanionPolicy:
         """Return what becomes of the certificates that came with an entry of this text."""
         if self.certificate is None or self.certificate == text:
-            return Rest.STAYS
-        return Rest.AS_NEEDED if self.completes else Rest.GOES
+            return CompanionPolicy.KEEP
+        return CompanionPolicy.KEEP_NEEDED if self.completes else CompanionPolicy.DROP
 
 
 def read_upload(upload: Upload) -> TlsMaterial:

@@ -64,7 +64,7 @@ class ShownStep:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Attempt:
+class OrderView:
     """An order with its steps. `waits_for` is what is wrong now, unless its last step says so."""
 
     order: OrderRecord
@@ -160,7 +160,7 @@ class Renewal:
         return has_staging and self.state != "ending" and not self.is_under_way
 
     @property
-    def attempts(self) -> Sequence[Attempt]:
+    def attempts(self) -> Sequence[OrderView]:
         """The latest orders, the latest first."""
         return [_attempt(each) for each in self.shown.orders]
 
@@ -194,10 +194,10 @@ def _has(renewal: Renewal, wanted: str) -> bool:
     return mentions((renewal.title, *renewal.names, account, renewal.record.send_to), wanted)
 
 
-def _attempt(order: OrderRecord) -> Attempt:
+def _attempt(order: OrderRecord) -> OrderView:
     steps, problem = list(_steps(order)), order.problem
     is_told = problem is None or (bool(steps) and steps[-1].message == problem.message)
-    return Attempt(
+    return OrderView(
         order=order,
         kind=_kind(order),
         words=ORDER_STEPS[order.state],

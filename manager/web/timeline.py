@@ -28,7 +28,7 @@ LEAST: Final = 3.0
 
 
 @dataclass(frozen=True, slots=True)
-class End:
+class Expiry:
     """When something expires, and how near that is."""
 
     at_s: float
@@ -85,7 +85,7 @@ class Timeline:
 
 
 def draw_timeline(
-    certificates: Iterable[End], trusted_cas: Iterable[End], *, now_s: float, width: int, height: int
+    certificates: Iterable[Expiry], trusted_cas: Iterable[Expiry], *, now_s: float, width: int, height: int
 ) -> Timeline:
     """Draw when things expire."""
     ends, ca_ends = list(certificates), list(trusted_cas)
@@ -128,16 +128,16 @@ def draw_timeline(
     )
 
 
-def _week(end: End, now_s: float) -> int:
+def _week(end: Expiry, now_s: float) -> int:
     """Count weeks from now: -1 is over, WEEKS is later than the drawing."""
     return -1 if end.at_s < now_s else min(int((end.at_s - now_s) // WEEK_S), WEEKS)
 
 
-def _by_week(ends: Iterable[End], now_s: float) -> Counter[int]:
+def _by_week(ends: Iterable[Expiry], now_s: float) -> Counter[int]:
     return Counter(_week(end, now_s) for end in ends)
 
 
-def _urgencies(ends: Iterable[End], now_s: float) -> dict[int, Nearness]:
+def _urgencies(ends: Iterable[Expiry], now_s: float) -> dict[int, Nearness]:
     order, found = list(Nearness), dict[int, Nearness]()
     for end in ends:
         week = _week(end, now_s)

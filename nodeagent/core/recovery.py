@@ -11,7 +11,7 @@ from nodeagent.core.journal import Journal
 
 
 @dataclass(frozen=True, slots=True)
-class Rest:
+class Idle:
     """Nothing is under way; `current` must show `directory` ("": nothing was ever installed)."""
 
     directory: str
@@ -39,7 +39,7 @@ class RollBack:
     directory: str
 
 
-Decision = Rest | Forget | Resume | RollBack
+Decision = Idle | Forget | Resume | RollBack
 
 
 def recover(journal: Journal, *, link: str | None, whole: AbstractSet[str]) -> Decision:
@@ -49,7 +49,7 @@ def recover(journal: Journal, *, link: str | None, whole: AbstractSet[str]) -> D
     content is what their manifest says.
     """
     if journal.state == "idle" or journal.attempt is None:
-        return Rest(journal.directory)
+        return Idle(journal.directory)
     target, directory = journal.attempt.directory, journal.directory
     if journal.state == "rolling_back" and directory:
         return RollBack(directory)

@@ -95,7 +95,7 @@ _MODE = re.compile(r"0[0-7]{3}")
 
 
 @dataclass(frozen=True, slots=True)
-class Accounts:
+class UserDatabase:
     """Finds an account's number by its name, None if there is none."""
 
     uid: Callable[[str], int | None]
@@ -110,7 +110,7 @@ class ServicesError(InvalidInputError):
         self.mistakes = tuple(mistakes)
 
 
-def parse_services(text: str, accounts: Accounts) -> Services:
+def parse_services(text: str, accounts: UserDatabase) -> Services:
     """Read the file. Raises ServicesError, naming every mistake with its line, key and, where one is near, the right word."""
     reader = _Reader(accounts, text)
     services = reader.services(_table(text))
@@ -119,7 +119,7 @@ def parse_services(text: str, accounts: Accounts) -> Services:
     return services
 
 
-def salvage_services(text: str, accounts: Accounts) -> tuple[Services, tuple[str, ...]]:
+def salvage_services(text: str, accounts: UserDatabase) -> tuple[Services, tuple[str, ...]]:
     """Read a file that was right once: return the consumers that still are, and what is wrong with the others.
 
     Raises ServicesError if it is no TOML.
@@ -143,7 +143,7 @@ def _table(text: str) -> dict[str, Any]:
 class _Reader:
     """Reads tables into values; a value with a mistake is replaced by a default."""
 
-    def __init__(self, accounts: Accounts, text: str) -> None:
+    def __init__(self, accounts: UserDatabase, text: str) -> None:
         self.mistakes = Mistakes(text)
         self.mistakes.enter("files.", ("files",))
         self.sound: list[Consumer] = []

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from common.errors import Reason
 from nodeagent.core.drift import Ownership
 from nodeagent.core.journal import Journal, version_of
-from nodeagent.core.recovery import Decision, Forget, Rest, Resume, RollBack, recover
+from nodeagent.core.recovery import Decision, Forget, Idle, Resume, RollBack, recover
 from nodeagent.core.services import Services
 from nodeagent.core.steps import forget
 from nodeagent.install.copies import remove_leftovers
@@ -54,7 +54,7 @@ async def _rest(state: NodeState) -> None:
     decision = recover(journal, link=link, whole=await asyncio.to_thread(_whole, tree, journal))
     shown = await _carry_out(state, decision)
     manifest = await asyncio.to_thread(tree.manifest, shown) if shown else None
-    if isinstance(decision, Rest | Forget) and journal.applied is not None and manifest is not None:
+    if isinstance(decision, Idle | Forget) and journal.applied is not None and manifest is not None:
         # a manifest that is not the one applied is damage, which upkeep deals with
         manifest = manifest if version_of(manifest) == journal.applied else None
     state.local.went_live(manifest)
@@ -66,7 +66,7 @@ async def _carry_out(state: NodeState, decision: Decision) -> str:
     """Return the directory that `current` shows now."""
     tree, journal = state.tree, state.file.journal
     match decision:
-        case Rest(directory):
+        case Idle(directory):
             return directory
         case Resume(target):
             return target

@@ -80,7 +80,7 @@ async def test_a_client_of_tls_1_2_that_ends_its_session_in_good_order_cannot_re
         shown, again, is_resumed = await asyncio.to_thread(look, session)
         assert (shown, is_resumed) == (new.certificate_der, False)
         session = again
-        kept = max(kept, server._front.context().session_stats()["number"])
+        kept = max(kept, server._contexts.context().session_stats()["number"])
     print(f"of 21 sessions {kept} are kept for the next connection")
     record_property("sessions kept", kept)
     assert kept == 0
@@ -133,7 +133,7 @@ class Crowd:
         self.shaking.cost_s = 0.1
         self.tasks: list[asyncio.Task[None]] = []
         self.begun: list[str] = []
-        self.turns: list[subject.Turn] = []
+        self.turns: list[subject.HandshakeTurn] = []
         self._ends: list[socket.socket] = []
 
     def comes(
@@ -337,7 +337,7 @@ async def test_a_handshake_that_fails_after_its_connection_ended_logs_nothing(mo
     loop.set_exception_handler(lambda _loop, context: logged.append(context))
     monkeypatch.setattr(sslproto.SSLProtocol, "connection_lost", lambda *_: None)
     tls = object.__new__(subject._Tls)
-    tls._is_away, tls.turn = True, subject.Turn(turnstile.Turnstile(subject.SHARES))
+    tls._is_away, tls.turn = True, subject.HandshakeTurn(turnstile.Turnstile(subject.SHARES))
     tls.connection_lost(None)
     worked = loop.create_future()
     worked.set_exception(ssl.SSLWantReadError())

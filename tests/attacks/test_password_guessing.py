@@ -17,7 +17,7 @@ from common.errors import AccessError, ThrottledError
 from manager.api.app import ROOT
 from manager.domain.model import Role
 from manager.http.guard import GUARD
-from manager.http.heads import Known
+from manager.http.heads import KnownCredentials
 from manager.strength import is_unguessable
 from manager.usecases.connections import REMEMBERED_MAX, Connection
 from manager.usecases.throttle import FREE_FAILURES, Throttle
@@ -191,9 +191,9 @@ async def test_no_success_of_whom_it_is_about_gives_a_guesser_anything_back(api:
 async def test_a_right_guess_is_let_in_no_sooner_than_a_wrong_one(api: ApiClient, monkeypatch):
     requests: list[web.BaseRequest] = []
     seen: list[str | None] = []
-    find = Known.find
+    find = KnownCredentials.find
 
-    def watched(known: Known, request: web.BaseRequest) -> str | None:
+    def watched(known: KnownCredentials, request: web.BaseRequest) -> str | None:
         found = find(known, request)
         # its answer asks again
         if not any(each is request for each in requests):
@@ -201,7 +201,7 @@ async def test_a_right_guess_is_let_in_no_sooner_than_a_wrong_one(api: ApiClient
             seen.append(found)
         return found
 
-    monkeypatch.setattr(Known, "find", watched)
+    monkeypatch.setattr(KnownCredentials, "find", watched)
     async with client() as poller, client() as guesser:
         for _ in range(2):
             assert await ask(poller, api, PASSWORD) == 200

@@ -30,7 +30,7 @@ from manager.pki.read.redaction import without_private_keys
 from manager.pki.text.certificate import text_form
 from manager.web.forms import parse_form
 from nodeagent.core.journal import decode_journal, encode_journal
-from nodeagent.core.servicesfile import Accounts, parse_services, salvage_services
+from nodeagent.core.servicesfile import UserDatabase, parse_services, salvage_services
 from tests import pki
 from tests.integration.agent_parts import ROOT
 
@@ -39,7 +39,7 @@ PASSPHRASE: Final = "word"
 BOUNDARY: Final = "b"
 FIELDS_MAX: Final = 100
 LEAF: Final = pki.make_leaf(ROOT, ["a.example.com"], addresses=["192.0.2.1"])
-ACCOUNTS: Final = Accounts(uid=lambda _name: 1000, gid=lambda _name: 1000)
+ACCOUNTS: Final = UserDatabase(uid=lambda _name: 1000, gid=lambda _name: 1000)
 
 
 PUBLIC_KEY: Final = (

@@ -29,7 +29,7 @@ from manager.web.pagerequest import Page, PageRequest
 from manager.web.pages.nodes import show_list
 from manager.web.renewalcalendar import Calendar, draw_calendar
 from manager.web.renewing import Renewal, renewals_of
-from manager.web.timeline import End, Timeline, draw_timeline
+from manager.web.timeline import Expiry, Timeline, draw_timeline
 from manager.web.words import plural
 
 ALARMS_SHOWN: Final = 6
@@ -79,9 +79,9 @@ def _outlook(inventory: Inventory, now_s: float) -> _Outlook:
     dated = [
         (entry.leaf.not_after_s, entry.id, entry) for entry in entries if entry.leaf.not_after_s is not None
     ]
-    ends = [End(end_s, nearness_of(entry.leaf, now_s=int(now_s))) for end_s, _, entry in dated]
+    ends = [Expiry(end_s, nearness_of(entry.leaf, now_s=int(now_s))) for end_s, _, entry in dated]
     ca_ends = [
-        End(each.not_after_s, nearness(each.not_after_s, now_s=now_s))
+        Expiry(each.not_after_s, nearness(each.not_after_s, now_s=now_s))
         for each in cas
         if each.not_after_s is not None
     ]

@@ -21,7 +21,7 @@ from manager.web.accountrows import shown_accounts
 from manager.web.choices import chosen_nodes, node_choices
 from manager.web.forms import Form, FormFields
 from manager.web.pagerequest import Page, PageRequest
-from manager.web.renewing import CHALLENGES, Attempt, Renewal, renewals_of
+from manager.web.renewing import CHALLENGES, OrderView, Renewal, renewals_of
 from manager.web.uploads import findings_of
 from manager.web.words import NEW_KEYS
 
@@ -214,7 +214,7 @@ def _trial(page_request: PageRequest, renewal: Renewal, error: CertcastError | N
     )
 
 
-def _tried(renewal: Renewal) -> Attempt | None:
+def _tried(renewal: Renewal) -> OrderView | None:
     """Return the latest test order of what would be ordered now, None if it was not tried as it is."""
     return next(
         (

@@ -9,9 +9,9 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
-from manager.acme.answers import Authorization, Challenge
+from manager.acme.answers import AuthorizationAnswer, Challenge
 from manager.acme.keys import AccountKey, Payload, bind, prove
-from manager.acme.refusals import Told
+from manager.acme.refusals import ProblemDocument
 from manager.domain.renewal.records import ChallengeKind
 from manager.usecases.renewal.ports import CaError
 from tests import pki
@@ -43,16 +43,20 @@ def thumbprint(key: AccountKey) -> str:
 
 def asked(
     kind: str, *, token: str = TOKEN, issuers=(), wildcard: bool = False, status="pending"
-) -> Authorization:
+) -> AuthorizationAnswer:
     challenge = Challenge(
-        url="https://ca.example/c/1", status="pending", token=token, issuers=issuers, problem=Told("", "")
+        url="https://ca.example/c/1",
+        status="pending",
+        token=token,
+        issuers=issuers,
+        problem=ProblemDocument("", ""),
     )
-    return Authorization(
+    return AuthorizationAnswer(
         name="a.example.com", is_wildcard=wildcard, status=status, challenges={kind: challenge}
     )
 
 
-def proof(found: Authorization, kind: ChallengeKind):
+def proof(found: AuthorizationAnswer, kind: ChallengeKind):
     return prove(found, kind, url=URL, key=KEY, account_url=ACCOUNT)
 
 

@@ -11,7 +11,7 @@ from manager.acme.refusals import (
     SUBPROBLEMS_MAX,
     TYPE_MAX_CHARS,
     WORDS_MAX_CHARS,
-    Told,
+    ProblemDocument,
     read_problem,
     refusal,
     retry_after_s,
@@ -113,11 +113,13 @@ def test_what_is_said_of_single_names_is_told_of_the_first():
 
 @pytest.mark.parametrize("value", [None, 5, [], "x", {}, {"type": 5, "detail": []}, {"type": "about:blank"}])
 def test_what_is_no_problem_document_says_nothing(value):
-    assert read_problem(value) == Told("", "")
+    assert read_problem(value) == ProblemDocument("", "")
 
 
 def test_a_code_of_another_standard_keeps_its_whole_name():
-    assert read_problem({"type": "urn:example:odd", "title": "Odd"}) == Told("urn:example:odd", "Odd")
+    assert read_problem({"type": "urn:example:odd", "title": "Odd"}) == ProblemDocument(
+        "urn:example:odd", "Odd"
+    )
 
 
 def test_words_are_printable_and_bounded():

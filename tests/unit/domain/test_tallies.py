@@ -10,7 +10,7 @@ from manager.domain.tallies import (
     Believed,
     Gathered,
     Tally,
-    Told,
+    TallyMessage,
     decode,
     digest_of,
     encode,
@@ -20,8 +20,8 @@ KEY, OTHER = b"k" * 32, b"o" * 32
 DIGEST = digest_of(KEY, Tally.FAILED, ("ada", "192.0.2.9"))
 
 
-def told(*, at_s: float = 1.0, member: int = 3, times: int = 2) -> Told:
-    return Told(member=member, at_s=at_s, entries={(Tally.FAILED, DIGEST): times})
+def told(*, at_s: float = 1.0, member: int = 3, times: int = 2) -> TallyMessage:
+    return TallyMessage(member=member, at_s=at_s, entries={(Tally.FAILED, DIGEST): times})
 
 
 def test_a_message_is_read_as_it_was_meant():
@@ -30,7 +30,7 @@ def test_a_message_is_read_as_it_was_meant():
 
 def test_the_largest_message_fits_into_a_notification():
     entries = {(Tally.FAILED, number.to_bytes(16)): TIMES_MAX for number in range(ENTRIES_MAX)}
-    text = encode(KEY, Told(member=2**63, at_s=2e9, entries=entries))
+    text = encode(KEY, TallyMessage(member=2**63, at_s=2e9, entries=entries))
     assert len(text) < 8000
     assert decode(KEY, text).entries == entries
 

@@ -3,12 +3,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.pki.expiry import Nearness, nearness
-from manager.web.timeline import FOOT, LEAST, TOP, WEEK_S, WEEKS, End, draw_timeline
+from manager.web.timeline import FOOT, LEAST, TOP, WEEK_S, WEEKS, Expiry, draw_timeline
 from tests.pki import DAY_S, NOW_S
 
 
-def end(day: float) -> End:
-    return End(NOW_S + day * DAY_S, nearness(round(NOW_S + day * DAY_S), now_s=NOW_S))
+def end(day: float) -> Expiry:
+    return Expiry(NOW_S + day * DAY_S, nearness(round(NOW_S + day * DAY_S), now_s=NOW_S))
 
 
 def draw(*days: float, cas: tuple[float, ...] = (), width: int = 960, height: int = 150):
@@ -51,7 +51,7 @@ def test_a_week_is_as_urgent_as_the_most_urgent_in_it(day: float, urgency: str):
 
 
 def test_a_short_life_that_has_just_begun_is_calm_unless_something_urgent_is_beside_it():
-    fresh = End(NOW_S + 3 * DAY_S, Nearness.CALM)
+    fresh = Expiry(NOW_S + 3 * DAY_S, Nearness.CALM)
     drawn = draw_timeline([fresh], [], now_s=NOW_S, width=960, height=150)
     assert [bar.urgency for bar in drawn.bars] == ["calm"]
     both = draw_timeline([fresh, end(4)], [], now_s=NOW_S, width=960, height=150)

@@ -14,7 +14,7 @@ from nodeagent.core.journal import (
     version_of,
 )
 from nodeagent.core.plan import due, used_digest
-from nodeagent.core.recovery import Forget, Rest, Resume, RollBack, recover
+from nodeagent.core.recovery import Forget, Idle, Resume, RollBack, recover
 from nodeagent.core.services import Consumer
 from tests.bundles import opaque_bundle
 
@@ -164,8 +164,8 @@ WHOLE = frozenset({"1-000001", "1-000002"})
 
 
 def test_at_rest_nothing_is_to_be_done(running):
-    assert recover(running, link="1-000001", whole=WHOLE) == Rest("1-000001")
-    assert recover(Journal(), link=None, whole=frozenset()) == Rest("")
+    assert recover(running, link="1-000001", whole=WHOLE) == Idle("1-000001")
+    assert recover(Journal(), link=None, whole=frozenset()) == Idle("")
 
 
 def test_what_was_not_visible_yet_is_forgotten(switching):

@@ -4,9 +4,9 @@ import pytest
 
 from common.errors import InvalidInputError
 from nodeagent import recipes
-from nodeagent.core.servicesfile import Accounts, parse_services
+from nodeagent.core.servicesfile import UserDatabase, parse_services
 
-EVERYBODY = Accounts(uid=lambda name: 100, gid=lambda name: 100)
+EVERYBODY = UserDatabase(uid=lambda name: 100, gid=lambda name: 100)
 WANTED = {
     *(
         "nginx",

@@ -2,9 +2,9 @@ import pytest
 
 from common.errors import InvalidInputError
 from nodeagent.core.services import CONSUMERS_MAX, Consumer, Copy, Endpoint, Window
-from nodeagent.core.servicesfile import Accounts, parse_services
+from nodeagent.core.servicesfile import UserDatabase, parse_services
 
-ACCOUNTS = Accounts(
+ACCOUNTS = UserDatabase(
     uid={"root": 0, "turnserver": 105}.get, gid={"root": 0, "ssl-cert": 4, "turnserver": 110}.get
 )
 

@@ -3,9 +3,9 @@
 import pytest
 
 from nodeagent.core.filelines import lines_of_keys
-from nodeagent.core.servicesfile import Accounts, ServicesError, parse_services, salvage_services
+from nodeagent.core.servicesfile import ServicesError, UserDatabase, parse_services, salvage_services
 
-ACCOUNTS = Accounts(uid={"root": 0}.get, gid={"root": 0}.get)
+ACCOUNTS = UserDatabase(uid={"root": 0}.get, gid={"root": 0}.get)
 
 FILE = """\
 # who uses the files
