@@ -9,15 +9,20 @@ managers announce the same one.
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Final
 
+import asyncssh
 import structlog
 
 from common.errors import CertcastError, StorageError
 from common.ids import NodeName
 from common.wire.contact import ADDRESSES_MAX, can_be_kept
+from manager.channel.enrolment import Enrolment
 from manager.channel.listener import Listener
 from manager.domain.contact import Contact, merged
+from manager.domain.host_key import HostKeys
+from manager.fleet.fleet import Fleet
 from manager.settings import Settings
 from manager.store.store import Store
 
@@ -25,6 +30,24 @@ log = structlog.get_logger(__name__)
 
 LOOK_S: Final = 60.0
 """How often it is looked whether a management node has other names or addresses."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostKeyPresenter:
+    """All who have to know the host key when it is put into use, or another one is announced."""
+
+    listener: Listener
+    fleet: Fleet
+    enrolment: Enrolment
+    advertised: "AdvertisedAddresses"
+
+    async def present(self, keys: HostKeys, key: asyncssh.SSHKey, other: asyncssh.SSHKey | None) -> None:
+        """Present `key`; `other` vouches for it once the keys were switched. Nodes are told of all announced ones. Raises StorageError."""
+        if await self.listener.present(key, vouching=other if keys.state == "switched" else None):
+            self.fleet.host_key_changed()
+        self.enrolment.host_keys = list(keys.announced)
+        self.advertised.host_keys = keys.announced
+        await self.advertised.look()
 
 
 class AdvertisedAddresses:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Final
 
-import asyncssh
 import structlog
 
 from common.errors import StorageError
@@ -18,7 +17,7 @@ from common.runtime import log as logs
 from common.runtime.ssh import fingerprint, load_key, public_line
 from common.runtime.supervise import Supervisor
 from common.runtime.trimming import collect_when_told, give_back, keep_little
-from manager.advertised import AdvertisedAddresses
+from manager.advertised import AdvertisedAddresses, HostKeyPresenter
 from manager.application import build_application
 from manager.channel.enrolment import Enrolment
 from manager.channel.keys import KeyRegistry
@@ -26,7 +25,6 @@ from manager.channel.limits import Limits
 from manager.channel.listener import Listener
 from manager.channel.sources import KnownSources
 from manager.channel.welcoming import ManagerEnrolment
-from manager.domain.host_key import HostKeys
 from manager.domain.model import NodeRecord
 from manager.fleet.builtin import load_builtin
 from manager.fleet.compiler import Compiler
@@ -43,7 +41,7 @@ from manager.joincluster import shared_by
 from manager.ownnode import own_node
 from manager.process import be_ready_until, drain, on_hangup, pulse, stop_signal
 from manager.readiness import check_own_node, checks_of
-from manager.readings import readings_of, readings_of_https
+from manager.readings import readings_of
 from manager.renewing import Renewing, compose_renewing
 from manager.selfcheck import find_faults
 from manager.settings import Settings, split_host_port
@@ -55,7 +53,6 @@ from manager.store.store import Store
 from manager.usecases import heads
 from manager.usecases.context import Context
 from manager.usecases.heads import WITNESS
-from manager.usecases.host_key import Present
 from manager.usecases.managers import ManagerUseCases
 from manager.usecases.node_keys import NodeKeyUseCases
 from manager.usecases.nodes import JoinFacts
@@ -96,7 +93,7 @@ class Core:
     listener: Listener
     shares: Shares
     advertised: AdvertisedAddresses
-    present: Present
+    host_key: HostKeyPresenter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,13 +168,6 @@ async def _compose_core(given: Given) -> Core:
     renewing = compose_renewing(context, fleet, settings.dns)
     use_cases = UseCases(context, join=join, cas=renewing.cas, wake=renewing.runner.wake)
 
-    async def present(keys: HostKeys, key: asyncssh.SSHKey, other: asyncssh.SSHKey | None) -> None:
-        if await listener.present(key, vouching=other if keys.state == "switched" else None):
-            fleet.host_key_changed()
-        enrolment.host_keys = list(keys.announced)
-        advertised.host_keys = keys.announced
-        await advertised.look()
-
     return Core(
         inventories=inventories,
         fleet=fleet,
@@ -186,7 +176,7 @@ async def _compose_core(given: Given) -> Core:
         listener=listener,
         shares=shares,
         advertised=advertised,
-        present=present,
+        host_key=HostKeyPresenter(listener=listener, fleet=fleet, enrolment=enrolment, advertised=advertised),
     )
 
 
@@ -208,7 +198,6 @@ def _context(given: Given, inventories: Inventories, fleet: Fleet) -> Context:
 
 def _compose_front(given: Given, core: Core) -> Front:
     fleet, use_cases, total = core.fleet, core.use_cases, core.shares.https
-    readings = readings_of(fleet, use_cases, core.listener, core.renewing.runner)
     metrics = Metrics(
         Sources(
             version=version("certcast"),
@@ -217,7 +206,6 @@ def _compose_front(given: Given, core: Core) -> Front:
             alarms=use_cases.alarms.active,
             inventory=use_cases.inventory,
             renewals=use_cases.renewals.records,
-            readings=readings,
         )
     )
     fleet.pushes.observers.append(metrics.observe)
@@ -236,7 +224,7 @@ def _compose_front(given: Given, core: Core) -> Front:
         is_known=lambda source: source in nodes or users.has_proven(source),
     )
     server = HttpsServer(app, host=host, port=port, limits=limits)
-    readings += readings_of_https(server)
+    metrics.readings.extend(readings_of(fleet, use_cases, core.listener, core.renewing.runner, server))
 
     async def own_name() -> str | None:
         record = await given.store.nodes.get(given.own_node)
@@ -256,7 +244,7 @@ async def _run(given: Given, core: Core, front: Front) -> None:
     """Start, wait, and end in the reverse order."""
     use_cases, listener, server = core.use_cases, core.listener, front.server
     await listener.start()
-    await use_cases.host_key.begin(core.present)
+    await use_cases.host_key.begin(core.host_key.present)
     await use_cases.sessions.distrust_clock()
     await core.inventories.current()
     # what was just read stays for good: without this, each full collection of garbage walks through all of it, and

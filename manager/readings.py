@@ -9,9 +9,9 @@ from manager.usecases.usecases import UseCases
 
 
 def readings_of(
-    fleet: Fleet, use_cases: UseCases, listener: Listener, runner: RenewalRunner
+    fleet: Fleet, use_cases: UseCases, listener: Listener, runner: RenewalRunner, server: HttpsServer
 ) -> list[Reading]:
-    """Return what the fleet, the nodes' channel and the runner of renewals tell."""
+    """Return those of the fleet, the use cases, both ports and the runner of renewals."""
     return [
         Reading("reconcile_age_seconds", "Time since the reconcile last advanced.", fleet.reconciler.age_s),
         Reading("alarms_age_seconds", "Time since the alarms were last evaluated.", use_cases.alarms.age_s),
@@ -45,12 +45,6 @@ def readings_of(
             "What was refused on the SSH port: connections, logins and requests.",
             lambda: float(listener.gate.refused.total()),
         ),
-    ]
-
-
-def readings_of_https(server: HttpsServer) -> list[Reading]:
-    """Return what the HTTPS endpoint tells."""
-    return [
         Reading("https_connections", "Connections to the HTTPS port.", lambda: float(len(server.seats))),
         Reading(
             "https_refused_total",

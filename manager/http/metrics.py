@@ -66,7 +66,6 @@ class Sources:
     alarms: Callable[[], Awaitable[Sequence[AlarmRecord]]]
     inventory: Callable[[], Awaitable[Inventory]]
     renewals: Callable[[], Awaitable[Sequence[RenewalRecord]]]
-    readings: Sequence[Reading]
     clock: Callable[[], float] = time.time
 
 
@@ -75,6 +74,8 @@ class Metrics:
 
     def __init__(self, sources: Sources) -> None:
         self._sources = sources
+        self.readings: list[Reading] = []
+        """What is read beside the sources; whoever composes the manager adds them once all that they read exists."""
         self._counts = CollectorRegistry()
         self._pushes = Counter(
             "certcast_pushes",
@@ -119,7 +120,7 @@ class Metrics:
         nodes = GaugeMetricFamily("certcast_nodes", "Nodes, by their state.", labels=["state"])
         for state, count in sources.nodes().items():
             nodes.add_metric([state], count)
-        readings = [_family(each) for each in sources.readings]
+        readings = [_family(each) for each in self.readings]
         return [build, nodes, *readings]
 
     async def _stored(self) -> list[Metric]:

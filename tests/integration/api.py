@@ -165,7 +165,6 @@ def application_of(
         alarms=use_cases.alarms.active,
         inventory=inventories.current,
         renewals=use_cases.renewals.records,
-        readings=[],
     )
     with patch.object(site, "_templates", lambda _static: TEMPLATES):
         return build_application(use_cases, fleet, Health([]), Metrics(sources), proxies=Proxies(proxies))

@@ -95,7 +95,7 @@ class Given:
         return self.renewals
 
     def metrics(self) -> Metrics:
-        return Metrics(
+        metrics = Metrics(
             Sources(
                 version="1.2.3",
                 nodes=lambda: self.nodes,
@@ -103,10 +103,11 @@ class Given:
                 alarms=self.active,
                 inventory=self.current,
                 renewals=self.renewed,
-                readings=self.readings,
                 clock=lambda: NOW_S,
             )
         )
+        metrics.readings.extend(self.readings)
+        return metrics
 
 
 async def scrape(metrics: Metrics) -> dict[tuple[str, str], float]:
