@@ -6,30 +6,30 @@ Decides what is asked again where an answer was lost. Invariant: each can be don
 from collections.abc import Sequence
 from typing import Any
 
-from manager.acme.conversation import Conversation, Signer
 from manager.acme.keys import AccountKey, Payload, bind, roll_over
 from manager.acme.refusals import RefusedError
+from manager.acme.session import CaSession, Signer
 from manager.domain.renewal.records import AccountRecord
 from manager.usecases.renewal.ports import CaError
 
 
-def register(talk: Conversation, signer: Signer, account: AccountRecord, *, binding_key: str) -> str:
+def register(session: CaSession, signer: Signer, account: AccountRecord, *, binding_key: str) -> str:
     """Find the account that has the key, or make it; return its address.
 
     It is looked for first: a binding can be used once at some CAs, so an account whose answer was lost could not be made again.
     """
     try:
-        signer.account_url = talk.find_account(signer.key)
+        signer.account_url = session.find_account(signer.key)
     except RefusedError as error:
         # the second from a CA that wants a binding even from who only looks
         if error.type not in {"accountDoesNotExist", "externalAccountRequired"}:
             raise
-        signer.account_url = _make(talk, signer, account, binding_key=binding_key)
+        signer.account_url = _make(session, signer, account, binding_key=binding_key)
     return signer.account_url
 
 
-def _make(talk: Conversation, signer: Signer, account: AccountRecord, *, binding_key: str) -> str:
-    url = talk.endpoints().new_account
+def _make(session: CaSession, signer: Signer, account: AccountRecord, *, binding_key: str) -> str:
+    url = session.endpoints().new_account
     fields: dict[str, Any] = {"contact": _addresses(account.contact)}
     if account.terms_agreed:
         fields["termsOfServiceAgreed"] = True
@@ -37,7 +37,7 @@ def _make(talk: Conversation, signer: Signer, account: AccountRecord, *, binding
         fields["externalAccountBinding"] = bind(
             signer.key, binding_id=account.binding_id, binding_key=binding_key, new_account_url=url
         )
-    return talk.post(url, Payload(fields), key=signer.key).made()
+    return session.post(url, Payload(fields), key=signer.key).made()
 
 
 def _addresses(contact: Sequence[str]) -> list[str]:
@@ -45,41 +45,41 @@ def _addresses(contact: Sequence[str]) -> list[str]:
     return [each if ":" in each else f"mailto:{each}" for each in contact]
 
 
-def update_contact(talk: Conversation, account_url: str, contact: Sequence[str]) -> None:
+def update_contact(session: CaSession, account_url: str, contact: Sequence[str]) -> None:
     """Tell the CA other contacts."""
-    talk.post(account_url, Payload({"contact": _addresses(contact)}))
+    session.post(account_url, Payload({"contact": _addresses(contact)}))
 
 
-def change_key(talk: Conversation, signer: Signer, new: AccountKey, *, account_url: str) -> None:
+def change_key(session: CaSession, signer: Signer, new: AccountKey, *, account_url: str) -> None:
     """Give the account another key, and see whether it has it: a key that is thought to count and does not would lose the account.
 
     Raises CaError, also from a CA that cannot.
     """
-    url = talk.endpoints().key_change
+    url = session.endpoints().key_change
     if not url:
-        raise CaError(f"{talk.ca} does not change the keys of accounts", is_final=True)
+        raise CaError(f"{session.ca} does not change the keys of accounts", is_final=True)
     asked = roll_over(signer.key, new, account_url=account_url, key_change_url=url)
     try:
-        talk.post(url, asked)
+        session.post(url, asked)
     except RefusedError:
         # the answer to an earlier request may have been lost
-        if not _has_key(talk, new, account_url=account_url):
+        if not _has_key(session, new, account_url=account_url):
             raise
     else:
         # pebble says so as well where another account has the key
-        if not _has_key(talk, new, account_url=account_url):
-            raise CaError(f"{talk.ca} did not change the account's key, though it said so", is_final=True)
+        if not _has_key(session, new, account_url=account_url):
+            raise CaError(f"{session.ca} did not change the account's key, though it said so", is_final=True)
     signer.key = new
 
 
-def _has_key(talk: Conversation, key: AccountKey, *, account_url: str) -> bool:
+def _has_key(session: CaSession, key: AccountKey, *, account_url: str) -> bool:
     """Tell whether a key is the account's now."""
     try:
-        return talk.find_account(key) == account_url
+        return session.find_account(key) == account_url
     except RefusedError:
         return False
 
 
-def deactivate(talk: Conversation, account_url: str) -> None:
+def deactivate(session: CaSession, account_url: str) -> None:
     """End the account."""
-    talk.post(account_url, Payload({"status": "deactivated"}))
+    session.post(account_url, Payload({"status": "deactivated"}))

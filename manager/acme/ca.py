@@ -10,8 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
 
 from manager.acme import accounts, orders
-from manager.acme.conversation import Conversation, Signer
 from manager.acme.keys import AccountKey
+from manager.acme.session import CaSession, Signer
 from manager.acme.transport import tls_context
 from manager.domain.renewal.records import AccountRecord, ChallengeKind, Proof
 from manager.usecases.renewal.ports import Authorization, Ca, CaError, Directory, Ordered, Suggested
@@ -46,90 +46,94 @@ class AcmeCa:
         self._threads = threads
         self._call_s = call_s
         self._turn = asyncio.Lock()
-        self._talk: Conversation | None = None
+        self._session: CaSession | None = None
 
     async def directory(self) -> Directory:
         """Return what it offers."""
-        return (await self._ask(Conversation.look_up)).offered
+        return (await self._ask(CaSession.look_up)).offered
 
     async def register(self, *, binding_key: str) -> str:
         """Make the account there, or find the one that has its key; return its address."""
         return await self._ask(
-            lambda talk: accounts.register(talk, self._signer, self._account, binding_key=binding_key)
+            lambda session: accounts.register(session, self._signer, self._account, binding_key=binding_key)
         )
 
     async def update_contact(self, contact: Sequence[str]) -> None:
         """Tell the CA other contacts."""
-        await self._ask(lambda talk: accounts.update_contact(talk, talk.account_url(), contact))
+        await self._ask(lambda session: accounts.update_contact(session, session.account_url(), contact))
 
     async def change_key(self, new_key_pem: str) -> None:
         """Give the account another key, which signs from then on here as well."""
         new = AccountKey.load(new_key_pem)
         await self._ask(
-            lambda talk: accounts.change_key(talk, self._signer, new, account_url=talk.account_url())
+            lambda session: accounts.change_key(session, self._signer, new, account_url=session.account_url())
         )
 
     async def deactivate(self) -> None:
         """End the account for good."""
-        await self._ask(lambda talk: accounts.deactivate(talk, talk.account_url()))
+        await self._ask(lambda session: accounts.deactivate(session, session.account_url()))
 
     async def order(self, names: Sequence[str], *, profile: str, replaces: str) -> Ordered:
         """Ask for an order of these names."""
-        return await self._ask(lambda talk: orders.order(talk, names, profile=profile, replaces=replaces))
+        return await self._ask(
+            lambda session: orders.order(session, names, profile=profile, replaces=replaces)
+        )
 
     async def find_order(self, names: Sequence[str], *, profile: str) -> Ordered | None:
         """Return an order of these names that can be gone on with."""
         return await self._ask(
-            lambda talk: orders.find_order(talk, talk.account_url(), names, profile=profile)
+            lambda session: orders.find_order(session, session.account_url(), names, profile=profile)
         )
 
     async def look(self, order_url: str) -> Ordered:
         """Return an order as it is now."""
-        return await self._ask(lambda talk: orders.look(talk, order_url))
+        return await self._ask(lambda session: orders.look(session, order_url))
 
     async def authorization(self, url: str, kind: ChallengeKind) -> Authorization:
         """Return an authorization as it is now."""
         return await self._ask(
-            lambda talk: orders.authorization(talk, self._signer, url, kind, account_url=talk.account_url())
+            lambda session: orders.authorization(
+                session, self._signer, url, kind, account_url=session.account_url()
+            )
         )
 
     async def answer(self, proof: Proof) -> None:
         """Let the CA look at what is shown."""
-        await self._ask(lambda talk: orders.answer(talk, proof))
+        await self._ask(lambda session: orders.answer(session, proof))
 
     async def finalize(self, finalize_url: str, request_pem: str) -> None:
         """Hand in the request of an order that is ready."""
-        await self._ask(lambda talk: orders.finalize(talk, finalize_url, request_pem))
+        await self._ask(lambda session: orders.finalize(session, finalize_url, request_pem))
 
     async def download(self, certificate_url: str) -> Sequence[str]:
         """Return the certificate with its chains, the CA's default first."""
-        return await self._ask(lambda talk: orders.download(talk, certificate_url))
+        return await self._ask(lambda session: orders.download(session, certificate_url))
 
     async def suggested(self, ari_id: str) -> Suggested | None:
         """Return when to renew a certificate."""
-        return await self._ask(lambda talk: orders.suggested(talk, ari_id))
+        return await self._ask(lambda session: orders.suggested(session, ari_id))
 
-    async def _ask(self, work: Callable[[Conversation], _T]) -> _T:
+    async def _ask(self, work: Callable[[CaSession], _T]) -> _T:
         try:
             async with asyncio.timeout(self._call_s), self._turn:
                 return await self._in_thread(work)
         except TimeoutError as error:
             raise CaError(f"the CA did not answer within {self._call_s:g} s") from error
 
-    async def _in_thread(self, work: Callable[[Conversation], _T]) -> _T:
+    async def _in_thread(self, work: Callable[[CaSession], _T]) -> _T:
         loop = asyncio.get_running_loop()
-        if self._talk is None:
+        if self._session is None:
             context = await loop.run_in_executor(self._threads, tls_context, self._account.trust_pem)
-            self._talk = Conversation(
+            self._session = CaSession(
                 self._directory_url, context=context, signer=self._signer, clock=self._clock
             )
-        talk = self._talk
+        session = self._session
         try:
-            return await loop.run_in_executor(self._threads, work, talk)
+            return await loop.run_in_executor(self._threads, work, session)
         except asyncio.CancelledError:
             # its thread may still be in it, so nobody uses it any more
-            talk.end()
-            self._talk = None
+            session.end()
+            self._session = None
             raise
 
 

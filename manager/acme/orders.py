@@ -20,9 +20,9 @@ from manager.acme.answers import (
     read_profile,
     read_suggested,
 )
-from manager.acme.conversation import Conversation, Signer
 from manager.acme.keys import Payload, prove
 from manager.acme.refusals import GONE, RefusedError
+from manager.acme.session import CaSession, Signer
 from manager.domain.renewal.records import ChallengeKind, Proof
 from manager.usecases.renewal.ports import Authorization, CaError, Ordered, Suggested
 
@@ -41,29 +41,29 @@ NOT_REPLACED: Final = frozenset({"alreadyReplaced", "malformed", "serverInternal
 CERTIFICATE_MARK: Final = "-----BEGIN CERTIFICATE-----"
 
 
-def order(talk: Conversation, names: Sequence[str], *, profile: str, replaces: str) -> Ordered:
+def order(session: CaSession, names: Sequence[str], *, profile: str, replaces: str) -> Ordered:
     """Ask for an order. Raises CaError `invalidProfile` from a CA without profiles, which would give any certificate instead."""
-    points = talk.endpoints()
+    points = session.endpoints()
     fields: dict[str, Any] = {"identifiers": [_identifier(name) for name in names]}
     if profile:
         if not points.offered.profiles:
             raise CaError(
-                f"{talk.ca} has no profiles, so none is called '{profile}'",
+                f"{session.ca} has no profiles, so none is called '{profile}'",
                 type="invalidProfile",
                 is_final=True,
             )
         fields["profile"] = profile
     if replaces and points.renewal_info:
         try:
-            return _order(talk, {**fields, "replaces": replaces})
+            return _order(session, {**fields, "replaces": replaces})
         except RefusedError as error:
             if error.type not in NOT_REPLACED:
                 raise
-    return _order(talk, fields)
+    return _order(session, fields)
 
 
-def _order(talk: Conversation, fields: dict[str, Any]) -> Ordered:
-    response = talk.post(talk.endpoints().new_order, Payload(fields))
+def _order(session: CaSession, fields: dict[str, Any]) -> Ordered:
+    response = session.post(session.endpoints().new_order, Payload(fields))
     return read_order(response.read(), url=response.made(), retry_after_s=response.retry_after_s)
 
 
@@ -75,16 +75,16 @@ def _identifier(name: str) -> dict[str, str]:
         return {"type": "dns", "value": name.lower()}
 
 
-def find_order(talk: Conversation, account_url: str, names: Sequence[str], *, profile: str) -> Ordered | None:
+def find_order(session: CaSession, account_url: str, names: Sequence[str], *, profile: str) -> Ordered | None:
     """Return an order of these names and this profile that waits for proofs or for its request, the latest in the list first.
 
     One that is being signed, or was, has a request of its own, whose key nobody may have any more. Where no profile is asked for, one that has
     any is another order: nothing tells whether the CA has chosen it.
     """
     wanted = frozenset(_identifier(name)["value"] for name in names)
-    for url in reversed(_orders(talk, account_url)[-ORDERS_LOOKED_AT:]):
+    for url in reversed(_orders(session, account_url)[-ORDERS_LOOKED_AT:]):
         try:
-            response = talk.post(url, None)
+            response = session.post(url, None)
         except RefusedError as error:
             if error.status not in GONE:
                 raise
@@ -97,31 +97,31 @@ def find_order(talk: Conversation, account_url: str, names: Sequence[str], *, pr
     return None
 
 
-def _orders(talk: Conversation, account_url: str) -> Sequence[str]:
+def _orders(session: CaSession, account_url: str) -> Sequence[str]:
     """Return the addresses of the account's orders (RFC 8555 7.1.2.1), none where the CA lists none."""
-    page = talk.post(account_url, None).read().optional_url("orders")
+    page = session.post(account_url, None).read().optional_url("orders")
     found: list[str] = []
     for _ in range(PAGES_MAX):
         if not page or len(found) >= ORDERS_MAX:
             break
-        response = talk.post(page, None)
+        response = session.post(page, None)
         listed = response.read().list("orders", at_most=ORDERS_MAX)
-        found += [checked_url(talk.ca, each, "orders") for each in listed]
+        found += [checked_url(session.ca, each, "orders") for each in listed]
         page = next(iter(response.links("next")), "")
     return found
 
 
-def look(talk: Conversation, url: str) -> Ordered:
+def look(session: CaSession, url: str) -> Ordered:
     """Return an order as it is now."""
-    response = talk.post(url, None)
+    response = session.post(url, None)
     return read_order(response.read(), url=url, retry_after_s=response.retry_after_s)
 
 
 def authorization(
-    talk: Conversation, signer: Signer, url: str, kind: ChallengeKind, *, account_url: str
+    session: CaSession, signer: Signer, url: str, kind: ChallengeKind, *, account_url: str
 ) -> Authorization:
     """Return an authorization as it is now. Its name has its "*.", its proof's has not."""
-    response = talk.post(url, None)
+    response = session.post(url, None)
     authorization = read_authorization(response.read())
     refused = [each for each in authorization.challenges.values() if each.problem.type or each.problem.detail]
     refused.sort(key=lambda each: each is not authorization.challenges.get(kind))
@@ -137,47 +137,50 @@ def authorization(
     )
 
 
-def answer(talk: Conversation, proof: Proof) -> None:
+def answer(session: CaSession, proof: Proof) -> None:
     """Let the CA look. What it has looked at already is not asked again."""
     try:
-        talk.post(proof.challenge_url, Payload({}))
+        session.post(proof.challenge_url, Payload({}))
     except RefusedError:
-        authorization = read_authorization(talk.post(proof.authorization_url, None).read())
+        authorization = read_authorization(session.post(proof.authorization_url, None).read())
         waiting = [each for each in authorization.challenges.values() if each.url == proof.challenge_url]
         if authorization.status == "pending" and all(each.status == "pending" for each in waiting):
             raise
 
 
-def finalize(talk: Conversation, url: str, request_pem: str) -> None:
+def finalize(session: CaSession, url: str, request_pem: str) -> None:
     """Hand in a signing request."""
     try:
         request = x509.load_pem_x509_csr(request_pem.encode())
     except ValueError:
         raise CaError("the signing request cannot be read", is_final=True) from None
-    talk.post(url, Payload({"csr": encode_b64jose(request.public_bytes(Encoding.DER))}))
+    session.post(url, Payload({"csr": encode_b64jose(request.public_bytes(Encoding.DER))}))
 
 
-def download(talk: Conversation, url: str) -> Sequence[str]:
+def download(session: CaSession, url: str) -> Sequence[str]:
     """Return the certificate with each chain that the CA has for it (RFC 8555 7.4.2)."""
-    first = talk.post(url, None)
+    first = session.post(url, None)
     others = [each for each in first.links("alternate") if each != url][:ALTERNATES_MAX]
-    chains = [_chain(talk, first.body), *(_chain(talk, talk.post(each, None).body) for each in others)]
+    chains = [
+        _chain(session, first.body),
+        *(_chain(session, session.post(each, None).body) for each in others),
+    ]
     return tuple(dict.fromkeys(chains))
 
 
-def _chain(talk: Conversation, body: bytes) -> str:
+def _chain(session: CaSession, body: bytes) -> str:
     if not body.isascii() or CERTIFICATE_MARK.encode() not in body:
-        raise CaError(f"{talk.ca} sent something else than a certificate")
+        raise CaError(f"{session.ca} sent something else than a certificate")
     return body.decode("ascii")
 
 
-def suggested(talk: Conversation, ari_id: str) -> Suggested | None:
+def suggested(session: CaSession, ari_id: str) -> Suggested | None:
     """Return when the CA suggests to renew a certificate (RFC 9773 4), None from one that does not, or does not know it."""
-    url = talk.endpoints().renewal_info
+    url = session.endpoints().renewal_info
     if not url:
         return None
     try:
-        response = talk.get(f"{url}/{ari_id}")
+        response = session.get(f"{url}/{ari_id}")
     except RefusedError as error:
         if error.is_final:
             return None

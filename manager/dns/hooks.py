@@ -15,7 +15,7 @@ from common.runtime.trusted import ROOT_DIRECTORY
 from common.text import printable
 from manager.dns.answers import shown
 from manager.dns.settings import Hook
-from manager.dns.updating import Record
+from manager.dns.updates import Record
 from manager.usecases.renewal.ports import CaError
 
 OUTPUT_SHOWN_MAX_CHARS: Final = 500

@@ -1,4 +1,4 @@
-"""Places of records, and who answers for them: aliases followed, zones found, servers with their addresses.
+"""Lookup of where records belong: aliases followed, zones found, name servers with their addresses.
 
 Names and servers are looked up with a resolver, as everybody does; aliases are asked of the zone's own servers, since a resolver may
 remember for an hour that there was none. Remembers what was found: one is made for each call. Invariant: what others say is followed for
@@ -20,7 +20,7 @@ import dns.rdatatype
 import dns.resolver
 
 from manager.dns.answers import alias_in, is_authoritative, refusal, shown
-from manager.dns.asking import NoAnswerError, ask, question
+from manager.dns.queries import NoAnswerError, make_query, send_query
 from manager.dns.settings import HostPort
 from manager.usecases.renewal.ports import CaError
 
@@ -77,7 +77,7 @@ def _resolver(nameserver: str | dns.nameserver.Nameserver) -> dns.asyncresolver.
 
 
 class Lookup:
-    """What was found out so far."""
+    """What was found in one call, with a cache of zones and of servers that do not answer."""
 
     def __init__(self, resolvers: Sequence[dns.asyncresolver.Resolver]) -> None:
         self._resolvers = deque(resolvers)
@@ -88,11 +88,11 @@ class Lookup:
     async def ask(
         self, name: dns.name.Name, kind: dns.rdatatype.RdataType, address: str
     ) -> dns.message.Message:
-        """Ask a server; one that did not answer is not waited for again. Raises NoAnswerError."""
+        """Query a server; one that did not answer is not waited for again. Raises NoAnswerError."""
         if address in self._silent:
             raise self._silent[address]
         try:
-            return await ask(question(name, kind), address)
+            return await send_query(make_query(name, kind), address)
         except NoAnswerError as error:
             self._silent[address] = error
             raise

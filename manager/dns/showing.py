@@ -1,7 +1,7 @@
 """Proofs that are shown by DNS: DNS-01 (RFC 8555 8.4), and DNS-PERSIST-01, for which people wrote a record once.
 
-Decides where a record of a name belongs, and in whose hands it is to change it. Leaves to `updating` and `hooks` how that is done, and
-to `looking` who shows it. Keeps nothing: what there is to take away is found as it was found when it was put there.
+Decides where a record of a name belongs, and in whose hands it is to change it. Leaves to `updates` and `hooks` how that is done, and
+to `propagation` who shows it. Keeps nothing: what there is to take away is found as it was found when it was put there.
 """
 
 import asyncio
@@ -14,11 +14,11 @@ import dns.name
 from manager.dns import persistent
 from manager.dns.answers import other_texts, shown
 from manager.dns.hooks import run_hook
-from manager.dns.looking import ExpectedRecord, look
 from manager.dns.lookup import Lookup, make_lookup
 from manager.dns.names import CHALLENGE, PERSISTENT, record_name
+from manager.dns.propagation import ExpectedRecord, find_missing
 from manager.dns.settings import DnsSettings, Hook, Update
-from manager.dns.updating import Record, update
+from manager.dns.updates import Record, update
 from manager.domain.renewal.records import Proof
 from manager.usecases.renewal.ports import CaError, Missing
 
@@ -40,7 +40,7 @@ class DnsShowing:
     async def missing(self, proofs: Sequence[Proof]) -> Sequence[Missing]:
         """Ask every server of the zones. Raises CaError."""
         async with _looking_up(self._settings) as lookup:
-            return await look(lookup, [await _expected(proof, lookup) for proof in proofs])
+            return await find_missing(lookup, [await _expected(proof, lookup) for proof in proofs])
 
     async def remove(self, proofs: Sequence[Proof]) -> None:
         """Take away the records, and those alone. Raises CaError."""
@@ -96,7 +96,7 @@ class PersistentDnsShowing:
     async def missing(self, proofs: Sequence[Proof]) -> Sequence[Missing]:
         """Ask every server of the zones; what is missing says what to write. Raises CaError."""
         async with _looking_up(self._settings) as lookup:
-            return await look(lookup, [await self._expected(proof, lookup) for proof in proofs])
+            return await find_missing(lookup, [await self._expected(proof, lookup) for proof in proofs])
 
     async def remove(self, proofs: Sequence[Proof]) -> None:
         """Leave the records as they are."""

@@ -7,8 +7,8 @@ import pytest
 
 from demo.site import free_port
 from manager.acme.answers import ORDERS_MAX
-from manager.acme.conversation import NONCE_TRIES
 from manager.acme.orders import ORDERS_LOOKED_AT
+from manager.acme.session import NONCE_TRIES
 from manager.domain.renewal.records import ChallengeKind
 from tests import pki
 from tests.fakes.hostile_ca import (

@@ -12,7 +12,7 @@ import dns.rdatatype
 import dns.tsig
 import pytest
 
-from manager.dns import asking
+from manager.dns import queries
 from manager.usecases.renewal.ports import CaError
 from tests.bind import NEEDED, free_address, zone_text
 from tests.fakes.nameserver import Behaviour, answer, nameserver
@@ -102,10 +102,10 @@ WRONG = {
         lambda asked, is_tcp: answer(asked, code=dns.rcode.FORMERR),
         "answers with an error (FORMERR)",
     ),
-    "garbage": (lambda asked, is_tcp: asked.to_wire()[:2] + b"\x84\0" + b"\xff" * 50, asking.NOT_DNS),
-    "the question": (lambda asked, is_tcp: asked.to_wire(), asking.NOT_DNS),
-    "a short one by TCP": (lambda asked, is_tcp: b"\0\1" if is_tcp else cut(asked), asking.NOT_DNS),
-    "an empty one by TCP": (lambda asked, is_tcp: b"" if is_tcp else cut(asked), asking.NOT_DNS),
+    "garbage": (lambda asked, is_tcp: asked.to_wire()[:2] + b"\x84\0" + b"\xff" * 50, queries.NOT_DNS),
+    "the question": (lambda asked, is_tcp: asked.to_wire(), queries.NOT_DNS),
+    "a short one by TCP": (lambda asked, is_tcp: b"\0\1" if is_tcp else cut(asked), queries.NOT_DNS),
+    "an empty one by TCP": (lambda asked, is_tcp: b"" if is_tcp else cut(asked), queries.NOT_DNS),
     "cut by TCP too": (lambda asked, is_tcp: cut(asked), f"has no text at {RECORD}"),
 }
 
@@ -139,12 +139,12 @@ async def test_a_silent_server_is_waited_for_once_however_many_names_there_are(
         return behaviour(message, is_tcp)
 
     async with beside_a_liar(zones, counted) as address:
-        monkeypatch.setattr(asking, "ASK_S", 0.2)
+        monkeypatch.setattr(queries, "ASK_S", 0.2)
         proofs = [proof("example.com"), *(proof(f"n{number}.example.com") for number in range(20))]
         missing = await zones.showing().missing(proofs)
     said = [one for one in messages(missing) if one.startswith("z.")]
     assert said == [f"z.example.com ({address}): did not answer within 0.2 s"] * len(proofs)
-    assert len(asked) <= asking.TRIES
+    assert len(asked) <= queries.TRIES
 
 
 async def test_a_server_where_none_runs_is_told_at_once(zones: Zones):
@@ -192,14 +192,14 @@ async def test_a_lost_question_is_asked_again(zones: Zones):
 async def test_addresses_that_this_machine_does_not_reach_count_only_where_there_are_no_others(
     zones: Zones, monkeypatch
 ):
-    real = asking._by_udp
+    real = queries._by_udp
 
     async def without_ipv6(sent: bytes, place) -> bytes:
         if ":" in place.host:
             raise OSError(101, "Network is unreachable")
         return await real(sent, place)
 
-    monkeypatch.setattr(asking, "_by_udp", without_ipv6)
+    monkeypatch.setattr(queries, "_by_udp", without_ipv6)
     zones.serve(
         "ns1 AAAA 2001:db8::1\nns2 AAAA 2001:db8::2",
         servers={"ns1": zones.primary.address, "ns2.example.com.": ""},
@@ -293,7 +293,7 @@ async def test_an_update_is_believed_only_if_the_answer_is_signed_and_what_is_wr
 
 
 async def test_a_server_that_takes_updates_and_is_silent_is_told(zones: Zones, monkeypatch):
-    monkeypatch.setattr(asking, "ASK_S", 0.3)
+    monkeypatch.setattr(queries, "ASK_S", 0.3)
     error = await refused_update(zones, lambda asked, is_tcp: None)
     assert "which takes updates, did not answer within 0.3 s" in error.message
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from manager.dns.answers import alias_in, is_authoritative, other_texts, refusal, shown, texts_in
-from manager.dns.asking import NoAnswerError, _read, question
+from manager.dns.queries import NoAnswerError, _read, make_query
 from tests.fakes.nameserver import answer
 
 NAME = dns.name.from_text("_acme-challenge.example.com")
@@ -21,11 +21,11 @@ APEX = dns.name.from_text("example.com")
 
 
 def answered(*records: str, **how) -> dns.message.Message:
-    return dns.message.from_wire(answer(question(NAME, dns.rdatatype.TXT), *records, **how).to_wire())
+    return dns.message.from_wire(answer(make_query(NAME, dns.rdatatype.TXT), *records, **how).to_wire())
 
 
 def test_a_question_asks_for_what_the_server_knows_itself():
-    assert question(NAME, dns.rdatatype.TXT).flags == 0
+    assert make_query(NAME, dns.rdatatype.TXT).flags == 0
 
 
 @pytest.mark.parametrize(("code", "counts"), [(0, True), (3, True), (2, False), (5, False), (9, False)])
@@ -83,7 +83,7 @@ def test_texts_that_are_not_ours_are_shown_without_what_moves_cursors_and_cut():
 
 @given(st.binary(max_size=300), st.integers(0, 3))
 def test_whatever_comes_is_an_answer_or_is_refused(data, kept):
-    asked = question(NAME, dns.rdatatype.TXT)
+    asked = make_query(NAME, dns.rdatatype.TXT)
     real = answer(asked, "_acme-challenge.example.com. 5 IN TXT ours").to_wire()
     wire = real[: len(real) * kept // 3] + data
     try:

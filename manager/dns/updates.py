@@ -21,9 +21,9 @@ import dns.update
 from dns.rdtypes.ANY.TXT import TXT
 
 from manager.dns.answers import shown
-from manager.dns.asking import NOT_DNS, NoAnswerError, exchange, question
 from manager.dns.keys import Key, read_key
 from manager.dns.lookup import Lookup
+from manager.dns.queries import NOT_DNS, NoAnswerError, exchange, make_query
 from manager.dns.settings import HostPort, Update
 from manager.usecases.renewal.ports import CaError
 
@@ -77,7 +77,7 @@ class _Server:
     async def zone(self, name: dns.name.Name) -> dns.name.Name:
         """Return where the zone of a name begins, as the server has it: it names that even where there is nothing."""
         answer = await self._exchange(
-            question(name, dns.rdatatype.SOA),
+            make_query(name, dns.rdatatype.SOA),
             f"tell which zone {shown(name)} is in",
             "let it serve that zone",
         )

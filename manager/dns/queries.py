@@ -1,7 +1,7 @@
-"""One question to one DNS server, by UDP and then, where the answer does not fit, by TCP.
+"""One query to one DNS server, by UDP and then, where the answer does not fit, by TCP.
 
-Decides how long and how often a server is asked, and what counts as its answer. Leaves to the caller what the answer means.
-Invariant: every question ends within its deadline, and no foreign message is read on the loop.
+Decides how long and how often a server is queried, and what counts as its answer. Leaves to the caller what the answer means.
+Invariant: every query ends within its deadline, and no foreign message is parsed on the loop.
 """
 
 import asyncio
@@ -22,13 +22,13 @@ ASK_S: Final = 3.0
 """How long one try may take."""
 
 TRIES: Final = 2
-"""By UDP, which may lose a question or its answer."""
+"""By UDP, which may lose a query or its answer."""
 
 PAYLOAD_BYTES: Final = 1232
 """What an answer may have by UDP (DNS Flag Day 2020)."""
 
 HEADER_BYTES: Final = 12
-"""Of each message (RFC 1035 4.1.1). Its first two bytes are the question's number."""
+"""Of each message (RFC 1035 4.1.1). Its first two bytes are the query's id."""
 
 TRUNCATED: Final = 0x02
 """In the header's third byte (TC)."""
@@ -39,53 +39,53 @@ LENGTH_BYTES: Final = 2
 DATAGRAMS_MAX: Final = 64
 """What is kept of a flood of datagrams until it is looked at."""
 
-_NO_WAY: Final = frozenset({errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
-"""What is said where this machine has no way to addresses of a kind: mostly, no IPv6."""
+_NO_ROUTE: Final = frozenset({errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
+"""Where this machine has no route to addresses of a family: mostly, no IPv6."""
 
 
 NOT_DNS: Final = "answers with what is not an answer of DNS"
 
 
 class NoAnswerError(Exception):
-    """A server did not answer; `message` says what it did instead. `has_no_way`: this machine reaches no address of that kind."""
+    """A server did not answer; `message` says what it did instead. `has_no_route`: this machine reaches no address of that kind."""
 
-    def __init__(self, message: str, *, has_no_way: bool = False) -> None:
+    def __init__(self, message: str, *, has_no_route: bool = False) -> None:
         super().__init__(message)
         self.message = message
-        self.has_no_way = has_no_way
+        self.has_no_route = has_no_route
 
 
-def question(name: dns.name.Name, kind: dns.rdatatype.RdataType) -> dns.message.Message:
-    """Return a question for what a server knows itself: recursion is not desired."""
-    asked = dns.message.make_query(name, kind, use_edns=0, payload=PAYLOAD_BYTES)
-    asked.flags = 0
-    return asked
+def make_query(name: dns.name.Name, kind: dns.rdatatype.RdataType) -> dns.message.Message:
+    """Return a query for what a server is authoritative for: recursion is not desired."""
+    query = dns.message.make_query(name, kind, use_edns=0, payload=PAYLOAD_BYTES)
+    query.flags = 0
+    return query
 
 
-async def ask(asked: dns.message.Message, address: str) -> dns.message.Message:
-    """Ask the server at an address. Raises NoAnswerError."""
+async def send_query(query: dns.message.Message, address: str) -> dns.message.Message:
+    """Query the server at an address. Raises NoAnswerError."""
     server = HostPort(address, DNS_PORT)
-    sent = asked.to_wire()
+    sent = query.to_wire()
     wire = await _by_udp_twice(sent, server)
     if wire[2] & TRUNCATED:
         wire = await _within(_by_tcp(sent, server))
     try:
-        return await _read(wire, asked, keyring=None)
+        return await _read(wire, query, keyring=None)
     except dns.exception.DNSException as error:
         raise NoAnswerError(NOT_DNS) from error
 
 
-async def exchange(asked: dns.message.Message, server: HostPort) -> dns.message.Message:
-    """Ask a server a signed question by TCP; the server's host is an address.
+async def exchange(query: dns.message.Message, server: HostPort) -> dns.message.Message:
+    """Send a signed message by TCP to a server whose host is an address.
 
     An answer without a signature is returned as such (`had_tsig`), since it may say why. Raises NoAnswerError, and DNSException where the
     signature is wrong.
     """
-    wire = await _within(_by_tcp(asked.to_wire(), server))
+    wire = await _within(_by_tcp(query.to_wire(), server))
     try:
-        return await _read(wire, asked, keyring=asked.keyring)
+        return await _read(wire, query, keyring=query.keyring)
     except dns.exception.FormError:
-        answer = await _read(wire, asked, keyring=False)
+        answer = await _read(wire, query, keyring=False)
         if answer.had_tsig:
             raise
         return answer
@@ -109,8 +109,10 @@ async def _within(work: Awaitable[bytes]) -> bytes:
     except EOFError as error:
         raise NoAnswerError("ended the connection without an answer") from error
     except OSError as error:
-        has_no_way = error.errno in _NO_WAY
-        raise NoAnswerError(f"cannot be reached: {error.strerror or error}", has_no_way=has_no_way) from error
+        has_no_route = error.errno in _NO_ROUTE
+        raise NoAnswerError(
+            f"cannot be reached: {error.strerror or error}", has_no_route=has_no_route
+        ) from error
 
 
 class _Datagrams(asyncio.DatagramProtocol):
@@ -157,12 +159,12 @@ async def _by_tcp(sent: bytes, server: HostPort) -> bytes:
 
 
 async def _read(
-    wire: bytes, asked: dns.message.Message, *, keyring: dns.tsig.Key | Literal[False] | None
+    wire: bytes, query: dns.message.Message, *, keyring: dns.tsig.Key | Literal[False] | None
 ) -> dns.message.Message:
-    """Read an answer in a thread, since one of 64 KiB can be made to take long. Raises NoAnswerError, DNSException."""
+    """Parse an answer in a thread, since one of 64 KiB can be made to take long. Raises NoAnswerError, DNSException."""
     answer = await asyncio.to_thread(
-        dns.message.from_wire, wire, keyring=keyring, request_mac=asked.mac, ignore_trailing=True
+        dns.message.from_wire, wire, keyring=keyring, request_mac=query.mac, ignore_trailing=True
     )
-    if not asked.is_response(answer):
+    if not query.is_response(answer):
         raise NoAnswerError(NOT_DNS)
     return answer

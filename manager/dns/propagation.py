@@ -1,6 +1,6 @@
-"""Looking for records as a CA does: at every server that answers for the zone, at each of its addresses.
+"""Propagation of records: what a CA would see of them, at every server that answers for the zone and each of its addresses.
 
-Decides who counts as showing a record. Leaves to the caller whether to wait and look again.
+Decides who counts as showing a record. Leaves to the caller whether to wait and query again.
 """
 
 import asyncio
@@ -12,8 +12,8 @@ import dns.name
 import dns.rdatatype
 
 from manager.dns.answers import alias_in, is_authoritative, refusal, shown, texts_in
-from manager.dns.asking import NoAnswerError
 from manager.dns.lookup import Lookup, NameServer, Zone
+from manager.dns.queries import NoAnswerError
 from manager.usecases.renewal.ports import Missing
 
 Mismatch = Callable[[Sequence[str]], str]
@@ -22,15 +22,15 @@ Mismatch = Callable[[Sequence[str]], str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExpectedRecord:
-    """What is to be seen: a name that is proven, where its record stands, and what of the texts there is wrong."""
+    """The record that proves a `name`: where it is published, and what is wrong with the texts found there."""
 
     name: str
     target: dns.name.Name
     mismatch: Mismatch
 
 
-async def look(lookup: Lookup, expected: Sequence[ExpectedRecord]) -> list[Missing]:
-    """Return who does not show what, in the order of the names and servers; each server is asked at the same time. Raises CaError."""
+async def find_missing(lookup: Lookup, expected: Sequence[ExpectedRecord]) -> list[Missing]:
+    """Return who does not show what, in the order of the names and servers; the servers of a zone are queried concurrently. Raises CaError."""
     by_target: dict[dns.name.Name, list[ExpectedRecord]] = defaultdict(list)
     for one in expected:
         by_target[one.target].append(one)
@@ -71,7 +71,7 @@ async def _ask_server(
         try:
             answer = await lookup.ask(target, dns.rdatatype.TXT, address)
         except NoAnswerError as error:
-            (unreached if error.has_no_way else seen).append(_Seen(where=where, fault=error.message))
+            (unreached if error.has_no_route else seen).append(_Seen(where=where, fault=error.message))
             continue
         if not is_authoritative(answer):
             seen.append(_Seen(where=where, fault=refusal(answer, zone.apex)))

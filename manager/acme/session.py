@@ -1,4 +1,4 @@
-"""Conversation with a CA: requests that an account's key signs, one after the other, over one HTTP session (RFC 8555 6).
+"""Session with a CA: requests that an account's key signs, one after the other, over one HTTP session (RFC 8555 6).
 
 Decides how often a request is asked again that only its nonce was refused for. Belongs to one thread at a time; `end` may come from any.
 Invariant: what the library or the network makes of an answer comes out as CaError.
@@ -61,7 +61,7 @@ class CaResponse:
         return tuple(links(self.ca, self.link, relation))
 
 
-class Conversation:
+class CaSession:
     """One session at the CA with this directory, verified by `context`. `clock` is the time on the wall, in unix seconds."""
 
     def __init__(
