@@ -14,17 +14,17 @@ import structlog
 from common.errors import StorageError
 from common.ids import NodeName
 from common.runtime import log as logs
+from common.runtime.memory_release import collect_when_told, give_back, keep_little
 from common.runtime.ssh import fingerprint, load_key, public_line
 from common.runtime.supervise import Supervisor
-from common.runtime.trimming import collect_when_told, give_back, keep_little
 from manager.advertised import AdvertisedAddresses, HostKeyPresenter
 from manager.application import build_application
 from manager.channel.enrolment import Enrolment
 from manager.channel.keys import KeyRegistry
 from manager.channel.limits import Limits
 from manager.channel.listener import Listener
+from manager.channel.manager_enrolment import ManagerEnrolment
 from manager.channel.sources import KnownSources
-from manager.channel.welcoming import ManagerEnrolment
 from manager.domain.model import NodeRecord
 from manager.fleet.builtin import load_builtin
 from manager.fleet.compiler import Compiler

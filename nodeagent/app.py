@@ -20,8 +20,8 @@ from common.errors import CertcastError
 from common.release import VERSION
 from common.runtime import durable, sdnotify
 from common.runtime import log as logs
+from common.runtime.memory_release import give_back, keep_little, trim
 from common.runtime.supervise import Supervisor
-from common.runtime.trimming import give_back, keep_little, trim
 from common.wire.challenges import Challenges, NotKept
 from common.wire.messages import CONFIGURATION_FAULTS_MAX, ConfigurationFault
 from common.wire.receiver import Receiver

@@ -26,8 +26,8 @@ from manager.channel.clustering import (
 )
 from manager.channel.keys import KeyRegistry
 from manager.channel.listener import Listener
+from manager.channel.manager_enrolment import ManagerEnrolment
 from manager.channel.sources import KnownSources
-from manager.channel.welcoming import ManagerEnrolment
 from manager.store.inventory import Inventories
 from manager.store.sealing import load_keyring, read_kek
 from manager.store.store import Store

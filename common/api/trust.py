@@ -2,7 +2,7 @@
 
 import msgspec
 
-from common.api.deleting import ToDelete
+from common.api.deletions import ToDelete
 from common.api.errors import ConsequenceAnswer
 from common.api.findings import LeftOut, Status
 from common.api.values import ConfirmationText, Unreadable, UploadText

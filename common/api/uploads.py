@@ -8,7 +8,7 @@ from typing import Annotated
 import msgspec
 
 from common.api.codes import Format, Slot
-from common.api.deleting import ToDelete
+from common.api.deletions import ToDelete
 from common.api.values import (
     ConfirmationText,
     Ids,

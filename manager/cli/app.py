@@ -25,12 +25,12 @@ from manager.cli import (
     nodes,
     oauth,
     pushes,
+    renew,
     renewals,
-    renewing,
     requests,
     status,
+    trust,
     trusted_cas,
-    trusting,
     users,
 )
 from manager.cli.access import Options
@@ -167,7 +167,7 @@ for command in (generations.generations, generations.difference, generations.rep
     nodes.app.command()(command)
 app.add_typer(certificates.app, name="certificate")
 app.add_typer(requests.app, name="csr")
-app.command("renew")(renewing.renew)
+app.command("renew")(renew.renew)
 app.add_typer(renewals.app, name="renewal")
 app.add_typer(accounts.app, name="account")
 app.add_typer(trusted_cas.app, name="ca")
@@ -175,7 +175,7 @@ app.add_typer(alarms.app, name="alarm")
 app.command("push")(pushes.push)
 app.command("status")(status.status)
 app.command("explain")(explain.explain)
-app.command("trust")(trusting.trust)
+app.command("trust")(trust.trust)
 app.add_typer(users.users, name="user")
 app.add_typer(users.tokens, name="token")
 app.add_typer(oauth.app, name="oauth-client")

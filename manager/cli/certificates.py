@@ -8,7 +8,7 @@ import typer
 from common.errors import InvalidInputError
 from common.ids import node_name
 from common.runtime.terminal import say
-from manager.cli import certificate_views, differing
+from manager.cli import certificate_views, diff
 from manager.cli.access import passphrase
 from manager.cli.certificate_options import (
     CertificateOption,
@@ -103,7 +103,7 @@ def add(
 app.command("import")(import_files)
 app.command("list")(certificate_views.list_certificates)
 app.command("show")(certificate_views.show)
-app.command("diff")(differing.diff)
+app.command("diff")(diff.diff)
 
 
 @app.command()

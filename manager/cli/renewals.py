@@ -10,6 +10,7 @@ from common.ids import node_name
 from common.runtime.terminal import say
 from manager.cli.account_options import AccountOption, find_accounts
 from manager.cli.confirming import YesOption, confirm_unless_forced
+from manager.cli.renew import WAIT_S, begin
 from manager.cli.renewal_options import (
     ByRequestOption,
     ChallengeOption,
@@ -30,7 +31,6 @@ from manager.cli.renewal_options import (
     TimeoutOption,
     WaitOption,
 )
-from manager.cli.renewing import WAIT_S, begin
 from manager.cli.running import JsonOption, ask, group, say_answer
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import Final
 
 from common.runtime.log import hide_private_keys_in
 from common.runtime.program import check_command
-from common.runtime.running import PRIVATE, run_checked
+from common.runtime.programs import PRIVATE, run_checked
 from common.runtime.trusted import ROOT_DIRECTORY
 from common.text import printable
 from manager.dns.answers import shown

@@ -1,6 +1,6 @@
 """Consequences of a change that is not made yet: what clients, nodes and private keys would meet.
 
-Pure. Decides what a consequence is, and which want a confirmation. Leaves to `placing` and `losing` what follows from which change, and
+Pure. Decides what a consequence is, and which want a confirmation. Leaves to `placements` and `removals` what follows from which change, and
 how it is asked to each front end. Invariant: the same inventory and the same change have the same consequences in the same order, so that what
 was confirmed can be compared with what is about to happen.
 """

@@ -11,7 +11,7 @@ from manager.domain.desired import Desired, desired_from
 from manager.domain.facts import NodeFacts
 from manager.domain.members import Hold, MemberId, NodeState, Sighting
 from manager.domain.model import GenerationRecord, NodeReportRecord
-from manager.domain.recording import restore
+from manager.domain.node_records import restore
 
 
 def desire(facts: NodeFacts, desired: Desired) -> bool:

@@ -1,6 +1,6 @@
 """Moves: what a change does to the slots of nodes.
 
-Pure. Decides which slots get, keep and lose a certificate. Leaves to `placing` what follows from it.
+Pure. Decides which slots get, keep and lose a certificate. Leaves to `placements` what follows from it.
 """
 
 from collections.abc import Sequence

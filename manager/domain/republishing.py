@@ -1,6 +1,6 @@
 """Consequences of republishing: what a node's older content means for its clients and peers, held against what is desired of it.
 
-Pure. Leaves to `placing` how a certificate is judged in a slot, and to the planner which content no node would take. Invariant: content that the
+Pure. Leaves to `placements` how a certificate is judged in a slot, and to the planner which content no node would take. Invariant: content that the
 node has already has no consequence.
 """
 
@@ -17,7 +17,7 @@ from manager.domain.consequences import Consequence, ConsequenceCode, unique
 from manager.domain.difference import Difference
 from manager.domain.inventory import Entry, Inventory
 from manager.domain.moves import Move
-from manager.domain.placing import of_moves
+from manager.domain.placements import of_moves
 
 Leaves = Mapping[Slot, Entry]
 

@@ -14,7 +14,7 @@ import structlog
 from common.errors import StorageError
 from manager.domain.facts import NodeFacts
 from manager.domain.inventory import Inventory
-from manager.domain.rereading import nodes_concerned
+from manager.domain.partial_inventory import nodes_concerned
 from manager.fleet.changes import Batch, ChangeQueue
 from manager.fleet.following import Follower
 from manager.fleet.publisher import Publisher

@@ -15,7 +15,7 @@ from common.errors import StorageError
 from common.ids import NodeName
 from manager.domain.facts import NodeFacts
 from manager.domain.model import NodeReportRecord
-from manager.domain.recording import record_of
+from manager.domain.node_records import record_of
 
 log = structlog.get_logger(__name__)
 

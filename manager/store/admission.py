@@ -11,7 +11,7 @@ import asyncpg  # type: ignore[import-untyped]  # it has annotations, and does n
 
 from common.errors import InvalidInputError, Reason
 from manager.store.address import FIELD, ServerAddress
-from manager.store.screening import NotAcceptedError
+from manager.store.message_screen import NotAcceptedError
 
 SERVER_VERSION_MIN: Final = 13
 """The oldest that its makers still cared for when this was written."""

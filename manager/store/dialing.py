@@ -19,7 +19,7 @@ import asyncpg  # type: ignore[import-untyped]  # it has annotations, and does n
 
 from common.errors import InvalidInputError, Reason
 from manager.store.address import FIELD, ServerAddress
-from manager.store.screening import GARBLED, NotAcceptedError, Screening
+from manager.store.message_screen import GARBLED, NotAcceptedError, Screening
 
 _CREDENTIALS: Final = struct.Struct("3i")
 """What the kernel says of a peer: its process, account and group (unix(7), SO_PEERCRED)."""

@@ -21,7 +21,7 @@ from common.pki.pem import CERTIFICATE, read_blocks
 from common.runtime.openssl import refusals
 from manager.domain.inventory import Entry, Inventory, Trust, assigned
 from manager.domain.model import CertificateRecord, TrustedCaRecord
-from manager.domain.rereading import Reading, reread
+from manager.domain.partial_inventory import Reading, reread
 from manager.store.journal import Touched
 from manager.store.store import Store
 

@@ -11,7 +11,7 @@ from sqlalchemy import delete, func, insert, select, update
 from common.errors import ConflictError, NotFoundError
 from manager.domain.renewal.records import OrderId, OrderRecord, RenewalId
 from manager.store.engine import Database
-from manager.store.renewing import order_of, order_values
+from manager.store.renewal_fields import order_of, order_values
 from manager.store.sealing import Keyring
 from manager.store.tables.renewal import acme_order
 

@@ -25,9 +25,9 @@ from manager.store.address import ServerAddress, ServerHost
 from manager.store.admission import settle, timeline_of
 from manager.store.backend import NoticeHandlers
 from manager.store.claims import OpenConnection, claim_on
+from manager.store.connection_pool import give_up_lost, try_out
 from manager.store.dialing import DialedConnection, Dialer, account_name, tls_context
 from manager.store.notices import listen_on, tell_on, tell_tallies_on
-from manager.store.pooling import give_up_lost, try_out
 from manager.store.refusals import LOST, UNREADABLE, Refusal, explained, refusal_of, summed_up
 from manager.store.tables import metadata
 

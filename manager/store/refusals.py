@@ -18,7 +18,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from common.errors import Reason, StorageError
 from manager.store.address import ServerAddress, ServerHost
-from manager.store.screening import NOT_POSTGRESQL, NotAcceptedError
+from manager.store.message_screen import NOT_POSTGRESQL, NotAcceptedError
 
 LOST: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
 """What the driver raises when a connection cannot be made, or breaks: the third where it breaks in the middle of a message."""

@@ -14,7 +14,7 @@ from common.ids import CertificateId
 from manager.domain.renewal.records import RenewalId, RenewalRecord
 from manager.store.certificate_rows import require_certificate
 from manager.store.engine import Database
-from manager.store.renewing import renewal_of, renewal_values
+from manager.store.renewal_fields import renewal_of, renewal_values
 from manager.store.tables.renewal import acme_account, renewal
 
 

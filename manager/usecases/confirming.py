@@ -27,7 +27,10 @@ from manager.domain.consequences import (
 )
 from manager.domain.inventory import Entry, Inventory
 from manager.domain.keeping import CompanionPolicy, carried, completed, new_entry, of_broken_chain
-from manager.domain.losing import (
+from manager.domain.model import AssignmentRecord, RequestRecord
+from manager.domain.moves import Move, moves_from, moves_of_content, moves_to
+from manager.domain.placements import of_answer, of_content, of_moves
+from manager.domain.removals import (
     of_deleting,
     of_deleting_requests,
     of_lost_keys,
@@ -35,9 +38,6 @@ from manager.domain.losing import (
     of_removing_nodes,
     of_untrusting,
 )
-from manager.domain.model import AssignmentRecord, RequestRecord
-from manager.domain.moves import Move, moves_from, moves_of_content, moves_to
-from manager.domain.placing import of_answer, of_content, of_moves
 from manager.domain.trust import longer_client_ca_list, loss, namesakes, replaced_cas
 from manager.pki.judge.identity import key_of
 from manager.pki.read.material import TlsMaterial

@@ -18,8 +18,8 @@ from manager.domain.etag import etag_of_node
 from manager.domain.inventory import Inventory
 from manager.domain.model import JoinTokenRecord, NodeDescription, NodeRecord
 from manager.domain.moves import Move
-from manager.domain.naming import check_own_address, checked, next_manager
-from manager.domain.placing import of_describing
+from manager.domain.node_names import check_own_address, checked, next_manager
+from manager.domain.placements import of_describing
 from manager.pki.write.selfsigned import make_temporary
 from manager.store.records import NewCertificate
 from manager.usecases.confirming import Impact, assess_removed, facts_of

@@ -12,7 +12,7 @@ import structlog
 
 from common.errors import InstallError, Reason
 from common.runtime.program import check_command
-from common.runtime.running import SHARED, Ran, failure_text, run_checked
+from common.runtime.programs import SHARED, Ran, failure_text, run_checked
 from nodeagent.core.services import Consumer
 
 log = structlog.get_logger(__name__)

@@ -18,7 +18,7 @@ from typing import Any, Final
 import asyncpg
 from asyncpg import connect_utils, protocol
 
-from manager.store.screening import Screening
+from manager.store.message_screen import Screening
 from tests.fakes.postgresql_server import KEY, LET_IN, READY, message, request, setting, welcome
 from tests.patience import exit_code
 

@@ -24,8 +24,8 @@ from manager.channel.enrolment import Enrolment
 from manager.channel.keys import KeyRegistry
 from manager.channel.limits import Limits
 from manager.channel.listener import Listener
+from manager.channel.manager_enrolment import ManagerEnrolment
 from manager.channel.sources import KnownSources
-from manager.channel.welcoming import ManagerEnrolment
 from manager.domain.consequences import ConfirmationNeededError
 from manager.fleet.compiler import Compiler
 from manager.fleet.fleet import Fleet

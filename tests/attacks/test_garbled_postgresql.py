@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from manager.store.screening import HANDSHAKE_MAX_BYTES, SCRAM_ROUNDS_MAX
+from manager.store.message_screen import HANDSHAKE_MAX_BYTES, SCRAM_ROUNDS_MAX
 from tests.fakes.postgresql_server import (
     CLEARTEXT,
     CONTINUE,

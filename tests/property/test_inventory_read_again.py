@@ -16,7 +16,7 @@ from manager.domain.alarms import conditions_of_inventory
 from manager.domain.inventory import Inventory
 from manager.domain.looking import Looked
 from manager.domain.model import KeyChange, NodeDescription
-from manager.domain.rereading import nodes_concerned
+from manager.domain.partial_inventory import nodes_concerned
 from manager.pki.read.batch import ImportFile
 from manager.store import journal
 from manager.store.inventory import Inventories

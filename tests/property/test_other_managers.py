@@ -20,9 +20,9 @@ from manager.domain.following import (
 )
 from manager.domain.members import Hold, MemberId, NodeState
 from manager.domain.model import NodeRecord
+from manager.domain.node_records import record_of
 from manager.domain.nodeview import view_of
 from manager.domain.planner import plan_push
-from manager.domain.recording import record_of
 from manager.domain.report import ConfigurationFault, PartRefused, Progress, Rejected, Report, Waiting
 from manager.domain.seats import Seats
 from manager.domain.view import NodeView

@@ -6,7 +6,7 @@ from typing import Final
 from manager.domain.alarms.about import about_node
 from manager.domain.alarms.kinds import AlarmKind, Condition, Stored, stored_spec
 from manager.domain.comparison import listed
-from manager.domain.placing import its_names, mismatches
+from manager.domain.placements import its_names, mismatches
 
 
 def _find(stored: Stored) -> Iterable[Condition]:

@@ -26,7 +26,7 @@ acme_account = Table(
     sqlite_autoincrement=True,
 )
 
-# with which a certificate is renewed. What nothing is looked for by is JSON, see `manager.store.renewing`
+# with which a certificate is renewed. What nothing is looked for by is JSON, see `manager.store.renewal_fields`
 renewal = Table(
     "renewal",
     metadata,

@@ -23,7 +23,7 @@ from manager.domain.inventory import Entry, Inventory
 from manager.domain.keeping import new_entry
 from manager.domain.model import AssignmentRecord
 from manager.domain.moves import Move
-from manager.domain.placing import of_moves
+from manager.domain.placements import of_moves
 from manager.domain.renewal.records import OrderRecord, OrderState, Problem, RenewalRecord
 from manager.domain.renewal.schedule import begins_s, entry_of, has_changed
 from manager.domain.view import NodeView

@@ -14,7 +14,7 @@ from common.ids import node_name
 from manager.domain.consequences import ConfirmationNeededError
 from manager.domain.etag import etag_of_node
 from manager.domain.model import NodeDescription, NodeRecord
-from manager.domain.naming import findings_of_node
+from manager.domain.node_names import findings_of_node
 from manager.domain.view import NodeView
 from manager.http.errors import status_of
 from manager.usecases.nodes import NewToken

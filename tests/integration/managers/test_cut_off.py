@@ -10,7 +10,7 @@ import pytest
 from common.ids import NodeName
 from common.wire.contact import LETS_GO
 from manager.domain.members import MemberId
-from manager.store import pooling, postgresql
+from manager.store import connection_pool, postgresql
 from manager.store.address import ServerAddress
 from manager.store.holds import Over
 from manager.store.postgresql import Limits
@@ -32,7 +32,7 @@ def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("manager.fleet.membership.RENEW_EACH_S", 0.3)
     monkeypatch.setattr("manager.fleet.holding.WELCOME_S", 2.0)
     monkeypatch.setattr(postgresql, "LIMITS", Limits(statement_s=20, answer_s=1.0))
-    monkeypatch.setattr(pooling, "TRY_S", 0.5)
+    monkeypatch.setattr(connection_pool, "TRY_S", 0.5)
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from common.codes import Fault
 from common.errors import Reason, StorageError
 from common.ids import NodeName
 from manager.http.health import REMEMBERED_S, Check, Health
-from manager.store import pooling, postgresql
+from manager.store import connection_pool, postgresql
 from manager.store.address import ServerAddress
 from manager.store.engine import Database
 from manager.store.place import StorePlace
@@ -45,7 +45,7 @@ async def test_a_statement_that_takes_too_long_is_ended_and_told(place, monkeypa
 
 async def test_a_server_that_stands_still_is_told_and_used_again_once_it_goes_on(tmp_path, monkeypatch):
     monkeypatch.setattr(postgresql, "LIMITS", Limits(statement_s=1, answer_s=1.0))
-    monkeypatch.setattr(pooling, "TRY_S", 0.5)
+    monkeypatch.setattr(connection_pool, "TRY_S", 0.5)
     with made_cluster() as cluster:
         cluster.make_database("c")
         address = ServerAddress.parse(cluster.url("c", query="?connect_timeout=1"))
@@ -67,7 +67,7 @@ async def test_who_looks_while_the_server_stands_still_is_told_so_soon_and_healt
     tmp_path, monkeypatch, record_property
 ):
     """However long the connections at hand might take to be tried, and new ones to be made."""
-    monkeypatch.setattr(pooling, "TRY_S", PATIENCE_S)
+    monkeypatch.setattr(connection_pool, "TRY_S", PATIENCE_S)
     with made_cluster() as cluster:
         cluster.make_database("c")
         address = ServerAddress.parse(cluster.url("c", query="?connect_timeout=1"))

@@ -9,7 +9,7 @@ import pytest
 
 from common.codes import Role
 from common.errors import Reason, StorageError
-from manager.store import pooling, postgresql
+from manager.store import connection_pool, postgresql
 from manager.store.address import ServerAddress
 from manager.store.place import StorePlace
 from manager.store.postgresql import Limits
@@ -159,7 +159,7 @@ async def test_connections_that_lead_nowhere_are_given_up_and_made_anew(
     cluster, store_database, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(postgresql, "LIMITS", Limits(statement_s=20, answer_s=1.0))
-    monkeypatch.setattr(pooling, "TRY_S", 0.5)
+    monkeypatch.setattr(connection_pool, "TRY_S", 0.5)
     async with (
         LossyTcp(cluster.port) as proxy,
         through(proxy, cluster, store_database.name, tmp_path) as store,

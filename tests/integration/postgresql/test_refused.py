@@ -14,8 +14,8 @@ from common.errors import InvalidInputError, Reason, StorageError
 from demo.site import free_port
 from manager.store import postgresql
 from manager.store.address import ServerAddress
+from manager.store.message_screen import NOT_POSTGRESQL
 from manager.store.place import StorePlace
-from manager.store.screening import NOT_POSTGRESQL
 from manager.store.sealing import Keyring
 from manager.store.store import Store
 from tests.integration.postgresql.refusing import refused

@@ -10,7 +10,7 @@ from manager.domain.facts import NodeFacts
 from manager.domain.following import follow_generation, forget_lost
 from manager.domain.members import Hold, MemberId, NodeState
 from manager.domain.model import GenerationRecord, NodeRecord
-from manager.domain.recording import record_of
+from manager.domain.node_records import record_of
 from manager.domain.seats import Seats
 from tests.bundles import NODE, opaque_bundle
 from tests.unit.domain.planning import NOW_S, applied_of, node

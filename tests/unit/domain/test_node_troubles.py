@@ -6,8 +6,8 @@ from common.ids import NodeName
 from manager.domain.alarms import ALARM_SPECS, AlarmKind, conditions_of_nodes
 from manager.domain.desired import desired_from
 from manager.domain.facts import NodeFacts
+from manager.domain.node_records import record_of, restore
 from manager.domain.nodeview import view_of
-from manager.domain.recording import record_of, restore
 from manager.domain.report import Applied, ConfigurationFault, Failure, PartRefused, Report, Serving, Waiting
 from manager.domain.view import SERVICE_WAIT_S
 from tests.bundles import opaque_bundle

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 from manager.domain.alarms import AlarmKind, AlarmRecord, compare, conditions_of_nodes
 from manager.domain.desired import desired_from
+from manager.domain.node_records import record_of, restore
 from manager.domain.nodeview import view_of
-from manager.domain.recording import record_of, restore
 from manager.domain.report import (
     PartRefused,
     Progress,

@@ -8,7 +8,7 @@ from common.ids import NodeName, node_name
 from common.pki.faults import wrong_with
 from common.text import ascii_name
 from manager.domain.model import NodeDescription, NodeRecord
-from manager.domain.naming import check_own_address, checked, findings_of_node
+from manager.domain.node_names import check_own_address, checked, findings_of_node
 from manager.pki.read.csr import RequestFields, make_request
 from tests.unit.pki.chain.building import LOW
 

@@ -36,7 +36,7 @@ def here(tmp_path, monkeypatch):
 
 
 def at_terminal(monkeypatch, answer: bool) -> None:
-    monkeypatch.setattr("manager.cli.trusting._at_terminal", lambda: True)
+    monkeypatch.setattr("manager.cli.trust._at_terminal", lambda: True)
     monkeypatch.setattr(typer, "confirm", lambda _, **__: answer)
 
 

@@ -1,4 +1,4 @@
-"""Recording: what of a node's facts the store keeps, so that every manager knows it, and the next run of this one.
+"""Records of nodes: what of a node's facts the store keeps, so that every manager knows it, and the next run of this one.
 
 Decides what is kept together with a report. Invariant: facts that were restored from a record show the same as those of which it was made.
 """

@@ -2,7 +2,7 @@
 
 import pytest
 
-from manager.cli import renewing
+from manager.cli import renew
 from tests.unit.cli.renewal_parts import BEGUN, FIRST, LATER_S, RENEWAL, order
 
 WORDS = "ca.example.com refused (caa): CAA forbids it"
@@ -48,7 +48,7 @@ def test_whoever_waits_is_told_each_step_once_until_the_end(made, run, command):
 
 
 def test_what_is_waited_for_and_every_look_is_told_of_as_it_changes(made, run, monkeypatch):
-    monkeypatch.setattr(renewing, "LOOK_S", 0.01)
+    monkeypatch.setattr(renew, "LOOK_S", 0.01)
     looks = [
         order((1.0, "created", "")),
         order((1.0, "created", ""), problem={"message": "conf2 does not show it"}),

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.errors import Reason
-from manager.store.screening import (
+from manager.store.message_screen import (
     HANDSHAKE_MAX_BYTES,
     MESSAGE_MAX_BYTES,
     SCRAM_ROUNDS_MAX,
