@@ -23,7 +23,7 @@ AT_REST: Final = "from manager.entry import daemon\ndaemon()"
 LOADED: Final = f"import manager.acme.ca, manager.dns.showing\n{AT_REST}"
 
 OF_RENEWAL: Final = re.compile(
-    r"(?:manager|common)\.(?:.*renew|acme|dns|.*challenge|.*\.accounts$|store\.orders|fleet\.asking)"
+    r"(?:manager|common)\.(?:.*renew|acme|dns|.*challenge|.*\.accounts$|store\.orders)"
 )
 """Modules that there are for renewal alone."""
 

@@ -14,7 +14,7 @@ from common.ids import NodeName
 from manager.dns.settings import DnsSettings
 from manager.domain.renewal.places import expected
 from manager.domain.renewal.records import AccountRecord, ChallengeKind, Proof
-from manager.fleet.asking import ChallengeChecker
+from manager.fleet.challenge_check import ChallengeChecker
 from manager.fleet.fleet import Fleet
 from manager.usecases.context import Context
 from manager.usecases.renewal.around import Around
@@ -54,7 +54,7 @@ def showings(context: Context, fleet: Fleet, settings: DnsSettings) -> Mapping[C
         context.store.placed_challenges,
         context.inventories,
         fleet,
-        asker=ChallengeChecker(),
+        checker=ChallengeChecker(),
         expecting=expecting,
         placed=fleet.challenges.wake,
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from demo.site import free_port
-from manager.fleet.asking import ChallengeChecker, CheckResult
+from manager.fleet.challenge_check import ChallengeChecker, CheckResult
 from nodeagent import recipes
 from nodeagent.core.services import ChallengePlace
 from tests.integration.nodeagent.challenge_parts import Clock, bound, running
@@ -74,8 +74,8 @@ async def asked_until_right(port: int, token: str) -> CheckResult:
 
 
 async def asked_once(port: int, token: str) -> CheckResult:
-    async with ChallengeChecker(http_port=port).asking() as ask:
-        return await ask("127.0.0.1", NAME, token, f"{token}.thumb")
+    async with ChallengeChecker(http_port=port).open() as check:
+        return await check("127.0.0.1", NAME, token, f"{token}.thumb")
 
 
 @pytest.mark.services("root", "nginx")

@@ -21,13 +21,13 @@ from manager.domain.challenges import PlacedChallenge
 from manager.domain.model import NodeRecord
 from manager.domain.renewal.places import nodes_asked
 from manager.domain.renewal.records import Proof
-from manager.fleet.asking import ChallengeChecker, Check, CheckResult
+from manager.fleet.challenge_check import ChallengeChecker, Check, CheckResult
 from manager.store.inventory import Inventories
 from manager.store.placed_challenges import PlacedChallenges
 from manager.usecases.renewal.ports import CaError, Missing
 
-ALL_ASKED_S: Final = 60.0
-"""For the questions to all nodes together; who was not asked by then is missing."""
+ALL_CHECKED_S: Final = 60.0
+"""For the checks of all nodes together; those not checked by then are missing."""
 
 Expecting = Callable[[], Awaitable[Mapping[NodeName, Collection[str]]]]
 """Tells for which names certificates are being ordered that nodes do not have yet."""
@@ -44,8 +44,8 @@ class Nodes(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class _Question:
-    """A proof that a node has to show, and where the node is asked."""
+class _Target:
+    """A proof that a node has to show, and the addresses at which that is checked."""
 
     proof: Proof
     node: NodeName
@@ -61,14 +61,14 @@ class HttpShowing:
         inventories: Inventories,
         nodes: Nodes,
         *,
-        asker: ChallengeChecker,
+        checker: ChallengeChecker,
         expecting: Expecting,
         placed: Callable[[], None],
     ) -> None:
         self._challenges = challenges
         self._inventories = inventories
         self._nodes = nodes
-        self._asker = asker
+        self._checker = checker
         self._expecting = expecting
         self._placed = placed
 
@@ -109,17 +109,17 @@ class HttpShowing:
             for proof in proofs
             if not nodes[proof.name]
         ]
-        questions = [
-            _Question(proof, node, self._addresses(records[node], shared))
+        targets = [
+            _Target(proof, node, self._addresses(records[node], shared))
             for proof in proofs
             for node in sorted(nodes[proof.name])
             if node in records
         ]
-        for question, asked in zip(questions, await self._ask_all(questions), strict=True):
-            if asked.kind != "right":
-                said = self._said(question.node, placed.get((question.node, question.proof.token)))
-                where, name = f"node '{question.node}', port 80", question.proof.name
-                found.append(Missing(where=where, name=name, message=f"{asked.message}; {said}"))
+        for target, result in zip(targets, await self._check_all(targets), strict=True):
+            if result.kind != "right":
+                said = self._reported(target.node, placed.get((target.node, target.proof.token)))
+                where, name = f"node '{target.node}', port 80", target.proof.name
+                found.append(Missing(where=where, name=name, message=f"{result.message}; {said}"))
         return found
 
     async def remove(self, proofs: Sequence[Proof]) -> None:
@@ -139,24 +139,24 @@ class HttpShowing:
         seen = self._nodes.address_of(record.name)
         return own or ((seen,) if _is_address(seen) else ())
 
-    async def _ask_all(self, questions: Sequence[_Question]) -> Sequence[CheckResult]:
-        """Ask them all, some at once; what is not answered in time has no answer."""
-        answers = [CheckResult("nobody", "it could not be asked in time")] * len(questions)
+    async def _check_all(self, targets: Sequence[_Target]) -> Sequence[CheckResult]:
+        """Check them all, some at once; those not finished in time count as unreachable."""
+        results = [CheckResult("nobody", "it could not be asked in time")] * len(targets)
 
-        async def answer(number: int, question: _Question, ask: Check) -> None:
-            answers[number] = await _ask(question, ask)
+        async def run(number: int, target: _Target, check: Check) -> None:
+            results[number] = await _check(target, check)
 
         with suppress(TimeoutError):
             async with (
-                asyncio.timeout(ALL_ASKED_S),
-                self._asker.asking() as ask,
+                asyncio.timeout(ALL_CHECKED_S),
+                self._checker.open() as check,
                 asyncio.TaskGroup() as group,
             ):
-                for number, question in enumerate(questions):
-                    group.create_task(answer(number, question, ask))
-        return answers
+                for number, target in enumerate(targets):
+                    group.create_task(run(number, target, check))
+        return results
 
-    def _said(self, node: NodeName, placed: PlacedChallenge | None) -> str:
+    def _reported(self, node: NodeName, placed: PlacedChallenge | None) -> str:
         """Say what the node itself says of a challenge."""
         if placed is None:
             return f"it is not among what the node is to show, which are {CHALLENGES_MAX} at most"
@@ -169,16 +169,16 @@ class HttpShowing:
         )
 
 
-async def _ask(question: _Question, ask: Check) -> CheckResult:
+async def _check(target: _Target, check: Check) -> CheckResult:
     """Ask a node at each of its addresses: one that nobody answers at does not count if another one answers."""
-    if not question.addresses:
+    if not target.addresses:
         return CheckResult("nobody", "no address of it is known")
-    proof = question.proof
-    asked = [await ask(address, proof.name, proof.token, proof.response) for address in question.addresses]
-    wrong = [each for each in asked if each.kind == "wrong"]
-    if not wrong and any(each.kind == "right" for each in asked):
+    proof = target.proof
+    results = [await check(address, proof.name, proof.token, proof.response) for address in target.addresses]
+    wrong = [each for each in results if each.kind == "wrong"]
+    if not wrong and any(each.kind == "right" for each in results):
         return CheckResult("right")
-    told = wrong or asked
+    told = wrong or results
     return CheckResult(told[0].kind, "; ".join(each.message for each in told if each.message))
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from common.challenge import CHALLENGES_MAX, PATH
 from common.ids import NodeName
 from manager.domain.renewal.records import ChallengeKind, OrderState, Proof, RenewalRecord
-from manager.fleet.asking import ChallengeChecker
+from manager.fleet.challenge_check import ChallengeChecker
 from manager.usecases.renewal.http01 import HttpShowing
 from manager.usecases.renewal.ports import Missing
 from manager.usecases.renewal.runner import RenewalRunner
@@ -65,7 +65,7 @@ async def two_nodes(directory: Path) -> AsyncIterator[tuple[Renewing, RenewalRec
                 world.store.placed_challenges,
                 world.context.inventories,
                 world.fleet,
-                asker=ChallengeChecker(http_port=port),
+                checker=ChallengeChecker(http_port=port),
                 expecting=expecting,
                 placed=lambda: None,
             )

@@ -10,7 +10,7 @@ import pytest
 from common.challenge import CHALLENGES_MAX, PATH
 from common.ids import NodeName
 from manager.domain.renewal.records import Proof
-from manager.fleet.asking import ChallengeChecker
+from manager.fleet.challenge_check import ChallengeChecker
 from manager.pki.read.upload import read_tls
 from manager.store.inventory import Inventories
 from manager.store.store import Store
@@ -58,7 +58,7 @@ class Place:
             self.store.placed_challenges,
             Inventories(self.store),
             self.fleet,
-            asker=ChallengeChecker(http_port=port),
+            checker=ChallengeChecker(http_port=port),
             expecting=expecting,
             placed=self.wake,
         )
@@ -256,6 +256,6 @@ async def test_a_node_without_an_address_is_asked_where_it_is_connected_from(pla
 
 
 async def test_who_was_not_asked_in_time_is_missing(place, monkeypatch):
-    monkeypatch.setattr(http01, "ALL_ASKED_S", 0.0)
+    monkeypatch.setattr(http01, "ALL_CHECKED_S", 0.0)
     missing = await place.showing().missing([proof(SHARED)])
     assert [each.message.partition(";")[0] for each in missing] == ["it could not be asked in time"] * 2

@@ -15,7 +15,7 @@ from common.ids import NodeName
 from common.wire.enrolment import EnrolRequest
 from demo.site import free_port
 from manager.domain.renewal.records import Proof
-from manager.fleet.asking import ChallengeChecker
+from manager.fleet.challenge_check import ChallengeChecker
 from manager.store.inventory import Inventories
 from manager.usecases.renewal.http01 import HttpShowing
 from manager.usecases.renewal.ports import Missing
@@ -44,7 +44,7 @@ class Site:
             there.store.placed_challenges,
             Inventories(there.store),
             there.fleet,
-            asker=ChallengeChecker(http_port=self.port),
+            checker=ChallengeChecker(http_port=self.port),
             expecting=nobody,
             placed=there.fleet.challenges.wake,
         )

@@ -1,4 +1,4 @@
-"""Asking as a CA does: a node, at its own address, for a challenge of a name over port 80 (RFC 8555 8.3).
+"""Check of a challenge as a CA makes it: a node, at its own address, is asked for a name's challenge over port 80 (RFC 8555 8.3).
 
 Decides what a right answer is, and how far a redirection is followed: to the same name alone, over HTTP or HTTPS, whose certificate is not
 looked at (a CA looks at none either). Invariant: whatever a node answers, only the address that was given is connected to, nobody is told anything
@@ -23,13 +23,13 @@ HTTP_PORT: Final = 80
 HTTPS_PORT: Final = 443
 """A CA asks no other port (RFC 8555 8.3; a redirection leads to one of the two at the best-known CA)."""
 
-ASK_S: Final = 5.0
-"""For a question with all its redirections; CAs wait 10 s."""
+CHECK_S: Final = 5.0
+"""For a check with all its redirections; CAs wait 10 s."""
 
 REDIRECTS_MAX: Final = 3
 """From http to https, with and without a slash; CAs follow 10."""
 
-ASKED_AT_ONCE: Final = 32
+CHECKED_AT_ONCE: Final = 32
 
 ANSWER_MAX_BYTES: Final = 4 * RESPONSE_MAX_CHARS
 """With white space at its end, which CAs leave out."""
@@ -43,7 +43,7 @@ Kind = Literal["right", "wrong", "nobody"]
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """What came of a question: the right answer, another one, or none at all; in words where it is not the right one."""
+    """Whether a node answered right, wrong, or not at all (`nobody`); `message` says what was wrong."""
 
     kind: Kind
     message: str = ""
@@ -54,7 +54,7 @@ Check = Callable[[str, str, str, str], Awaitable[CheckResult]]
 
 
 class ChallengeChecker:
-    """Asks these ports."""
+    """Checks challenges at these ports."""
 
     def __init__(self, *, http_port: int = HTTP_PORT, https_port: int = HTTPS_PORT) -> None:
         self._ports = {"http": http_port, "https": https_port}
@@ -63,31 +63,31 @@ class ChallengeChecker:
         self._tls.verify_mode = ssl.CERT_NONE
 
     @asynccontextmanager
-    async def asking(self) -> AsyncIterator[Check]:
-        """Lend what asks, some at once and the others after them."""
-        connector = aiohttp.TCPConnector(limit=ASKED_AT_ONCE, force_close=True, ssl=self._tls)
-        places = asyncio.Semaphore(ASKED_AT_ONCE)
+    async def open(self) -> AsyncIterator[Check]:
+        """Lend the check; some run at once and the others after them."""
+        connector = aiohttp.TCPConnector(limit=CHECKED_AT_ONCE, force_close=True, ssl=self._tls)
+        places = asyncio.Semaphore(CHECKED_AT_ONCE)
         async with aiohttp.ClientSession(
             connector=connector, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False, trust_env=False
         ) as session:
 
-            async def ask(address: str, name: str, token: str, response: str) -> CheckResult:
+            async def check(address: str, name: str, token: str, response: str) -> CheckResult:
                 async with places:
-                    return await self._ask(session, address, name, token, response)
+                    return await self._check(session, address, name, token, response)
 
-            yield ask
+            yield check
 
-    async def _ask(
+    async def _check(
         self, session: aiohttp.ClientSession, address: str, name: str, token: str, response: str
     ) -> CheckResult:
         where = f"{_bracketed(address)}:{self._ports['http']}"
         try:
-            async with asyncio.timeout(ASK_S):
+            async with asyncio.timeout(CHECK_S):
                 return await self._follow(
                     session, address, URL(f"http://{_bracketed(name)}{PATH}{token}"), response
                 )
         except TimeoutError:
-            return CheckResult("nobody", f"{where} does not answer within {ASK_S:g} s")
+            return CheckResult("nobody", f"{where} does not answer within {CHECK_S:g} s")
         except aiohttp.ClientConnectorError as error:
             place, why = f"{_bracketed(error.host)}:{error.port}", error.os_error.strerror or "no connection"
             return CheckResult("nobody", f"nobody answers at {place}: {why}")
@@ -99,12 +99,12 @@ class ChallengeChecker:
     async def _follow(
         self, session: aiohttp.ClientSession, address: str, first: URL, response: str
     ) -> CheckResult:
-        asked = first
+        url = first
         for _ in range(REDIRECTS_MAX + 1):
-            port = self._ports[asked.scheme]
+            port = self._ports[url.scheme]
             where = f"{_bracketed(address)}:{port}"
             async with session.get(
-                URL.build(scheme=asked.scheme, host=address, port=port, path=asked.path, query=asked.query),
+                URL.build(scheme=url.scheme, host=address, port=port, path=url.path, query=url.query),
                 headers={
                     "Host": _bracketed(first.host or ""),
                     "User-Agent": "Certcast",
@@ -116,21 +116,21 @@ class ChallengeChecker:
                 if answer.status not in _REDIRECTS:
                     return _judge(where, answer.status, await _read(answer), response)
                 location = answer.headers.get("Location", "")
-            following = _following(asked, location)
+            following = _redirect_target(url, location)
             if following is None:
                 shown = printable(location)[:SHOWN_MAX_CHARS]
                 return CheckResult(
                     "wrong", f"{where} redirects to '{shown}', and only the same name is asked"
                 )
-            asked = following
+            url = following
         return CheckResult("wrong", f"{where} redirects more than {REDIRECTS_MAX} times")
 
 
-def _following(asked: URL, location: str) -> URL | None:
+def _redirect_target(url: URL, location: str) -> URL | None:
     """Return where a redirection leads, None where nobody is asked."""
     try:
-        target = asked.join(URL(location))
-        is_same = target.host == asked.host and target.user is None and target.password is None
+        target = url.join(URL(location))
+        is_same = target.host == url.host and target.user is None and target.password is None
         is_plain = target.scheme in {"http", "https"} and target.is_default_port()
     except ValueError:
         return None

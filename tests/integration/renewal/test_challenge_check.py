@@ -6,8 +6,8 @@ import ssl
 import pytest
 
 from common.challenge import PATH
-from manager.fleet import asking
-from manager.fleet.asking import ChallengeChecker, CheckResult
+from manager.fleet import challenge_check
+from manager.fleet.challenge_check import ChallengeChecker, CheckResult
 from tests import pki
 from tests.integration.renewal.http_parts import Node, Reply, answer, servers
 
@@ -17,8 +17,8 @@ OWN, OTHER = "127.0.0.1", "127.0.0.2"
 
 async def ask_of(reply: Reply, name: str = NAME) -> tuple[CheckResult, Node]:
     node = Node(OWN, reply)
-    async with servers(node) as port, ChallengeChecker(http_port=port).asking() as ask:
-        return await ask(OWN, name, TOKEN, RESPONSE), node
+    async with servers(node) as port, ChallengeChecker(http_port=port).open() as check:
+        return await check(OWN, name, TOKEN, RESPONSE), node
 
 
 @pytest.mark.parametrize("body", [RESPONSE, f"{RESPONSE}\n", f"{RESPONSE} \r\n\t"])
@@ -60,12 +60,12 @@ async def test_an_endless_body_is_not_read_to_its_end():
 
 
 async def test_who_answers_nobody_and_who_answers_too_late_are_told_apart(monkeypatch):
-    monkeypatch.setattr(asking, "ASK_S", 0.2)
+    monkeypatch.setattr(challenge_check, "CHECK_S", 0.2)
     async with (
         servers(Node(OTHER, lambda _host, _path: b"")) as port,
-        ChallengeChecker(http_port=port).asking() as ask,
+        ChallengeChecker(http_port=port).open() as check,
     ):
-        refused = await ask(OWN, NAME, TOKEN, RESPONSE)
+        refused = await check(OWN, NAME, TOKEN, RESPONSE)
     assert (refused.kind, "nobody answers at 127.0.0.1" in refused.message) == ("nobody", True)
     held = asyncio.Event()
 
@@ -75,8 +75,8 @@ async def test_who_answers_nobody_and_who_answers_too_late_are_told_apart(monkey
 
     server = await asyncio.start_server(silent, OWN, 0)
     port = server.sockets[0].getsockname()[1]
-    async with ChallengeChecker(http_port=port).asking() as ask:
-        late = await ask(OWN, NAME, TOKEN, RESPONSE)
+    async with ChallengeChecker(http_port=port).open() as check:
+        late = await check(OWN, NAME, TOKEN, RESPONSE)
     held.set()
     server.close()
     assert (late.kind, "does not answer within" in late.message) == ("nobody", True)
@@ -119,9 +119,9 @@ async def test_a_redirection_to_anywhere_else_is_not_followed(to):
     node = Node(OWN, redirecting(to))
     async with (
         servers(node, other) as port,
-        ChallengeChecker(http_port=port, https_port=port).asking() as ask,
+        ChallengeChecker(http_port=port, https_port=port).open() as check,
     ):
-        asked = await ask(OWN, NAME, TOKEN, RESPONSE)
+        asked = await check(OWN, NAME, TOKEN, RESPONSE)
     assert asked.kind == "wrong"
     assert "only the same name is asked" in asked.message
     assert (len(node.asked), other.asked) == (1, [])
@@ -129,8 +129,8 @@ async def test_a_redirection_to_anywhere_else_is_not_followed(to):
 
 async def test_a_circle_of_redirections_ends():
     asked, node = await ask_of(lambda _host, path: answer(b"", "302 Found", f"Location: {path}"))
-    assert f"more than {asking.REDIRECTS_MAX} times" in asked.message
-    assert len(node.asked) == asking.REDIRECTS_MAX + 1
+    assert f"more than {challenge_check.REDIRECTS_MAX} times" in asked.message
+    assert len(node.asked) == challenge_check.REDIRECTS_MAX + 1
 
 
 async def test_a_redirection_to_https_is_followed_whatever_certificate_is_shown_there(tmp_path):
@@ -146,9 +146,9 @@ async def test_a_redirection_to_https_is_followed_whatever_certificate_is_shown_
     plain = Node(OWN, lambda _host, path: answer(b"", "301 Moved", f"Location: https://{NAME}{path}"))
     async with (
         servers(plain) as port,
-        ChallengeChecker(http_port=port, https_port=https_port).asking() as ask,
+        ChallengeChecker(http_port=port, https_port=https_port).open() as check,
     ):
-        asked = await ask(OWN, NAME, TOKEN, RESPONSE)
+        asked = await check(OWN, NAME, TOKEN, RESPONSE)
     server.close()
     await server.wait_closed()
     assert asked == CheckResult("right")
