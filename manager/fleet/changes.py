@@ -5,7 +5,7 @@ Invariant: a change that was marked is in exactly one batch, and waits at most `
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from common.ids import NodeName
@@ -28,7 +28,8 @@ class Batch:
 class ChangeQueue:
     """The nodes whose content may have changed since the last batch."""
 
-    def __init__(self, *, quiet_s: float, quiet_max_s: float) -> None:
+    def __init__(self, *, clock: Callable[[], float], quiet_s: float, quiet_max_s: float) -> None:
+        self._clock = clock
         self._quiet_s = quiet_s
         self._quiet_max_s = quiet_max_s
         self._names: set[NodeName] = set()
@@ -42,12 +43,12 @@ class ChangeQueue:
 
     def note(self, nodes: Iterable[NodeName] | None, *, cause: str) -> None:
         """Add nodes, None for all, that have changed just now."""
-        self._mark(nodes, cause=cause, changed_s=time.time())
+        self._mark(nodes, cause=cause, changed_s=self._clock())
 
     def force(self, node: NodeName, *, cause: str) -> None:
         """Add a node to which what is desired is to go by force."""
         self._forced.add(node)
-        self._mark((), cause=cause, changed_s=time.time())
+        self._mark((), cause=cause, changed_s=self._clock())
 
     def restore(self, batch: Batch) -> None:
         """Put a batch back whose publishing failed; it keeps its time of change."""

@@ -7,7 +7,7 @@ Invariant: an outcome is acknowledged only once it is on disk.
 
 import asyncio
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from functools import partial
 from typing import Final, assert_never
 
@@ -61,7 +61,9 @@ class Conversations:
         challenges: Challenges,
         lead: Lead,
         epoch: int,
+        clock: Callable[[], float],
     ) -> None:
+        self._clock = clock
         self._challenges = challenges
         self._lead = lead
         self._telling = telling
@@ -94,7 +96,7 @@ class Conversations:
         for facts in self._registry:
             connection = self._connections.of(facts.name)
             if connection is not None and (news := self._news_for(facts)) is not None:
-                connection.tock(server_time_s=time.time(), epoch=self._epoch, contact=news)
+                connection.tock(server_time_s=self._clock(), epoch=self._epoch, contact=news)
 
     def _news_for(self, facts: NodeFacts) -> Contact | None:
         """Return what a node that keeps what it is told does not know yet, None for nothing."""
@@ -181,7 +183,7 @@ class Conversations:
         elif connection.is_open:
             # closed meanwhile if the node's key was replaced
             was_elsewhere = facts.elsewhere
-            hold_here(facts, held.number, monotonic_s=time.monotonic(), now_s=time.time())
+            hold_here(facts, held.number, monotonic_s=time.monotonic(), now_s=self._clock())
             self._welcome(connection, greeting, facts, since_s=held.since_s)
             if was_elsewhere or not self._lead.is_ours:
                 # who published to it until now may not have published what changed last
@@ -194,7 +196,7 @@ class Conversations:
         facts = self._registry.find(connection.node)
         if facts is None:
             return
-        now_s = time.time()
+        now_s = self._clock()
         match statement:
             case Report():
                 if facts.apply_report(statement, now_s):
@@ -227,9 +229,9 @@ class Conversations:
         """Note a push without an answer; the connection is being closed, and the node is offered again when it is back."""
         log.warning("push.overdue", node=connection.node, push_id=push_id, phase=stage)
         if (facts := self._registry.find(connection.node)) is not None:
-            facts.overdue(push_id, stage, time.time())
+            facts.overdue(push_id, stage, self._clock())
             if facts.session:
-                self._reports.put(facts, time.time())
+                self._reports.put(facts, self._clock())
             self._registry.note(facts.name)
 
     def _note_end(self, connection: Connection, reason: Reason) -> None:
@@ -244,7 +246,7 @@ class Conversations:
             return
         log.info("node.disconnected", node=connection.node, address=connection.address, reason=reason)
         if facts is not None:
-            self._leave(facts, time.time())
+            self._leave(facts, self._clock())
             self._registry.note(facts.name)
 
     def _leave(self, facts: NodeFacts, now_s: float) -> None:
@@ -261,7 +263,7 @@ class Conversations:
         self, connection: Connection, greeting: Greeting, facts: NodeFacts, *, since_s: float
     ) -> None:
         self._connections.count_on(connection)
-        now_s = time.time()
+        now_s = self._clock()
         facts.joined = True
         has_moved = (facts.address, facts.agent_version) != (connection.address, greeting.agent_version)
         facts.connect(

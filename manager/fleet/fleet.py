@@ -5,7 +5,6 @@ when, and `membership`, `holding` and `following` share all of it with the other
 """
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -49,8 +48,8 @@ class Fleet:
         self, store: Store, compiler: Compiler, keys: KeyRegistry, *, own_node: NodeName, epoch: int
     ) -> None:
         self._store = store
-        self._changes = ChangeQueue(quiet_s=QUIET_S, quiet_max_s=QUIET_MAX_S)
-        self.registry = Registry()
+        self._changes = ChangeQueue(clock=store.clock, quiet_s=QUIET_S, quiet_max_s=QUIET_MAX_S)
+        self.registry = Registry(store.clock)
         self.reports = ReportWriter(store.reports, ended=self._session_ended)
         self.delivery = Delivery(store.generations)
         self.connections = Connections(keys)
@@ -65,6 +64,7 @@ class Fleet:
             changes_meanwhile=self._roster.changes_meanwhile,
             is_member=lambda: self.membership.id is not None,
             is_reporting=self.reports.has,
+            clock=store.clock,
         )
         self._publisher = Publisher(
             store,
@@ -77,7 +77,9 @@ class Fleet:
             epoch=epoch,
         )
         self._telling = Telling(store, self.registry, self.reports, member=self._member)
-        self.pushes = Pushes(self.registry, self.connections, self._publisher, self.delivery, self._telling)
+        self.pushes = Pushes(
+            self.registry, self.connections, self._publisher, self.delivery, self._telling, clock=store.clock
+        )
         self.follower = self._make_follower(store)
         self.conversations = Conversations(
             self.registry,
@@ -91,6 +93,7 @@ class Fleet:
             challenges=self.challenges,
             lead=self.lead,
             epoch=epoch,
+            clock=store.clock,
         )
         self.reconciler = Reconciler(
             self.registry,
@@ -98,6 +101,7 @@ class Fleet:
             publisher=self._publisher,
             follower=self.follower,
             pushes=self.pushes,
+            clock=store.clock,
         )
 
     def loops(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
@@ -132,7 +136,7 @@ class Fleet:
         await self.follower.look_at_others()
         chosen = self.registry.choose(nodes)
         published = await self._publisher.publish(
-            chosen, cause="manual push", changed_s=time.time(), forced=forced, everybodys=True
+            chosen, cause="manual push", changed_s=self._store.clock(), forced=forced, everybodys=True
         )
         plans = await self.pushes.pursue_each(chosen, forced=forced)
         await self._ask(plans, forced=forced)
@@ -146,7 +150,7 @@ class Fleet:
     async def plan(self, nodes: Sequence[NodeName] | None, *, forced: bool = False) -> Previews:
         """Say what `push` would do, and do nothing. Raises NotFoundError, StorageError."""
         await self.follower.look_at_others()
-        chosen, now_s = self.registry.choose(nodes), time.time()
+        chosen, now_s = self.registry.choose(nodes), self._store.clock()
         news, bodies = await self._publisher.preview(chosen, now_s=now_s, forced=forced)
         previews = []
         for count, facts in enumerate(chosen):
@@ -191,7 +195,7 @@ class Fleet:
 
     def node(self, name: NodeName) -> NodeView:
         """Return one node. Raises NotFoundError."""
-        return view_of(self.registry.get(name), time.time())
+        return view_of(self.registry.get(name), self._store.clock())
 
     async def find_node(self, name: NodeName) -> NodeView:
         """Return one node, one that another manager has added just now too. Raises NotFoundError, StorageError."""

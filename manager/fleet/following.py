@@ -188,7 +188,7 @@ class Follower:
                 facts.session = 0
                 self._connections.send_back(facts.name)
         elif hold is None:
-            has_changed = release_elsewhere(facts, time.time())
+            has_changed = release_elsewhere(facts, self._store.clock())
             if has_changed:
                 # who had it may not have published what changed last
                 self._changes.note([facts.name], cause="left by another manager")

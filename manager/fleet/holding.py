@@ -76,7 +76,9 @@ class Holding:
         changes_meanwhile: Callable[[], AbstractContextManager[Collection[int]]],
         is_member: Callable[[], bool],
         is_reporting: Callable[[NodeName], bool],
+        clock: Callable[[], float],
     ) -> None:
+        self._clock = clock
         self._holds = holds
         self._is_member = is_member
         self._is_reporting = is_reporting
@@ -161,7 +163,7 @@ class Holding:
                 if each.connection.is_open:
                     gone.pop(each.wanted.node, None)
         for name, number in gone.items():
-            self.release(name, number, heard_s=time.time())
+            self.release(name, number, heard_s=self._clock())
 
 
 def _turn_away(connection: Connection) -> None:

@@ -6,7 +6,6 @@ to a node, the store keeps what rises, and whoever was slower reads the node aga
 """
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Final, TypeVar
@@ -109,7 +108,7 @@ class Publisher:
                 if has_changed:
                     facts.awaiting_first_report = False
                     if facts.session:
-                        self._reports.put(facts, time.time())
+                        self._reports.put(facts, self._store.clock())
                 if facts.name in published and self._registry.is_current(facts):
                     has_changed = desire(facts, published[facts.name]) or has_changed
                 if has_changed:
@@ -135,7 +134,7 @@ class Publisher:
         async with self._lock:
             desired = await self._after_others(
                 lambda: self._compiler.republish(
-                    facts, number, epoch=self._epoch, now_s=time.time(), note=note
+                    facts, number, epoch=self._epoch, now_s=self._store.clock(), note=note
                 ),
                 [facts],
             )

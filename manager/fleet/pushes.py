@@ -41,7 +41,10 @@ class Pushes:
         publisher: Publisher,
         delivery: Delivery,
         telling: Telling,
+        *,
+        clock: Callable[[], float],
     ) -> None:
+        self._clock = clock
         self._telling = telling
         self._registry = registry
         self._connections = connections
@@ -52,7 +55,7 @@ class Pushes:
 
     def pursue(self, facts: NodeFacts, *, forced: bool = False) -> PlannedPush:
         """Ask the planner about one node, and do what it says."""
-        now_s, confirmed = time.time(), self._publisher.confirmed_anchors
+        now_s, confirmed = self._clock(), self._publisher.confirmed_anchors
         if confirmed is not None and should_override_shrink_guard(facts, confirmed):
             # who confirmed the loss here need not do it again for each node; an agent of an earlier release does not know from the offer
             forced = True

@@ -6,7 +6,7 @@ Decides when; events and the minute's pass run the same code, so what an event m
 import asyncio
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import structlog
@@ -44,7 +44,9 @@ class Reconciler:
         publisher: Publisher,
         follower: Follower,
         pushes: Pushes,
+        clock: Callable[[], float],
     ) -> None:
+        self._clock = clock
         self._follower = follower
         self._registry = registry
         self._changes = changes
@@ -94,12 +96,12 @@ class Reconciler:
             inventory = await self._publisher.inventory()
             chosen = self._concerned(inventory)
             if chosen:
-                await self._publisher.publish(chosen, cause="reconcile", changed_s=time.time())
+                await self._publisher.publish(chosen, cause="reconcile", changed_s=self._clock())
             self._inventory = inventory
         except StorageError as error:
             log.error("reconcile.failed", reason=error.reason, message=error.message)
             return False
-        self._follower.hear_elsewhere(time.time())
+        self._follower.hear_elsewhere(self._clock())
         plans = await self._pushes.pursue_each([facts for facts in self._registry if not facts.elsewhere])
         self._done_s = time.monotonic()
         log.debug(
@@ -117,6 +119,6 @@ class Reconciler:
         """Return the nodes whose content may be another than at the last pass."""
         last = self._inventory
         # a chain may become another by time alone: an intermediate expires, a cross-signed one begins
-        is_time = time.time() >= self._publisher.recheck_at_s
+        is_time = self._clock() >= self._publisher.recheck_at_s
         names = None if last is None or is_time else nodes_concerned(last, inventory)
         return list(self._registry) if names is None else self._registry.remaining(sorted(names))

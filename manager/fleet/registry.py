@@ -4,8 +4,7 @@ Decides who is known under a name. Leaves what the facts mean to `manager.domain
 Invariant: a node that was removed and added again under its name is another one, with facts of its own.
 """
 
-import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 
 from common.errors import Hint, NotFoundError
@@ -20,9 +19,10 @@ from manager.fleet.watch import Subscription, Watchers
 
 
 class Registry:
-    """The facts of all nodes, and who watches them."""
+    """The facts of all nodes, and who watches them. `clock` is the store's, in unix seconds, as in all of the fleet: it judges nodes' clocks."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
         self._facts: dict[NodeName, NodeFacts] = {}
         self._index = Index(self._facts)
         self._watchers = Watchers()
@@ -79,7 +79,7 @@ class Registry:
 
     def view(self) -> list[NodeView]:
         """Return all nodes by name."""
-        now_s = time.time()
+        now_s = self._clock()
         return [view_of(self._facts[name], now_s) for name in self.names()]
 
     def addresses(self) -> Mapping[NodeName, str]:
@@ -107,7 +107,7 @@ class Registry:
     def subscribe(self, since: str | None) -> AbstractContextManager[Subscription]:
         """Lend a subscription to the nodes that change, from a mark on if one is given."""
         return self._watchers.subscribe(
-            lambda name: view_of(facts, time.time()) if (facts := self._facts.get(name)) else None,
+            lambda name: view_of(facts, self._clock()) if (facts := self._facts.get(name)) else None,
             names=self.names(),
             since=since,
         )

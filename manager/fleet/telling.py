@@ -99,7 +99,7 @@ class Telling:
                 continue
             seen = push.push_id, push.phase
             if seen != self._pushes[name].told:
-                self._reports.put(facts, time.time())
+                self._reports.put(facts, self._store.clock())
             self._pushes[name] = _Pushed(now_s + EACH_S, seen)
 
     async def _tell_noticed(self, now_s: float) -> None:

@@ -65,6 +65,7 @@ def holding_over(holds: Holds, *reporting: str, is_member: Callable[[], bool] = 
         changes_meanwhile=lambda: nullcontext(()),
         is_member=is_member,
         is_reporting=lambda name: name in reporting,
+        clock=lambda: 0.0,
     )
 
 

@@ -51,6 +51,7 @@ async def test_a_pass_that_the_store_failed_is_repeated_within_seconds_and_then_
         publisher=FailingPublisher(2),
         follower=SimpleNamespace(look=look, hear_elsewhere=lambda _now_s: None),
         pushes=SimpleNamespace(pursue_each=pursue_each),
+        clock=lambda: 0.0,
     )
     with pytest.raises(asyncio.CancelledError):
         await reconciler.run()
