@@ -37,7 +37,7 @@ def _make(session: CaSession, signer: Signer, account: AccountRecord, *, binding
         fields["externalAccountBinding"] = bind(
             signer.key, binding_id=account.binding_id, binding_key=binding_key, new_account_url=url
         )
-    return session.post(url, Payload(fields), key=signer.key).made()
+    return session.post(url, Payload(fields), key=signer.key).created_url()
 
 
 def _addresses(contact: Sequence[str]) -> list[str]:
@@ -58,9 +58,9 @@ def change_key(session: CaSession, signer: Signer, new: AccountKey, *, account_u
     url = session.endpoints().key_change
     if not url:
         raise CaError(f"{session.ca} does not change the keys of accounts", is_final=True)
-    asked = roll_over(signer.key, new, account_url=account_url, key_change_url=url)
+    request = roll_over(signer.key, new, account_url=account_url, key_change_url=url)
     try:
-        session.post(url, asked)
+        session.post(url, request)
     except RefusedError:
         # the answer to an earlier request may have been lost
         if not _has_key(session, new, account_url=account_url):

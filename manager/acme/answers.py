@@ -104,7 +104,7 @@ class Answer:
         """Return a list that must be there, and no longer than that."""
         value = self.fields.get(name)
         if not isinstance(value, list):
-            raise self.garbled(name)
+            raise self.malformed(name)
         if len(value) > at_most:
             raise CaError(f"{self.ca} sent more than {at_most} {name}")
         return value
@@ -113,10 +113,10 @@ class Answer:
         """Return the status, which must be one of RFC 8555 7.1.6."""
         value = self.fields.get("status")
         if not _is_status(value):
-            raise self.garbled("status")
+            raise self.malformed("status")
         return value
 
-    def garbled(self, name: str) -> CaError:
+    def malformed(self, name: str) -> CaError:
         """Return the error for a field that is missing or of another form than it must have."""
         return CaError(f"{self.ca} sent an answer without a proper '{name}'")
 
@@ -193,7 +193,7 @@ def read_profile(answer: Answer) -> str:
 def _name(identifier: Answer) -> str:
     name = words(identifier.fields.get("value"), at_most=NAME_MAX_CHARS)
     if not name:
-        raise identifier.garbled("identifier")
+        raise identifier.malformed("identifier")
     return name.lower()
 
 
@@ -247,10 +247,10 @@ def _moment(answer: Answer, name: str) -> float:
     try:
         at = datetime.fromisoformat(value if isinstance(value, str) else "")
         if at.tzinfo is None:
-            raise answer.garbled(name)
+            raise answer.malformed(name)
         return at.timestamp()
     except (OverflowError, ValueError) as error:
-        raise answer.garbled(name) from error
+        raise answer.malformed(name) from error
 
 
 def links(ca: str, header: str | None, relation: str) -> Sequence[str]:

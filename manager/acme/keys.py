@@ -127,8 +127,8 @@ def bind(key: AccountKey, *, binding_id: str, binding_key: str, new_account_url:
 
 def roll_over(old: AccountKey, new: AccountKey, *, account_url: str, key_change_url: str) -> JWS:
     """Return the request that the new key signs, for the old one to sign (RFC 8555 7.3.5)."""
-    asked = Payload({"account": account_url, "oldKey": old.jwk.public_key()})
+    payload = Payload({"account": account_url, "oldKey": old.jwk.public_key()})
     signed: JWS = jws.JWS.sign(
-        asked.json_dumps().encode(), key=new.jwk, alg=new.algorithm, nonce=None, url=key_change_url
+        payload.json_dumps().encode(), key=new.jwk, alg=new.algorithm, nonce=None, url=key_change_url
     )
     return signed

@@ -64,7 +64,7 @@ def order(session: CaSession, names: Sequence[str], *, profile: str, replaces: s
 
 def _order(session: CaSession, fields: dict[str, Any]) -> Ordered:
     response = session.post(session.endpoints().new_order, Payload(fields))
-    return read_order(response.read(), url=response.made(), retry_after_s=response.retry_after_s)
+    return read_order(response.read(), url=response.created_url(), retry_after_s=response.retry_after_s)
 
 
 def _identifier(name: str) -> dict[str, str]:

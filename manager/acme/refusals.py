@@ -28,10 +28,10 @@ SUBPROBLEMS_MAX: Final = 5
 RETRY_AFTER_MAX_S: Final = 7 * 86_400.0
 """The longest limit of Let's Encrypt counts a week; who asks for more is asked again after that."""
 
-PASSING_STATUSES: Final = frozenset({408, 425, 429})
+TRANSIENT_STATUSES: Final = frozenset({408, 425, 429})
 """Of 4xx: too slow, too early, too often (RFC 9110 15.5.9, RFC 8470, RFC 6585 4)."""
 
-PASSING: Final = frozenset(
+TRANSIENT: Final = frozenset(
     {
         "badNonce",
         "caa",
@@ -143,7 +143,7 @@ def refusal(ca: str, *, status: int, retry_after: str | None, body: bytes, now_s
 
 
 def _is_final(kind: str, status: int) -> bool:
-    if kind in PASSING or status in PASSING_STATUSES or not 400 <= status < 500:
+    if kind in TRANSIENT or status in TRANSIENT_STATUSES or not 400 <= status < 500:
         return False
     # a proxy on the way says 403 as well, and no CA
     return bool(kind) or status in GONE

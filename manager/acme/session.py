@@ -52,7 +52,7 @@ class CaResponse:
         """Read it as a JSON object."""
         return Answer.read(self.ca, self.body)
 
-    def made(self) -> str:
+    def created_url(self) -> str:
         """Return the address of what was made, which the CA must name."""
         return checked_url(self.ca, self.location, "Location")
 
@@ -127,8 +127,8 @@ class CaSession:
 
     def find_account(self, key: AccountKey) -> str:
         """Return the address of the account that has a key (RFC 8555 7.3.1). Raises RefusedError accountDoesNotExist."""
-        asked = Payload({"onlyReturnExisting": True})
-        return self.post(self.endpoints().new_account, asked, key=key).made()
+        payload = Payload({"onlyReturnExisting": True})
+        return self.post(self.endpoints().new_account, payload, key=key).created_url()
 
     def account_url(self) -> str:
         """Return the account's address, which the CA is asked for once if it is not known."""

@@ -74,48 +74,48 @@ def parse_grant(text: str) -> Grant:
     )
 
 
-def wanted_grant(response: str, name: str) -> Grant:
+def required_grant(response: str, name: str) -> Grant:
     """Return what a CA wants to see for a name, of the text that proves it. Raises CaError."""
     try:
-        wanted = parse_grant(response)
+        required = parse_grant(response)
     except MalformedError as error:
         raise CaError(f"what the CA wants to see for '{printable(name)}' {error}", is_final=True) from error
-    is_wildcard = name.startswith(WILDCARD) or wanted.policy == POLICY_WILDCARD
+    is_wildcard = name.startswith(WILDCARD) or required.policy == POLICY_WILDCARD
     return Grant(
-        issuer=wanted.issuer,
-        account_url=wanted.account_url,
+        issuer=required.issuer,
+        account_url=required.account_url,
         policy=POLICY_WILDCARD if is_wildcard else "",
         until_s=None,
     )
 
 
-def written(wanted: Grant) -> str:
+def record_text(required: Grant) -> str:
     """Return the record that people are to write."""
-    text = f"{wanted.issuer}; accounturi={wanted.account_url}"
-    return f"{text}; policy={wanted.policy}" if wanted.policy else text
+    text = f"{required.issuer}; accounturi={required.account_url}"
+    return f"{text}; policy={required.policy}" if required.policy else text
 
 
-def mismatch(records: Sequence[str], wanted: Grant, *, now_s: float) -> str:
+def mismatch(records: Sequence[str], required: Grant, *, now_s: float) -> str:
     """Say why none of a name's records grants what is wanted, "" if one does."""
     wrong = ""
     for text in records:
         try:
             grant = parse_grant(text)
         except MalformedError as error:
-            if error.issuer == wanted.issuer:
+            if error.issuer == required.issuer:
                 wrong = f"the record '{printable(text)[:SHOWN_MAX_CHARS]}' {error}"
             continue
-        if grant.issuer != wanted.issuer:
+        if grant.issuer != required.issuer:
             continue
-        if grant.account_url != wanted.account_url:
+        if grant.account_url != required.account_url:
             wrong = (
                 wrong
                 or f"the record for {grant.issuer} is for the account {printable(grant.account_url)[:SHOWN_MAX_CHARS]}"
             )
-        elif wanted.policy and grant.policy != wanted.policy:
-            wrong = f"the record for {grant.issuer} does not allow wildcards (policy={wanted.policy})"
+        elif required.policy and grant.policy != required.policy:
+            wrong = f"the record for {grant.issuer} does not allow wildcards (policy={required.policy})"
         elif grant.until_s is not None and now_s > grant.until_s:
             wrong = f"the record for {grant.issuer} has ended (persistUntil={grant.until_s})"
         else:
             return ""
-    return wrong or f"no record is for {wanted.issuer}"
+    return wrong or f"no record is for {required.issuer}"

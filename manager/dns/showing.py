@@ -103,13 +103,13 @@ class PersistentDnsShowing:
         del proofs
 
     async def _expected(self, proof: Proof, lookup: Lookup) -> ExpectedRecord:
-        grant = persistent.wanted_grant(proof.response, proof.name)
+        grant = persistent.required_grant(proof.response, proof.name)
         record = record_name(proof.name, PERSISTENT)
         now_s, target = self._now(), await lookup.target(record)
 
         def mismatch(texts: Sequence[str]) -> str:
             wrong = persistent.mismatch(texts, grant, now_s=now_s)
-            text = persistent.written(grant)
+            text = persistent.record_text(grant)
             return (
                 wrong
                 and f"does not prove the name at {shown(target)}: {wrong}; write the text (TXT) '{text}' there"

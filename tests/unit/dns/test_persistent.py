@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from manager.dns.persistent import MalformedError, mismatch, parse_grant, wanted_grant, written
+from manager.dns.persistent import MalformedError, mismatch, parse_grant, record_text, required_grant
 from manager.usecases.renewal.ports import CaError
 
 ISSUER = "authority.example"
@@ -13,7 +13,7 @@ RIGHT = f"{ISSUER}; accounturi={ACCOUNT}"
 
 
 def wrong(*records: str, name: str = "example.com", now_s: float = 1000) -> str:
-    return mismatch(records, wanted_grant(RIGHT, name), now_s=now_s)
+    return mismatch(records, required_grant(RIGHT, name), now_s=now_s)
 
 
 @pytest.mark.parametrize(
@@ -73,16 +73,18 @@ def test_a_wildcard_needs_a_record_that_allows_wildcards():
 
 def test_what_people_are_to_write_is_what_is_wanted():
     for name in ("example.com", "*.example.com"):
-        wanted = wanted_grant(RIGHT, name)
-        assert mismatch([written(wanted)], wanted, now_s=0) == ""
-    assert written(wanted_grant(f"{RIGHT}; policy=wildcard", "example.com")) == f"{RIGHT}; policy=wildcard"
+        wanted = required_grant(RIGHT, name)
+        assert mismatch([record_text(wanted)], wanted, now_s=0) == ""
+    assert (
+        record_text(required_grant(f"{RIGHT}; policy=wildcard", "example.com")) == f"{RIGHT}; policy=wildcard"
+    )
 
 
 def test_a_ca_that_wants_what_is_no_record_is_told():
     with pytest.raises(
         CaError, match=r"what the CA wants to see for 'example[.]com' does not name a CA and an account"
     ):
-        wanted_grant("nonsense", "example.com")
+        required_grant("nonsense", "example.com")
 
 
 @given(
@@ -96,4 +98,4 @@ def test_every_text_is_a_record_or_is_refused(text):
         return
     assert grant.issuer
     assert grant.account_url
-    assert parse_grant(written(grant)).account_url == grant.account_url
+    assert parse_grant(record_text(grant)).account_url == grant.account_url
