@@ -1,6 +1,6 @@
-"""Questions over HTTP without a body, each answered once and hung up on: for ports that have little to say.
+"""HTTP responder for ports that have little to say: GET and HEAD, one request on each connection.
 
-Decides nothing of what is answered. They are little enough to be read here: a web framework was a third of the agent's memory and start
+Decides nothing of what is answered. Requests are simple enough to be parsed here: a web framework was a third of the agent's memory and start
 (docs/decisions/0013-agents-footprint.md).
 Invariant: whoever asks slowly, at length or too often costs a bounded amount, is hung up on, and keeps nobody else's answer.
 """
@@ -19,11 +19,11 @@ from common.source import source_of
 
 REQUEST_MAX_BYTES: Final = 8 * 1024
 REQUEST_S: Final = 5.0
-"""For the whole of question and answer."""
+"""For a request and its response."""
 
 CONNECTIONS_MAX: Final = 32
 CONNECTIONS_PER_SOURCE: Final = 16
-"""Of these, from one address. When there is no place left, who has waited longest without asking goes, of the address with most."""
+"""Of these, from one address. When no more are let in, the address with most gives up the connection that has waited longest."""
 
 VERSIONS: Final = frozenset({"HTTP/1.0", "HTTP/1.1"})
 PHRASES: Final = {
@@ -37,19 +37,19 @@ PHRASES: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """Status, content type, body."""
+class HttpResponse:
+    """`kind` is the content type."""
 
     status: int
     kind: str
     body: bytes
 
 
-Find = Callable[[str], Answer | None]
-"""Answers a path, without what follows a question mark; None: there is nothing there."""
+Find = Callable[[str], HttpResponse | None]
+"""Returns the response for a path, without its query; None: 404."""
 
-Refuse = Callable[[int], Answer]
-"""Words the answer of a question that cannot be answered, by its status."""
+Refuse = Callable[[int], HttpResponse]
+"""Returns the response for a status of failure."""
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -66,7 +66,7 @@ class _Endpoint:
         )
 
     async def run(self, listening: socket.socket) -> None:
-        """Accept questions until cancelled."""
+        """Accept connections until cancelled."""
         loop = asyncio.get_running_loop()
         async with Supervisor() as supervisor:
 
@@ -131,7 +131,7 @@ class _Endpoint:
 
 
 @asynccontextmanager
-async def answering(
+async def responder(
     name: str, find: Find, refuse: Refuse, *, host: str, port: int
 ) -> AsyncIterator[tuple[str, int]]:
     """Answer while the context lasts; yields the bound host and port. `name` is the task's, for the log. Raises OSError if it cannot listen."""
@@ -146,7 +146,7 @@ async def answering(
         listening.close()
 
 
-def _response(answer: Answer, *, with_body: bool = True) -> bytes:
+def _response(answer: HttpResponse, *, with_body: bool = True) -> bytes:
     head = (
         f"HTTP/1.1 {answer.status} {PHRASES[answer.status]}\r\nContent-Type: {answer.kind}\r\n"
         f"Content-Length: {len(answer.body)}\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n"

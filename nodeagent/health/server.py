@@ -1,6 +1,6 @@
 """The local HTTP endpoint: /health/live, /health/ready, /health/startup, /metrics.
 
-Decides nothing; says what `checks` finds, with 503 as soon as one check is not ok. How questions are let in is `common.runtime.questions`.
+Decides nothing; says what `checks` finds, with 503 as soon as one check is not ok. Requests are served by `common.runtime.http_responder`.
 """
 
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -10,7 +10,7 @@ from typing import Final
 from msgspec.json import encode
 
 from common.errors import CertcastError, Reason
-from common.runtime.questions import Answer, answering
+from common.runtime.http_responder import HttpResponse, responder
 from nodeagent.health.check import Check, is_ready
 from nodeagent.health.checks import Health
 from nodeagent.health.metrics import CONTENT_TYPE, render
@@ -21,20 +21,20 @@ JSON: Final = "application/json"
 @asynccontextmanager
 async def serve_health(health: Health, *, host: str, port: int) -> AsyncIterator[tuple[str, int]]:
     """Serve while the context lasts; yields the bound host and port. Raises CertcastError UNREACHABLE if it cannot."""
-    pages: dict[str, Callable[[], Answer]] = {
+    pages: dict[str, Callable[[], HttpResponse]] = {
         "/health/live": lambda: _checked([Check(name="loop", ok=True, message="it answers")]),
         "/health/ready": lambda: _checked(health.ready()),
         "/health/startup": lambda: _checked(health.startup()),
-        "/metrics": lambda: Answer(200, CONTENT_TYPE, render(health).encode()),
+        "/metrics": lambda: HttpResponse(200, CONTENT_TYPE, render(health).encode()),
     }
 
-    def find(path: str) -> Answer | None:
+    def find(path: str) -> HttpResponse | None:
         page = pages.get(path)
         return page() if page is not None else None
 
     async with AsyncExitStack() as stack:
         try:
-            bound = await stack.enter_async_context(answering("health", find, _problem, host=host, port=port))
+            bound = await stack.enter_async_context(responder("health", find, _problem, host=host, port=port))
         except OSError as error:
             raise CertcastError(
                 f"the health endpoint cannot listen on {host}:{port}: {error.strerror}; choose another address",
@@ -43,11 +43,11 @@ async def serve_health(health: Health, *, host: str, port: int) -> AsyncIterator
         yield bound
 
 
-def _checked(checks: Sequence[Check]) -> Answer:
+def _checked(checks: Sequence[Check]) -> HttpResponse:
     ok = is_ready(checks)
     body = encode({"status": "ok" if ok else "failed", "checks": list(checks)})
-    return Answer(200 if ok else 503, JSON, body)
+    return HttpResponse(200 if ok else 503, JSON, body)
 
 
-def _problem(status: int) -> Answer:
-    return Answer(status, JSON, encode({"status": "failed", "checks": []}))
+def _problem(status: int) -> HttpResponse:
+    return HttpResponse(status, JSON, encode({"status": "failed", "checks": []}))

@@ -1,7 +1,7 @@
 """Challenges that this node shows to CAs, in files for a web server or on a port of its own.
 
-Decides when they are shown, tried again and taken away, and what the manager is told of it. Leaves the files to `challengefiles`, and questions to
-`common.runtime.questions`. Invariants: the newest set alone is shown; nothing is shown longer than its time, whatever becomes of the manager or
+Decides when they are shown, tried again and taken away, and what the manager is told of it. Leaves the files to `challengefiles`, and HTTP to
+`common.runtime.http_responder`. Invariants: the newest set alone is shown; nothing is shown longer than its time, whatever becomes of the manager or
 the connection; what has a fault is tried again each minute.
 """
 
@@ -16,7 +16,7 @@ import structlog
 
 from common.challenge import PATH
 from common.errors import Reason
-from common.runtime.questions import Answer, answering
+from common.runtime.http_responder import HttpResponse, responder
 from common.wire.challenges import Challenges, NotKept
 from common.wire.fields import PART_TEXT_MAX_CHARS, clip
 from nodeagent.core.services import ChallengePlace
@@ -52,7 +52,7 @@ class ShownChallenges:
         self._place: ChallengePlace | None = None
         self._newest: Challenges | None = None
         self._came_s = 0.0
-        self._answers: dict[str, Answer] = {}
+        self._answers: dict[str, HttpResponse] = {}
         self._listening: tuple[str, int] | None = None
         self._port_fault = ""
         self._said: tuple[Challenges, Mapping[str, str]] | None = None
@@ -112,7 +112,7 @@ class ShownChallenges:
         elif place.listen is not None:
             faults = dict.fromkeys(wanted, self._port_fault) if self._port_fault else {}
             self._answers = {
-                PATH + token: Answer(200, TEXT, text.encode()) for token, (text, _) in wanted.items()
+                PATH + token: HttpResponse(200, TEXT, text.encode()) for token, (text, _) in wanted.items()
             }
         if newest is not None and newest is self._newest:
             self._tell(newest, faults)
@@ -154,7 +154,7 @@ class ShownChallenges:
         host, number = wanted
         try:
             self.bound = await port.enter_async_context(
-                answering("challenges", self._answers_of, _refuse, host=host, port=number)
+                responder("challenges", self._answers_of, _refuse, host=host, port=number)
             )
         except OSError as error:
             self._port_fault = f"port {number} of {host} cannot be had: {error.strerror}"
@@ -163,7 +163,7 @@ class ShownChallenges:
         else:
             self._listening = wanted
 
-    def _answers_of(self, path: str) -> Answer | None:
+    def _answers_of(self, path: str) -> HttpResponse | None:
         return self._answers.get(path)
 
     def _wait_s(self) -> float:
@@ -177,5 +177,5 @@ class ShownChallenges:
         return min([TURN_S, *left])
 
 
-def _refuse(status: int) -> Answer:
-    return Answer(status, TEXT, b"")
+def _refuse(status: int) -> HttpResponse:
+    return HttpResponse(status, TEXT, b"")

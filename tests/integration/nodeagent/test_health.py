@@ -9,7 +9,7 @@ from contextlib import suppress
 import pytest
 
 from common.errors import CertcastError, Reason
-from common.runtime import questions
+from common.runtime import http_responder
 from common.wire.messages import ConfigurationFault
 from nodeagent.channel.connection import ConnectionStatus
 from nodeagent.health.check import Check
@@ -237,14 +237,14 @@ async def test_only_what_is_there_is_answered(state, request_, answer):
 
 
 async def test_who_asks_slowly_is_hung_up_on(state, monkeypatch):
-    monkeypatch.setattr(questions, "REQUEST_S", 0.2)
+    monkeypatch.setattr(http_responder, "REQUEST_S", 0.2)
     async with serve_health(health(state), host="127.0.0.1", port=0) as address:
         assert await talk(address, b"GET /health/live HTTP/1.1\r\n") == b""
 
 
 async def test_those_who_ask_nothing_keep_nobodys_answer_and_go_one_for_one(state):
     async with serve_health(health(state), host="127.0.0.1", port=0) as address:
-        held = [await asyncio.open_connection(*address) for _ in range(3 * questions.CONNECTIONS_MAX)]
+        held = [await asyncio.open_connection(*address) for _ in range(3 * http_responder.CONNECTIONS_MAX)]
         assert (await talk(address, b"GET /health/live HTTP/1.1\r\n\r\n")).startswith(b"HTTP/1.1 200")
         async with asyncio.timeout(PATIENCE_S):
             assert await held[0][0].read() == b""
