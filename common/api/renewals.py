@@ -7,6 +7,7 @@ import msgspec
 from common.api.codes import Challenge, KeyKind, Slot
 from common.api.values import (
     ChallengeCode,
+    ConfirmationText,
     Id,
     KeyCode,
     NameText,
@@ -45,13 +46,15 @@ class RenewalEdit(RenewalTerms, frozen=True, kw_only=True, forbid_unknown_fields
 class NewRenewal(RenewalTerms, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A renewal to set up: for a `certificate`, or, without one, for `names` whose first certificate goes to `nodes` in `slot`.
 
-    One that is `paused` orders nothing until it is resumed, and can be tried before.
+    One that is `paused` orders nothing until it is resumed, and can be tried before. `confirm` as for an upload: "" asks before a first certificate takes
+    a slot from another one (`slot_taken`).
     """
 
     certificate: Id | None = None
     nodes: Nodes = []
     slot: Slot = "server"
     paused: bool = False
+    confirm: ConfirmationText | None = None
 
 
 class OrderProblem(msgspec.Struct, frozen=True, kw_only=True):

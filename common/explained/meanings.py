@@ -135,6 +135,10 @@ CONSEQUENCES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
             "Node is left without a certificate",
             "No certificate is assigned to the node any more; it keeps serving what it has until another is assigned.",
         ),
+        "slot_taken": (
+            "Node's certificate will be replaced",
+            "A certificate is ordered that takes the place of another one at the node, as soon as its CA has signed it.",
+        ),
         "node_removed": ("Node is removed", "The node gets no more updates, and its key is deleted."),
         "request_unanswered": (
             "Signing request was not answered",

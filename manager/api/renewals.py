@@ -110,7 +110,12 @@ async def _order_new(call: Call, body: NewRenewal) -> ShownRenewal:
     if terms is None:
         raise InvalidInputError("account", "a certificate that is not there yet is ordered at an account")
     return await call.api.use_cases.renewals.order_new(
-        terms, nodes=node_names(body.nodes), slot=body.slot, paused=body.paused, actor=call.actor
+        terms,
+        nodes=node_names(body.nodes),
+        slot=body.slot,
+        paused=body.paused,
+        confirm=body.confirm,
+        actor=call.actor,
     )
 
 

@@ -9,7 +9,7 @@ from common.errors import InvalidInputError
 from common.ids import node_name
 from common.runtime.terminal import say
 from manager.cli.account_options import AccountOption, find_accounts
-from manager.cli.confirming import YesOption, confirm_unless_forced
+from manager.cli.confirming import YesOption, ask_confirmed, confirm_unless_forced
 from manager.cli.renew import WAIT_S, begin
 from manager.cli.renewal_options import (
     ByRequestOption,
@@ -114,11 +114,12 @@ def set_terms(
     paused: PausedOption = False,
     by_request: ByRequestOption = False,
     send_to: SendToOption = None,
+    force: YesOption = False,
     json: JsonOption = False,
 ) -> None:
     """Set up a renewal, or change one.
 
-    What is not given stays. For a certificate that is there: --certificate. For new names: --name and --node; the first certificate is ordered at once. To try it before, add --paused, then 'certcast renewal test'.
+    What is not given stays. For a certificate that is there: --certificate. For new names: --name and --node; the first certificate is ordered at once, and takes the place of the one that a node has, which needs confirmation; in a script, use --force. To try it before, add --paused, then 'certcast renewal test'.
 
     An order that is under way with other terms is given up, unless the CA has signed already.
 
@@ -146,7 +147,7 @@ def set_terms(
         if node_names:
             given["names"] = _names_of_nodes(context, certificate_id)
         body = {"certificate": certificate_id, **given, **{key: each for key, each in placed.items() if each}}
-        answer = ask(context, lambda client: client.post("renewals", body=body))
+        answer = _add(context, body, force=force)
     _say(answer, "Changed" if renewal_id is not None else "Set up", json=json)
 
 
@@ -259,6 +260,15 @@ def _change(
         # an earlier manager has none
         body = {**body, "seen": known.tag}
     return ask(context, lambda client: client.put("renewals", str(number), body=body))
+
+
+def _add(context: typer.Context, body: dict[str, Any], *, force: bool) -> bytes:
+    """Set one up; one for a certificate that is there already takes no slot from another, so nothing is asked then."""
+    if body["certificate"] is not None:
+        return ask(context, lambda client: client.post("renewals", body=body))
+    return ask_confirmed(
+        context, lambda client, confirm: client.post("renewals", body=body | confirm), force=force
+    )
 
 
 def _names_of_nodes(context: typer.Context, certificate_id: int | None) -> list[str]:

@@ -27,6 +27,7 @@ class ConsequenceCode(StrEnum):
     KEY_REPLACED = "key_replaced"
     KEY_LOST = "key_lost"
     NODES_LEFT = "nodes_left_without"
+    SLOT_TAKEN = "slot_taken"
     NODE_REMOVED = "node_removed"
     REQUEST_UNANSWERED = "request_unanswered"
     TRUST_SHRINKS = "trust_shrinks"

@@ -4,7 +4,7 @@ Pure. Decides how a certificate is judged where it would be, beside what is ther
 consequence of replacing it.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from common.codes import ChainState
@@ -16,6 +16,7 @@ from manager.domain.consequences import (
     Consequence,
     ConsequenceCode,
     left_without,
+    named,
     of_difference,
     short_name,
     unique,
@@ -49,6 +50,16 @@ def of_answer(request: RequestRecord, answer: Entry, replaced: Entry | None) -> 
     if replaced is not None:
         found += _differences(replaced, answer)
     return [of_difference(each) for each in found]
+
+
+def of_ordering(names: Collection[str], moves: Sequence[Move]) -> list[Consequence]:
+    """Return what follows when slots get a certificate of which only the names are known, since a CA has yet to sign it."""
+    groups = _grouped(moves, lambda move: _mark(move.before))
+    return unique(
+        _taken(group[0].before, tuple(move.node for move in group), names)
+        for group in groups
+        if group[0].before is not None and not group[0].before.temporary
+    )
 
 
 def of_describing(
@@ -186,6 +197,24 @@ def _of_replacing(group: Sequence[Move]) -> list[Consequence]:
     if before.leaf == after.leaf or before.temporary:
         return []
     return [replace(of_difference(each), nodes=nodes) for each in _differences(before, after)]
+
+
+def _taken(before: Entry, nodes: tuple[NodeName, ...], names: Collection[str]) -> Consequence:
+    verb = "loses" if len(nodes) == 1 else "lose"
+    lost = [each for each in before.leaf.subject_alt_names if not _is_among(each.lower(), names)]
+    lacks = f" The new one lacks {listed(lost)}: clients that use these names refuse it." if lost else ""
+    return Consequence(
+        code=ConsequenceCode.SLOT_TAKEN,
+        message=f"{listed(nodes)} {verb} {named(before)} to the new one, once its CA has signed it.{lacks}",
+        severity=Severity.WARNING,
+        asks=True,
+        nodes=nodes,
+    )
+
+
+def _is_among(name: str, names: Collection[str]) -> bool:
+    """Whether a name is one of these, or one that a wildcard among them stands for (RFC 6125 6.4.3)."""
+    return name in names or "*." + name.partition(".")[2] in names
 
 
 def _differences(before: Entry, after: Entry) -> list[Difference]:

@@ -27,6 +27,7 @@ from manager.domain.renewal.schedule import at_once_s, entry_of
 from manager.pki.read.csr import kind_like
 from manager.usecases.context import Context
 from manager.usecases.renewal.beginning import Beginning
+from manager.usecases.renewal.slots import assess_ordered, check_slots
 from manager.usecases.renewal.terms import checked_terms, checked_word, kind_of
 
 log = structlog.get_logger(__name__)
@@ -128,13 +129,29 @@ class RenewalUseCases:
         )
 
     async def order_new(
-        self, terms: Terms, *, nodes: Sequence[NodeName], slot: Slot, paused: bool = False, actor: str
+        self,
+        terms: Terms,
+        *,
+        nodes: Sequence[NodeName],
+        slot: Slot,
+        paused: bool = False,
+        confirm: str | None = None,
+        actor: str,
     ) -> ShownRenewal:
-        """Order a certificate that is not there yet, for a slot of some nodes, and renew it from then on. Raises NotFoundError, InvalidInputError."""
+        """Order a certificate that is not there yet, for a slot of some nodes, and renew it from then on; `confirm` as in `manager.usecases.confirming`.
+
+        Raises NotFoundError, InvalidInputError, ConfirmationNeededError (another certificate has a slot), ConflictError (which is renewed).
+        """
         for name in nodes:
             await self._context.store.nodes.get(name)
         return await self._add(
-            None, checked_terms(terms, None), nodes=nodes, slot=slot, paused=paused, actor=actor
+            None,
+            checked_terms(terms, None),
+            nodes=nodes,
+            slot=slot,
+            paused=paused,
+            confirm=confirm,
+            actor=actor,
         )
 
     async def change(
@@ -263,6 +280,7 @@ class RenewalUseCases:
         slot: Slot = "server",
         paused: bool,
         send_to: str = "",
+        confirm: str | None = None,
         actor: str,
     ) -> ShownRenewal:
         now_s = self._context.clock()
@@ -279,6 +297,9 @@ class RenewalUseCases:
             changed_s=now_s,
         )
         async with self._context.deciding() as inventory:
+            if terms is not None and new.is_new:
+                check_slots(inventory, await self.records(), new.nodes, slot)
+                assess_ordered(inventory, terms, new.nodes, slot).require_confirmation(confirm)
             record = await self._context.store.renewals.add(new)
             await self._context.note(actor, "renewal.added", f"renewal {record.id}", _detail(record))
             shown = await self._shown(record, inventory)

@@ -13,6 +13,7 @@ from aiohttp import web
 from common.api.codes import KeyKind, Role
 from common.errors import CertcastError, InvalidInputError
 from common.ids import CertificateId, node_names, parse_id
+from manager.domain.consequences import ConfirmationNeededError
 from manager.domain.inventory import Entry, Inventory
 from manager.domain.renewal.records import AccountId, ChallengeKind, RenewalId, Terms
 from manager.domain.renewal.schedule import moment_of
@@ -102,7 +103,10 @@ async def set_up(page_request: PageRequest) -> web.StreamResponse:
             raise InvalidInputError("node", "choose at least one node, which is to get the certificate")
         else:
             nodes = node_names(given.nodes)
-            made = await renewals.order_new(terms, nodes=nodes, slot="server", paused=True, actor=actor)
+            confirm = page_request.form.text("confirm")
+            made = await renewals.order_new(
+                terms, nodes=nodes, slot="server", paused=True, confirm=confirm, actor=actor
+            )
     except CertcastError as error:
         return await _terms_form(page_request, given, error)
     with contextlib.suppress(CertcastError):
@@ -182,11 +186,12 @@ async def _terms_form(
     page_request: PageRequest, given: _Given, error: CertcastError | None = None
 ) -> web.Response:
     inventory: Inventory = await page_request.use_cases.inventory()
-    number = given.certificate_id
+    number, asked = given.certificate_id, error if isinstance(error, ConfirmationNeededError) else None
     return page_request.render(
         "renewal_setup_terms.html",
         status=200 if error is None else status_of(error),
-        problems=[] if error is None else findings_of(error),
+        problems=[] if error is None or asked else findings_of(error),
+        asked=asked,
         account=await page_request.use_cases.accounts.get(given.account_id),
         certificate=None if number is None else inventory.entries.get(number),
         given=given,
@@ -227,7 +232,7 @@ def _tried(renewal: Renewal) -> OrderView | None:
 
 
 _TERMS: Final = FormFields(
-    once=("account", "certificate", "names", "challenge", "key", "node_names"), several=("node",)
+    once=("account", "certificate", "names", "challenge", "key", "node_names", "confirm"), several=("node",)
 )
 _ADMINISTRATORS: Final = (
     ("GET", "/renewals/set-up", choose_account),

@@ -67,6 +67,23 @@ async def test_a_renewal_is_set_up_changed_paused_resumed_and_removed(world: Ren
     assert {f"renewal.{act}" for act in ("added", "changed", "paused", "resumed", "removed")} <= acts
 
 
+async def test_an_order_that_takes_a_slot_asks_who_wants_to_be_asked(world: RenewingApi):
+    await world.api.add_node("n1")
+    account, number = await world.account(), await certificate(world, "n1")
+    body = {"account": account, "names": [NAME], "nodes": ["n1"], "confirm": ""}
+    status, refused = await world.api.call("POST", "renewals", body)
+    assert (status, refused["error"]["reason"]) == (409, "confirmation_needed")
+    confirmation = refused["error"]["confirmation"]
+    (told,) = confirmation["consequences"]
+    assert (told["code"], told["nodes"], f"certificate {number} (" in told["message"]) == (
+        "slot_taken",
+        ["n1"],
+        True,
+    )
+    status, made = await world.api.call("POST", "renewals", body | {"confirm": confirmation["token"]})
+    assert (status, made["nodes"]) == (201, ["n1"])
+
+
 async def test_an_operator_renews_now_and_once_at_a_time(world: RenewingApi):
     account, number = await world.account(), await certificate(world)
     made = (await world.api.call("POST", "renewals", {"certificate": number, "account": account}))[1]

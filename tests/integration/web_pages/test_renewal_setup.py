@@ -99,6 +99,19 @@ async def test_a_certificate_is_set_up_with_its_names_and_a_key_like_its_own(
     )
 
 
+async def test_an_order_that_takes_a_slot_from_a_certificate_is_asked_about_before_it_is_kept(
+    world: RenewingApi, browser: Visitor
+):
+    await with_account(world)
+    number = await Showroom(world.api).upload(["other.example.test"], days=300, nodes=["n1"])
+    asked = await browser.post("/renewals/set-up/terms", NEW | {"node": "n1"})
+    assert (asked.status, asked.values["names"]) == (409, [NAME])
+    assert f"n1 loses certificate {number} (" in asked.text
+    assert await world.api.use_cases.renewals.list() == []
+    confirmed = NEW | {"node": "n1", "confirm": asked.hidden["confirm"]}
+    assert (await browser.post("/renewals/set-up/terms", confirmed)).path == "/renewals/1/set-up"
+
+
 async def test_a_test_order_that_fails_says_why_and_is_tried_again(world: RenewingApi, browser: Visitor):
     await with_account(world)
     staging(world).unprovable.add(NAME)

@@ -55,6 +55,7 @@ def sent(api, method: str):
                 "nodes": ["conf1"],
                 "slot": "client",
                 "key": "RSA4096",
+                "confirm": "",
             },
         ),
         (
@@ -70,6 +71,39 @@ def test_a_renewal_is_set_up_with_what_was_said_and_the_rest_is_left_to_the_mana
     assert done.exit_code == 0, done.stderr
     assert sent(made, "POST") == [body]
     assert done.stdout == "Set up renewal 3, of meet.example.com (certificate 7); waiting.\n"
+
+
+TAKEN = {
+    "code": "slot_taken",
+    "message": "conf1 loses certificate 8 to the new one, once its CA has signed it.",
+    "severity": "warning",
+    "asks": True,
+    "nodes": ["conf1"],
+}
+ASKED = {
+    "error": {
+        "reason": "confirmation_needed",
+        "message": "this needs confirmation",
+        "confirmation": {"token": "t1", "consequences": [TAKEN]},
+    }
+}
+
+
+def test_an_order_that_takes_a_slot_is_told_and_made_only_if_that_is_meant(
+    made, run, monkeypatch: pytest.MonkeyPatch
+):
+    made.answer("POST", "renewals", ASKED, status=409)
+    order = ["renewal", "set", "--account", "le", "--name", "a.example.com", "--node", "conf1"]
+    refused = run(*order)
+    assert refused.exit_code != 0
+    assert "conf1 loses certificate 8" in refused.stderr
+    assert "repeat it with --force" in refused.stderr
+    monkeypatch.setattr(confirming, "can_ask", lambda: True)
+    monkeypatch.setattr(confirming, "confirm", lambda _question: False)
+    assert run(*order).exit_code != 0
+    made.answer("POST", "renewals", RENEWAL, status=201)
+    assert run(*order, "--force").exit_code == 0
+    assert [body.get("confirm") for body in sent(made, "POST")] == ["", "", None]
 
 
 @pytest.mark.parametrize(

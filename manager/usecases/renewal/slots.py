@@ -1,0 +1,47 @@
+"""Slots that a first certificate is ordered for: what has them now, and what renews that.
+
+Invariant: no two renewals bring certificates for one slot, which would take it from each other again and again.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from common.bundle.manifest import Slot
+from common.errors import ConflictError
+from common.ids import NodeName
+from manager.domain.consequences import named
+from manager.domain.inventory import Inventory
+from manager.domain.moves import Move
+from manager.domain.placements import of_ordering
+from manager.domain.renewal.records import RenewalRecord, Terms
+from manager.usecases.confirming import Impact, facts_of
+
+
+def assess_ordered(inventory: Inventory, terms: Terms, nodes: Sequence[NodeName], slot: Slot) -> Impact:
+    """Assess what ordering a certificate does to the slots that get it; all that is known of it is its names."""
+    held = {name: inventory.slots.get((name, slot)) for name in nodes}
+    moves = [
+        Move(node=name, slot=slot, before=inventory.entries[number], after=None)
+        for name, number in held.items()
+        if number is not None
+    ]
+    return Impact(
+        consequences=of_ordering(terms.names, moves), facts=[facts_of(moves, inventory), terms.names]
+    )
+
+
+def check_slots(
+    inventory: Inventory, renewals: Iterable[RenewalRecord], nodes: Sequence[NodeName], slot: Slot
+) -> None:
+    """Refuse slots that another renewal has brought a certificate for, or is to. Raises ConflictError."""
+    for renewal in renewals:
+        for name in nodes:
+            number, where = inventory.slots.get((name, slot)), f"the {slot} slot of node '{name}'"
+            if number is not None and renewal.certificate_id == number:
+                what = named(inventory.entries[number])
+                raise ConflictError(
+                    f"{where} has {what}, which renewal {renewal.id} renews; leave the node out, or empty that slot first"
+                )
+            if renewal.is_new and renewal.slot == slot and name in renewal.nodes:
+                raise ConflictError(
+                    f"renewal {renewal.id} orders a certificate for {where} already; leave the node out, or remove that renewal first"
+                )

@@ -1,0 +1,104 @@
+"""Slots that a first certificate is ordered for, and that another certificate has."""
+
+import pytest
+
+from common.errors import ConflictError
+from common.ids import CertificateId, NodeName
+from manager.domain.consequences import ConfirmationNeededError
+from manager.usecases.nodes import NodeDescription
+from manager.usecases.renewal.renewals import ShownRenewal
+from tests.renewals import Renewing
+
+MEET = "meet.example.com"
+
+
+async def order(world: Renewing, *names: str, confirm: str | None, nodes: tuple[str, ...]) -> ShownRenewal:
+    account = await world.account(f"le{len(await world.accounts.list())}")
+    return await world.renewals.order_new(
+        world.terms(account, *names),
+        nodes=[NodeName(each) for each in nodes],
+        slot="server",
+        confirm=confirm,
+        actor="ada",
+    )
+
+
+async def asked(world: Renewing, *names: str, confirm: str = "", nodes: tuple[str, ...]) -> ConfirmationNeededError:
+    with pytest.raises(ConfirmationNeededError) as caught:
+        await order(world, *names, confirm=confirm, nodes=nodes)
+    assert await world.renewals.list() == []
+    return caught.value
+
+
+async def at(world: Renewing, node: str) -> CertificateId | None:
+    return (await world.context.inventories.current()).slots.get((NodeName(node), "server"))
+
+
+async def test_an_order_that_takes_a_slot_from_a_certificate_asks_and_says_which_and_what_the_new_one_lacks(
+    world: Renewing,
+):
+    await world.certificate(["n1", "n2"], names=["n1.example.com", MEET])
+    error = await asked(world, MEET, nodes=("n1", "n2"))
+    (told,) = error.consequences
+    assert (told.code, told.nodes) == ("slot_taken", ("n1", "n2"))
+    assert "n1, n2 lose certificate 1 (" in told.message
+    assert "The new one lacks n1.example.com: " in told.message
+
+
+async def test_what_was_confirmed_is_ordered_and_takes_the_slot(world: Renewing):
+    before = await world.certificate(["n1"])
+    token = (await asked(world, "n1.example.com", nodes=("n1",))).token
+    made = await order(world, "n1.example.com", confirm=token, nodes=("n1",))
+    await world.pass_time(3600)
+    assert await at(world, "n1") == (await world.renewal(made.renewal)).certificate_id != before
+
+
+async def test_a_certificate_that_came_into_the_slot_meanwhile_is_asked_about_anew(world: Renewing):
+    await world.certificate(["n1"])
+    token = (await asked(world, "n1.example.com", nodes=("n1",))).token
+    second = await world.certificate(["n1"])
+    assert f"certificate {second} (" in (await asked(world, MEET, confirm=token, nodes=("n1",))).message
+
+
+async def test_a_program_that_does_not_want_to_be_asked_is_not_held_up(world: Renewing):
+    await world.certificate(["n1"])
+    assert (await order(world, MEET, confirm=None, nodes=("n1",))).renewal.nodes == ("n1",)
+
+
+async def test_a_wildcard_lacks_none_of_the_names_that_it_stands_for(world: Renewing):
+    await world.certificate(["n1"], names=["N1.example.com", "example.com"])
+    (told,) = (await asked(world, "*.example.com", "n9.example.com", nodes=("n1",))).consequences
+    assert "lacks example.com:" in told.message
+
+
+async def test_a_temporary_certificate_and_an_empty_slot_are_taken_without_a_question(world: Renewing):
+    described = NodeDescription(names=["n7.example.com"], addresses=[])
+    await world.use_cases.nodes.add("n7", described, actor="ada")
+    await world.certificate(["n1"])
+    await world.use_cases.assignments.unassign(NodeName("n1"), "server", actor="ada")
+    assert (await at(world, "n7") is None, await at(world, "n1")) == (False, None)
+    await order(world, MEET, confirm="", nodes=("n1", "n7"))
+
+
+@pytest.mark.parametrize("confirm", [None, ""])
+async def test_a_slot_whose_certificate_another_renewal_renews_is_refused_with_both_names(
+    world: Renewing, confirm: str | None
+):
+    renewal = await world.renewing("n1")
+    with pytest.raises(ConflictError) as caught:
+        await order(world, MEET, confirm=confirm, nodes=("n1",))
+    assert not isinstance(caught.value, ConfirmationNeededError)
+    assert "the server slot of node 'n1' has certificate 1 (" in caught.value.message
+    assert f"which renewal {renewal.id} renews" in caught.value.message
+    assert [each.id for each in await world.renewals.list()] == [renewal.id]
+
+
+async def test_a_slot_that_another_first_certificate_is_ordered_for_is_refused_until_that_is_removed(
+    world: Renewing,
+):
+    await world.certificate(["n1"])
+    first = await order(world, MEET, confirm=None, nodes=("n1",))
+    with pytest.raises(ConflictError, match=f"renewal {first.id} orders a certificate for the server slot"):
+        await order(world, MEET, confirm=None, nodes=("n1",))
+    await world.renewals.remove(first.id, actor="ada")
+    await order(world, MEET, confirm=None, nodes=("n1",))
