@@ -4,7 +4,6 @@ Decides by which algorithm a key signs. Pure. Invariant: no error and no repr he
 """
 
 import hashlib
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -20,6 +19,7 @@ from josepy.jwk import JWK, JWKEC, JWKRSA
 from josepy.jws import JWS
 
 from manager.acme.answers import AuthorizationAnswer, Challenge
+from manager.domain.renewal.bindings import is_binding_key
 from manager.domain.renewal.records import ChallengeKind, Proof
 from manager.usecases.renewal.ports import CaError
 
@@ -30,7 +30,6 @@ _SIGNED_BY: Final = {
 }
 """RFC 7518 3.4."""
 
-_BASE64URL: Final = re.compile(r"[A-Za-z0-9_-]+={0,2}")
 
 
 class Payload(JSONDeSerializable):
@@ -115,7 +114,7 @@ def _response(
 
 def bind(key: AccountKey, *, binding_id: str, binding_key: str, new_account_url: str) -> Mapping[str, Any]:
     """Return the proof that the owner of `binding_id` wants this key (RFC 8555 7.3.4). Raises CaError for a secret that is no base64url."""
-    if _BASE64URL.fullmatch(binding_key) is None:
+    if not is_binding_key(binding_key):
         raise CaError("the key of the binding is not base64url", is_final=True)
     return messages.ExternalAccountBinding.from_data(
         key.jwk.public_key(),

@@ -13,6 +13,7 @@ import structlog
 from common.codes import KeyKind
 from common.errors import ConflictError, InvalidInputError, Reason
 from common.limits import LABEL_MAX_CHARS, URL_MAX_CHARS
+from manager.domain.renewal.bindings import is_binding_key
 from manager.domain.renewal.records import AccountId, AccountRecord
 from manager.pki.read.csr import make_key
 from manager.pki.read.keys import private_key_pem
@@ -165,6 +166,10 @@ def _checked(fields: AccountFields) -> AccountFields:
             raise InvalidInputError(
                 part, f"it has more than {BINDING_MAX_CHARS} characters", reason=Reason.TOO_BIG
             )
+    if fields.binding_key and not is_binding_key(fields.binding_key):
+        raise InvalidInputError(
+            "binding_key", "the binding's key is not base64url: letters, digits, '-' and '_', as the CA gave it"
+        )
     _check_url("directory_url", fields.directory_url)
     if fields.staging_url:
         _check_url("staging_url", fields.staging_url)

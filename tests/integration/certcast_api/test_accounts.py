@@ -56,6 +56,7 @@ async def test_no_answer_and_no_log_has_the_key_of_an_account_or_of_a_binding(wo
         ({"staging_url": "nowhere"}, "staging_url"),
         ({"contact": ["nobody"]}, "contact"),
         ({"binding_id": "kid"}, "binding_id"),
+        ({"binding_id": "kid", "binding_key": "a+b/"}, "binding_key"),
         ({"key": "x"}, "key"),
     ],
 )

@@ -115,6 +115,16 @@ async def test_what_a_ca_says_against_it_is_shown_and_the_account_stays(world: R
     assert "Registered" in (await browser.get("/ca-accounts/1")).text
 
 
+async def test_a_binding_key_that_no_ca_gives_is_refused_at_the_form_and_not_given_back(
+    world: RenewingApi, browser: Visitor
+):
+    refused = await browser.post("/ca-accounts/new", OTHER | {"binding_id": "kid", "binding_key": "bad+key/"})
+    assert (refused.status, refused.values["binding_id"]) == (400, ["kid"])
+    assert "The binding's key is not base64url" in refused.text
+    assert "bad+key/" not in refused.html
+    assert await world.api.use_cases.accounts.list() == []
+
+
 async def test_an_account_without_the_binding_that_its_ca_wants_is_told_what_to_do(
     world: RenewingApi, browser: Visitor
 ):

@@ -68,6 +68,16 @@ async def test_an_account_that_no_ca_would_take_is_refused_by_field(
     assert await world.accounts.list() == []
 
 
+@pytest.mark.parametrize("secret", ["a+b/", "with space", "c2VjcmV0é", "c2Vjc"])
+async def test_a_binding_key_that_no_ca_gives_is_refused_by_its_field_and_not_said(
+    world: Renewing, secret: str
+):
+    with pytest.raises(InvalidInputError) as caught:
+        await world.accounts.add(fields(binding_id="kid-1", binding_key=secret), actor="ada")
+    assert (caught.value.field, secret in caught.value.message) == ("binding_key", False)
+    assert await world.accounts.list() == []
+
+
 async def test_two_accounts_have_different_names(world: Renewing):
     await world.accounts.add(fields(), actor="ada")
     with pytest.raises(ConflictError):
