@@ -22,7 +22,7 @@ ACTS: Mapping[str, str] = MappingProxyType(
         "request.deleted": "a certificate signing request was deleted, with its key",
         "account.added": "an account at a CA was made",
         "account.registered": "the CA knows the account",
-        "account.changed": "contacts of an account at a CA were changed, or its terms agreed to",
+        "account.changed": "an account at a CA was changed",
         "account.key_changed": "an account at a CA gets another key",
         "account.deactivated": "an account was ended at its CA",
         "account.deleted": "an account at a CA was forgotten, with its key",

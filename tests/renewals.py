@@ -18,7 +18,8 @@ from manager.domain.renewal.records import (
 from manager.store.inventory import Inventories
 from manager.store.store import Store
 from manager.usecases.context import Context
-from manager.usecases.renewal.accounts import AccountFields, AccountUseCases
+from manager.usecases.renewal.account_fields import AccountFields
+from manager.usecases.renewal.accounts import AccountUseCases
 from manager.usecases.renewal.around import Around
 from manager.usecases.renewal.ports import wake_nobody
 from manager.usecases.renewal.renewals import RenewalUseCases

@@ -33,9 +33,21 @@ class NewAccount(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class AccountEdit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Email addresses at which the CA reaches the account's owner from now on; the CA is told."""
+    """What to change of an account; what is left out, or null, stays, and "" is for none. The CA is told other contacts.
 
-    contact: Contacts
+    The directory and the binding of an account that is registered stay.
+    """
+
+    name: LabelText | None = None
+    directory_url: UrlText | None = None
+    staging_url: UrlText | None = None
+    trusted_cas: UploadText | None = None
+    contact: Contacts | None = None
+    binding_id: SecretText | None = None
+    binding_key: SecretText | None = None
+
+    def __repr__(self) -> str:
+        return "<account edit>"
 
 
 class Registration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

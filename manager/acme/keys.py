@@ -31,7 +31,6 @@ _SIGNED_BY: Final = {
 """RFC 7518 3.4."""
 
 
-
 class Payload(JSONDeSerializable):
     """What a request says, as the library takes it."""
 

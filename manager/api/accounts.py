@@ -13,7 +13,7 @@ from common.api.accounts import (
 from common.api.codes import Role
 from manager.api.routes import Call, Route, empty, reply
 from manager.domain.renewal.records import AccountId, AccountRecord
-from manager.usecases.renewal.accounts import AccountFields
+from manager.usecases.renewal.account_fields import AccountChanges, AccountFields
 
 
 async def list_all(call: Call) -> web.StreamResponse:
@@ -67,10 +67,18 @@ async def register(call: Call) -> web.StreamResponse:
 
 
 async def edit(call: Call) -> web.StreamResponse:
-    """Change the contacts, and tell the CA if it knows the account."""
+    """Change what the body has. The CA is told contacts if it knows the account; the directory and the binding of such a one stay (400)."""
     body: AccountEdit = call.body
-    kept = await call.api.use_cases.accounts.set_contact(_number(call), body.contact, actor=call.actor)
-    return reply(_answer(kept))
+    changes = AccountChanges(
+        name=body.name,
+        directory_url=body.directory_url,
+        staging_url=body.staging_url,
+        trust_pem=body.trusted_cas,
+        contact=body.contact,
+        binding_id=body.binding_id,
+        binding_key=body.binding_key,
+    )
+    return reply(_answer(await call.api.use_cases.accounts.edit(_number(call), changes, actor=call.actor)))
 
 
 async def change_key(call: Call) -> web.StreamResponse:
@@ -143,7 +151,7 @@ ROUTES = (
         handler=edit,
         asks_ca=True,
         body=AccountEdit,
-        summary="Change an account's contacts",
+        summary="Change an account",
         answers={200: AccountAnswer},
     ),
     Route(

@@ -67,6 +67,21 @@ DirectoryOption = Annotated[
         help=f"The CA's ACME directory: https://..., or {' or '.join(sorted(KNOWN_CAS))}.",
     ),
 ]
+NewDirectoryOption = Annotated[
+    str | None,
+    typer.Option(
+        "--directory",
+        metavar="URL",
+        help="The CA's ACME directory, as for 'add'; it stays once the account is registered.",
+    ),
+]
+NewNameOption = Annotated[str | None, typer.Option("--name", metavar="NAME", help="What you call it now.")]
+NoStagingOption = Annotated[bool, typer.Option("--no-staging", help="Test orders nowhere.")]
+NoContactOption = Annotated[bool, typer.Option("--no-contact", help="Leave the CA no address.")]
+NoTrustedCaOption = Annotated[
+    bool, typer.Option("--no-trusted-ca", help="Verify the directory's own certificate with public CAs.")
+]
+NoEabOption = Annotated[bool, typer.Option("--no-eab", help="Register without external account binding.")]
 StagingOption = Annotated[
     str | None,
     typer.Option(

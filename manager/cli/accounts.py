@@ -3,7 +3,7 @@
 Invariant: the key of a binding comes from a file, standard input or a prompt, never from an argument.
 """
 
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,6 +18,12 @@ from manager.cli.account_options import (
     DirectoryOption,
     EabIdOption,
     EabKeyFileOption,
+    NewDirectoryOption,
+    NewNameOption,
+    NoContactOption,
+    NoEabOption,
+    NoStagingOption,
+    NoTrustedCaOption,
     StagingOption,
     TrustedCaOption,
 )
@@ -25,15 +31,12 @@ from manager.cli.confirming import YesOption, can_ask, confirm_unless_forced
 from manager.cli.failures import RefusedError
 from manager.cli.files import decoded, only_one_from_stdin, read_bytes, read_text
 from manager.cli.running import JsonOption, ask, confirm, group, login, say_answer
-from manager.cli.words import moment
 
 if TYPE_CHECKING:
     from common.api.accounts import AccountAnswer, DirectoryAnswer
     from manager.cli.client import Client
 
 app = group("Accounts at CAs, with which certificates are ordered.")
-
-HEADINGS: Final = ("id", "account", "directory", "contact", "state")
 
 
 @app.command()
@@ -59,16 +62,18 @@ def add(
     if eab_key_file is not None and eab_id is None:
         raise InvalidInputError("eab-id", "--eab-key-file is the key for --eab-id; give both")
     login(context)
-    known = KNOWN_CAS.get(directory)
     body: dict[str, Any] = {
         "name": name,
-        "directory_url": directory if known is None else known.directory_url,
-        "staging_url": staging or ("" if known is None else known.staging_url),
+        "staging_url": "",
         "trusted_cas": read_text(trusted_ca) if trusted_ca is not None else "",
         "contact": contact or [],
-        "binding_id": eab_id or "",
-        "binding_key": _binding_key(eab_id, eab_key_file),
+        "binding_id": "",
+        "binding_key": "",
+        **_directory(directory),
+        **_binding(eab_id, eab_key_file),
     }
+    if staging:
+        body["staging_url"] = staging
     answer = ask(context, lambda client: client.post("accounts", body=body))
     made = _read(answer)
     if not json:
@@ -77,7 +82,7 @@ def add(
         registered = _register(context, made.id, agree=agree)
     except RefusedError as error:
         raise error.hinted(
-            f"the account is kept: 'certcast account register {made.id}' tries again; if what you gave was wrong, 'certcast account remove {made.id}' and add it again"
+            f"the account is kept: 'certcast account register {made.id}' tries again; if what you gave was wrong, 'certcast account edit {made.id}' corrects it"
         ) from error
     _say(registered, json=json)
 
@@ -106,11 +111,12 @@ def list_accounts(context: typer.Context, json: JsonOption = False) -> None:
         say_answer(answer)
         return
     from common.api.accounts import AccountsAnswer
+    from manager.cli.account_tables import HEADINGS, contacts, state
     from manager.cli.decoding import read
     from manager.cli.output import show_table
 
     rows = [
-        (str(each.id), each.name, each.directory_url, _contacts(each), _state(each))
+        (str(each.id), each.name, each.directory_url, contacts(each), state(each))
         for each in read(answer, AccountsAnswer).accounts
     ]
     show_table(HEADINGS, rows, nothing="No accounts yet: certcast account add --help")
@@ -134,35 +140,61 @@ def show(
     if json:
         say_answer(answer)
         return
+    from manager.cli.account_tables import described, offered
     from manager.cli.output import show_pairs
 
     if offers:
-        show_pairs(_offered(answer))
+        show_pairs(offered(answer))
     else:
-        show_pairs(_described(_read(answer)))
+        show_pairs(described(_read(answer)))
 
 
 @app.command()
 def edit(
     context: typer.Context,
     account_id: AccountArgument,
+    name: NewNameOption = None,
+    directory: NewDirectoryOption = None,
+    staging: StagingOption = None,
+    no_staging: NoStagingOption = False,
     contact: ContactOption = None,
-    no_contact: Annotated[bool, typer.Option("--no-contact", help="Leave the CA no address.")] = False,
+    no_contact: NoContactOption = False,
+    trusted_ca: TrustedCaOption = None,
+    no_trusted_ca: NoTrustedCaOption = False,
+    eab_id: EabIdOption = None,
+    eab_key_file: EabKeyFileOption = None,
+    no_eab: NoEabOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Change at which addresses the CA reaches you.
+    """Change an account: correct what was wrong, or say at which addresses the CA reaches you.
+
+    What is not given stays. The directory and the binding of an account that is registered cannot be changed; add another one for another CA or binding.
 
     Example: certcast account edit le --contact ops@example.com --contact night@example.com
     """
-    if bool(contact) == no_contact:
-        raise InvalidInputError("contact", "say which: --contact MAIL, or --no-contact")
-    body = {"contact": contact or []}
+    only_one_from_stdin(trusted_ca, eab_key_file)
+    _check_either("staging", staging, no_staging)
+    _check_either("contact", contact, no_contact)
+    _check_either("trusted-ca", trusted_ca, no_trusted_ca)
+    _check_either("eab", eab_id or eab_key_file, no_eab)
+    body: dict[str, Any] = {} if directory is None else _directory(directory)
+    body |= _or_none("staging_url", staging, no_staging) | _or_none("contact", contact, no_contact, none=[])
+    body |= {} if name is None else {"name": name}
+    login(context)
+    text = None if trusted_ca is None else read_text(trusted_ca)
+    body |= _or_none("trusted_cas", text, no_trusted_ca) | _binding(eab_id, eab_key_file, none=no_eab)
+    if not body:
+        raise InvalidInputError("edit", "say what to change: see 'certcast account edit --help'")
     answer = ask(context, lambda client: client.patch("accounts", str(account_id), body=body))
     if json:
         say_answer(answer)
         return
+    from manager.cli.account_tables import contacts
+
     kept = _read(answer)
-    say(f"The CA reaches {kept.name} at {_contacts(kept)}.")
+    say(f"Changed account {kept.id}, {kept.name}. The CA reaches it at {contacts(kept)}.")
+    if not kept.url and kept.deactivated_s is None:
+        say(f"It is not registered yet: certcast account register {kept.id}")
 
 
 @app.command("change-key")
@@ -226,12 +258,37 @@ def _unchecked() -> None:
     """Do nothing: the account was found when its name became a number."""
 
 
-def _binding_key(eab_id: str | None, file: str | None) -> str:
+def _directory(text: str) -> dict[str, Any]:
+    """Return where to order and where orders are tried, for a CA that is known by name or by its directory's address."""
+    known = KNOWN_CAS.get(text)
+    if known is None:
+        return {"directory_url": text}
+    return {"directory_url": known.directory_url, "staging_url": known.staging_url}
+
+
+def _binding(eab_id: str | None, file: str | None, *, none: bool = False) -> dict[str, Any]:
+    """Return what is said of a binding; a key is asked for where an identifier comes without one."""
+    if none:
+        return {"binding_id": "", "binding_key": ""}
+    given = {} if eab_id is None else {"binding_id": eab_id}
+    if file is not None:
+        return given | {"binding_key": decoded(read_bytes(file), "the key of --eab-key-file").strip()}
     if eab_id is None:
-        return ""
-    if file is None:
-        return prompt(f"Key for the binding {eab_id}", instead="--eab-key-file").strip()
-    return decoded(read_bytes(file), "the key of --eab-key-file").strip()
+        return given
+    return given | {"binding_key": prompt(f"Key for the binding {eab_id}", instead="--eab-key-file").strip()}
+
+
+def _check_either(option: str, given: object, none: object) -> None:
+    """Refuse what is given and to be none at once. Raises InvalidInputError."""
+    if given and none:
+        raise InvalidInputError(option, f"--{option} and --no-{option} exclude each other; leave one out")
+
+
+def _or_none(part: str, given: object, is_none: object, *, none: object = "") -> dict[str, Any]:
+    """Return what is said of a field: that it is none, or what it is; nothing if it is to stay."""
+    if is_none:
+        return {part: none}
+    return {part: given} if given else {}
 
 
 def _register(context: typer.Context, number: int, *, agree: bool) -> bytes:
@@ -270,44 +327,3 @@ def _read(answer: bytes) -> "AccountAnswer":
     from manager.cli.decoding import read
 
     return read(answer, AccountAnswer)
-
-
-def _contacts(account: "AccountAnswer") -> str:
-    return ", ".join(each.removeprefix("mailto:") for each in account.contact) or "no address"
-
-
-def _state(account: "AccountAnswer") -> str:
-    if account.deactivated_s is not None:
-        return "deactivated"
-    return "registered" if account.url else "not registered yet"
-
-
-def _described(account: "AccountAnswer") -> list[tuple[str, str]]:
-    own_trust = "the CAs that were given" if account.trusted_cas else "public CAs"
-    return [
-        ("account", f"{account.id} {account.name}"),
-        ("state", _state(account)),
-        ("directory", account.directory_url),
-        ("verified with", own_trust),
-        ("test orders at", account.staging_url or "nowhere"),
-        ("contact", _contacts(account)),
-        ("binding", account.binding_id or "none"),
-        ("address at the CA", account.url or "none yet"),
-        ("terms", "agreed to" if account.terms_agreed else "not agreed to"),
-        ("made", moment(account.created_s)),
-    ]
-
-
-def _offered(answer: bytes) -> list[tuple[str, str | list[str]]]:
-    from common.api.accounts import DirectoryAnswer
-    from manager.cli.decoding import read
-
-    found = read(answer, DirectoryAnswer)
-    profiles = [f"{name}: {text}" for name, text in sorted(found.profiles.items())]
-    return [
-        ("terms", found.terms_url or "none"),
-        ("website", found.website or "none"),
-        ("profiles", profiles or "none"),
-        ("binding", "needed" if found.needs_binding else "not needed"),
-        ("suggests when to renew", "yes" if found.has_renewal_info else "no"),
-    ]

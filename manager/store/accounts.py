@@ -55,9 +55,7 @@ class Accounts:
     async def add(self, new: NewAccount, *, now_s: float) -> AccountRecord:
         """Keep one. Raises ConflictError if there is another of this name."""
         async with self._database.write() as connection:
-            taken = select(acme_account.c.id).where(acme_account.c.name == new.name)
-            if (await connection.execute(taken)).first() is not None:
-                raise ConflictError(f"there is an account '{new.name}' already")
+            await _require_free(connection, new.name, None)
             values = {
                 "name": new.name,
                 "directory_url": new.directory_url,
@@ -106,7 +104,7 @@ class Accounts:
         return _record(row), AccountKeys(key_pem=key, next_key_pem=next_key, binding_key=binding)
 
     async def keep(self, record: AccountRecord) -> None:
-        """Replace what is known of one, but its keys. Raises NotFoundError."""
+        """Replace what is known of one, but its keys. Raises NotFoundError, ConflictError if there is another of this name."""
         values = {
             "name": record.name,
             "directory_url": record.directory_url,
@@ -119,7 +117,13 @@ class Accounts:
             "deactivated_s": record.deactivated_s,
         }
         async with self._database.write() as connection:
+            await _require_free(connection, record.name, record.id)
             await _change(connection, record.id, values)
+
+    async def keep_binding_key(self, account_id: AccountId, binding_key: str) -> None:
+        """Replace the key of an account's binding, "" for none. Raises NotFoundError."""
+        async with self._database.write() as connection:
+            await self._seal(connection, account_id, sealed_binding=binding_key)
 
     async def keep_next_key(self, account_id: AccountId, key_pem: str) -> None:
         """Keep the key that is to take the place of an account's own. Raises NotFoundError."""
@@ -149,6 +153,13 @@ class Accounts:
             for name, secret in secrets.items()
         }
         await _change(connection, account_id, sealed)
+
+
+async def _require_free(connection: AsyncConnection, name: str, own: AccountId | None) -> None:
+    known = select(acme_account.c.id).where(acme_account.c.name == name)
+    found = (await connection.execute(known)).scalar_one_or_none()
+    if found not in {None, own}:
+        raise ConflictError(f"there is an account '{name}' already")
 
 
 async def _change(connection: AsyncConnection, account_id: AccountId, values: dict[str, Any]) -> None:

@@ -113,6 +113,8 @@ GET    /ca-accounts/{id}/deactivate administrator
 POST   /ca-accounts/{id}/deactivate administrator
 GET    /ca-accounts/{id}/delete administrator
 POST   /ca-accounts/{id}/delete administrator
+GET    /ca-accounts/{id}/edit administrator
+POST   /ca-accounts/{id}/edit administrator
 GET    /ca-accounts/{id}/offers administrator
 POST   /ca-accounts/{id}/register administrator
 GET    /certificates reader

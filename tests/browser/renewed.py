@@ -17,7 +17,7 @@ from manager.domain.renewal.records import (
     Terms,
 )
 from manager.domain.renewal.schedule import entry_of, names_of
-from manager.usecases.renewal.accounts import AccountFields
+from manager.usecases.renewal.account_fields import AccountFields
 from manager.usecases.requests import KeyChoice, RequestChanges
 from manager.usecases.usecases import UseCases
 from tests import pki

@@ -21,7 +21,7 @@ from common.errors import InvalidInputError
 from common.ids import NodeName
 from manager.domain.view import NodeView
 from manager.store.accounts import AccountKeys
-from manager.usecases.renewal.accounts import AccountFields
+from manager.usecases.renewal.account_fields import AccountFields
 from manager.usecases.workers import Workers
 from tests import pki
 from tests.bind import TsigKey

@@ -25,7 +25,7 @@ from manager.store.place import StorePlace
 from manager.store.store import Store
 from manager.usecases.context import Context
 from manager.usecases.ports import NoFleet
-from manager.usecases.renewal.accounts import AccountFields
+from manager.usecases.renewal.account_fields import AccountFields
 from manager.usecases.renewal.ports import NoCas, wake_nobody
 from manager.usecases.usecases import UseCases
 from manager.usecases.workers import Workers

@@ -4,47 +4,28 @@ Decides what of an account is kept before its CA is asked. Invariant: an account
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Final
-from urllib.parse import urlsplit
 
 import structlog
 
 from common.codes import KeyKind
-from common.errors import ConflictError, InvalidInputError, Reason
-from common.limits import LABEL_MAX_CHARS, URL_MAX_CHARS
-from manager.domain.renewal.bindings import is_binding_key
+from common.errors import ConflictError
 from manager.domain.renewal.records import AccountId, AccountRecord
 from manager.pki.read.csr import make_key
 from manager.pki.read.keys import private_key_pem
 from manager.store.accounts import NewAccount
 from manager.usecases.admission import read_trusted_cas
 from manager.usecases.context import Context
+from manager.usecases.renewal.account_fields import AccountChanges, AccountFields, checked, edited
 from manager.usecases.renewal.asking import AccountsAtCas
 from manager.usecases.renewal.ports import Cas, Directory
 from manager.usecases.workers import MAKE_KEY_TIMEOUT_S, READ_TIMEOUT_S
 
 log = structlog.get_logger(__name__)
 
-CONTACTS_MAX: Final = 10
-"""Let's Encrypt takes ten addresses of an account (Boulder's `maxContactsPerRegistration`)."""
-
-BINDING_MAX_CHARS: Final = 1024
-"""Of what names a binding and of its key: CAs give 32 to 128 characters."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AccountFields:
-    """An account as somebody describes it; see `AccountRecord`. `binding_key` is base64url, "" for none."""
-
-    name: str
-    directory_url: str
-    staging_url: str = ""
-    trust_pem: str = ""
-    contact: Sequence[str] = ()
-    binding_id: str = ""
-    binding_key: str = field(default="", repr=False)
-    terms_agreed: bool = False
+_SHOWN: Final = ("name", "directory_url", "staging_url", "contact", "binding_id")
+"""What of an account the audit log has as it is."""
 
 
 class AccountUseCases:
@@ -70,20 +51,19 @@ class AccountUseCases:
 
     async def add(self, fields: AccountFields, *, actor: str) -> AccountRecord:
         """Make a key, and keep an account that its CA does not know yet. Raises InvalidInputError, PkiFindingsError, ConflictError."""
-        checked = _checked(fields)
-        if checked.trust_pem:
-            await self._context.workers.run(READ_TIMEOUT_S, read_trusted_cas, checked.trust_pem)
+        kept = checked(fields)
+        await self._check_trust(kept.trust_pem)
         key_pem = await self._context.workers.run(MAKE_KEY_TIMEOUT_S, _make_key)
         new = NewAccount(
-            name=checked.name,
-            directory_url=checked.directory_url,
-            staging_url=checked.staging_url,
-            trust_pem=checked.trust_pem,
-            contact=tuple(checked.contact),
-            binding_id=checked.binding_id,
-            terms_agreed=checked.terms_agreed,
+            name=kept.name,
+            directory_url=kept.directory_url,
+            staging_url=kept.staging_url,
+            trust_pem=kept.trust_pem,
+            contact=tuple(kept.contact),
+            binding_id=kept.binding_id,
+            terms_agreed=kept.terms_agreed,
             key_pem=key_pem,
-            binding_key=checked.binding_key,
+            binding_key=kept.binding_key,
         )
         async with self._context.store.transaction():
             record = await self._context.store.accounts.add(new, now_s=self._context.clock())
@@ -100,18 +80,37 @@ class AccountUseCases:
         log.info("account.registered", account=account_id, user=actor)
         return record
 
-    async def set_contact(
-        self, account_id: AccountId, contact: Sequence[str], *, actor: str
-    ) -> AccountRecord:
-        """Keep other contacts, and tell the CA, if it knows the account. Raises NotFoundError, InvalidInputError, ConflictError, CaError."""
-        contacts = _contacts(contact)
-        known = await self._living(account_id)
-        if known.url:
-            await (await self._asking.ca(account_id, is_test=False)).update_contact(contacts)
-        async with self._context.store.transaction():
-            record = replace(await self._context.store.accounts.get(account_id), contact=contacts)
-            await self._context.store.accounts.keep(record)
-            detail = {"contact": list(contacts)}
+    async def edit(self, account_id: AccountId, changes: AccountChanges, *, actor: str) -> AccountRecord:
+        """Change what is given; the CA is told other contacts, if it knows the account.
+
+        Raises NotFoundError, InvalidInputError, PkiFindingsError, ConflictError, CaError.
+        """
+        store, known = self._context.store, await self._living(account_id)
+        fields = edited(changes, known, (await store.accounts.keys(account_id)).binding_key)
+        if fields.trust_pem != known.trust_pem:
+            await self._check_trust(fields.trust_pem)
+        if known.url and changes.contact is not None:
+            # by the trust that may have been mended just now
+            ca = await self._asking.ca(account_id, is_test=False, trust_pem=fields.trust_pem)
+            await ca.update_contact(fields.contact)
+        async with store.transaction():
+            before, keys = await store.accounts.with_keys(account_id)
+            fields = edited(changes, before, keys.binding_key)
+            record = replace(
+                before,
+                name=fields.name,
+                directory_url=fields.directory_url,
+                staging_url=fields.staging_url,
+                trust_pem=fields.trust_pem,
+                contact=tuple(fields.contact),
+                binding_id=fields.binding_id,
+                terms_agreed=fields.terms_agreed,
+            )
+            await store.accounts.keep(record)
+            has_other_key = fields.binding_key != keys.binding_key
+            if has_other_key:
+                await store.accounts.keep_binding_key(account_id, fields.binding_key)
+            detail = _changes(before, record, has_other_key=has_other_key)
             await self._context.note(actor, "account.changed", f"account {account_id}", detail)
         return record
 
@@ -147,6 +146,11 @@ class AccountUseCases:
             await self._context.note(actor, "account.deleted", f"account {account_id}")
         log.info("account.deleted", account=account_id, user=actor)
 
+    async def _check_trust(self, trust_pem: str) -> None:
+        """Read CAs before they are kept. Raises PkiFindingsError."""
+        if trust_pem:
+            await self._context.workers.run(READ_TIMEOUT_S, read_trusted_cas, trust_pem)
+
     async def _living(self, account_id: AccountId) -> AccountRecord:
         account = await self._context.store.accounts.get(account_id)
         if account.deactivated_s is not None:
@@ -154,57 +158,14 @@ class AccountUseCases:
         return account
 
 
-def _checked(fields: AccountFields) -> AccountFields:
-    """Return fields as they are kept. Raises InvalidInputError."""
-    name = fields.name.strip()
-    if not name or len(name) > LABEL_MAX_CHARS or not name.isprintable():
-        raise InvalidInputError("name", f"an account's name has 1 to {LABEL_MAX_CHARS} printable characters")
-    if bool(fields.binding_id) != bool(fields.binding_key):
-        raise InvalidInputError("binding_id", "a binding has both, what names it and its key")
-    for part, text in (("binding_id", fields.binding_id), ("binding_key", fields.binding_key)):
-        if len(text) > BINDING_MAX_CHARS:
-            raise InvalidInputError(
-                part, f"it has more than {BINDING_MAX_CHARS} characters", reason=Reason.TOO_BIG
-            )
-    if fields.binding_key and not is_binding_key(fields.binding_key):
-        raise InvalidInputError(
-            "binding_key", "the binding's key is not base64url: letters, digits, '-' and '_', as the CA gave it"
-        )
-    _check_url("directory_url", fields.directory_url)
-    if fields.staging_url:
-        _check_url("staging_url", fields.staging_url)
-    return replace(fields, name=name, contact=_contacts(fields.contact))
-
-
-def _check_url(part: str, text: str) -> None:
-    if len(text) > URL_MAX_CHARS:
-        raise InvalidInputError(
-            part, f"the address has more than {URL_MAX_CHARS} characters", reason=Reason.TOO_BIG
-        )
-    try:
-        address = urlsplit(text)
-        is_usable = address.scheme == "https" and bool(address.hostname) and address.port != 0
-    except ValueError:
-        is_usable = False
-    if not is_usable or not text.isascii() or not text.isprintable():
-        raise InvalidInputError(part, "a CA's directory is an address that begins with https://")
-
-
-def _contacts(contact: Sequence[str]) -> tuple[str, ...]:
-    """Return contacts as CAs take them (RFC 8555 7.3). Raises InvalidInputError."""
-    kept = tuple(dict.fromkeys(each.strip().removeprefix("mailto:") for each in contact if each.strip()))
-    if len(kept) > CONTACTS_MAX:
-        raise InvalidInputError("contact", f"there are more than {CONTACTS_MAX} contacts")
-    for each in kept:
-        before, at, after = each.partition("@")
-        if (
-            not (before and at and after)
-            or not each.isascii()
-            or not each.isprintable()
-            or set(" ,?<>") & set(each)
-        ):
-            raise InvalidInputError("contact", f"'{each[:80]}' is not a single email address")
-    return tuple(f"mailto:{each}" for each in kept)
+def _changes(before: AccountRecord, after: AccountRecord, *, has_other_key: bool) -> dict[str, object]:
+    """Say for the audit log what was changed, without a key."""
+    detail = {part: getattr(after, part) for part in _SHOWN if getattr(after, part) != getattr(before, part)}
+    if after.trust_pem != before.trust_pem:
+        detail["trusted_cas"] = "replaced" if after.trust_pem else "none"
+    if has_other_key:
+        detail["binding_key"] = "replaced"
+    return detail
 
 
 def _make_key() -> str:

@@ -14,7 +14,7 @@ from common.errors import CertcastError, InvalidInputError
 from common.explained.cas import KNOWN_CAS
 from manager.domain.renewal.records import AccountId
 from manager.http.errors import status_of
-from manager.usecases.renewal.accounts import AccountFields
+from manager.usecases.renewal.account_fields import AccountChanges, AccountFields
 from manager.usecases.renewal.ports import CaError, Directory
 from manager.web.accountrows import ShownAccount, shown_account, shown_accounts
 from manager.web.forms import FormFields, pem
@@ -101,7 +101,7 @@ async def register(page_request: PageRequest) -> web.StreamResponse:
     """Make it at its CA, or find it there by its key."""
     try:
         made = await page_request.use_cases.accounts.register(
-            _number(page_request), agrees=page_request.form.flag("terms_agreed"), actor=page_request.actor
+            number_of(page_request), agrees=page_request.form.flag("terms_agreed"), actor=page_request.actor
         )
     except CertcastError as error:
         return await _offers(page_request, error)
@@ -111,11 +111,13 @@ async def register(page_request: PageRequest) -> web.StreamResponse:
     return _back(page_request, message)
 
 
-async def set_contact(page_request: PageRequest) -> web.StreamResponse:
+async def edit_contact(page_request: PageRequest) -> web.StreamResponse:
     """Let its CA reach its owner at other addresses."""
     try:
-        await page_request.use_cases.accounts.set_contact(
-            _number(page_request), page_request.form.lines("contact"), actor=page_request.actor
+        await page_request.use_cases.accounts.edit(
+            number_of(page_request),
+            AccountChanges(contact=page_request.form.lines("contact")),
+            actor=page_request.actor,
         )
     except CertcastError as error:
         return await _show(page_request, error)
@@ -125,7 +127,7 @@ async def set_contact(page_request: PageRequest) -> web.StreamResponse:
 async def change_key(page_request: PageRequest) -> web.StreamResponse:
     """Replace its key, here and at its CA."""
     try:
-        await page_request.use_cases.accounts.change_key(_number(page_request), actor=page_request.actor)
+        await page_request.use_cases.accounts.change_key(number_of(page_request), actor=page_request.actor)
     except CertcastError as error:
         return await _show(page_request, error)
     return _back(page_request, "The account has a new key, and the former one is worth nothing any more.")
@@ -139,7 +141,7 @@ async def deactivate_form(page_request: PageRequest) -> web.StreamResponse:
 async def deactivate(page_request: PageRequest) -> web.StreamResponse:
     """End it at its CA, for good."""
     try:
-        await page_request.use_cases.accounts.deactivate(_number(page_request), actor=page_request.actor)
+        await page_request.use_cases.accounts.deactivate(number_of(page_request), actor=page_request.actor)
     except CertcastError as error:
         return await _deactivate_form(page_request, error)
     return _back(page_request, "The account is deactivated: nothing can be ordered with it any more.")
@@ -152,9 +154,9 @@ async def delete_form(page_request: PageRequest) -> web.StreamResponse:
 
 async def delete(page_request: PageRequest) -> web.StreamResponse:
     """Forget it with its key; refused while something is renewed with it."""
-    name = (await page_request.use_cases.accounts.get(_number(page_request))).name
+    name = (await page_request.use_cases.accounts.get(number_of(page_request))).name
     try:
-        await page_request.use_cases.accounts.delete(_number(page_request), actor=page_request.actor)
+        await page_request.use_cases.accounts.delete(number_of(page_request), actor=page_request.actor)
     except CertcastError as error:
         return await _delete_form(page_request, error)
     return page_request.redirect("/ca-accounts", f"The account {name} is deleted.")
@@ -173,16 +175,17 @@ def _directories(given: _Given) -> tuple[str, str]:
     return known.directory_url, given.staging_url or known.staging_url
 
 
-def _number(page_request: PageRequest) -> AccountId:
+def number_of(page_request: PageRequest) -> AccountId:
+    """Return which account a page is about."""
     return AccountId(page_request.number())
 
 
 def _back(page_request: PageRequest, message: str) -> web.Response:
-    return page_request.redirect(f"/ca-accounts/{_number(page_request)}", message)
+    return page_request.redirect(f"/ca-accounts/{number_of(page_request)}", message)
 
 
 async def _account(page_request: PageRequest) -> ShownAccount:
-    record = await page_request.use_cases.accounts.get(_number(page_request))
+    record = await page_request.use_cases.accounts.get(number_of(page_request))
     return shown_account(record, await page_request.use_cases.renewals.list())
 
 
@@ -208,7 +211,7 @@ async def _offers(page_request: PageRequest, error: CertcastError | None = None)
     """Show what the CA says of itself, None where it cannot be asked."""
     offered: Directory | None = None
     try:
-        offered = await page_request.use_cases.accounts.directory(_number(page_request))
+        offered = await page_request.use_cases.accounts.directory(number_of(page_request))
     except CaError as failure:
         error = error or failure
     return page_request.render(
@@ -243,7 +246,7 @@ _ADMINISTRATORS: Final = (
     ("GET", "new", new_form, ()),
     ("GET", r"{id:\d+}/offers", offers, ()),
     ("POST", r"{id:\d+}/register", register, ("terms_agreed", "renewal")),
-    ("POST", r"{id:\d+}/contact", set_contact, ("contact",)),
+    ("POST", r"{id:\d+}/contact", edit_contact, ("contact",)),
     ("POST", r"{id:\d+}/change-key", change_key, ()),
     ("GET", r"{id:\d+}/deactivate", deactivate_form, ()),
     ("POST", r"{id:\d+}/deactivate", deactivate, ()),

@@ -74,6 +74,22 @@ async def test_cas_that_vouch_for_a_directory_are_read_before_they_are_kept(worl
     assert shown["trusted_cas"] == world.ca.root.certificate_pem
 
 
+async def test_what_was_wrong_is_corrected_and_what_its_ca_knows_it_by_is_not(world: RenewingApi):
+    world.api.leaks.phrases.add(SECRET)
+    number = await world.account(binding_id="kid-1", binding_key="d3Jvbmc")
+    path, root = f"accounts/{number}", world.ca.root.certificate_pem
+    body = {"name": "own", "trusted_cas": root, "staging_url": "", "binding_key": SECRET}
+    status, kept = await world.api.call("PATCH", path, body)
+    assert (status, kept["name"], kept["trusted_cas"], kept["staging_url"]) == (200, "own", root, "")
+    assert (kept["binding_id"], kept["contact"]) == ("kid-1", ["mailto:ops@example.test"])
+    status, refused = await world.api.call("PATCH", path, {"trusted_cas": "no PEM"})
+    assert (status, len(refused["error"]["findings"])) == (400, 1)
+    assert (await world.api.call("POST", f"{path}/register"))[0] == 200
+    status, refused = await world.api.call("PATCH", path, {"directory_url": "https://other.example.test/d"})
+    assert (status, refused["error"]["field"]) == (400, "directory_url")
+    assert "add another account" in refused["error"]["message"]
+
+
 async def test_what_a_ca_says_against_it_is_told_and_an_account_stays(world: RenewingApi):
     number = await world.account()
     limit = CaError("ca.example.test limits how often it is asked", type="rateLimited", retry_after_s=60.0)

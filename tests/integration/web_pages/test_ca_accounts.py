@@ -134,6 +134,50 @@ async def test_an_account_without_the_binding_that_its_ca_wants_is_told_what_to_
     assert "/ca-accounts/1/register" not in offered.html
 
 
+async def test_what_was_wrong_is_corrected_on_the_pages_and_then_registered(
+    world: RenewingApi, browser: Visitor
+):
+    await browser.post("/ca-accounts/new", OTHER | {"binding_id": "kid", "binding_key": "d3Jvbmc"})
+    asked = await browser.get("/ca-accounts/1/edit?renewal=1")
+    assert (asked.values["binding_id"], asked.hidden["renewal"]) == (["kid"], "1")
+    root = world.ca.root.certificate_pem
+    fields = {
+        "name": "own",
+        "directory_url": DIRECTORY,
+        "staging_url": "",
+        "trusted_cas": root,
+        "binding_id": "kid-2",
+        "renewal": "1",
+    }
+    refused = await browser.post("/ca-accounts/1/edit", fields | {"binding_key": f"{SECRET}+/"})
+    assert (refused.status, refused.values["binding_id"]) == (400, ["kid-2"])
+    assert "Give the binding's key again" in refused.text
+    assert SECRET not in refused.html
+    kept = await browser.post("/ca-accounts/1/edit", fields | {"binding_key": SECRET})
+    assert kept.path == "/ca-accounts/1/offers?renewal=1"
+    again = await browser.post("/ca-accounts/1/edit", fields | {"name": "ours"})
+    assert SECRET not in kept.html + again.html + (await browser.get("/audit")).html
+    record, keys = await world.api.context.store.accounts.with_keys(1)
+    assert (record.name, record.binding_id, record.trust_pem) == ("ours", "kid-2", root)
+    assert keys.binding_key == SECRET
+
+
+async def test_of_a_registered_account_its_directory_and_binding_are_shown_and_stay(
+    world: RenewingApi, browser: Visitor
+):
+    await browser.post("/ca-accounts/new", OTHER)
+    await browser.post("/ca-accounts/1/register", {"terms_agreed": "1"})
+    asked = await browser.get("/ca-accounts/1/edit")
+    assert "It is registered at https://ca.example.test/directory" in asked.text
+    assert 'name="binding_key"' not in asked.html
+    fields = {"name": "new", "staging_url": "", "trusted_cas": ""}
+    other = fields | {"directory_url": "https://other.example.test/directory"}
+    refused = await browser.post("/ca-accounts/1/edit", other)
+    assert (refused.status, "add another account" in refused.text) == (400, True)
+    assert (await browser.post("/ca-accounts/1/edit", fields)).path == "/ca-accounts/1"
+    assert (await world.api.use_cases.accounts.get(1)).name == "new"
+
+
 async def test_addresses_in_a_cas_own_words_are_links_only_if_they_are_addresses(
     world: RenewingApi, browser: Visitor
 ):

@@ -168,6 +168,44 @@ def test_contacts_are_replaced_as_a_whole(ca, run, arguments, body):
     assert run("account", "edit", "le").exit_code == 2
 
 
+def test_what_was_wrong_is_corrected_and_the_rest_is_left_as_it_is(ca, run, tmp_path):
+    ca.answer("PATCH", "accounts/4", ACCOUNT)
+    (tmp_path / "ca.pem").write_text("-----BEGIN CERTIFICATE-----\n")
+    (tmp_path / "eab.key").write_text(f"{SECRET}\n")
+    known = KNOWN_CAS["letsencrypt"]
+    edits = [
+        (["--trusted-ca", str(tmp_path / "ca.pem")], {"trusted_cas": "-----BEGIN CERTIFICATE-----\n"}),
+        (["--no-trusted-ca", "--no-staging"], {"trusted_cas": "", "staging_url": ""}),
+        (["--eab-key-file", str(tmp_path / "eab.key")], {"binding_key": SECRET}),
+        (["--no-eab"], {"binding_id": "", "binding_key": ""}),
+        (["--name", "own", "--directory", URL], {"name": "own", "directory_url": URL}),
+        (
+            ["--directory", "letsencrypt"],
+            {"directory_url": known.directory_url, "staging_url": known.staging_url},
+        ),
+    ]
+    done = [run("account", "edit", "le", *arguments) for arguments, _ in edits]
+    assert {each.exit_code for each in done} == {0}
+    assert sent(ca, "PATCH", "accounts/4") == [body for _, body in edits]
+    assert "certcast account register 4" in done[0].stdout
+    assert SECRET not in "".join(each.output for each in done)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--trusted-ca", "x", "--no-trusted-ca"],
+        ["--eab-id", "x", "--no-eab"],
+        ["--staging", "https://s", "--no-staging"],
+        ["--contact", "a@example.com", "--no-contact"],
+    ],
+)
+def test_what_is_given_and_to_be_none_at_once_is_refused_before_anything_is_sent(ca, run, arguments):
+    done = run("account", "edit", "le", *arguments)
+    assert (done.exit_code, sent(ca, "PATCH", "accounts/4")) == (2, [])
+    assert "exclude each other" in done.stderr
+
+
 def test_a_key_is_replaced_and_an_account_ended(ca, run):
     ca.answer("POST", "accounts/4/change-key", REGISTERED)
     ca.answer("POST", "accounts/4/deactivate", REGISTERED)

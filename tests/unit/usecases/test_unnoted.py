@@ -22,7 +22,8 @@ from manager.pki.read.batch import ImportFile
 from manager.store.engine import Database
 from manager.store.tables import metadata
 from manager.usecases.downloads import DownloadOptions
-from manager.usecases.renewal.accounts import AccountFields, AccountUseCases
+from manager.usecases.renewal.account_fields import AccountChanges, AccountFields
+from manager.usecases.renewal.accounts import AccountUseCases
 from manager.usecases.requests import KeyChoice, RequestChanges
 from manager.usecases.uploads import Edit, Upload
 from manager.usecases.usecases import UseCases
@@ -168,7 +169,7 @@ ACTS: dict[str, Callable[[UseCases], Awaitable[Any]]] = {
     "pushes.push": lambda o: o.pushes.push(["n1"], forced=True, actor="ada"),
     "accounts.add": lambda o: o.accounts.add(_account("third"), actor="ada"),
     "accounts.register": lambda o: o.accounts.register(1, agrees=True, actor="ada"),
-    "accounts.set_contact": lambda o: o.accounts.set_contact(1, ["ops@example.com"], actor="ada"),
+    "accounts.edit": lambda o: o.accounts.edit(1, AccountChanges(contact=["ops@example.com"]), actor="ada"),
     "accounts.change_key": lambda o: o.accounts.change_key(1, actor="ada"),
     "accounts.deactivate": lambda o: o.accounts.deactivate(1, actor="ada"),
     "accounts.delete": lambda o: o.accounts.delete(2, actor="ada"),

@@ -4,7 +4,7 @@ import pytest
 
 from common.errors import ConflictError, InvalidInputError, NotFoundError
 from manager.domain.renewal.records import OrderState
-from manager.usecases.renewal.accounts import CONTACTS_MAX, AccountFields
+from manager.usecases.renewal.account_fields import CONTACTS_MAX, AccountChanges, AccountFields
 from manager.usecases.renewal.ports import CaError, NoCas, wake_nobody
 from manager.usecases.usecases import UseCases
 from tests.fakes.ca_server import Killed
@@ -163,10 +163,12 @@ async def test_a_deactivated_account_orders_nothing_any_more(world: Renewing):
 
 async def test_contacts_are_told_to_the_ca_once_it_knows_the_account(world: Renewing):
     account = await world.account()
-    await world.accounts.set_contact(account, ["a@example.com"], actor="ada")
+    await world.accounts.edit(account, AccountChanges(contact=["a@example.com"]), actor="ada")
     assert world.server.asked["update_contact"] == 0
     await world.accounts.register(account, actor="ada")
-    changed = await world.accounts.set_contact(account, ["mailto:b@example.com"], actor="ada")
+    changed = await world.accounts.edit(
+        account, AccountChanges(contact=["mailto:b@example.com"]), actor="ada"
+    )
     assert (changed.contact, world.server.asked["update_contact"]) == (("mailto:b@example.com",), 1)
 
 

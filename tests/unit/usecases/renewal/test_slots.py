@@ -25,7 +25,9 @@ async def order(world: Renewing, *names: str, confirm: str | None, nodes: tuple[
     )
 
 
-async def asked(world: Renewing, *names: str, confirm: str = "", nodes: tuple[str, ...]) -> ConfirmationNeededError:
+async def asked(
+    world: Renewing, *names: str, confirm: str = "", nodes: tuple[str, ...]
+) -> ConfirmationNeededError:
     with pytest.raises(ConfirmationNeededError) as caught:
         await order(world, *names, confirm=confirm, nodes=nodes)
     assert await world.renewals.list() == []

@@ -1,0 +1,144 @@
+"""Fields of accounts at CAs: what of them is kept, and what of them can be corrected.
+
+Invariant: what is kept is of a form that a CA takes. What the CA knows an account by is not changed once it knows the account: it would be another one.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+from urllib.parse import urlsplit
+
+from common.errors import InvalidInputError, Reason
+from common.limits import LABEL_MAX_CHARS, URL_MAX_CHARS
+from manager.domain.renewal.bindings import is_binding_key
+from manager.domain.renewal.records import AccountRecord
+
+CONTACTS_MAX: Final = 10
+"""Let's Encrypt takes ten addresses of an account (Boulder's `maxContactsPerRegistration`)."""
+
+BINDING_MAX_CHARS: Final = 1024
+"""Of what names a binding and of its key: CAs give 32 to 128 characters."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountFields:
+    """An account as somebody describes it; see `AccountRecord`. `binding_key` is base64url, "" for none."""
+
+    name: str
+    directory_url: str
+    staging_url: str = ""
+    trust_pem: str = ""
+    contact: Sequence[str] = ()
+    binding_id: str = ""
+    binding_key: str = field(default="", repr=False)
+    terms_agreed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountChanges:
+    """What is to be changed of an account; None stays as it is."""
+
+    name: str | None = None
+    directory_url: str | None = None
+    staging_url: str | None = None
+    trust_pem: str | None = None
+    contact: Sequence[str] | None = None
+    binding_id: str | None = None
+    binding_key: str | None = field(default=None, repr=False)
+
+
+def checked(fields: AccountFields) -> AccountFields:
+    """Return fields as they are kept. Raises InvalidInputError."""
+    name = fields.name.strip()
+    if not name or len(name) > LABEL_MAX_CHARS or not name.isprintable():
+        raise InvalidInputError("name", f"an account's name has 1 to {LABEL_MAX_CHARS} printable characters")
+    if bool(fields.binding_id) != bool(fields.binding_key):
+        raise InvalidInputError("binding_id", "a binding has both, what names it and its key")
+    for part, text in (("binding_id", fields.binding_id), ("binding_key", fields.binding_key)):
+        if len(text) > BINDING_MAX_CHARS:
+            raise InvalidInputError(
+                part, f"it has more than {BINDING_MAX_CHARS} characters", reason=Reason.TOO_BIG
+            )
+    if fields.binding_key and not is_binding_key(fields.binding_key):
+        raise InvalidInputError(
+            "binding_key",
+            "the binding's key is not base64url: letters, digits, '-' and '_', as the CA gave it",
+        )
+    _check_url("directory_url", fields.directory_url)
+    if fields.staging_url:
+        _check_url("staging_url", fields.staging_url)
+    return replace(fields, name=name, contact=_contacts(fields.contact))
+
+
+def edited(changes: AccountChanges, known: AccountRecord, known_key: str) -> AccountFields:
+    """Return an account as it is kept after a change; `known_key` is its binding's. Raises InvalidInputError."""
+    fields = checked(
+        AccountFields(
+            name=_given(changes.name, known.name),
+            directory_url=_given(changes.directory_url, known.directory_url),
+            staging_url=_given(changes.staging_url, known.staging_url),
+            trust_pem=_given(changes.trust_pem, known.trust_pem),
+            contact=known.contact if changes.contact is None else changes.contact,
+            binding_id=_given(changes.binding_id, known.binding_id),
+            binding_key=_given(changes.binding_key, known_key),
+        )
+    )
+    # nobody has agreed to the terms of another CA
+    agreed = known.terms_agreed and fields.directory_url == known.directory_url
+    if known.url:
+        _check_registered(fields, known, known_key)
+    return replace(fields, terms_agreed=agreed)
+
+
+def _given(text: str | None, known: str) -> str:
+    return known if text is None else text
+
+
+def _check_registered(fields: AccountFields, known: AccountRecord, known_key: str) -> None:
+    """Refuse what cannot be changed of an account that its CA knows. Raises InvalidInputError."""
+    instead = "add another account, and let what is renewed use that one"
+    if fields.directory_url != known.directory_url:
+        raise InvalidInputError(
+            "directory_url",
+            f"the directory of '{known.name}' stays, because the account is registered there; for another CA, {instead}",
+        )
+    for part, now, before in (
+        ("binding_id", fields.binding_id, known.binding_id),
+        ("binding_key", fields.binding_key, known_key),
+    ):
+        if now != before:
+            raise InvalidInputError(
+                part,
+                f"the binding of '{known.name}' stays, because its CA took it when the account was registered; for another binding, {instead}",
+            )
+
+
+def _check_url(part: str, text: str) -> None:
+    if len(text) > URL_MAX_CHARS:
+        raise InvalidInputError(
+            part, f"the address has more than {URL_MAX_CHARS} characters", reason=Reason.TOO_BIG
+        )
+    try:
+        address = urlsplit(text)
+        is_usable = address.scheme == "https" and bool(address.hostname) and address.port != 0
+    except ValueError:
+        is_usable = False
+    if not is_usable or not text.isascii() or not text.isprintable():
+        raise InvalidInputError(part, "a CA's directory is an address that begins with https://")
+
+
+def _contacts(contact: Sequence[str]) -> tuple[str, ...]:
+    """Return contacts as CAs take them (RFC 8555 7.3). Raises InvalidInputError."""
+    kept = tuple(dict.fromkeys(each.strip().removeprefix("mailto:") for each in contact if each.strip()))
+    if len(kept) > CONTACTS_MAX:
+        raise InvalidInputError("contact", f"there are more than {CONTACTS_MAX} contacts")
+    for each in kept:
+        before, at, after = each.partition("@")
+        if (
+            not (before and at and after)
+            or not each.isascii()
+            or not each.isprintable()
+            or set(" ,?<>") & set(each)
+        ):
+            raise InvalidInputError("contact", f"'{each[:80]}' is not a single email address")
+    return tuple(f"mailto:{each}" for each in kept)

@@ -1,0 +1,112 @@
+"""Form by which an account at a CA is corrected; its contacts and key have forms of their own on its page.
+
+Invariant: the key of a binding is taken from the form, and never shown again; one that is not given stays.
+"""
+
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from common.api.codes import Role
+from common.errors import CertcastError
+from manager.domain.renewal.records import AccountRecord
+from manager.http.errors import status_of
+from manager.usecases.renewal.account_fields import AccountChanges
+from manager.web.forms import FormFields, pem
+from manager.web.pagerequest import Page, PageRequest
+from manager.web.pages.ca_accounts import number_of
+from manager.web.uploads import findings_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Given:
+    """What the form has, without the key of a binding."""
+
+    name: str
+    directory_url: str
+    staging_url: str
+    trusted_cas: str
+    binding_id: str
+
+
+async def edit_form(page_request: PageRequest) -> web.StreamResponse:
+    """Show what of it can be corrected: of one that its CA knows, neither where nor by which binding."""
+    record = await page_request.use_cases.accounts.get(number_of(page_request))
+    given = _Given(
+        name=record.name,
+        directory_url=record.directory_url,
+        staging_url=record.staging_url,
+        trusted_cas=record.trust_pem,
+        binding_id=record.binding_id,
+    )
+    return _form(page_request, record, given)
+
+
+async def edit(page_request: PageRequest) -> web.StreamResponse:
+    """Keep what was corrected; registering comes next if its CA does not know it."""
+    record, form = await page_request.use_cases.accounts.get(number_of(page_request)), page_request.form
+    given = _Given(
+        name=form.text("name"),
+        directory_url=form.text("directory_url", record.directory_url).strip(),
+        staging_url=form.text("staging_url").strip(),
+        trusted_cas=await page_request.shown_text(form.text("trusted_cas")),
+        binding_id=form.text("binding_id", record.binding_id).strip(),
+    )
+    try:
+        changes = AccountChanges(
+            name=given.name,
+            directory_url=given.directory_url,
+            staging_url=given.staging_url,
+            trust_pem=await page_request.given_text("trusted_cas"),
+            binding_id=given.binding_id,
+            binding_key=_binding_key(form.text("binding_key").strip(), given),
+        )
+        kept = await page_request.use_cases.accounts.edit(record.id, changes, actor=page_request.actor)
+    except CertcastError as error:
+        return _form(page_request, record, given, error)
+    if kept.url:
+        return page_request.redirect(f"/ca-accounts/{kept.id}", "Saved.")
+    where = f"/ca-accounts/{kept.id}/offers{'?renewal=1' if form.flag('renewal') else ''}"
+    return page_request.redirect(where, "Saved. The account is not registered yet.")
+
+
+def _binding_key(text: str, given: _Given) -> str | None:
+    """Return the key of a binding, None for the one that is kept: "" of an account that is to have no binding."""
+    return text if text or not given.binding_id else None
+
+
+def _form(
+    page_request: PageRequest, record: AccountRecord, given: _Given, error: CertcastError | None = None
+) -> web.Response:
+    return page_request.render(
+        "ca_account_edit.html",
+        status=200 if error is None else status_of(error),
+        problems=[] if error is None else findings_of(error),
+        record=record,
+        given=given,
+        is_key_lost=bool(page_request.form.text("binding_key")),
+        for_renewal=bool(page_request.query("renewal")) or page_request.form.flag("renewal"),
+    )
+
+
+PAGES = (
+    Page(method="GET", path=r"/ca-accounts/{id:\d+}/edit", role=Role.ADMINISTRATOR, handler=edit_form),
+    Page(
+        method="POST",
+        path=r"/ca-accounts/{id:\d+}/edit",
+        role=Role.ADMINISTRATOR,
+        handler=edit,
+        fields=FormFields(
+            once=(
+                "name",
+                "directory_url",
+                "staging_url",
+                *pem("trusted_cas"),
+                "binding_id",
+                "binding_key",
+                "renewal",
+            )
+        ),
+        heavy=True,
+    ),
+)

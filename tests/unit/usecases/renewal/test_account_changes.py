@@ -1,0 +1,152 @@
+"""Accounts at CAs that were described wrongly: what can be corrected, and what stays once a CA knows the account."""
+
+import pytest
+
+from common.errors import ConflictError, InvalidInputError
+from manager.domain.renewal.records import AccountId
+from manager.usecases.renewal.account_fields import AccountChanges, AccountFields
+from manager.usecases.renewal.ports import CaError
+from tests.pki import make_root
+from tests.renewals import DIRECTORY, STAGING, Renewing
+
+WRONG, RIGHT = "d3JvbmctYmluZGluZy1rZXk", "cmlnaHQtYmluZGluZy1rZXk"
+BOUND = {"binding_id": "kid-1", "binding_key": WRONG}
+
+
+async def added(world: Renewing, **changes: str) -> AccountId:
+    fields = AccountFields(**{"name": "le", "directory_url": DIRECTORY, "staging_url": STAGING, **changes})
+    return (await world.accounts.add(fields, actor="ada")).id
+
+
+async def edit(world: Renewing, account: AccountId, **changes: str) -> None:
+    await world.accounts.edit(account, AccountChanges(**changes), actor="ada")
+
+
+async def binding(world: Renewing, account: AccountId) -> tuple[str, str]:
+    record, keys = await world.store.accounts.with_keys(account)
+    return record.binding_id, keys.binding_key
+
+
+async def test_all_of_an_account_that_no_ca_knows_can_be_corrected(world: Renewing):
+    account, root = await added(world, **BOUND), make_root().certificate_pem
+    right = {
+        "name": "own",
+        "directory_url": "https://own.example.com/directory",
+        "staging_url": "",
+        "trust_pem": root,
+        "binding_id": "kid-2",
+        "binding_key": RIGHT,
+    }
+    await edit(world, account, **right)
+    kept = await world.accounts.get(account)
+    assert {part: getattr(kept, part) for part in right if part != "binding_key"} == {
+        part: text for part, text in right.items() if part != "binding_key"
+    }
+    assert await binding(world, account) == ("kid-2", RIGHT)
+
+
+@pytest.mark.parametrize(
+    ("changes", "kept"),
+    [
+        ({"binding_key": RIGHT}, ("kid-1", RIGHT)),
+        ({"binding_id": "kid-2"}, ("kid-2", WRONG)),
+        ({"binding_id": "", "binding_key": ""}, ("", "")),
+        ({"name": "x"}, ("kid-1", WRONG)),
+    ],
+)
+async def test_what_of_a_binding_is_not_given_stays(
+    world: Renewing, changes: dict[str, str], kept: tuple[str, str]
+):
+    account = await added(world, **BOUND)
+    await edit(world, account, **changes)
+    assert await binding(world, account) == kept
+
+
+async def test_half_a_binding_is_left_by_no_edit(world: Renewing):
+    account = await added(world)
+    with pytest.raises(InvalidInputError) as caught:
+        await edit(world, account, binding_id="kid-1")
+    assert caught.value.field == "binding_id"
+    assert await binding(world, account) == ("", "")
+
+
+async def test_an_account_whose_binding_was_wrong_is_registered_after_it_was_corrected(world: Renewing):
+    account = await added(world, **BOUND)
+    world.server.to_fail.append(("register", CaError("the binding is unknown", is_final=True)))
+    with pytest.raises(CaError):
+        await world.accounts.register(account, actor="ada")
+    await edit(world, account, binding_key=RIGHT)
+    assert (await world.accounts.register(account, actor="ada")).url
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"directory_url": "https://own.example.com/directory"}, "directory_url"),
+        ({"binding_id": "kid-2"}, "binding_id"),
+        ({"binding_key": RIGHT}, "binding_key"),
+        ({"binding_id": "", "binding_key": ""}, "binding_id"),
+    ],
+)
+async def test_what_a_registered_account_is_known_by_stays_and_is_refused_by_its_field(
+    world: Renewing, changes: dict[str, str], field: str
+):
+    account = await added(world, **BOUND)
+    await world.accounts.register(account, actor="ada")
+    before = await world.store.accounts.with_keys(account)
+    with pytest.raises(InvalidInputError, match="add another account") as caught:
+        await edit(world, account, name="new", **changes)
+    assert caught.value.field == field
+    assert await world.store.accounts.with_keys(account) == before
+
+
+async def test_name_trust_and_tests_of_a_registered_account_can_be_corrected(world: Renewing):
+    account, root = await added(world, **BOUND), make_root().certificate_pem
+    registered = await world.accounts.register(account, actor="ada")
+    await edit(world, account, name="new", trust_pem=root, staging_url="", directory_url=DIRECTORY)
+    kept = await world.accounts.get(account)
+    assert (kept.name, kept.trust_pem, kept.staging_url, kept.url) == ("new", root, "", registered.url)
+
+
+async def test_nobody_has_agreed_to_the_terms_of_another_ca(world: Renewing):
+    account = (
+        await world.accounts.add(
+            AccountFields(name="le", directory_url=DIRECTORY, terms_agreed=True), actor="ada"
+        )
+    ).id
+    await edit(world, account, name="x")
+    assert (await world.accounts.get(account)).terms_agreed
+    await edit(world, account, directory_url="https://own.example.com/directory")
+    assert not (await world.accounts.get(account)).terms_agreed
+
+
+async def test_contacts_that_the_ca_does_not_take_are_not_kept_nor_anything_beside(world: Renewing):
+    account = await added(world)
+    await world.accounts.register(account, actor="ada")
+    world.server.to_fail.append(("update_contact", CaError("no")))
+    with pytest.raises(CaError):
+        await world.accounts.edit(account, AccountChanges(name="new", contact=["a@example.com"]), actor="ada")
+    kept = await world.accounts.get(account)
+    assert (kept.name, kept.contact) == ("le", ())
+
+
+async def test_an_edit_takes_no_name_of_another_account_and_none_of_what_is_no_account(world: Renewing):
+    await added(world)
+    account = await added(world, name="second")
+    with pytest.raises(ConflictError, match="there is an account 'le' already"):
+        await edit(world, account, name="le")
+    for field, text in (("name", ""), ("directory_url", "http://x"), ("binding_key", "a+b/")):
+        with pytest.raises(InvalidInputError):
+            await edit(world, account, **{field: text})
+    await edit(world, account, name="second")
+
+
+async def test_an_act_of_an_edit_has_what_was_changed_and_no_key(world: Renewing):
+    account = await added(world, **BOUND)
+    await edit(world, account, name="new", binding_key=RIGHT)
+    act = (await world.store.audit.list())[0]
+    assert act.action == "account.changed"
+    assert "new" in str(act.detail)
+    assert "binding_key" in str(act.detail)
+    assert RIGHT not in str(act.detail)
+    assert DIRECTORY not in str(act.detail)
