@@ -24,13 +24,13 @@ class Requesting:
         self._context = context
         self._requests = RequestUseCases(context)
 
-    async def look(self, renewal: RenewalRecord, entry: Entry | None, *, is_due: bool) -> None:
-        """Follow an answer, or open a request if it is time and none waits. Raises CertcastError."""
+    async def look(self, renewal: RenewalRecord, entry: Entry | None) -> None:
+        """Follow an answer, or open a request if none waits, of a renewal that is due or has a request. Raises CertcastError."""
         if renewal.request_id is not None:
             request = await self._requests.get(renewal.request_id)
             if request.answer_id is not None:
                 await self._follow(renewal, request.answer_id)
-        elif is_due and entry is not None:
+        elif entry is not None:
             request = await self._waiting(entry.id) or await self._requests.create(
                 replaces=entry.id, changes=RequestChanges(), key=KeyChoice(is_alike=True), actor=RENEWAL
             )

@@ -110,8 +110,8 @@ class RenewalRunner:
         """Do what is due now; return when to look again, infinite if nothing is renewed. Raises StorageError."""
         snapshot = await self._read()
         for part in (self._ask_windows, self._begin, self._carry_on):
-            if await part(snapshot, lead):
-                snapshot = await self._read()
+            if touched := await part(snapshot, lead):
+                snapshot = await self._read_again(snapshot, touched)
         return next_s(
             snapshot.renewals, snapshot.orders, snapshot.inventory.entries, now_s=self._context.clock()
         )
@@ -124,8 +124,20 @@ class RenewalRunner:
         inventory = await self._context.inventories.current()
         return Snapshot(inventory=inventory, renewals=renewals, orders=orders)
 
-    async def _ask_windows(self, snapshot: Snapshot, lead: Lead) -> bool:
-        """Ask CAs when to renew; all that they say is kept in one transaction. Return whether any was asked."""
+    async def _read_again(self, snapshot: Snapshot, touched: Sequence[RenewalRecord]) -> Snapshot:
+        """Return what there is after something was done for these renewals; what others did meanwhile is for the next look."""
+        store, renewals = self._context.store, {each.id: each for each in snapshot.renewals}
+        for renewal in touched:
+            try:
+                renewals[renewal.id] = await store.renewals.get(renewal.id)
+            except NotFoundError:
+                del renewals[renewal.id]
+        orders = await store.orders.unfinished()
+        inventory = await self._context.inventories.current()
+        return Snapshot(inventory=inventory, renewals=[*renewals.values()], orders=orders)
+
+    async def _ask_windows(self, snapshot: Snapshot, lead: Lead) -> Sequence[RenewalRecord]:
+        """Ask CAs when to renew; all that they say is kept in one transaction. Return of which renewals."""
         now_s, entries = self._context.clock(), snapshot.inventory.entries
         due = []
         for renewal in snapshot.renewals:
@@ -133,7 +145,7 @@ class RenewalRunner:
             if at_s is not None and at_s <= now_s:
                 due.append(renewal)
         if not due:
-            return False
+            return ()
         answers: dict[int, Suggested | CaError | None] = {}
         cas: dict[AccountId, Ca] = {}
 
@@ -147,7 +159,7 @@ class RenewalRunner:
                 for renewal in due:
                     if renewal.id in answers:
                         await self._keep_window(renewal, snapshot, answers[renewal.id])
-        return True
+        return due
 
     async def _ask_window(
         self, renewal: RenewalRecord, snapshot: Snapshot, cas: dict[AccountId, Ca]
@@ -200,8 +212,8 @@ class RenewalRunner:
             )
         )
 
-    async def _begin(self, snapshot: Snapshot, lead: Lead) -> bool:
-        """Begin orders, open requests, and end renewals of what is gone. Return whether there was anything to do."""
+    async def _begin(self, snapshot: Snapshot, lead: Lead) -> Sequence[RenewalRecord]:
+        """Begin orders, open requests, and end renewals of what is gone. Return for which there was anything to do."""
         now_s, entries = self._context.clock(), snapshot.inventory.entries
         busy = {each.renewal_id for each in snapshot.orders}
         acts: list[tuple[RenewalRecord, Callable[[], Awaitable[object]]]] = []
@@ -211,8 +223,8 @@ class RenewalRunner:
             elif renewal.terms is None and not renewal.is_over:
                 entry = entry_of(renewal, entries)
                 begins = begins_s(renewal, entry)
-                is_due = begins is not None and begins <= now_s
-                acts.append((renewal, partial(self._requesting.look, renewal, entry, is_due=is_due)))
+                if renewal.request_id is not None or (begins is not None and begins <= now_s):
+                    acts.append((renewal, partial(self._requesting.look, renewal, entry)))
         acts += [
             (renewal, partial(self._beginning.begin, renewal.id, is_test=False))
             for renewal in beginning(snapshot.renewals, snapshot.orders, entries, now_s=now_s)
@@ -225,7 +237,7 @@ class RenewalRunner:
                     # a key that cannot be made, names that cannot be ordered
                     self.failures += 1
                     await self._guarded(renewal, partial(fail_to_begin, self._context, renewal, error))
-        return bool(acts)
+        return [renewal for renewal, _ in acts]
 
     async def _drop(self, renewal: RenewalRecord) -> None:
         """Remove a renewal whose certificate is gone, and whose order has ended."""
@@ -233,8 +245,8 @@ class RenewalRunner:
             await self._context.store.renewals.delete(renewal.id)
             await self._context.note(RENEWAL, "renewal.ended", f"renewal {renewal.id}")
 
-    async def _carry_on(self, snapshot: Snapshot, lead: Lead) -> bool:
-        """Take the next steps of orders that do not rest. Return whether there were any."""
+    async def _carry_on(self, snapshot: Snapshot, lead: Lead) -> Sequence[RenewalRecord]:
+        """Take the next steps of orders that do not rest. Return of which renewals."""
         now_s, by_id = self._context.clock(), {each.id: each for each in snapshot.renewals}
         limits = limited(snapshot.renewals)
         due = [
@@ -248,7 +260,7 @@ class RenewalRunner:
                 for order, renewal in due
             ]
         )
-        return bool(due)
+        return [renewal for _, renewal in due]
 
     async def _carry_on_one(self, order: OrderRecord, renewal: RenewalRecord, lead: Lead) -> None:
         """Take steps of an order until it rests."""

@@ -1,5 +1,7 @@
 """What the runner of renewals counts, for the metrics."""
 
+import pytest
+
 from manager.domain.renewal.moments import LADDER_S
 from manager.domain.renewal.records import OrderState
 from manager.usecases.renewal.ports import CaError
@@ -20,3 +22,28 @@ async def test_what_is_served_is_told_with_the_seconds_that_it_took_and_failures
     assert seconds == [order.reached_s(OrderState.SERVED) - order.created_s]
     assert seconds[0] >= LADDER_S[0]
     assert world.runner.failures == 1
+
+
+async def test_all_renewals_are_read_once_a_look_whatever_there_is_to_do(
+    world: Renewing, monkeypatch: pytest.MonkeyPatch
+):
+    ordered, read, by_request = (
+        await world.renewing("n1", age_days=40),
+        world.store.renewals.list,
+        await world.certificate(["n2"], age_days=40),
+    )
+    await world.renewals.switch_on(by_request, None, send_to="pki@example.com", actor="ada")
+    reads = 0
+
+    async def counted() -> object:
+        nonlocal reads
+        reads += 1
+        return await read()
+
+    monkeypatch.setattr(world.store.renewals, "list", counted)
+    await world.once()
+    assert reads == 1
+    assert len(await world.orders(ordered)) == 1
+    kept = await world.store.renewals.of_certificate(by_request)
+    assert kept is not None
+    assert kept.request_id is not None
