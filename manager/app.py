@@ -166,7 +166,9 @@ async def _compose_core(given: Given) -> Core:
         lifetime_s=settings.token_days * 86400.0,
     )
     renewing = compose_renewing(context, fleet, settings.dns)
-    use_cases = UseCases(context, join=join, cas=renewing.cas, wake=renewing.runner.wake)
+    use_cases = UseCases(
+        context, join=join, cas=renewing.cas, wake=renewing.runner.wake, challenges=renewing.challenges
+    )
 
     return Core(
         inventories=inventories,

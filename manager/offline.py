@@ -76,7 +76,7 @@ async def _fill(store: Store, *, names: Sequence[str], addresses: Sequence[str])
     await store.meta.secret_set(HOST_KEY, generate_key())
     async with Workers() as workers:
         context = _context(store, workers, MANAGEMENT_NODE)
-        await UseCases(context, cas=NoCas(), wake=wake_nobody).nodes.add_management_node(
+        await UseCases(context, cas=NoCas(), wake=wake_nobody, challenges=()).nodes.add_management_node(
             names=names, addresses=addresses, actor=CONSOLE
         )
 

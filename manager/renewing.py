@@ -30,17 +30,19 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Renewing:
-    """The runner, to be kept running while this manager leads, and the CAs that it and the use cases ask, to be closed."""
+    """The runner, to be kept running while this manager leads, the CAs that it and the use cases ask, to be closed, and the challenges that it can show."""
 
     runner: RenewalRunner
     cas: "LateCas"
+    challenges: Collection[ChallengeKind]
 
 
 def compose_renewing(context: Context, fleet: Fleet, settings: DnsSettings) -> Renewing:
     """Put renewal together; nothing of it runs or asks yet."""
     cas = LateCas(context.clock)
-    around = Around(context=context, cas=cas, showings=showings(context, fleet, settings), fleet=fleet)
-    return Renewing(runner=RenewalRunner(around, at_once=AT_ONCE), cas=cas)
+    shown = showings(context, fleet, settings)
+    around = Around(context=context, cas=cas, showings=shown, fleet=fleet)
+    return Renewing(runner=RenewalRunner(around, at_once=AT_ONCE), cas=cas, challenges=tuple(shown))
 
 
 def showings(context: Context, fleet: Fleet, settings: DnsSettings) -> Mapping[ChallengeKind, Showing]:

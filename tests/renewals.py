@@ -169,7 +169,7 @@ async def make_renewing(directory: Path, *, began_s: float = NOW_S) -> Renewing:
         monotonic=lambda: now[0],
     )
     cas = ModelCas(server, staging)
-    use_cases = UseCases(context, cas=cas, wake=wake_nobody)
+    use_cases = UseCases(context, cas=cas, wake=wake_nobody, challenges=tuple(ChallengeKind))
     around = Around(
         context=context,
         cas=cas,

@@ -102,7 +102,9 @@ class RenewalAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
     `certificate` is null until the first order has brought one, `not_after_s` where its end cannot be read too; `ordered_names` is for which names is ordered. `next_s` is when the next order begins, or the
     next signing request is opened: null while it is paused, and where the certificate's validity cannot be read. After `failures` in a row it rests until
-    `tried_again_s`. `request` is the signing request that waits for an answer, and `tag` changes with what it is renewed with. `orders` are the latest, the latest first; in a list one at most.
+    `tried_again_s`. `request` is the signing request that waits for an answer, and `tag` changes with what it is renewed with. `account_registered` says whether the
+    account is known to its CA: one that is not is registered with the first order, which a CA with terms of service refuses until somebody has agreed to
+    them; null where there is no account. `orders` are the latest, the latest first; in a list one at most.
     """
 
     id: int
@@ -132,6 +134,7 @@ class RenewalAnswer(msgspec.Struct, frozen=True, kw_only=True):
     changed_s: float
     orders: list[OrderAnswer]
     tag: str = ""
+    account_registered: bool | None = None
 
 
 class RenewalsAnswer(msgspec.Struct, frozen=True, kw_only=True):

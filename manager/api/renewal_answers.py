@@ -3,16 +3,18 @@
 Invariant: no answer has what proves a name to a CA, nor the request's key.
 """
 
+from collections.abc import Collection
+
 from common.api.renewals import OrderAnswer, OrderProblem, OrderStepAnswer, RenewalAnswer, RenewalWindow
 from manager.domain.etag import etag_of_renewal
-from manager.domain.renewal.records import OrderRecord, Problem, RenewalRecord
+from manager.domain.renewal.records import AccountId, OrderRecord, Problem, RenewalRecord
 from manager.domain.renewal.schedule import begins_s, names_of
 from manager.domain.renewal.state import state_of
 from manager.usecases.renewal.renewals import ShownRenewal
 
 
-def renewal_answer(shown: ShownRenewal) -> RenewalAnswer:
-    """Say with what something is renewed, and how that stands."""
+def renewal_answer(shown: ShownRenewal, registered: Collection[AccountId]) -> RenewalAnswer:
+    """Say with what something is renewed, and how that stands; `registered` are the accounts that CAs know."""
     renewal, entry = shown.renewal, shown.entry
     terms, leaf = renewal.terms, None if entry is None else entry.leaf
     return RenewalAnswer(
@@ -43,6 +45,7 @@ def renewal_answer(shown: ShownRenewal) -> RenewalAnswer:
         changed_s=renewal.changed_s,
         orders=[order_answer(each) for each in shown.orders],
         tag=etag_of_renewal(renewal),
+        account_registered=None if terms is None else terms.account_id in registered,
     )
 
 

@@ -1,5 +1,7 @@
 """Renewals over HTTP."""
 
+from collections.abc import Collection
+
 from aiohttp import web
 
 from common.api.codes import Role
@@ -23,13 +25,13 @@ from manager.usecases.renewal.renewals import ShownRenewal
 
 async def list_all(call: Call) -> web.StreamResponse:
     """Return all renewals, each with its state."""
-    found = await call.api.use_cases.renewals.list()
-    return reply(RenewalsAnswer(renewals=[renewal_answer(each) for each in found]))
+    found, registered = await call.api.use_cases.renewals.list(), await _registered(call)
+    return reply(RenewalsAnswer(renewals=[renewal_answer(each, registered) for each in found]))
 
 
 async def show(call: Call) -> web.StreamResponse:
     """Answer with one, and its latest orders step by step."""
-    return reply(renewal_answer(await call.api.use_cases.renewals.show(_number(call))))
+    return await _reply(call, await call.api.use_cases.renewals.show(_number(call)))
 
 
 async def fields(call: Call) -> web.StreamResponse:
@@ -56,7 +58,7 @@ async def add(call: Call) -> web.StreamResponse:
             send_to=body.send_to,
             actor=call.actor,
         )
-    return reply(renewal_answer(made), status=201)
+    return await _reply(call, made, status=201)
 
 
 async def change(call: Call) -> web.StreamResponse:
@@ -68,19 +70,19 @@ async def change(call: Call) -> web.StreamResponse:
     kept = await use_cases.change(
         number, terms, send_to=body.send_to, seen=body.seen or None, actor=call.actor
     )
-    return reply(renewal_answer(kept))
+    return await _reply(call, kept)
 
 
 async def pause(call: Call) -> web.StreamResponse:
     """Order nothing until it is resumed; what the CA was asked to sign is still taken."""
     kept = await call.api.use_cases.renewals.set_paused(_number(call), paused=True, actor=call.actor)
-    return reply(renewal_answer(kept))
+    return await _reply(call, kept)
 
 
 async def resume(call: Call) -> web.StreamResponse:
     """Go on, at once if it is due."""
     kept = await call.api.use_cases.renewals.set_paused(_number(call), paused=False, actor=call.actor)
-    return reply(renewal_answer(kept))
+    return await _reply(call, kept)
 
 
 async def order(call: Call) -> web.StreamResponse:
@@ -103,6 +105,15 @@ async def delete(call: Call) -> web.StreamResponse:
 
 def _number(call: Call) -> RenewalId:
     return RenewalId(call.number("id"))
+
+
+async def _reply(call: Call, shown: ShownRenewal, *, status: int = 200) -> web.Response:
+    return reply(renewal_answer(shown, await _registered(call)), status=status)
+
+
+async def _registered(call: Call) -> Collection[AccountId]:
+    """Return the accounts that their CAs know."""
+    return {each.id for each in await call.api.use_cases.accounts.list() if each.url}
 
 
 async def _order_new(call: Call, body: NewRenewal) -> ShownRenewal:

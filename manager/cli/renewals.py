@@ -293,6 +293,11 @@ def _say(answer: bytes, done: str, *, json: bool) -> None:
 
     kept, now_s = _read(answer), time.time()
     say(f"{done} renewal {kept.id}, of {renewed(kept)}; {state(kept, now_s)}.")
+    # an earlier manager does not say
+    if kept.account_registered is False:
+        say(
+            f"Its account is not registered yet: that is done with the first order, which fails if the CA has terms of service that nobody has agreed to. To do it before: certcast account register {kept.account}"
+        )
 
 
 def _read(answer: bytes) -> "RenewalAnswer":

@@ -1,11 +1,12 @@
 """All use cases together, over one context."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import Final
 
 from common.ids import NodeName
 from manager.domain.inventory import Inventory
+from manager.domain.renewal.records import ChallengeKind
 from manager.usecases.alarms import AlarmUseCases
 from manager.usecases.assignments import AssignmentUseCases
 from manager.usecases.audit import AuditUseCases
@@ -39,6 +40,7 @@ class UseCases:
     """`workers` read what strangers made; `join` is None where no node can join (while the store is being initialised).
 
     `cas` are the CAs that accounts are at, and `wake` lets the runner of renewals look at once; `NoCas` and `wake_nobody` where no manager runs.
+    `challenges` are those that proofs can be shown by.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class UseCases:
         join: JoinFacts | None = None,
         cas: Cas,
         wake: Callable[[], None],
+        challenges: Collection[ChallengeKind],
     ) -> None:
         self._context = context
         self.workers = context.workers
@@ -62,7 +65,7 @@ class UseCases:
         self.nodes = NodeUseCases(context, join)
         self.previews = PreviewUseCases(context)
         self.pushes = PushUseCases(context, self.generations)
-        self.renewals = RenewalUseCases(context, wake=wake)
+        self.renewals = RenewalUseCases(context, wake=wake, challenges=challenges)
         self.requests = RequestUseCases(context)
         self.sessions = SessionUseCases(context)
         self.trust = TrustUseCases(context)

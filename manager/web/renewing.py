@@ -3,7 +3,7 @@
 Pure. Invariants: what needs somebody to act comes before what goes on automatically; the order is total (the number decides between equals).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
@@ -47,6 +47,12 @@ CHALLENGES: Final[Mapping[ChallengeKind, str]] = MappingProxyType(
     }
 )
 """How the CA is shown that the names are ours."""
+
+
+def offered(challenges: Collection[ChallengeKind], chosen: str) -> Mapping[ChallengeKind, str]:
+    """Return what is chosen from: what proofs can be shown by here, and what is chosen already."""
+    return {kind: words for kind, words in CHALLENGES.items() if kind in challenges or kind == chosen}
+
 
 _RANK: Final = {state: rank for rank, state in enumerate(STATES)}
 _PASSED: Final = {state: place for place, state in enumerate(OrderState)}

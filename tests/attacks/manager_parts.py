@@ -27,6 +27,7 @@ from manager.channel.listener import Listener
 from manager.channel.manager_enrolment import ManagerEnrolment
 from manager.channel.sources import KnownSources
 from manager.domain.consequences import ConfirmationNeededError
+from manager.domain.renewal.records import ChallengeKind
 from manager.fleet.compiler import Compiler
 from manager.fleet.fleet import Fleet
 from manager.pki.read.upload import read_tls
@@ -104,7 +105,9 @@ class Manager:
         self.listener = listener
         self.host_line = host_line
         join = JoinFacts(addresses=lambda: [self.address], fingerprint=lambda: "SHA256:x", lifetime_s=600)
-        self.use_cases = UseCases(context, join=join, cas=NoCas(), wake=wake_nobody)
+        self.use_cases = UseCases(
+            context, join=join, cas=NoCas(), wake=wake_nobody, challenges=tuple(ChallengeKind)
+        )
         self.keys_of: dict[str, list[str]] = {}
         self._opened: list[asyncssh.SSHClientConnection] = []
 

@@ -6,6 +6,7 @@ from common.api.codes import Role
 from common.errors import AccessError
 from common.ids import MANAGEMENT_NODE
 from manager.domain.model import UserRecord
+from manager.domain.renewal.records import ChallengeKind
 from manager.usecases.clients import ACCESS_S, FORGET_EVERY_S
 from manager.usecases.renewal.ports import NoCas, wake_nobody
 from manager.usecases.sessions import IDLE_S, LIFE_S, SET_BACK_S
@@ -72,11 +73,11 @@ async def test_what_was_measured_before_a_restart_ends_if_the_clock_was_set_back
     access = await world.use_cases.clients.new_token(sign(KEY, claims(client_id, world.now[0])), address=HERE)
     await world.use_cases.sessions.distrust_clock()
     world.now[0] -= SET_BACK_S - 1
-    again = UseCases(world.use_cases._context, cas=NoCas(), wake=wake_nobody)
+    again = UseCases(world.use_cases._context, cas=NoCas(), wake=wake_nobody, challenges=tuple(ChallengeKind))
     await again.sessions.distrust_clock()
     assert await again.sessions.find(token) is not None
     world.now[0] -= SET_BACK_S + 1
-    again = UseCases(world.use_cases._context, cas=NoCas(), wake=wake_nobody)
+    again = UseCases(world.use_cases._context, cas=NoCas(), wake=wake_nobody, challenges=tuple(ChallengeKind))
     await again.sessions.distrust_clock()
     assert await again.sessions.find(token) is None
     with pytest.raises(AccessError):

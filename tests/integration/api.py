@@ -22,6 +22,7 @@ from demo.run import trusting
 from manager.api.app import ROOT
 from manager.application import build_application
 from manager.channel.keys import KeyRegistry
+from manager.domain.renewal.records import ChallengeKind
 from manager.fleet.compiler import Compiler
 from manager.fleet.fleet import Fleet
 from manager.http.health import Health
@@ -197,6 +198,7 @@ async def _serving(
                 join=join,
                 cas=cas,
                 wake=wake_nobody,
+                challenges=(ChallengeKind.HTTP, ChallengeKind.DNS),
             )
         await use_cases.host_key.begin(_present)
         leaks.phrases.add(PASSWORD)

@@ -197,7 +197,7 @@ async def kept_by(site: Site) -> AsyncIterator[tuple[Store, UseCases]]:
             workers=workers,
             own_node=MANAGEMENT_NODE,
         )
-        yield store, UseCases(context, cas=NoCas(), wake=wake_nobody)
+        yield store, UseCases(context, cas=NoCas(), wake=wake_nobody, challenges=tuple(ChallengeKind))
 
 
 @asynccontextmanager

@@ -4,7 +4,7 @@ Decides what is kept of a renewal. Leaves what can be ordered to `manager.usecas
 switched on can be ordered.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -24,11 +24,10 @@ from manager.domain.renewal.records import (
     Terms,
 )
 from manager.domain.renewal.schedule import at_once_s, entry_of
-from manager.pki.read.csr import kind_like
 from manager.usecases.context import Context
 from manager.usecases.renewal.beginning import Beginning
 from manager.usecases.renewal.slots import assess_ordered, check_slots
-from manager.usecases.renewal.terms import checked_terms, checked_word, kind_of
+from manager.usecases.renewal.terms import checked_terms, checked_word, noted_terms, prefilled
 
 log = structlog.get_logger(__name__)
 
@@ -56,10 +55,13 @@ class ShownRenewal:
 
 
 class RenewalUseCases:
-    """`wake` lets the runner look at once."""
+    """`wake` lets the runner look at once. `challenges` are those that proofs can be shown by here."""
 
-    def __init__(self, context: Context, *, wake: Callable[[], None]) -> None:
+    def __init__(
+        self, context: Context, *, wake: Callable[[], None], challenges: Collection[ChallengeKind]
+    ) -> None:
         self._context = context
+        self.challenges = challenges
         self._beginning = Beginning(context)
         self._wake = wake
 
@@ -98,16 +100,7 @@ class RenewalUseCases:
         """Return with what a certificate would be renewed, to be edited: its names and those of its nodes, and a key as strong as its own. Raises NotFoundError."""
         inventory = await self._context.inventories.current()
         entry = _require(inventory, certificate_id)
-        kind = kind_like(entry.leaf.key_type, entry.leaf.key_bits)
-        own = (*entry.leaf.dns_names, *entry.leaf.ip_addresses)
-        nodes = dict.fromkeys(place.node for place in entry.places if place.slot == "server")
-        more = [name for node in nodes for name in inventory.nodes[node].client_names if kind_of(name)]
-        return Terms(
-            account_id=account_id,
-            challenge=challenge,
-            key=kind,
-            names=tuple(dict.fromkeys(each.lower() for each in (*own, *more))),
-        )
+        return prefilled(inventory, entry, account_id, challenge)
 
     async def switch_on(
         self,
@@ -123,7 +116,7 @@ class RenewalUseCases:
         Raises NotFoundError, InvalidInputError, ConflictError (it is renewed already).
         """
         entry = _require(await self._context.inventories.current(), certificate_id)
-        given = None if terms is None else checked_terms(terms, entry)
+        given = None if terms is None else checked_terms(terms, entry, self.challenges)
         return await self._add(
             certificate_id, given, paused=paused, send_to=checked_word("send_to", send_to), actor=actor
         )
@@ -146,7 +139,7 @@ class RenewalUseCases:
             await self._context.store.nodes.get(name)
         return await self._add(
             None,
-            checked_terms(terms, None),
+            checked_terms(terms, None, self.challenges),
             nodes=nodes,
             slot=slot,
             paused=paused,
@@ -178,7 +171,12 @@ class RenewalUseCases:
                 raise InvalidInputError(
                     "terms", "a certificate that is not there yet cannot be renewed by request"
                 )
-            given = None if terms is None else checked_terms(terms, entry_of(known, inventory.entries))
+            given = (
+                None
+                if terms is None
+                else checked_terms(terms, entry_of(known, inventory.entries), self.challenges)
+            )
+            await self._check_account(given)
             # what was wrong may be no longer
             record = replace(
                 known,
@@ -190,7 +188,7 @@ class RenewalUseCases:
                 changed_s=self._context.clock(),
             )
             await store.renewals.keep(record)
-            await self._context.note(actor, "renewal.changed", f"renewal {renewal_id}", _detail(record))
+            await self._context.note(actor, "renewal.changed", f"renewal {renewal_id}", noted_terms(record))
             shown = await self._shown(record, inventory)
         self._looked_at("renewal.changed", renewal_id, actor)
         return shown
@@ -300,11 +298,20 @@ class RenewalUseCases:
             if terms is not None and new.is_new:
                 check_slots(inventory, await self.records(), new.nodes, slot)
                 assess_ordered(inventory, terms, new.nodes, slot).require_confirmation(confirm)
+            await self._check_account(terms)
             record = await self._context.store.renewals.add(new)
-            await self._context.note(actor, "renewal.added", f"renewal {record.id}", _detail(record))
+            await self._context.note(actor, "renewal.added", f"renewal {record.id}", noted_terms(record))
             shown = await self._shown(record, inventory)
         self._looked_at("renewal.added", record.id, actor)
         return shown
+
+    async def _check_account(self, terms: Terms | None) -> None:
+        """Refuse an account that nothing can be ordered with any more; one that is not registered is with its first order. Raises NotFoundError, ConflictError."""
+        if terms is None:
+            return
+        account = await self._context.store.accounts.get(terms.account_id)
+        if account.deactivated_s is not None:
+            raise ConflictError(f"the account '{account.name}' was deactivated; choose another one")
 
     async def _shown(self, record: RenewalRecord, inventory: Inventory) -> ShownRenewal:
         """Return one as it is answered with; of a change within its transaction, so that whoever deletes it then takes nobody the answer."""
@@ -325,19 +332,3 @@ def _require(inventory: Inventory, certificate_id: CertificateId) -> Entry:
     if entry is None:
         raise NotFoundError(f"there is no certificate {certificate_id}", hint=Hint.LIST_CERTIFICATES)
     return entry
-
-
-def _detail(record: RenewalRecord) -> dict[str, object]:
-    terms = record.terms
-    detail: dict[str, object] = {"certificate": record.certificate_id, "nodes": list(record.nodes)}
-    if terms is None:
-        return {**detail, "send_to": record.send_to}
-    return {
-        **detail,
-        "account": terms.account_id,
-        "challenge": terms.challenge.value,
-        "profile": terms.profile,
-        "preferred_chain": terms.preferred_chain,
-        "key": "kept" if terms.keeps_key else terms.key.value,
-        "names": list(terms.names),
-    }

@@ -5,15 +5,17 @@ Invariant: what is kept can be ordered: its names are of kinds that CAs prove by
 
 import ipaddress
 import re
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Final
 
 from common.challenge import CHALLENGES_MAX
 from common.codes import KeyKind
 from common.errors import InvalidInputError, Reason
-from manager.domain.inventory import Entry
-from manager.domain.renewal.records import ChallengeKind, Terms
+from manager.domain.inventory import Entry, Inventory
+from manager.domain.renewal.records import AccountId, ChallengeKind, RenewalRecord, Terms
 from manager.domain.renewal.schedule import names_of
+from manager.pki.read.csr import kind_like
 
 NAMES_MAX: Final = 100
 """Names of one certificate: Let's Encrypt signs 100, and 25 with some profiles."""
@@ -26,8 +28,25 @@ _HOST: Final = re.compile(
 )
 
 
-def checked_terms(terms: Terms, entry: Entry | None) -> Terms:
-    """Return terms as they are kept. Raises InvalidInputError."""
+def prefilled(inventory: Inventory, entry: Entry, account_id: AccountId, challenge: ChallengeKind) -> Terms:
+    """Return with what a certificate would be renewed: its names and those of its nodes, and a key as strong as its own."""
+    own = (*entry.leaf.dns_names, *entry.leaf.ip_addresses)
+    nodes = dict.fromkeys(place.node for place in entry.places if place.slot == "server")
+    more = [name for node in nodes for name in inventory.nodes[node].client_names if kind_of(name)]
+    return Terms(
+        account_id=account_id,
+        challenge=challenge,
+        key=kind_like(entry.leaf.key_type, entry.leaf.key_bits),
+        names=tuple(dict.fromkeys(each.lower() for each in (*own, *more))),
+    )
+
+
+def checked_terms(terms: Terms, entry: Entry | None, challenges: Collection[ChallengeKind]) -> Terms:
+    """Return terms as they are kept; `challenges` are those that proofs can be shown by. Raises InvalidInputError."""
+    if terms.challenge not in challenges:
+        raise InvalidInputError(
+            "challenge", f"{terms.challenge} is not switched on in this manager's settings (table [dns])"
+        )
     names = tuple(dict.fromkeys(each.strip().lower() for each in terms.names if each.strip()))
     checked = replace(
         terms,
@@ -89,3 +108,20 @@ def checked_word(part: str, text: str) -> str:
     if len(word) > WORD_MAX_CHARS or not word.isprintable():
         raise InvalidInputError(part, f"this has at most {WORD_MAX_CHARS} printable characters")
     return word
+
+
+def noted_terms(record: RenewalRecord) -> dict[str, object]:
+    """Say for the audit log with what something is renewed, and where the first certificate goes."""
+    terms = record.terms
+    detail: dict[str, object] = {"certificate": record.certificate_id, "nodes": list(record.nodes)}
+    if terms is None:
+        return {**detail, "send_to": record.send_to}
+    return {
+        **detail,
+        "account": terms.account_id,
+        "challenge": terms.challenge.value,
+        "profile": terms.profile,
+        "preferred_chain": terms.preferred_chain,
+        "key": "kept" if terms.keeps_key else terms.key.value,
+        "names": list(terms.names),
+    }

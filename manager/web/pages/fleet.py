@@ -57,6 +57,7 @@ async def home(page_request: PageRequest) -> web.StreamResponse:
         drawings=outlook.drawings,
         upcoming=outlook.upcoming,
         certificate_count=len(inventory.entries),
+        trusted_ca_count=len(inventory.trusted_cas),
         unreadable_count=outlook.unreadable_count,
         renewing=renewing,
         recent=recent,

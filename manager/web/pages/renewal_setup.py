@@ -22,7 +22,7 @@ from manager.web.accountrows import shown_accounts
 from manager.web.choices import chosen_nodes, node_choices
 from manager.web.forms import Form, FormFields
 from manager.web.pagerequest import Page, PageRequest
-from manager.web.renewing import CHALLENGES, OrderView, Renewal, renewals_of
+from manager.web.renewing import OrderView, Renewal, offered, renewals_of
 from manager.web.uploads import findings_of
 from manager.web.words import NEW_KEYS
 
@@ -195,7 +195,7 @@ async def _terms_form(
         account=await page_request.use_cases.accounts.get(given.account_id),
         certificate=None if number is None else inventory.entries.get(number),
         given=given,
-        challenges=CHALLENGES,
+        challenges=offered(page_request.use_cases.renewals.challenges, given.challenge),
         keys=NEW_KEYS,
         choices=node_choices(inventory, given.nodes),
     )

@@ -17,7 +17,7 @@ from manager.http.errors import status_of
 from manager.usecases.renewal.renewals import ShownRenewal
 from manager.web.forms import Form, FormFields
 from manager.web.pagerequest import Page, PageRequest
-from manager.web.renewing import CHALLENGES, STATES, Renewal, renewals_of
+from manager.web.renewing import STATES, Renewal, offered, renewals_of
 from manager.web.uploads import findings_of
 from manager.web.words import NEW_KEYS
 
@@ -102,7 +102,7 @@ async def resume(page_request: PageRequest) -> web.StreamResponse:
 
 
 async def edit_form(page_request: PageRequest) -> web.StreamResponse:
-    """Show with what it is renewed."""
+    """Show with what it is renewed; `set-up` says that somebody sets it up, and goes on with that afterwards."""
     shown = await page_request.use_cases.renewals.show(_number(page_request))
     return await _edit_form(page_request, shown, _given_by(shown), seen=etag_of_renewal(shown.renewal))
 
@@ -126,6 +126,8 @@ async def edit(page_request: PageRequest) -> web.StreamResponse:
         return await _edit_form(page_request, shown, given, error, seen=etag_of_renewal(shown.renewal))
     except CertcastError as error:
         return await _edit_form(page_request, shown, given, error, seen=seen)
+    if page_request.form.flag("set_up"):
+        return page_request.redirect(f"/renewals/{number}/set-up", "Saved. Try it as it is now.")
     return _back(page_request, "Saved. It is renewed with this from now on.")
 
 
@@ -263,10 +265,11 @@ async def _edit_form(
         renewal=renewal,
         given=given,
         seen=seen,
+        for_set_up=bool(page_request.query("set-up")) or page_request.form.flag("set_up"),
         accounts=[
             each for each in accounts.values() if each.deactivated_s is None or str(each.id) == given.means
         ],
-        challenges=CHALLENGES,
+        challenges=offered(page_request.use_cases.renewals.challenges, given.challenge),
         keys=NEW_KEYS,
     )
 
@@ -297,7 +300,17 @@ PAGES = (
         role=Role.ADMINISTRATOR,
         handler=edit,
         fields=FormFields(
-            once=("means", "challenge", "names", "key", "profile", "preferred_chain", "send_to", "seen")
+            once=(
+                "means",
+                "challenge",
+                "names",
+                "key",
+                "profile",
+                "preferred_chain",
+                "send_to",
+                "seen",
+                "set_up",
+            )
         ),
     ),
     Page(method="GET", path=r"/renewals/{id:\d+}/remove", role=Role.ADMINISTRATOR, handler=remove_form),

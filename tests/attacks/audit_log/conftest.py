@@ -11,6 +11,7 @@ import pytest
 from alembic import command
 
 from common.ids import MANAGEMENT_NODE
+from manager.domain.renewal.records import ChallengeKind
 from manager.store.audit import CHAIN_KEY, HEAD
 from manager.store.chain import unkeyed
 from manager.store.inventory import Inventories
@@ -148,4 +149,4 @@ async def opened_use_cases(directory: Path, keyring: Keyring) -> UseCases:
         own_node=MANAGEMENT_NODE,
         clock=lambda: 100.0,
     )
-    return UseCases(context, cas=NoCas(), wake=wake_nobody)
+    return UseCases(context, cas=NoCas(), wake=wake_nobody, challenges=tuple(ChallengeKind))

@@ -14,6 +14,7 @@ from common.api.codes import Fault, Kept
 from common.errors import InvalidInputError
 from common.ids import NodeName
 from common.runtime import log as logs
+from manager.domain.renewal.records import ChallengeKind
 from manager.store.audit import HEAD, RESTORED, WITNESSED
 from manager.store.chain import parse_signed_head
 from manager.store.inventory import Inventories
@@ -269,7 +270,10 @@ async def test_each_manager_of_a_store_keeps_a_head_of_its_own_and_misses_only_t
             own_node=NodeName(name),
             clock=lambda: 100.0,
         )
-        made, witness = UseCases(context, cas=NoCas(), wake=wake_nobody), tmp_path / name / "audit-head"
+        made, witness = (
+            UseCases(context, cas=NoCas(), wake=wake_nobody, challenges=tuple(ChallengeKind)),
+            tmp_path / name / "audit-head",
+        )
         witness.parent.mkdir(exist_ok=True)
         made.audit.keep_heads_in(witness, None)
         return made, witness

@@ -84,6 +84,18 @@ async def test_an_order_that_takes_a_slot_asks_who_wants_to_be_asked(world: Rene
     assert (status, made["nodes"]) == (201, ["n1"])
 
 
+async def test_an_account_that_no_ca_knows_yet_is_said_to_be_so_until_its_first_order(world: RenewingApi):
+    account, number = await world.account(), await certificate(world)
+    made = (await world.api.call("POST", "renewals", {"certificate": number, "account": account}))[1]
+    assert made["account_registered"] is False
+    await world.api.call("POST", f"renewals/{made['id']}/order")
+    await world.carry_on()
+    (shown,) = (await world.api.call("GET", "renewals"))[1]["renewals"]
+    assert shown["account_registered"] is True
+    by_request = (await world.api.call("PUT", f"renewals/{made['id']}", {"send_to": "pki@example.test"}))[1]
+    assert by_request["account_registered"] is None
+
+
 async def test_an_operator_renews_now_and_once_at_a_time(world: RenewingApi):
     account, number = await world.account(), await certificate(world)
     made = (await world.api.call("POST", "renewals", {"certificate": number, "account": account}))[1]
@@ -159,6 +171,7 @@ async def test_what_a_certificate_would_be_renewed_with_has_names_of_its_nodes(w
         ({"certificate": 1, "account": 1, "send_to": "pki@example.test"}, "send_to"),
         ({"certificate": 1, "account": 1, "nodes": ["n1"]}, "nodes"),
         ({"account": 1}, "names"),
+        ({"account": 1, "names": [NAME], "challenge": "dns-persist-01"}, "challenge"),
         ({"account": 1, "names": ["no name"]}, "names"),
         ({"account": 1, "names": ["*.example.test"]}, "names"),
         ({"account": 1, "names": [NAME], "keeps_key": True}, "keeps_key"),

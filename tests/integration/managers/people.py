@@ -15,6 +15,7 @@ from common.ids import MANAGEMENT_NODE, NodeName
 from common.runtime.supervise import Supervisor
 from demo.run import trusting
 from manager.api.app import ROOT
+from manager.domain.renewal.records import ChallengeKind
 from manager.http.server import HttpsServer
 from manager.store.address import ServerAddress
 from manager.store.place import StorePlace
@@ -85,7 +86,7 @@ async def _served(parts: Parts, node: NodeName) -> AsyncIterator[Manager]:
         clock=parts.store.clock,
     )
     with patch.object(passwords, "new_hasher", QUICK_HASHER):
-        use_cases = UseCases(context, cas=NoCas(), wake=wake_nobody)
+        use_cases = UseCases(context, cas=NoCas(), wake=wake_nobody, challenges=tuple(ChallengeKind))
     fleet.follower.observers.append(use_cases.content_changed_elsewhere)
     fleet.follower.alarm_observers.append(use_cases.alarms.changed_elsewhere)
     app = application_of(use_cases, fleet, inventories)

@@ -1,10 +1,12 @@
 """Guided set-up of a renewal, without a script: from no account to a certificate that was ordered."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 
 from common.api.codes import Role
+from manager.domain.renewal.records import ChallengeKind
 from tests.browser.showroom import Showroom
 from tests.fakes.ca import ModelCas
 from tests.fakes.ca_server import CaServer
@@ -137,6 +139,41 @@ async def test_what_was_tried_with_other_terms_counts_no_more(world: RenewingApi
     body = {"account": 1, "names": [NAME, f"www.{NAME}"]}
     assert (await world.api.call("PUT", f"renewals/{shown.renewal.id}", body))[0] == 200
     assert "Not tried yet." in (await browser.get("/renewals/1/set-up")).text
+
+
+async def test_a_change_between_test_orders_leads_back_to_them(world: RenewingApi, browser: Visitor):
+    await with_account(world)
+    staging(world).unprovable.add(NAME)
+    tried = await browser.post("/renewals/set-up/terms", NEW | {"node": "n1"})
+    await world.carry_on()
+    failed = await browser.get("/renewals/1/set-up")
+    assert 'href="/renewals/1/edit?set-up=1"' in failed.html
+    asked = await browser.get("/renewals/1/edit?set-up=1")
+    assert 'href="/renewals/1/set-up">Cancel' in asked.html
+    fields = {"means": "1", "challenge": "http-01", "names": "", "key": "ECDSAP256"}
+    fields |= {"profile": "", "preferred_chain": "", "send_to": ""}
+    fields |= {"seen": asked.hidden["seen"], "set_up": asked.hidden["set_up"]}
+    refused = await browser.post("/renewals/1/edit", fields)
+    assert (refused.status, refused.hidden["set_up"]) == (400, "1")
+    changed = await browser.post("/renewals/1/edit", fields | {"names": f"www.{NAME}"})
+    assert (tried.path, changed.path) == ("/renewals/1/set-up", "/renewals/1/set-up")
+    assert "Not tried yet." in changed.text
+
+
+async def test_only_challenges_that_are_switched_on_are_offered_beside_the_one_that_is_chosen(
+    world: RenewingApi, browser: Visitor
+):
+    await with_account(world)
+    await browser.post("/renewals/set-up/terms", NEW | {"node": "n1"})
+    pages = ("/renewals/1/edit", "/renewals/set-up/terms?account=1&certificate=")
+    for path in pages:
+        shown = (await browser.get(path)).html
+        assert ('value="dns-01"' in shown, 'value="dns-persist-01"' in shown) == (True, False), path
+    store = world.api.context.store
+    known = await store.renewals.get(1)
+    assert known.terms is not None
+    await store.renewals.keep(replace(known, terms=replace(known.terms, challenge=ChallengeKind.DNS_PERSIST)))
+    assert 'value="dns-persist-01"' in (await browser.get(pages[0])).html
 
 
 async def test_where_the_ca_has_no_directory_for_tests_it_is_switched_on_untried(

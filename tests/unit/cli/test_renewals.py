@@ -73,6 +73,15 @@ def test_a_renewal_is_set_up_with_what_was_said_and_the_rest_is_left_to_the_mana
     assert done.stdout == "Set up renewal 3, of meet.example.com (certificate 7); waiting.\n"
 
 
+@pytest.mark.parametrize(("registered", "is_told"), [(False, True), (True, False), (None, False)])
+def test_whoever_orders_with_an_account_that_no_ca_knows_is_told_what_comes_of_it(
+    made, run, registered, is_told
+):
+    made.answer("POST", "renewals", RENEWAL | {"account_registered": registered}, status=201)
+    done = run("renewal", "set", "--certificate", "7", "--account", "le")
+    assert (done.exit_code, "certcast account register 4" in done.stdout) == (0, is_told)
+
+
 TAKEN = {
     "code": "slot_taken",
     "message": "conf1 loses certificate 8 to the new one, once its CA has signed it.",

@@ -8,6 +8,7 @@ import pytest
 
 from common.ids import MANAGEMENT_NODE
 from common.pki.certificate import decode
+from manager.domain.renewal.records import ChallengeKind
 from manager.store.inventory import Inventories
 from manager.store.store import Store
 from manager.usecases.context import Context
@@ -59,6 +60,11 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
         addresses=lambda: ["192.0.2.1:9422"], fingerprint=lambda: "SHA256:abc", lifetime_s=WITHIN_S
     )
     yield World(
-        UseCases(context, join=join, cas=NoCas(), wake=wake_nobody), store, fleet, workers, now, elapsed
+        UseCases(context, join=join, cas=NoCas(), wake=wake_nobody, challenges=tuple(ChallengeKind)),
+        store,
+        fleet,
+        workers,
+        now,
+        elapsed,
     )
     await store.close()

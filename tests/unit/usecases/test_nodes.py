@@ -7,6 +7,7 @@ from common.ids import MANAGEMENT_NODE
 from common.wire.enrolment import decode_token, hash_secret
 from manager.domain.certificate_list import Query
 from manager.domain.model import NodeDescription
+from manager.domain.renewal.records import ChallengeKind
 from manager.usecases.renewal.ports import NoCas, wake_nobody
 from manager.usecases.uploads import Upload
 from manager.usecases.usecases import UseCases
@@ -133,7 +134,10 @@ async def test_the_management_node_is_neither_added_nor_removed_nor_joined_by_op
 async def test_the_node_of_another_manager_is_removed_only_while_that_does_not_serve(world: World):
     await world.use_cases.nodes.add_management_node(names=["m.example.com"], addresses=[], actor="console")
     other = UseCases(
-        dataclasses.replace(world.use_cases._context, own_node="management-2"), cas=NoCas(), wake=wake_nobody
+        dataclasses.replace(world.use_cases._context, own_node="management-2"),
+        cas=NoCas(),
+        wake=wake_nobody,
+        challenges=tuple(ChallengeKind),
     )
     await other.nodes.add_management_node(names=["m2.example.com"], addresses=[], actor="console")
     world.fleet.addresses = {"management-2": "in-process", MANAGEMENT_NODE: "in-process"}

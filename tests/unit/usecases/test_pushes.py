@@ -3,6 +3,7 @@ from dataclasses import replace
 import pytest
 
 from common.errors import ConflictError, NotFoundError
+from manager.domain.renewal.records import ChallengeKind
 from manager.usecases.ports import NoFleet
 from manager.usecases.renewal.ports import NoCas, wake_nobody
 from manager.usecases.usecases import UseCases
@@ -34,6 +35,11 @@ async def test_a_push_to_no_such_node_is_refused_and_not_written_down(world: Wor
 
 
 async def test_without_a_running_manager_nothing_is_pushed(world: World):
-    alone = UseCases(replace(world.use_cases._context, fleet=NoFleet()), cas=NoCas(), wake=wake_nobody).pushes
+    alone = UseCases(
+        replace(world.use_cases._context, fleet=NoFleet()),
+        cas=NoCas(),
+        wake=wake_nobody,
+        challenges=tuple(ChallengeKind),
+    ).pushes
     with pytest.raises(ConflictError):
         await alone.push(None, forced=False, actor="console")

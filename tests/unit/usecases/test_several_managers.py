@@ -7,6 +7,7 @@ import pytest
 
 from common.codes import Role
 from common.errors import AccessError
+from manager.domain.renewal.records import ChallengeKind
 from manager.usecases.renewal.ports import NoCas, wake_nobody
 from manager.usecases.sessions import CONFIRMED_S, IDLE_S, LIFE_S
 from manager.usecases.setup import LINK_S
@@ -23,7 +24,7 @@ def other(world: World) -> UseCases:
     context = dataclasses.replace(
         world.use_cases._context, own_node="management-2", monotonic=lambda: world.elapsed[0] + 5_000_000
     )
-    return UseCases(context, cas=NoCas(), wake=wake_nobody)
+    return UseCases(context, cas=NoCas(), wake=wake_nobody, challenges=tuple(ChallengeKind))
 
 
 async def sign_in(world: World) -> str:

@@ -3,7 +3,7 @@
 import pytest
 
 from common.errors import ConflictError, InvalidInputError, NotFoundError
-from manager.domain.renewal.records import OrderState
+from manager.domain.renewal.records import ChallengeKind, OrderState
 from manager.usecases.renewal.account_fields import CONTACTS_MAX, AccountChanges, AccountFields
 from manager.usecases.renewal.ports import CaError, NoCas, wake_nobody
 from manager.usecases.usecases import UseCases
@@ -180,7 +180,7 @@ async def test_that_somebody_agreed_to_the_terms_is_kept(world: Renewing):
 
 
 async def test_while_no_manager_runs_an_account_is_kept_and_no_ca_is_asked(world: Renewing):
-    offline = UseCases(world.context, cas=NoCas(), wake=wake_nobody).accounts
+    offline = UseCases(world.context, cas=NoCas(), wake=wake_nobody, challenges=tuple(ChallengeKind)).accounts
     made = await offline.add(fields(), actor="ada")
     with pytest.raises(CaError, match="the manager does not run") as caught:
         await offline.register(made.id, actor="ada")

@@ -13,6 +13,8 @@ from common.ids import NodeName
 from manager.domain.renewal.records import ChallengeKind, OrderState, Problem, Terms
 from manager.domain.renewal.schedule import RATE_LIMITED
 from manager.store.engine import Database
+from manager.usecases.renewal.ports import wake_nobody
+from manager.usecases.renewal.renewals import RenewalUseCases
 from manager.usecases.renewal.steps import SHOWN_WITHIN_S, TRIED_WITHIN_S
 from manager.usecases.renewal.terms import NAMES_MAX
 from tests.pki import DAY_S
@@ -106,6 +108,28 @@ async def test_an_account_that_is_not_there_is_refused(world: Renewing):
     number = await world.certificate(["n1"])
     with pytest.raises(NotFoundError):
         await world.renewals.switch_on(number, world.terms(99), actor="ada")
+
+
+async def test_an_account_that_was_deactivated_is_refused_for_a_new_renewal_and_a_changed_one(
+    world: Renewing,
+):
+    renewal, account = await world.renewing("n1"), await world.account("ended")
+    await world.accounts.deactivate(account, actor="ada")
+    number = await world.certificate(["n2"])
+    with pytest.raises(ConflictError, match="'ended' was deactivated"):
+        await world.renewals.switch_on(number, world.terms(account), actor="ada")
+    with pytest.raises(ConflictError, match="'ended' was deactivated"):
+        await world.renewals.change(renewal.id, world.terms(account), actor="ada")
+    assert [each.renewal for each in await world.renewals.list()] == [renewal]
+
+
+async def test_a_challenge_that_is_not_switched_on_here_is_refused(world: Renewing):
+    account, number = await world.account(), await world.certificate(["n1"])
+    alone = RenewalUseCases(world.context, wake=wake_nobody, challenges=[ChallengeKind.HTTP])
+    terms = Terms(account_id=account, challenge=ChallengeKind.DNS_PERSIST)
+    with pytest.raises(InvalidInputError, match="dns-persist-01 is not switched on") as caught:
+        await alone.switch_on(number, terms, actor="ada")
+    assert caught.value.field == "challenge"
 
 
 async def test_a_new_certificate_is_ordered_at_once_for_a_slot_of_nodes_and_then_renewed(world: Renewing):
