@@ -1,6 +1,6 @@
 """Finds private keys, passphrases and secrets that are shared with CAs and DNS servers in what a running API answers and logs.
 
-Knows them from what tests send, what tests make, and what the store has sealed; looks for the keys' secret numbers in every
+Knows them from what tests send, what tests make, what the store has sealed, and what it sealed of accounts and orders and keeps no more; looks for the keys' secret numbers in every
 usual notation, so that another encoding of the same key is found too.
 """
 
@@ -11,10 +11,11 @@ import logging
 import re
 import ssl
 import traceback
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
+from unittest.mock import patch
 from urllib.parse import parse_qsl
 
 import aiohttp
@@ -24,6 +25,7 @@ from aiohttp.client_proto import ResponseHandler
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from manager.store.sealing import Keyring
 from manager.store.store import Store
 from tests import bind, pki
 
@@ -32,6 +34,8 @@ PHRASE_MIN = 12
 
 PART_BYTES = 12
 """96 bits are in no answer by chance."""
+
+Seal = Callable[[Keyring, str, bytes], bytes]
 
 _BASE64 = re.compile(rb"[A-Za-z0-9+/]{100,}={0,2}")
 _PRIVATE_PEM = re.compile(r"-----BEGIN ([A-Z0-9 ]*)PRIVATE KEY-----.*?-----END \1PRIVATE KEY-----", re.DOTALL)
@@ -93,7 +97,7 @@ class Leaks:
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Keep every line of the log, also where a test captures it."""
+        """Keep every line of the log, also where a test captures it, and what is sealed meanwhile."""
         logged = self._logged
         before = structlog.get_config()
 
@@ -111,10 +115,23 @@ class Leaks:
         structlog.configure(wrapper_class=Keeping)
         logging.getLogger().addHandler(handler)
         try:
-            yield
+            with patch.object(Keyring, "seal", self._learning(Keyring.seal)):
+                yield
         finally:
             logging.getLogger().removeHandler(handler)
             structlog.configure(**before)
+
+    def _learning(self, seal: Seal) -> Seal:
+        """Return `seal` that keeps what of accounts and orders is sealed: their former keys are secrets too, and those of orders that are over."""
+
+        def sealing(keyring: Keyring, identity: str, plain: bytes) -> bytes:
+            if identity.endswith(":sealed_binding"):
+                self.shared.add(plain.decode())
+            elif identity.startswith("acme_"):
+                self.keys.add(plain.decode())
+            return seal(keyring, identity, plain)
+
+        return sealing
 
     def hear(self, log: str) -> None:
         """Keep what another process has logged."""

@@ -17,8 +17,10 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from common.api.codes import Role
 from common.errors import InvalidInputError
 from common.ids import NodeName
+from manager.domain.renewal.records import ChallengeKind, OrderState, Terms
 from manager.domain.view import NodeView
 from manager.store.accounts import AccountKeys
 from manager.usecases.renewal.account_fields import AccountFields
@@ -27,6 +29,7 @@ from tests import pki
 from tests.bind import TsigKey
 from tests.integration.acme.parts import key_pem
 from tests.integration.api import ApiClient, real_api
+from tests.integration.web import visitor
 
 _, ISSUER = pki.current_ca("Leaks")
 PHRASE = "the-passphrase-that-was-planted"
@@ -138,6 +141,42 @@ async def test_secrets_of_accounts_at_cas_are_looked_for(tmp_path: Path, form: s
         accounts = api.context.store.accounts
         await accounts.keep_next_key(account.id, key_pem(ec.generate_private_key(ec.SECP256R1())))
         await say(api, show(await accounts.keys(account.id)), monkeypatch)
+
+
+async def test_keys_of_accounts_that_were_replaced_are_looked_for(tmp_path: Path, monkeypatch):
+    async with leaking(tmp_path, "an answer holds a private key") as api:
+        fields = AccountFields(name="CA", directory_url="https://ca.example.com/directory")
+        account, accounts = await api.use_cases.accounts.add(fields, actor="ada"), api.context.store.accounts
+        former = (await accounts.keys(account.id)).key_pem
+        await accounts.keep_next_key(account.id, key_pem(ec.generate_private_key(ec.SECP256R1())))
+        await accounts.promote_next_key(account.id)
+        await say(api, former.splitlines()[1], monkeypatch)
+
+
+async def test_keys_of_orders_that_are_over_are_looked_for(tmp_path: Path, monkeypatch):
+    async with leaking(tmp_path, "an answer holds a private key") as api:
+        fields = AccountFields(name="CA", directory_url="https://ca.example.com/directory")
+        account, orders = await api.use_cases.accounts.add(fields, actor="ada"), api.context.store.orders
+        terms = Terms(account_id=account.id, challenge=ChallengeKind.HTTP, names=("meet.example.com",))
+        made = await api.use_cases.renewals.order_new(terms, nodes=[], slot="server", actor="ada")
+        order = await api.use_cases.renewals.order_now(made.id, actor="ada")
+        key = await orders.private_key(order.id)
+        await orders.keep(replace(order, state=OrderState.FAILED))
+        await say(api, key.splitlines()[1], monkeypatch)
+
+
+async def test_what_pages_show_is_looked_through(tmp_path: Path, monkeypatch):
+    async with leaking(tmp_path, "an answer holds a shared secret") as api:
+        key = TsigKey()
+
+        async def fail() -> object:
+            raise InvalidInputError(
+                "x", f"ns1.example.com refused the update, which was signed with {key.secret}"
+            )
+
+        monkeypatch.setattr(api.use_cases.renewals, "list", fail)
+        async with visitor(api, Role.ADMINISTRATOR) as browser:
+            assert (await browser.get("/renewals")).status == 400
 
 
 async def test_a_binding_that_somebody_sends_is_looked_for_though_it_is_not_kept(tmp_path: Path, monkeypatch):
