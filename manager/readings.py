@@ -2,7 +2,7 @@
 
 from manager.channel.listener import Listener
 from manager.fleet.fleet import Fleet
-from manager.http.metrics import Reading
+from manager.http.metrics import MetricReading
 from manager.http.server import HttpsServer
 from manager.usecases.renewal.runner import RenewalRunner
 from manager.usecases.usecases import UseCases
@@ -10,43 +10,49 @@ from manager.usecases.usecases import UseCases
 
 def readings_of(
     fleet: Fleet, use_cases: UseCases, listener: Listener, runner: RenewalRunner, server: HttpsServer
-) -> list[Reading]:
+) -> list[MetricReading]:
     """Return those of the fleet, the use cases, both ports and the runner of renewals."""
     return [
-        Reading("reconcile_age_seconds", "Time since the reconcile last advanced.", fleet.reconciler.age_s),
-        Reading("alarms_age_seconds", "Time since the alarms were last evaluated.", use_cases.alarms.age_s),
-        Reading(
+        MetricReading(
+            "reconcile_age_seconds", "Time since the reconcile last advanced.", fleet.reconciler.age_s
+        ),
+        MetricReading(
+            "alarms_age_seconds", "Time since the alarms were last evaluated.", use_cases.alarms.age_s
+        ),
+        MetricReading(
             "report_write_failures_total",
             "Reports of nodes that could not be stored at the first attempt.",
             lambda: float(fleet.reports.failures),
         ),
-        Reading(
+        MetricReading(
             "renewal_failures_total",
             "Attempts to renew a certificate that failed, and were tried again later.",
             lambda: float(runner.failures),
         ),
-        Reading(
+        MetricReading(
             "channel_connections",
             "Connections to the SSH port, whether logged in or not.",
             lambda: float(listener.connections),
         ),
-        Reading(
+        MetricReading(
             "channel_logging_in",
             "Connections to the SSH port that have not logged in yet.",
             lambda: float(listener.gate.logging_in),
         ),
-        Reading(
+        MetricReading(
             "channel_waiting",
             "Connections to the SSH port that wait for a place to log in.",
             lambda: float(listener.gate.waiting),
         ),
-        Reading(
+        MetricReading(
             "channel_refused_total",
             "What was refused on the SSH port: connections, logins and requests.",
             lambda: float(listener.gate.refused.total()),
         ),
-        Reading("https_connections", "Connections to the HTTPS port.", lambda: float(len(server.seats))),
-        Reading(
+        MetricReading(
+            "https_connections", "Connections to the HTTPS port.", lambda: float(len(server.seats))
+        ),
+        MetricReading(
             "https_refused_total",
             "Connections to the HTTPS port that were refused, or cut because they were idle or slow.",
             lambda: float(server.seats.refused.total()),

@@ -15,7 +15,7 @@ from manager.admin.options import ConfigOption, DataOption, load, load_owned
 from manager.settings import DEFAULT_CONFIG, database_removal
 
 if TYPE_CHECKING:
-    from manager.store.copying import Progress
+    from manager.store.copying import CopyProgress
     from manager.store.transfer import Transfer
 
 TOLD_EACH_S: Final = 1.0
@@ -35,7 +35,7 @@ class _Teller:
     def __init__(self) -> None:
         self._begun_s = self._told_s = time.monotonic()
 
-    def tell(self, progress: "Progress") -> None:
+    def tell(self, progress: "CopyProgress") -> None:
         now_s = time.monotonic()
         if now_s - self._told_s >= TOLD_EACH_S:
             self._told_s = now_s

@@ -47,7 +47,7 @@ class Download:
 
 
 @dataclass(frozen=True, slots=True)
-class Joined:
+class JoinedFiles:
     """Several files as the one text that is sent."""
 
     names: Sequence[str]
@@ -129,10 +129,10 @@ def text_to_send(content: bytes) -> str:
     return text
 
 
-def read_joined(names: Sequence[str]) -> Joined:
+def read_joined(names: Sequence[str]) -> JoinedFiles:
     """Read several files as one text. Raises InvalidInputError."""
     texts = [read_text(name) for name in names]
-    return Joined(names, [text if text.endswith("\n") else f"{text}\n" for text in texts])
+    return JoinedFiles(names, [text if text.endswith("\n") else f"{text}\n" for text in texts])
 
 
 def decoded(content: bytes, what: str) -> str:

@@ -13,7 +13,7 @@ from manager.cli.certificate_options import NodesOption, ParametersOption, SlotO
 from manager.cli.certificates import going_to, say_remarks
 from manager.cli.confirming import ReplaceKeyOption, YesOption, ask_confirmed
 from manager.cli.failures import RefusedError
-from manager.cli.files import Joined, only_one_from_stdin, read_joined, read_text
+from manager.cli.files import JoinedFiles, only_one_from_stdin, read_joined, read_text
 from manager.cli.naming import CertificateOption, RequestArgument
 from manager.cli.request_options import (
     AdCompatibleOption,
@@ -218,7 +218,7 @@ def delete(
     say(f"Deleted request {request_id}.")
 
 
-def _located(error: RefusedError, sent: Joined, parameters: str | None) -> RefusedError:
+def _located(error: RefusedError, sent: JoinedFiles, parameters: str | None) -> RefusedError:
     """Return the error with the names of files: the manager names the fields of the request, people know their files."""
     from msgspec import structs
 

@@ -19,7 +19,7 @@ from common.pki.path import Purpose, allows
 from common.pki.strict import StrictClient, Verdict
 from manager.domain.entryindex import EntryIndex
 from manager.domain.model import AssignmentRecord, NodeRecord, TrustedCaRecord
-from manager.domain.steps import Step, leading_from
+from manager.domain.steps import InventoryStep, leading_from
 from manager.pki.chain.chain import Chain, build_chain
 from manager.pki.chain.search import Issuers
 from manager.pki.judge.headline import Headline, headline
@@ -162,7 +162,7 @@ class Inventory:
     trust: Trust
     noted: int = field(default=0, compare=False)
     serial: int = field(default_factory=partial(next, _SERIALS), compare=False)
-    steps: Sequence[Step] = field(default=(), compare=False, repr=False)
+    steps: Sequence[InventoryStep] = field(default=(), compare=False, repr=False)
     chains: dict[CertificateId, Chain] = field(default_factory=dict, repr=False)
     _by_leaf: dict[str, Entry] = field(default_factory=dict, repr=False)
     by_key: EntryIndex[Entry] = field(
@@ -281,7 +281,7 @@ class Inventory:
             if _has_chain_of(mine, theirs):
                 self.chains[certificate_id] = chain
 
-    def take_over(self, earlier: "Inventory", step: Step) -> None:
+    def take_over(self, earlier: "Inventory", step: InventoryStep) -> None:
         """Take over what an earlier inventory has found, from which only this step leads here."""
         former = [earlier.entries[number] for number in step.numbers if number in earlier.entries]
         present = [self.entries[number] for number in step.numbers if number in self.entries]
@@ -297,9 +297,9 @@ class Inventory:
             if chain is not None and mine is not None and theirs is not None and _has_chain_of(mine, theirs):
                 self.chains[number] = chain
 
-    def since(self, earlier: "Inventory") -> Step | None:
+    def since(self, earlier: "Inventory") -> InventoryStep | None:
         """Return what may differ from an earlier inventory; None if that is not known."""
-        return leading_from(earlier.serial, (*self.steps, Step(serial=self.serial)))
+        return leading_from(earlier.serial, (*self.steps, InventoryStep(serial=self.serial)))
 
     def sharing(self, entry: Entry) -> Sequence[Entry]:
         """Return the entries that have its key, itself among them."""

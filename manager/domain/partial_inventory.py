@@ -13,7 +13,7 @@ from common.bundle.manifest import SLOTS
 from common.ids import CertificateId, NodeName, TrustedCaId
 from manager.domain.inventory import Entry, Inventory, Trust
 from manager.domain.model import AssignmentRecord, NodeRecord, TrustedCaRecord
-from manager.domain.steps import STEPS_MAX, Step
+from manager.domain.steps import STEPS_MAX, InventoryStep
 
 
 class _Ordered(Protocol):
@@ -25,7 +25,7 @@ _V = TypeVar("_V")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
+class PartialInventory:
     """What was read of these nodes and certificates, and of all trusted CAs; what is not among it is gone. `places` are the nodes'."""
 
     names: AbstractSet[NodeName]
@@ -37,7 +37,7 @@ class Reading:
     trust: Trust
 
 
-def reread(last: Inventory, reading: Reading, *, revision: int, noted: int) -> Inventory:
+def reread(last: Inventory, reading: PartialInventory, *, revision: int, noted: int) -> Inventory:
     """Return the inventory that is known now."""
     nodes = _put(last.nodes, reading.names, {record.name: record for record in reading.nodes})
     entries = _put(last.entries, reading.numbers, reading.entries)
@@ -63,7 +63,7 @@ def reread(last: Inventory, reading: Reading, *, revision: int, noted: int) -> I
         places = tuple(sorted([*stay, *found[number]], key=_order) if number in found else stay)
         if entries[number].places != places:
             entries[number] = replace(entries[number], places=places)
-    step = Step(
+    step = InventoryStep(
         serial=last.serial,
         numbers=frozenset(concerned),
         names=reading.names,

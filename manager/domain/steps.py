@@ -15,7 +15,7 @@ STEPS_MAX: Final = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class InventoryStep:
     """What may differ: these certificates, what is known of these nodes, and the trust store. `serial` is that of the inventory before."""
 
     serial: int
@@ -24,13 +24,13 @@ class Step:
     has_other_trust: bool = False
 
 
-def leading_from(serial: int, steps: Sequence[Step]) -> Step | None:
+def leading_from(serial: int, steps: Sequence[InventoryStep]) -> InventoryStep | None:
     """Return the steps from that of an inventory on as one; None if it is not among those before them."""
     start = next((index for index, step in enumerate(steps) if step.serial == serial), None)
     if start is None:
         return None
     taken = steps[start:]
-    return Step(
+    return InventoryStep(
         serial=serial,
         numbers=frozenset(number for step in taken for number in step.numbers),
         names=frozenset(name for step in taken for name in step.names),

@@ -48,7 +48,7 @@ _DAY_S: Final = 86_400
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class MetricReading:
     """One number that is read at each scrape; a `name` that ends in `_total` only ever grows."""
 
     name: str
@@ -74,7 +74,7 @@ class Metrics:
 
     def __init__(self, sources: Sources) -> None:
         self._sources = sources
-        self.readings: list[Reading] = []
+        self.readings: list[MetricReading] = []
         """What is read beside the sources; whoever composes the manager adds them once all that they read exists."""
         self._counts = CollectorRegistry()
         self._pushes = Counter(
@@ -152,7 +152,7 @@ class _Page(Collector):
         return self._families
 
 
-def _family(reading: Reading) -> Metric:
+def _family(reading: MetricReading) -> Metric:
     kind = CounterMetricFamily if reading.name.endswith("_total") else GaugeMetricFamily
     return kind(f"certcast_{reading.name}", reading.meaning, value=reading.read())
 

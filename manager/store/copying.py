@@ -36,7 +36,7 @@ class Side:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
+class CopyProgress:
     """How far a copy is: `done` of `total` rows were copied, or compared."""
 
     step: Literal["copied", "compared"]
@@ -44,10 +44,10 @@ class Progress:
     total: int
 
 
-ProgressCallback = Callable[[Progress], None]
+ProgressCallback = Callable[[CopyProgress], None]
 
 
-def ignore_progress(_progress: Progress) -> None:
+def ignore_progress(_progress: CopyProgress) -> None:
     """Take no notice."""
 
 
@@ -71,7 +71,7 @@ async def copy_rows(source: Side, target: Side, report: ProgressCallback = ignor
         async for rows in _read(source.connection, table):
             await _insert(target.connection, table, rows)
             done += len(rows)
-            report(Progress(step="copied", done=done, total=total))
+            report(CopyProgress(step="copied", done=done, total=total))
     given = await source.database.ids_given(source.connection)
     await target.database.set_ids_given(target.connection, given)
     return Copied(rows=total, given=given)
@@ -93,7 +93,7 @@ async def compare_rows(
                     )
             counted += len(rows)
             done += len(rows)
-            report(Progress(step="compared", done=done, total=total))
+            report(CopyProgress(step="compared", done=done, total=total))
         there = (await target.connection.execute(select(func.count()).select_from(table))).scalar_one()
         if there != counted:
             raise StorageError(

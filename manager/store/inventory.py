@@ -21,7 +21,7 @@ from common.pki.pem import CERTIFICATE, read_blocks
 from common.runtime.openssl import refusals
 from manager.domain.inventory import Entry, Inventory, Trust, assigned
 from manager.domain.model import CertificateRecord, TrustedCaRecord
-from manager.domain.partial_inventory import Reading, reread
+from manager.domain.partial_inventory import PartialInventory, reread
 from manager.store.journal import Touched
 from manager.store.store import Store
 
@@ -90,7 +90,7 @@ class Inventories:
         if touched.trusted_cas:
             trusted_cas, trust = await self._trusted(last)
         names, numbers = frozenset(touched.nodes), frozenset(touched.certificates)
-        reading = Reading(
+        reading = PartialInventory(
             names=names,
             numbers=numbers,
             entries=await self._decoded(numbers) if numbers else {},

@@ -34,7 +34,7 @@ PARTS: Final[Mapping[Part, str]] = MappingProxyType(
 _EMPTY: Final = SlotView(desired=None, offered=None, applied=None, serving=None)
 
 
-class Order(StrEnum):
+class NodeOrder(StrEnum):
     """By what the list can be ordered."""
 
     NAME = "name"
@@ -49,7 +49,7 @@ class NodeQuery:
 
     search: str = ""
     states: Collection[State] = ()
-    order: Order = Order.NAME
+    order: NodeOrder = NodeOrder.NAME
     descending: bool = False
     page: int = 1
     size: int
@@ -57,7 +57,7 @@ class NodeQuery:
     @property
     def looks_at_all(self) -> bool:
         """Whether every node must be looked at to say which come first."""
-        return bool(self.search or self.states) or self.order is not Order.NAME or self.descending
+        return bool(self.search or self.states) or self.order is not NodeOrder.NAME or self.descending
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +116,7 @@ def list_rows(
         names = _searched(inventory, names, query.search, locations)
     if query.states:
         names = [name for name in names if (brief := briefs.get(name)) and brief.state in query.states]
-    if query.order is not Order.NAME or query.descending:
+    if query.order is not NodeOrder.NAME or query.descending:
         names = ordered(names, [Sort(_key(inventory, briefs, query.order), query.descending)])
     page = page_of(names, query.page, size=query.size)
     rows = [_row(inventory, inventory.nodes[name], locations) for name in page.entries]
@@ -132,17 +132,17 @@ def _row(inventory: Inventory, record: NodeRecord, locations: Mapping[int, str])
 
 
 def _key(
-    inventory: Inventory, briefs: Mapping[NodeName, NodeBrief], order: Order
+    inventory: Inventory, briefs: Mapping[NodeName, NodeBrief], order: NodeOrder
 ) -> Callable[[NodeName], Any]:
     rank = {state: number for number, state in enumerate(STATES)}
     match order:
-        case Order.STATE:
+        case NodeOrder.STATE:
             return lambda name: (rank[briefs[name].state] if name in briefs else 0, name)
-        case Order.EXPIRY:
+        case NodeOrder.EXPIRY:
             return lambda name: (_shown_end_s(assigned_to(inventory, name, "server"), briefs.get(name)), name)
-        case Order.LAST_SEEN:
+        case NodeOrder.LAST_SEEN:
             return lambda name: (briefs[name].last_report_s or 0.0 if name in briefs else 0.0, name)
-        case Order.NAME:
+        case NodeOrder.NAME:
             return lambda name: name
 
 

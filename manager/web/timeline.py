@@ -54,7 +54,7 @@ class Bar:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Mark:
+class TimelineMark:
     """A line across, with its label: the beginning of a month, or the end of a span that matters."""
 
     x: float
@@ -70,8 +70,8 @@ class Timeline:
     expired: int
     later: int
     bars: Sequence[Bar]
-    months: Sequence[Mark]
-    limits: Sequence[Mark]
+    months: Sequence[TimelineMark]
+    limits: Sequence[TimelineMark]
 
     @property
     def base(self) -> int:
@@ -119,7 +119,7 @@ def draw_timeline(
         bars=bars,
         months=_months(now_s, width),
         limits=[
-            Mark(
+            TimelineMark(
                 x=round(days * DAY_S / WEEK_S * step, 1),
                 label=f"{days} days" if width >= ROOMY else str(days),
             )
@@ -145,7 +145,7 @@ def _urgencies(ends: Iterable[Expiry], now_s: float) -> dict[int, Nearness]:
     return found
 
 
-def _months(now_s: float, width: int) -> list[Mark]:
+def _months(now_s: float, width: int) -> list[TimelineMark]:
     """Return the months' beginnings, every third where there is little room; one at the edge would be cut off."""
     start = time.gmtime(now_s)
     every = 1 if width >= ROOMY else 3
@@ -156,7 +156,7 @@ def _months(now_s: float, width: int) -> list[Mark]:
         x = (begins_s - now_s) / WEEK_S * width / WEEKS
         if x < width - 30:
             marks.append(
-                Mark(x=round(x, 1), label=time.strftime("%b", (2000, month + 1, 1, 0, 0, 0, 0, 1, 0)))
+                TimelineMark(x=round(x, 1), label=time.strftime("%b", (2000, month + 1, 1, 0, 0, 0, 0, 1, 0)))
             )
     return marks
 

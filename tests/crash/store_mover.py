@@ -14,7 +14,7 @@ from common.runtime import durable
 from manager.copies import move
 from manager.store.address import ServerAddress
 from manager.store.audit import Audit
-from manager.store.copying import Progress
+from manager.store.copying import CopyProgress
 from manager.store.place import DATABASE_FILE, StorePlace
 
 POINTS: Final = ("begun", "copied", "compared", "verified", "publishing", "published")
@@ -49,7 +49,7 @@ def strike(point: str) -> None:
 
 
 async def main(directory: Path, url: str, to: str, point: str) -> None:
-    def report(progress: Progress) -> None:
+    def report(progress: CopyProgress) -> None:
         if point == "begun" and progress.step == "copied":
             die()
         if point == progress.step and progress.done > progress.total // 2:

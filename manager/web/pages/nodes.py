@@ -23,8 +23,8 @@ from manager.web.difference import Difference
 from manager.web.fleetstatus import tiles
 from manager.web.forms import FormFields
 from manager.web.noderows import (
+    NodeOrder,
     NodeQuery,
-    Order,
     assigned_to,
     list_rows,
     served,
@@ -64,7 +64,7 @@ async def list_nodes(page_request: PageRequest) -> web.StreamResponse:
 async def show_list(page_request: PageRequest, *, problems: Sequence[str] = ()) -> web.Response:
     """Show a page of nodes, below why nothing was done with any."""
     inventory = await page_request.use_cases.inventory()
-    order, descending = ordering(page_request, Order, Order.NAME)
+    order, descending = ordering(page_request, NodeOrder, NodeOrder.NAME)
     states = _states(page_request)
     query = NodeQuery(
         search=page_request.query("search").strip(),
@@ -96,7 +96,7 @@ async def show_list(page_request: PageRequest, *, problems: Sequence[str] = ()) 
         states=states,
         served_until_s=served_until_s,
         search=page_request.query("search"),
-        order=page_request.query("order") or Order.NAME,
+        order=page_request.query("order") or NodeOrder.NAME,
         number=query.page,
         size=SIZE,
     )

@@ -3,7 +3,7 @@ import pytest
 from common.api.errors import FailureFinding
 from manager.cli import words
 from manager.cli.failures import RefusedError, finding_line
-from manager.cli.files import Joined
+from manager.cli.files import JoinedFiles
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_a_finding_names_the_places_that_are_known():
     ],
 )
 def test_a_finding_in_an_archive_names_the_file_in_it(names, file, shown):
-    (found,) = Joined(names, ["x\n" for _ in names]).located(
+    (found,) = JoinedFiles(names, ["x\n" for _ in names]).located(
         [FailureFinding(message="bad", file=file, line=1)]
     )
     assert (found.file, found.line) == (shown, 1)

@@ -13,7 +13,7 @@ from manager.domain.alarms import AlarmKind
 from manager.domain.renewal.records import RenewalId, RenewalRecord
 from manager.domain.report import Serving
 from manager.domain.view import NodeView, PushView
-from manager.http.metrics import CERTIFICATES_MAX, Metrics, Reading, Sources
+from manager.http.metrics import CERTIFICATES_MAX, MetricReading, Metrics, Sources
 
 ASKED = make_mocked_request("GET", "/metrics")
 NOW_S = time.time()
@@ -80,7 +80,7 @@ class Given:
         self.alarms: Sequence[object] = ()
         self.inventory = NOTHING
         self.renewals: Sequence[object] = ()
-        self.readings: Sequence[Reading] = ()
+        self.readings: Sequence[MetricReading] = ()
         self.fails = False
 
     async def active(self):
@@ -129,8 +129,8 @@ async def test_nodes_and_pushes_are_counted_and_readings_are_read_at_each_scrape
     given, age_s = Given(), [7.5]
     given.nodes = {"in_sync": 3, "offline": 1}
     given.readings = [
-        Reading("reconcile_age_seconds", "An age.", lambda: age_s[0]),
-        Reading("report_write_failures_total", "Failures.", lambda: 2.0),
+        MetricReading("reconcile_age_seconds", "An age.", lambda: age_s[0]),
+        MetricReading("report_write_failures_total", "Failures.", lambda: 2.0),
     ]
     metrics = given.metrics()
     metrics.observe("n1", push("applied", 1.5))

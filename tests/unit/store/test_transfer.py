@@ -17,7 +17,7 @@ from manager.domain.members import HoldRequest
 from manager.store import copying
 from manager.store import transfer as transferring
 from manager.store.claims import claim_file
-from manager.store.copying import Progress, compare_rows
+from manager.store.copying import CopyProgress, compare_rows
 from manager.store.place import DATABASE_FILE, StorePlace
 from manager.store.sealing import Keyring
 from manager.store.serving import Serving
@@ -177,7 +177,7 @@ async def test_a_store_that_is_served_is_not_moved_and_one_that_is_moved_is_not_
 
     tried = []
 
-    def begin(progress: Progress) -> None:
+    def begin(progress: CopyProgress) -> None:
         with (
             pytest.raises(ConflictError, match="is being copied to another place"),
             claim_file(filled.directory / DATABASE_FILE),
@@ -192,7 +192,7 @@ async def test_a_store_that_is_served_is_not_moved_and_one_that_is_moved_is_not_
 async def test_nothing_is_written_to_a_store_while_it_is_moved(filled, target, keyring):
     outcomes = set()
 
-    def write(_progress: Progress) -> None:
+    def write(_progress: CopyProgress) -> None:
         with closing(sqlite3.connect(filled.directory / DATABASE_FILE, timeout=0)) as other:
             try:
                 other.execute("DELETE FROM session")
@@ -299,7 +299,7 @@ async def test_a_key_that_does_not_open_the_store_is_said_before_anything_is_cop
 
 
 async def test_how_far_a_copy_is_rises_to_the_end(filled, target, keyring):
-    said: list[Progress] = []
+    said: list[CopyProgress] = []
     made = await copy(filled, target, keyring, report=said.append)
     for step in ("copied", "compared"):
         done = [each.done for each in said if each.step == step]

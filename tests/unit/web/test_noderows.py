@@ -8,7 +8,7 @@ from common.ids import NodeName
 from manager.domain.brief import NodeBrief
 from manager.domain.model import NodeRecord
 from manager.web import noderows
-from manager.web.noderows import NodeQuery, Order, list_rows
+from manager.web.noderows import NodeOrder, NodeQuery, list_rows
 
 NODES = 2000
 SIZE = 50
@@ -80,7 +80,7 @@ def found(**wanted) -> tuple[int, list[int]]:
 
 
 @pytest.mark.parametrize("page", [1, 7, NODES // SIZE])
-@pytest.mark.parametrize("order", list(Order))
+@pytest.mark.parametrize("order", list(NodeOrder))
 @pytest.mark.parametrize("states", [(), ("failed",)])
 def test_a_page_makes_the_rows_that_it_shows_and_no_other(made, page, order, states):
     total, shown = found(page=page, order=order, states=states)
@@ -88,7 +88,7 @@ def test_a_page_makes_the_rows_that_it_shows_and_no_other(made, page, order, sta
     assert len(made) == len(shown) <= SIZE
 
 
-@pytest.mark.parametrize("order", list(Order))
+@pytest.mark.parametrize("order", list(NodeOrder))
 @pytest.mark.parametrize("descending", [False, True])
 def test_pages_together_have_every_node_once(order, descending):
     pages = [found(page=page, order=order, descending=descending)[1] for page in range(1, NODES // SIZE + 1)]
@@ -96,10 +96,10 @@ def test_pages_together_have_every_node_once(order, descending):
 
 
 def test_the_order_is_that_of_all_nodes():
-    assert found(order=Order.LAST_SEEN)[1][:2] == [NODES - 1, NODES - 2]
-    assert found(order=Order.EXPIRY)[1][:4] == [NODES - 3, NODES - 2, NODES - 1, 0]
-    assert found(order=Order.NAME, descending=True)[1][0] == NODES - 1
-    assert found(order=Order.STATE)[1][:2] == [0, 3]
+    assert found(order=NodeOrder.LAST_SEEN)[1][:2] == [NODES - 1, NODES - 2]
+    assert found(order=NodeOrder.EXPIRY)[1][:4] == [NODES - 3, NODES - 2, NODES - 1, 0]
+    assert found(order=NodeOrder.NAME, descending=True)[1][0] == NODES - 1
+    assert found(order=NodeOrder.STATE)[1][:2] == [0, 3]
 
 
 @pytest.mark.parametrize(
@@ -126,5 +126,5 @@ def test_only_what_needs_every_node_looks_at_every_node():
     assert not NodeQuery(size=SIZE, page=9).looks_at_all
     assert NodeQuery(size=SIZE, search="x").looks_at_all
     assert NodeQuery(size=SIZE, states=("failed",)).looks_at_all
-    assert NodeQuery(size=SIZE, order=Order.STATE).looks_at_all
+    assert NodeQuery(size=SIZE, order=NodeOrder.STATE).looks_at_all
     assert NodeQuery(size=SIZE, descending=True).looks_at_all
