@@ -48,17 +48,17 @@ async def add_accounts(use_cases: UseCases) -> None:
 
 async def try_orders(use_cases: UseCases, account: AccountId) -> None:
     """Set up renewals that are tried before they are switched on: with success, in vain, and one that goes on."""
-    refused = "node berlin-2 answers http://rooms.example.com/.well-known/acme-challenge/... with 404"
+    refused = "node bergen-1 answers http://rooms.example.com/.well-known/acme-challenge/... with 404"
     failed = (*DONE[:2], (OrderState.FAILED, 3.1, refused))
-    for name, steps, problem in (
-        ("meet.example.com", TESTED, ""),
-        ("rooms.example.com", failed, refused),
-        ("talk.example.com", DONE[:3], ""),
+    for name, nodes, steps, problem in (
+        ("meet.example.com", ["london-1", "london-2"], TESTED, ""),
+        ("rooms.example.com", ["bergen-1"], failed, refused),
+        ("talk.example.com", ["madrid-1"], DONE[:3], ""),
     ):
         made = await use_cases.renewals.order_new(
             Terms(account_id=account, challenge=ChallengeKind.HTTP, names=(name,)),
-            nodes=[NodeName("berlin-1"), NodeName("berlin-2")],
-            slot="server",
+            nodes=[*map(NodeName, nodes)],
+            slot="client",
             paused=True,
             actor=ACTOR,
         )

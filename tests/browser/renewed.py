@@ -59,7 +59,7 @@ async def renew(use_cases: UseCases) -> None:
     coming = await use_cases.renewals.order_new(
         Terms(account_id=account, challenge=ChallengeKind.HTTP, names=("new.example.com",)),
         nodes=[NodeName("berlin-1"), NodeName("berlin-2")],
-        slot="server",
+        slot="client",
         actor=ACTOR,
     )
     await keep_order(use_cases, coming.renewal, DONE[:2], began_s=time.time() - 40, problem=WAITS)
