@@ -28,6 +28,7 @@ from manager.usecases.renewal.asking import AccountsAtCas
 from manager.usecases.renewal.ports import Authorization, Ca, CaError, Missing, Ordered, Showing
 from manager.usecases.renewal.progress import advance, end, fail, wait
 from manager.usecases.renewal.taking_over import TakingOver
+from manager.usecases.workers import READ_TIMEOUT_S
 
 log = structlog.get_logger(__name__)
 
@@ -232,7 +233,9 @@ class OrderSteps:
             texts = await ca.download(ordered.certificate_url)
             if not texts:
                 raise CaError("the CA gave no certificate")
-            chosen, root = choose_chain(texts, order.terms.preferred_chain), order.terms.preferred_chain
+            root = order.terms.preferred_chain
+            # a CA may give megabytes of chains
+            chosen = await self._context.workers.run(READ_TIMEOUT_S, choose_chain, texts, root)
             await advance(
                 self._context,
                 order,

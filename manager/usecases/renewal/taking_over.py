@@ -12,7 +12,14 @@ from typing import Final
 import structlog
 
 from common.bundle.manifest import Slot
-from common.errors import CertcastError, ChangedMeanwhileError, NotFoundError, StorageError
+from common.errors import (
+    CertcastError,
+    ChangedMeanwhileError,
+    InvalidInputError,
+    NotFoundError,
+    PkiError,
+    StorageError,
+)
 from common.ids import NO_CERTIFICATE, CertificateId, NodeName
 from common.pki.expiry import DAY_S
 from common.pki.finding import Severity
@@ -27,6 +34,7 @@ from manager.domain.placements import of_moves
 from manager.domain.renewal.records import OrderRecord, OrderState, Problem, RenewalRecord
 from manager.domain.renewal.schedule import begins_s, entry_of, has_changed
 from manager.domain.view import NodeView
+from manager.pki.read.findings import PkiFindingsError
 from manager.pki.read.material import TlsMaterial
 from manager.usecases.admission import read_for_key
 from manager.usecases.confirming import Impact, assess_kept
@@ -85,7 +93,7 @@ class TakingOver:
         self._context.changed(nodes, cause=f"certificate {number} renews another one")
 
     async def _read(self, order: OrderRecord) -> TlsMaterial:
-        """Read it for the key of its request. Raises CaError."""
+        """Read it for the key of its request. Raises CaError, CertcastError (the worker; nothing is wrong with the certificate then)."""
         key = await self._context.store.orders.private_key(order.id)
         try:
             return await self._context.workers.run(
@@ -95,9 +103,7 @@ class TakingOver:
                 private_key=key,
                 owner="the key that was made for this order",
             )
-        except StorageError:
-            raise
-        except CertcastError as error:
+        except (InvalidInputError, PkiError, PkiFindingsError) as error:
             raise CaError(
                 f"the certificate does not match the request: {error.message}", is_final=True
             ) from error
