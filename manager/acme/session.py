@@ -17,6 +17,7 @@ from acme.client import ClientNetwork
 from acme.messages import Registration, RegistrationResource
 from josepy.errors import Error as JoseError
 from josepy.interfaces import JSONDeSerializable
+from urllib3.exceptions import LocationParseError
 from urllib3.util import parse_url
 
 from manager.acme.answers import Answer, Endpoints, checked_url, links, read_directory
@@ -61,13 +62,24 @@ class CaResponse:
         return tuple(links(self.ca, self.link, relation))
 
 
+def _host(directory_url: str) -> str:
+    """Return the name of a directory's host, by which messages call the CA. Raises CaError."""
+    try:
+        host = parse_url(directory_url).host
+    except LocationParseError:
+        host = None
+    if not host:
+        raise CaError("the account's directory is no address that can be asked", is_final=True)
+    return host
+
+
 class CaSession:
     """One session at the CA with this directory, verified by `context`. `clock` is the time on the wall, in unix seconds."""
 
     def __init__(
         self, directory_url: str, *, context: ssl.SSLContext, signer: Signer, clock: Callable[[], float]
     ) -> None:
-        self.ca = parse_url(directory_url).host or "the CA"
+        self.ca = _host(directory_url)
         self._directory_url = checked_url(self.ca, directory_url, "directory")
         self._clock = clock
         self._signer = signer

@@ -1,5 +1,6 @@
 """Names of the records that prove names. Pure."""
 
+import re
 from typing import Final
 
 from common.pki.faults import wrong_with
@@ -20,6 +21,8 @@ SHOWN_MAX_CHARS: Final = 100
 
 WILDCARD: Final = "*."
 
+_PLAIN: Final = re.compile(r"_?[a-z0-9]([a-z0-9_-]*[a-z0-9])?(\._?[a-z0-9]([a-z0-9_-]*[a-z0-9])?)*")
+
 
 def record_name(name: str, label: str) -> str:
     """Return where the record stands that proves a name; a wildcard's is that of the name below which it stands. Raises CaError."""
@@ -32,3 +35,16 @@ def record_name(name: str, label: str) -> str:
             f"'{printable(name)[:SHOWN_MAX_CHARS]}' cannot be proven by DNS: it {wrong}", is_final=True
         )
     return found
+
+
+def check_changeable(record: str) -> None:
+    """Refuse to change a record, in small letters, whose name is none of hosts or services.
+
+    Whoever has the zone of an alias chooses this name: it must not say to a command what a command's option says, nor have a dot within a label.
+    Raises CaError.
+    """
+    if _PLAIN.fullmatch(record) is None:
+        raise CaError(
+            f"the record '{printable(record)[:SHOWN_MAX_CHARS]}' is not changed: its labels are not made of letters, digits, '-' and '_'",
+            is_final=True,
+        )

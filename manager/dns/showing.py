@@ -15,7 +15,7 @@ from manager.dns import persistent
 from manager.dns.answers import other_texts, shown
 from manager.dns.hooks import run_hook
 from manager.dns.lookup import Lookup, make_lookup
-from manager.dns.names import CHALLENGE, PERSISTENT, record_name
+from manager.dns.names import CHALLENGE, PERSISTENT, check_changeable, record_name
 from manager.dns.propagation import ExpectedRecord, find_missing
 from manager.dns.settings import DnsSettings, Hook, Update
 from manager.dns.updates import Record, update
@@ -54,6 +54,7 @@ class DnsShowing:
             for proof in proofs:
                 try:
                     target = await _target(proof, lookup)
+                    check_changeable(shown(target))
                     way = self._way(proof, shown(target))
                 except CaError as error:
                     failures.append(error)

@@ -316,7 +316,7 @@ async def test_a_request_that_waits_for_its_turn_gives_its_place_to_a_newcomer(a
     seats = api.server.seats
     async with asyncio.TaskGroup() as group:
         last = await waiting_stranger(api, group)
-        yielding = [place.yields_at_s for place in seats._places._held]
+        yielding = [place.yields_at_s for place in seats._connections._held]
         assert any(at_s <= asyncio.get_running_loop().time() for at_s in yielding)
         last.cancel()
 

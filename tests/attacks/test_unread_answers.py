@@ -80,7 +80,8 @@ async def test_answers_that_nobody_reads_are_not_copied_into_memory(api: ApiClie
 async def test_an_answer_that_a_stranger_does_not_read_keeps_no_place(api: ApiClient):
     async with unread(api, 2):
         assert all(
-            place.yields_at_s <= asyncio.get_running_loop().time() for place in api.server.seats._places._held
+            place.yields_at_s <= asyncio.get_running_loop().time()
+            for place in api.server.seats._connections._held
         )
 
 

@@ -80,7 +80,7 @@ class CaServer:
     asked_again_s: float = 11 * 3600.0
     is_down: Callable[[], bool] = lambda: False
     refuses: dict[str, CaError] = field(default_factory=dict)
-    to_fail: list[tuple[str, CaError]] = field(default_factory=list)
+    to_fail: list[tuple[str, Exception]] = field(default_factory=list)
     to_lose: list[str] = field(default_factory=list)
     unprovable: set[str] = field(default_factory=set)
     to_spoil: list[str] = field(default_factory=list)

@@ -3,6 +3,7 @@
 Invariant: what is kept is of a form that a CA takes. What the CA knows an account by is not changed once it knows the account: it would be another one.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -18,6 +19,11 @@ CONTACTS_MAX: Final = 10
 
 BINDING_MAX_CHARS: Final = 1024
 """Of what names a binding and of its key: CAs give 32 to 128 characters."""
+
+_URL: Final = re.compile(
+    r"https://([A-Za-z0-9_.-]*[A-Za-z0-9]|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?([/?][A-Za-z0-9._~:/?@!$&'()*+,;=%-]*)?"
+)
+"""RFC 3986, without a user and a fragment; a host is one that can be asked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,12 +124,16 @@ def _check_url(part: str, text: str) -> None:
         raise InvalidInputError(
             part, f"the address has more than {URL_MAX_CHARS} characters", reason=Reason.TOO_BIG
         )
+    if "@" in text.removeprefix("https://").partition("/")[0]:
+        raise InvalidInputError(
+            part, "the address has a user or a password in it, which everybody would see; leave them out"
+        )
     try:
-        address = urlsplit(text)
-        is_usable = address.scheme == "https" and bool(address.hostname) and address.port != 0
+        # a port or an IPv6 address that is none
+        is_usable = _URL.fullmatch(text) is not None and urlsplit(text).port != 0
     except ValueError:
         is_usable = False
-    if not is_usable or not text.isascii() or not text.isprintable():
+    if not is_usable:
         raise InvalidInputError(part, "a CA's directory is an address that begins with https://")
 
 

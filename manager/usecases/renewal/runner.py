@@ -55,6 +55,9 @@ LOOK_LEAST_S: Final = 0.5
 AT_ONCE: Final = 8
 """Orders that are carried on at once, and CAs that are asked at once for windows: each waits for a network, and none for another."""
 
+FAULT: Final = "the manager met an internal error; its log has the details"
+"""What people are told where a fault of this program keeps one renewal from going on."""
+
 STEPS_AT_ONCE: Final = 20
 """Steps of one order without a rest between them; it has eight."""
 
@@ -178,6 +181,11 @@ class RenewalRunner:
             return await cas[number].suggested(identifier)
         except CaError as error:
             return error
+        except StorageError:
+            raise
+        except Exception:
+            log.exception("renewals.failed", renewal=renewal.id)
+            return CaError(FAULT)
 
     async def _keep_window(
         self, asked: RenewalRecord, snapshot: Snapshot, answer: Suggested | CaError | None
@@ -233,10 +241,13 @@ class RenewalRunner:
             with lead.enforced():
                 try:
                     await self._guarded(renewal, act)
-                except CertcastError as error:
+                except Exception as error:
                     # a key that cannot be made, names that cannot be ordered
+                    if not isinstance(error, CertcastError):
+                        log.exception("renewals.failed", renewal=renewal.id)
+                    found = error if isinstance(error, CertcastError) else CaError(FAULT)
                     self.failures += 1
-                    await self._guarded(renewal, partial(fail_to_begin, self._context, renewal, error))
+                    await self._guarded(renewal, partial(fail_to_begin, self._context, renewal, found))
         return [renewal for renewal, _ in acts]
 
     async def _drop(self, renewal: RenewalRecord) -> None:
@@ -286,6 +297,10 @@ class RenewalRunner:
         except CertcastError as error:
             # what no step foresees must not be tried in a tight circle
             await fail(self._context, order, CaError(error.message))
+        except Exception:
+            # a fault of this program that one order meets: the others go on
+            log.exception("renewals.failed", renewal=renewal.id, order=order.id)
+            await fail(self._context, order, CaError(FAULT))
 
     async def _each(self, acts: Sequence[Callable[[], Awaitable[None]]]) -> None:
         """Do all of these, some at once."""

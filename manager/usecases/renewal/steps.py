@@ -5,6 +5,7 @@ looked for before another is asked for, and what was finalised is asked about an
 earlier one is in the store before it is taken.
 """
 
+import ipaddress
 from collections.abc import Sequence
 from typing import Final
 
@@ -129,6 +130,8 @@ class OrderSteps:
         proofs: list[Proof] = []
         for url in ordered.authorization_urls if ordered.status == "pending" else ():
             found = await ca.authorization(url, order.terms.challenge)
+            if not _is_ordered(found.name, order.names):
+                raise CaError(f"the CA wants {found.name} to be proven, which was not ordered", is_final=True)
             if found.status == "valid":
                 continue
             if found.status != "pending":
@@ -304,3 +307,16 @@ def _poll_s(waited_s: float, retry_after_s: float | None) -> float:
     if retry_after_s is not None:
         return min(max(retry_after_s, RETRY_LEAST_S), RETRY_MOST_S)
     return min(max(POLL_LEAST_S, waited_s / 4), POLL_MOST_S)
+
+
+def _is_ordered(name: str, names: Sequence[str]) -> bool:
+    """Whether a CA may want this name to be proven; a wildcard's is proven by the name below which it stands."""
+    return name.removeprefix("*.") in {_written(each.removeprefix("*.")) for each in names}
+
+
+def _written(name: str) -> str:
+    """Write a name as CAs do."""
+    try:
+        return str(ipaddress.ip_address(name))
+    except ValueError:
+        return name.lower()

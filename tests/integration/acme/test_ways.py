@@ -137,7 +137,7 @@ async def test_a_directory_is_verified_by_the_cas_that_are_given_and_no_others(h
     assert context.cert_store_stats()["x509_ca"] == 1
     assert tls_context("").cert_store_stats()["x509_ca"] > 50
     await at_hostile.directory()
-    talk = at_hostile._talk
+    talk = at_hostile._session
     assert talk is not None
     assert talk._transport._context.cert_store_stats()["x509_ca"] == 1
 
@@ -215,3 +215,9 @@ async def test_an_account_is_asked_by_its_address_and_at_the_ca_for_trying_found
         await cas.ca(account(hostile.directory_url), key_pem(), is_test=True)
     assert caught.value.is_final
     cas.close()
+
+
+@pytest.mark.parametrize("url", ["https://a b/", "https://%0a/", "https://[::1/", "https://"])
+async def test_a_directory_that_is_no_address_is_an_error_of_the_account(threads, url):
+    error = await refused(asking(account(url), threads).directory())
+    assert error.is_final

@@ -1,5 +1,7 @@
 """Records that are aliases: followed to where the text is to be written, as far as there is an end."""
 
+import pytest
+
 from manager.dns.lookup import ALIASES_MAX
 from tests.bind import NEEDED, zone_text
 from tests.integration.dns.conftest import UNTIL_S, Zones, messages, proof, refusal
@@ -52,6 +54,14 @@ async def test_an_alias_for_all_names_is_followed_for_each(zones: Zones):
     await showing.place(proofs, until_s=UNTIL_S)
     assert zones.other.texts("any.proofs.example") == ["of-b", "the-text"]
     assert await showing.missing(proofs) == []
+
+
+@pytest.mark.parametrize("alias", ["--config=/tmp/evil", "x\\.y"])
+async def test_an_alias_that_is_no_name_of_a_host_or_a_service_changes_nothing(zones: Zones, alias: str):
+    with_proofs_elsewhere(zones, f"_acme-challenge CNAME {alias}.proofs.example.")
+    error = await refusal(elsewhere(zones).place([proof("example.com")], until_s=UNTIL_S))
+    assert error.is_final
+    assert f"'{alias}.proofs.example' is not changed" in error.message
 
 
 async def test_aliases_that_lead_back_are_told_with_their_way(zones: Zones):

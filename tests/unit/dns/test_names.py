@@ -2,7 +2,7 @@
 
 import pytest
 
-from manager.dns.names import CHALLENGE, NAME_MAX, record_name
+from manager.dns.names import CHALLENGE, NAME_MAX, check_changeable, record_name
 from manager.usecases.renewal.ports import CaError
 
 
@@ -48,3 +48,39 @@ def test_a_name_may_be_so_long_that_its_record_just_is_one():
     assert len(record_name(name, CHALLENGE)) == NAME_MAX
     with pytest.raises(CaError, match="too long: with _acme-challenge before it"):
         record_name(name.replace("d", "dd", 1), CHALLENGE)
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        "_acme-challenge.example.com",
+        "8e5700ea-a4bf-41c7-8a77-e990661dcc6a.auth.example",
+        "_acme_challenge.a_b.example",
+        "x",
+    ],
+)
+def test_a_record_of_a_host_or_a_service_is_changed(record):
+    check_changeable(record)
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        "--config=/tmp/evil.proofs.example",
+        "-rf.proofs.example",
+        "a.-b.proofs.example",
+        "x\\.proofs.example",
+        "`id`.proofs.example",
+        "a|b.proofs.example",
+        "*.proofs.example",
+        "a\\010b.proofs.example",
+        "a b.proofs.example",
+        "a..example",
+        "",
+    ],
+)
+def test_a_record_whose_name_could_mean_something_else_to_a_command_or_have_a_dot_in_a_label_is_not_changed(
+    record,
+):
+    with pytest.raises(CaError, match="its labels are not made of"):
+        check_changeable(record)

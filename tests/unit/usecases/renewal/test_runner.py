@@ -1,20 +1,17 @@
 """A certificate from the moment when it is due to ports that serve its successor."""
 
 import asyncio
-from typing import Any
 
 import pytest
 
-from common.errors import CertcastError, ConflictError, Reason
+from common.errors import ConflictError
 from common.ids import NodeName
 from manager.domain.renewal.moments import LADDER_S, ari_id
 from manager.domain.renewal.records import OrderState
 from manager.domain.renewal.schedule import ORDERS_AT_ONCE, moment_of
-from manager.usecases.admission import read_for_key
 from manager.usecases.renewal.ports import CaError
 from manager.usecases.uploads import Edit, NewKey
 from tests.fakes.ca_server import moved
-from tests.fakes.workers import InPlace
 from tests.pki import DAY_S, NOW_S
 from tests.renewals import Renewing
 
@@ -142,35 +139,6 @@ async def test_a_certificate_that_does_not_match_the_request_is_a_failure_and_is
     await world.pass_time(LADDER_S[0] + 120)
     assert await world.states(renewal) == [OrderState.FAILED, OrderState.SERVED]
     assert world.server.duplicates() == 0
-
-
-async def test_what_a_ca_gave_is_read_in_workers(world: Renewing):
-    await world.renewing("n1", age_days=40)
-    await world.pass_time(120, step_s=5)
-    assert isinstance(world.context.workers, InPlace)
-    assert {"choose_chain", "read_for_key"} <= set(world.context.workers.calls)
-
-
-async def test_a_worker_that_dies_says_nothing_about_the_certificate(
-    world: Renewing, monkeypatch: pytest.MonkeyPatch
-):
-    renewal = await world.renewing("n1", age_days=40)
-    run, deaths = world.context.workers.run, []
-
-    async def dying(timeout_s: float, function: Any, *args: Any, **kwargs: Any) -> Any:
-        if function is read_for_key and not deaths:
-            deaths.append(function)
-            raise CertcastError("the process that does this work ended unexpectedly", reason=Reason.INTERNAL)
-        return await run(timeout_s, function, *args, **kwargs)
-
-    monkeypatch.setattr(world.context.workers, "run", dying)
-    await world.pass_time(120, step_s=5)
-    kept = await world.renewal(renewal)
-    assert kept.problem.message == "the process that does this work ended unexpectedly"
-    assert await world.states(renewal) == [OrderState.DOWNLOADED]
-    await world.pass_time(LADDER_S[0] + 120)
-    assert await world.states(renewal) == [OrderState.SERVED]
-    assert world.server.asked["order"] == 1
 
 
 async def test_a_chain_that_clients_refuse_is_a_failure_and_the_old_certificate_stays(world: Renewing):

@@ -1,0 +1,91 @@
+"""Faults of the manager's own, and of CAs that want what nobody ordered: each holds up one renewal at most."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from common.errors import CertcastError, Reason
+from manager.domain.renewal.moments import LADDER_S
+from manager.domain.renewal.records import ChallengeKind, OrderState
+from manager.usecases.admission import read_for_key
+from manager.usecases.renewal import runner, steps
+from manager.usecases.renewal.ports import Authorization
+from tests.fakes.ca import ModelCa
+from tests.fakes.workers import InPlace
+from tests.renewals import Renewing
+
+
+async def test_what_a_ca_gave_is_read_in_workers(world: Renewing):
+    await world.renewing("n1", age_days=40)
+    await world.pass_time(120, step_s=5)
+    assert isinstance(world.context.workers, InPlace)
+    assert {"choose_chain", "read_for_key"} <= set(world.context.workers.calls)
+
+
+async def test_a_worker_that_dies_says_nothing_about_the_certificate(
+    world: Renewing, monkeypatch: pytest.MonkeyPatch
+):
+    renewal = await world.renewing("n1", age_days=40)
+    run, deaths = world.context.workers.run, []
+
+    async def dying(timeout_s: float, function: Any, *args: Any, **kwargs: Any) -> Any:
+        if function is read_for_key and not deaths:
+            deaths.append(function)
+            raise CertcastError("the process that does this work ended unexpectedly", reason=Reason.INTERNAL)
+        return await run(timeout_s, function, *args, **kwargs)
+
+    monkeypatch.setattr(world.context.workers, "run", dying)
+    await world.pass_time(120, step_s=5)
+    kept = await world.renewal(renewal)
+    assert kept.problem.message == "the process that does this work ended unexpectedly"
+    assert await world.states(renewal) == [OrderState.DOWNLOADED]
+    await world.pass_time(LADDER_S[0] + 120)
+    assert await world.states(renewal) == [OrderState.SERVED]
+    assert world.server.asked["order"] == 1
+
+
+async def test_a_fault_of_the_manager_that_one_order_meets_holds_up_no_other(world: Renewing):
+    one, other = await world.renewing("n1", age_days=40), await world.renewing("n2", age_days=40)
+    world.server.to_fail.append(("order", LookupError("what no step foresees")))
+    await world.pass_time(120, step_s=5)
+    kept = [await world.renewal(each) for each in (one, other)]
+    assert sorted(each.failures for each in kept) == [0, 1]
+    assert {each.problem.message for each in kept if each.problem} == {runner.FAULT}
+    states = [await world.states(each) for each in (one, other)]
+    assert sorted(states) == [[OrderState.CREATED], [OrderState.SERVED]]
+    await world.pass_time(LADDER_S[0] + 120)
+    assert [await world.states(each) for each in (one, other)] == 2 * [[OrderState.SERVED]]
+
+
+async def test_a_fault_of_the_manager_when_one_window_is_asked_for_holds_up_no_other(world: Renewing):
+    await world.renewing("n1", age_days=1)
+    await world.renewing("n2", age_days=1)
+    world.server.to_fail.append(("suggested", LookupError("what nobody foresees")))
+    await world.pass_time(60, step_s=5)
+    assert world.server.asked["suggested"] == 2
+    assert len(world.server.asked_window_s) == 2
+
+
+async def test_a_proof_of_a_name_that_was_not_ordered_is_not_shown(
+    world: Renewing, monkeypatch: pytest.MonkeyPatch
+):
+    renewal = await world.renewing("n1", age_days=40)
+    authorization = ModelCa.authorization
+
+    async def of_another(ca: ModelCa, url: str, kind: ChallengeKind) -> Authorization:
+        return replace(await authorization(ca, url, kind), name="n2.example.com")
+
+    monkeypatch.setattr(ModelCa, "authorization", of_another)
+    await world.pass_time(120, step_s=5)
+    kept = await world.renewal(renewal)
+    assert kept.problem.message == "the CA wants n2.example.com to be proven, which was not ordered"
+    assert await world.states(renewal) == [OrderState.FAILED]
+    assert world.showing.placed == {}
+
+
+@pytest.mark.parametrize("name", ["N1.Example.com", "2001:DB8:0::1", "*.example.com"])
+def test_a_name_is_one_that_was_ordered_however_a_ca_writes_it(name: str):
+    written = {"2001:DB8:0::1": "2001:db8::1", "*.example.com": "example.com"}.get(name, name.lower())
+    assert steps._is_ordered(written, ["other.example.com", name])
+    assert not steps._is_ordered(written, ["other.example.com"])
