@@ -29,7 +29,7 @@ class Way(Protocol):
         """Reach it. Raises UnreachableError, AccessError, NotJoinedError."""
 
     def avoid(self) -> None:
-        """Note that who was reached last takes this node not now."""
+        """Note that who was reached last takes no nodes now."""
 
     async def keep(self, contact: Contact) -> bool:
         """Keep how it is to be reached; tell whether that was news. Raises InstallError, ProtocolError."""

@@ -1,6 +1,6 @@
 """Route to the manager: in which order its addresses are dialled, and what is kept of what it announces.
 
-Decides that the address that answered last comes first, or last if nobody there takes this node now, and the others in an order drawn
+Decides that the address that answered last comes first, or last if nobody there takes nodes now, and the others in an order drawn
 each time, with a pause drawn before each: several managers may be behind the addresses, of which one may not be able to take nodes.
 Invariant: what is kept came over a connection to the pinned manager, and can be dialled.
 """

@@ -160,7 +160,7 @@ async def test_whoever_waits_for_a_push_that_another_manager_makes_is_told_how_i
 async def test_a_flood_is_told_once_in_a_while_and_so_is_its_end(
     first: Parts, second: Parts, monkeypatch: pytest.MonkeyPatch, record_property
 ):
-    monkeypatch.setattr("manager.channel.allowance.step_s", lambda _: 0.5)
+    monkeypatch.setattr("manager.channel.allowance.step_s", lambda _: 3.0)
     told: list[Mapping[NodeName, Sighting]] = []
     tell = second.store.sightings.tell
 
