@@ -9,18 +9,18 @@ import asyncio
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final
 
 import dns.asyncresolver
 import dns.exception
 import dns.message
 import dns.name
-import dns.nameserver
 import dns.rdatatype
 import dns.resolver
 
 from manager.dns.answers import alias_in, is_authoritative, refusal, shown
-from manager.dns.queries import NoAnswerError, make_query, send_query
+from manager.dns.queries import NoAnswerError, OffLoopResolver, make_query, send_query
 from manager.dns.settings import HostPort
 from manager.usecases.renewal.ports import CaError
 
@@ -32,6 +32,9 @@ SERVERS_MAX: Final = 16
 
 ADDRESSES_MAX: Final = 4
 """Of one server and kind. Providers with anycast give three."""
+
+RECORDS_MAX: Final = 64
+"""Of one name and kind; whoever has its zone could fill 64 KiB with them, which take long to sort."""
 
 RESOLVE_S: Final = 4.0
 """How long one resolver is waited for before the next is asked."""
@@ -65,13 +68,13 @@ async def make_lookup(resolvers: Sequence[HostPort]) -> "Lookup":
         raise CaError(
             "this machine has no resolver that it could look names up with (resolv.conf)"
         ) from error
-    given = [dns.nameserver.Do53Nameserver(resolver.host, resolver.port) for resolver in resolvers]
-    return Lookup([_resolver(nameserver) for nameserver in given or configured.nameservers])
+    places = resolvers or [HostPort(str(address), configured.port) for address in configured.nameservers]
+    return Lookup([_resolver(place) for place in places])
 
 
-def _resolver(nameserver: str | dns.nameserver.Nameserver) -> dns.asyncresolver.Resolver:
+def _resolver(place: HostPort) -> dns.asyncresolver.Resolver:
     resolver = dns.asyncresolver.Resolver(configure=False)
-    resolver.nameservers = [nameserver]
+    resolver.nameservers = [OffLoopResolver(place.host, place.port)]
     resolver.timeout, resolver.lifetime = TRY_S, RESOLVE_S
     return resolver
 
@@ -201,7 +204,7 @@ class Lookup:
         is_of_zone = kind in {dns.rdatatype.SOA, dns.rdatatype.NS}
         if answer.rrset is None or (is_of_zone and answer.rrset.name != name):
             return ()  # what an alias leads to is not a zone that begins here
-        return list(answer.rrset)
+        return list(islice(answer.rrset, RECORDS_MAX))
 
 
 def _why(error: Exception) -> str:

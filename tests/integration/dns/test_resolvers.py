@@ -1,11 +1,18 @@
 """Resolvers: the system's or those of the settings, and what is told where they do not help."""
 
+import threading
+from typing import Any
+
+import dns.flags
 import dns.message
+import dns.name
+import dns.rdatatype
 import dns.resolver
+import dns.rrset
 
 from manager.dns import lookup, showing
 from manager.dns.lookup import make_lookup
-from manager.dns.settings import DnsSettings
+from manager.dns.settings import DnsSettings, HostPort
 from manager.dns.showing import DnsShowing
 from tests.bind import NEEDED, free_address, zone_text
 from tests.fakes.nameserver import nameserver
@@ -80,3 +87,31 @@ async def test_without_settings_the_systems_resolvers_are_asked_and_none_is_told
     monkeypatch.setattr(lookup.dns.asyncresolver, "Resolver", Configured)
     error = await refusal(make_lookup(()))
     assert error.message == "this machine has no resolver that it could look names up with (resolv.conf)"
+
+
+async def test_an_answer_full_of_records_is_parsed_off_the_loop_and_cut(monkeypatch):
+    """Whoever has the zone of a name can have 4,000 addresses for it; to read and sort these takes a quarter of a second."""
+    address, parsed_in, from_wire = free_address(), [], dns.message.from_wire
+
+    def parsed(wire: bytes, **options: Any) -> dns.message.Message:
+        if len(wire) > 10_000:
+            parsed_in.append(threading.current_thread())
+        return from_wire(wire, **options)
+
+    def full(asked: dns.message.Message, is_tcp: bool) -> dns.message.Message:
+        made = dns.message.make_response(asked)
+        if not is_tcp:
+            made.flags |= dns.flags.TC
+        elif asked.question[0].rdtype == dns.rdatatype.A:
+            hosts = (f"10.0.{number // 250}.{number % 250}" for number in range(4000))
+            made.answer.append(dns.rrset.from_text_list(asked.question[0].name, 60, "IN", "A", hosts))
+        return made
+
+    monkeypatch.setattr(dns.message, "from_wire", parsed)
+    async with nameserver(address, full):
+        found = await make_lookup((HostPort(address, 53),))
+        records = await found._resolve(dns.name.from_text("full.example"), dns.rdatatype.A)
+        assert len(records) == lookup.RECORDS_MAX
+        assert len(await found.addresses("full.example")) == lookup.ADDRESSES_MAX
+    assert len(parsed_in) == 2
+    assert threading.main_thread() not in parsed_in
