@@ -43,6 +43,9 @@ PIECE_MIN_BYTES: Final = 64
 YIELD_BYTES: Final = 128 * 1024
 """How much is taken at once: data that has arrived already is read without a pause."""
 
+YIELD_PIECES: Final = 200
+"""And of how many pieces: in small ones little data takes long."""
+
 VALUES_MAX: Final = 100_000
 """Values in one JSON body; each becomes an object. A change of 1,000 objects has some 20,000."""
 
@@ -196,7 +199,7 @@ class _Reading:
                     await self.make_room(None)
                 data += piece
                 limit.reschedule(begun + min(BODY_TIMEOUT_S, GRACE_S + len(data) / RATE_BYTES_S))
-                if len(data) >= pause:
+                if len(data) >= pause or pieces % YIELD_PIECES == 0:
                     pause = len(data) + YIELD_BYTES
                     await asyncio.sleep(0)
         return data

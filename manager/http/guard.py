@@ -30,6 +30,9 @@ LINGER_S: Final = 1.0
 LINGER_MAX_BYTES: Final = 64 * 1024
 """What is still taken of a body that was refused, so that its sender can read why: closing at once resets the connection (RFC 9112 9.6)."""
 
+LINGER_READ_BYTES: Final = 1024
+"""And how much of it at a time: each byte may be a chunk of its own."""
+
 
 REQUESTS: Final = Limit(
     what="requests", in_all=64, each=8, waiting_in_all=1000, waiting_each=200, wait_s=30.0
@@ -223,7 +226,8 @@ async def _linger(request: web.Request) -> None:
     try:
         async with asyncio.timeout(LINGER_S):
             while taken <= LINGER_MAX_BYTES and not request.content.at_eof():
-                taken += len(await request.content.readany())
+                taken += len(await request.content.read(LINGER_READ_BYTES))
+                await asyncio.sleep(0)
             if not request.content.at_eof() and request.transport is not None:
                 request.transport.pause_reading()
                 await asyncio.sleep(LINGER_S)
