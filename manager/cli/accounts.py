@@ -166,7 +166,7 @@ def edit(
     no_eab: NoEabOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Change an account: correct what was wrong, or say at which addresses the CA reaches you.
+    """Correct an account, or change its email addresses.
 
     What is not given stays. The directory and the binding of an account that is registered cannot be changed; add another one for another CA or binding.
 
