@@ -38,6 +38,9 @@ from tests.store_template import EMPTY
 DIRECTORY = "https://ca.example.com/directory"
 STAGING = "https://staging.example.com/directory"
 
+RESTARTS_S = 1.0
+"""After what time a manager that was killed runs again, in seconds."""
+
 
 @dataclass
 class Renewing:
@@ -73,7 +76,7 @@ class Renewing:
             pass
         self.kills += 1
         self.restart()
-        return self.now[0] + 1.0
+        return self.now[0] + RESTARTS_S
 
     async def pass_time(
         self,
@@ -83,16 +86,21 @@ class Renewing:
         least_s: float = 1.0,
         look: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
-        """Let so much time pass, in which the runner looks whenever it says that there is something to do, and at least each `step_s`."""
+        """Let so much time pass, in which the runner looks whenever it says that there is something to do, and at least each `step_s`.
+
+        Between two looks are at least `least_s`; what was killed starts again after a moment.
+        """
         until_s = self.now[0] + seconds
         while True:
+            kills = self.kills
             next_s = await self.once()
+            rests_s = least_s if self.kills == kills else RESTARTS_S
             self.fleet.settle(await self.context.inventories.current())
             if look is not None:
                 await look()
             if self.now[0] >= until_s:
                 return
-            self.now[0] = min(max(next_s, self.now[0] + least_s), self.now[0] + step_s, until_s)
+            self.now[0] = min(max(next_s, self.now[0] + rests_s), self.now[0] + step_s, until_s)
 
     async def account(self, name: str = "le") -> AccountId:
         """Make an account."""

@@ -77,8 +77,9 @@ class ReportWriter:
         return node in self._records or node in self._writing
 
     def forget(self, node: NodeName) -> None:
-        """Drop what waits of a node that was removed."""
+        """Drop what waits of a node that was removed, and what waits for it."""
         self._records.pop(node, None)
+        self._then = [each for each in self._then if each.node != node]
 
     async def run(self) -> None:
         """Write batches until cancelled."""
