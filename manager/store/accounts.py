@@ -126,15 +126,18 @@ class Accounts:
             await self._seal(connection, account_id, sealed_binding=binding_key)
 
     async def keep_next_key(self, account_id: AccountId, key_pem: str) -> None:
-        """Keep the key that is to take the place of an account's own. Raises NotFoundError."""
+        """Keep the key that is to take the place of an account's own, unless one is kept: its CA may know it by then. Raises NotFoundError."""
         async with self._database.write() as connection:
-            await self._seal(connection, account_id, sealed_next_key=key_pem)
+            if not (await self.keys(account_id)).next_key_pem:
+                await self._seal(connection, account_id, sealed_next_key=key_pem)
 
-    async def promote_next_key(self, account_id: AccountId) -> None:
-        """Let the next key be the account's own, since its CA knows it by that one. Raises NotFoundError."""
+    async def promote_next_key(self, account_id: AccountId, key_pem: str) -> bool:
+        """Let the next key be the account's own, since its CA knows it by that one; return whether nobody did before. Raises NotFoundError."""
         async with self._database.write() as connection:
-            keys = await self.keys(account_id)
-            await self._seal(connection, account_id, sealed_key=keys.next_key_pem, sealed_next_key="")
+            if (await self.keys(account_id)).next_key_pem != key_pem:
+                return False
+            await self._seal(connection, account_id, sealed_key=key_pem, sealed_next_key="")
+            return True
 
     async def delete(self, account_id: AccountId) -> None:
         """Remove one with its keys. Raises NotFoundError, ConflictError while something is renewed with it."""

@@ -252,7 +252,7 @@ async def test_an_account_that_was_deleted_before_its_ca_was_given_the_new_key_h
         known = dict(there.server.accounts)
         with there.raced() as gone:
             status, said = await there.api.call("POST", f"{where}/change-key")
-        assert gone == ["account.key_changed"]
+        assert gone == ["account.key_change_begun"]
         assert (status, said["error"]["reason"]) == (404, "not_found")
         assert there.server.accounts == known
 

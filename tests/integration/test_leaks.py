@@ -149,7 +149,7 @@ async def test_keys_of_accounts_that_were_replaced_are_looked_for(tmp_path: Path
         account, accounts = await api.use_cases.accounts.add(fields, actor="ada"), api.context.store.accounts
         former = (await accounts.keys(account.id)).key_pem
         await accounts.keep_next_key(account.id, key_pem(ec.generate_private_key(ec.SECP256R1())))
-        await accounts.promote_next_key(account.id)
+        await accounts.promote_next_key(account.id, (await accounts.keys(account.id)).next_key_pem)
         await say(api, former.splitlines()[1], monkeypatch)
 
 

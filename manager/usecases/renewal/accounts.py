@@ -121,21 +121,23 @@ class AccountUseCases:
             key_pem = await self._context.workers.run(MAKE_KEY_TIMEOUT_S, _make_key)
             async with self._context.store.transaction():
                 await self._context.store.accounts.keep_next_key(account_id, key_pem)
-                await self._context.note(actor, "account.key_changed", f"account {account_id}")
-        await self._asking.finish_key_change(account)
-        log.info("account.key_changed", account=account_id, user=actor)
+                await self._context.note(actor, "account.key_change_begun", f"account {account_id}")
+        await self._asking.finish_key_change(account, actor=actor)
         return account
 
     async def deactivate(self, account_id: AccountId, *, actor: str) -> AccountRecord:
         """End an account at its CA for good. Raises NotFoundError, ConflictError, CaError."""
         account = await self._living(account_id)
-        await self._context.note(actor, "account.deactivated", f"account {account_id}")
         if account.url:
-            await (await self._asking.ca(account_id, is_test=False)).deactivate()
+            ca = await self._asking.ca(account_id, is_test=False)
+            # first, since it cannot be undone
+            await self._context.note(actor, "account.deactivation_begun", f"account {account_id}")
+            await ca.deactivate()
         async with self._context.store.transaction():
-            known = await self._context.store.accounts.get(account_id)
+            known = await self._living(account_id)
             record = replace(known, deactivated_s=self._context.clock())
             await self._context.store.accounts.keep(record)
+            await self._context.note(actor, "account.deactivated", f"account {account_id}")
         log.info("account.deactivated", account=account_id, user=actor)
         return record
 

@@ -6,10 +6,14 @@ before the CA hears of it, and the former one until the CA has taken the new.
 
 from dataclasses import replace
 
+import structlog
+
 from manager.domain.audit import RENEWAL
 from manager.domain.renewal.records import AccountId, AccountRecord
 from manager.usecases.context import Context
 from manager.usecases.renewal.ports import Ca, CaError, Cas
+
+log = structlog.get_logger(__name__)
 
 
 class AccountsAtCas:
@@ -26,7 +30,7 @@ class AccountsAtCas:
         if account.deactivated_s is not None:
             raise CaError(f"the account '{account.name}' was deactivated", is_final=True)
         if keys.next_key_pem:
-            await self.finish_key_change(account)
+            await self.finish_key_change(account, actor=RENEWAL)
             keys = await self._store.accounts.keys(account_id)
         if is_test and not account.staging_url:
             raise CaError(f"the account '{account.name}' has no directory for tests", is_final=True)
@@ -50,9 +54,11 @@ class AccountsAtCas:
                 await self._context.note(actor, "account.registered", f"account {account.id}", detail)
         return known
 
-    async def finish_key_change(self, account: AccountRecord) -> None:
-        """Let the CA take the next key, or find that it has, and let that be the account's own. Raises CaError."""
+    async def finish_key_change(self, account: AccountRecord, *, actor: str) -> None:
+        """Let the CA take the next key, or find that it has, and let that be the account's own, unless somebody did so meanwhile. Raises CaError."""
         keys = await self._store.accounts.keys(account.id)
+        if not keys.next_key_pem:
+            return
         if account.url:
             try:
                 ca = await self._cas.ca(account, keys.key_pem, is_test=False)
@@ -60,7 +66,11 @@ class AccountsAtCas:
             except CaError as error:
                 if not error.is_final or not await self._knows(account, keys.next_key_pem):
                     raise
-        await self._store.accounts.promote_next_key(account.id)
+        async with self._store.transaction():
+            if not await self._store.accounts.promote_next_key(account.id, keys.next_key_pem):
+                return
+            await self._context.note(actor, "account.key_changed", f"account {account.id}")
+        log.info("account.key_changed", account=account.id, user=actor)
 
     async def _knows(self, account: AccountRecord, key_pem: str) -> bool:
         """Whether the CA has taken a key before, and its answer was lost. A key that it does not know could make another account: it has another address."""

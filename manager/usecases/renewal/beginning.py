@@ -3,6 +3,7 @@
 Decides for which names and with which key. Invariant: in one transaction it is found that nothing of the renewal is under way, and an order begins.
 """
 
+from dataclasses import replace
 from typing import Final
 
 import structlog
@@ -19,7 +20,7 @@ from manager.domain.renewal.records import (
     Step,
     Terms,
 )
-from manager.domain.renewal.schedule import entry_of, names_of
+from manager.domain.renewal.schedule import at_once_s, entry_of, names_of
 from manager.pki.read.csr import RequestFields, make_key, make_request
 from manager.pki.read.keys import private_key_pem
 from manager.pki.read.upload import read_private_key
@@ -36,8 +37,8 @@ class Beginning:
     def __init__(self, context: Context) -> None:
         self._context = context
 
-    async def begin(self, renewal_id: RenewalId, *, is_test: bool) -> OrderRecord:
-        """Make a key (or take the certificate's own) and a request, and keep an order with both.
+    async def begin(self, renewal_id: RenewalId, *, is_test: bool, asked_by: str | None) -> OrderRecord:
+        """Make a key (or take the certificate's own) and a request, and keep an order with both; `asked_by` is None where it is time for it.
 
         Raises NotFoundError, ConflictError (one is under way), InvalidInputError (no names), CertcastError (the worker).
         """
@@ -67,11 +68,23 @@ class Beginning:
             changed_s=now_s,
         )
         async with store.transaction():
-            if (await store.renewals.get(renewal_id)).terms != terms:
+            renewal = await store.renewals.get(renewal_id)
+            if renewal.terms != terms:
                 raise ConflictError("what it is renewed with was changed in the meantime")
             order = await store.orders.add(new, private_key_pem=key_pem)
+            if asked_by is not None:
+                await self._note_asked(renewal, asked_by, is_test=is_test)
         log.info("order.begun", order=order.id, renewal=renewal_id)
         return order
+
+    async def _note_asked(self, renewal: RenewalRecord, asked_by: str, *, is_test: bool) -> None:
+        """Note who asked for an order; a renewal rests no longer then."""
+        act = "renewal.tested" if is_test else "renewal.ordered"
+        await self._context.note(asked_by, act, f"renewal {renewal.id}")
+        if not is_test:
+            await self._context.store.renewals.keep(
+                replace(renewal, tried_again_s=at_once_s(renewal), changed_s=self._context.clock())
+            )
 
 
 def _to_order(renewal: RenewalRecord, entry: Entry | None) -> tuple[Terms, tuple[str, ...]]:

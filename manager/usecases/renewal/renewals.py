@@ -229,8 +229,7 @@ class RenewalUseCases:
             account = await self._context.store.accounts.get(renewal.terms.account_id)
             if not account.staging_url:
                 raise ConflictError(f"the account '{account.name}' has no directory for tests")
-        await self._context.note(actor, "renewal.tested", f"renewal {renewal_id}")
-        order = await self._beginning.begin(renewal_id, is_test=True)
+        order = await self._beginning.begin(renewal_id, is_test=True, asked_by=actor)
         self._looked_at("renewal.tested", renewal_id, actor)
         return order
 
@@ -244,26 +243,24 @@ class RenewalUseCases:
             raise ConflictError("this renewal is paused; resume it first")
         if at_once_s(known) > now_s:
             raise ConflictError("the CA asked to wait, and refuses orders until then")
-        order = None
-        if known.tried_again_s > now_s:
-            order = await self._go_on(renewal_id, actor)
-        else:
-            await self._context.note(actor, "renewal.ordered", f"renewal {renewal_id}")
+        order = await self._go_on(renewal_id, actor) if known.tried_again_s > now_s else None
         if order is None:
-            order = await self._beginning.begin(renewal_id, is_test=False)
+            order = await self._beginning.begin(renewal_id, is_test=False, asked_by=actor)
         self._looked_at("renewal.ordered", renewal_id, actor)
         return order
 
     async def _go_on(self, renewal_id: RenewalId, actor: str) -> OrderRecord | None:
-        """Let a renewal rest no longer; return its order that goes on, None if it has none."""
+        """Let an order rest no longer, and return it; None if there is none."""
         store = self._context.store
         async with store.transaction():
-            known = await store.renewals.get(renewal_id)
+            known, order = await store.renewals.get(renewal_id), await store.orders.unfinished_of(renewal_id)
+            if order is None:
+                return None
             await self._context.note(actor, "renewal.ordered", f"renewal {renewal_id}")
             await store.renewals.keep(
                 replace(known, tried_again_s=at_once_s(known), changed_s=self._context.clock())
             )
-            return await store.orders.unfinished_of(renewal_id)
+            return order
 
     async def collect(self) -> None:
         """Forget orders that were over long ago. Raises StorageError."""

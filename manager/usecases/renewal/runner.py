@@ -234,7 +234,7 @@ class RenewalRunner:
                 if renewal.request_id is not None or (begins is not None and begins <= now_s):
                     acts.append((renewal, partial(self._requesting.look, renewal, entry)))
         acts += [
-            (renewal, partial(self._beginning.begin, renewal.id, is_test=False))
+            (renewal, partial(self._beginning.begin, renewal.id, is_test=False, asked_by=None))
             for renewal in beginning(snapshot.renewals, snapshot.orders, entries, now_s=now_s)
         ]
         for renewal, act in acts:

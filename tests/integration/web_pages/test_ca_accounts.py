@@ -45,7 +45,9 @@ async def test_an_account_lives_from_its_form_to_its_end_at_the_ca(world: Renewi
     assert await acts(world) == [
         "account.deleted",
         "account.deactivated",
+        "account.deactivation_begun",
         "account.key_changed",
+        "account.key_change_begun",
         "account.changed",
         "account.registered",
         "account.added",

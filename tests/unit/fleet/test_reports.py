@@ -42,7 +42,9 @@ class Writing:
         self.kept = Kept()
         self.ended: list[NodeName] = []
         self.acknowledged: list[NodeName] = []
-        self.writer = ReportWriter(self.kept, ended=lambda node, _session, is_nobodys: self.ended.append(node))
+        self.writer = ReportWriter(
+            self.kept, ended=lambda node, _session, is_nobodys: self.ended.append(node)
+        )
 
     def report(self, name: NodeName) -> None:
         self.writer.put(self._facts(name), 1000.0)

@@ -124,7 +124,17 @@ async def test_the_next_key_takes_the_place_of_the_former(store: Store):
     number = await add_account(store)
     await store.accounts.keep_next_key(number, "the next")
     assert (await store.accounts.keys(number)).next_key_pem == "the next"
-    await store.accounts.promote_next_key(number)
+    assert await store.accounts.promote_next_key(number, "the next")
+    keys = await store.accounts.keys(number)
+    assert (keys.key_pem, keys.next_key_pem) == ("the next", "")
+
+
+async def test_a_next_key_that_a_ca_may_know_is_not_replaced_and_is_promoted_once(store: Store):
+    number = await add_account(store)
+    await store.accounts.keep_next_key(number, "the next")
+    await store.accounts.keep_next_key(number, "of somebody else")
+    assert not await store.accounts.promote_next_key(number, "of somebody else")
+    assert [await store.accounts.promote_next_key(number, "the next") for _ in range(2)] == [True, False]
     keys = await store.accounts.keys(number)
     assert (keys.key_pem, keys.next_key_pem) == ("the next", "")
 

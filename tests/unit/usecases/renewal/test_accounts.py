@@ -7,6 +7,7 @@ from manager.domain.renewal.records import ChallengeKind, OrderState
 from manager.usecases.renewal.account_fields import CONTACTS_MAX, AccountChanges, AccountFields
 from manager.usecases.renewal.ports import CaError, NoCas, wake_nobody
 from manager.usecases.usecases import UseCases
+from tests.fakes.ca import ModelCa
 from tests.fakes.ca_server import Killed
 from tests.pki import NOW_S
 from tests.renewals import DIRECTORY, Renewing
@@ -142,6 +143,57 @@ async def test_a_ca_that_refuses_a_new_key_leaves_the_former_one_in_use(world: R
     with pytest.raises(CaError):
         await world.accounts.change_key(account, actor="ada")
     assert (await world.store.accounts.keys(account)).key_pem == before
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+async def test_a_change_of_key_that_two_bring_to_its_end_at_once_leaves_the_key_that_the_ca_knows(
+    world: Renewing, monkeypatch: pytest.MonkeyPatch, when: str
+):
+    account = await world.account()
+    await world.accounts.register(account, actor="ada")
+    change_key = ModelCa.change_key
+
+    async def also_by_another(ca: ModelCa, new_key_pem: str) -> None:
+        monkeypatch.setattr(ModelCa, "change_key", change_key)
+        if when == "after":
+            await change_key(ca, new_key_pem)
+        await world.accounts.change_key(account, actor="bob")
+        if when == "before":
+            await change_key(ca, new_key_pem)
+
+    monkeypatch.setattr(ModelCa, "change_key", also_by_another)
+    await world.accounts.change_key(account, actor="ada")
+    keys = await world.store.accounts.keys(account)
+    assert (list(world.server.accounts), keys.next_key_pem) == ([keys.key_pem], "")
+    acts = [(each.actor, each.action) for each in await world.store.audit.list()]
+    assert acts[:2] == [("bob", "account.key_changed"), ("ada", "account.key_change_begun")]
+
+
+REFUSED = CaError("the CA refused", type="serverInternal")
+
+
+@pytest.mark.parametrize(
+    ("act", "begun", "done"),
+    [
+        ("change_key", "account.key_change_begun", "account.key_changed"),
+        ("deactivate", "account.deactivation_begun", "account.deactivated"),
+    ],
+)
+async def test_what_a_ca_refused_is_noted_as_begun_and_not_as_done(
+    world: Renewing, act: str, begun: str, done: str
+):
+    account = await world.account()
+    await world.accounts.register(account, actor="ada")
+    world.server.to_fail.append((act, REFUSED))
+
+    async def noted() -> list[str]:
+        return [each.action for each in await world.store.audit.list()]
+
+    with pytest.raises(CaError):
+        await getattr(world.accounts, act)(account, actor="ada")
+    assert (begun in await noted(), done in await noted()) == (True, False)
+    await getattr(world.accounts, act)(account, actor="ada")
+    assert (await noted())[0] == done
 
 
 async def test_an_account_with_which_something_is_renewed_is_not_deleted(world: Renewing):

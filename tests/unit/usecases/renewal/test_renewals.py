@@ -305,6 +305,15 @@ async def test_what_is_shown_of_a_renewal_has_its_orders_the_latest_first(world:
     assert shown.entry.id == shown.renewal.certificate_id
 
 
+async def test_an_order_that_was_refused_is_not_in_the_audit_log(world: Renewing):
+    renewal = await world.renewing("n1")
+    await world.renewals.order_now(renewal.id, actor="ada")
+    for ask in (world.renewals.order_now, world.renewals.test):
+        with pytest.raises(ConflictError, match="under way"):
+            await ask(renewal.id, actor="bob")
+    assert "bob" not in {act.actor for act in await world.store.audit.list()}
+
+
 async def test_every_act_is_in_the_audit_log(world: Renewing):
     renewal = await world.renewing("n1")
     await world.renewals.set_paused(renewal.id, paused=True, actor="ada")
