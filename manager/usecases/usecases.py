@@ -54,7 +54,7 @@ class UseCases:
     ) -> None:
         self._context = context
         self.workers = context.workers
-        self.accounts = AccountUseCases(context, cas)
+        self.accounts = AccountUseCases(context, cas, wake=wake)
         self.alarms = AlarmUseCases(context)
         self.audit = AuditUseCases(context)
         self.certificates = CertificateUseCases(context)

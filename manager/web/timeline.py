@@ -67,7 +67,8 @@ class Timeline:
 
     width: int
     height: int
-    expired: int
+    expired_certificates: int
+    expired_trusted_cas: int
     later: int
     bars: Sequence[Bar]
     months: Sequence[TimelineMark]
@@ -114,7 +115,8 @@ def draw_timeline(
     return Timeline(
         width=width,
         height=height,
-        expired=by_week[-1] + cas_by_week[-1],
+        expired_certificates=by_week[-1],
+        expired_trusted_cas=cas_by_week[-1],
         later=by_week[WEEKS] + cas_by_week[WEEKS],
         bars=bars,
         months=_months(now_s, width),

@@ -7,6 +7,7 @@ pending order of the same names, which only one of the two could finish.
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 from common.ids import CertificateId
@@ -47,6 +48,11 @@ def at_once_s(renewal: RenewalRecord) -> float:
     """Return when a renewal is tried again for which somebody has done something: at once, unless its CA has asked to wait."""
     is_limited = renewal.problem is not None and renewal.problem.type == RATE_LIMITED
     return renewal.tried_again_s if is_limited else 0.0
+
+
+def rested(renewal: RenewalRecord, *, now_s: float) -> RenewalRecord:
+    """Return a renewal for which somebody has done something now."""
+    return replace(renewal, tried_again_s=at_once_s(renewal), changed_s=now_s)
 
 
 def validity_of(entry: Entry) -> Validity:

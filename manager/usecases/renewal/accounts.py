@@ -3,7 +3,7 @@
 Decides what of an account is kept before its CA is asked. Invariant: an account whose key or binding is not in the store is never known to a CA.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -12,6 +12,7 @@ import structlog
 from common.codes import KeyKind
 from common.errors import ConflictError
 from manager.domain.renewal.records import AccountId, AccountRecord
+from manager.domain.renewal.schedule import rested
 from manager.pki.read.csr import make_key
 from manager.pki.read.keys import private_key_pem
 from manager.store.accounts import NewAccount
@@ -29,9 +30,12 @@ _SHOWN: Final = ("name", "directory_url", "staging_url", "contact", "binding_id"
 
 
 class AccountUseCases:
-    def __init__(self, context: Context, cas: Cas) -> None:
+    """`wake` lets the runner of renewals look at once."""
+
+    def __init__(self, context: Context, cas: Cas, *, wake: Callable[[], None]) -> None:
         self._context = context
         self._cas = cas
+        self._wake = wake
         self._asking = AccountsAtCas(context, cas)
 
     async def list(self) -> Sequence[AccountRecord]:
@@ -77,11 +81,14 @@ class AccountUseCases:
         known = await self._living(account_id)
         known = replace(known, terms_agreed=known.terms_agreed or agrees)
         record = await self._asking.register(known, actor=actor)
+        async with self._context.store.transaction():
+            await self._let_rest_no_longer(account_id)
         log.info("account.registered", account=account_id, user=actor)
+        self._wake()
         return record
 
     async def edit(self, account_id: AccountId, changes: AccountChanges, *, actor: str) -> AccountRecord:
-        """Change what is given; the CA is told other contacts, if it knows the account.
+        """Change what is given; the CA is told other contacts, if it knows the account. What failed with the account is tried again.
 
         Raises NotFoundError, InvalidInputError, PkiFindingsError, ConflictError, CaError.
         """
@@ -112,6 +119,8 @@ class AccountUseCases:
                 await store.accounts.keep_binding_key(account_id, fields.binding_key)
             detail = _changes(before, record, has_other_key=has_other_key)
             await self._context.note(actor, "account.changed", f"account {account_id}", detail)
+            await self._let_rest_no_longer(account_id)
+        self._wake()
         return record
 
     async def change_key(self, account_id: AccountId, *, actor: str) -> AccountRecord:
@@ -147,6 +156,17 @@ class AccountUseCases:
             await self._context.store.accounts.delete(account_id)
             await self._context.note(actor, "account.deleted", f"account {account_id}")
         log.info("account.deleted", account=account_id, user=actor)
+
+    async def _let_rest_no_longer(self, account_id: AccountId) -> None:
+        """Let renewals be tried again that failed: what was wrong with their account may be no longer."""
+        now_s = self._context.clock()
+        for renewal in await self._context.store.renewals.list():
+            if (
+                renewal.terms is not None
+                and renewal.terms.account_id == account_id
+                and renewal.tried_again_s > now_s
+            ):
+                await self._context.store.renewals.keep(rested(renewal, now_s=now_s))
 
     async def _check_trust(self, trust_pem: str) -> None:
         """Read CAs before they are kept. Raises PkiFindingsError."""

@@ -3,7 +3,6 @@
 Decides for which names and with which key. Invariant: in one transaction it is found that nothing of the renewal is under way, and an order begins.
 """
 
-from dataclasses import replace
 from typing import Final
 
 import structlog
@@ -20,7 +19,7 @@ from manager.domain.renewal.records import (
     Step,
     Terms,
 )
-from manager.domain.renewal.schedule import at_once_s, entry_of, names_of
+from manager.domain.renewal.schedule import entry_of, names_of, rested
 from manager.pki.read.csr import RequestFields, make_key, make_request
 from manager.pki.read.keys import private_key_pem
 from manager.pki.read.upload import read_private_key
@@ -82,9 +81,7 @@ class Beginning:
         act = "renewal.tested" if is_test else "renewal.ordered"
         await self._context.note(asked_by, act, f"renewal {renewal.id}")
         if not is_test:
-            await self._context.store.renewals.keep(
-                replace(renewal, tried_again_s=at_once_s(renewal), changed_s=self._context.clock())
-            )
+            await self._context.store.renewals.keep(rested(renewal, now_s=self._context.clock()))
 
 
 def _to_order(renewal: RenewalRecord, entry: Entry | None) -> tuple[Terms, tuple[str, ...]]:

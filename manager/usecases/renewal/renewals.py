@@ -23,7 +23,7 @@ from manager.domain.renewal.records import (
     RenewalRecord,
     Terms,
 )
-from manager.domain.renewal.schedule import at_once_s, entry_of
+from manager.domain.renewal.schedule import at_once_s, entry_of, rested
 from manager.usecases.context import Context
 from manager.usecases.renewal.beginning import Beginning
 from manager.usecases.renewal.slots import assess_ordered, check_slots
@@ -198,9 +198,10 @@ class RenewalUseCases:
         store, act = self._context.store, "renewal.paused" if paused else "renewal.resumed"
         async with self._context.deciding() as inventory:
             known = await store.renewals.get(renewal_id)
-            record = replace(known, is_paused=paused, changed_s=self._context.clock())
-            if not paused:
-                record = replace(record, tried_again_s=at_once_s(known))
+            now_s = self._context.clock()
+            record = replace(
+                known if paused else rested(known, now_s=now_s), is_paused=paused, changed_s=now_s
+            )
             await store.renewals.keep(record)
             await self._context.note(actor, act, f"renewal {renewal_id}")
             shown = await self._shown(record, inventory)
@@ -257,9 +258,7 @@ class RenewalUseCases:
             if order is None:
                 return None
             await self._context.note(actor, "renewal.ordered", f"renewal {renewal_id}")
-            await store.renewals.keep(
-                replace(known, tried_again_s=at_once_s(known), changed_s=self._context.clock())
-            )
+            await store.renewals.keep(rested(known, now_s=self._context.clock()))
             return order
 
     async def collect(self) -> None:

@@ -36,7 +36,7 @@ async def test_home_says_how_all_stand_what_is_wrong_and_what_expires(room, brow
         "Offline 1",
         "Node has no TLS certificate : n2",
         "TLS certificate has expired : old.example.com",
-        "1 has expired",
+        "1 certificate has expired",
         "soon.example.com 2",
         "in 19 days",
         "1 node applied",

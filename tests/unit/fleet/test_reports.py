@@ -122,6 +122,6 @@ async def test_whatever_happens_in_whatever_order_an_outcome_that_is_acknowledge
         for each in order:
             await there.happens(each)
         await there.flush()
-        assert not (there.writer.has(N1) or there.writer.has(N2)), order
+        assert not any(there.writer.has(name) for name in (N1, N2)), order
         assert set(there.acknowledged) <= set(there.kept.written), order
         assert there.acknowledged.count(N2) == order.count("outcome of another"), order

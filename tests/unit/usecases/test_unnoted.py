@@ -24,6 +24,7 @@ from manager.store.tables import metadata
 from manager.usecases.downloads import DownloadOptions
 from manager.usecases.renewal.account_fields import AccountChanges, AccountFields
 from manager.usecases.renewal.accounts import AccountUseCases
+from manager.usecases.renewal.ports import wake_nobody
 from manager.usecases.requests import KeyChoice, RequestChanges
 from manager.usecases.uploads import Edit, Upload
 from manager.usecases.usecases import UseCases
@@ -220,7 +221,9 @@ async def arranged(world: World) -> World:
     await store.host_keys.keep("announced", generate_key(), generate_key())
     await world.use_cases.host_key.begin(_present)
     server = CaServer(lambda: NOW_S, ModelShowing(lambda: NOW_S))
-    world.use_cases.accounts = AccountUseCases(world.use_cases._context, ModelCas(server, server))
+    world.use_cases.accounts = AccountUseCases(
+        world.use_cases._context, ModelCas(server, server), wake=wake_nobody
+    )
     for name in ("first", "second"):
         await world.use_cases.accounts.add(_account(name), actor="ada")
     await world.use_cases.renewals.order_new(TERMS, nodes=["n1"], slot="server", actor="ada")

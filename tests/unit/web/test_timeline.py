@@ -24,7 +24,8 @@ def draw(*days: float, cas: tuple[float, ...] = (), width: int = 960, height: in
 @given(st.lists(st.floats(-4000, 40000), max_size=50), st.lists(st.floats(-4000, 40000), max_size=50))
 def test_everything_is_counted_once(days: list[float], cas: list[float]):
     drawn = draw(*days, cas=tuple(cas))
-    assert drawn.expired + drawn.later + sum(bar.count for bar in drawn.bars) == len(days) + len(cas)
+    expired = drawn.expired_certificates + drawn.expired_trusted_cas
+    assert expired + drawn.later + sum(bar.count for bar in drawn.bars) == len(days) + len(cas)
 
 
 @given(st.lists(st.floats(0, 363.9), min_size=1, max_size=200))
@@ -60,7 +61,12 @@ def test_a_short_life_that_has_just_begun_is_calm_unless_something_urgent_is_bes
 
 def test_what_expires_this_very_second_has_not_expired_and_what_did_before_has():
     drawn = draw_timeline([end(0), end(-1 / DAY_S)], [], now_s=NOW_S, width=960, height=150)
-    assert (drawn.expired, [bar.count for bar in drawn.bars]) == (1, [1])
+    assert (drawn.expired_certificates, [bar.count for bar in drawn.bars]) == (1, [1])
+
+
+def test_certificates_and_trusted_cas_that_have_expired_are_told_apart():
+    drawn = draw(-1, -2, cas=(-1,))
+    assert (drawn.expired_certificates, drawn.expired_trusted_cas) == (2, 1)
 
 
 def test_certificates_and_trusted_cas_of_a_week_stand_together():

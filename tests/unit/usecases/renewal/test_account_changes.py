@@ -3,7 +3,7 @@
 import pytest
 
 from common.errors import ConflictError, InvalidInputError
-from manager.domain.renewal.records import AccountId
+from manager.domain.renewal.records import AccountId, OrderState
 from manager.usecases.renewal.account_fields import AccountChanges, AccountFields
 from manager.usecases.renewal.ports import CaError
 from tests.pki import make_root
@@ -77,6 +77,27 @@ async def test_an_account_whose_binding_was_wrong_is_registered_after_it_was_cor
         await world.accounts.register(account, actor="ada")
     await edit(world, account, binding_key=RIGHT)
     assert (await world.accounts.register(account, actor="ada")).url
+
+
+@pytest.mark.parametrize("mend", ["edit", "register"])
+async def test_what_failed_with_an_account_is_tried_again_once_the_account_was_mended(
+    world: Renewing, mend: str
+):
+    world.server.to_fail += [("register", CaError("the binding is unknown", is_final=True))] * 2
+    renewal, other = await world.renewing("n1", age_days=40), await added(world, name="other")
+    account = renewal.terms.account_id
+    await world.pass_time(60)
+    failed = await world.renewal(renewal)
+    assert failed.tried_again_s > world.now[0]
+    await edit(world, other, name="another")
+    assert await world.renewal(renewal) == failed
+    world.server.to_fail.clear()
+    await (
+        edit(world, account, name="x") if mend == "edit" else world.accounts.register(account, actor="ada")
+    )
+    assert (await world.renewal(renewal)).tried_again_s <= world.now[0]
+    await world.pass_time(60)
+    assert await world.states(renewal) == [OrderState.SERVED]
 
 
 @pytest.mark.parametrize(
