@@ -241,14 +241,17 @@ class RenewalRunner:
             with lead.enforced():
                 try:
                     await self._guarded(renewal, act)
-                except Exception as error:
+                except CertcastError as error:
                     # a key that cannot be made, names that cannot be ordered
-                    if not isinstance(error, CertcastError):
-                        log.exception("renewals.failed", renewal=renewal.id)
-                    found = error if isinstance(error, CertcastError) else CaError(FAULT)
-                    self.failures += 1
-                    await self._guarded(renewal, partial(fail_to_begin, self._context, renewal, found))
+                    await self._fail_to_begin(renewal, error)
+                except Exception:
+                    log.exception("renewals.failed", renewal=renewal.id)
+                    await self._fail_to_begin(renewal, CaError(FAULT))
         return [renewal for renewal, _ in acts]
+
+    async def _fail_to_begin(self, renewal: RenewalRecord, error: CertcastError) -> None:
+        self.failures += 1
+        await self._guarded(renewal, partial(fail_to_begin, self._context, renewal, error))
 
     async def _drop(self, renewal: RenewalRecord) -> None:
         """Remove a renewal whose certificate is gone, and whose order has ended."""
