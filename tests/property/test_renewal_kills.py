@@ -3,12 +3,14 @@
 import tempfile
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from manager.domain.renewal.records import OrderState
 from manager.usecases.renewal.ports import CaError
 from tests.fakes.ca_server import Killed
+from tests.inplace import query_in_place
 from tests.renewals import Renewing, make_renewing
 
 ACTS = ("register", "order", "look", "authorization", "answer", "finalize", "download", "find_order")
@@ -29,7 +31,8 @@ happenings = st.lists(
 @given(happenings=happenings, lists=st.booleans(), processing_s=st.sampled_from([0.0, 500.0]))
 @settings(settings.get_profile("repeatable"), max_examples=60)
 async def test_one_need_has_one_order_and_one_certificate(happenings, lists, processing_s):
-    with tempfile.TemporaryDirectory() as directory:
+    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as directory:
+        query_in_place(patch)
         world = await make_renewing(Path(directory) / "data")
         try:
             world.server.lists_orders, world.server.processing_s = lists, processing_s

@@ -8,10 +8,11 @@ import tempfile
 import time
 from pathlib import Path
 
+import pytest
 import structlog
 
+from tests.inplace import query_in_place
 from tests.simulation.fleet import Plan, Report, Simulation
-from tests.simulation.inplace import query_in_place
 
 IN_MEMORY = Path("/dev/shm")
 """For a store that is thrown away, and written some hundred thousand times."""
@@ -33,7 +34,7 @@ def main() -> None:
     given = parser.parse_args()
     # the log of three years is no part of the answer
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    query_in_place()
+    query_in_place(pytest.MonkeyPatch())
     plan = Plan(
         long_lived=given.long, short_lived=given.short, days=given.days, seed=given.seed, least_s=LEAST_S
     )

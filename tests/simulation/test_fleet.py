@@ -8,6 +8,7 @@ import pytest
 from manager.domain.renewal import schedule
 from manager.domain.renewal.moments import renewed_s
 from manager.usecases.renewal import progress, runner
+from tests.inplace import query_in_place
 from tests.pki import DAY_S
 from tests.simulation.fleet import Plan, Report, Simulation
 
@@ -25,6 +26,11 @@ WEEKS = Plan(
 QUIET = replace(WEEKS, kill_rate=0.0, fault_rate=0.0, outage_rate=0.0, moved_rate=0.0)
 
 KILLS = replace(QUIET, kill_rate=0.05)
+
+
+@pytest.fixture(autouse=True)
+def _in_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    query_in_place(monkeypatch)
 
 
 async def run(

@@ -5,7 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.inplace import query_in_place
 from tests.renewals import Renewing, make_renewing
+
+
+@pytest.fixture(autouse=True)
+def _in_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    query_in_place(monkeypatch)
 
 
 @pytest.fixture

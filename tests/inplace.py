@@ -7,10 +7,10 @@ import pytest
 from aiosqlite import Connection
 
 
-def query_in_place() -> None:
-    """Let every connection that is opened from now on in this process be used where it is called from."""
-    pytest.MonkeyPatch().setattr(Connection, "_connect", _connect)
-    pytest.MonkeyPatch().setattr(Connection, "_execute", _execute)
+def query_in_place(patch: pytest.MonkeyPatch) -> None:
+    """Let every connection that is opened until the patch is undone be used where it is called from."""
+    patch.setattr(Connection, "_connect", _connect)
+    patch.setattr(Connection, "_execute", _execute)
 
 
 async def _connect(connection: Any) -> Any:
