@@ -18,6 +18,10 @@ TESTS = Path(__file__).parent
 SLOW_ROOMS = {"attacks", "crash", "property"}
 """Attacks, sweeps and searches: each takes seconds, and they take most of the time of all tests."""
 
+IN_MEMORY = Path("/dev/shm")
+ROOM_BYTES = 4 * 2**30
+"""What directories of tests take at most, and as much again."""
+
 settings.register_profile("search", max_examples=2000, deadline=None)
 
 
@@ -27,12 +31,23 @@ def pytest_configure(config: pytest.Config) -> None:
     The agent refuses directories that a group may write to, which some people's umask lets tests make.
     """
     os.umask(0o022)
+    _put_directories_into_memory()
     config.addinivalue_line(
         "markers",
         "slow: takes more than five seconds; `make test` runs it, `make test-fast` does not, nor attacks, sweeps and searches",
     )
     repeatable = config.getoption("--hypothesis-seed", None) is None
     settings.register_profile("repeatable", derandomize=repeatable, deadline=None)
+
+
+def _put_directories_into_memory() -> None:
+    """Let `tmp_path` be in memory where there is room for it: on a disk, many tests wait most of their time for it to sync their stores."""
+    if not IN_MEMORY.is_dir():
+        return
+    found = os.statvfs(IN_MEMORY)
+    if found.f_bavail * found.f_frsize >= ROOM_BYTES and not found.f_flag & os.ST_NOEXEC:
+        # pytest's own name for where its directories go
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(IN_MEMORY))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
