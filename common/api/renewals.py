@@ -67,15 +67,19 @@ class OrderProblem(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OrderStepAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """How far an order came, and when; `message` says what happened there, "" if nothing is to be said."""
+    """How far an order came, and when; `message` says what happened there, "" if nothing is to be said. After a `failure` it may go on."""
 
     at_s: float
     state: OrderStepCode
     message: str
+    failure: bool = False
 
 
 class OrderAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """One attempt, with its latest steps. `certificate` is what came of it; `looked_again_s` when the manager looks at it again, 0 for at once."""
+    """One attempt, with its latest steps. `certificate` is what came of it, `waits_for` what it waits for, "" for nothing.
+
+    `looked_again_s` is when the manager looks at it again, 0 for at once.
+    """
 
     id: int
     test: bool
@@ -84,6 +88,7 @@ class OrderAnswer(msgspec.Struct, frozen=True, kw_only=True):
     certificate: int | None
     steps: list[OrderStepAnswer]
     problem: OrderProblem | None
+    waits_for: str = ""
     looked_again_s: float
     created_s: float
     changed_s: float

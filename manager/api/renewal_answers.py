@@ -8,7 +8,7 @@ from collections.abc import Collection
 from common.api.renewals import OrderAnswer, OrderProblem, OrderStepAnswer, RenewalAnswer, RenewalWindow
 from manager.domain.etag import etag_of_renewal
 from manager.domain.renewal.records import AccountId, OrderRecord, Problem, RenewalRecord
-from manager.domain.renewal.schedule import begins_s, names_of
+from manager.domain.renewal.schedule import begins_s, names_of, window_for
 from manager.domain.renewal.state import state_of
 from manager.usecases.renewal.renewals import ShownRenewal
 
@@ -58,9 +58,11 @@ def order_answer(order: OrderRecord) -> OrderAnswer:
         names=order.names,
         certificate=order.answer_id,
         steps=[
-            OrderStepAnswer(at_s=each.at_s, state=each.state, message=each.message) for each in order.steps
+            OrderStepAnswer(at_s=each.at_s, state=each.state, message=each.message, failure=each.is_failure)
+            for each in order.steps
         ],
         problem=_problem(order.problem),
+        waits_for=order.waits_for,
         looked_again_s=order.looked_again_s,
         created_s=order.created_s,
         changed_s=order.changed_s,
@@ -68,9 +70,8 @@ def order_answer(order: OrderRecord) -> OrderAnswer:
 
 
 def _window(renewal: RenewalRecord, shown: ShownRenewal) -> RenewalWindow | None:
-    window, entry = renewal.window, shown.entry
-    # one that was suggested for another certificate counts no more
-    if window is None or entry is None or renewal.window_of != entry.leaf.fingerprint:
+    window = window_for(renewal, shown.entry)
+    if window is None:
         return None
     return RenewalWindow(start_s=window.start_s, end_s=window.end_s, why=renewal.window_why)
 

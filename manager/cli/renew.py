@@ -119,19 +119,16 @@ class Progress:
             if (each.at_s, each.state) not in self._steps
         ]
         self._steps |= {(each.at_s, each.state) for each in order.steps}
-        waits = order.problem.message if order.problem is not None and not has_failed(order) else ""
-        if waits and waits != self._waits:
-            lines.append(f"waits: {waits}")
-        self._waits = waits
+        if order.waits_for and order.waits_for != self._waits:
+            lines.append(f"waits: {order.waits_for}")
+        self._waits = order.waits_for
         passed_s = time.monotonic() - self._began_s
         return [f"{line} ({passed_s:.1f} s)" for line in lines]
 
 
 def has_failed(order: "OrderAnswer") -> bool:
     """Whether its last step is a failure, after which it may go on; what it only waits for is no step."""
-    return order.state == "failed" or (
-        order.problem is not None and bool(order.steps) and order.steps[-1].message == order.problem.message
-    )
+    return order.state == "failed" or (order.problem is not None and not order.waits_for)
 
 
 def _ahead(renewal: "RenewalAnswer", order: "OrderAnswer") -> str:

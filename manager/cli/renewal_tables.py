@@ -97,8 +97,8 @@ def attempt(order: OrderAnswer) -> Iterator[str]:
     yield f"{kind} {order.id} for {', '.join(order.names)}: {step(order.state)}{made}"
     for each in order.steps:
         yield f"  {moment(each.at_s)}  {step(each.state)}{f': {each.message}' if each.message else ''}"
-    if order.problem is not None and (not order.steps or order.steps[-1].message != order.problem.message):
-        yield f"  {moment(order.problem.at_s)}  waits: {order.problem.message}"
+    if order.problem is not None and order.waits_for:
+        yield f"  {moment(order.problem.at_s)}  waits: {order.waits_for}"
 
 
 def _ordered(each: RenewalAnswer) -> list[tuple[str, str | list[str]]]:

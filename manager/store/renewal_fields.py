@@ -57,6 +57,7 @@ class StoredStep(Struct, frozen=True, kw_only=True):
     at_s: float
     state: OrderState
     message: str
+    is_failure: bool = False
 
 
 class StoredRenewal(Struct, frozen=True, kw_only=True):

@@ -22,7 +22,7 @@ from manager.domain.renewal.records import (
     RenewalRecord,
     Step,
 )
-from manager.domain.renewal.schedule import begins_s, names_of
+from manager.domain.renewal.schedule import begins_s, names_of, window_for
 from manager.domain.renewal.state import state_of
 from manager.usecases.renewal.renewals import ShownRenewal
 from manager.web.words import NEW_KEYS, Kind
@@ -55,7 +55,6 @@ def offered(challenges: Collection[ChallengeKind], chosen: str) -> Mapping[Chall
 
 
 _RANK: Final = {state: rank for rank, state in enumerate(STATES)}
-_PASSED: Final = {state: place for place, state in enumerate(OrderState)}
 _NEVER_S: Final = float("inf")
 
 
@@ -143,9 +142,8 @@ class Renewal:
 
     @property
     def window(self) -> Window | None:
-        """When its CA suggests to renew; one that was suggested for another certificate counts no more."""
-        entry, record = self.shown.entry, self.record
-        return record.window if entry is not None and record.window_of == entry.leaf.fingerprint else None
+        """When its CA suggests to renew."""
+        return window_for(self.record, self.shown.entry)
 
     @property
     def is_under_way(self) -> bool:
@@ -201,14 +199,12 @@ def _has(renewal: Renewal, wanted: str) -> bool:
 
 
 def _attempt(order: OrderRecord) -> OrderView:
-    steps, problem = list(_steps(order)), order.problem
-    is_told = problem is None or (bool(steps) and steps[-1].message == problem.message)
     return OrderView(
         order=order,
         kind=_kind(order),
         words=ORDER_STEPS[order.state],
-        steps=steps,
-        waits_for="" if problem is None or is_told else problem.message,
+        steps=list(_steps(order)),
+        waits_for=order.waits_for,
     )
 
 
@@ -221,21 +217,19 @@ def _kind(order: OrderRecord) -> Kind:
 
 
 def _steps(order: OrderRecord) -> Iterator[ShownStep]:
-    """Yield steps; one that has a message and brought the order no further is a failure, after which it was tried again."""
-    furthest, before_s = -1, order.created_s
+    before_s = order.created_s
     for each in order.steps:
-        is_failure = bool(each.message) and _PASSED[each.state] <= furthest
-        furthest = max(furthest, _PASSED[each.state])
+        goes_on = each.is_failure and each.state is not OrderState.FAILED
         yield ShownStep(
-            kind=_kind_of_step(each, is_failure=is_failure),
-            words="an attempt failed" if is_failure else ORDER_STEPS[each.state],
+            kind=_kind_of_step(each),
+            words="an attempt failed" if goes_on else ORDER_STEPS[each.state],
             message=each.message,
             later_s=max(0.0, each.at_s - before_s),
         )
         before_s = each.at_s
 
 
-def _kind_of_step(step: Step, *, is_failure: bool) -> Kind:
-    if step.state is OrderState.FAILED or is_failure:
+def _kind_of_step(step: Step) -> Kind:
+    if step.state is OrderState.FAILED or step.is_failure:
         return "bad"
     return "info" if step.message else "ok"

@@ -151,11 +151,12 @@ class Proof:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """An order came so far, or what happened there, in words."""
+    """An order came so far, or what happened there, in words; `is_failure` where that was a failure, after which it may go on."""
 
     at_s: float
     state: OrderState
     message: str = ""
+    is_failure: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,6 +191,15 @@ class OrderRecord:
     problem: Problem | None = None
     created_s: float
     changed_s: float
+
+    @property
+    def waits_for(self) -> str:
+        """What an order that goes on waits for, in words, "" for nothing: a failure is a step of its own."""
+        if self.problem is None or self.state.is_over:
+            return ""
+        last = self.steps[-1] if self.steps else None
+        is_told = last is not None and last.is_failure and last.message == self.problem.message
+        return "" if is_told else self.problem.message
 
     def reached_s(self, state: OrderState) -> float:
         """Return when it came so far last; when it was made, if it did not."""

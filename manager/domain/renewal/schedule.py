@@ -12,7 +12,7 @@ from typing import Final
 
 from common.ids import CertificateId
 from manager.domain.inventory import Entry
-from manager.domain.renewal.moments import Validity, renewed_s
+from manager.domain.renewal.moments import Validity, Window, renewed_s
 from manager.domain.renewal.records import (
     AccountId,
     OrderRecord,
@@ -63,17 +63,18 @@ def validity_of(entry: Entry) -> Validity:
     )
 
 
-def moment_of(renewal: RenewalRecord, entry: Entry | None) -> float | None:
-    """Return when a renewal is due; None of one whose certificate's validity cannot be read, or that is over.
+def window_for(renewal: RenewalRecord, entry: Entry | None) -> Window | None:
+    """Return when the CA suggests to renew a certificate: a window counts for the one that it was suggested for, and for no other that stands there since."""
+    return renewal.window if entry is not None and renewal.window_of == entry.leaf.fingerprint else None
 
-    A window counts for the certificate that the CA suggested it for, and for no other that stands in its place since.
-    """
+
+def moment_of(renewal: RenewalRecord, entry: Entry | None) -> float | None:
+    """Return when a renewal is due; None of one whose certificate's validity cannot be read, or that is over."""
     if renewal.is_new:
         return renewal.created_s
     if entry is None:
         return None
-    window = renewal.window if renewal.window_of == entry.leaf.fingerprint else None
-    return renewed_s(validity_of(entry), window=window)
+    return renewed_s(validity_of(entry), window=window_for(renewal, entry))
 
 
 def begins_s(renewal: RenewalRecord, entry: Entry | None) -> float | None:

@@ -35,12 +35,18 @@ async def advance(
 
 
 async def keep_advanced(
-    context: Context, order: OrderRecord, state: OrderState, *, message: str = "", **changes: Any
+    context: Context,
+    order: OrderRecord,
+    state: OrderState,
+    *,
+    message: str = "",
+    is_failure: bool = False,
+    **changes: Any,
 ) -> OrderRecord:
-    """Keep it as `advance` does, in the transaction that is open."""
+    """Keep it as `advance` does, in the transaction that is open; or what failed there."""
     await _require_same(context, order)
     now_s = context.clock()
-    step = Step(at_s=now_s, state=state, message=message)
+    step = Step(at_s=now_s, state=state, message=message, is_failure=is_failure)
     steps = (*order.steps, step)[-STEPS_KEPT:]
     known = {"looked_again_s": 0.0, "problem": None, **changes}
     after = replace(order, state=state, steps=steps, changed_s=now_s, **known)
@@ -76,7 +82,9 @@ async def fail(context: Context, order: OrderRecord, error: CaError) -> None:
     again = {} if is_end else {"placing_s": None, "is_answered": False}
     inventory = await context.inventories.current()
     async with context.store.transaction():
-        await keep_advanced(context, order, state, message=error.message, problem=problem, **again)
+        await keep_advanced(
+            context, order, state, message=error.message, is_failure=True, problem=problem, **again
+        )
         if not order.is_test:
             known = await context.store.renewals.get(order.renewal_id)
             await _rest(context, known, problem, error, inventory)

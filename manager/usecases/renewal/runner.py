@@ -34,6 +34,7 @@ from manager.domain.renewal.schedule import (
     limited,
     next_s,
     validity_of,
+    window_for,
 )
 from manager.usecases.ports import Lead
 from manager.usecases.renewal.around import Around
@@ -198,8 +199,8 @@ class RenewalRunner:
         if entry is None or renewal.certificate_id != entry.id:
             return
         now_s, validity = self._context.clock(), validity_of(entry)
-        is_of_it = renewal.window_of == validity.fingerprint
-        window, why = (renewal.window, renewal.window_why) if is_of_it else (None, "")
+        window = window_for(renewal, entry)
+        why = renewal.window_why if window is not None else ""
         retry_after_s = None
         if isinstance(answer, Suggested):
             window = counting(window, answer.window, validity, now_s=now_s)

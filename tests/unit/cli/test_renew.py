@@ -47,12 +47,15 @@ def test_whoever_waits_is_told_each_step_once_until_the_end(made, run, command):
     ]
 
 
+WAITS = "conf2 does not show it"
+
+
 def test_what_is_waited_for_and_every_look_is_told_of_as_it_changes(made, run, monkeypatch):
     monkeypatch.setattr(renew, "LOOK_S", 0.01)
     looks = [
         order((1.0, "created", "")),
-        order((1.0, "created", ""), problem={"message": "conf2 does not show it"}),
-        order((1.0, "created", ""), problem={"message": "conf2 does not show it"}),
+        order((1.0, "created", ""), problem={"message": WAITS}, waits_for=WAITS),
+        order((1.0, "created", ""), problem={"message": WAITS}, waits_for=WAITS),
         DONE,
     ]
     made.answer_in_turn("GET", "renewals/3", [RENEWAL | {"orders": [each]} for each in looks])
@@ -60,7 +63,7 @@ def test_what_is_waited_for_and_every_look_is_told_of_as_it_changes(made, run, m
     assert done.exit_code == 0, done.stderr
     assert [line.rpartition(" (")[0] for line in done.stderr.splitlines()] == [
         "a key and a request are made",
-        "waits: conf2 does not show it",
+        f"waits: {WAITS}",
         "the CA has the order",
         "every node serves the certificate",
     ]

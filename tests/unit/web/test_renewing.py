@@ -1,5 +1,6 @@
 """Renewals as pages show them."""
 
+from collections.abc import Collection
 from dataclasses import replace
 
 import pytest
@@ -58,9 +59,9 @@ def shown(record: RenewalRecord = NEW, *orders: OrderRecord) -> ShownRenewal:
     return ShownRenewal(renewal=record, entry=None, orders=orders)
 
 
-def steps(*taken: tuple[OrderState, str]) -> tuple[Step, ...]:
+def steps(*taken: tuple[OrderState, str], failed: Collection[str] = ()) -> tuple[Step, ...]:
     return tuple(
-        Step(at_s=NOW_S + 10 * number, state=state, message=message)
+        Step(at_s=NOW_S + 10 * number, state=state, message=message, is_failure=message in failed)
         for number, (state, message) in enumerate(taken)
     )
 
@@ -92,26 +93,28 @@ def test_a_renewal_is_found_by_its_names_its_account_and_who_gets_its_request(se
     assert found.record.id == 1
 
 
-def test_a_step_that_brought_an_order_no_further_is_a_failure_and_one_that_did_may_have_something_to_say():
+def test_an_attempt_that_failed_is_told_from_a_step_that_has_something_to_say():
     order = replace(
         ORDER,
         steps=steps(
             (OrderState.CREATED, ""),
             (OrderState.ORDERED, ""),
+            (OrderState.PLACED, "the CA is asked although n2 is missing"),
             (OrderState.ORDERED, "it failed"),
             (OrderState.PLACED, "the CA is asked although n2 is missing"),
             (OrderState.FAILED, "it failed again"),
+            failed={"it failed", "it failed again"},
         ),
     )
     (attempt,) = of(NEW, order).attempts
-    assert [each.kind for each in attempt.steps] == ["ok", "ok", "bad", "info", "bad"]
-    assert attempt.steps[2].words == "an attempt failed"
-    assert [each.later_s for each in attempt.steps] == [0, 10, 10, 10, 10]
+    assert [each.kind for each in attempt.steps] == ["ok", "ok", "info", "bad", "info", "bad"]
+    assert [each.words for each in attempt.steps[2:5]].count("an attempt failed") == 1
+    assert [each.later_s for each in attempt.steps] == [0, 10, 10, 10, 10, 10]
 
 
 def test_what_an_order_waits_for_is_told_unless_its_last_step_tells_it():
     waiting = replace(ORDER, steps=steps((OrderState.ORDERED, "")), problem=FAILED)
-    told = replace(waiting, steps=steps((OrderState.ORDERED, "it failed")))
+    told = replace(waiting, steps=steps((OrderState.ORDERED, "it failed"), failed={"it failed"}))
     assert [each.waits_for for each in of(NEW, waiting, told, ORDER).attempts] == ["it failed", "", ""]
 
 
