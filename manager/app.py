@@ -208,6 +208,7 @@ def _compose_front(given: Given, core: Core) -> Front:
             alarms=use_cases.alarms.active,
             inventory=use_cases.inventory,
             renewals=use_cases.renewals.records,
+            clock=given.store.clock,
         )
     )
     fleet.pushes.observers.append(metrics.observe)

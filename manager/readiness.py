@@ -4,7 +4,6 @@ Decides each condition; `manager.http.health` asks them. Invariant: ready means 
 that serve it, the reconcile and the alarms advance, and the endpoint serves the certificate that was installed, which has not expired.
 """
 
-import time
 from collections.abc import Callable
 from typing import Final
 
@@ -49,7 +48,7 @@ def checks_of(store: Store, fleet: Fleet, use_cases: UseCases) -> list[Check]:
         return _overdue(use_cases.alarms.age_s, SILENT_S, "alarm evaluation is {age_s:.0f} s overdue")
 
     async def certificate_is_served() -> str:
-        return _fault_of_certificate(fleet.node(use_cases.own_node), time.time())
+        return _fault_of_certificate(fleet.node(use_cases.own_node), store.clock())
 
     async def is_member() -> str:
         return fleet.membership.fault()

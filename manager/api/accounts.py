@@ -42,7 +42,7 @@ async def directory(call: Call) -> web.StreamResponse:
 
 
 async def add(call: Call) -> web.StreamResponse:
-    """Make a key and keep the account; its CA is not asked yet."""
+    """Create a key and keep the account; its CA is not asked yet."""
     body: NewAccount = call.body
     fields = AccountFields(
         name=body.name,
@@ -133,7 +133,7 @@ ROUTES = (
         handler=add,
         heavy=True,
         body=NewAccount,
-        summary="Make an account",
+        summary="Create an account",
         answers={201: AccountAnswer},
     ),
     Route(

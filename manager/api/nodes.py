@@ -186,7 +186,7 @@ ROUTES = (
         role=Role.ADMINISTRATOR,
         handler=new_token,
         provisions=True,
-        summary="Make a join token",
+        summary="Create a join token",
         answers={201: JoinTokenAnswer},
     ),
     Route(

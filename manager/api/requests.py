@@ -141,7 +141,7 @@ ROUTES = (
         handler=add,
         heavy=True,
         body=NewRequest,
-        summary="Make a certificate signing request",
+        summary="Create a certificate signing request",
         answers={201: RequestAnswer},
     ),
     Route(

@@ -205,7 +205,7 @@ ROUTES = (
         handler=new_token,
         needs_password=True,
         body=NewToken,
-        summary="Make an API token",
+        summary="Create an API token",
         answers={201: TokenAnswer},
     ),
 )

@@ -1,1 +1,1 @@
-"""The channel to the nodes: who may connect, one conversation each, and the fleet as a whole."""
+"""Channel to the nodes: who may connect, and one conversation each."""

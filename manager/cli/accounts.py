@@ -52,7 +52,7 @@ def add(
     agree: AgreeOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Make an account, and register it at its CA.
+    """Create an account, and register it at its CA.
 
     Its key is made by the manager and never leaves it. You are asked to agree to the CA's terms of service; in a script, use --agree-to-terms. If the CA cannot be asked, the account is kept: 'certcast account register' tries again.
 
@@ -77,7 +77,7 @@ def add(
     answer = ask(context, lambda client: client.post("accounts", body=body))
     made = _read(answer)
     if not json:
-        say(f"Made account {made.id}, {made.name}.")
+        say(f"Created account {made.id}, {made.name}.")
     try:
         registered = _register(context, made.id, agree=agree)
     except RefusedError as error:

@@ -132,7 +132,7 @@ def remove(
 
 @app.command("join-token")
 def join_token(context: typer.Context, name: NodeArgument, json: JsonOption = False) -> None:
-    """Make a new join token for a node.
+    """Create a new join token for a node.
 
     Older ones that were not used stay valid until they expire; 'certcast node join-tokens' lists them.
 

@@ -7,7 +7,6 @@ Invariant: what the store cannot tell now is left out, and everything else is st
 
 import asyncio
 import platform
-import time
 from bisect import bisect_right
 from collections import Counter as Tally
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -66,7 +65,7 @@ class Sources:
     alarms: Callable[[], Awaitable[Sequence[AlarmRecord]]]
     inventory: Callable[[], Awaitable[Inventory]]
     renewals: Callable[[], Awaitable[Sequence[RenewalRecord]]]
-    clock: Callable[[], float] = time.time
+    clock: Callable[[], float]
 
 
 class Metrics:

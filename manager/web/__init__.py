@@ -1,1 +1,1 @@
-"""The HTTPS endpoint and its pages."""
+"""Web pages: what they show, their forms, and the templates they are made of."""

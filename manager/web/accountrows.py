@@ -34,7 +34,7 @@ class ShownAccount:
     @property
     def is_living(self) -> bool:
         """Whether it can be used, or registered."""
-        return self.record.deactivated_s is None
+        return not self.record.is_deactivated
 
     @property
     def state(self) -> tuple[Kind, str]:
@@ -58,7 +58,7 @@ def shown_accounts(
     accounts: Sequence[AccountRecord], renewals: Sequence[ShownRenewal]
 ) -> Sequence[ShownAccount]:
     """Return accounts by name, those first that can be used."""
-    ordered = sorted(accounts, key=lambda each: (each.deactivated_s is not None, each.name.lower(), each.id))
+    ordered = sorted(accounts, key=lambda each: (each.is_deactivated, each.name.lower(), each.id))
     return [shown_account(each, renewals) for each in ordered]
 
 

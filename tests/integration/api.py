@@ -166,6 +166,7 @@ def application_of(
         alarms=use_cases.alarms.active,
         inventory=inventories.current,
         renewals=use_cases.renewals.records,
+        clock=time.time,
     )
     with patch.object(site, "_templates", lambda _static: TEMPLATES):
         return build_application(use_cases, fleet, Health([]), Metrics(sources), proxies=Proxies(proxies))

@@ -12,6 +12,7 @@ DOCUMENTS = sorted(
 )
 PAGES = sorted(DECISIONS.glob("0*.md"))
 FILE = re.compile(r"`((?:bench|common|demo|docs|manager|nodeagent|systemd|tests)/[^`\s*<>{}]+)`")
+NAME = re.compile(r"`((?:[\w.-]+/)+(?:[\w.-]+\.py)?|[\w.-]+\.py)`")
 LINK = re.compile(r"\]\(([^)#\s]+)")
 PLACEHOLDER = "NN"
 """In the name of a file that is still to be written."""
@@ -29,6 +30,19 @@ def test_a_document_names_only_files_that_exist(document: Path):
         link for link in LINK.findall(text) if "://" not in link and not (document.parent / link).exists()
     ]
     assert (files, links) == ([], [])
+
+
+def test_the_map_s_names_without_a_folder_are_of_files_in_the_folder_before_them():
+    unknown = []
+    for row in (TOP / "docs" / "architecture.md").read_text().splitlines():
+        folder = None
+        for name in NAME.findall(row):
+            where = TOP / name
+            if "/" in name:
+                folder = where if name.endswith("/") else where.parent
+            elif folder is not None and not (folder / name).exists():
+                unknown.append(f"{named(folder)}: {name}")
+    assert unknown == []
 
 
 def test_the_map_has_a_room_for_every_module_of_the_product():

@@ -1,7 +1,11 @@
 """The locked files that README installs from pin the same versions, each with its hashes, and a node gets no more than it needs."""
 
+import ast
 import re
+import sys
 import tomllib
+from collections.abc import Iterator
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -35,3 +39,29 @@ def test_a_node_is_pinned_whole_and_has_none_of_the_managers_libraries():
     locked = pins("requirements-node.lock")
     assert set(names) <= locked.keys()
     assert not set(managers) & locked.keys()
+
+
+def imported(top: str) -> Iterator[tuple[str, str]]:
+    """Yield each library that a part of the product imports, by its name as a distribution, with where."""
+    known = packages_distributions()
+    for path in sorted((ROOT / top).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [each.name for each in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and not node.level:
+                names = [node.module or ""]
+            for name in {each.partition(".")[0] for each in names} - sys.stdlib_module_names - OWN:
+                yield known[name][0].lower().replace("_", "-"), str(path.relative_to(ROOT))
+
+
+OWN = {"common", "manager", "nodeagent"}
+
+
+@pytest.mark.parametrize("top", sorted(OWN))
+def test_every_library_that_is_imported_is_one_that_the_project_says_it_needs(top: str):
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    needed = [
+        *project["dependencies"],
+        *(project["optional-dependencies"]["manager"] if top == "manager" else []),
+    ]
+    declared = {re.match(r"[a-z0-9-]+", each)[0] for each in needed}
+    assert {(name, path) for name, path in imported(top) if name not in declared} == set()

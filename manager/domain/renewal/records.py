@@ -73,6 +73,11 @@ class AccountRecord:
     created_s: float
     deactivated_s: float | None = None
 
+    @property
+    def is_deactivated(self) -> bool:
+        """Whether it was ended at its CA, so that nothing can be ordered with it any more."""
+        return self.deactivated_s is not None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:

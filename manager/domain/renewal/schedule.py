@@ -167,7 +167,7 @@ def asked_s(renewal: RenewalRecord, entry: Entry | None) -> float | None:
     return renewal.asked_again_s if renewal.window_of == entry.leaf.fingerprint else 0.0
 
 
-def has_changed(order: OrderRecord, renewal: RenewalRecord, entry: Entry | None) -> str:
+def why_obsolete(order: OrderRecord, renewal: RenewalRecord, entry: Entry | None) -> str:
     """Say why an order is of no use any more, "" if it is: what it is for was taken away, or changed by hand, before the CA signed."""
     if renewal.is_over:
         return "the certificate is gone, or is not renewed any more"

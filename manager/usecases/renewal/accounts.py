@@ -175,7 +175,7 @@ class AccountUseCases:
 
     async def _living(self, account_id: AccountId) -> AccountRecord:
         account = await self._context.store.accounts.get(account_id)
-        if account.deactivated_s is not None:
+        if account.is_deactivated:
             raise ConflictError(f"the account '{account.name}' was deactivated")
         return account
 

@@ -27,7 +27,7 @@ class AccountsAtCas:
         account, keys = await self._store.accounts.with_keys(account_id)
         if trust_pem is not None:
             account = replace(account, trust_pem=trust_pem)
-        if account.deactivated_s is not None:
+        if account.is_deactivated:
             raise CaError(f"the account '{account.name}' was deactivated", is_final=True)
         if keys.next_key_pem:
             await self.finish_key_change(account, actor=RENEWAL)

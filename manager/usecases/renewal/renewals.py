@@ -190,7 +190,7 @@ class RenewalUseCases:
             await store.renewals.keep(record)
             await self._context.note(actor, "renewal.changed", f"renewal {renewal_id}", noted_terms(record))
             shown = await self._shown(record, inventory)
-        self._looked_at("renewal.changed", renewal_id, actor)
+        self._announce("renewal.changed", renewal_id, actor)
         return shown
 
     async def set_paused(self, renewal_id: RenewalId, *, paused: bool, actor: str) -> ShownRenewal:
@@ -205,7 +205,7 @@ class RenewalUseCases:
             await store.renewals.keep(record)
             await self._context.note(actor, act, f"renewal {renewal_id}")
             shown = await self._shown(record, inventory)
-        self._looked_at(act, renewal_id, actor)
+        self._announce(act, renewal_id, actor)
         return shown
 
     async def remove(self, renewal_id: RenewalId, *, actor: str) -> None:
@@ -221,7 +221,7 @@ class RenewalUseCases:
                 )
                 await store.renewals.keep(over)
             await self._context.note(actor, "renewal.removed", f"renewal {renewal_id}")
-        self._looked_at("renewal.removed", renewal_id, actor)
+        self._announce("renewal.removed", renewal_id, actor)
 
     async def test(self, renewal_id: RenewalId, *, actor: str) -> OrderRecord:
         """Begin an order at the CA's directory for tests; its end is `tested` or `failed`. Raises NotFoundError, ConflictError, InvalidInputError."""
@@ -231,7 +231,7 @@ class RenewalUseCases:
             if not account.staging_url:
                 raise ConflictError(f"the account '{account.name}' has no directory for tests")
         order = await self._beginning.begin(renewal_id, is_test=True, asked_by=actor)
-        self._looked_at("renewal.tested", renewal_id, actor)
+        self._announce("renewal.tested", renewal_id, actor)
         return order
 
     async def order_now(self, renewal_id: RenewalId, *, actor: str) -> OrderRecord:
@@ -247,7 +247,7 @@ class RenewalUseCases:
         order = await self._go_on(renewal_id, actor) if known.tried_again_s > now_s else None
         if order is None:
             order = await self._beginning.begin(renewal_id, is_test=False, asked_by=actor)
-        self._looked_at("renewal.ordered", renewal_id, actor)
+        self._announce("renewal.ordered", renewal_id, actor)
         return order
 
     async def _go_on(self, renewal_id: RenewalId, actor: str) -> OrderRecord | None:
@@ -298,7 +298,7 @@ class RenewalUseCases:
             record = await self._context.store.renewals.add(new)
             await self._context.note(actor, "renewal.added", f"renewal {record.id}", noted_terms(record))
             shown = await self._shown(record, inventory)
-        self._looked_at("renewal.added", record.id, actor)
+        self._announce("renewal.added", record.id, actor)
         return shown
 
     async def _check_account(self, terms: Terms | None) -> None:
@@ -306,7 +306,7 @@ class RenewalUseCases:
         if terms is None:
             return
         account = await self._context.store.accounts.get(terms.account_id)
-        if account.deactivated_s is not None:
+        if account.is_deactivated:
             raise ConflictError(f"the account '{account.name}' was deactivated; choose another one")
 
     async def _shown(self, record: RenewalRecord, inventory: Inventory) -> ShownRenewal:
@@ -317,7 +317,7 @@ class RenewalUseCases:
             orders=await self._context.store.orders.of_renewal(record.id, limit=ATTEMPTS_SHOWN),
         )
 
-    def _looked_at(self, act: str, renewal_id: RenewalId, actor: str) -> None:
+    def _announce(self, act: str, renewal_id: RenewalId, actor: str) -> None:
         log.info(act, renewal=renewal_id, user=actor)
         self._context.content_changed.set()
         self._wake()

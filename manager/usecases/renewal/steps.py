@@ -23,7 +23,7 @@ from manager.domain.renewal.records import (
     Proof,
     RenewalRecord,
 )
-from manager.domain.renewal.schedule import has_changed, urgent_s
+from manager.domain.renewal.schedule import urgent_s, why_obsolete
 from manager.usecases.renewal.around import Around
 from manager.usecases.renewal.asking import AccountsAtCas
 from manager.usecases.renewal.ports import Authorization, Ca, CaError, Missing, Ordered, Showing
@@ -92,7 +92,7 @@ class OrderSteps:
     def _of_no_use(self, order: OrderRecord, renewal: RenewalRecord, entry: Entry | None) -> str:
         if order.is_test:
             return "the certificate is gone, or is not renewed any more" if renewal.is_over else ""
-        return has_changed(order, renewal, entry)
+        return why_obsolete(order, renewal, entry)
 
     async def _take(self, order: OrderRecord, renewal: RenewalRecord, entry: Entry | None) -> None:
         if order.state is OrderState.DOWNLOADED:

@@ -32,7 +32,7 @@ from manager.domain.model import AssignmentRecord
 from manager.domain.moves import Move
 from manager.domain.placements import of_moves
 from manager.domain.renewal.records import OrderRecord, OrderState, Problem, RenewalRecord
-from manager.domain.renewal.schedule import begins_s, entry_of, has_changed
+from manager.domain.renewal.schedule import begins_s, entry_of, why_obsolete
 from manager.domain.view import NodeView
 from manager.pki.read.findings import PkiFindingsError
 from manager.pki.read.material import TlsMaterial
@@ -115,7 +115,7 @@ class TakingOver:
         async with self._context.deciding() as inventory:
             renewal = await store.renewals.get(order.renewal_id)
             predecessor = entry_of(renewal, inventory.entries)
-            if why := has_changed(order, renewal, predecessor):
+            if why := why_obsolete(order, renewal, predecessor):
                 raise ChangedMeanwhileError(why)
             if predecessor is not None and predecessor.leaf == material.leaf:
                 raise CaError("the CA gave the certificate again that is to be renewed", is_final=True)

@@ -89,7 +89,7 @@ async def add(page_request: PageRequest) -> web.StreamResponse:
     except CertcastError as error:
         return _new_form(page_request, given, error)
     where = f"/ca-accounts/{made.id}/offers{'?renewal=1' if given.for_renewal else ''}"
-    return page_request.redirect(where, f"The account {made.name} is kept.")
+    return page_request.redirect(where, f"The account {made.name} was added.")
 
 
 async def offers(page_request: PageRequest) -> web.StreamResponse:

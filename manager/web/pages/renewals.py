@@ -267,7 +267,7 @@ async def _edit_form(
         seen=seen,
         for_set_up=bool(page_request.query("set-up")) or page_request.form.flag("set_up"),
         accounts=[
-            each for each in accounts.values() if each.deactivated_s is None or str(each.id) == given.means
+            each for each in accounts.values() if not each.is_deactivated or str(each.id) == given.means
         ],
         challenges=offered(page_request.use_cases.renewals.challenges, given.challenge),
         keys=NEW_KEYS,

@@ -41,7 +41,7 @@ def test_an_account_is_made_and_then_registered(ca, run):
     assert done.exit_code == 0, done.stderr
     assert sent(ca, "POST", "accounts") == [SENT | {"contact": ["ops@example.com"]}]
     assert sent(ca, "POST", "accounts/4/register") == [{"terms_agreed": True}]
-    assert done.stdout == f"Made account 4, le.\nle is registered at {URL}.\n"
+    assert done.stdout == f"Created account 4, le.\nle is registered at {URL}.\n"
 
 
 def test_a_ca_that_people_know_by_name_is_known_with_its_staging_environment(ca, run):

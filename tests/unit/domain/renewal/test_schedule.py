@@ -28,12 +28,12 @@ from manager.domain.renewal.schedule import (
     at_once_s,
     beginning,
     begins_s,
-    has_changed,
     limited,
     moment_of,
     names_of,
     next_s,
     urgent_s,
+    why_obsolete,
 )
 from tests.pki import DAY_S, NOW_S, make_leaf, make_root
 
@@ -229,16 +229,16 @@ def test_a_ca_is_asked_anew_about_a_certificate_that_it_was_not_asked_about():
 @pytest.mark.parametrize("state", [OrderState.CREATED, OrderState.PLACED, OrderState.VALIDATED])
 def test_other_terms_make_an_order_useless_until_the_ca_has_its_request(state: OrderState):
     changed = renewal(terms=replace(TERMS, profile="short"))
-    assert "renewed with was changed" in has_changed(order(state=state), changed, entry())
-    assert has_changed(order(state=OrderState.FINALISED), changed, entry()) == ""
-    assert has_changed(order(state=state), renewal(), entry()) == ""
+    assert "renewed with was changed" in why_obsolete(order(state=state), changed, entry())
+    assert why_obsolete(order(state=OrderState.FINALISED), changed, entry()) == ""
+    assert why_obsolete(order(state=state), renewal(), entry()) == ""
 
 
 def test_another_certificate_in_its_place_makes_an_order_useless():
     other = decode(make_leaf(ROOT, ["a.example.com"]).certificate_der)
     for state in (OrderState.CREATED, OrderState.DOWNLOADED):
-        assert "put in the place" in has_changed(order(state=state), renewal(), entry(leaf=other))
-    assert "gone" in has_changed(order(), renewal(certificate_id=None), None)
+        assert "put in the place" in why_obsolete(order(state=state), renewal(), entry(leaf=other))
+    assert "gone" in why_obsolete(order(), renewal(certificate_id=None), None)
 
 
 def test_what_is_done_next_is_the_first_of_all():
