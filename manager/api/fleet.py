@@ -1,4 +1,4 @@
-"""The fleet over HTTP: how all nodes stand, pushes, and what changes as it changes."""
+"""The fleet over HTTP: the status of all nodes, pushes, and what changes as it changes."""
 
 import contextlib
 from collections.abc import AsyncIterator, Sequence

@@ -14,7 +14,7 @@ from manager.usecases.renewal.renewals import ShownRenewal
 
 
 def renewal_answer(shown: ShownRenewal, registered: Collection[AccountId]) -> RenewalAnswer:
-    """Say with what something is renewed, and how that stands; `registered` are the accounts that CAs know."""
+    """Say with what something is renewed, and its state; `registered` are the accounts that CAs know."""
     renewal, entry = shown.renewal, shown.entry
     terms, leaf = renewal.terms, None if entry is None else entry.leaf
     return RenewalAnswer(

@@ -48,7 +48,7 @@ def means(each: RenewalAnswer, accounts: Mapping[int, str]) -> str:
 
 
 def state(each: RenewalAnswer, now_s: float) -> str:
-    """Say how it stands."""
+    """Say what state it is in."""
     latest = each.orders[0] if each.orders else None
     match each.state:
         case "failing":

@@ -1,4 +1,4 @@
-"""`certcast status`: how all nodes stand, once or as it changes."""
+"""`certcast status`: the status of all nodes, once or as it changes."""
 
 import sys
 import time

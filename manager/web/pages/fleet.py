@@ -1,4 +1,4 @@
-"""The home page: how all nodes stand, what expires and what is renewed when, what is wrong; pushing; and what changes as it changes."""
+"""The home page: the status of all nodes, what expires and what is renewed when, what is wrong; pushing; and what changes as it changes."""
 
 import asyncio
 import contextlib
