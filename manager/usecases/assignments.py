@@ -94,8 +94,8 @@ class AssignmentUseCases:
         actor: str,
     ) -> None:
         """Empty a slot. A node keeps serving what it has until another certificate is assigned; the rest as for `assign`."""
-        await self._context.store.nodes.get(node)
         async with self._context.deciding() as inventory:
+            await self._context.store.nodes.get(node)
             impact = await asyncio.to_thread(assess_emptied, inventory, node, slot)
             impact.require_confirmation(confirm)
             was_full = await self._context.store.assignments.unassign(node, slot, seen=seen)

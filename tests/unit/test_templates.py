@@ -1,10 +1,14 @@
 """Every name in a template is one that each of its pages hands over: pages are rendered by tests, but not every branch of them."""
 
 import ast
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from aiohttp import web
 from jinja2 import meta, nodes
 
 from manager.web import site
@@ -130,3 +134,21 @@ def test_every_template_is_shown_by_a_page():
 
 def test_a_name_that_is_not_handed_over_is_found():
     assert unknown_names("requests_delete.html", OF_EVERY_PAGE | {"impact"}) == {"records"}
+
+
+async def test_every_template_is_compiled_off_the_loop_before_the_first_page_is_asked_for(monkeypatch):
+    templates = site._templates(StaticFiles())
+    threads, compile_one = [], templates.compile
+
+    def compiled(*given: Any, **options: Any) -> Any:
+        threads.append(threading.current_thread())
+        return compile_one(*given, **options)
+
+    monkeypatch.setattr(templates, "compile", compiled)
+    monkeypatch.setattr(site, "_templates", lambda _static: templates)
+    app = web.Application()
+    site.add_pages(app, SimpleNamespace(), SimpleNamespace())
+    app.freeze()
+    await app.startup()
+    assert len(threads) == len(templates.list_templates(extensions=["html"])) > 50
+    assert threading.main_thread() not in threads

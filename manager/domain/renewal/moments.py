@@ -85,11 +85,12 @@ def asked_again_s(validity: Validity, *, now_s: float, retry_after_s: float | No
 
 
 def ari_id(key_id: str | None, serial_no: str) -> str | None:
-    """Return by what a CA knows a certificate in its renewal information (RFC 9773 4.1), None for one that does not name its issuer's key.
+    """Return by what a CA knows a certificate in its renewal information (RFC 9773 4.1), None for one that it knows by nothing.
 
-    `key_id` is the authority key identifier as colon hex, `serial_no` hex with an even number of digits.
+    That is one which does not name its issuer's key, or whose serial number is negative (RFC 5280 4.1.2.2 wants it positive; some are not), or not read.
+    `key_id` is the authority key identifier as colon hex, `serial_no` hex with an even number of digits, "-" before a negative one, "" if not read.
     """
-    if not key_id:
+    if not key_id or not serial_no or serial_no.startswith("-"):
         return None
     serial = bytes.fromhex(serial_no)
     if serial[0] & 0x80:

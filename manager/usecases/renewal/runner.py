@@ -172,10 +172,10 @@ class RenewalRunner:
         entry = entry_of(renewal, snapshot.inventory.entries)
         if entry is None or renewal.terms is None:
             return None
-        identifier = ari_id(entry.leaf.issuer_key_id, entry.leaf.serial_no)
-        if identifier is None:
-            return None
         try:
+            identifier = ari_id(entry.leaf.issuer_key_id, entry.leaf.serial_no)
+            if identifier is None:
+                return None
             number = renewal.terms.account_id
             if number not in cas:
                 cas[number] = await self._asking.ca(number, is_test=False)

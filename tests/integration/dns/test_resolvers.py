@@ -9,11 +9,14 @@ import dns.name
 import dns.rdatatype
 import dns.resolver
 import dns.rrset
+import pytest
 
-from manager.dns import lookup, showing
+from manager.dns import lookup, queries, showing
 from manager.dns.lookup import make_lookup
+from manager.dns.queries import NoAnswerError
 from manager.dns.settings import DnsSettings, HostPort
 from manager.dns.showing import DnsShowing
+from manager.usecases.renewal.ports import CaError
 from tests.bind import NEEDED, free_address, zone_text
 from tests.fakes.nameserver import nameserver
 from tests.integration.dns.conftest import UNTIL_S, Zones, proof, refusal
@@ -89,29 +92,63 @@ async def test_without_settings_the_systems_resolvers_are_asked_and_none_is_told
     assert error.message == "this machine has no resolver that it could look names up with (resolv.conf)"
 
 
-async def test_an_answer_full_of_records_is_parsed_off_the_loop_and_cut(monkeypatch):
-    """Whoever has the zone of a name can have 4,000 addresses for it; to read and sort these takes a quarter of a second."""
-    address, parsed_in, from_wire = free_address(), [], dns.message.from_wire
+def full_of(count: int) -> Any:
+    """Return a server at which every name has so many addresses."""
 
-    def parsed(wire: bytes, **options: Any) -> dns.message.Message:
-        if len(wire) > 10_000:
-            parsed_in.append(threading.current_thread())
-        return from_wire(wire, **options)
-
-    def full(asked: dns.message.Message, is_tcp: bool) -> dns.message.Message:
+    def answer(asked: dns.message.Message, is_tcp: bool) -> dns.message.Message:
         made = dns.message.make_response(asked)
         if not is_tcp:
             made.flags |= dns.flags.TC
         elif asked.question[0].rdtype == dns.rdatatype.A:
-            hosts = (f"10.0.{number // 250}.{number % 250}" for number in range(4000))
+            hosts = (f"10.0.{number // 250}.{number % 250}" for number in range(count))
             made.answer.append(dns.rrset.from_text_list(asked.question[0].name, 60, "IN", "A", hosts))
         return made
 
+    return answer
+
+
+async def test_an_answer_full_of_records_is_parsed_off_the_loop_and_cut(monkeypatch):
+    address, parsed_in, from_wire = free_address(), [], dns.message.from_wire
+
+    def parsed(wire: bytes, **options: Any) -> dns.message.Message:
+        if len(wire) > 1000:
+            parsed_in.append(threading.current_thread().name)
+        return from_wire(wire, **options)
+
     monkeypatch.setattr(dns.message, "from_wire", parsed)
-    async with nameserver(address, full):
+    async with nameserver(address, full_of(queries.RECORDS_READ_MAX)):
         found = await make_lookup((HostPort(address, 53),))
         records = await found._resolve(dns.name.from_text("full.example"), dns.rdatatype.A)
         assert len(records) == lookup.RECORDS_MAX
         assert len(await found.addresses("full.example")) == lookup.ADDRESSES_MAX
-    assert len(parsed_in) == 2
-    assert threading.main_thread() not in parsed_in
+    assert parsed_in == ["dns_0", "dns_0"]
+
+
+@pytest.mark.parametrize("of_whom", ["a resolver", "a server of the zone"])
+async def test_an_answer_of_more_records_than_any_honest_one_has_is_not_parsed(monkeypatch, of_whom: str):
+    """Whoever has the zone of a name can let 64 KiB take twenty seconds to parse."""
+    address, from_wire = free_address(), dns.message.from_wire
+
+    def parsed(wire: bytes, **options: Any) -> dns.message.Message:
+        assert len(wire) < 2000
+        return from_wire(wire, **options)
+
+    monkeypatch.setattr(dns.message, "from_wire", parsed)
+    name = dns.name.from_text("full.example")
+    async with nameserver(address, full_of(queries.RECORDS_READ_MAX + 1)):
+        if of_whom == "a resolver":
+            found = await make_lookup((HostPort(address, 53),))
+            with pytest.raises(CaError, match="the resolver refused or failed"):
+                await found._resolve(name, dns.rdatatype.A)
+        else:
+            with pytest.raises(NoAnswerError, match=r"answers with 1(29|30) records"):
+                await queries.send_query(queries.make_query(name, dns.rdatatype.A), address)
+
+
+async def test_an_answer_that_repeats_its_question_is_not_parsed(monkeypatch):
+    query = queries.make_query(dns.name.from_text("a.example"), dns.rdatatype.TXT)
+    made = dns.message.make_response(query)
+    made.question *= 2
+    monkeypatch.setattr(queries, "_parse", lambda *_: pytest.fail("it is parsed"))
+    with pytest.raises(NoAnswerError):
+        await queries._read(made.to_wire(), query, keyring=None)

@@ -2,7 +2,13 @@ from types import SimpleNamespace
 
 import msgspec
 import pytest
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
 
 from common.bundle.build import Bundle, SlotMaterial, TrustMaterial, build_bundle, slot_files, trust_files
 from common.bundle.manifest import Entry, SlotFacts
@@ -89,6 +95,26 @@ def test_a_leaf_that_openssl_reads_and_a_strict_parser_refuses_passes():
 
 def test_a_key_that_does_not_pair_is_refused():
     assert refusal(bundle_of(key=OTHER)) is Reason.KEY_MISMATCH
+
+
+def test_a_key_that_pairs_is_not_examined_again():
+    """That takes seconds for a long RSA key, in which nothing else of the process runs; it was examined when it came into the store."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    right = key.private_numbers()
+    odd_numbers = rsa.RSAPrivateNumbers(
+        p=right.p,
+        q=right.q,
+        d=right.d,
+        dmp1=right.dmp1 + 2,
+        dmq1=right.dmq1,
+        iqmp=right.iqmp,
+        public_numbers=right.public_numbers,
+    )
+    odd_key = odd_numbers.private_key(unsafe_skip_rsa_key_validation=True)
+    text = odd_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    with pytest.raises(ValueError):
+        load_pem_private_key(text.encode(), None)
+    assert refusal(bundle_of(leaf(key=key), private_key_pem=text)) is None
 
 
 @pytest.mark.parametrize(

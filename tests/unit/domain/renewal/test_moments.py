@@ -41,8 +41,9 @@ def test_a_serial_number_is_encoded_as_der_has_it(serial_no, encoded):
     assert ari_id("00", serial_no) == f"AA.{encoded}"
 
 
-def test_a_certificate_that_names_no_issuers_key_cannot_be_asked_about():
-    assert ari_id(None, "01") is None
+@pytest.mark.parametrize(("key_id", "serial_no"), [(None, "01"), ("00", "-1001"), ("00", "-01"), ("00", "")])
+def test_a_certificate_that_no_ca_knows_by_key_and_serial_number_cannot_be_asked_about(key_id, serial_no):
+    assert ari_id(key_id, serial_no) is None
 
 
 @pytest.mark.parametrize(("days", "left"), [(200, 200 / 3), (45, 15), (10, 10 / 3), (9, 4.5), (6, 3)])

@@ -89,3 +89,23 @@ def test_a_name_is_one_that_was_ordered_however_a_ca_writes_it(name: str):
     written = {"2001:DB8:0::1": "2001:db8::1", "*.example.com": "example.com"}.get(name, name.lower())
     assert steps._is_ordered(written, ["other.example.com", name])
     assert not steps._is_ordered(written, ["other.example.com"])
+
+
+async def test_a_fault_that_one_certificate_meets_before_its_ca_is_asked_holds_up_no_other(
+    world: Renewing, monkeypatch: pytest.MonkeyPatch
+):
+    one, other = await world.renewing("n1", age_days=5), await world.renewing("n2", age_days=40)
+    odd = await world.renewing("n3", age_days=5)
+    entries = (await world.context.inventories.current()).entries
+    serial_no, ari_id = entries[odd.certificate_id].leaf.serial_no, runner.ari_id
+
+    def failing(key_id: str | None, given: str) -> str | None:
+        if given == serial_no:
+            raise ValueError("what nobody foresaw")
+        return ari_id(key_id, given)
+
+    monkeypatch.setattr(runner, "ari_id", failing)
+    await world.pass_time(120, step_s=5)
+    assert await world.states(other) == [OrderState.SERVED]
+    assert (await world.renewal(one)).asked_again_s > world.now[0]
+    assert (await world.renewal(odd)).asked_again_s > world.now[0]
