@@ -158,6 +158,9 @@ def _judge(where: str, status: int, body: bytes, response: str) -> CheckResult:
         return CheckResult("right")
     if is_response(text) and "." in text:
         return CheckResult("wrong", f"{where} answers for another account or another challenge")
+    if response.partition(".")[0] in text:
+        # it is no secret to that node, but is to people who read messages
+        return CheckResult("wrong", f"{where} answers the challenge with something before or after it")
     return CheckResult("wrong", f"{where} answers '{printable(text)[:SHOWN_MAX_CHARS]}'")
 
 

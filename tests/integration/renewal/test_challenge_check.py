@@ -37,6 +37,9 @@ async def test_the_right_answer_may_end_in_white_space(body):
         (answer(b"<html>hello"), "answers '<html>hello'"),
         (answer(b"\x1b[31m\xff"), "answers '"),
         (answer(b"tok_en-1.other"), "answers for another account or another challenge"),
+        (answer(f" {RESPONSE}".encode()), "with something before or after it"),
+        (answer(f"<pre>{RESPONSE}</pre>".encode()), "with something before or after it"),
+        (answer(f"{RESPONSE[:-3]} x".encode()), "with something before or after it"),
         (answer(b"x" * 100_000), "longer than any challenge"),
         (answer(b"", "302 Found"), "redirects to ''"),
         (b"SSH-2.0-x\r\n", "answers what is no HTTP"),
@@ -48,7 +51,7 @@ async def test_any_other_answer_is_told_in_words(reply, said):
     assert asked.kind == "wrong"
     assert said in asked.message
     assert OWN in asked.message
-    assert RESPONSE not in asked.message
+    assert TOKEN not in asked.message
     assert "\x1b" not in asked.message
     assert len(asked.message) < 250
 
