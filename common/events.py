@@ -24,6 +24,7 @@ ACTS: Mapping[str, str] = MappingProxyType(
         "account.registered": "the CA knows the account",
         "account.changed": "an account at a CA was changed",
         "account.key_change_begun": "a new key of an account was made, which its CA is asked to take",
+        "account.key_change_refused": "a CA did not take the new key of an account, which keeps its own",
         "account.key_changed": "an account at a CA has another key",
         "account.deactivation_begun": "a CA is asked to end an account",
         "account.deactivated": "an account was ended at its CA",

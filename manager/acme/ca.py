@@ -58,6 +58,10 @@ class AcmeCa:
             lambda session: accounts.register(session, self._signer, self._account, binding_key=binding_key)
         )
 
+    async def find_account(self) -> str:
+        """Return the address of the account that has the key."""
+        return await self._ask(lambda session: session.find_account(self._signer.key))
+
     async def update_contact(self, contact: Sequence[str]) -> None:
         """Tell the CA other contacts."""
         await self._ask(lambda session: accounts.update_contact(session, session.account_url(), contact))

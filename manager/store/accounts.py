@@ -139,6 +139,14 @@ class Accounts:
             await self._seal(connection, account_id, sealed_key=key_pem, sealed_next_key="")
             return True
 
+    async def drop_next_key(self, account_id: AccountId, key_pem: str) -> bool:
+        """Forget the next key, which the CA does not take; return whether it was this one. Raises NotFoundError."""
+        async with self._database.write() as connection:
+            if (await self.keys(account_id)).next_key_pem != key_pem:
+                return False
+            await self._seal(connection, account_id, sealed_next_key="")
+            return True
+
     async def delete(self, account_id: AccountId) -> None:
         """Remove one with its keys. Raises NotFoundError, ConflictError while something is renewed with it."""
         async with self._database.write() as connection:

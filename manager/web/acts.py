@@ -206,6 +206,7 @@ _WORDS: Final[Mapping[str, tuple[str, Callable[[Detail], str]]]] = {
     "account.registered": ("registered with its CA", _nothing),
     "account.changed": ("changed", _nothing),
     "account.key_change_begun": ("began to replace the key of", _nothing),
+    "account.key_change_refused": ("did not get another key for", _nothing),
     "account.key_changed": ("replaced the key of", _nothing),
     "account.deactivation_begun": ("asked its CA to end", _nothing),
     "account.deactivated": ("deactivated", _nothing),

@@ -32,6 +32,10 @@ class ModelCa:
         self.server.leave("register")
         return url
 
+    async def find_account(self) -> str:
+        self._enter("find_account")
+        return self.server.accounts[self.key_pem]
+
     async def update_contact(self, contact: Sequence[str]) -> None:
         self._enter("update_contact")
 

@@ -22,6 +22,9 @@ ASKED_MOST_S: Final = 11 * 3600.0
 JITTER: Final = 0.08
 """By which share of the wait a certificate is asked about later, so that those of one hour come apart."""
 
+LEFT_LEAST: Final = 1 / 10
+"""Which share of the lifetime is left at the latest, whatever its CA suggests: what fails then must have time to be tried again."""
+
 SPREAD: Final = 1 / 30
 """Without a window: over which share of their lifetime certificates of one day are spread."""
 
@@ -51,16 +54,17 @@ class Validity:
 def renewed_s(validity: Validity, *, window: Window | None) -> float | None:
     """Return when a certificate is to be renewed; None where its validity cannot be read and its CA suggests nothing.
 
-    In the CA's window it is the moment at the certificate's share. Else it is when a third of the lifetime is left, half of less than ten days, or up
+    In the CA's window it is the moment at the certificate's share, and never so late that less than a tenth of the lifetime is left. Else it is when a third of the lifetime is left, half of less than ten days, or up
     to a thirtieth of the lifetime before that.
     """
-    if window is not None:
-        return _within(window, validity)
-    life_s = lifetime_s(validity.not_before_s, validity.not_after_s)
-    if life_s is None or validity.not_after_s is None:
-        return None
+    life_s, ends_s = lifetime_s(validity.not_before_s, validity.not_after_s), validity.not_after_s
+    suggested_s = None if window is None else _within(window, validity)
+    if life_s is None or ends_s is None:
+        return suggested_s
+    if suggested_s is not None:
+        return min(suggested_s, ends_s - life_s * LEFT_LEAST)
     left_s = life_s / (2 if life_s < SHORT_LIFE_S else 3)
-    return validity.not_after_s - left_s - validity.share * life_s * SPREAD
+    return ends_s - left_s - validity.share * life_s * SPREAD
 
 
 def _within(window: Window, validity: Validity) -> float:

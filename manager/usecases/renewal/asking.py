@@ -4,10 +4,12 @@ Decides when an account is made known to its CA, and brings a change of its key 
 before the CA hears of it, and the former one until the CA has taken the new.
 """
 
+import contextlib
 from dataclasses import replace
 
 import structlog
 
+from common.errors import ConflictError
 from manager.domain.audit import RENEWAL
 from manager.domain.renewal.records import AccountId, AccountRecord
 from manager.usecases.context import Context
@@ -30,7 +32,9 @@ class AccountsAtCas:
         if account.is_deactivated:
             raise CaError(f"the account '{account.name}' was deactivated", is_final=True)
         if keys.next_key_pem:
-            await self.finish_key_change(account, actor=RENEWAL)
+            # what is ordered does not wait for it: the former key counts until the CA has taken the next
+            with contextlib.suppress(CaError):
+                await self.finish_key_change(account, actor=RENEWAL)
             keys = await self._store.accounts.keys(account_id)
         if is_test and not account.staging_url:
             raise CaError(f"the account '{account.name}' has no directory for tests", is_final=True)
@@ -47,6 +51,10 @@ class AccountsAtCas:
         url = await ca.register(binding_key=keys.binding_key)
         async with self._store.transaction():
             before = await self._store.accounts.get(account.id)
+            if before.directory_url != account.directory_url:
+                raise ConflictError(
+                    f"the directory of '{before.name}' was changed while its CA was asked; register the account again"
+                )
             known = replace(before, url=url, terms_agreed=before.terms_agreed or account.terms_agreed)
             await self._store.accounts.keep(known)
             if known != before:
@@ -55,7 +63,10 @@ class AccountsAtCas:
         return known
 
     async def finish_key_change(self, account: AccountRecord, *, actor: str) -> None:
-        """Let the CA take the next key, or find that it has, and let that be the account's own, unless somebody did so meanwhile. Raises CaError."""
+        """Let the CA take the next key, or find that it has, and let that be the account's own, unless somebody did so meanwhile.
+
+        Raises CaError; where the CA refuses for good, the account keeps its key, and no other waits to take its place.
+        """
         keys = await self._store.accounts.keys(account.id)
         if not keys.next_key_pem:
             return
@@ -64,7 +75,9 @@ class AccountsAtCas:
                 ca = await self._cas.ca(account, keys.key_pem, is_test=False)
                 await ca.change_key(keys.next_key_pem)
             except CaError as error:
-                if not error.is_final or not await self._knows(account, keys.next_key_pem):
+                if not await self._knows(account, keys.next_key_pem):
+                    if error.is_final:
+                        await self._give_up_key_change(account, keys.next_key_pem, actor)
                     raise
         async with self._store.transaction():
             if not await self._store.accounts.promote_next_key(account.id, keys.next_key_pem):
@@ -72,11 +85,20 @@ class AccountsAtCas:
             await self._context.note(actor, "account.key_changed", f"account {account.id}")
         log.info("account.key_changed", account=account.id, user=actor)
 
+    async def _give_up_key_change(self, account: AccountRecord, key_pem: str, actor: str) -> None:
+        async with self._store.transaction():
+            if await self._store.accounts.drop_next_key(account.id, key_pem):
+                await self._context.note(actor, "account.key_change_refused", f"account {account.id}")
+
     async def _knows(self, account: AccountRecord, key_pem: str) -> bool:
-        """Whether the CA has taken a key before, and its answer was lost. A key that it does not know could make another account: it has another address."""
-        keys = await self._store.accounts.keys(account.id)
+        """Whether the CA has taken a key before, and its answer was lost. Raises CaError where it cannot be asked."""
         ca = await self._cas.ca(account, key_pem, is_test=False)
-        return await ca.register(binding_key=keys.binding_key) == account.url
+        try:
+            return await ca.find_account() == account.url
+        except CaError as error:
+            if not error.is_final:
+                raise
+            return False
 
     async def _for_test(self, account: AccountRecord, key_pem: str, binding_key: str) -> Ca:
         # its address there is not kept: it is found by its key each time

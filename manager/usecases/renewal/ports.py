@@ -96,6 +96,9 @@ class Ca(Protocol):
     async def register(self, *, binding_key: str) -> str:
         """Make the account there, or find the one that has its key; return its address. `binding_key` is base64url, "" for none."""
 
+    async def find_account(self) -> str:
+        """Return the address of the account that has the key. Raises CaError `accountDoesNotExist`, and no account is made."""
+
     async def update_contact(self, contact: Sequence[str]) -> None:
         """Tell the CA other contacts."""
 

@@ -47,7 +47,7 @@ def checked_terms(terms: Terms, entry: Entry | None, challenges: Collection[Chal
         raise InvalidInputError(
             "challenge", f"{terms.challenge} is not switched on in this manager's settings (table [dns])"
         )
-    names = tuple(dict.fromkeys(each.strip().lower() for each in terms.names if each.strip()))
+    names = tuple(dict.fromkeys(_canonical(each.strip().lower()) for each in terms.names if each.strip()))
     checked = replace(
         terms,
         names=names,
@@ -89,14 +89,20 @@ def _check_name(name: str, challenge: ChallengeKind) -> None:
         )
 
 
+def _canonical(name: str) -> str:
+    """Return an address as certificates and nodes have it, however somebody wrote it; a name as it is."""
+    return str(ipaddress.ip_address(name)) if kind_of(name) == "address" else name
+
+
 def kind_of(name: str) -> str | None:
     """Return what a name is to a CA: "address", "wildcard" or "host"; None for what no CA can prove."""
     try:
-        ipaddress.ip_address(name)
+        address = ipaddress.ip_address(name)
     except ValueError:
         pass
     else:
-        return "address"
+        # one with a zone means something on a single machine
+        return None if isinstance(address, ipaddress.IPv6Address) and address.scope_id else "address"
     if len(name) > 253 or not _HOST.fullmatch(name.lower()):
         return None
     return "wildcard" if name.startswith("*.") else "host"

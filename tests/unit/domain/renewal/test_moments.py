@@ -68,6 +68,15 @@ def test_in_a_window_each_certificate_has_its_own_moment_for_good():
     assert len(set(moments)) == 100
 
 
+@pytest.mark.parametrize("days", [45, 6])
+@pytest.mark.parametrize("late_days", [0, 1, 400, 1e6])
+def test_a_window_that_leaves_no_time_is_not_waited_for(days: int, late_days: float):
+    given = validity(days, "f")
+    start_s = given.not_after_s + late_days * DAY_S
+    moment_s = renewed_s(given, window=Window(start_s=start_s, end_s=start_s + DAY_S))
+    assert given.not_after_s - moment_s == pytest.approx(days * DAY_S / 10, abs=DAY_S / 100)
+
+
 def test_a_window_that_a_ca_has_moved_into_the_past_says_at_once():
     past = Window(start_s=NOW_S - 2 * DAY_S, end_s=NOW_S - DAY_S)
     found = renewed_s(validity(45), window=past)

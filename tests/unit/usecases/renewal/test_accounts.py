@@ -169,6 +169,46 @@ async def test_a_change_of_key_that_two_bring_to_its_end_at_once_leaves_the_key_
     assert acts[:2] == [("bob", "account.key_changed"), ("ada", "account.key_change_begun")]
 
 
+@pytest.mark.parametrize("is_final", [True, False])
+async def test_a_ca_that_does_not_change_keys_holds_up_no_order(
+    world: Renewing, monkeypatch: pytest.MonkeyPatch, is_final: bool
+):
+    renewal = await world.renewing("n1", age_days=40)
+    account = renewal.terms.account_id
+    await world.accounts.register(account, actor="ada")
+    keys = await world.store.accounts.keys(account)
+
+    async def refuse(_ca: ModelCa, _new_key_pem: str) -> None:
+        raise CaError("it does not change the keys of accounts", is_final=is_final)
+
+    monkeypatch.setattr(ModelCa, "change_key", refuse)
+    with pytest.raises(CaError, match="does not change"):
+        await world.accounts.change_key(account, actor="ada")
+    assert bool((await world.store.accounts.keys(account)).next_key_pem) is not is_final
+    assert list(world.server.accounts) == [keys.key_pem]
+    await world.pass_time(HOUR_S)
+    assert await world.states(renewal) == [OrderState.SERVED]
+    acts = {each.action for each in await world.store.audit.list()}
+    assert ("account.key_change_refused" in acts, "account.key_changed" in acts) == (is_final, False)
+
+
+async def test_an_account_whose_directory_was_changed_while_its_ca_was_asked_is_not_taken_for_registered(
+    world: Renewing, monkeypatch: pytest.MonkeyPatch
+):
+    account, register = await world.account(), ModelCa.register
+
+    async def meanwhile(ca: ModelCa, *, binding_key: str) -> str:
+        changes = AccountChanges(directory_url="https://other.example.com/directory")
+        await world.accounts.edit(account, changes, actor="bob")
+        return await register(ca, binding_key=binding_key)
+
+    monkeypatch.setattr(ModelCa, "register", meanwhile)
+    with pytest.raises(ConflictError, match="register the account again"):
+        await world.accounts.register(account, agrees=True, actor="ada")
+    kept = await world.accounts.get(account)
+    assert (kept.url, kept.terms_agreed) == ("", False)
+
+
 REFUSED = CaError("the CA refused", type="serverInternal")
 
 

@@ -305,6 +305,18 @@ async def test_what_is_shown_of_a_renewal_has_its_orders_the_latest_first(world:
     assert shown.entry.id == shown.renewal.certificate_id
 
 
+async def test_an_address_is_ordered_as_nodes_have_it_however_it_was_written(world: Renewing):
+    account = await world.account()
+    made = await world.renewals.order_new(
+        world.terms(account, "2001:DB8:0::1"), nodes=[], slot="server", actor="ada"
+    )
+    assert made.renewal.terms.names == ("2001:db8::1",)
+    with pytest.raises(InvalidInputError, match="'fe80::1%eth0' is neither"):
+        await world.renewals.order_new(
+            world.terms(account, "fe80::1%eth0"), nodes=[], slot="server", actor="ada"
+        )
+
+
 async def test_an_order_that_was_refused_is_not_in_the_audit_log(world: Renewing):
     renewal = await world.renewing("n1")
     await world.renewals.order_now(renewal.id, actor="ada")
