@@ -4,8 +4,10 @@ Owns the processes and their directory; everything is ended and removed by `clos
 """
 
 import asyncio
+import contextlib
 import json
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -22,11 +24,21 @@ ROOT = Path(__file__).parent.parent
 PASSWORD = "demo-password-of-this-run"  # noqa: S105 - of a manager that lives as long as the demo
 
 
+PORTS = range(12_000, 32_768)
+"""Below those that the system gives to connections going out (`ip_local_port_range`): one of these could take a port before who is to listen there does."""
+
+_given: set[int] = set()
+
+
 def free_port() -> int:
-    """Return a port that nobody listens on just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a port that nobody listens on just now, and another one each time."""
+    while True:
+        port = secrets.choice(PORTS)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            if port not in _given:
+                _given.add(port)
+                return port
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
