@@ -111,6 +111,18 @@ LADDER_S: Final = (300.0, 3600.0, 6 * 3600.0, float(DAY_S))
 """How long a renewal rests after its first, second, third and each further failure in a row."""
 
 
+REST_MOST_S: Final = 30.0 * DAY_S
+"""What is obeyed of how long a CA asks to wait: rate limits are counted over a week, or less."""
+
+AHEAD_MOST_S: Final = REST_MOST_S + DAY_S
+"""Nothing that a renewal or an order waits for is further ahead, but what was found by a clock that was ahead itself."""
+
+
+def waited_for_s(moment_s: float, *, now_s: float) -> float:
+    """Return a moment that something waits for; 0, which is at once, for one that a clock must have been ahead for."""
+    return 0.0 if moment_s > now_s + AHEAD_MOST_S else moment_s
+
+
 REST_SHARE: Final = 8
 """Of what is left of a certificate's time no rest takes more than an eighth, but an hour where that is less: a day's rest is too long for one of six days."""
 

@@ -9,9 +9,9 @@ from typing import Any, Final
 
 import structlog
 
-from common.errors import CertcastError, ChangedMeanwhileError
+from common.errors import CertcastError, ChangedMeanwhileError, NotFoundError
 from manager.domain.inventory import Inventory
-from manager.domain.renewal.moments import tried_again_s
+from manager.domain.renewal.moments import REST_MOST_S, tried_again_s, waited_for_s
 from manager.domain.renewal.records import OrderRecord, OrderState, Problem, RenewalRecord, Step
 from manager.domain.renewal.schedule import entry_of
 from manager.usecases.context import Context
@@ -21,9 +21,6 @@ log = structlog.get_logger(__name__)
 
 STEPS_KEPT: Final = 40
 """Of one order, the latest: it has eight, and one more for each failure."""
-
-REST_MOST_S: Final = 30 * 86400.0
-"""What is obeyed of how long a CA asks to wait: rate limits are counted over a week, or less."""
 
 
 async def advance(
@@ -62,6 +59,16 @@ async def wait(context: Context, order: OrderRecord, seconds: float, **changes: 
         after = replace(order, looked_again_s=now_s + seconds, changed_s=now_s, **changes)
         await context.store.orders.keep(after)
         return after
+
+
+async def without_leap(context: Context, order: OrderRecord) -> OrderRecord:
+    """Return an order that is looked at again now, if when to do so was found by a clock that was ahead; any other as it is."""
+    if waited_for_s(order.looked_again_s, now_s=context.clock()) == order.looked_again_s:
+        return order
+    try:
+        return await wait(context, order, 0.0)
+    except (ChangedMeanwhileError, NotFoundError):
+        return order
 
 
 async def end(context: Context, order: OrderRecord, message: str) -> None:

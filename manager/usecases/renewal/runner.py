@@ -23,7 +23,7 @@ from common.errors import (
 )
 from manager.domain.audit import RENEWAL
 from manager.domain.inventory import Inventory
-from manager.domain.renewal.moments import ari_id, asked_again_s, counting
+from manager.domain.renewal.moments import ari_id, asked_again_s, counting, waited_for_s
 from manager.domain.renewal.records import AccountId, OrderRecord, OrderState, RenewalRecord
 from manager.domain.renewal.schedule import (
     advanced_s,
@@ -41,7 +41,7 @@ from manager.usecases.renewal.around import Around
 from manager.usecases.renewal.asking import AccountsAtCas
 from manager.usecases.renewal.beginning import Beginning
 from manager.usecases.renewal.ports import Ca, CaError, Suggested
-from manager.usecases.renewal.progress import fail, fail_to_begin
+from manager.usecases.renewal.progress import fail, fail_to_begin, without_leap
 from manager.usecases.renewal.requesting import Requesting
 from manager.usecases.renewal.steps import OrderSteps
 
@@ -112,33 +112,47 @@ class RenewalRunner:
 
     async def once(self, lead: Lead) -> float:
         """Do what is due now; return when to look again, infinite if nothing is renewed. Raises StorageError."""
-        snapshot = await self._read()
+        snapshot = await self._read(lead)
         for part in (self._ask_windows, self._begin, self._carry_on):
             if touched := await part(snapshot, lead):
-                snapshot = await self._read_again(snapshot, touched)
+                snapshot = await self._read_again(snapshot, touched, lead)
         return next_s(
             snapshot.renewals, snapshot.orders, snapshot.inventory.entries, now_s=self._context.clock()
         )
 
-    async def _read(self) -> Snapshot:
+    async def _read(self, lead: Lead) -> Snapshot:
         # the certificates last: what a renewal follows is among them
         store = self._context.store
-        renewals = await store.renewals.list()
-        orders = await store.orders.unfinished() if renewals else ()
+        renewals = [self._without_leap(each) for each in await store.renewals.list()]
+        orders = await self._unfinished(lead) if renewals else ()
         inventory = await self._context.inventories.current()
         return Snapshot(inventory=inventory, renewals=renewals, orders=orders)
 
-    async def _read_again(self, snapshot: Snapshot, touched: Sequence[RenewalRecord]) -> Snapshot:
+    async def _read_again(self, snapshot: Snapshot, touched: Sequence[RenewalRecord], lead: Lead) -> Snapshot:
         """Return what there is after something was done for these renewals; what others did meanwhile is for the next look."""
         store, renewals = self._context.store, {each.id: each for each in snapshot.renewals}
         for renewal in touched:
             try:
-                renewals[renewal.id] = await store.renewals.get(renewal.id)
+                renewals[renewal.id] = self._without_leap(await store.renewals.get(renewal.id))
             except NotFoundError:
                 del renewals[renewal.id]
-        orders = await store.orders.unfinished()
+        orders = await self._unfinished(lead)
         inventory = await self._context.inventories.current()
         return Snapshot(inventory=inventory, renewals=[*renewals.values()], orders=orders)
+
+    async def _unfinished(self, lead: Lead) -> Sequence[OrderRecord]:
+        orders = await self._context.store.orders.unfinished()
+        with lead.enforced():
+            return [await without_leap(self._context, each) for each in orders]
+
+    def _without_leap(self, renewal: RenewalRecord) -> RenewalRecord:
+        """Return a renewal that does not rest for a year because a clock was ahead by one once."""
+        now_s = self._context.clock()
+        return replace(
+            renewal,
+            tried_again_s=waited_for_s(renewal.tried_again_s, now_s=now_s),
+            asked_again_s=waited_for_s(renewal.asked_again_s, now_s=now_s),
+        )
 
     async def _ask_windows(self, snapshot: Snapshot, lead: Lead) -> Sequence[RenewalRecord]:
         """Ask CAs when to renew; all that they say is kept in one transaction. Return of which renewals."""

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from manager.domain.alarms import AlarmKind
+from manager.domain.renewal.moments import waited_for_s
 from manager.domain.renewal.records import OrderState
 from manager.usecases.renewal.ports import CaError
 from tests.pki import DAY_S
@@ -118,3 +119,30 @@ async def test_a_fault_is_told_and_what_it_kept_from_being_renewed_is_renewed_wi
 def test_the_document_tells_of_each_of_these_faults():
     rows = [row.split(" | ")[0].removeprefix("| ") for row in DOCUMENT.read_text().splitlines()]
     assert set(FAULTS) <= set(rows)
+
+
+@pytest.mark.parametrize("what", ["a failure", "a proof that is waited for"])
+async def test_a_clock_that_was_ahead_by_a_year_for_one_look_lets_nothing_rest_for_a_year(
+    world: Renewing, what: str
+):
+    renewal = await world.renewing("n1", age_days=40)
+    if what == "a failure":
+        world.server.to_fail.append(("order", CaError("the CA could not be reached")))
+    else:
+        world.showing.missing_at = lambda _name: "n1"
+    world.now[0] += 365 * DAY_S
+    await world.once()
+    (order,) = await world.orders(renewal)
+    kept = await world.renewal(renewal)
+    assert max(order.looked_again_s, kept.tried_again_s) >= world.now[0]
+    world.now[0] -= 365 * DAY_S
+    world.showing.missing_at = lambda _name: ""
+    await world.pass_time(HOUR_S)
+    assert (await world.states(renewal))[-1] is OrderState.SERVED
+
+
+@pytest.mark.parametrize(
+    ("ahead_s", "counts"), [(0.0, True), (30 * DAY_S, True), (31 * DAY_S + 1, False), (1e12, False)]
+)
+def test_nothing_is_waited_for_that_is_further_ahead_than_any_ca_may_ask_for(ahead_s: float, counts: bool):
+    assert (waited_for_s(1000.0 + ahead_s, now_s=1000.0) > 0) is counts
