@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shutil
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -163,7 +164,7 @@ async def test_a_fleet_moves_with_its_manager_into_postgresql_and_back_and_notic
 
     refusal = await machine.refusal("migrate-store", "--to", "sqlite")
     assert "holds a manager's store already; nothing was changed. If another store is to take" in refusal
-    (machine.data / DATABASE_FILE).rename(tmp_path / "before.db")
+    shutil.move(machine.data / DATABASE_FILE, tmp_path / "before.db")
     before = await contents(server)
     moved = await machine.manage("migrate-store", "--to", "sqlite")
     assert f"The store is now in {machine.data / DATABASE_FILE}" in moved
