@@ -25,7 +25,7 @@ class AccountsAtCas:
         self._store = context.store
 
     async def ca(self, account_id: AccountId, *, is_test: bool, trust_pem: str | None = None) -> Ca:
-        """Return what asks an account's CA, which knows the account by then; `trust_pem` counts in place of what is kept. Raises NotFoundError, CaError."""
+        """Return what asks an account's CA, which knows the account by then; `trust_pem` counts in place of what is kept. Raises NotFoundError, ConflictError, CaError."""
         account, keys = await self._store.accounts.with_keys(account_id)
         if trust_pem is not None:
             account = replace(account, trust_pem=trust_pem)
@@ -45,7 +45,7 @@ class AccountsAtCas:
         return await self._cas.ca(account, keys.key_pem, is_test=False)
 
     async def register(self, account: AccountRecord, *, actor: str) -> AccountRecord:
-        """Make an account at its CA, or find it there by its key; keep its address, and that somebody agreed to the CA's terms. Raises CaError."""
+        """Make an account at its CA, or find it there by its key; keep its address, and that somebody agreed to the CA's terms. Raises CaError, ConflictError."""
         keys = await self._store.accounts.keys(account.id)
         ca = await self._cas.ca(account, keys.key_pem, is_test=False)
         url = await ca.register(binding_key=keys.binding_key)

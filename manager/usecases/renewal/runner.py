@@ -196,7 +196,8 @@ class RenewalRunner:
             return await cas[number].suggested(identifier)
         except CaError as error:
             return error
-        except StorageError:
+        except (ConflictError, StorageError):
+            # somebody changed the account meanwhile: the next look asks anew
             raise
         except Exception:
             log.exception("renewals.failed", renewal=renewal.id)
