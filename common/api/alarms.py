@@ -2,10 +2,10 @@
 
 import msgspec
 
-from common.api.values import Ids
+from common.api.values import Body, Ids
 
 
-class Acknowledge(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Acknowledge(Body, frozen=True, kw_only=True):
     """Which alarms somebody has seen."""
 
     ids: Ids

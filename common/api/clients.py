@@ -3,10 +3,10 @@
 import msgspec
 
 from common.api.codes import Role
-from common.api.values import NameText, PublicKeyText, RoleCode
+from common.api.values import Body, NameText, PublicKeyText, RoleCode
 
 
-class NewClient(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class NewClient(Body, frozen=True, kw_only=True):
     """A client to register. `public_key` is PEM, ECDSA on the curve P-256."""
 
     name: NameText

@@ -1,11 +1,9 @@
 """Requests that delete several things at once. Pure."""
 
-import msgspec
-
-from common.api.values import ConfirmationText, Ids
+from common.api.values import Body, ConfirmationText, Ids
 
 
-class ToDelete(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ToDelete(Body, frozen=True, kw_only=True):
     """Which to delete, all or none; `confirm` as for an upload, in place of `force`."""
 
     ids: Ids

@@ -3,18 +3,18 @@
 import msgspec
 
 from common.api.facts import NodeView
-from common.api.values import ConfirmationText, Id, Names, NameText, StateCode
+from common.api.values import Body, ConfirmationText, Id, Names, NameText, StateCode
 
 
-class NewNode(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class NewNode(Body, frozen=True, kw_only=True):
     """A node to add; names and addresses go into its temporary certificate."""
 
     name: NameText
-    names: Names = []
-    addresses: Names = []
+    names: Names = msgspec.field(default_factory=list)
+    addresses: Names = msgspec.field(default_factory=list)
 
 
-class SlotContent(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class SlotContent(Body, frozen=True, kw_only=True):
     """What a slot shall hold; `confirm` as for an upload."""
 
     certificate: Id

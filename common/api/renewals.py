@@ -6,6 +6,7 @@ import msgspec
 
 from common.api.codes import Challenge, KeyKind, Slot
 from common.api.values import (
+    Body,
     ChallengeCode,
     ConfirmationText,
     Id,
@@ -20,7 +21,7 @@ from common.api.values import (
 OrderedNames = Annotated[list[NameText], msgspec.Meta(max_length=1000)]
 
 
-class RenewalTerms(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class RenewalTerms(Body, frozen=True, kw_only=True):
     """With what a certificate is renewed: at which `account`, or, without one, by a signing request that `send_to` is to get.
 
     Without `names` those that the certificate has. `preferred_chain` is the Common Name of the root at which the chain is to end. Without `key` a new key
@@ -33,17 +34,17 @@ class RenewalTerms(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     preferred_chain: NameText = ""
     key: KeyKind | None = None
     keeps_key: bool = False
-    names: OrderedNames = []
+    names: OrderedNames = msgspec.field(default_factory=list)
     send_to: NameText = ""
 
 
-class RenewalEdit(RenewalTerms, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class RenewalEdit(RenewalTerms, frozen=True, kw_only=True):
     """With what a certificate is renewed from now on. `seen` is the `tag` of what the change was begun with; without it, whatever stands there is replaced."""
 
     seen: NameText = ""
 
 
-class NewRenewal(RenewalTerms, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class NewRenewal(RenewalTerms, frozen=True, kw_only=True):
     """A renewal to set up: for a `certificate`, or, without one, for `names` whose first certificate goes to `nodes` in `slot`.
 
     One that is `paused` orders nothing until it is resumed, and can be tried before. `confirm` as for an upload: "" asks before a first certificate takes
@@ -51,7 +52,7 @@ class NewRenewal(RenewalTerms, frozen=True, kw_only=True, forbid_unknown_fields=
     """
 
     certificate: Id | None = None
-    nodes: Nodes = []
+    nodes: Nodes = msgspec.field(default_factory=list)
     slot: Slot = "server"
     paused: bool = False
     confirm: ConfirmationText | None = None

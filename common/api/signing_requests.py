@@ -7,6 +7,7 @@ import msgspec
 from common.api.codes import Slot
 from common.api.values import (
     Alternatives,
+    Body,
     ConfirmationText,
     Id,
     Nodes,
@@ -16,7 +17,7 @@ from common.api.values import (
 )
 
 
-class NewRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class NewRequest(Body, frozen=True, kw_only=True):
     """A request to make. `certificate` is the one that it is to replace: its subject and names are then the default.
 
     Without a `private_key_type` the new key is like that of the certificate to be replaced, RSA2048 if there is none; UPLOAD takes
@@ -26,7 +27,7 @@ class NewRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     certificate: Id | None = None
     subject: SubjectText | None = None
     subject_alt_names: Alternatives | None = None
-    extra_subject_alt_names: Alternatives = []
+    extra_subject_alt_names: Alternatives = msgspec.field(default_factory=list)
     private_key_type: Literal["RSA2048", "RSA4096", "ECDSAP256", "ECDSAP384", "UPLOAD"] | None = None
     private_key: UploadText = ""
     private_key_passphrase: SecretText | None = None
@@ -38,7 +39,7 @@ class NewRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         return "<request>"
 
 
-class SignedCertificate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class SignedCertificate(Body, frozen=True, kw_only=True):
     """What a CA made of a request, with its chain. `take_over` gives it the nodes of the certificate that it replaces.
 
     `passphrase` opens a PKCS#12 file. `replace` and `confirm` as for an upload.
@@ -48,7 +49,7 @@ class SignedCertificate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     passphrase: SecretText | None = None
     parameters: UploadText = ""
     take_over: bool = False
-    nodes: Nodes = []
+    nodes: Nodes = msgspec.field(default_factory=list)
     slot: Slot = "server"
     replace: bool = False
     confirm: ConfirmationText | None = None

@@ -10,6 +10,7 @@ import msgspec
 from common.api.codes import Format, Slot
 from common.api.deletions import ToDelete
 from common.api.values import (
+    Body,
     ConfirmationText,
     Ids,
     NameText,
@@ -23,7 +24,7 @@ from common.limits import NOTE_MAX_CHARS
 NoteText = Annotated[str, msgspec.Meta(max_length=NOTE_MAX_CHARS)]
 
 
-class NewCertificate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class NewCertificate(Body, frozen=True, kw_only=True):
     """An upload. The key may stand in `certificate` too; `nodes` get it in `slot` at once.
 
     A file that is no text (DER, PKCS#12, PKCS#7, ZIP) is sent as one PEM block of its bytes: what a block holds is told by its content.
@@ -36,7 +37,7 @@ class NewCertificate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     private_key: UploadText = ""
     private_key_passphrase: SecretText | None = None
     parameters: UploadText = ""
-    nodes: Nodes = []
+    nodes: Nodes = msgspec.field(default_factory=list)
     slot: Slot = "server"
     note: NoteText | None = None
     replace: bool = False
@@ -46,7 +47,7 @@ class NewCertificate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
         return "<upload>"
 
 
-class ImportedFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ImportedFile(Body, frozen=True, kw_only=True):
     """A file of an import; `content` is base64."""
 
     name: NameText
@@ -56,7 +57,7 @@ class ImportedFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         return "<file>"
 
 
-class Import(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Import(Body, frozen=True, kw_only=True):
     """Files with certificates, keys, parameters and trusted CAs; the passphrase is tried on every encrypted key.
 
     One finding keeps everything out; with `skip_unusable` only what cannot be used is left out, and the answer says so.
@@ -72,7 +73,7 @@ class Import(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         return "<import>"
 
 
-class CertificateEdit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class CertificateEdit(Body, frozen=True, kw_only=True):
     """What to change; what is left out stays. `nodes` are all that shall have it in `slot`. The key cannot be changed.
 
     `passphrase` opens a PKCS#12 file. `confirm` as for an upload.
@@ -90,7 +91,7 @@ class CertificateEdit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         return "<edit>"
 
 
-class Assign(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Assign(Body, frozen=True, kw_only=True):
     """Where to assign; null means every node but the management node. `confirm` as for an upload."""
 
     nodes: Nodes | None
@@ -98,7 +99,7 @@ class Assign(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     confirm: ConfirmationText | None = None
 
 
-class DownloadRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class DownloadRequest(Body, frozen=True, kw_only=True):
     """What one file shall hold.
 
     `include_key` needs the role of an administrator, that user's password, and a passphrase of at least 12 characters that is hard to guess. `pfx_legacy` is weak, for old devices only: 3DES and SHA-1 with 2,048 rounds.

@@ -3,7 +3,7 @@
 Invariant: the key of a binding comes from a file, standard input or a prompt, never from an argument.
 """
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -62,20 +62,21 @@ def add(
     if eab_key_file is not None and eab_id is None:
         raise InvalidInputError("eab-id", "--eab-key-file is the key for --eab-id; give both")
     login(context)
-    body: dict[str, Any] = {
-        "name": name,
-        "staging_url": "",
-        "trusted_cas": read_text(trusted_ca) if trusted_ca is not None else "",
-        "contact": contact or [],
-        "binding_id": "",
-        "binding_key": "",
-        **_directory(directory),
-        **_binding(eab_id, eab_key_file),
-    }
-    if staging:
-        body["staging_url"] = staging
-    answer = ask(context, lambda client: client.post("accounts", body=body))
-    made = _read(answer)
+    from common.api.accounts import NewAccount
+
+    directory_url, known_staging = _directory(directory)
+    trusted_cas = read_text(trusted_ca) if trusted_ca is not None else ""
+    binding_id, binding_key = _binding(eab_id, eab_key_file)
+    body = NewAccount(
+        name=name,
+        directory_url=directory_url,
+        staging_url=staging or known_staging or "",
+        trusted_cas=trusted_cas,
+        contact=contact or [],
+        binding_id=binding_id or "",
+        binding_key=binding_key or "",
+    )
+    made = _read(ask(context, lambda client: client.post("accounts", body=body)))
     if not json:
         say(f"Created account {made.id}, {made.name}.")
     try:
@@ -177,13 +178,22 @@ def edit(
     _check_either("contact", contact, no_contact)
     _check_either("trusted-ca", trusted_ca, no_trusted_ca)
     _check_either("eab", eab_id or eab_key_file, no_eab)
-    body: dict[str, Any] = {} if directory is None else _directory(directory)
-    body |= _or_none("staging_url", staging, no_staging) | _or_none("contact", contact, no_contact, none=[])
-    body |= {} if name is None else {"name": name}
     login(context)
-    text = None if trusted_ca is None else read_text(trusted_ca)
-    body |= _or_none("trusted_cas", text, no_trusted_ca) | _binding(eab_id, eab_key_file, none=no_eab)
-    if not body:
+    from common.api.accounts import AccountEdit
+
+    directory_url, known_staging = (None, None) if directory is None else _directory(directory)
+    trusted_cas = None if trusted_ca is None else read_text(trusted_ca)
+    binding_id, binding_key = ("", "") if no_eab else _binding(eab_id, eab_key_file)
+    body = AccountEdit(
+        name=name,
+        directory_url=directory_url,
+        staging_url="" if no_staging else staging or known_staging,
+        trusted_cas="" if no_trusted_ca else trusted_cas,
+        contact=[] if no_contact else contact or None,
+        binding_id=binding_id,
+        binding_key=binding_key,
+    )
+    if body == AccountEdit():
         raise InvalidInputError("edit", "say what to change: see 'certcast account edit --help'")
     answer = ask(context, lambda client: client.patch("accounts", str(account_id), body=body))
     if json:
@@ -205,7 +215,7 @@ def change_key(context: typer.Context, account_id: AccountArgument, json: JsonOp
 
     Example: certcast account change-key le
     """
-    answer = ask(context, lambda client: client.post("accounts", str(account_id), "change-key", body={}))
+    answer = ask(context, lambda client: client.post("accounts", str(account_id), "change-key"))
     if json:
         say_answer(answer)
         return
@@ -225,7 +235,7 @@ def deactivate(
     confirm_unless_forced(
         f"End account {account_id} at its CA? It cannot be used again.", force=force, check=_unchecked
     )
-    answer = ask(context, lambda client: client.post("accounts", str(account_id), "deactivate", body={}))
+    answer = ask(context, lambda client: client.post("accounts", str(account_id), "deactivate"))
     if json:
         say_answer(answer)
         return
@@ -258,37 +268,25 @@ def _unchecked() -> None:
     """Do nothing: the account was found when its name became a number."""
 
 
-def _directory(text: str) -> dict[str, Any]:
+def _directory(text: str) -> tuple[str, str | None]:
     """Return where to order and where orders are tried, for a CA that is known by name or by its directory's address."""
     known = KNOWN_CAS.get(text)
-    if known is None:
-        return {"directory_url": text}
-    return {"directory_url": known.directory_url, "staging_url": known.staging_url}
+    return (text, None) if known is None else (known.directory_url, known.staging_url)
 
 
-def _binding(eab_id: str | None, file: str | None, *, none: bool = False) -> dict[str, Any]:
-    """Return what is said of a binding; a key is asked for where an identifier comes without one."""
-    if none:
-        return {"binding_id": "", "binding_key": ""}
-    given = {} if eab_id is None else {"binding_id": eab_id}
+def _binding(eab_id: str | None, file: str | None) -> tuple[str | None, str | None]:
+    """Return a binding's identifier and key as far as they are given; a key is asked for where an identifier comes without one."""
     if file is not None:
-        return given | {"binding_key": decoded(read_bytes(file), "the key of --eab-key-file").strip()}
+        return eab_id, decoded(read_bytes(file), "the key of --eab-key-file").strip()
     if eab_id is None:
-        return given
-    return given | {"binding_key": prompt(f"Key for the binding {eab_id}", instead="--eab-key-file").strip()}
+        return None, None
+    return eab_id, prompt(f"Key for the binding {eab_id}", instead="--eab-key-file").strip()
 
 
 def _check_either(option: str, given: object, none: object) -> None:
     """Refuse what is given and to be none at once. Raises InvalidInputError."""
     if given and none:
         raise InvalidInputError(option, f"--{option} and --no-{option} exclude each other; leave one out")
-
-
-def _or_none(part: str, given: object, is_none: object, *, none: object = "") -> dict[str, Any]:
-    """Return what is said of a field: that it is none, or what it is; nothing if it is to stay."""
-    if is_none:
-        return {part: none}
-    return {part: given} if given else {}
 
 
 def _register(context: typer.Context, number: int, *, agree: bool) -> bytes:
@@ -311,7 +309,10 @@ def _register(context: typer.Context, number: int, *, agree: bool) -> bytes:
         if not confirm(f"Do you agree to the CA's terms of service, {offered.terms_url}?"):
             raise RefusedError("the account was not registered", status=0)
         agree = True
-    return ask(context, lambda client: client.post(*path, "register", body={"terms_agreed": agree}))
+    from common.api.accounts import Registration
+
+    body = Registration(terms_agreed=agree)
+    return ask(context, lambda client: client.post(*path, "register", body=body))
 
 
 def _say(answer: bytes, *, json: bool) -> None:

@@ -55,9 +55,11 @@ def acknowledge(
         raise InvalidInputError("ids", "say which alarms: their numbers, names of nodes, or --all")
 
     async def work(client: "Client") -> list[int]:
+        from common.api.alarms import Acknowledge
+
         numbers = await _chosen(client, alarms or [])
         if numbers:
-            await client.post("alarms", "acknowledge", body={"ids": numbers})
+            await client.post("alarms", "acknowledge", body=Acknowledge(ids=numbers))
         return numbers
 
     seen = ask(context, work)

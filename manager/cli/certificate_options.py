@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from common.codes import Slot
 from manager.cli.completion import node_names
 
 CertificateOption = Annotated[
@@ -56,4 +57,6 @@ NodesOption = Annotated[
         "--node", metavar="NAME", help="A node that gets it; may be repeated.", autocompletion=node_names
     ),
 ]
-SlotOption = Annotated[str, typer.Option("--slot", metavar="SLOT", help="The node's slot: server or client.")]
+SlotOption = Annotated[
+    Slot, typer.Option("--slot", metavar="SLOT", help="The node's slot: server or client.")
+]

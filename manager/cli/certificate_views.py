@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from common import codes
 from common.api.codes import Order, StatusCode
 from common.errors import InvalidInputError
 from common.ids import node_name
@@ -167,14 +168,16 @@ def download(
     check_output(output, force=force)
     login(context, needs_password=with_key)
     passphrase = _new_passphrase(from_stdin=passphrase_stdin) if with_key else None
-    body = {
-        "ids": certificate_ids,
-        "format": form.replace("-", "_"),
-        "include_certificate": not no_leaf,
-        "include_intermediates": not no_intermediates,
-        "include_key": with_key,
-        "passphrase": passphrase,
-    }
+    from common.api.uploads import DownloadRequest
+
+    body = DownloadRequest(
+        ids=certificate_ids,
+        format=codes.Format(form.replace("-", "_")),
+        include_certificate=not no_leaf,
+        include_intermediates=not no_intermediates,
+        include_key=with_key,
+        passphrase=passphrase,
+    )
     made = ask(context, lambda client: client.post_file("certificates", "download", body=body))
     path = save(made, output, force=force, secret=with_key)
     if path is None:

@@ -1,7 +1,7 @@
 """`certcast certificate`: add certificates, change them, assign them to nodes, delete them; what only looks is in the views."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -23,7 +23,7 @@ from manager.cli.certificate_options import (
     ParametersOption,
     SlotOption,
 )
-from manager.cli.confirming import ReplaceKeyOption, YesOption, ask_confirmed, delete_confirmed
+from manager.cli.confirming import ReplaceKeyOption, YesOption, delete_confirmed, send_confirmed
 from manager.cli.failures import RefusedError
 from manager.cli.files import only_one_from_stdin, read_text, shown_name
 from manager.cli.importing import import_files
@@ -68,23 +68,26 @@ def add(
     Example: certcast certificate add --certificate conf.pem --key conf.key --node conf1 --node conf2
     """
     only_one_from_stdin(certificate, key, parameters)
-    where = [node_name(name) for name in nodes or ()]
+    where: list[str] = [node_name(name) for name in nodes or ()]
     login(context)
-    body: dict[str, Any] = {
-        "private_key_passphrase": passphrase(ask=ask_passphrase, from_stdin=passphrase_stdin),
-        "certificate": read_text(certificate),
-        "private_key": read_text(key) if key else "",
-        "parameters": read_text(parameters) if parameters else "",
-        "nodes": where,
-        "slot": slot,
-    }
-    if replaces:
-        body["replace"] = True
-    body |= _written(note=note)
+    from common.api.uploads import NewCertificate
+
+    body = NewCertificate(
+        # before the files: its line of standard input is the first
+        private_key_passphrase=passphrase(ask=ask_passphrase, from_stdin=passphrase_stdin),
+        certificate=read_text(certificate),
+        private_key=read_text(key) if key else "",
+        parameters=read_text(parameters) if parameters else "",
+        nodes=where,
+        slot=slot,
+        note=note,
+        replace=replaces,
+    )
     try:
-        answer = ask_confirmed(
+        answer = send_confirmed(
             context,
-            lambda client, confirm: client.post("certificates", body=body | confirm),
+            body,
+            lambda client, confirmed: client.post("certificates", body=confirmed),
             force=force,
             replaces=replaces,
         )
@@ -133,24 +136,32 @@ def edit(
     if certificate is None and (ask_passphrase or passphrase_stdin):
         raise InvalidInputError("passphrase", "a passphrase is for a file that --certificate names")
     only_one_from_stdin(certificate, parameters)
-    body: dict[str, Any] = {"slot": slot} | _without_parameters(parameters, chosen=no_parameters)
-    written = _written(note=note)
-    if nodes or no_nodes:
-        body["nodes"] = [node_name(name) for name in nodes or ()]
-    moves = certificate is not None or parameters is not None or len(body) > 1
-    if not (moves or written):
+    if parameters is not None and no_parameters:
+        raise InvalidInputError("parameters", "--parameters and --no-parameters exclude each other")
+    where: list[str] = [node_name(name) for name in nodes or ()]
+    moves = certificate is not None or parameters is not None or no_parameters or bool(nodes) or no_nodes
+    if not moves and note is None:
         raise InvalidInputError(
             "edit",
             "say what to change: --certificate, --parameters, --no-parameters, --node, --no-nodes or --note",
         )
     login(context)
-    body |= (
-        _secret(ask=ask_passphrase, from_stdin=passphrase_stdin) | _texts(certificate, parameters) | written
+    from common.api.uploads import CertificateEdit
+
+    body = CertificateEdit(
+        # before the files: its line of standard input is the first
+        passphrase=passphrase(ask=ask_passphrase, from_stdin=passphrase_stdin),
+        certificate=None if certificate is None else read_text(certificate),
+        parameters="" if no_parameters else None if parameters is None else read_text(parameters),
+        nodes=where if nodes or no_nodes else None,
+        slot=slot,
+        note=note,
     )
     try:
-        answer = ask_confirmed(
+        answer = send_confirmed(
             context,
-            lambda client, confirm: client.patch("certificates", str(certificate_id), body=body | confirm),
+            body,
+            lambda client, confirmed: client.patch("certificates", str(certificate_id), body=confirmed),
             force=force,
         )
     except RefusedError as error:
@@ -183,12 +194,13 @@ def assign(
     """
     if bool(nodes) == everywhere:
         raise InvalidInputError("node", "say to which nodes: --node NAME (may be repeated), or --all")
-    body = {"nodes": None if everywhere else [node_name(name) for name in nodes or ()], "slot": slot}
-    answer = ask_confirmed(
+    from common.api.uploads import Assign
+
+    body = Assign(nodes=None if everywhere else [node_name(name) for name in nodes or ()], slot=slot)
+    answer = send_confirmed(
         context,
-        lambda client, confirm: client.post(
-            "certificates", str(certificate_id), "assign", body=body | confirm
-        ),
+        body,
+        lambda client, confirmed: client.post("certificates", str(certificate_id), "assign", body=confirmed),
         force=force,
     )
     if json:
@@ -220,7 +232,9 @@ def delete(
 
     Example: certcast certificate delete 3 4
     """
-    answer = delete_confirmed(context, "certificates", certificate_ids, force=force)
+    from common.api.uploads import CertificatesToDelete
+
+    answer = delete_confirmed(context, "certificates", CertificatesToDelete(ids=certificate_ids, force=force))
     if json:
         say_answer(answer)
         return
@@ -248,30 +262,6 @@ def say_remarks(kept: "CertificateAnswer | AssignedAnswer") -> None:
     lines = impact_lines(kept.consequences or (), kept.findings or ())
     for line in [*lines, *([HINT] if is_coded(lines) else [])]:
         say(f"  {line}")
-
-
-def _without_parameters(parameters: str | None, *, chosen: bool) -> dict[str, str]:
-    """Return what an edit says of parameters that go. Raises InvalidInputError."""
-    if parameters is not None and chosen:
-        raise InvalidInputError("parameters", "--parameters and --no-parameters exclude each other")
-    return {"parameters": ""} if chosen else {}
-
-
-def _texts(certificate: str | None, parameters: str | None) -> dict[str, str]:
-    """Return the texts that an edit changes, by the field of the request."""
-    named = {"certificate": certificate, "parameters": parameters}
-    return {field: read_text(name) for field, name in named.items() if name is not None}
-
-
-def _written(**annotations: str | None) -> dict[str, str]:
-    """Return what is written about a certificate, as far as it is given: an older manager does not know the fields."""
-    return {field: text for field, text in annotations.items() if text is not None}
-
-
-def _secret(*, ask: bool, from_stdin: bool) -> dict[str, str]:
-    """Return the passphrase, if one is given: an older manager does not know the field."""
-    secret = passphrase(ask=ask, from_stdin=from_stdin)
-    return {} if secret is None else {"passphrase": secret}
 
 
 def _read(answer: bytes) -> "CertificateAnswer":

@@ -12,13 +12,14 @@ import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Final, Self
 from urllib.parse import quote, urlencode
 
 import aiohttp
 import msgspec
 from yarl import URL
 
+from common.api.values import Body, Nothing
 from common.errors import CertcastError, InvalidInputError, UnreachableError
 from common.runtime.terminal import say
 from manager.cli import unreachable
@@ -39,6 +40,8 @@ EVENT_MAX_BYTES: Final = 4 * 1024 * 1024
 
 SLOW_S: Final = 1.0
 """Who waits longer than this wants to know that something happens: a key of 4096 bits takes seconds to make."""
+
+NOTHING: Final = Nothing()
 
 _FILE_NAME: Final = re.compile(r'filename="([A-Za-z0-9_-][A-Za-z0-9._-]{0,199})"')
 """Names that cannot leave a directory or hide in it."""
@@ -73,17 +76,15 @@ class Client:
         """Return what is at a path, as JSON. Raises RefusedError, UnreachableError."""
         return (await self._ask("GET", path, query=query)).content
 
-    async def post(
-        self, *path: str, body: Mapping[str, Any], query: Mapping[str, str] | None = None
-    ) -> bytes:
+    async def post(self, *path: str, body: Body = NOTHING, query: Mapping[str, str] | None = None) -> bytes:
         """Send a new thing; return the answer. Raises RefusedError, UnreachableError."""
         return (await self._ask("POST", path, body=body, query=query)).content
 
-    async def put(self, *path: str, body: Mapping[str, Any]) -> bytes:
+    async def put(self, *path: str, body: Body) -> bytes:
         """Set a thing; return the answer. Raises RefusedError, UnreachableError."""
         return (await self._ask("PUT", path, body=body)).content
 
-    async def patch(self, *path: str, body: Mapping[str, Any]) -> bytes:
+    async def patch(self, *path: str, body: Body) -> bytes:
         """Change a thing; return the answer. Raises RefusedError, UnreachableError."""
         return (await self._ask("PATCH", path, body=body)).content
 
@@ -95,7 +96,7 @@ class Client:
         """Return the file at a path, with the manager's name for it. Raises RefusedError, UnreachableError."""
         return await self._ask("GET", path, accept="*/*")
 
-    async def post_file(self, *path: str, body: Mapping[str, Any]) -> Download:
+    async def post_file(self, *path: str, body: Body) -> Download:
         """Ask for a file. Raises RefusedError, UnreachableError."""
         return await self._ask("POST", path, body=body, accept="*/*")
 
@@ -115,7 +116,7 @@ class Client:
         method: str,
         path: tuple[str, ...],
         *,
-        body: Mapping[str, Any] | None = None,
+        body: Body | None = None,
         query: Mapping[str, str] | None = None,
         accept: str = "application/json",
     ) -> Download:
@@ -151,7 +152,7 @@ class Client:
         method: str,
         path: tuple[str, ...],
         *,
-        body: Mapping[str, Any] | None = None,
+        body: Body | None = None,
         query: Mapping[str, str] | None = None,
         accept: str = "application/json",
     ) -> AsyncIterator[aiohttp.ClientResponse]:

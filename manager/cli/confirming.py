@@ -6,7 +6,7 @@ something else by then, that is shown and asked anew. Nothing is asked where nob
 
 import sys
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final, TypeVar
 
 import typer
 
@@ -15,8 +15,12 @@ from manager.cli.failures import RefusedError, consequence_line
 from manager.cli.running import ask, confirm
 
 if TYPE_CHECKING:
+    from common.api.deletions import ToDelete
     from common.api.errors import ConsequenceAnswer
+    from common.api.values import Body
     from manager.cli.client import Client
+
+B = TypeVar("B", bound="Body")
 
 YesOption = Annotated[
     bool,
@@ -34,7 +38,7 @@ REPLACED: Final = "key_replaced"
 _CONFLICT: Final = "identity_conflict"
 
 Work = Callable[["Client", dict[str, str]], Awaitable[bytes]]
-"""Sends the change, with what confirms it as a part of its body or query."""
+"""Sends the change, with what confirms it: fields of its body or query."""
 
 
 def ask_confirmed(
@@ -63,13 +67,32 @@ def ask_confirmed(
             confirm = error.token
 
 
-def delete_confirmed(context: typer.Context, resource: str, ids: Sequence[int], *, force: bool) -> bytes:
-    """Delete all of these or none, after a question if it wants one. Raises as `ask_confirmed` does."""
-    body = {"ids": ids, "force": force}
+def send_confirmed(
+    context: typer.Context,
+    body: B,
+    send: "Callable[[Client, B], Awaitable[bytes]]",
+    *,
+    force: bool,
+    replaces: bool | None = None,
+) -> bytes:
+    """Send a body that has a field `confirm`, after a question if it wants one. Raises as `ask_confirmed` does."""
+    from msgspec.structs import replace
+
     return ask_confirmed(
         context,
-        lambda client, confirm: client.post(resource, "delete", body=body | confirm),
+        lambda client, confirm: send(client, replace(body, **confirm)),
         force=force,
+        replaces=replaces,
+    )
+
+
+def delete_confirmed(context: typer.Context, resource: str, body: "ToDelete") -> bytes:
+    """Delete all of these or none, after a question if it wants one. Raises as `ask_confirmed` does."""
+    return send_confirmed(
+        context,
+        body,
+        lambda client, confirmed: client.post(resource, "delete", body=confirmed),
+        force=body.force,
     )
 
 

@@ -121,7 +121,7 @@ def republish(
     )
     answer = ask_confirmed(
         context,
-        lambda client, confirm: client.post(*path, query=confirm, body={}),
+        lambda client, confirm: client.post(*path, query=confirm),
         force=force,
         confirmed="".join(shown),
     )

@@ -37,7 +37,7 @@ def announce(context: typer.Context, json: JsonOption = False) -> None:
 
     Example: certcast host-key announce
     """
-    _say(ask(context, lambda client: client.post("host-key", "announce", body={})), json=json)
+    _say(ask(context, lambda client: client.post("host-key", "announce")), json=json)
 
 
 @app.command()
@@ -70,12 +70,12 @@ def abandon(context: typer.Context, json: JsonOption = False) -> None:
 
     Example: certcast host-key abandon
     """
-    _say(ask(context, lambda client: client.post("host-key", "abandon", body={})), json=json)
+    _say(ask(context, lambda client: client.post("host-key", "abandon")), json=json)
 
 
 def _go_on(context: typer.Context, step: str, *, force: bool, json: bool) -> None:
     query = {"force": "true"} if force else {}
-    _say(ask(context, lambda client: client.post("host-key", step, body={}, query=query)), json=json)
+    _say(ask(context, lambda client: client.post("host-key", step, query=query)), json=json)
 
 
 def _say(answer: bytes, *, json: bool) -> None:

@@ -1,22 +1,22 @@
 """Importing files, which the manager sorts into TLS certificates and trusted CAs: the same from both lists."""
 
-import base64
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from common.errors import InvalidInputError
 from common.runtime.terminal import say
 from manager.cli.access import passphrase
-from manager.cli.confirming import YesOption, ask_confirmed, say_consequences
+from manager.cli.confirming import YesOption, say_consequences, send_confirmed
 from manager.cli.failures import finding_line
 from manager.cli.files import only_one_from_stdin, read_bytes, shown_name
 from manager.cli.running import AskPassphraseOption, JsonOption, PassphraseStdinOption, login, say_answer
 
 if TYPE_CHECKING:
     from common.api.errors import FailureFinding
+    from common.api.uploads import ImportedFile
     from manager.cli.certificate_tables import Stored
 
 BATCH_MAX_BYTES: Final = 8 * 1024 * 1024
@@ -60,9 +60,11 @@ def import_files(
     only_one_from_stdin(*files)
     login(context)
     secret = passphrase(ask=ask_passphrase, from_stdin=passphrase_stdin)
-    body: dict[str, Any] = {"files": _read(files), "private_key_passphrase": secret} | skipping(skip_unusable)
-    answer = ask_confirmed(
-        context, lambda client, confirm: client.post("import", body=body | confirm), force=force
+    from common.api.uploads import Import
+
+    body = Import(files=_read(files), private_key_passphrase=secret, skip_unusable=skip_unusable)
+    answer = send_confirmed(
+        context, body, lambda client, confirmed: client.post("import", body=confirmed), force=force
     )
     if json:
         say_answer(answer)
@@ -81,11 +83,6 @@ def import_files(
         say(f"Now assign what no node has: certcast certificate assign {loose[0].id} --node NAME")
 
 
-def skipping(chosen: bool) -> dict[str, bool]:
-    """Return what a request says of it: nothing unless it is chosen, so that an older manager understands the rest."""
-    return {"skip_unusable": True} if chosen else {}
-
-
 def say_left_out(findings: Sequence["FailureFinding"]) -> None:
     """Say what was not taken, on standard error: what was taken may go into a pipe."""
     if not findings:
@@ -95,7 +92,9 @@ def say_left_out(findings: Sequence["FailureFinding"]) -> None:
         say(f"  {finding_line(each)}", err=True)
 
 
-def _read(names: Sequence[str]) -> list[dict[str, str]]:
+def _read(names: Sequence[str]) -> "list[ImportedFile]":
+    from common.api.uploads import ImportedFile
+
     files, total = [], 0
     for name in names:
         # the manager says of an empty one that it is, beside what else it finds
@@ -107,7 +106,7 @@ def _read(names: Sequence[str]) -> list[dict[str, str]]:
                 f"the files are larger than {BATCH_MAX_BYTES // 2**20} MiB together; import them in several steps",
             )
         shown = shown_name(name)[-_NAME_MAX:]
-        files.append({"name": shown, "content": base64.b64encode(content).decode()})
+        files.append(ImportedFile(name=shown, content=content))
     return files
 
 

@@ -44,7 +44,9 @@ def add(
 
     Example: certcast node add conf1 --name conf1.example.com --address 192.0.2.21
     """
-    body = {"name": node_name(name), "names": names or [], "addresses": addresses or []}
+    from common.api.nodes import NewNode
+
+    body = NewNode(name=node_name(name), names=names or [], addresses=addresses or [])
     answer = ask(context, lambda client: client.post("nodes", body=body))
     if json:
         say_answer(answer)
@@ -139,7 +141,7 @@ def join_token(context: typer.Context, name: NodeArgument, json: JsonOption = Fa
     Example: certcast node join-token conf1
     """
     where = node_name(name)
-    answer = ask(context, lambda client: client.post("nodes", where, "join-token", body={}))
+    answer = ask(context, lambda client: client.post("nodes", where, "join-token"))
     if json:
         say_answer(answer)
         return

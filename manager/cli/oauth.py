@@ -45,7 +45,9 @@ def add(
             "public-key",
             f"{public_key} holds a private key, which was not sent; 'openssl pkey -pubout' gives its public key",
         )
-    body = {"name": name, "role": role, "public_key": pem}
+    from common.api.clients import NewClient
+
+    body = NewClient(name=name, role=role, public_key=pem)
     access = login(context, needs_password=True)
     answer = ask(context, lambda client: client.post("oauth-clients", body=body))
     if json:

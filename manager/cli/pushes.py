@@ -79,17 +79,13 @@ def push(
         raise InvalidInputError("nodes", "say which nodes to push to: their names, or --all")
     if wait and dry_run:
         raise InvalidInputError("wait", "--dry-run pushes nothing that --wait could wait for")
-    body = {
-        "nodes": None if everywhere else [node_name(name) for name in nodes or ()],
-        "forced": force,
-        "dry_run": dry_run,
-    }
+    where: list[str] | None = None if everywhere else [node_name(name) for name in nodes or ()]
 
     async def work(client: "Client") -> bool:
-        from common.api.fleet import PushesAnswer
+        from common.api.fleet import Push, PushesAnswer
         from manager.cli.decoding import read
 
-        answer = await client.post("push", body=body)
+        answer = await client.post("push", body=Push(nodes=where, forced=force, dry_run=dry_run))
         plans = read(answer, PushesAnswer).pushes
         if json:
             say_answer(answer)

@@ -55,7 +55,7 @@ def begin(
         from common.api.renewals import OrderAnswer
         from manager.cli.decoding import read
 
-        answer = await client.post("renewals", str(renewal_id), act, body={})
+        answer = await client.post("renewals", str(renewal_id), act)
         order = read(answer, OrderAnswer)
         if json:
             say_answer(answer)

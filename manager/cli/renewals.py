@@ -9,7 +9,7 @@ from common.errors import InvalidInputError
 from common.ids import node_name
 from common.runtime.terminal import say
 from manager.cli.account_options import AccountOption, find_accounts
-from manager.cli.confirming import YesOption, ask_confirmed, confirm_unless_forced
+from manager.cli.confirming import YesOption, confirm_unless_forced, send_confirmed
 from manager.cli.renew import WAIT_S, begin
 from manager.cli.renewal_options import (
     ByRequestOption,
@@ -256,18 +256,23 @@ def _change(
         body = given
     else:
         body = {name: getattr(known, name) for name in _ORDERED} | given
+    from common.api.renewals import RenewalEdit
+
     if known.tag:
         # an earlier manager has none
         body = {**body, "seen": known.tag}
-    return ask(context, lambda client: client.put("renewals", str(number), body=body))
+    return ask(context, lambda client: client.put("renewals", str(number), body=RenewalEdit(**body)))
 
 
 def _add(context: typer.Context, body: dict[str, Any], *, force: bool) -> bytes:
     """Set one up; one for a certificate that is there already takes no slot from another, so nothing is asked then."""
-    if body["certificate"] is not None:
-        return ask(context, lambda client: client.post("renewals", body=body))
-    return ask_confirmed(
-        context, lambda client, confirm: client.post("renewals", body=body | confirm), force=force
+    from common.api.renewals import NewRenewal
+
+    new = NewRenewal(**body)
+    if new.certificate is not None:
+        return ask(context, lambda client: client.post("renewals", body=new))
+    return send_confirmed(
+        context, new, lambda client, confirmed: client.post("renewals", body=confirmed), force=force
     )
 
 
@@ -282,7 +287,7 @@ def _names_of_nodes(context: typer.Context, certificate_id: int | None) -> list[
 
 
 def _act(context: typer.Context, number: int, act: str) -> bytes:
-    return ask(context, lambda client: client.post("renewals", str(number), act, body={}))
+    return ask(context, lambda client: client.post("renewals", str(number), act))
 
 
 def _say(answer: bytes, done: str, *, json: bool) -> None:

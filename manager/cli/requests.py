@@ -1,7 +1,7 @@
 """`certcast csr`: certificate signing requests, and the certificates that CAs make from them."""
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -11,7 +11,7 @@ from common.runtime.terminal import say, say_document
 from manager.cli.access import passphrase
 from manager.cli.certificate_options import NodesOption, ParametersOption, SlotOption
 from manager.cli.certificates import going_to, say_remarks
-from manager.cli.confirming import ReplaceKeyOption, YesOption, ask_confirmed
+from manager.cli.confirming import ReplaceKeyOption, YesOption, ask_confirmed, send_confirmed
 from manager.cli.failures import RefusedError
 from manager.cli.files import JoinedFiles, only_one_from_stdin, read_joined, read_text
 from manager.cli.naming import CertificateOption, RequestArgument
@@ -73,18 +73,21 @@ def create(
             "subject", "say what it is for: --certificate ID, or --subject DN and --name NAME"
         )
     login(context)
-    body: dict[str, Any] = {
-        "certificate": certificate_id,
-        "subject": subject,
-        "subject_alt_names": (names or []) if only_names else None,
-        "extra_subject_alt_names": [] if only_names else names or [],
-        "private_key_type": "UPLOAD" if key is not None else key_type,
-        "private_key_passphrase": passphrase(ask=ask_passphrase, from_stdin=passphrase_stdin),
-        "private_key": read_text(key) if key is not None else "",
-        "ad_compatible": ad_compatible,
-        "eku_server_auth": server_auth,
-        "eku_client_auth": client_auth,
-    }
+    from common.api.signing_requests import NewRequest
+
+    body = NewRequest(
+        certificate=certificate_id,
+        subject=subject,
+        subject_alt_names=(names or []) if only_names else None,
+        extra_subject_alt_names=[] if only_names else names or [],
+        private_key_type="UPLOAD" if key is not None else key_type.value if key_type else None,
+        # before the file: its line of standard input is the first
+        private_key_passphrase=passphrase(ask=ask_passphrase, from_stdin=passphrase_stdin),
+        private_key=read_text(key) if key is not None else "",
+        ad_compatible=ad_compatible,
+        eku_server_auth=server_auth,
+        eku_client_auth=client_auth,
+    )
     answer = ask(context, lambda client: client.post("requests", body=body))
     if json:
         say_answer(answer)
@@ -160,23 +163,26 @@ def answer(
     Example: certcast csr answer 5 signed.pem chain.pem --take-over
     """
     only_one_from_stdin(*files, parameters)
-    where = [node_name(name) for name in nodes or ()]
+    where: list[str] = [node_name(name) for name in nodes or ()]
     login(context)
     secret = passphrase(ask=ask_passphrase, from_stdin=passphrase_stdin)
     sent = read_joined(files)
-    body: dict[str, Any] = {
-        "certificate": sent.text,
-        "parameters": read_text(parameters) if parameters else "",
-        "take_over": take_over,
-        "nodes": where,
-        "slot": slot,
-    } | ({"passphrase": secret} if secret is not None else {})
-    if replaces:
-        body["replace"] = True
+    from common.api.signing_requests import SignedCertificate
+
+    body = SignedCertificate(
+        certificate=sent.text,
+        passphrase=secret,
+        parameters=read_text(parameters) if parameters else "",
+        take_over=take_over,
+        nodes=where,
+        slot=slot,
+        replace=replaces,
+    )
     try:
-        taken = ask_confirmed(
+        taken = send_confirmed(
             context,
-            lambda client, confirm: client.post("requests", str(request_id), "answer", body=body | confirm),
+            body,
+            lambda client, confirmed: client.post("requests", str(request_id), "answer", body=confirmed),
             force=force,
             replaces=replaces,
         )

@@ -1,16 +1,16 @@
 """`certcast ca`: the trusted CAs of all nodes."""
 
 import time
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from common.errors import InvalidInputError
 from common.runtime.terminal import say
-from manager.cli.confirming import YesOption, ask_confirmed, delete_confirmed, say_consequences
+from manager.cli.confirming import YesOption, delete_confirmed, say_consequences, send_confirmed
 from manager.cli.failures import RefusedError
 from manager.cli.files import check_output, only_one_from_stdin, read_joined, save
-from manager.cli.importing import SkipUnusableOption, import_files, say_left_out, skipping
+from manager.cli.importing import SkipUnusableOption, import_files, say_left_out
 from manager.cli.naming import CaArgument, CasArgument
 from manager.cli.running import (
     JsonOption,
@@ -55,10 +55,12 @@ def add(
     only_one_from_stdin(*files)
     login(context)
     sent = read_joined(files)
+    from common.api.trust import NewTrustedCas
+
+    body = NewTrustedCas(certificates=sent.text, skip_unusable=skip_unusable)
     try:
-        body = {"certificates": sent.text} | skipping(skip_unusable)
-        answer = ask_confirmed(
-            context, lambda client, confirm: client.post("trusted-cas", body=body | confirm), force=force
+        answer = send_confirmed(
+            context, body, lambda client, confirmed: client.post("trusted-cas", body=confirmed), force=force
         )
     except RefusedError as error:
         raise error.with_findings(sent.located(error.findings)) from error
@@ -162,19 +164,22 @@ def edit(
 
     Example: certcast ca edit 2 --certificate renewed-root.pem
     """
-    body: dict[str, Any] = {"force": force}
-    if trusted_intermediate is not None:
-        body["trusted_intermediate"] = trusted_intermediate
     if certificate is None and trusted_intermediate is None:
         raise InvalidInputError("edit", "say what to change: --certificate, --verify-peers or --chains-only")
     login(context)
     sent = read_joined([certificate]) if certificate is not None else None
-    if sent is not None:
-        body["certificate"] = sent.text
+    from common.api.trust import TrustedCaEdit
+
+    body = TrustedCaEdit(
+        certificate=sent.text if sent is not None else None,
+        trusted_intermediate=trusted_intermediate,
+        force=force,
+    )
     try:
-        answer = ask_confirmed(
+        answer = send_confirmed(
             context,
-            lambda client, confirm: client.patch("trusted-cas", str(ca_id), body=body | confirm),
+            body,
+            lambda client, confirmed: client.patch("trusted-cas", str(ca_id), body=confirmed),
             force=force,
         )
     except RefusedError as error:
@@ -230,7 +235,9 @@ def delete(
 
     Example: certcast ca delete 2 5
     """
-    answer = delete_confirmed(context, "trusted-cas", ca_ids, force=force)
+    from common.api.trust import TrustedCasToDelete
+
+    answer = delete_confirmed(context, "trusted-cas", TrustedCasToDelete(ids=ca_ids, force=force))
     if json:
         say_answer(answer)
         return

@@ -44,7 +44,9 @@ def add_user(
         password = read_line("the new password (--new-password-stdin)")
     else:
         password = prompt(f"New password of {name}", instead="--new-password-stdin", confirm=True)
-    body = {"name": name, "role": role, "password": password}
+    from common.api.users import NewUser
+
+    body = NewUser(name=name, role=role, password=password)
     answer = ask(context, lambda client: client.post("users", body=body))
     if json:
         say_answer(answer)
@@ -103,9 +105,10 @@ def set_role(
     Example: certcast user role anna administrator
     """
     check_name(name)
-    answer = ask(
-        context, lambda client: client.put("users", name, "role", body={"role": role}), needs_password=True
-    )
+    from common.api.users import NewRole
+
+    body = NewRole(role=role)
+    answer = ask(context, lambda client: client.put("users", name, "role", body=body), needs_password=True)
     if json:
         say_answer(answer)
         return
@@ -134,7 +137,9 @@ def create_token(
 
     Example: certcast token create --label backup --days 30 --scope read-only
     """
-    body = {"label": label, "days": days} | ({} if scope is None else {"scope": scope})
+    from common.api.users import NewToken
+
+    body = NewToken(label=label, days=days, scope=scope)
     answer = ask(context, lambda client: client.post("tokens", body=body), needs_password=True)
     if json:
         say_answer(answer)

@@ -15,6 +15,11 @@ import manager.api
 import manager.cli
 import manager.http
 import manager.web
+from common.api.uploads import Assign
+from common.api.users import NewToken
+from common.api.values import Body
+from manager.api.app import ROUTES
+from manager.cli.client import Client
 
 
 def modules(package: ModuleType) -> Iterator[ModuleType]:
@@ -67,6 +72,22 @@ def test_no_two_types_have_the_same_fields():
         if fields:  # one that declares none of its own is its base under another name or form
             assert declared.setdefault(fields, kind.__name__) == kind.__name__
     assert len(declared) > 50
+
+
+@pytest.mark.parametrize("method", [Client.post, Client.put, Client.patch, Client.post_file])
+def test_a_command_sends_nothing_but_what_the_contract_calls_a_body(method):
+    assert inspect.signature(method).parameters["body"].annotation is Body
+
+
+def test_every_body_of_a_route_is_one_that_a_command_could_send():
+    bodies = {route.body for route in ROUTES if route.body is not None}
+    assert len(bodies) > 15
+    assert {kind for kind in bodies if not issubclass(kind, Body)} == set()
+
+
+def test_a_manager_that_does_not_know_a_field_understands_who_says_nothing_in_it():
+    assert msgspec.json.encode(NewToken(label="x")) == b'{"label":"x"}'
+    assert msgspec.json.encode(Assign(nodes=None)) == b'{"nodes":null}'  # what must be said has no default
 
 
 def test_a_command_reads_the_answer_of_a_later_manager():

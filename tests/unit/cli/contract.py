@@ -7,6 +7,7 @@ import msgspec
 from msgspec import inspect
 
 from common.api.errors import FailureAnswer
+from common.api.values import Nothing
 from manager.api.app import ROUTES
 from manager.api.routes import Route
 
@@ -23,6 +24,23 @@ def answer_type(method: str, path: str, status: int) -> Any:
 def success_type(method: str, path: str) -> Any:
     """Return the type of a route's usual answer, None for none."""
     return next(iter(_route(method, path).answers.values()))
+
+
+def stated(method: str, path: str, body: Any) -> Any:
+    """Return what a body that a route takes states beside the defaults. Raises msgspec.ValidationError for one that it does not take."""
+    route = _route(method, path)
+    taken = msgspec.convert(body, route.body or Nothing)
+    given = {each.encode_name: each for each in msgspec.structs.fields(type(taken))}
+    return {
+        name: value
+        for name, value in body.items()
+        if getattr(taken, given[name].name) != _default(given[name])
+    }
+
+
+def _default(field: msgspec.structs.FieldInfo) -> Any:
+    made = field.default_factory
+    return field.default if made is msgspec.NODEFAULT else made()
 
 
 def _route(method: str, path: str) -> Route:

@@ -12,7 +12,7 @@ from typing import Any
 from aiohttp import web
 
 from common.api.facts import NodeView
-from tests.unit.cli.contract import answer_type, complete
+from tests.unit.cli.contract import answer_type, complete, stated
 
 PREFIX = "/api/certcast/v1/"
 LEAF, OLD = "ab" * 32, "cd" * 32
@@ -90,7 +90,10 @@ def failed(**changes: Any) -> dict[str, Any]:
 
 @dataclass
 class FakeApi:
-    """Answers by method and path, in turn where there are several; `events` is what the stream sends, and then it stays open."""
+    """Answers by method and path, in turn where there are several; `events` is what the stream sends, and then it stays open.
+
+    `asked` has what was asked; of a body, what it states beside the defaults. One that the contract does not know is no request.
+    """
 
     answers: dict[tuple[str, str], tuple[int, Any]] = field(default_factory=dict)
     turns: dict[tuple[str, str], list[tuple[int, Any]]] = field(default_factory=dict)
@@ -127,7 +130,8 @@ class FakeApi:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         path = request.raw_path.removeprefix(PREFIX)
         text = await request.text()
-        self.asked.append((request.method, path, json.loads(text) if text else None))
+        body = stated(request.method, path, json.loads(text)) if text else None
+        self.asked.append((request.method, path, body))
         self.headers.append(dict(request.headers))
         if path == "events":
             return await self._stream(request)

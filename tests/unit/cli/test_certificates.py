@@ -39,10 +39,7 @@ def test_a_certificate_is_sent_to_the_byte_with_key_nodes_and_slot(api, run, fil
     assert api.asked[0][2] == {
         "certificate": CERTIFICATE,
         "private_key": KEY,
-        "private_key_passphrase": None,
-        "parameters": "",
         "nodes": ["conf1", "c2"],
-        "slot": "server",
         "confirm": "",
     }
     assert "Added certificate 7 (abababab); it goes to conf1, c2 now" in done.stdout
@@ -143,7 +140,7 @@ def test_deleting_several_is_one_request_that_forces_only_when_told_to(api, run)
     done = run("certificate", "delete", "7", "8", "--force")
     assert "Deleted certificates 7, 8. Nothing is assigned to conf1 any more." in done.stdout
     assert [body for _, _, body in api.asked] == [
-        {"ids": [7, 8], "force": False, "confirm": ""},
+        {"ids": [7, 8], "confirm": ""},
         {"ids": [7, 8], "force": True},
     ]
 
@@ -162,11 +159,11 @@ def test_what_is_wrong_with_an_added_certificate_is_told_at_once(api, run, files
 @pytest.mark.parametrize(
     ("arguments", "body"),
     [
-        (["--node", "a", "--node", "b"], {"nodes": ["a", "b"], "slot": "server"}),
+        (["--node", "a", "--node", "b"], {"nodes": ["a", "b"]}),
         (["--no-nodes", "--slot", "client"], {"nodes": [], "slot": "client"}),
-        (["--no-parameters"], {"parameters": "", "slot": "server"}),
-        (["--certificate", "-"], {"certificate": CERTIFICATE, "slot": "server"}),
-        (["--parameters", "-"], {"parameters": CERTIFICATE, "slot": "server"}),
+        (["--no-parameters"], {"parameters": ""}),
+        (["--certificate", "-"], {"certificate": CERTIFICATE}),
+        (["--parameters", "-"], {"parameters": CERTIFICATE}),
     ],
 )
 def test_an_edit_sends_only_what_changes_and_never_a_key(api, run, arguments, body):
@@ -182,7 +179,7 @@ def test_an_edit_of_the_note_alone_sends_it_and_says_nothing_of_nodes(api, run, 
     api.answer("PATCH", "certificates/7", STORED | {"note": note})
     done = run("certificate", "edit", "7", "--note", note)
     assert done.exit_code == 0, done.stderr
-    assert api.asked[0][2] == {"slot": "server", "note": note, "confirm": ""}
+    assert api.asked[0][2] == {"note": note, "confirm": ""}
     assert done.stdout == "Changed certificate 7 (abababab).\n"
 
 

@@ -122,10 +122,10 @@ def test_a_push_says_of_each_node_what_was_done_and_why(api, run):
     ]
     api.answer("POST", "push", {"pushes": plans})
     done = run("push", "a", "b", "--force")
-    assert api.asked[0][2] == {"nodes": ["a", "b"], "forced": True, "dry_run": False}
+    assert api.asked[0][2] == {"nodes": ["a", "b"], "forced": True}
     assert done.stdout == "a: pushed generation 5 (it differs)\nb: waits (it is offline)\n"
     assert "would push" in run("push", "--all", "--dry-run").stdout
-    assert api.asked[1][2] == {"nodes": None, "forced": False, "dry_run": True}
+    assert api.asked[1][2] == {"dry_run": True}
 
 
 def _pushing(api, *events):

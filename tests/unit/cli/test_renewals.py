@@ -3,6 +3,7 @@
 import pytest
 
 from manager.cli import confirming
+from tests.unit.cli.contract import stated
 from tests.unit.cli.renewal_parts import FIRST, LATER_S, ORDER, RENEWAL, TERMS
 
 
@@ -49,7 +50,6 @@ def sent(api, method: str):
                 *("--node", "conf1", "--slot", "client", "--key-type", "RSA4096"),
             ],
             {
-                "certificate": None,
                 "account": 4,
                 "names": ["a.example.com", "b.example.com"],
                 "nodes": ["conf1"],
@@ -127,13 +127,13 @@ def test_an_order_that_takes_a_slot_is_told_and_made_only_if_that_is_meant(
 def test_what_is_not_given_stays_when_a_renewal_is_changed(made, run, arguments, changes):
     done = run("renewal", "set", "meet.example.com", *arguments)
     assert done.exit_code == 0, done.stderr
-    assert sent(made, "PUT") == [TERMS | changes]
+    assert sent(made, "PUT") == [stated("PUT", "renewals/3", TERMS | changes)]
 
 
 def test_a_change_says_what_it_was_begun_with(made, run):
     made.answer("GET", "renewals/3", RENEWAL | {"tag": "abc"})
     assert run("renewal", "set", "3", "--profile", "").exit_code == 0
-    assert sent(made, "PUT") == [TERMS | {"profile": "", "seen": "abc"}]
+    assert sent(made, "PUT") == [stated("PUT", "renewals/3", TERMS | {"profile": "", "seen": "abc"})]
 
 
 def test_an_order_becomes_a_request_and_a_request_an_order_with_nothing_left_of_the_other(made, run):

@@ -119,5 +119,5 @@ def test_a_token_is_left_aside_where_only_a_password_will_do(api, run):
     api.answer("POST", "tokens", {"token": "cct_new", "expires_s": 0}, status=201)
     done = run("token", "create", "--label", "x", "--scope", "read-only", CERTCAST_TOKEN="cct_old")
     assert done.exit_code == 0, done.stderr
-    assert api.asked[0][2] == {"label": "x", "days": 90, "scope": "read-only"}
+    assert api.asked[0][2] == {"label": "x", "scope": "read-only"}
     assert api.headers[0]["Authorization"].startswith("Basic ")

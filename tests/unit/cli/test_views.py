@@ -241,8 +241,6 @@ def test_a_download_is_named_by_the_manager_and_replaces_nothing_unasked(api, ru
         "format": "pfx_legacy",
         "include_certificate": False,
         "include_intermediates": False,
-        "include_key": False,
-        "passphrase": None,
     }
     (here / "a_certificate.pem").write_text("mine")
     refused = run("certificate", "download", "7")
