@@ -30,7 +30,7 @@ from manager.cli.account_options import (
 from manager.cli.confirming import YesOption, can_ask, confirm_unless_forced
 from manager.cli.failures import RefusedError
 from manager.cli.files import decoded, only_one_from_stdin, read_bytes, read_text
-from manager.cli.running import JsonOption, ask, confirm, group, login, say_answer
+from manager.cli.running import JsonOption, ask, confirm, group, login, present
 
 if TYPE_CHECKING:
     from common.api.accounts import AccountAnswer, DirectoryAnswer
@@ -85,7 +85,7 @@ def add(
         raise error.hinted(
             f"the account is kept: 'certcast account register {made.id}' tries again; if what you gave was wrong, 'certcast account edit {made.id}' corrects it"
         ) from error
-    _say(registered, json=json)
+    present(registered, _say_registered, json=json)
 
 
 @app.command()
@@ -98,7 +98,7 @@ def register(
 
     Example: certcast account register le --agree-to-terms
     """
-    _say(_register(context, account_id, agree=agree), json=json)
+    present(_register(context, account_id, agree=agree), _say_registered, json=json)
 
 
 @app.command("list")
@@ -108,9 +108,10 @@ def list_accounts(context: typer.Context, json: JsonOption = False) -> None:
     Example: certcast account list
     """
     answer = ask(context, lambda client: client.get("accounts"))
-    if json:
-        say_answer(answer)
-        return
+    present(answer, _list, json=json)
+
+
+def _list(answer: bytes) -> None:
     from common.api.accounts import AccountsAnswer
     from manager.cli.account_tables import HEADINGS, contacts, state
     from manager.cli.decoding import read
@@ -138,9 +139,10 @@ def show(
     """
     path = ("accounts", str(account_id))
     answer = ask(context, lambda client: client.get(*path, *(("directory",) if offers else ())))
-    if json:
-        say_answer(answer)
-        return
+    present(answer, lambda answer: _describe(answer, offers=offers), json=json)
+
+
+def _describe(answer: bytes, *, offers: bool) -> None:
     from manager.cli.account_tables import described, offered
     from manager.cli.output import show_pairs
 
@@ -196,9 +198,10 @@ def edit(
     if body == AccountEdit():
         raise InvalidInputError("edit", "say what to change: see 'certcast account edit --help'")
     answer = ask(context, lambda client: client.patch("accounts", str(account_id), body=body))
-    if json:
-        say_answer(answer)
-        return
+    present(answer, _say_changed, json=json)
+
+
+def _say_changed(answer: bytes) -> None:
     from manager.cli.account_tables import contacts
 
     kept = _read(answer)
@@ -216,10 +219,7 @@ def change_key(context: typer.Context, account_id: AccountArgument, json: JsonOp
     Example: certcast account change-key le
     """
     answer = ask(context, lambda client: client.post("accounts", str(account_id), "change-key"))
-    if json:
-        say_answer(answer)
-        return
-    say(f"{_read(answer).name} has a new key.")
+    present(answer, lambda answer: say(f"{_read(answer).name} has a new key."), json=json)
 
 
 @app.command()
@@ -236,10 +236,7 @@ def deactivate(
         f"End account {account_id} at its CA? It cannot be used again.", force=force, check=_unchecked
     )
     answer = ask(context, lambda client: client.post("accounts", str(account_id), "deactivate"))
-    if json:
-        say_answer(answer)
-        return
-    say(f"{_read(answer).name} was deactivated.")
+    present(answer, lambda answer: say(f"{_read(answer).name} was deactivated."), json=json)
 
 
 @app.command()
@@ -258,10 +255,7 @@ def remove(
         check=_unchecked,
     )
     answer = ask(context, lambda client: client.delete("accounts", str(account_id)))
-    if json:
-        say_answer(answer)
-        return
-    say(f"Removed account {account_id}.")
+    present(answer, lambda _: say(f"Removed account {account_id}."), json=json)
 
 
 def _unchecked() -> None:
@@ -315,10 +309,7 @@ def _register(context: typer.Context, number: int, *, agree: bool) -> bytes:
     return ask(context, lambda client: client.post(*path, "register", body=body))
 
 
-def _say(answer: bytes, *, json: bool) -> None:
-    if json:
-        say_answer(answer)
-        return
+def _say_registered(answer: bytes) -> None:
     found = _read(answer)
     say(f"{found.name} is registered at {found.directory_url}.")
 

@@ -8,7 +8,7 @@ import typer
 from common.errors import InvalidInputError
 from common.runtime.terminal import say
 from manager.cli.completion import node_names
-from manager.cli.running import JsonOption, ask, group, say_answer
+from manager.cli.running import JsonOption, ask, group, present
 
 if TYPE_CHECKING:
     from common.api.alarms import AlarmsAnswer
@@ -26,7 +26,7 @@ def list_alarms(context: typer.Context, json: JsonOption = False) -> None:
     Example: certcast alarm list
     """
     answer = ask(context, lambda client: client.get("alarms"))
-    _show(answer, json=json, ended=False)
+    present(answer, lambda answer: _list(answer, ended=False), json=json)
 
 
 @app.command()
@@ -63,16 +63,9 @@ def acknowledge(
         return numbers
 
     seen = ask(context, work)
-    if json:
-        import msgspec
-
-        say_answer(msgspec.json.encode({"acknowledged": seen}))
-        return
-    say(
-        f"Acknowledged {', '.join(str(number) for number in seen)}."
-        if seen
-        else "There was nothing to acknowledge."
-    )
+    numbers = ", ".join(map(str, seen))
+    done = f"Acknowledged {numbers}." if seen else "There was nothing to acknowledge."
+    present({"acknowledged": seen}, lambda _: say(done), json=json)
 
 
 @app.command()
@@ -88,13 +81,10 @@ def history(
     Example: certcast alarm history --limit 20
     """
     answer = ask(context, lambda client: client.get("alarms", "history", query={"limit": str(limit)}))
-    _show(answer, json=json, ended=True)
+    present(answer, lambda answer: _list(answer, ended=True), json=json)
 
 
-def _show(answer: bytes, *, json: bool, ended: bool) -> None:
-    if json:
-        say_answer(answer)
-        return
+def _list(answer: bytes, *, ended: bool) -> None:
     from manager.cli.certificate_tables import ALARM_HEADINGS, FOLDED, HISTORY_HEADINGS, alarm_row
     from manager.cli.output import show_table
 

@@ -7,7 +7,7 @@ import typer
 from common.runtime.terminal import say
 from manager.cli.failures import EXIT_REFUSED
 from manager.cli.guided import GuidedGroup
-from manager.cli.running import JsonOption, ask, say_answer
+from manager.cli.running import JsonOption, ask, present
 from manager.cli.words import moment
 
 if TYPE_CHECKING:
@@ -60,9 +60,10 @@ def audit(
         return
     query = {"limit": str(limit), **({} if before is None else {"before": str(before)})}
     answer = ask(context, lambda client: client.get("audit", query=query))
-    if json:
-        say_answer(answer)
-        return
+    present(answer, _list, json=json)
+
+
+def _list(answer: bytes) -> None:
     from common.api.audit import AuditAnswer
     from manager.cli.decoding import read
     from manager.cli.output import show_table
@@ -95,10 +96,7 @@ def head(context: typer.Context, json: JsonOption = False) -> None:
     from manager.cli.decoding import read
 
     found = read(answer, HeadAnswer)
-    if json:
-        say_answer(answer)
-    else:
-        say(found.head)
+    present(answer, lambda _: say(found.head), json=json)
 
 
 @app.command()
@@ -128,13 +126,14 @@ def verify(
     from manager.cli.decoding import read
 
     found = read(answer, VerificationAnswer)
-    if json:
-        say_answer(answer)
-    else:
-        for sentence in _sentences(found):
-            say(sentence)
+    present(answer, lambda _: _say_verdict(found), json=json)
     if found.broken_at is not None or not found.noted or found.kept in _KEPT:
         raise typer.Exit(EXIT_REFUSED)
+
+
+def _say_verdict(found: "VerificationAnswer") -> None:
+    for sentence in _sentences(found):
+        say(sentence)
 
 
 def _sentences(found: "VerificationAnswer") -> list[str]:

@@ -35,7 +35,7 @@ from manager.cli.running import (
     TextOption,
     ask,
     login,
-    say_answer,
+    present,
 )
 from manager.cli.showing import Forms, show_one
 
@@ -86,9 +86,10 @@ def list_certificates(
         return await _all_pages(client, query)
 
     answer = ask(context, work)
-    if json:
-        say_answer(answer)
-        return
+    present(answer, lambda answer: _list(answer, filtered=filtered), json=json)
+
+
+def _list(answer: bytes, *, filtered: bool) -> None:
     from common.api.certificates import CertificatesAnswer
     from manager.cli.certificate_tables import FOLDED, LIST_HEADINGS, list_row
     from manager.cli.decoding import read
@@ -182,14 +183,9 @@ def download(
     path = save(made, output, force=force, secret=with_key)
     if path is None:
         return
-    if json:
-        import msgspec
-
-        told = {"name": str(path), "bytes": len(made.content), "with_key": with_key}
-        say_answer(msgspec.json.encode(told))
-        return
     kept = " Only you can read it; the private key in it is encrypted." if with_key else ""
-    say(f"Wrote {path}.{kept}")
+    told = {"name": str(path), "bytes": len(made.content), "with_key": with_key}
+    present(told, lambda _: say(f"Wrote {path}.{kept}"), json=json)
 
 
 def _query(
@@ -216,9 +212,10 @@ def _new_passphrase(*, from_stdin: bool) -> str:
 
 def _list_by_node(context: typer.Context, node: str | None, *, json: bool) -> None:
     answer = ask(context, lambda client: client.get("certificates", "by-node"))
-    if json:
-        say_answer(answer)
-        return
+    present(answer, lambda answer: _list_slots(answer, node), json=json)
+
+
+def _list_slots(answer: bytes, node: str | None) -> None:
     from common.api.certificates import SlotsAnswer
     from manager.cli.certificate_tables import FOLDED, NODE_HEADINGS, node_row
     from manager.cli.decoding import read

@@ -34,7 +34,7 @@ from manager.cli.running import (
     PassphraseStdinOption,
     group,
     login,
-    say_answer,
+    present,
 )
 
 if TYPE_CHECKING:
@@ -94,9 +94,10 @@ def add(
     except RefusedError as error:
         # the manager names the fields of the request; people know their files
         raise error.named(_files(certificate, key, parameters)) from error
-    if json:
-        say_answer(answer)
-        return
+    present(answer, lambda answer: _say_added(answer, where), json=json)
+
+
+def _say_added(answer: bytes, where: Sequence[str]) -> None:
     kept = _read(answer)
     done = "Added" if kept.created else "Replaced the content of"
     say(f"{done} certificate {kept.id} ({kept.fingerprint[:8]}){going_to(where)}.")
@@ -166,9 +167,10 @@ def edit(
         )
     except RefusedError as error:
         raise error.named(_files(certificate, None, parameters)) from error
-    if json:
-        say_answer(answer)
-        return
+    present(answer, lambda answer: _say_changed(answer, moves=moves), json=json)
+
+
+def _say_changed(answer: bytes, *, moves: bool) -> None:
     kept = _read(answer)
     concerned = [each.node for each in kept.nodes] if moves else []
     say(f"Changed certificate {kept.id} ({kept.fingerprint[:8]}){going_to(concerned)}.")
@@ -203,14 +205,15 @@ def assign(
         lambda client, confirmed: client.post("certificates", str(certificate_id), "assign", body=confirmed),
         force=force,
     )
-    if json:
-        say_answer(answer)
-        return
+    present(answer, lambda answer: _say_assigned(answer, certificate_id, nodes), json=json)
+
+
+def _say_assigned(answer: bytes, certificate_id: int, nodes: Sequence[str] | None) -> None:
     from common.api.certificates import AssignedAnswer
     from manager.cli.decoding import read
 
     found = read(answer, AssignedAnswer)
-    to = "all nodes" if everywhere else ", ".join(nodes or ())
+    to = ", ".join(nodes) if nodes else "all nodes"
     say(f"Certificate {certificate_id} goes to {to} now; 'certcast status' shows the progress.")
     say_remarks(found)
 
@@ -235,9 +238,10 @@ def delete(
     from common.api.uploads import CertificatesToDelete
 
     answer = delete_confirmed(context, "certificates", CertificatesToDelete(ids=certificate_ids, force=force))
-    if json:
-        say_answer(answer)
-        return
+    present(answer, lambda answer: _say_deleted(answer, certificate_ids), json=json)
+
+
+def _say_deleted(answer: bytes, certificate_ids: Sequence[int]) -> None:
     from common.api.certificates import Places
     from manager.cli.certificate_tables import places
     from manager.cli.decoding import read

@@ -1,13 +1,13 @@
 """`certcast certificate diff`: in what two certificates differ."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from common.pki.expiry import UNREADABLE
 from common.runtime.terminal import say
 from manager.cli.naming import certificate_argument
-from manager.cli.running import JsonOption, ask, say_answer
+from manager.cli.running import JsonOption, ask, present
 from manager.cli.words import end_of, moment
 
 if TYPE_CHECKING:
@@ -39,20 +39,23 @@ def diff(context: typer.Context, certificate: _First, other: _Second, json: Json
         )
 
     answers = ask(context, work)
+    import msgspec
+
     from common.api.certificates import CertificateAnswer
     from manager.cli.decoding import read
 
     one, two = (read(each, CertificateAnswer) for each in answers)
     found = differences(one, two)
-    if json:
-        import msgspec
+    both = {
+        "differs": [name for name, _, _ in found],
+        "certificates": [msgspec.Raw(each) for each in answers],
+    }
+    present(both, lambda _: _show(one, two, found), json=json)
 
-        both: dict[str, Any] = {
-            "differs": [name for name, _, _ in found],
-            "certificates": [msgspec.Raw(each) for each in answers],
-        }
-        say_answer(msgspec.json.encode(both))
-        return
+
+def _show(
+    one: "CertificateAnswer", two: "CertificateAnswer", found: "Sequence[tuple[str, Cell, Cell]]"
+) -> None:
     if not found:
         say(f"Certificates {one.id} and {two.id} have the same content.")
         return

@@ -7,7 +7,7 @@ import typer
 
 from common.errors import NotFoundError
 from common.runtime.terminal import say
-from manager.cli.running import say_answer
+from manager.cli.running import present
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -45,11 +45,8 @@ def explain(
     Example: certcast explain no_san
     """
     # the table is large, and nothing else of the command needs it
-    import msgspec
-
     from common.explained.findings import FINDINGS
     from common.explained.statuses import CHAIN_STATES, STATUSES
-    from manager.cli.output import show_pairs, show_table
 
     rows = (*FINDINGS, *STATUSES, *CHAIN_STATES)
     wanted = code.strip().lower().replace("-", "_").replace(" ", "_") if code is not None else None
@@ -57,20 +54,34 @@ def explain(
     of_nodes = _of_nodes(wanted)
     if not found and not of_nodes:
         raise NotFoundError(_unknown(wanted or "", [*(row.code for row in rows), *_node_codes(), *_MEANT]))
-    if json:
-        known = [{"kind": row.kind, "anchor": row.anchor, **_facts(row)} for row in found]
-        kinds = [each["is_a"].replace("'", "").replace(" ", "_") for each in of_nodes]
-        others = [
-            {"kind": kind, "anchor": f"{kind}-{each['code']}", **each}
-            for kind, each in zip(kinds, of_nodes, strict=True)
-        ]
-        say_answer(msgspec.json.encode([*known, *others]))
-        return
-    if wanted is None:
-        cells = [(row.kind, row.code.value, row.severity.value, row.title) for row in rows]
-        cells += [(each["is_a"], each["code"], "-", each["title"]) for each in of_nodes]
-        show_table(("kind", "code", "severity", "means"), cells, nothing="")
-        return
+    show = _list if wanted is None else _describe
+    present(_entries(found, of_nodes), lambda _: show(found, of_nodes), json=json)
+
+
+def _entries(
+    found: "Sequence[Explanation]", of_nodes: "Sequence[dict[str, str]]"
+) -> "Sequence[Mapping[str, str]]":
+    """Return what is found as objects for programs, each with its anchor in the document of findings."""
+    known = [{"kind": row.kind, "anchor": row.anchor, **_facts(row)} for row in found]
+    kinds = [each["is_a"].replace("'", "").replace(" ", "_") for each in of_nodes]
+    others = [
+        {"kind": kind, "anchor": f"{kind}-{each['code']}", **each}
+        for kind, each in zip(kinds, of_nodes, strict=True)
+    ]
+    return [*known, *others]
+
+
+def _list(found: "Sequence[Explanation]", of_nodes: "Sequence[dict[str, str]]") -> None:
+    from manager.cli.output import show_table
+
+    cells = [(row.kind, row.code.value, row.severity.value, row.title) for row in found]
+    cells += [(each["is_a"], each["code"], "-", each["title"]) for each in of_nodes]
+    show_table(("kind", "code", "severity", "means"), cells, nothing="")
+
+
+def _describe(found: "Sequence[Explanation]", of_nodes: "Sequence[dict[str, str]]") -> None:
+    from manager.cli.output import show_pairs
+
     for number, facts in enumerate([*map(_facts, found), *of_nodes]):
         if number:
             say("")

@@ -14,7 +14,7 @@ from manager.cli.confirming import (
     say_consequences,
     show_consequences,
 )
-from manager.cli.running import JsonOption, ask, say_answer
+from manager.cli.running import JsonOption, ask, present
 from manager.cli.words import end_of, moment, short
 
 if TYPE_CHECKING:
@@ -35,9 +35,10 @@ def generations(context: typer.Context, name: NodeArgument, json: JsonOption = F
     """
     where = node_name(name)
     answer = ask(context, lambda client: client.get("nodes", where, "generations"))
-    if json:
-        say_answer(answer)
-        return
+    present(answer, _list, json=json)
+
+
+def _list(answer: bytes) -> None:
     from common.api.generations import GenerationsAnswer
     from manager.cli.decoding import read
     from manager.cli.output import show_table
@@ -83,9 +84,10 @@ def difference(
     path = ("nodes", node_name(name), "generations", str(generation), "difference")
     query = {} if before is None else {"from": str(before)}
     answer = ask(context, lambda client: client.get(*path, query=query))
-    if json:
-        say_answer(answer)
-        return
+    present(answer, lambda answer: _say_difference(answer, name), json=json)
+
+
+def _say_difference(answer: bytes, name: str) -> None:
     from common.api.generations import DifferenceAnswer
     from manager.cli.decoding import read
 
@@ -125,9 +127,10 @@ def republish(
         force=force,
         confirmed="".join(shown),
     )
-    if json:
-        say_answer(answer)
-        return
+    present(answer, lambda answer: _say_republished(answer, name, generation), json=json)
+
+
+def _say_republished(answer: bytes, name: str, generation: int) -> None:
     from common.api.generations import RepublishedAnswer
     from manager.cli.decoding import read
 

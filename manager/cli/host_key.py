@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from common.runtime.terminal import say
-from manager.cli.running import JsonOption, ask, group, say_answer
+from manager.cli.running import JsonOption, ask, group, present
 
 app = group("Show and replace the key by which nodes know the manager.")
 
@@ -26,7 +26,7 @@ def show(context: typer.Context, json: JsonOption = False) -> None:
 
     Example: certcast host-key show
     """
-    _say(ask(context, lambda client: client.get("host-key")), json=json)
+    present(ask(context, lambda client: client.get("host-key")), _describe, json=json)
 
 
 @app.command()
@@ -37,7 +37,7 @@ def announce(context: typer.Context, json: JsonOption = False) -> None:
 
     Example: certcast host-key announce
     """
-    _say(ask(context, lambda client: client.post("host-key", "announce")), json=json)
+    present(ask(context, lambda client: client.post("host-key", "announce")), _describe, json=json)
 
 
 @app.command()
@@ -70,18 +70,15 @@ def abandon(context: typer.Context, json: JsonOption = False) -> None:
 
     Example: certcast host-key abandon
     """
-    _say(ask(context, lambda client: client.post("host-key", "abandon")), json=json)
+    present(ask(context, lambda client: client.post("host-key", "abandon")), _describe, json=json)
 
 
 def _go_on(context: typer.Context, step: str, *, force: bool, json: bool) -> None:
     query = {"force": "true"} if force else {}
-    _say(ask(context, lambda client: client.post("host-key", step, query=query)), json=json)
+    present(ask(context, lambda client: client.post("host-key", step, query=query)), _describe, json=json)
 
 
-def _say(answer: bytes, *, json: bool) -> None:
-    if json:
-        say_answer(answer)
-        return
+def _describe(answer: bytes) -> None:
     from common.api.host_key import HostKeyAnswer
     from manager.cli.decoding import read
 

@@ -12,7 +12,7 @@ from manager.cli.access import passphrase
 from manager.cli.confirming import YesOption, say_consequences, send_confirmed
 from manager.cli.failures import finding_line
 from manager.cli.files import only_one_from_stdin, read_bytes, shown_name
-from manager.cli.running import AskPassphraseOption, JsonOption, PassphraseStdinOption, login, say_answer
+from manager.cli.running import AskPassphraseOption, JsonOption, PassphraseStdinOption, login, present
 
 if TYPE_CHECKING:
     from common.api.errors import FailureFinding
@@ -66,9 +66,10 @@ def import_files(
     answer = send_confirmed(
         context, body, lambda client, confirmed: client.post("import", body=confirmed), force=force
     )
-    if json:
-        say_answer(answer)
-        return
+    present(answer, _say_imported, json=json)
+
+
+def _say_imported(answer: bytes) -> None:
     from common.api.certificates import ImportAnswer
     from manager.cli.decoding import read
 

@@ -7,7 +7,7 @@ import typer
 from common.ids import node_name
 from common.runtime.terminal import say
 from manager.cli.nodes import NodeArgument
-from manager.cli.running import JsonOption, ask, say_answer
+from manager.cli.running import JsonOption, ask, present
 from manager.cli.words import moment
 
 
@@ -19,9 +19,10 @@ def list_tokens(context: typer.Context, json: JsonOption = False) -> None:
     Example: certcast node join-tokens
     """
     answer = ask(context, lambda client: client.get("join-tokens"))
-    if json:
-        say_answer(answer)
-        return
+    present(answer, _list, json=json)
+
+
+def _list(answer: bytes) -> None:
     from common.api.nodes import JoinTokensAnswer
     from manager.cli.decoding import read
     from manager.cli.output import show_table
@@ -47,7 +48,4 @@ def revoke(
     """
     where = node_name(name)
     answer = ask(context, lambda client: client.delete("nodes", where, "join-tokens", str(number)))
-    if json:
-        say_answer(answer)
-        return
-    say(f"Revoked join token {number} of {name}.")
+    present(answer, lambda _: say(f"Revoked join token {number} of {name}."), json=json)

@@ -11,12 +11,12 @@ from common.runtime.terminal import say
 from common.words import counted
 from manager.cli.completion import node_names
 from manager.cli.confirming import YesOption, ask_confirmed
-from manager.cli.running import JsonOption, ask, group, say_answer
+from manager.cli.running import JsonOption, ask, group, present
 from manager.cli.words import ago, moment, short, span
 
 if TYPE_CHECKING:
     from common.api.facts import KeyChange, NodeView, Serving
-    from common.api.nodes import JoinTokenAnswer, ShownNode
+    from common.api.nodes import ShownNode
     from manager.cli.output import Cell
 
 app = group("Add nodes, look at them, and let them join.")
@@ -48,10 +48,7 @@ def add(
 
     body = NewNode(name=node_name(name), names=names or [], addresses=addresses or [])
     answer = ask(context, lambda client: client.post("nodes", body=body))
-    if json:
-        say_answer(answer)
-        return
-    _say_join(f"Added {name}.", _token(answer))
+    present(answer, lambda answer: _say_join(f"Added {name}.", answer), json=json)
 
 
 @app.command("list")
@@ -63,9 +60,10 @@ def list_nodes(context: typer.Context, json: JsonOption = False) -> None:
     Example: certcast node list
     """
     answer = ask(context, lambda client: client.get("nodes"))
-    if json:
-        say_answer(answer)
-        return
+    present(answer, _list, json=json)
+
+
+def _list(answer: bytes) -> None:
     from common.api.nodes import NodesAnswer
     from manager.cli.decoding import read
     from manager.cli.output import show_table, state
@@ -95,9 +93,10 @@ def show(context: typer.Context, name: NodeArgument, json: JsonOption = False) -
     """
     where = node_name(name)
     answer = ask(context, lambda client: client.get("nodes", where))
-    if json:
-        say_answer(answer)
-        return
+    present(answer, _describe, json=json)
+
+
+def _describe(answer: bytes) -> None:
     from common.api.nodes import ShownNode
     from manager.cli.decoding import read
     from manager.cli.output import show_pairs, state
@@ -126,10 +125,11 @@ def remove(
     answer = ask_confirmed(
         context, lambda client, confirm: client.delete("nodes", where, query=confirm), force=force
     )
-    if json:
-        say_answer(answer)
-        return
-    say(f"Removed {name}. Its files stay on the node until they are deleted there.")
+    present(
+        answer,
+        lambda _: say(f"Removed {name}. Its files stay on the node until they are deleted there."),
+        json=json,
+    )
 
 
 @app.command("join-token")
@@ -142,20 +142,14 @@ def join_token(context: typer.Context, name: NodeArgument, json: JsonOption = Fa
     """
     where = node_name(name)
     answer = ask(context, lambda client: client.post("nodes", where, "join-token"))
-    if json:
-        say_answer(answer)
-        return
-    _say_join(f"A new join token for {name}.", _token(answer))
+    present(answer, lambda answer: _say_join(f"A new join token for {name}.", answer), json=json)
 
 
-def _token(answer: bytes) -> "JoinTokenAnswer":
+def _say_join(done: str, answer: bytes) -> None:
     from common.api.nodes import JoinTokenAnswer
     from manager.cli.decoding import read
 
-    return read(answer, JoinTokenAnswer)
-
-
-def _say_join(done: str, token: "JoinTokenAnswer") -> None:
+    token = read(answer, JoinTokenAnswer)
     left = span(token.expires_s - time.time())
     say(f"{done} Run this on the node (the token is shown once, works once, and expires in {left}):")
     say("")

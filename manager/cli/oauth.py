@@ -9,7 +9,7 @@ from common.api.codes import Role
 from common.errors import InvalidInputError, NotFoundError
 from common.runtime.terminal import say
 from manager.cli.confirming import YesOption, confirm_unless_forced
-from manager.cli.running import JsonOption, ask, group, login, remove_named, say_answer
+from manager.cli.running import JsonOption, ask, group, login, present, remove_named
 from manager.cli.words import moment
 
 app = group("Let programs sign in with a key of their own.")
@@ -50,14 +50,15 @@ def add(
     body = NewClient(name=name, role=role, public_key=pem)
     access = login(context, needs_password=True)
     answer = ask(context, lambda client: client.post("oauth-clients", body=body))
-    if json:
-        say_answer(answer)
-        return
+    present(answer, lambda answer: _say_registered(answer, access.url), json=json)
+
+
+def _say_registered(answer: bytes, url: str) -> None:
     from common.api.clients import ClientAnswer
     from manager.cli.decoding import read
 
     made = read(answer, ClientAnswer)
-    say(f"Registered {made.name} ({made.role}). It asks for tokens at {access.url}/oauth/token/ as client")
+    say(f"Registered {made.name} ({made.role}). It asks for tokens at {url}/oauth/token/ as client")
     say("")
     say(f"  {made.client_id}")
 
@@ -69,9 +70,10 @@ def list_clients(context: typer.Context, json: JsonOption = False) -> None:
     Example: certcast oauth-client list
     """
     answer = ask(context, lambda client: client.get("oauth-clients"))
-    if json:
-        say_answer(answer)
-        return
+    present(answer, _list, json=json)
+
+
+def _list(answer: bytes) -> None:
     from common.api.clients import ClientsAnswer
     from manager.cli.decoding import read
     from manager.cli.output import show_table

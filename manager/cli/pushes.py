@@ -17,7 +17,7 @@ from common.runtime.terminal import say
 from manager.cli.completion import node_names
 from manager.cli.failures import EXIT_REFUSED
 from manager.cli.generations import lines
-from manager.cli.running import JsonOption, ask, say_answer
+from manager.cli.running import JsonOption, ask, present
 from manager.cli.words import span
 
 if TYPE_CHECKING:
@@ -87,13 +87,7 @@ def push(
 
         answer = await client.post("push", body=Push(nodes=where, forced=force, dry_run=dry_run))
         plans = read(answer, PushesAnswer).pushes
-        if json:
-            say_answer(answer)
-        else:
-            for plan in plans:
-                say(_sentence(plan, dry_run=dry_run))
-                for line in lines(plan.difference) if plan.difference is not None else ():
-                    say(f"  {line}")
+        present(answer, lambda _: _say_plans(plans, dry_run=dry_run), json=json)
         return await _follow(client, plans, timeout_s=timeout_s) if wait else True
 
     if not ask(context, work):
@@ -126,6 +120,13 @@ def _just_failed(node: "NodeView") -> bool:
         and node.push.result != "applied"
         and fate_of(node, node.push.generation) == "failed"
     )
+
+
+def _say_plans(plans: "Iterable[PushAnswer]", *, dry_run: bool) -> None:
+    for plan in plans:
+        say(_sentence(plan, dry_run=dry_run))
+        for line in lines(plan.difference) if plan.difference is not None else ():
+            say(f"  {line}")
 
 
 def _sentence(plan: "PushAnswer", *, dry_run: bool) -> str:

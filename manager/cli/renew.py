@@ -12,7 +12,7 @@ import typer
 from common.runtime.terminal import say
 from manager.cli.failures import EXIT_REFUSED, RefusedError
 from manager.cli.renewal_options import RenewedArgument, TimeoutOption, WaitOption
-from manager.cli.running import JsonOption, ask, say_answer
+from manager.cli.running import JsonOption, ask, present
 from manager.cli.words import span
 
 if TYPE_CHECKING:
@@ -57,10 +57,8 @@ def begin(
 
         answer = await client.post("renewals", str(renewal_id), act)
         order = read(answer, OrderAnswer)
-        if json:
-            say_answer(answer)
-        else:
-            say(f"Order {order.id} for {', '.join(order.names)} has begun.")
+        begun = f"Order {order.id} for {', '.join(order.names)} has begun."
+        present(answer, lambda _: say(begun), json=json)
         return not wait or await _follow(client, renewal_id, order.id, timeout_s=timeout_s)
 
     try:

@@ -31,7 +31,7 @@ from manager.cli.renewal_options import (
     TimeoutOption,
     WaitOption,
 )
-from manager.cli.running import JsonOption, ask, group, say_answer
+from manager.cli.running import JsonOption, ask, group, present
 
 if TYPE_CHECKING:
     from common.api.renewals import RenewalAnswer
@@ -54,9 +54,10 @@ def list_renewals(context: typer.Context, json: JsonOption = False) -> None:
         return await client.get("renewals"), {each.id: each.name for each in await find_accounts(client)}
 
     answer, accounts = ask(context, work)
-    if json:
-        say_answer(answer)
-        return
+    present(answer, lambda answer: _list(answer, accounts), json=json)
+
+
+def _list(answer: bytes, accounts: dict[int, str]) -> None:
     from common.api.renewals import RenewalsAnswer
     from manager.cli.decoding import read
     from manager.cli.output import show_table
@@ -81,9 +82,10 @@ def show(context: typer.Context, renewal_id: RenewalArgument, json: JsonOption =
         return await client.get("renewals", str(renewal_id)), accounts
 
     answer, accounts = ask(context, work)
-    if json:
-        say_answer(answer)
-        return
+    present(answer, lambda answer: _describe(answer, accounts), json=json)
+
+
+def _describe(answer: bytes, accounts: dict[int, str]) -> None:
     from manager.cli.output import show_pairs
     from manager.cli.renewal_tables import attempt, described
 
@@ -202,10 +204,7 @@ def remove(
         f"Forget renewal {renewal_id}, with its past orders?", force=force, check=lambda: None
     )
     answer = ask(context, lambda client: client.delete("renewals", str(renewal_id)))
-    if json:
-        say_answer(answer)
-        return
-    say(f"Removed renewal {renewal_id}.")
+    present(answer, lambda _: say(f"Removed renewal {renewal_id}."), json=json)
 
 
 def _given(**told: Any) -> dict[str, Any]:
@@ -291,9 +290,10 @@ def _act(context: typer.Context, number: int, act: str) -> bytes:
 
 
 def _say(answer: bytes, done: str, *, json: bool) -> None:
-    if json:
-        say_answer(answer)
-        return
+    present(answer, lambda answer: _say_kept(answer, done), json=json)
+
+
+def _say_kept(answer: bytes, done: str) -> None:
     from manager.cli.renewal_tables import renewed, state
 
     kept, now_s = _read(answer), time.time()

@@ -34,7 +34,7 @@ from manager.cli.running import (
     ask,
     group,
     login,
-    say_answer,
+    present,
 )
 from manager.cli.words import moment
 
@@ -89,9 +89,10 @@ def create(
         eku_client_auth=client_auth,
     )
     answer = ask(context, lambda client: client.post("requests", body=body))
-    if json:
-        say_answer(answer)
-        return
+    present(answer, _say_created, json=json)
+
+
+def _say_created(answer: bytes) -> None:
     made = _read(answer)
     _say_beside(made, f"Created request {made.id}")
     say(f"Send it to your CA, then upload the answer: certcast csr answer {made.id} FILE", err=True)
@@ -107,9 +108,10 @@ def list_requests(context: typer.Context, json: JsonOption = False) -> None:
     Example: certcast csr list
     """
     answer = ask(context, lambda client: client.get("requests"))
-    if json:
-        say_answer(answer)
-        return
+    present(answer, _list, json=json)
+
+
+def _list(answer: bytes) -> None:
     from common.api.signing_requests import RequestsAnswer
     from manager.cli.certificate_tables import FOLDED, REQUEST_HEADINGS, request_row
     from manager.cli.decoding import read
@@ -130,9 +132,10 @@ def show(context: typer.Context, request_id: RequestArgument, json: JsonOption =
     Example: certcast csr show 5 > conf.csr
     """
     answer = ask(context, lambda client: client.get("requests", str(request_id)))
-    if json:
-        say_answer(answer)
-        return
+    present(answer, _describe, json=json)
+
+
+def _describe(answer: bytes) -> None:
     found = _read(answer)
     _say_beside(found, f"Request {found.id} of {moment(found.created_s)}")
     if found.answered_by is not None:
@@ -188,9 +191,10 @@ def answer(
         )
     except RefusedError as error:
         raise _located(error, sent, parameters) from error
-    if json:
-        say_answer(taken)
-        return
+    present(taken, lambda taken: _say_answered(taken, request_id), json=json)
+
+
+def _say_answered(taken: bytes, request_id: int) -> None:
     from common.api.certificates import CertificateAnswer
     from manager.cli.decoding import read
 
@@ -218,10 +222,7 @@ def delete(
         lambda client, confirm: client.delete("requests", str(request_id), query=confirm),
         force=force,
     )
-    if json:
-        say_answer(gone)
-        return
-    say(f"Deleted request {request_id}.")
+    present(gone, lambda _: say(f"Deleted request {request_id}."), json=json)
 
 
 def _located(error: RefusedError, sent: JoinedFiles, parameters: str | None) -> RefusedError:

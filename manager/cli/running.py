@@ -81,10 +81,7 @@ def ask(
 def remove_named(context: typer.Context, resource: str, name: str, *, json: bool) -> None:
     """Remove what has this name, and say so. Raises CertcastError."""
     answer = ask(context, lambda client: client.delete(resource, name))
-    if json:
-        say_answer(answer)
-        return
-    say(f"Removed {name}.")
+    present(answer, lambda _: say(f"Removed {name}."), json=json)
 
 
 def confirm(question: str) -> bool:
@@ -96,6 +93,18 @@ def only_one_form(**forms: bool) -> None:
     """Refuse options that each say how to print. Raises InvalidInputError."""
     if len(given := [f"--{name}" for name, chosen in forms.items() if chosen]) > 1:
         raise InvalidInputError(given[0], f"{' and '.join(given)} exclude each other; leave one out")
+
+
+def present(answer: T, human: Callable[[T], object], *, json: bool) -> None:
+    """Print what a command has to say: as JSON, or as `human` does. What did not come from the manager is encoded."""
+    if not json:
+        human(answer)
+    elif isinstance(answer, bytes):
+        say_answer(answer)
+    else:
+        import msgspec
+
+        say_answer(msgspec.json.encode(answer))
 
 
 def say_answer(answer: bytes) -> None:

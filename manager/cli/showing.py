@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from common.runtime.terminal import say_document
-from manager.cli.running import ask, only_one_form, say_answer
+from manager.cli.running import ask, only_one_form, present
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -34,10 +34,10 @@ def show_one(
     """Ask for what is at this path, and print it in the form that was chosen."""
     only_one_form(text=text, pem=pem, json=json)
     answer = ask(context, lambda client: client.get(*path))
-    if json:
-        say_answer(answer)
-        return
-    forms = decode(answer)
+    present(answer, lambda answer: _print_form(decode(answer), text=text, pem=pem), json=json)
+
+
+def _print_form(forms: Forms, *, text: bool, pem: bool) -> None:
     if text or pem:
         say_document((forms.text if text else forms.pem) or "")
         return

@@ -8,7 +8,7 @@ import typer
 
 from common.runtime.terminal import say
 from common.text import printable
-from manager.cli.running import JsonOption, ask, say_answer
+from manager.cli.running import JsonOption, ask, present, say_answer
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -33,10 +33,7 @@ def status(
     """
     if not watch:
         answer = ask(context, lambda client: client.get("fleet"))
-        if json:
-            say_answer(answer)
-        else:
-            _show(answer)
+        present(answer, _show, json=json)
         return
     try:
         ask(context, _watch_json if json else _watch)

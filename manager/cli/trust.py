@@ -20,7 +20,7 @@ from common.runtime.terminal import say, say_lines
 from manager.cli.access import Options, check_url
 from manager.cli.failures import RefusedError
 from manager.cli.files import Download, check_output, save
-from manager.cli.running import JsonOption, ReplaceOption, confirm, say_answer
+from manager.cli.running import JsonOption, ReplaceOption, confirm, present
 from manager.cli.unreachable import failed
 
 CONNECT_S: Final = 10.0
@@ -135,13 +135,12 @@ def _at_terminal() -> bool:
 
 
 def _conclude(url: str, path: Path | None, found: str, *, json: bool) -> None:
-    if json:
-        import msgspec
+    told = {"url": url, "file": str(path) if path else None, "fingerprint": found}
+    present(told, lambda _: _say_trusted(url, path), json=json)
 
-        say_answer(
-            msgspec.json.encode({"url": url, "file": str(path) if path else None, "fingerprint": found})
-        )
-    elif path is None:
+
+def _say_trusted(url: str, path: Path | None) -> None:
+    if path is None:
         say(f"This machine trusts {url} already: its certificate was issued by a CA that this machine knows.")
     else:
         say(f"Wrote {path}. From now on:")

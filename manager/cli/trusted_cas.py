@@ -9,7 +9,7 @@ from common.errors import InvalidInputError
 from common.runtime.terminal import say
 from manager.cli.confirming import YesOption, delete_confirmed, say_consequences, send_confirmed
 from manager.cli.failures import RefusedError
-from manager.cli.files import check_output, only_one_from_stdin, read_joined, save
+from manager.cli.files import JoinedFiles, check_output, only_one_from_stdin, read_joined, save
 from manager.cli.importing import SkipUnusableOption, import_files, say_left_out
 from manager.cli.naming import CaArgument, CasArgument
 from manager.cli.running import (
@@ -21,7 +21,7 @@ from manager.cli.running import (
     ask,
     group,
     login,
-    say_answer,
+    present,
 )
 from manager.cli.showing import Forms, show_one
 
@@ -64,9 +64,10 @@ def add(
         )
     except RefusedError as error:
         raise error.with_findings(sent.located(error.findings)) from error
-    if json:
-        say_answer(answer)
-        return
+    present(answer, lambda answer: _say_added(answer, sent), json=json)
+
+
+def _say_added(answer: bytes, sent: JoinedFiles) -> None:
     from common.api.trust import TrustedCasAnswer
     from manager.cli.decoding import read
     from manager.cli.words import display_name
@@ -101,12 +102,7 @@ def list_cas(
     """
     path = ("trusted-cas", "builtin") if builtin else ("trusted-cas",)
     answer = ask(context, lambda client: client.get(*path))
-    if json:
-        say_answer(answer)
-    elif builtin:
-        _show_builtin(answer)
-    else:
-        _show_custom(answer)
+    present(answer, _show_builtin if builtin else _show_custom, json=json)
 
 
 @app.command()
@@ -184,9 +180,10 @@ def edit(
         )
     except RefusedError as error:
         raise (error.with_findings(sent.located(error.findings)) if sent else error) from error
-    if json:
-        say_answer(answer)
-        return
+    present(answer, _say_changed, json=json)
+
+
+def _say_changed(answer: bytes) -> None:
     from common.api.trust import TrustedCaAnswer
     from manager.cli.certificate_tables import ca_kind
     from manager.cli.decoding import read
@@ -214,12 +211,8 @@ def export(
     path = save(made, output, force=force, secret=False)
     if path is None:
         return
-    if json:
-        import msgspec
-
-        say_answer(msgspec.json.encode({"name": str(path), "bytes": len(made.content)}))
-        return
-    say(f"Wrote {path}.")
+    told = {"name": str(path), "bytes": len(made.content)}
+    present(told, lambda _: say(f"Wrote {path}."), json=json)
 
 
 @app.command()
@@ -238,11 +231,9 @@ def delete(
     from common.api.trust import TrustedCasToDelete
 
     answer = delete_confirmed(context, "trusted-cas", TrustedCasToDelete(ids=ca_ids, force=force))
-    if json:
-        say_answer(answer)
-        return
     which = "trusted CA" if len(set(ca_ids)) == 1 else "trusted CAs"
-    say(f"Deleted {which} {', '.join(str(number) for number in dict.fromkeys(ca_ids))}.")
+    numbers = ", ".join(str(number) for number in dict.fromkeys(ca_ids))
+    present(answer, lambda _: say(f"Deleted {which} {numbers}."), json=json)
 
 
 def _show_custom(answer: bytes) -> None:

@@ -11,7 +11,7 @@ from common.runtime.terminal import say
 from manager.cli.access import prompt, read_line
 from manager.cli.completion import user_names
 from manager.cli.confirming import YesOption, confirm_unless_forced
-from manager.cli.running import JsonOption, ask, group, login, remove_named, say_answer
+from manager.cli.running import JsonOption, ask, group, login, present, remove_named
 from manager.cli.words import moment
 
 if TYPE_CHECKING:
@@ -48,10 +48,7 @@ def add_user(
 
     body = NewUser(name=name, role=role, password=password)
     answer = ask(context, lambda client: client.post("users", body=body))
-    if json:
-        say_answer(answer)
-        return
-    say(f"Added {name} ({role}).")
+    present(answer, lambda _: say(f"Added {name} ({role})."), json=json)
 
 
 @users.command("list")
@@ -61,9 +58,10 @@ def list_users(context: typer.Context, json: JsonOption = False) -> None:
     Example: certcast user list
     """
     answer = ask(context, lambda client: client.get("users"))
-    if json:
-        say_answer(answer)
-        return
+    present(answer, _list, json=json)
+
+
+def _list(answer: bytes) -> None:
     from common.api.users import UsersAnswer
     from manager.cli.decoding import read
     from manager.cli.output import show_table
@@ -109,10 +107,7 @@ def set_role(
 
     body = NewRole(role=role)
     answer = ask(context, lambda client: client.put("users", name, "role", body=body), needs_password=True)
-    if json:
-        say_answer(answer)
-        return
-    say(f"{name} is now {role}.")
+    present(answer, lambda _: say(f"{name} is now {role}."), json=json)
 
 
 @tokens.command("create")
@@ -141,9 +136,10 @@ def create_token(
 
     body = NewToken(label=label, days=days, scope=scope)
     answer = ask(context, lambda client: client.post("tokens", body=body), needs_password=True)
-    if json:
-        say_answer(answer)
-        return
+    present(answer, _say_created, json=json)
+
+
+def _say_created(answer: bytes) -> None:
     from common.api.users import TokenAnswer
     from manager.cli.decoding import read
 
@@ -167,9 +163,10 @@ def list_tokens(
     Example: certcast token list --all
     """
     answer = ask(context, lambda client: client.get("tokens", query=_query(everybody=everybody)))
-    if json:
-        say_answer(answer)
-        return
+    present(answer, lambda answer: _list_tokens(answer, everybody=everybody), json=json)
+
+
+def _list_tokens(answer: bytes, *, everybody: bool) -> None:
     from common.api.users import TokensAnswer
     from manager.cli.decoding import read
     from manager.cli.output import show_table
@@ -219,11 +216,9 @@ def revoke_token(
         return await client.delete("tokens", str(found.id)), found
 
     answer, found = ask(context, work)
-    if json:
-        say_answer(answer)
-        return
     whose = f" of {found.user}" if everybody else ""
-    say(f"Revoked token {found.id}{whose} ({found.label or '-'}).")
+    done = f"Revoked token {found.id}{whose} ({found.label or '-'})."
+    present(answer, lambda _: say(done), json=json)
 
 
 def _query(*, everybody: bool) -> "dict[str, str] | None":
