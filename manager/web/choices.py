@@ -7,7 +7,7 @@ from typing import Final
 from common.bundle.manifest import Slot
 from common.ids import NodeName
 from manager.domain.inventory import Inventory
-from manager.web.forms import Form
+from manager.web.forms import Form, FormFields
 
 BOXES_MAX: Final = 200
 """With more nodes than this a form asks for names instead of showing a box for each."""
@@ -46,6 +46,10 @@ def node_choices(
         has = "" if leaf is None else leaf.display_name
         boxes.append(NodeChoice(name=name, has=has, chosen=name in chosen))
     return NodeChoices(boxes=boxes, text="", total=total)
+
+
+NODE_FIELDS: Final = FormFields(once=("node_names",), several=("node",))
+"""Those of a form that has these choices."""
 
 
 def chosen_nodes(form: Form) -> list[str]:

@@ -47,9 +47,17 @@ class FormFields:
     once: tuple[str, ...] = ()
     several: tuple[str, ...] = ()
 
+    def and_once(self, *names: str) -> "FormFields":
+        """Return these and more that it has once."""
+        return FormFields((*self.once, *names), self.several)
+
 
 NO_FIELDS: Final = FormFields()
 """Those of a form that is one button."""
+
+
+TICKED: Final = FormFields(once=("confirm",), several=("id",))
+"""Those of a form that deletes what was ticked."""
 
 
 def pem(*names: str) -> tuple[str, ...]:

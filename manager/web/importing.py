@@ -1,15 +1,18 @@
 """Import pages: taking a batch of files, and showing what became of it or why nothing was taken."""
 
 from collections.abc import Sequence
+from typing import Final
 
 from aiohttp import web
 
 from common.errors import CertcastError
-from manager.domain.consequences import ConfirmationNeededError
-from manager.http.errors import status_of
 from manager.pki.read.batch import ImportFile
+from manager.web.forms import FormFields
 from manager.web.pagerequest import PageRequest
-from manager.web.uploads import findings_of, sentences
+from manager.web.refusal import NOT_REFUSED, Refusal, refusal_of
+from manager.web.uploads import sentences
+
+IMPORT_FIELDS: Final = FormFields(once=("passphrase", "skip_unusable", "confirm"), several=("files",))
 
 
 async def show_import(
@@ -32,23 +35,21 @@ async def show_import(
             actor=page_request.actor,
         )
     except CertcastError as error:
-        asked = error if isinstance(error, ConfirmationNeededError) else None
-        return page_request.render(
-            template,
-            status=status_of(error),
-            problems=[] if asked is not None else findings_of(error),
-            kept=None,
-            left_out=(),
-            warnings=(),
-            pasted=await page_request.shown_text(pasted),
-            asked=asked,
+        return show_import_form(
+            page_request, template, refusal_of(error), pasted=await page_request.shown_text(pasted)
         )
-    return page_request.render(
+    return page_request.render_form(
         template,
-        problems=[],
+        NOT_REFUSED,
         kept=kept,
         left_out=sentences(kept.left_out),
         pasted="",
-        asked=None,
         warnings=kept.warnings,
     )
+
+
+def show_import_form(
+    page_request: PageRequest, template: str, refusal: Refusal = NOT_REFUSED, *, pasted: str = ""
+) -> web.Response:
+    """Ask for files; `pasted` is what was pasted before."""
+    return page_request.render_form(template, refusal, kept=None, left_out=(), warnings=(), pasted=pasted)

@@ -31,6 +31,7 @@ from manager.usecases.workers import READ_TIMEOUT_S
 from manager.web.currentstatus import CurrentFleetStatus
 from manager.web.difference import Difference, differences
 from manager.web.forms import NO_FIELDS, Form, FormFields
+from manager.web.refusal import Refusal
 from manager.web.static import StaticFiles
 from manager.web.uploads import given_text, shown_text
 
@@ -163,6 +164,17 @@ class PageRequest:
         if cookie(self.request, SESSION_COOKIE) != self.token:
             self.remember(response, self.token)
         return response
+
+    def render_form(self, template: str, refusal: Refusal, **values: Any) -> web.Response:
+        """Answer with the page of a form; if it was sent and refused, with why."""
+        return self.render(
+            template,
+            status=refusal.status,
+            problems=refusal.problems,
+            asked=refusal.asked,
+            theirs=refusal.theirs,
+            **values,
+        )
 
     async def given_text(self, name: str) -> str:
         """Return what was pasted into a field or chosen as its file (`uploads.given_text`). Raises PkiFindingsError."""

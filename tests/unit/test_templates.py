@@ -3,6 +3,7 @@
 import ast
 import threading
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,6 +13,7 @@ from aiohttp import web
 from jinja2 import meta, nodes
 
 from manager.web import site
+from manager.web.refusal import Refusal
 from manager.web.static import StaticFiles
 
 WEB = Path(site.__file__).parent
@@ -23,8 +25,18 @@ STREAMED = {"tiles": "_status", "wave": "_status", "alarms": "_alarms"}
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 MODULES = {path: ast.parse(path.read_text()) for path in sorted(WEB.rglob("*.py"))}
 CALLS = [
-    (path, each) for path, tree in MODULES.items() for each in ast.walk(tree) if isinstance(each, ast.Call)
+    (path, function, each)
+    for path, tree in MODULES.items()
+    for function in ast.walk(tree)
+    if isinstance(function, Function)
+    for each in ast.walk(function)
+    if isinstance(each, ast.Call)
 ]
+RENDERED: dict[str, set[str]] = {
+    "page_request.render": set(),
+    "page_request.render_form": {each.name for each in fields(Refusal)} - {"status"},
+}
+"""What renders a template, and what each hands over by itself."""
 
 
 def handed_over() -> Iterator[tuple[str, str, set[str]]]:
@@ -34,10 +46,12 @@ def handed_over() -> Iterator[tuple[str, str, set[str]]]:
             if not isinstance(function, Function):
                 continue
             for call in ast.walk(function):
-                if isinstance(call, ast.Call) and ast.unparse(call.func) == "page_request.render":
+                if isinstance(call, ast.Call) and (rendered := ast.unparse(call.func)) in RENDERED:
                     where = f"{path.relative_to(WEB)}:{call.lineno}"
-                    names = {name for each in call.keywords for name in names_of(each, path)} - {"status"}
-                    for template in sorted(templates_of(call.args[0], function)):
+                    names = {name for each in call.keywords for name in names_of(each, path)} - {
+                        "status"
+                    } | RENDERED[rendered]
+                    for template in sorted(templates_of(call.args[0], function, path)):
                         yield where, template, names | OF_EVERY_PAGE
     for part, function_name in STREAMED.items():
         # the macros that all templates share may ask for the page; those that these use do not
@@ -70,19 +84,19 @@ def returned(function_name: str, path: Path) -> set[str]:
     return set.intersection(*found)
 
 
-def templates_of(template: ast.expr, function: Function) -> set[str]:
+def templates_of(template: ast.expr, function: Function, path: Path) -> set[str]:
     """Return which template is meant: the one that is named there, or those that the callers of a function name."""
     if isinstance(template, ast.Constant):
         return {template.value}
     given = [each.arg for each in function.args.args].index(ast.unparse(template))
     found = [
-        call.args[given]
-        for _, call in CALLS
+        (call.args[given], caller, place)
+        for place, caller, call in CALLS
         if ast.unparse(call.func) == function.name and len(call.args) > given
+        if place == path or not function.name.startswith("_")
     ]
     assert found
-    assert all(isinstance(each, ast.Constant) for each in found), function.name
-    return {each.value for each in found if isinstance(each, ast.Constant)}
+    return {name for each in found for name in templates_of(*each)}
 
 
 HANDED_OVER = list(handed_over())

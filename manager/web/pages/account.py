@@ -1,6 +1,5 @@
 """Own account: the password, sessions and API tokens of who is signed in; administrators revoke anybody's tokens here."""
 
-from collections.abc import Sequence
 from typing import Final
 
 from aiohttp import web
@@ -15,6 +14,7 @@ from manager.usecases.users import TOKEN_DAYS_MAX
 from manager.web.forms import FormFields
 from manager.web.pagerequest import Page, PageRequest
 from manager.web.pages.rolewords import ROLES, password_problems
+from manager.web.refusal import NOT_REFUSED, Refusal, refusal_for, refusal_of
 
 SCOPES: Final = {
     Scope.READ_ONLY: "look at everything but secrets",
@@ -38,11 +38,10 @@ async def own_password(page_request: PageRequest) -> web.StreamResponse:
         page_request.use_cases.sessions.check_rate(user, address=page_request.address)
     except AccessError as error:
         busy = error.reason is Reason.BUSY
-        return await _own(
-            page_request, status_of(error), [error.message if busy else "the current password is wrong"]
-        )
+        problem = error.message if busy else "the current password is wrong"
+        return await _own(page_request, refusal_for([problem], status_of(error)))
     if problems := password_problems(page_request, user.name):
-        return await _own(page_request, 400, problems)
+        return await _own(page_request, refusal_for(problems))
     await page_request.use_cases.users.set_password(
         user.name, password=page_request.form.text("password"), actor=user.name
     )
@@ -67,14 +66,14 @@ async def new_token(page_request: PageRequest) -> web.StreamResponse:
     if wanted not in set(Scope):
         problems.append("choose what the token may do")
     if problems:
-        return await _own(page_request, 400, problems)
+        return await _own(page_request, refusal_for(problems))
     scope = Scope(wanted)
     try:
         token, expires_s = await page_request.use_cases.users.new_token(
             page_request.actor, label=label, days=int(days), scope=scope, actor=page_request.actor
         )
     except (AccessError, ConflictError) as error:
-        return await _own(page_request, status_of(error), [error.message])
+        return await _own(page_request, refusal_of(error))
     return page_request.render(
         "token_made.html", token=token, label=label, expires_s=expires_s, says=SCOPES[scope]
     )
@@ -126,12 +125,11 @@ def _signed_in(page_request: PageRequest) -> UserRecord:
     return page_request.user
 
 
-async def _own(page_request: PageRequest, status: int = 200, problems: Sequence[str] = ()) -> web.Response:
+async def _own(page_request: PageRequest, refusal: Refusal = NOT_REFUSED) -> web.Response:
     role = _signed_in(page_request).role
-    return page_request.render(
+    return page_request.render_form(
         "user_own.html",
-        status=status,
-        problems=problems,
+        refusal,
         tokens=await page_request.use_cases.users.tokens(page_request.actor),
         label=page_request.form.text("label"),
         days=page_request.form.text("days", str(TOKEN_DAYS)),

@@ -12,6 +12,7 @@ from manager.domain.listing import mentions, page_of
 from manager.usecases.alarms import LEVELS
 from manager.web.forms import FormFields
 from manager.web.pagerequest import Page, PageRequest
+from manager.web.refusal import NOT_REFUSED, Refusal, refusal_for
 from manager.web.words import plural
 
 SIZE: Final = 100
@@ -22,9 +23,9 @@ async def active(page_request: PageRequest) -> web.StreamResponse:
     return await _active(page_request)
 
 
-async def _active(page_request: PageRequest, *, problems: Sequence[str] = ()) -> web.Response:
+async def _active(page_request: PageRequest, refusal: Refusal = NOT_REFUSED) -> web.Response:
     found = await page_request.use_cases.alarms.active()
-    return await _list(page_request, "alarms.html", found, worst_first=True, problems=problems)
+    return await _list(page_request, "alarms.html", found, refusal, worst_first=True)
 
 
 async def history(page_request: PageRequest) -> web.StreamResponse:
@@ -37,7 +38,7 @@ async def acknowledge(page_request: PageRequest) -> web.StreamResponse:
     """Note that these were seen; those that ended meanwhile need it no more."""
     ids = page_request.form.ids()
     if not ids:
-        return await _active(page_request, problems=["tick at least one alarm first"])
+        return await _active(page_request, refusal_for(["tick at least one alarm first"]))
     standing = {each.id for each in await page_request.use_cases.alarms.active()}
     seen = [number for number in ids if number in standing]
     await page_request.use_cases.alarms.acknowledge(seen, actor=page_request.actor)
@@ -51,17 +52,16 @@ async def _list(
     page_request: PageRequest,
     template: str,
     records: Sequence[AlarmRecord],
+    refusal: Refusal = NOT_REFUSED,
     *,
     worst_first: bool = False,
-    problems: Sequence[str] = (),
 ) -> web.Response:
     search, level, page = page_request.query("search"), page_request.query("level"), page_request.page()
     # off the loop, because there may be thousands
     found = await asyncio.to_thread(_found, records, search.strip(), level, worst_first=worst_first)
-    return page_request.render(
+    return page_request.render_form(
         template,
-        status=400 if problems else 200,
-        problems=problems,
+        refusal,
         alarms=page_of(found, page, size=SIZE).entries,
         total=len(found),
         search=search,

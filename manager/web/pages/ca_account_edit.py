@@ -10,12 +10,10 @@ from aiohttp import web
 from common.api.codes import Role
 from common.errors import CertcastError
 from manager.domain.renewal.records import AccountRecord
-from manager.http.errors import status_of
 from manager.usecases.renewal.account_fields import AccountChanges
-from manager.web.forms import FormFields, pem
 from manager.web.pagerequest import Page, PageRequest
-from manager.web.pages.ca_accounts import number_of
-from manager.web.uploads import findings_of
+from manager.web.pages.ca_accounts import ACCOUNT_FIELDS, number_of
+from manager.web.refusal import refusal_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,10 +76,9 @@ def _binding_key(text: str, given: _Given) -> str | None:
 def _form(
     page_request: PageRequest, record: AccountRecord, given: _Given, error: CertcastError | None = None
 ) -> web.Response:
-    return page_request.render(
+    return page_request.render_form(
         "ca_account_edit.html",
-        status=200 if error is None else status_of(error),
-        problems=[] if error is None else findings_of(error),
+        refusal_of(error),
         record=record,
         given=given,
         is_key_lost=bool(page_request.form.text("binding_key")),
@@ -96,17 +93,7 @@ PAGES = (
         path=r"/ca-accounts/{id:\d+}/edit",
         role=Role.ADMINISTRATOR,
         handler=edit,
-        fields=FormFields(
-            once=(
-                "name",
-                "directory_url",
-                "staging_url",
-                *pem("trusted_cas"),
-                "binding_id",
-                "binding_key",
-                "renewal",
-            )
-        ),
+        fields=ACCOUNT_FIELDS,
         heavy=True,
     ),
 )

@@ -3,9 +3,8 @@
 Invariant: the key of a binding is taken from a form, and never shown again: not even in the form that is refused.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from aiohttp import web
 
@@ -13,13 +12,12 @@ from common.api.codes import Role
 from common.errors import CertcastError, InvalidInputError
 from common.explained.cas import KNOWN_CAS
 from manager.domain.renewal.records import AccountId
-from manager.http.errors import status_of
 from manager.usecases.renewal.account_fields import AccountChanges, AccountFields
 from manager.usecases.renewal.ports import CaError, Directory
 from manager.web.accountrows import ShownAccount, shown_account, shown_accounts
 from manager.web.forms import FormFields, pem
 from manager.web.pagerequest import Page, PageRequest
-from manager.web.uploads import findings_of
+from manager.web.refusal import refusal_of
 
 OTHER: Final = "other"
 """What stands for a CA that is known by the address of its directory only."""
@@ -193,13 +191,13 @@ async def _show(page_request: PageRequest, error: CertcastError | None = None) -
     """Show one; after a refusal with what was refused."""
     account = await _account(page_request)
     contact = "\n".join(account.contact) if error is None else page_request.form.text("contact")
-    return page_request.render("ca_account.html", **_refused(error), account=account, contact=contact)
+    return page_request.render_form("ca_account.html", refusal_of(error), account=account, contact=contact)
 
 
 def _new_form(page_request: PageRequest, given: _Given, error: CertcastError | None = None) -> web.Response:
-    return page_request.render(
+    return page_request.render_form(
         "ca_account_new.html",
-        **_refused(error),
+        refusal_of(error),
         given=given,
         cas=KNOWN_CAS,
         other=OTHER,
@@ -214,9 +212,9 @@ async def _offers(page_request: PageRequest, error: CertcastError | None = None)
         offered = await page_request.use_cases.accounts.directory(number_of(page_request))
     except CaError as failure:
         error = error or failure
-    return page_request.render(
+    return page_request.render_form(
         "ca_account_offers.html",
-        **_refused(error),
+        refusal_of(error),
         account=await _account(page_request),
         offered=offered,
         agreed=page_request.form.flag("terms_agreed"),
@@ -226,21 +224,26 @@ async def _offers(page_request: PageRequest, error: CertcastError | None = None)
 
 async def _deactivate_form(page_request: PageRequest, error: CertcastError | None = None) -> web.Response:
     account = await _account(page_request)
-    return page_request.render("ca_account_deactivate.html", **_refused(error), account=account)
+    return page_request.render_form("ca_account_deactivate.html", refusal_of(error), account=account)
 
 
 async def _delete_form(page_request: PageRequest, error: CertcastError | None = None) -> web.Response:
     account = await _account(page_request)
-    return page_request.render("ca_account_delete.html", **_refused(error), account=account)
+    return page_request.render_form("ca_account_delete.html", refusal_of(error), account=account)
 
 
-def _refused(error: CertcastError | None) -> Mapping[str, Any]:
-    """Return the status of a page, and what it says of a refusal."""
-    return {
-        "status": 200 if error is None else status_of(error),
-        "problems": [] if error is None else findings_of(error),
-    }
-
+ACCOUNT_FIELDS: Final = FormFields(
+    once=(
+        "name",
+        "directory_url",
+        "staging_url",
+        *pem("trusted_cas"),
+        "binding_id",
+        "binding_key",
+        "renewal",
+    )
+)
+"""Those of an account that is added, or corrected."""
 
 _ADMINISTRATORS: Final = (
     ("GET", "new", new_form, ()),
@@ -262,19 +265,7 @@ PAGES = (
         path="/ca-accounts/new",
         role=Role.ADMINISTRATOR,
         handler=add,
-        fields=FormFields(
-            once=(
-                "ca",
-                "name",
-                "contact",
-                "directory_url",
-                "staging_url",
-                *pem("trusted_cas"),
-                "binding_id",
-                "binding_key",
-                "renewal",
-            )
-        ),
+        fields=ACCOUNT_FIELDS.and_once("ca", "contact"),
         heavy=True,
     ),
     *(

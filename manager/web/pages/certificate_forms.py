@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 from aiohttp import web
 
@@ -9,19 +10,16 @@ from common.api.codes import Role
 from common.errors import CertcastError, ChangedMeanwhileError
 from common.ids import CertificateId, node_names
 from manager.domain.annotations import ANNOTATIONS, NO_ANNOTATIONS, Annotations
-from manager.domain.consequences import ConfirmationNeededError
 from manager.domain.etag import etag_of_certificate
 from manager.domain.model import AssignmentRecord, CertificateRecord
-from manager.http.errors import status_of
 from manager.usecases.assignments import slot_name
 from manager.usecases.uploads import Edit, Upload
 from manager.web.annotations import annotations_of, compared
-from manager.web.choices import chosen_nodes, node_choices
-from manager.web.difference import Difference
-from manager.web.forms import Form, FormFields, pem
-from manager.web.importing import show_import
+from manager.web.choices import NODE_FIELDS, chosen_nodes, node_choices
+from manager.web.forms import Form, pem
+from manager.web.importing import IMPORT_FIELDS, show_import, show_import_form
 from manager.web.pagerequest import Page, PageRequest
-from manager.web.uploads import findings_of
+from manager.web.refusal import NOT_REFUSED, Refusal, changed_meanwhile, refusal_of
 from manager.web.words import plural, with_notes
 
 
@@ -77,14 +75,12 @@ async def add(page_request: PageRequest) -> web.StreamResponse:
             message = with_notes(added, kept.consequences)
             return page_request.redirect(f"/certificates/{kept.record.id}", message)
         preview = await page_request.use_cases.previews.certificate(upload)
-    except ConfirmationNeededError as error:
-        return await _new_form(page_request, given_back, status=status_of(error), asked=error)
     except CertcastError as error:
-        problems, status = findings_of(error), status_of(error)
-        if page_request.is_fragment:
+        refusal = refusal_of(error)
+        if page_request.is_fragment and refusal.problems:
             # a script shows it beside the form, which keeps everything that was typed
-            return page_request.render("certificate_preview.html", preview=None, problems=problems)
-        return await _new_form(page_request, given_back, status=status, problems=problems)
+            return page_request.render("certificate_preview.html", preview=None, problems=refusal.problems)
+        return await _new_form(page_request, given_back, refusal)
     if page_request.is_fragment:
         return page_request.render("certificate_preview.html", preview=preview, problems=[])
     return await _new_form(page_request, given_back, preview=preview)
@@ -119,8 +115,6 @@ async def edit(page_request: PageRequest) -> web.StreamResponse:
             confirm=form.text("confirm"),
             actor=page_request.actor,
         )
-    except ConfirmationNeededError as error:
-        return await _edit_form(page_request, record, given, seen=seen, status=status_of(error), asked=error)
     except ChangedMeanwhileError:
         found = await page_request.use_cases.certificates.editable(number)
         record, places = found.record, found.places
@@ -131,12 +125,9 @@ async def edit(page_request: PageRequest) -> web.StreamResponse:
             *compared(record.annotations, given.annotations),
         )
         seen = etag_of_certificate(record, places)
-        return await _edit_form(page_request, record, given, seen=seen, status=409, theirs=theirs)
+        return await _edit_form(page_request, record, given, changed_meanwhile(theirs), seen=seen)
     except CertcastError as error:
-        problems = findings_of(error)
-        return await _edit_form(
-            page_request, record, given, seen=seen, status=status_of(error), problems=problems
-        )
+        return await _edit_form(page_request, record, given, refusal_of(error), seen=seen)
     message = with_notes("Saved. Nodes that it concerns get it within seconds.", kept.consequences)
     return page_request.redirect(f"/certificates/{number}", message)
 
@@ -157,7 +148,7 @@ def _edited(record: CertificateRecord, given: _Given, form: Form) -> Edit:
 
 
 async def import_form(page_request: PageRequest) -> web.StreamResponse:
-    return page_request.render("import.html", problems=[], kept=None, left_out=(), warnings=(), asked=None)
+    return show_import_form(page_request, "import.html")
 
 
 async def import_files(page_request: PageRequest) -> web.StreamResponse:
@@ -168,24 +159,20 @@ async def import_files(page_request: PageRequest) -> web.StreamResponse:
 async def _new_form(
     page_request: PageRequest,
     given: _Given,
+    refusal: Refusal = NOT_REFUSED,
     *,
-    status: int = 200,
-    problems: Sequence[str] = (),
     preview: object = None,
-    asked: ConfirmationNeededError | None = None,
 ) -> web.Response:
     inventory = await page_request.use_cases.inventory()
     chosen = given.fields["slot"]
     slot = slot_name(chosen) if chosen in {"server", "client"} else "server"
-    return page_request.render(
+    return page_request.render_form(
         "certificate_new.html",
-        status=status,
+        refusal,
         shown=given.fields,
         annotations=given.annotations,
         choices=node_choices(inventory, given.nodes, slot=slot),
-        problems=problems,
         preview=preview,
-        asked=asked,
         again=page_request.request.method == "POST",
     )
 
@@ -194,25 +181,19 @@ async def _edit_form(
     page_request: PageRequest,
     record: CertificateRecord,
     given: _Given,
+    refusal: Refusal = NOT_REFUSED,
     *,
     seen: str,
-    status: int = 200,
-    problems: Sequence[str] = (),
-    theirs: Sequence[Difference] = (),
-    asked: ConfirmationNeededError | None = None,
 ) -> web.Response:
     inventory = await page_request.use_cases.inventory()
-    return page_request.render(
+    return page_request.render_form(
         "certificate_edit.html",
-        status=status,
+        refusal,
         record=record,
         fields={name: await page_request.shown_text(text) for name, text in given.fields.items()},
         annotations=given.annotations,
         choices=node_choices(inventory, given.nodes, own=record.id),
         seen=seen,
-        problems=problems,
-        theirs=theirs,
-        asked=asked,
         again=page_request.request.method == "POST" and bool(page_request.form.text("passphrase")),
     )
 
@@ -231,6 +212,10 @@ def _added(record: CertificateRecord, *, created: bool, nodes: Sequence[str]) ->
     return f"{message} It goes to {plural(len(nodes), 'node')} now." if nodes else message
 
 
+_FIELDS: Final = NODE_FIELDS.and_once(
+    *pem("certificate", "parameters"), "passphrase", *ANNOTATIONS, "confirm"
+)
+
 PAGES = (
     Page(method="GET", path="/certificates/new", role=Role.ADMINISTRATOR, handler=new_form),
     Page(
@@ -238,18 +223,7 @@ PAGES = (
         path="/certificates/new",
         role=Role.ADMINISTRATOR,
         handler=add,
-        fields=FormFields(
-            once=(
-                *pem("certificate", "private_key", "parameters"),
-                "passphrase",
-                "node_names",
-                *ANNOTATIONS,
-                "slot",
-                "preview",
-                "confirm",
-            ),
-            several=("node",),
-        ),
+        fields=_FIELDS.and_once(*pem("private_key"), "slot", "preview"),
         heavy=True,
     ),
     Page(method="GET", path="/certificates/import", role=Role.ADMINISTRATOR, handler=import_form),
@@ -258,7 +232,7 @@ PAGES = (
         path="/certificates/import",
         role=Role.ADMINISTRATOR,
         handler=import_files,
-        fields=FormFields(once=("passphrase", "skip_unusable", "confirm"), several=("files",)),
+        fields=IMPORT_FIELDS,
         heavy=True,
     ),
     Page(method="GET", path=r"/certificates/{id:\d+}/edit", role=Role.ADMINISTRATOR, handler=edit_form),
@@ -267,17 +241,7 @@ PAGES = (
         path=r"/certificates/{id:\d+}/edit",
         role=Role.ADMINISTRATOR,
         handler=edit,
-        fields=FormFields(
-            once=(
-                "seen",
-                *pem("certificate", "parameters"),
-                "passphrase",
-                "node_names",
-                *ANNOTATIONS,
-                "confirm",
-            ),
-            several=("node",),
-        ),
+        fields=_FIELDS.and_once("seen"),
         heavy=True,
     ),
 )

@@ -19,10 +19,10 @@ from manager.pki.chain.chain import Chain
 from manager.pki.judge.headline import headline
 from manager.usecases.downloads import DownloadOptions
 from manager.web.fleetstatus import rollout_of
-from manager.web.forms import FormFields
+from manager.web.forms import TICKED, FormFields
 from manager.web.pagerequest import Page, PageRequest
 from manager.web.pages.renewals import renewal_of
-from manager.web.uploads import findings_of
+from manager.web.refusal import NOT_REFUSED, Refusal, refusal_for, refusal_of
 from manager.web.words import plural
 
 PAGE_SIZE: Final = 100
@@ -39,13 +39,12 @@ async def list_all(page_request: PageRequest) -> web.StreamResponse:
     return await _list(page_request)
 
 
-async def _list(page_request: PageRequest, *, problems: Sequence[str] = ()) -> web.Response:
+async def _list(page_request: PageRequest, refusal: Refusal = NOT_REFUSED) -> web.Response:
     query = _query(page_request)
     total, listed = await page_request.use_cases.certificates.list(query)
-    return page_request.render(
+    return page_request.render_form(
         "certificates.html",
-        status=400 if problems else 200,
-        problems=problems,
+        refusal,
         listed=listed,
         total=total,
         query=query,
@@ -75,18 +74,15 @@ async def show(page_request: PageRequest) -> web.StreamResponse:
     return await _show(page_request)
 
 
-async def _show(
-    page_request: PageRequest, *, status: int = 200, asked: ConfirmationNeededError | None = None
-) -> web.Response:
+async def _show(page_request: PageRequest, refusal: Refusal = NOT_REFUSED) -> web.Response:
     number = CertificateId(page_request.number())
     shown = await page_request.use_cases.certificates.show(number)
     judgement = shown.judgement
     # off the loop, because thousands of nodes may have it
     rollout = await asyncio.to_thread(rollout_of, shown.entry, page_request.site.fleet.briefs())
-    return page_request.render(
+    return page_request.render_form(
         "certificate.html",
-        status=status,
-        asked=asked,
+        refusal,
         shown=shown,
         leaf=shown.entry.leaf,
         record=shown.record,
@@ -111,7 +107,7 @@ async def trust_root(page_request: PageRequest) -> web.StreamResponse:
             root.pem, confirm=page_request.form.text("confirm"), actor=page_request.actor
         )
     except ConfirmationNeededError as error:
-        return await _show(page_request, status=status_of(error), asked=error)
+        return await _show(page_request, refusal_of(error))
     return page_request.redirect(
         f"/certificates/{number}", f"{root.label} is a trusted CA now; nodes get it within seconds."
     )
@@ -126,14 +122,12 @@ def _untrusted_root(chain: Chain) -> Certificate | None:
 async def download_form(page_request: PageRequest) -> web.StreamResponse:
     """Ask what one file shall hold."""
     if not page_request.ids():
-        return await _list(page_request, problems=[NOTHING_TICKED])
+        return await _list(page_request, refusal_for([NOTHING_TICKED]))
     entries = await _chosen(page_request, [*map(CertificateId, page_request.ids())])
     kept = [entry for entry in entries if not entry.leaf.is_self_signed]
     if not kept:
-        return await _list(
-            page_request,
-            problems=["a temporary (self-signed) certificate cannot be downloaded, and no other was chosen"],
-        )
+        none = "a temporary (self-signed) certificate cannot be downloaded, and no other was chosen"
+        return await _list(page_request, refusal_for([none]))
     left_out = [entry for entry in entries if entry.leaf.is_self_signed]
     return _download_form(page_request, kept, wanted=DownloadOptions(), left_out=left_out)
 
@@ -151,33 +145,26 @@ async def download(page_request: PageRequest) -> web.StreamResponse:
     ids = [*map(CertificateId, form.ids())]
     entries = await _chosen(page_request, ids)
     if wanted.key and not page_request.may(Role.ADMINISTRATOR):
-        return _download_form(
-            page_request,
-            entries,
-            wanted=wanted,
-            status=403,
-            problems=["private keys need the role administrator"],
-        )
+        refusal = refusal_for(["private keys need the role administrator"], 403)
+        return _download_form(page_request, entries, refusal, wanted=wanted)
     if wanted.key:
         await page_request.check_confirmed()
     if wanted.passphrase != (form.text("again") or None):
         return _download_form(
-            page_request, entries, wanted=wanted, status=400, problems=["the two passphrases differ"]
+            page_request, entries, refusal_for(["the two passphrases differ"]), wanted=wanted
         )
     try:
         return attachment(
             await page_request.use_cases.downloads.download(ids, wanted, actor=page_request.actor)
         )
     except CertcastError as error:
-        return _download_form(
-            page_request, entries, wanted=wanted, status=status_of(error), problems=findings_of(error)
-        )
+        return _download_form(page_request, entries, refusal_of(error), wanted=wanted)
 
 
 async def delete_form(page_request: PageRequest) -> web.StreamResponse:
     """Say what deleting would break, and ask."""
     if not page_request.ids():
-        return await _list(page_request, problems=[NOTHING_TICKED])
+        return await _list(page_request, refusal_for([NOTHING_TICKED]))
     return await _delete_form(page_request, [*map(CertificateId, page_request.ids())])
 
 
@@ -223,19 +210,17 @@ async def _chosen(page_request: PageRequest, ids: Sequence[CertificateId]) -> li
 def _download_form(
     page_request: PageRequest,
     entries: Sequence[Entry],
+    refusal: Refusal = NOT_REFUSED,
     *,
     wanted: DownloadOptions,
-    status: int = 200,
-    problems: Sequence[str] = (),
     left_out: Sequence[Entry] = (),
 ) -> web.Response:
-    return page_request.render(
+    return page_request.render_form(
         "certificates_download.html",
-        status=status,
+        refusal,
         entries=entries,
         left_out=left_out,
         wanted=wanted,
-        problems=problems,
         forms=FORMS,
     )
 
@@ -283,7 +268,7 @@ PAGES = (
         path="/certificates/delete",
         role=Role.ADMINISTRATOR,
         handler=delete,
-        fields=FormFields(once=("confirm",), several=("id",)),
+        fields=TICKED,
     ),
     Page(method="GET", path=r"/certificates/{id:\d+}", role=Role.READ_ONLY, handler=show),
     Page(

@@ -27,6 +27,7 @@ from manager.web.fleetstatus import recent_pushes
 from manager.web.forms import FormFields
 from manager.web.pagerequest import Page, PageRequest
 from manager.web.pages.nodes import show_list
+from manager.web.refusal import refusal_for
 from manager.web.renewalcalendar import Calendar, draw_calendar
 from manager.web.renewing import Renewal, renewals_of
 from manager.web.timeline import Expiry, Timeline, draw_timeline
@@ -151,7 +152,7 @@ async def push_plan(page_request: PageRequest) -> web.StreamResponse:
     """Show what a push to all or some nodes would do."""
     names, everything = page_request.request.query.getall("node", []), bool(page_request.query("all"))
     if not names and not everything:
-        return await show_list(page_request, problems=["tick at least one node first"])
+        return await show_list(page_request, refusal_for(["tick at least one node first"]))
     forced, nodes = bool(page_request.query("forced")), _chosen(names, everything=everything)
     changes = sorted(
         await page_request.use_cases.pushes.plan(nodes, forced=forced),

@@ -1,7 +1,5 @@
 """Generations of a node: the history, what differs between any two, and older content once more."""
 
-from collections.abc import Sequence
-
 from aiohttp import web
 
 from common.api.codes import Role
@@ -9,6 +7,7 @@ from common.ids import parse_id
 from manager.domain.consequences import ConfirmationNeededError
 from manager.web.forms import FormFields
 from manager.web.pagerequest import Page, PageRequest
+from manager.web.refusal import NOT_REFUSED, Refusal, refusal_for
 
 
 async def history(page_request: PageRequest) -> web.StreamResponse:
@@ -16,14 +15,13 @@ async def history(page_request: PageRequest) -> web.StreamResponse:
     return await _history(page_request)
 
 
-async def _history(page_request: PageRequest, *, problems: Sequence[str] = ()) -> web.Response:
+async def _history(page_request: PageRequest, refusal: Refusal = NOT_REFUSED) -> web.Response:
     name = page_request.node()
     found = await page_request.use_cases.generations.history(name)
     inventory = await page_request.use_cases.inventory()
-    return page_request.render(
+    return page_request.render_form(
         "generations.html",
-        status=400 if problems else 200,
-        problems=problems,
+        refusal,
         name=name,
         generations=found,
         by_leaf=inventory.by_leaf,
@@ -35,7 +33,7 @@ async def compare(page_request: PageRequest) -> web.StreamResponse:
     """Show what differs between two generations."""
     name, after = page_request.node(), _chosen(page_request, "after")
     if after is None:
-        return await _history(page_request, problems=["choose two generations to compare"])
+        return await _history(page_request, refusal_for(["choose two generations to compare"]))
     found = await page_request.use_cases.generations.compare(
         name, after, before=_chosen(page_request, "before")
     )

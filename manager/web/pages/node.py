@@ -1,6 +1,5 @@
 """One node: its four facts side by side, its endpoints, its last failure, and which certificate it has."""
 
-from collections.abc import Sequence
 from typing import Final
 
 from aiohttp import web
@@ -17,6 +16,7 @@ from manager.usecases.assignments import slot_name
 from manager.web.forms import FormFields
 from manager.web.noderows import assigned_to, endpoint_rows, location_of, slot_rows, what_it_has
 from manager.web.pagerequest import Page, PageRequest
+from manager.web.refusal import NOT_REFUSED, Refusal, changed_meanwhile, refusal_for, refusal_of
 
 CHOICES: Final = 50
 """Certificates to choose from on one page."""
@@ -54,11 +54,9 @@ async def _choose(
     page_request: PageRequest,
     record: NodeRecord,
     slot: Slot,
+    refusal: Refusal = NOT_REFUSED,
     *,
-    status: int = 200,
-    problems: Sequence[str] = (),
     wanted: CertificateId | None = None,
-    asked: ConfirmationNeededError | None = None,
 ) -> web.Response:
     """Offer certificates; `wanted` is the one that was chosen while somebody else changed the slot, or that wants a confirmation."""
     inventory = await page_request.use_cases.inventory()
@@ -73,12 +71,10 @@ async def _choose(
             limit=CHOICES,
         )
     )
-    return page_request.render(
+    return page_request.render_form(
         "node_slot.html",
-        status=status,
-        problems=problems,
+        refusal,
         wanted=inventory.entries.get(wanted or NO_CERTIFICATE),
-        asked=asked,
         fitting={each.entry.id for each in found if fits(each.entry, record, now_s=int(page_request.now_s))}
         if slot == "server"
         else set(),
@@ -98,7 +94,7 @@ async def assign(page_request: PageRequest) -> web.StreamResponse:
     record, slot = await _place(page_request)
     chosen = [*map(CertificateId, page_request.form.ids("certificate"))]
     if not chosen:
-        return await _choose(page_request, record, slot, status=400, problems=["no certificate was chosen"])
+        return await _choose(page_request, record, slot, refusal_for(["no certificate was chosen"]))
     try:
         await page_request.use_cases.assignments.assign(
             chosen[-1],
@@ -109,11 +105,9 @@ async def assign(page_request: PageRequest) -> web.StreamResponse:
             actor=page_request.actor,
         )
     except ConfirmationNeededError as error:
-        return await _choose(
-            page_request, record, slot, status=status_of(error), wanted=chosen[-1], asked=error
-        )
+        return await _choose(page_request, record, slot, refusal_of(error), wanted=chosen[-1])
     except ChangedMeanwhileError:
-        return await _choose(page_request, record, slot, status=409, wanted=chosen[-1])
+        return await _choose(page_request, record, slot, changed_meanwhile(()), wanted=chosen[-1])
     return page_request.redirect(
         f"/nodes/{record.name}", f"Certificate {chosen[-1]} is assigned; it is pushed in a moment."
     )

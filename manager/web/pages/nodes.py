@@ -19,7 +19,6 @@ from manager.domain.view import NodeView
 from manager.http.errors import status_of
 from manager.usecases.nodes import NewToken
 from manager.usecases.views import views_of
-from manager.web.difference import Difference
 from manager.web.fleetstatus import tiles
 from manager.web.forms import FormFields
 from manager.web.noderows import (
@@ -31,6 +30,7 @@ from manager.web.noderows import (
     served_until_s,
 )
 from manager.web.pagerequest import Page, PageRequest
+from manager.web.refusal import NOT_REFUSED, Refusal, changed_meanwhile, refusal_for, refusal_of
 from manager.web.words import STATES
 
 INSTALL: Final = (
@@ -61,7 +61,7 @@ async def list_nodes(page_request: PageRequest) -> web.StreamResponse:
     return await show_list(page_request)
 
 
-async def show_list(page_request: PageRequest, *, problems: Sequence[str] = ()) -> web.Response:
+async def show_list(page_request: PageRequest, refusal: Refusal = NOT_REFUSED) -> web.Response:
     """Show a page of nodes, below why nothing was done with any."""
     inventory = await page_request.use_cases.inventory()
     order, descending = ordering(page_request, NodeOrder, NodeOrder.NAME)
@@ -81,10 +81,9 @@ async def show_list(page_request: PageRequest, *, problems: Sequence[str] = ()) 
         found = list_rows(inventory, {}, query, locations)
     names = [row.record.name for row in found.entries]
     views = {view.name: view for view in await views_of(fleet, names)}
-    return page_request.render(
+    return page_request.render_form(
         "nodes.html",
-        status=400 if problems else 200,
-        problems=problems,
+        refusal,
         rows=[
             (row, views[row.record.name], served(views[row.record.name], inventory.by_leaf))
             for row in found.entries
@@ -112,14 +111,14 @@ async def add(page_request: PageRequest) -> web.StreamResponse:
     form = page_request.form
     name, names, addresses = form.text("name").strip(), form.lines("names"), form.lines("addresses")
     if findings := findings_of_node(name, names, addresses):
-        return _new(page_request, findings)
+        return _new(page_request, _refusal_for(findings))
     try:
         described = NodeDescription(names=names, addresses=addresses)
         record, token = await page_request.use_cases.nodes.add(
             node_name(name), described, actor=page_request.actor
         )
     except CertcastError as error:
-        return _new(page_request, [error])
+        return _new(page_request, refusal_of(error))
     return _joining(page_request, record, None, token)
 
 
@@ -134,7 +133,7 @@ async def edit(page_request: PageRequest) -> web.StreamResponse:
     form, record = page_request.form, await _record(page_request)
     names, addresses = form.lines("names"), form.lines("addresses")
     if findings := findings_of_node(record.name, names, addresses):
-        return _edit(page_request, record, names, addresses, seen=form.text("seen"), errors=findings)
+        return _edit(page_request, record, names, addresses, _refusal_for(findings), seen=form.text("seen"))
     described = NodeDescription(names=names or [record.name], addresses=addresses, detail=record.detail)
     try:
         await page_request.use_cases.nodes.describe(
@@ -145,14 +144,16 @@ async def edit(page_request: PageRequest) -> web.StreamResponse:
             actor=page_request.actor,
         )
     except ConfirmationNeededError as error:
-        return _edit(page_request, record, names, addresses, seen=form.text("seen"), asked=error)
+        return _edit(page_request, record, names, addresses, refusal_of(error), seen=form.text("seen"))
     except ChangedMeanwhileError:
         record = await _record(page_request)
         theirs = await page_request.differences(
             ("DNS names", "\n".join(record.names), "\n".join(names)),
             ("IP addresses", "\n".join(record.addresses), "\n".join(addresses)),
         )
-        return _edit(page_request, record, names, addresses, seen=etag_of_node(record), theirs=theirs)
+        return _edit(
+            page_request, record, names, addresses, changed_meanwhile(theirs), seen=etag_of_node(record)
+        )
     return page_request.redirect(f"/nodes/{record.name}", "Saved.")
 
 
@@ -222,11 +223,14 @@ def _states(page_request: PageRequest) -> list[State]:
     return [state for state in STATES if state in texts]
 
 
-def _new(page_request: PageRequest, errors: Sequence[CertcastError] = ()) -> web.Response:
-    return page_request.render(
+def _refusal_for(findings: Sequence[CertcastError]) -> Refusal:
+    return refusal_for([each.message for each in findings])
+
+
+def _new(page_request: PageRequest, refusal: Refusal = NOT_REFUSED) -> web.Response:
+    return page_request.render_form(
         "node_new.html",
-        status=status_of(errors[0]) if errors else 200,
-        problems=[error.message for error in errors],
+        refusal,
         name=page_request.form.text("name"),
         names=page_request.form.text("names"),
         addresses=page_request.form.text("addresses"),
@@ -238,22 +242,17 @@ def _edit(
     record: NodeRecord,
     names: Sequence[str],
     addresses: Sequence[str],
+    refusal: Refusal = NOT_REFUSED,
     *,
     seen: str,
-    errors: Sequence[CertcastError] = (),
-    theirs: Sequence[Difference] | None = None,
-    asked: ConfirmationNeededError | None = None,
 ) -> web.Response:
-    return page_request.render(
+    return page_request.render_form(
         "node_edit.html",
-        status=status_of(errors[0]) if errors else 200 if theirs is None and asked is None else 409,
-        problems=[error.message for error in errors],
+        refusal,
         record=record,
         names=names,
         addresses=addresses,
         seen=seen,
-        theirs=theirs,
-        asked=asked,
     )
 
 

@@ -8,10 +8,9 @@ from common.ids import CertificateId, parse_id
 from manager.domain.inventory import Entry
 from manager.domain.renewal.moments import renewed_s
 from manager.domain.renewal.schedule import validity_of
-from manager.http.errors import status_of
 from manager.web.forms import FormFields
 from manager.web.pagerequest import Page, PageRequest
-from manager.web.uploads import findings_of
+from manager.web.refusal import refusal_of
 
 
 async def form(page_request: PageRequest) -> web.StreamResponse:
@@ -46,10 +45,9 @@ async def _entry(page_request: PageRequest, text: str) -> Entry:
 
 
 def _form(page_request: PageRequest, entry: Entry, error: CertcastError | None = None) -> web.Response:
-    return page_request.render(
+    return page_request.render_form(
         "renewal_by_request.html",
-        status=200 if error is None else status_of(error),
-        problems=[] if error is None else findings_of(error),
+        refusal_of(error),
         entry=entry,
         due_s=renewed_s(validity_of(entry), window=None),
         send_to=page_request.form.text("send_to"),

@@ -13,17 +13,15 @@ from aiohttp import web
 from common.api.codes import KeyKind, Role
 from common.errors import CertcastError, InvalidInputError
 from common.ids import CertificateId, node_names, parse_id
-from manager.domain.consequences import ConfirmationNeededError
 from manager.domain.inventory import Entry, Inventory
 from manager.domain.renewal.records import AccountId, ChallengeKind, RenewalId, Terms
 from manager.domain.renewal.schedule import moment_of
-from manager.http.errors import status_of
 from manager.web.accountrows import shown_accounts
 from manager.web.choices import chosen_nodes, node_choices
 from manager.web.forms import Form, FormFields
 from manager.web.pagerequest import Page, PageRequest
+from manager.web.refusal import refusal_of
 from manager.web.renewing import OrderView, Renewal, offered, renewals_of
-from manager.web.uploads import findings_of
 from manager.web.words import NEW_KEYS
 
 CHOICES_MAX: Final = 200
@@ -186,12 +184,10 @@ async def _terms_form(
     page_request: PageRequest, given: _Given, error: CertcastError | None = None
 ) -> web.Response:
     inventory: Inventory = await page_request.use_cases.inventory()
-    number, asked = given.certificate_id, error if isinstance(error, ConfirmationNeededError) else None
-    return page_request.render(
+    number = given.certificate_id
+    return page_request.render_form(
         "renewal_setup_terms.html",
-        status=200 if error is None else status_of(error),
-        problems=[] if error is None or asked else findings_of(error),
-        asked=asked,
+        refusal_of(error),
         account=await page_request.use_cases.accounts.get(given.account_id),
         certificate=None if number is None else inventory.entries.get(number),
         given=given,
@@ -209,10 +205,9 @@ async def _renewal(page_request: PageRequest) -> Renewal:
 
 
 def _trial(page_request: PageRequest, renewal: Renewal, error: CertcastError | None = None) -> web.Response:
-    return page_request.render(
+    return page_request.render_form(
         "renewal_setup_trial.html",
-        status=200 if error is None else status_of(error),
-        problems=[] if error is None else findings_of(error),
+        refusal_of(error),
         renewal=renewal,
         tried=_tried(renewal),
         due_s=moment_of(renewal.record, renewal.shown.entry),

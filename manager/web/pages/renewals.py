@@ -13,12 +13,11 @@ from common.ids import CertificateId, parse_id
 from manager.domain.etag import etag_of_renewal
 from manager.domain.listing import page_of
 from manager.domain.renewal.records import AccountId, AccountRecord, ChallengeKind, RenewalId, Terms
-from manager.http.errors import status_of
 from manager.usecases.renewal.renewals import ShownRenewal
 from manager.web.forms import Form, FormFields
 from manager.web.pagerequest import Page, PageRequest
+from manager.web.refusal import refusal_of
 from manager.web.renewing import STATES, Renewal, offered, renewals_of
-from manager.web.uploads import findings_of
 from manager.web.words import NEW_KEYS
 
 SIZE: Final = 100
@@ -167,10 +166,9 @@ async def _accounts(page_request: PageRequest) -> Mapping[AccountId, AccountReco
 
 async def _show(page_request: PageRequest, error: CertcastError | None = None) -> web.Response:
     """Show one; after a refusal with what was refused."""
-    return page_request.render(
+    return page_request.render_form(
         "renewal.html",
-        status=200 if error is None else status_of(error),
-        problems=[] if error is None else findings_of(error),
+        refusal_of(error),
         renewal=await _renewal(page_request),
     )
 
@@ -258,10 +256,9 @@ async def _edit_form(
 ) -> web.Response:
     accounts = await _accounts(page_request)
     (renewal,) = renewals_of([shown], accounts)
-    return page_request.render(
+    return page_request.render_form(
         "renewal_edit.html",
-        status=200 if error is None else status_of(error),
-        problems=[] if error is None else findings_of(error),
+        refusal_of(error),
         renewal=renewal,
         given=given,
         seen=seen,

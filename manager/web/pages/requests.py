@@ -15,10 +15,10 @@ from manager.http.errors import status_of
 from manager.pki.read.csr import DEFAULT_TEMPLATE
 from manager.pki.write.export import Download
 from manager.usecases.requests import KeyChoice, RequestChanges
-from manager.web.choices import chosen_nodes, node_choices
-from manager.web.forms import FormFields, pem
+from manager.web.choices import NODE_FIELDS, chosen_nodes, node_choices
+from manager.web.forms import TICKED, FormFields, pem
 from manager.web.pagerequest import Page, PageRequest
-from manager.web.uploads import findings_of
+from manager.web.refusal import NOT_REFUSED, Refusal, refusal_for, refusal_of
 from manager.web.words import NEW_KEYS, plural, with_notes
 
 UPLOAD: Final = "UPLOAD"
@@ -31,12 +31,10 @@ async def list_all(page_request: PageRequest) -> web.StreamResponse:
     return await _list(page_request)
 
 
-async def _list(page_request: PageRequest, *, problems: Sequence[str] = ()) -> web.Response:
+async def _list(page_request: PageRequest, refusal: Refusal = NOT_REFUSED) -> web.Response:
     found = sorted(await page_request.use_cases.requests.list(), key=lambda each: -each.id)
     entries = (await page_request.use_cases.inventory()).entries
-    return page_request.render(
-        "requests.html", status=400 if problems else 200, problems=problems, found=found, entries=entries
-    )
+    return page_request.render_form("requests.html", refusal, found=found, entries=entries)
 
 
 async def new_form(page_request: PageRequest) -> web.StreamResponse:
@@ -85,9 +83,7 @@ async def create(page_request: PageRequest) -> web.StreamResponse:
             replaces=replaces, changes=changes, key=await _key(page_request), actor=page_request.actor
         )
     except CertcastError as error:
-        return await _new_form(
-            page_request, shown, replaces, status=status_of(error), problems=findings_of(error)
-        )
+        return await _new_form(page_request, shown, replaces, refusal_of(error))
     return page_request.redirect(
         f"/requests/{record.id}", "The request was created. Give it to your CA, and upload the answer here."
     )
@@ -128,20 +124,8 @@ async def answer(page_request: PageRequest) -> web.StreamResponse:
             confirm=form.text("confirm"),
             actor=page_request.actor,
         )
-    except ConfirmationNeededError as error:
-        return await _request(
-            page_request, record, fields, nodes, take_over=take_over, status=status_of(error), asked=error
-        )
     except CertcastError as error:
-        return await _request(
-            page_request,
-            record,
-            fields,
-            nodes,
-            take_over=take_over,
-            status=status_of(error),
-            problems=findings_of(error),
-        )
+        return await _request(page_request, record, fields, nodes, refusal_of(error), take_over=take_over)
     kept = answered.kept
     where = f" It goes to {plural(len(kept.nodes), 'node')} now." if kept.nodes else ""
     return page_request.redirect(
@@ -156,7 +140,7 @@ async def answer(page_request: PageRequest) -> web.StreamResponse:
 async def delete_form(page_request: PageRequest) -> web.StreamResponse:
     """Say what is lost, and ask."""
     if not page_request.ids():
-        return await _list(page_request, problems=["tick at least one request first"])
+        return await _list(page_request, refusal_for(["tick at least one request first"]))
     return await _delete_form(page_request, [*map(RequestId, page_request.ids())])
 
 
@@ -204,19 +188,16 @@ async def _new_form(
     page_request: PageRequest,
     shown: Mapping[str, Any],
     replaces: CertificateId | None,
-    *,
-    status: int = 200,
-    problems: Sequence[str] = (),
+    refusal: Refusal = NOT_REFUSED,
 ) -> web.Response:
     entries = (await page_request.use_cases.inventory()).entries
-    return page_request.render(
+    return page_request.render_form(
         "request_new.html",
-        status=status,
+        refusal,
         shown=shown,
         replaces=entries.get(replaces) if replaces is not None else None,
         keys=KEYS,
         template_name=DEFAULT_TEMPLATE,
-        problems=problems,
         again=page_request.request.method == "POST",
     )
 
@@ -226,24 +207,20 @@ async def _request(
     record: RequestRecord,
     fields: Mapping[str, str],
     nodes: Sequence[str],
+    refusal: Refusal = NOT_REFUSED,
     *,
     take_over: bool,
-    status: int = 200,
-    problems: Sequence[str] = (),
-    asked: ConfirmationNeededError | None = None,
 ) -> web.Response:
     inventory = await page_request.use_cases.inventory()
-    return page_request.render(
+    return page_request.render_form(
         "request.html",
-        status=status,
+        refusal,
         record=record,
         fields={name: await page_request.shown_text(text) for name, text in fields.items()},
         choices=node_choices(inventory, nodes),
         take_over=take_over,
         replaces=inventory.entries.get(record.replaces_id or NO_CERTIFICATE),
         answered=inventory.entries.get(record.answer_id or NO_CERTIFICATE),
-        problems=problems,
-        asked=asked,
     )
 
 
@@ -276,7 +253,7 @@ PAGES = (
         path="/requests/delete",
         role=Role.ADMINISTRATOR,
         handler=delete,
-        fields=FormFields(once=("confirm",), several=("id",)),
+        fields=TICKED,
     ),
     Page(method="GET", path=r"/requests/{id:\d+}", role=Role.READ_ONLY, handler=show),
     Page(method="GET", path=r"/requests/{id:\d+}/download", role=Role.READ_ONLY, handler=download),
@@ -285,16 +262,7 @@ PAGES = (
         path=r"/requests/{id:\d+}/answer",
         role=Role.ADMINISTRATOR,
         handler=answer,
-        fields=FormFields(
-            once=(
-                *pem("certificate", "parameters"),
-                "passphrase",
-                "take_over",
-                "node_names",
-                "confirm",
-            ),
-            several=("node",),
-        ),
+        fields=NODE_FIELDS.and_once(*pem("certificate", "parameters"), "passphrase", "take_over", "confirm"),
         heavy=True,
     ),
 )

@@ -22,11 +22,11 @@ from manager.domain.model import TrustedCaRecord
 from manager.http.downloads import attachment
 from manager.http.errors import status_of
 from manager.pki.read.batch import ImportFile
-from manager.web.difference import Difference
-from manager.web.forms import FormFields, pem
-from manager.web.importing import show_import
+from manager.web.forms import TICKED, FormFields, pem
+from manager.web.importing import IMPORT_FIELDS, show_import, show_import_form
 from manager.web.pagerequest import Page, PageRequest
-from manager.web.uploads import PASTED, findings_of
+from manager.web.refusal import NOT_REFUSED, Refusal, changed_meanwhile, refusal_for, refusal_of
+from manager.web.uploads import PASTED
 from manager.web.words import plural
 
 PAGE_SIZE: Final = 100
@@ -37,17 +37,16 @@ async def list_custom(page_request: PageRequest) -> web.StreamResponse:
     return await _list(page_request)
 
 
-async def _list(page_request: PageRequest, *, problems: Sequence[str] = ()) -> web.Response:
+async def _list(page_request: PageRequest, refusal: Refusal = NOT_REFUSED) -> web.Response:
     search = page_request.query("search").strip().lower()
     found = [
         each
         for each in await page_request.use_cases.trust.list()
         if mentions((each.certificate.raw_subject, each.record.fingerprint), search)
     ]
-    return page_request.render(
+    return page_request.render_form(
         "trusted_cas.html",
-        status=400 if problems else 200,
-        problems=problems,
+        refusal,
         warnings=await page_request.use_cases.trust.warnings(),
         found=page_of(found, page_request.page(), size=PAGE_SIZE).entries,
         total=len(found),
@@ -79,9 +78,7 @@ async def show(page_request: PageRequest) -> web.StreamResponse:
 
 async def import_form(page_request: PageRequest) -> web.StreamResponse:
     """Ask for files or text."""
-    return page_request.render(
-        "trusted_cas_import.html", problems=[], kept=None, left_out=(), warnings=(), pasted="", asked=None
-    )
+    return show_import_form(page_request, "trusted_cas_import.html")
 
 
 async def import_files(page_request: PageRequest) -> web.StreamResponse:
@@ -126,10 +123,6 @@ async def edit(page_request: PageRequest) -> web.StreamResponse:
             confirm=form.text("confirm"),
             actor=page_request.actor,
         )
-    except ConfirmationNeededError as error:
-        return await _edit_form(
-            page_request, record, text, trusted=trusted, seen=seen, status=status_of(error), asked=error
-        )
     except ChangedMeanwhileError:
         record = await page_request.use_cases.trust.get(number)
         theirs = await page_request.differences(
@@ -142,18 +135,11 @@ async def edit(page_request: PageRequest) -> web.StreamResponse:
             text,
             trusted=trusted,
             seen=etag_of_trusted_ca(record),
-            status=409,
-            theirs=theirs,
+            refusal=changed_meanwhile(theirs),
         )
     except CertcastError as error:
         return await _edit_form(
-            page_request,
-            record,
-            text,
-            trusted=trusted,
-            seen=seen,
-            status=status_of(error),
-            problems=findings_of(error),
+            page_request, record, text, trusted=trusted, seen=seen, refusal=refusal_of(error)
         )
     return page_request.redirect(f"/trusted-cas/{number}", "Saved. Every node gets it within seconds.")
 
@@ -161,7 +147,7 @@ async def edit(page_request: PageRequest) -> web.StreamResponse:
 async def delete_form(page_request: PageRequest) -> web.StreamResponse:
     """Say what deleting would break, and ask."""
     if not page_request.ids():
-        return await _list(page_request, problems=["tick at least one trusted CA first"])
+        return await _list(page_request, refusal_for(["tick at least one trusted CA first"]))
     return await _delete_form(page_request, [*map(TrustedCaId, page_request.ids())])
 
 
@@ -229,21 +215,15 @@ async def _edit_form(
     *,
     trusted: bool,
     seen: str,
-    status: int = 200,
-    problems: Sequence[str] = (),
-    theirs: Sequence[Difference] = (),
-    asked: ConfirmationNeededError | None = None,
+    refusal: Refusal = NOT_REFUSED,
 ) -> web.Response:
-    return page_request.render(
+    return page_request.render_form(
         "trusted_ca_edit.html",
-        status=status,
+        refusal,
         record=record,
         text=await page_request.shown_text(text),
         trusted=trusted,
         seen=seen,
-        problems=problems,
-        theirs=theirs,
-        asked=asked,
     )
 
 
@@ -260,7 +240,7 @@ PAGES = (
         path="/trusted-cas/import",
         role=Role.ADMINISTRATOR,
         handler=import_files,
-        fields=FormFields(once=("pasted", "passphrase", "skip_unusable", "confirm"), several=("files",)),
+        fields=IMPORT_FIELDS.and_once("pasted"),
         heavy=True,
     ),
     Page(method="GET", path="/trusted-cas/export", role=Role.READ_ONLY, handler=export),
@@ -270,7 +250,7 @@ PAGES = (
         path="/trusted-cas/delete",
         role=Role.ADMINISTRATOR,
         handler=delete,
-        fields=FormFields(once=("confirm",), several=("id",)),
+        fields=TICKED,
     ),
     Page(method="GET", path=r"/trusted-cas/{id:\d+}", role=Role.READ_ONLY, handler=show),
     Page(method="GET", path=r"/trusted-cas/{id:\d+}/edit", role=Role.ADMINISTRATOR, handler=edit_form),

@@ -1,6 +1,5 @@
 """Users and programs that sign in with a key, for administrators."""
 
-from collections.abc import Sequence
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -9,10 +8,10 @@ from aiohttp import web
 from common.api.codes import Role
 from common.errors import CertcastError, ConflictError, InvalidInputError
 from manager.domain.model import UserRecord
-from manager.http.errors import status_of
 from manager.web.forms import FormFields
 from manager.web.pagerequest import Page, PageRequest
 from manager.web.pages.rolewords import ROLES, password_problems
+from manager.web.refusal import NOT_REFUSED, Refusal, refusal_for, refusal_of
 
 
 async def list_all(page_request: PageRequest) -> web.StreamResponse:
@@ -34,13 +33,13 @@ async def new_page(page_request: PageRequest) -> web.StreamResponse:
 async def add(page_request: PageRequest) -> web.StreamResponse:
     name, password = page_request.form.text("name").strip(), page_request.form.text("password")
     if problems := password_problems(page_request, name):
-        return _new(page_request, 400, problems)
+        return _new(page_request, refusal_for(problems))
     try:
         await page_request.use_cases.users.add(
             name, role=_role(page_request), password=password, actor=page_request.actor
         )
     except CertcastError as error:
-        return _new(page_request, status_of(error), [error.message])
+        return _new(page_request, refusal_of(error))
     return page_request.redirect("/users", f"{name} can sign in now.")
 
 
@@ -58,7 +57,7 @@ async def set_role(page_request: PageRequest) -> web.StreamResponse:
             record.name, role=role, seen=seen, actor=page_request.actor
         )
     except ConflictError as error:
-        return await _show(page_request, 409, [error.message])
+        return await _show(page_request, refusal_of(error))
     return page_request.redirect("/users", f"{record.name} is now {role}.")
 
 
@@ -66,7 +65,7 @@ async def set_password(page_request: PageRequest) -> web.StreamResponse:
     """Replace a user's password."""
     record = await _user(page_request)
     if problems := password_problems(page_request, record.name):
-        return await _show(page_request, 400, problems)
+        return await _show(page_request, refusal_for(problems))
     await page_request.use_cases.users.set_password(
         record.name, password=page_request.form.text("password"), actor=page_request.actor
     )
@@ -123,7 +122,7 @@ async def add_client(page_request: PageRequest) -> web.StreamResponse:
             actor=page_request.actor,
         )
     except CertcastError as error:
-        return _new_client(page_request, status_of(error), [error.message])
+        return _new_client(page_request, refusal_of(error))
     return page_request.redirect("/users", f"{name} can sign in now; its client id is {record.client_id}.")
 
 
@@ -149,16 +148,15 @@ async def _user(page_request: PageRequest) -> UserRecord:
     return await page_request.use_cases.users.get(page_request.name("name"))
 
 
-def _new(page_request: PageRequest, status: int = 200, problems: Sequence[str] = ()) -> web.Response:
-    return page_request.render("user_new.html", status=status, problems=problems, **_named(page_request))
+def _new(page_request: PageRequest, refusal: Refusal = NOT_REFUSED) -> web.Response:
+    return page_request.render_form("user_new.html", refusal, **_named(page_request))
 
 
-async def _show(page_request: PageRequest, status: int = 200, problems: Sequence[str] = ()) -> web.Response:
+async def _show(page_request: PageRequest, refusal: Refusal = NOT_REFUSED) -> web.Response:
     record = await _user(page_request)
-    return page_request.render(
+    return page_request.render_form(
         "user.html",
-        status=status,
-        problems=problems,
+        refusal,
         roles=ROLES,
         record=record,
         tokens=await page_request.use_cases.users.tokens(record.name),
@@ -168,11 +166,10 @@ async def _show(page_request: PageRequest, status: int = 200, problems: Sequence
     )
 
 
-def _new_client(page_request: PageRequest, status: int = 200, problems: Sequence[str] = ()) -> web.Response:
-    return page_request.render(
+def _new_client(page_request: PageRequest, refusal: Refusal = NOT_REFUSED) -> web.Response:
+    return page_request.render_form(
         "client_new.html",
-        status=status,
-        problems=problems,
+        refusal,
         public_key=page_request.form.text("public_key"),
         **_named(page_request),
     )
