@@ -57,14 +57,8 @@ class Accounts:
         async with self._database.write() as connection:
             await _require_free(connection, new.name, None)
             values = {
-                "name": new.name,
-                "directory_url": new.directory_url,
-                "staging_url": new.staging_url,
-                "trust_pem": new.trust_pem,
-                "contact": json.dumps(new.contact),
-                "binding_id": new.binding_id,
+                **_values(new),
                 "url": "",
-                "terms_agreed": new.terms_agreed,
                 "created_s": now_s,
                 **dict.fromkeys(_SEALED, b""),
             }
@@ -105,17 +99,7 @@ class Accounts:
 
     async def keep(self, record: AccountRecord) -> None:
         """Replace what is known of one, but its keys. Raises NotFoundError, ConflictError if there is another of this name."""
-        values = {
-            "name": record.name,
-            "directory_url": record.directory_url,
-            "staging_url": record.staging_url,
-            "trust_pem": record.trust_pem,
-            "contact": json.dumps(record.contact),
-            "binding_id": record.binding_id,
-            "url": record.url,
-            "terms_agreed": record.terms_agreed,
-            "deactivated_s": record.deactivated_s,
-        }
+        values = {**_values(record), "url": record.url, "deactivated_s": record.deactivated_s}
         async with self._database.write() as connection:
             await _require_free(connection, record.name, record.id)
             await _change(connection, record.id, values)
@@ -186,6 +170,19 @@ async def _get(connection: AsyncConnection, account_id: AccountId) -> AccountRec
     if row is None:
         raise _missing(account_id)
     return _record(row)
+
+
+def _values(account: NewAccount | AccountRecord) -> dict[str, Any]:
+    """Return the columns of what somebody says of an account."""
+    return {
+        "name": account.name,
+        "directory_url": account.directory_url,
+        "staging_url": account.staging_url,
+        "trust_pem": account.trust_pem,
+        "contact": json.dumps(account.contact),
+        "binding_id": account.binding_id,
+        "terms_agreed": account.terms_agreed,
+    }
 
 
 def _record(row: Row[Any]) -> AccountRecord:
