@@ -149,7 +149,7 @@ class ChainState(StrEnum):
     SELF_SIGNED = "self_signed"
 
 
-class Order(StrEnum):
+class CertificateOrder(StrEnum):
     """By what a list of certificates can be ordered."""
 
     ID = "id"

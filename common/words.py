@@ -1,11 +1,16 @@
-"""Counted nouns: a number and its noun agree, in every text that people read.
+"""Numbers, lists and moments in sentences, in every text that people read.
 
-Pure. Invariant: one is never "1 days", and what is not over is never "0 days".
+Pure. Invariant: a number and its noun agree: one is never "1 days", and what is not over is never "0 days".
 """
 
+import datetime as dt
+from collections.abc import Iterable
 from typing import Final
 
 _UNITS: Final = ((86_400, "day"), (3600, "hour"), (60, "minute"))
+
+NAMED_MAX: Final = 10
+"""Names that one sentence tells; of more it has the count."""
 
 
 def counted(count: float, one: str, many: str = "") -> str:
@@ -20,3 +25,20 @@ def span_of(seconds: float) -> str:
         if seconds >= size:
             return counted(seconds // size, name)
     return counted(max(0.0, seconds // 1), "second")
+
+
+def listed(texts: Iterable[str]) -> str:
+    """Name some, and count the rest."""
+    every = list(texts)
+    more = f" and {len(every) - NAMED_MAX} more" if len(every) > NAMED_MAX else ""
+    return ", ".join(every[:NAMED_MAX]) + more
+
+
+def date(seconds: float | None) -> str:
+    """Write a moment, in UTC."""
+    if seconds is None:
+        return "a time that cannot be read"
+    try:
+        return f"{dt.datetime.fromtimestamp(seconds, tz=dt.UTC):%Y-%m-%d %H:%M} UTC"
+    except (OverflowError, ValueError, OSError):
+        return "a time beyond the calendar"

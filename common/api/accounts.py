@@ -7,12 +7,12 @@ from typing import Annotated
 
 import msgspec
 
-from common.api.values import Body, LabelText, NameText, SecretText, UploadText, UrlText
+from common.api.values import LabelText, NameText, RequestBody, SecretText, UploadText, UrlText
 
 Contacts = Annotated[list[NameText], msgspec.Meta(max_length=100)]
 
 
-class NewAccount(Body, frozen=True, kw_only=True):
+class NewAccount(RequestBody, frozen=True, kw_only=True):
     """An account to make. `directory_url` is the CA's directory (RFC 8555 7.1.1), `staging_url` that of the CA at which orders are tried.
 
     `trusted_cas` are in PEM, for a directory that is not vouched for by the built-in CAs. `binding_id` and `binding_key` (base64url) are what a CA
@@ -32,7 +32,7 @@ class NewAccount(Body, frozen=True, kw_only=True):
         return f"<new account {self.name}>"
 
 
-class AccountEdit(Body, frozen=True, kw_only=True):
+class AccountEdit(RequestBody, frozen=True, kw_only=True):
     """What to change of an account; what is left out, or null, stays, and "" is for none. The CA is told other contacts.
 
     The directory and the binding of an account that is registered stay.
@@ -50,7 +50,7 @@ class AccountEdit(Body, frozen=True, kw_only=True):
         return "<account edit>"
 
 
-class Registration(Body, frozen=True, kw_only=True):
+class Registration(RequestBody, frozen=True, kw_only=True):
     """Makes the account known to its CA. `terms_agreed`: whoever asks agrees to the CA's terms."""
 
     terms_agreed: bool = False

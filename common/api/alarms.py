@@ -2,10 +2,10 @@
 
 import msgspec
 
-from common.api.values import Body, Ids
+from common.api.values import Ids, RequestBody
 
 
-class Acknowledge(Body, frozen=True, kw_only=True):
+class Acknowledge(RequestBody, frozen=True, kw_only=True):
     """Which alarms somebody has seen."""
 
     ids: Ids

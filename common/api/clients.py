@@ -3,10 +3,10 @@
 import msgspec
 
 from common.api.codes import Role
-from common.api.values import Body, NameText, PublicKeyText, RoleCode
+from common.api.values import NameText, PublicKeyText, RequestBody, RoleCode
 
 
-class NewClient(Body, frozen=True, kw_only=True):
+class NewClient(RequestBody, frozen=True, kw_only=True):
     """A client to register. `public_key` is PEM, ECDSA on the curve P-256."""
 
     name: NameText

@@ -1,6 +1,7 @@
 """Codes of the API: those that requests, answers and documents of `/api/certcast/v1/` have. Pure."""
 
 from common.codes import (
+    CertificateOrder,
     ChainState,
     Challenge,
     FailureResult,
@@ -10,7 +11,6 @@ from common.codes import (
     KeyChangeKind,
     KeyKind,
     NodeKind,
-    Order,
     OrderStep,
     Phase,
     PushAction,
@@ -24,6 +24,7 @@ from common.codes import (
 )
 
 __all__ = (
+    "CertificateOrder",
     "ChainState",
     "Challenge",
     "FailureResult",
@@ -33,7 +34,6 @@ __all__ = (
     "KeyChangeKind",
     "KeyKind",
     "NodeKind",
-    "Order",
     "OrderStep",
     "Phase",
     "PushAction",

@@ -1,9 +1,9 @@
 """Requests that delete several things at once. Pure."""
 
-from common.api.values import Body, ConfirmationText, Ids
+from common.api.values import ConfirmationText, Ids, RequestBody
 
 
-class ToDelete(Body, frozen=True, kw_only=True):
+class ToDelete(RequestBody, frozen=True, kw_only=True):
     """Which to delete, all or none; `confirm` as for an upload, in place of `force`."""
 
     ids: Ids

@@ -4,10 +4,10 @@ import msgspec
 
 from common.api.facts import NodeView
 from common.api.generations import Difference
-from common.api.values import ActionCode, Body, Nodes
+from common.api.values import ActionCode, Nodes, RequestBody
 
 
-class Push(Body, frozen=True, kw_only=True):
+class Push(RequestBody, frozen=True, kw_only=True):
     """Which nodes (null: all); `forced` overrides quarantine and conflict; `dry_run` only says what would happen."""
 
     nodes: Nodes | None = None

@@ -3,10 +3,10 @@
 import msgspec
 
 from common.api.facts import NodeView
-from common.api.values import Body, ConfirmationText, Id, Names, NameText, StateCode
+from common.api.values import ConfirmationText, Id, Names, NameText, RequestBody, StateCode
 
 
-class NewNode(Body, frozen=True, kw_only=True):
+class NewNode(RequestBody, frozen=True, kw_only=True):
     """A node to add; names and addresses go into its temporary certificate."""
 
     name: NameText
@@ -14,7 +14,7 @@ class NewNode(Body, frozen=True, kw_only=True):
     addresses: Names = msgspec.field(default_factory=list)
 
 
-class SlotContent(Body, frozen=True, kw_only=True):
+class SlotContent(RequestBody, frozen=True, kw_only=True):
     """What a slot shall hold; `confirm` as for an upload."""
 
     certificate: Id

@@ -6,7 +6,6 @@ import msgspec
 
 from common.api.codes import Challenge, KeyKind, Slot
 from common.api.values import (
-    Body,
     ChallengeCode,
     ConfirmationText,
     Id,
@@ -15,13 +14,14 @@ from common.api.values import (
     Nodes,
     OrderStepCode,
     RenewalStateCode,
+    RequestBody,
     SlotCode,
 )
 
 OrderedNames = Annotated[list[NameText], msgspec.Meta(max_length=1000)]
 
 
-class RenewalTerms(Body, frozen=True, kw_only=True):
+class RenewalTerms(RequestBody, frozen=True, kw_only=True):
     """With what a certificate is renewed: at which `account`, or, without one, by a signing request that `send_to` is to get.
 
     Without `names` those that the certificate has. `preferred_chain` is the Common Name of the root at which the chain is to end. Without `key` a new key

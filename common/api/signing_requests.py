@@ -7,17 +7,17 @@ import msgspec
 from common.api.codes import Slot
 from common.api.values import (
     Alternatives,
-    Body,
     ConfirmationText,
     Id,
     Nodes,
+    RequestBody,
     SecretText,
     SubjectText,
     UploadText,
 )
 
 
-class NewRequest(Body, frozen=True, kw_only=True):
+class NewRequest(RequestBody, frozen=True, kw_only=True):
     """A request to make. `certificate` is the one that it is to replace: its subject and names are then the default.
 
     Without a `private_key_type` the new key is like that of the certificate to be replaced, RSA2048 if there is none; UPLOAD takes
@@ -39,7 +39,7 @@ class NewRequest(Body, frozen=True, kw_only=True):
         return "<request>"
 
 
-class SignedCertificate(Body, frozen=True, kw_only=True):
+class SignedCertificate(RequestBody, frozen=True, kw_only=True):
     """What a CA made of a request, with its chain. `take_over` gives it the nodes of the certificate that it replaces.
 
     `passphrase` opens a PKCS#12 file. `replace` and `confirm` as for an upload.

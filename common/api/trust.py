@@ -5,7 +5,7 @@ import msgspec
 from common.api.deletions import ToDelete
 from common.api.errors import ConsequenceAnswer
 from common.api.findings import LeftOut, Status
-from common.api.values import Body, ConfirmationText, Unreadable, UploadText
+from common.api.values import ConfirmationText, RequestBody, Unreadable, UploadText
 
 
 class TrustedCaAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -61,7 +61,7 @@ class BuiltinCas(msgspec.Struct, frozen=True, kw_only=True):
     builtin: list[BuiltinCa]
 
 
-class NewTrustedCas(Body, frozen=True, kw_only=True):
+class NewTrustedCas(RequestBody, frozen=True, kw_only=True):
     """One or more CA certificates in PEM. One that cannot be used stops them all, unless `skip_unusable` leaves it out.
 
     `confirm` as for an upload of a certificate: "" asks before the list of client CAs grows too long for TLS.
@@ -72,7 +72,7 @@ class NewTrustedCas(Body, frozen=True, kw_only=True):
     confirm: ConfirmationText | None = None
 
 
-class TrustedCaEdit(Body, frozen=True, kw_only=True):
+class TrustedCaEdit(RequestBody, frozen=True, kw_only=True):
     """What to change; what is left out stays. `trusted_intermediate` says whether nodes verify peers with it.
 
     `confirm` as for an upload, in place of `force`.

@@ -10,11 +10,11 @@ import msgspec
 from common.api.codes import Format, Slot
 from common.api.deletions import ToDelete
 from common.api.values import (
-    Body,
     ConfirmationText,
     Ids,
     NameText,
     Nodes,
+    RequestBody,
     SecretText,
     UploadBytes,
     UploadText,
@@ -24,7 +24,7 @@ from common.limits import NOTE_MAX_CHARS
 NoteText = Annotated[str, msgspec.Meta(max_length=NOTE_MAX_CHARS)]
 
 
-class NewCertificate(Body, frozen=True, kw_only=True):
+class NewCertificate(RequestBody, frozen=True, kw_only=True):
     """An upload. The key may stand in `certificate` too; `nodes` get it in `slot` at once.
 
     A file that is no text (DER, PKCS#12, PKCS#7, ZIP) is sent as one PEM block of its bytes: what a block holds is told by its content.
@@ -47,7 +47,7 @@ class NewCertificate(Body, frozen=True, kw_only=True):
         return "<upload>"
 
 
-class ImportedFile(Body, frozen=True, kw_only=True):
+class ImportedFile(RequestBody, frozen=True, kw_only=True):
     """A file of an import; `content` is base64."""
 
     name: NameText
@@ -57,7 +57,7 @@ class ImportedFile(Body, frozen=True, kw_only=True):
         return "<file>"
 
 
-class Import(Body, frozen=True, kw_only=True):
+class Import(RequestBody, frozen=True, kw_only=True):
     """Files with certificates, keys, parameters and trusted CAs; the passphrase is tried on every encrypted key.
 
     One finding keeps everything out; with `skip_unusable` only what cannot be used is left out, and the answer says so.
@@ -73,7 +73,7 @@ class Import(Body, frozen=True, kw_only=True):
         return "<import>"
 
 
-class CertificateEdit(Body, frozen=True, kw_only=True):
+class CertificateEdit(RequestBody, frozen=True, kw_only=True):
     """What to change; what is left out stays. `nodes` are all that shall have it in `slot`. The key cannot be changed.
 
     `passphrase` opens a PKCS#12 file. `confirm` as for an upload.
@@ -91,7 +91,7 @@ class CertificateEdit(Body, frozen=True, kw_only=True):
         return "<edit>"
 
 
-class Assign(Body, frozen=True, kw_only=True):
+class Assign(RequestBody, frozen=True, kw_only=True):
     """Where to assign; null means every node but the management node. `confirm` as for an upload."""
 
     nodes: Nodes | None
@@ -99,7 +99,7 @@ class Assign(Body, frozen=True, kw_only=True):
     confirm: ConfirmationText | None = None
 
 
-class DownloadRequest(Body, frozen=True, kw_only=True):
+class DownloadRequest(RequestBody, frozen=True, kw_only=True):
     """What one file shall hold.
 
     `include_key` needs the role of an administrator, that user's password, and a passphrase of at least 12 characters that is hard to guess. `pfx_legacy` is weak, for old devices only: 3DES and SHA-1 with 2,048 rounds.

@@ -5,13 +5,13 @@ from typing import Final
 import msgspec
 
 from common.api.codes import Role, Scope
-from common.api.values import Body, LabelText, NameText, RoleCode, ScopeCode, SecretText
+from common.api.values import LabelText, NameText, RequestBody, RoleCode, ScopeCode, SecretText
 
 TOKEN_DAYS: Final = 90
 """How long a token is good for where the request does not say."""
 
 
-class NewUser(Body, frozen=True, kw_only=True):
+class NewUser(RequestBody, frozen=True, kw_only=True):
     """A user to add."""
 
     name: NameText
@@ -22,13 +22,13 @@ class NewUser(Body, frozen=True, kw_only=True):
         return f"<new user {self.name}>"
 
 
-class NewRole(Body, frozen=True, kw_only=True):
+class NewRole(RequestBody, frozen=True, kw_only=True):
     """What a user may do from now on."""
 
     role: Role
 
 
-class NewToken(Body, frozen=True, kw_only=True):
+class NewToken(RequestBody, frozen=True, kw_only=True):
     """A token for the caller: for as many days (365 at most), and for as much as its scope says, which is the caller's role by default."""
 
     label: LabelText

@@ -14,11 +14,11 @@ from common import limits
 from common.api import codes
 
 
-class Body(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+class RequestBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """What a request sends. What is as by default is not sent, so that a manager that is older than a field understands the rest."""
 
 
-class Nothing(Body, frozen=True, kw_only=True):
+class Nothing(RequestBody, frozen=True, kw_only=True):
     """The body of a request that has none; an empty object is taken for it."""
 
 

@@ -69,7 +69,7 @@ class HostKeyError(AccessError):
     """The host key is not one that is trusted."""
 
 
-class Order(Protocol):
+class DialOrder(Protocol):
     """In which order addresses are dialled."""
 
     def order(self, addresses: Sequence[str]) -> Sequence[str]:
@@ -99,7 +99,7 @@ async def dial(
     login: Login,
     *,
     timeout_s: float = DIAL_TIMEOUT_S,
-    order: Order = AS_GIVEN,
+    order: DialOrder = AS_GIVEN,
 ) -> Session:
     """Open the login's subsystem at the first address that answers.
 

@@ -14,7 +14,7 @@ from common.api.certificates import (
     Places,
     SlotsAnswer,
 )
-from common.api.codes import Order, Role, StatusCode
+from common.api.codes import CertificateOrder, Role, StatusCode
 from common.api.uploads import (
     Assign,
     CertificateEdit,
@@ -208,16 +208,16 @@ async def _delete(
 
 def _query(call: Call) -> Query:
     wanted = call.request.query
-    order = wanted.get("order", Order.ID)
+    order = wanted.get("order", CertificateOrder.ID)
     try:
         status = StatusCode(wanted["status"]) if wanted.get("status") else None
     except ValueError as error:
         raise InvalidInputError("status", f"a status is one of {', '.join(StatusCode)}") from error
     try:
-        by = Order(order.removeprefix("-"))
+        by = CertificateOrder(order.removeprefix("-"))
     except ValueError as error:
         raise InvalidInputError(
-            "order", f"a list is ordered by {', '.join(Order)}, or -{Order.ID}"
+            "order", f"a list is ordered by {', '.join(CertificateOrder)}, or -{CertificateOrder.ID}"
         ) from error
     return Query(
         search=wanted.get("search", ""),
@@ -245,7 +245,7 @@ ROUTES = (
             Parameter(
                 "fitting", str, "those that are valid for every name of this node come first", must_exist=True
             ),
-            Parameter("order", str, f"one of {', '.join(Order)}; a leading - reverses the order"),
+            Parameter("order", str, f"one of {', '.join(CertificateOrder)}; a leading - reverses the order"),
             Parameter("offset", int, "how many to skip"),
             Parameter("limit", int, f"how many at most; {PAGE} if left out", least=1, most=PAGE_MAX),
         ),

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import msgspec
 
 from common.api import facts, generations
-from manager.domain.difference import Difference
+from manager.domain.difference import GenerationDifference
 from manager.domain.view import NodeView
 
 
@@ -17,5 +17,5 @@ def node_answers(views: Sequence[NodeView]) -> list[facts.NodeView]:
     return msgspec.convert(views, list[facts.NodeView], from_attributes=True)
 
 
-def difference_answer(found: Difference) -> generations.Difference:
+def difference_answer(found: GenerationDifference) -> generations.Difference:
     return msgspec.convert(found, generations.Difference, from_attributes=True)

@@ -14,7 +14,7 @@ from common.errors import AccessError
 from common.ids import NodeName, node_names
 from manager.api.facts import difference_answer, node_answers
 from manager.api.routes import Call, Route, reply
-from manager.domain.difference import Difference
+from manager.domain.difference import GenerationDifference
 from manager.domain.informed import find_uninformed
 from manager.domain.view import PlannedPush
 from manager.http.pieces import AT_ONCE, guarded, listed, send
@@ -87,7 +87,7 @@ async def events(call: Call) -> web.StreamResponse:
     return stream
 
 
-def _answer(plan: PlannedPush, difference: Difference | None = None) -> PushAnswer:
+def _answer(plan: PlannedPush, difference: GenerationDifference | None = None) -> PushAnswer:
     return PushAnswer(
         node=plan.node,
         action=plan.action,

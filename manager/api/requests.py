@@ -18,7 +18,7 @@ from manager.api.answers import shown_answer
 from manager.api.routes import CONFIRM, Call, Route, empty, reply
 from manager.domain.model import RequestRecord
 from manager.http.errors import consequence_answers
-from manager.pki.read.csr import DEFAULT_TEMPLATE
+from manager.pki.write.csr import DEFAULT_TEMPLATE
 from manager.usecases.requests import KeyChoice, RequestChanges
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from common import codes
-from common.api.codes import Order, StatusCode
+from common.api.codes import CertificateOrder, StatusCode
 from common.errors import InvalidInputError
 from common.ids import node_name
 from common.limits import PAGE_MAX
@@ -58,7 +58,7 @@ def list_certificates(
     node: NodeOption = None,
     fitting: FittingOption = None,
     unassigned: UnassignedOption = False,
-    order: OrderOption = Order.ID,
+    order: OrderOption = CertificateOrder.ID,
     reverse: ReverseOption = False,
     limit: LimitOption = 100,
     everything: EverythingOption = False,
@@ -70,7 +70,7 @@ def list_certificates(
     Example: certcast certificate list --status expiring --order expiry
     """
     if by_node:
-        if search or status or unassigned or fitting or order is not Order.ID or reverse:
+        if search or status or unassigned or fitting or order is not CertificateOrder.ID or reverse:
             raise InvalidInputError("by-node", "--by-node goes with --node only; it lists what nodes have")
         _list_by_node(context, node, json=json)
         return

@@ -19,7 +19,7 @@ import aiohttp
 import msgspec
 from yarl import URL
 
-from common.api.values import Body, Nothing
+from common.api.values import Nothing, RequestBody
 from common.errors import CertcastError, InvalidInputError, UnreachableError
 from common.runtime.terminal import say
 from manager.cli import unreachable
@@ -76,15 +76,17 @@ class Client:
         """Return what is at a path, as JSON. Raises RefusedError, UnreachableError."""
         return (await self._ask("GET", path, query=query)).content
 
-    async def post(self, *path: str, body: Body = NOTHING, query: Mapping[str, str] | None = None) -> bytes:
+    async def post(
+        self, *path: str, body: RequestBody = NOTHING, query: Mapping[str, str] | None = None
+    ) -> bytes:
         """Send a new thing; return the answer. Raises RefusedError, UnreachableError."""
         return (await self._ask("POST", path, body=body, query=query)).content
 
-    async def put(self, *path: str, body: Body) -> bytes:
+    async def put(self, *path: str, body: RequestBody) -> bytes:
         """Set a thing; return the answer. Raises RefusedError, UnreachableError."""
         return (await self._ask("PUT", path, body=body)).content
 
-    async def patch(self, *path: str, body: Body) -> bytes:
+    async def patch(self, *path: str, body: RequestBody) -> bytes:
         """Change a thing; return the answer. Raises RefusedError, UnreachableError."""
         return (await self._ask("PATCH", path, body=body)).content
 
@@ -96,7 +98,7 @@ class Client:
         """Return the file at a path, with the manager's name for it. Raises RefusedError, UnreachableError."""
         return await self._ask("GET", path, accept="*/*")
 
-    async def post_file(self, *path: str, body: Body) -> Download:
+    async def post_file(self, *path: str, body: RequestBody) -> Download:
         """Ask for a file. Raises RefusedError, UnreachableError."""
         return await self._ask("POST", path, body=body, accept="*/*")
 
@@ -116,7 +118,7 @@ class Client:
         method: str,
         path: tuple[str, ...],
         *,
-        body: Body | None = None,
+        body: RequestBody | None = None,
         query: Mapping[str, str] | None = None,
         accept: str = "application/json",
     ) -> Download:
@@ -152,7 +154,7 @@ class Client:
         method: str,
         path: tuple[str, ...],
         *,
-        body: Body | None = None,
+        body: RequestBody | None = None,
         query: Mapping[str, str] | None = None,
         accept: str = "application/json",
     ) -> AsyncIterator[aiohttp.ClientResponse]:

@@ -17,10 +17,10 @@ from manager.cli.running import ask, confirm
 if TYPE_CHECKING:
     from common.api.deletions import ToDelete
     from common.api.errors import ConsequenceAnswer
-    from common.api.values import Body
+    from common.api.values import RequestBody
     from manager.cli.client import Client
 
-B = TypeVar("B", bound="Body")
+B = TypeVar("B", bound="RequestBody")
 
 YesOption = Annotated[
     bool,

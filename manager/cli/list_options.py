@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from common.api.codes import Order, StatusCode
+from common.api.codes import CertificateOrder, StatusCode
 from common.limits import PAGE_MAX
 from manager.cli.completion import node_names
 
@@ -31,7 +31,7 @@ FittingOption = Annotated[
     ),
 ]
 UnassignedOption = Annotated[bool, typer.Option("--unassigned", help="Only those that no node has.")]
-OrderOption = Annotated[Order, typer.Option("--order", help="What to sort by.")]
+OrderOption = Annotated[CertificateOrder, typer.Option("--order", help="What to sort by.")]
 ReverseOption = Annotated[bool, typer.Option("--reverse", help="Reverse the order.")]
 LimitOption = Annotated[
     int, typer.Option("--limit", metavar="N", min=1, max=PAGE_MAX, help="How many to list at most.")

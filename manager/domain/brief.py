@@ -11,9 +11,9 @@ from common.bundle.manifest import SLOTS, Slot
 from common.codes import NodeKind, State
 from common.ids import Fingerprint, NodeName
 from manager.domain.facts import NodeFacts
-from manager.domain.nodeview import leaf_served
 from manager.domain.report import Serving
 from manager.domain.view import PushView, first_end_s
+from manager.domain.view_of_facts import leaf_served
 
 
 class NodeBrief(msgspec.Struct, frozen=True, kw_only=True):

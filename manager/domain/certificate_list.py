@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
 
-from common.codes import Order, StatusCode
+from common.codes import CertificateOrder, StatusCode
 from common.errors import InvalidInputError, NotFoundError
 from common.limits import PAGE_MAX
 from common.pki.expiry import as_number
@@ -24,13 +24,13 @@ PAGE: Final = 100
 _SEVERITIES: Final = tuple(Severity)
 
 
-_KEYS: Final[Mapping[Order, Callable[[Entry], Any]]] = MappingProxyType(
+_KEYS: Final[Mapping[CertificateOrder, Callable[[Entry], Any]]] = MappingProxyType(
     {
-        Order.ID: lambda entry: entry.id,
-        Order.SUBJECT: lambda entry: (entry.leaf.display_name.lower(), entry.id),
-        Order.ISSUER: lambda entry: (entry.leaf.issuer_name.lower(), entry.id),
-        Order.EXPIRY: lambda entry: (*_end(entry), entry.id),
-        Order.NODES: lambda entry: (len(entry.places), entry.id),
+        CertificateOrder.ID: lambda entry: entry.id,
+        CertificateOrder.SUBJECT: lambda entry: (entry.leaf.display_name.lower(), entry.id),
+        CertificateOrder.ISSUER: lambda entry: (entry.leaf.issuer_name.lower(), entry.id),
+        CertificateOrder.EXPIRY: lambda entry: (*_end(entry), entry.id),
+        CertificateOrder.NODES: lambda entry: (len(entry.places), entry.id),
     }
 )
 
@@ -47,7 +47,7 @@ class Query:
     status: StatusCode | None = None
     node: str | None = None
     fitting: str | None = None
-    order: Order = Order.ID
+    order: CertificateOrder = CertificateOrder.ID
     descending: bool = False
     offset: int = 0
     limit: int = PAGE
@@ -81,9 +81,9 @@ def _sorts(inventory: Inventory, query: Query, now_s: int) -> list[Sort[Entry]]:
         if node is None:
             raise NotFoundError(f"there is no node '{query.fitting}'")
         sorts.append(Sort(lambda entry: not fits(entry, node, now_s=now_s)))
-    if query.order is Order.STATUS:
+    if query.order is CertificateOrder.STATUS:
         sorts.append(Sort(lambda entry: _badness(inventory, entry, now_s), query.descending))
-    elif query.order is not Order.ID or query.descending:
+    elif query.order is not CertificateOrder.ID or query.descending:
         sorts.append(Sort(_KEYS[query.order], query.descending))
     return sorts
 

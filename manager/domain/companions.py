@@ -12,7 +12,7 @@ from typing import Final
 
 from common.pki.certificate import Certificate
 from common.pki.finding import Severity
-from manager.domain.comparison import listed
+from common.words import listed
 from manager.domain.consequences import Consequence, ConsequenceCode
 from manager.domain.inventory import Entry, Inventory
 from manager.pki.chain.chain import Chain, ancestors

@@ -4,7 +4,6 @@ Pure. Decides what counts as a loss (names, strength, purposes, time) and how ba
 Invariant: two certificates of equal content have no difference.
 """
 
-import datetime as dt
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -14,12 +13,9 @@ from common.pki.certificate import Certificate
 from common.pki.expiry import DAY_S, lifetime_s
 from common.pki.finding import Severity
 from common.pki.path import has_weak_signature
-from common.words import counted
+from common.words import counted, date, listed
 from manager.domain.model import NodeRecord
 from manager.pki.judge.lint import covers
-
-NAMED_MAX: Final = 10
-"""Names that one sentence tells; of more it has the count."""
 
 SAME_TIME_S: Final = DAY_S
 """Ends and lifetimes that differ by no more are equal: a CA issues two of one lifetime minutes apart, and counts in days."""
@@ -89,23 +85,6 @@ def has_name(certificate: Certificate, name: str) -> bool:
 def uncovered(certificate: Certificate, node: NodeRecord) -> list[str]:
     """Return the node's names for which no client accepts a certificate; for a short name any host of that name will do."""
     return [name for name in node.client_names if not _stands_for(certificate, name)]
-
-
-def listed(texts: Iterable[str]) -> str:
-    """Name some, and count the rest."""
-    every = list(texts)
-    more = f" and {len(every) - NAMED_MAX} more" if len(every) > NAMED_MAX else ""
-    return ", ".join(every[:NAMED_MAX]) + more
-
-
-def date(seconds: float | None) -> str:
-    """Write a moment, in UTC."""
-    if seconds is None:
-        return "a time that cannot be read"
-    try:
-        return f"{dt.datetime.fromtimestamp(seconds, tz=dt.UTC):%Y-%m-%d %H:%M} UTC"
-    except (OverflowError, ValueError, OSError):
-        return "a time beyond the calendar"
 
 
 def _stands_for(certificate: Certificate, name: str) -> bool:

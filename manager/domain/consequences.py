@@ -14,7 +14,8 @@ from enum import StrEnum
 from common.errors import ConflictError, Reason
 from common.ids import NodeName
 from common.pki.finding import Severity
-from manager.domain.comparison import Difference, listed
+from common.words import listed
+from manager.domain.comparison import Difference
 from manager.domain.inventory import Entry
 
 

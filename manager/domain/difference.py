@@ -58,7 +58,7 @@ class SlotChange:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Difference:
+class GenerationDifference:
     """What differs. Nothing does if `files` is empty."""
 
     files: tuple[FileChange, ...]
@@ -85,7 +85,7 @@ class Comparison:
             tuple[Digest | None, Digest | None], tuple[tuple[Named, ...], tuple[Named, ...]]
         ] = {}
 
-    def difference(self, before: Manifest | None, after: Manifest) -> Difference:
+    def difference(self, before: Manifest | None, after: Manifest) -> GenerationDifference:
         """Return what differs; all of `after` is added where there is nothing before it."""
         old, new = _entries(before), _entries(after)
         files = tuple(
@@ -105,7 +105,7 @@ class Comparison:
             if slot in changed
         )
         added, removed = self._anchors_between(old.get(ANCHORS, _NONE)[0], new.get(ANCHORS, _NONE)[0])
-        return Difference(files=files, slots=slots, anchors_added=added, anchors_removed=removed)
+        return GenerationDifference(files=files, slots=slots, anchors_added=added, anchors_removed=removed)
 
     def _served(self, entries: Mapping[str, tuple[Digest | None, int]], slot: Slot) -> tuple[Named, ...]:
         digests = (entries.get(f"{slot}/{name}", _NONE)[0] for name in (CERTIFICATE, CHAIN))

@@ -12,7 +12,7 @@ from common.codes import ChainState
 from common.ids import NO_CERTIFICATE, CertificateId
 from common.pki.certificate import Certificate
 from common.pki.finding import Severity
-from manager.domain.comparison import listed
+from common.words import listed
 from manager.domain.consequences import Consequence, ConsequenceCode, asked, short_name
 from manager.domain.inventory import Entry, Inventory
 from manager.domain.model import AssignmentRecord

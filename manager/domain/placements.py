@@ -11,7 +11,8 @@ from common.codes import ChainState
 from common.ids import NodeName
 from common.pki.finding import LintCode, Severity, by_severity
 from common.pki.path import has_ended
-from manager.domain.comparison import Difference, compare, compare_request, date, listed, uncovered
+from common.words import date, listed
+from manager.domain.comparison import Difference, compare, compare_request, uncovered
 from manager.domain.consequences import (
     Consequence,
     ConsequenceCode,

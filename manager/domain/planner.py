@@ -16,7 +16,7 @@ from common.bundle.manifest import Manifest, Slot, SlotFacts
 from common.errors import ConflictError, Reason
 from common.ids import Digest
 from common.pki.expiry import from_number
-from manager.domain.comparison import date
+from common.words import date
 from manager.domain.desired import Desired, desired_from
 from manager.domain.facts import NodeFacts
 from manager.domain.view import PlannedPush, Preview

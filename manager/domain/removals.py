@@ -11,7 +11,7 @@ from common.ids import TrustedCaId
 from common.pki.certificate import Certificate
 from common.pki.finding import Severity
 from common.pki.path import Problem, faults_as_ca, has_ended
-from manager.domain.comparison import listed
+from common.words import listed
 from manager.domain.consequences import Consequence, ConsequenceCode, asked, left_without, named
 from manager.domain.inventory import Entry, Inventory
 from manager.domain.model import NodeRecord, RequestRecord

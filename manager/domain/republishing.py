@@ -12,9 +12,9 @@ from common.ids import NO_CERTIFICATE, NodeName
 from common.pki.certificate import Certificate, decode
 from common.pki.finding import Severity
 from common.pki.pem import read_blocks
-from manager.domain.comparison import listed
+from common.words import listed
 from manager.domain.consequences import Consequence, ConsequenceCode, unique
-from manager.domain.difference import Difference
+from manager.domain.difference import GenerationDifference
 from manager.domain.inventory import Entry, Inventory
 from manager.domain.moves import Move
 from manager.domain.placements import of_moves
@@ -27,7 +27,7 @@ def of_republishing(
     node: NodeName,
     before: Leaves,
     after: Leaves,
-    difference: Difference,
+    difference: GenerationDifference,
     *,
     longer: str = "",
     now_s: int,

@@ -10,7 +10,7 @@ from typing import Final
 from common.ids import TrustedCaId
 from common.pki.anatomy import anatomy
 from common.pki.certificate import Certificate
-from manager.domain.comparison import listed
+from common.words import listed
 from manager.domain.inventory import Trust
 from manager.domain.model import TrustedCaRecord
 from manager.pki.judge.identity import has_same_identity, key_of

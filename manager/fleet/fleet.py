@@ -17,9 +17,9 @@ from manager.domain.brief import NodeBrief
 from manager.domain.contact import Contact
 from manager.domain.members import MemberId
 from manager.domain.model import NodeRecord
-from manager.domain.nodeview import view_of
 from manager.domain.planner import QUIET_MAX_S, QUIET_S, preview_push
 from manager.domain.view import NodeView, PlannedPush, Previews
+from manager.domain.view_of_facts import view_of
 from manager.fleet.challenges import Challenges
 from manager.fleet.changes import ChangeQueue
 from manager.fleet.compiler import YIELD_EVERY, Compiler

@@ -12,8 +12,8 @@ from common.ids import NodeName
 from manager.domain.brief import NodeBrief
 from manager.domain.facts import NodeFacts
 from manager.domain.model import NodeRecord
-from manager.domain.nodeview import view_of
 from manager.domain.view import NodeView
+from manager.domain.view_of_facts import view_of
 from manager.fleet.index import Index
 from manager.fleet.watch import Subscription, Watchers
 

@@ -55,7 +55,7 @@ USERS: Final = Pace(burst=200.0, per_s=1000.0, each_burst=100.0, each_per_s=300.
 """Requests with a credential that proved a user, by user, whatever they ask for: more than can be answered by a store."""
 
 
-class Seat(Protocol):
+class RequestSeat(Protocol):
     """The connection of a request."""
 
     @property
@@ -87,7 +87,7 @@ class Guard:
 
 
 GUARD: Final = web.AppKey("guard", Guard)
-SEAT: Final = web.RequestKey("seat", Seat)
+SEAT: Final = web.RequestKey("seat", RequestSeat)
 _KEPT: Final = web.RequestKey("kept", AsyncExitStack)
 _PROVEN: Final = web.RequestKey("proven", str)
 """The user whom a request has proven."""

@@ -15,7 +15,7 @@ from manager.infinity_api.contract.errors import ValuesError
 from manager.infinity_api.contract.filters import Row
 from manager.infinity_api.contract.resources.certificates import CERTIFICATE_SIGNING_REQUEST
 from manager.pki.read.batch import ImportFile
-from manager.pki.read.csr import DEFAULT_TEMPLATE
+from manager.pki.write.csr import DEFAULT_TEMPLATE
 from manager.usecases.requests import KeyChoice, RequestChanges
 from manager.usecases.usecases import UseCases
 

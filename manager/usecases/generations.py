@@ -13,7 +13,7 @@ from common.errors import NotFoundError, Reason, StorageError
 from common.ids import Digest, NodeName
 from common.pki.certificate import Certificate
 from manager.domain.consequences import Consequence
-from manager.domain.difference import ANCHORS, Comparison, Difference, digests_compared
+from manager.domain.difference import ANCHORS, Comparison, GenerationDifference, digests_compared
 from manager.domain.inventory import Entry, Inventory
 from manager.domain.model import GenerationRecord
 from manager.domain.planner import unpublishable
@@ -41,7 +41,7 @@ class Compared:
 
     before: int | None
     after: int
-    difference: Difference
+    difference: GenerationDifference
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +49,7 @@ class PlannedChange:
     """What a push would do to a node. `difference` is None where nothing would change, or what it runs is not in the store."""
 
     plan: PlannedPush
-    difference: Difference | None
+    difference: GenerationDifference | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,7 +164,7 @@ class GenerationUseCases:
 
     async def _differences(
         self, pairs: Sequence[tuple[Manifest | None, Manifest]], bodies: Mapping[Digest, bytes]
-    ) -> Sequence[Difference]:
+    ) -> Sequence[GenerationDifference]:
         wanted = await asyncio.to_thread(
             lambda: {digest for pair in pairs for each in pair for digest in digests_compared(each)}
         )
@@ -174,7 +174,7 @@ class GenerationUseCases:
 
     async def _assess(
         self, inventory: Inventory, node: NodeName, old: Manifest | None, new: Manifest
-    ) -> tuple[Difference, Impact]:
+    ) -> tuple[GenerationDifference, Impact]:
         if node not in inventory.nodes:
             raise NotFoundError(f"node '{node}' was removed a moment ago")
         now_s = self._context.clock()
@@ -194,7 +194,7 @@ class GenerationUseCases:
             entry = manifest.by_path().get(ANCHORS) if manifest is not None else None
             return trusted_of(bodies.get(entry.digest, b"")) if entry is not None else []
 
-        def work() -> tuple[Difference, Impact]:
+        def work() -> tuple[GenerationDifference, Impact]:
             difference = Comparison(bodies).difference(old, new)
             longer = longer_published_list(trusted(old), trusted(new)) if difference.anchors_added else ""
             consequences = of_republishing(

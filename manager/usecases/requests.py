@@ -13,10 +13,11 @@ from common.ids import NO_CERTIFICATE, CertificateId, NodeName, RequestId
 from manager.domain.consequences import Consequence
 from manager.domain.inventory import Inventory
 from manager.domain.model import RequestRecord
-from manager.pki.read.csr import Request, RequestFields, kind_like, make_key, make_request, prefill
 from manager.pki.read.keys import private_key_pem
 from manager.pki.read.material import TlsMaterial
 from manager.pki.read.upload import read_private_key
+from manager.pki.write.csr import Request, RequestFields, make_request, prefill
+from manager.pki.write.keys import kind_like, make_key
 from manager.store.catalogue import Answered as KeptAnswer
 from manager.store.records import NewRequest
 from manager.usecases.admission import read_for_key

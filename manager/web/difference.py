@@ -24,17 +24,17 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class FieldDifference:
     """What differs in one field."""
 
     field: str
     lines: Sequence[Line]
 
 
-def differences(fields: Iterable[tuple[str, str, str]]) -> list[Difference]:
+def differences(fields: Iterable[tuple[str, str, str]]) -> list[FieldDifference]:
     """Compare fields (name, theirs, yours); return those that differ."""
     return [
-        Difference(name, _lines(theirs, yours))
+        FieldDifference(name, _lines(theirs, yours))
         for name, theirs, yours in fields
         if theirs.strip() != yours.strip()
     ]

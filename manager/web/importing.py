@@ -9,7 +9,7 @@ from common.errors import CertcastError
 from manager.pki.read.batch import ImportFile
 from manager.web.forms import FormFields
 from manager.web.pagerequest import PageRequest
-from manager.web.refusal import NOT_REFUSED, Refusal, refusal_of
+from manager.web.refusal import NOT_REFUSED, FormRefusal, refusal_of
 from manager.web.uploads import sentences
 
 IMPORT_FIELDS: Final = FormFields(once=("passphrase", "skip_unusable", "confirm"), several=("files",))
@@ -49,7 +49,7 @@ async def show_import(
 
 
 def show_import_form(
-    page_request: PageRequest, template: str, refusal: Refusal = NOT_REFUSED, *, pasted: str = ""
+    page_request: PageRequest, template: str, refusal: FormRefusal = NOT_REFUSED, *, pasted: str = ""
 ) -> web.Response:
     """Ask for files; `pasted` is what was pasted before."""
     return page_request.render_form(template, refusal, kept=None, left_out=(), warnings=(), pasted=pasted)

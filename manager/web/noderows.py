@@ -14,8 +14,8 @@ from common.api.codes import State
 from common.bundle.manifest import SLOTS, Slot
 from common.bundle.parts import Part
 from common.ids import NodeName
+from common.words import listed
 from manager.domain.brief import NodeBrief
-from manager.domain.comparison import listed
 from manager.domain.inventory import Entry, Inventory
 from manager.domain.listing import Page, Sort, mentions, ordered, page_of
 from manager.domain.model import NodeRecord

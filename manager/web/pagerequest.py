@@ -29,9 +29,9 @@ from manager.usecases.ports import FleetView
 from manager.usecases.usecases import UseCases
 from manager.usecases.workers import READ_TIMEOUT_S
 from manager.web.currentstatus import CurrentFleetStatus
-from manager.web.difference import Difference, differences
+from manager.web.difference import FieldDifference, differences
 from manager.web.forms import NO_FIELDS, Form, FormFields
-from manager.web.refusal import Refusal
+from manager.web.refusal import FormRefusal
 from manager.web.static import StaticFiles
 from manager.web.uploads import given_text, shown_text
 
@@ -165,7 +165,7 @@ class PageRequest:
             self.remember(response, self.token)
         return response
 
-    def render_form(self, template: str, refusal: Refusal, **values: Any) -> web.Response:
+    def render_form(self, template: str, refusal: FormRefusal, **values: Any) -> web.Response:
         """Answer with the page of a form; if it was sent and refused, with why."""
         return self.render(
             template,
@@ -185,7 +185,7 @@ class PageRequest:
         """Return what of a text may stand in a page (`uploads.shown_text`)."""
         return await self._read(len(text), shown_text, text)
 
-    async def differences(self, *fields: tuple[str, str, str]) -> list[Difference]:
+    async def differences(self, *fields: tuple[str, str, str]) -> list[FieldDifference]:
         """Compare texts (`difference.differences`)."""
         return await self._read(sum(len(text) for field in fields for text in field), differences, fields)
 

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from common.runtime.dial import AS_GIVEN, DIAL_TIMEOUT_S, Advice, Login, Order, Session, dial
+from common.runtime.dial import AS_GIVEN, DIAL_TIMEOUT_S, Advice, DialOrder, Login, Session, dial
 from common.runtime.ssh import SUBSYSTEM
 from common.runtime.transport import Peer
 from nodeagent.channel.identity import Identity
@@ -14,7 +14,7 @@ ADVICE: Final = Advice(
 
 
 async def connect(
-    identity: Identity, *, peer: Peer, timeout_s: float = DIAL_TIMEOUT_S, order: Order = AS_GIVEN
+    identity: Identity, *, peer: Peer, timeout_s: float = DIAL_TIMEOUT_S, order: DialOrder = AS_GIVEN
 ) -> Session:
     """Reach the manager at the first of its addresses that answers.
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import structlog
 
 from common.errors import AccessError, InstallError
-from common.runtime.dial import AS_GIVEN, Order, Session
+from common.runtime.dial import AS_GIVEN, DialOrder, Session
 from common.runtime.ssh import sign
 from common.runtime.transport import Peer
 from common.wire.enrolment import EnrolRequest, rotation_statement
@@ -67,7 +67,7 @@ async def _pinning(old: Identity, *, agent_version: str) -> str:
     return reply.pinning
 
 
-async def connect_as(data_dir: Path, *, peer: Peer, order: Order = AS_GIVEN) -> Session:
+async def connect_as(data_dir: Path, *, peer: Peer, order: DialOrder = AS_GIVEN) -> Session:
     """Dial with the node's key as it is now, or with a candidate that the manager knows already."""
     me = await asyncio.to_thread(identity.load, data_dir)
     try:

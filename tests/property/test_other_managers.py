@@ -21,11 +21,11 @@ from manager.domain.following import (
 from manager.domain.members import Hold, MemberId, NodeState
 from manager.domain.model import NodeRecord
 from manager.domain.node_records import record_of
-from manager.domain.nodeview import view_of
 from manager.domain.planner import plan_push
 from manager.domain.report import ConfigurationFault, PartRefused, Progress, Rejected, Report, Waiting
 from manager.domain.seats import Seats
 from manager.domain.view import NodeView
+from manager.domain.view_of_facts import view_of
 from tests.bundles import NODE, opaque_bundle
 from tests.unit.domain.planning import NOW_S, failure_of, outcome_of, report_of
 

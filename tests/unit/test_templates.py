@@ -13,7 +13,7 @@ from aiohttp import web
 from jinja2 import meta, nodes
 
 from manager.web import site
-from manager.web.refusal import Refusal
+from manager.web.refusal import FormRefusal
 from manager.web.static import StaticFiles
 
 WEB = Path(site.__file__).parent
@@ -34,7 +34,7 @@ CALLS = [
 ]
 RENDERED: dict[str, set[str]] = {
     "page_request.render": set(),
-    "page_request.render_form": {each.name for each in fields(Refusal)} - {"status"},
+    "page_request.render_form": {each.name for each in fields(FormRefusal)} - {"status"},
 }
 """What renders a template, and what each hands over by itself."""
 

@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from typing import Final
 
+from common.words import date
 from manager.domain.alarms.about import about_node
 from manager.domain.alarms.kinds import AlarmKind, Condition, node_spec
-from manager.domain.comparison import date
 from manager.domain.model import KeyChange
 from manager.domain.view import NodeView
 

@@ -2,8 +2,8 @@
 
 from typing import Final
 
+from common.words import date
 from manager.domain.alarms.kinds import AlarmKind, Condition, Subject, manager_spec
-from manager.domain.comparison import date
 from manager.domain.managers import Reuse
 
 SPEC: Final = manager_spec(AlarmKind.MANAGER_TOKEN_REUSED, 26, "error")

@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from typing import Final
 
+from common.words import listed
 from manager.domain.alarms.about import about_node
 from manager.domain.alarms.kinds import AlarmKind, Condition, Stored, stored_spec
-from manager.domain.comparison import listed
 from manager.domain.placements import its_names, mismatches
 
 

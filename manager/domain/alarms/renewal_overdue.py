@@ -2,9 +2,9 @@
 
 from typing import Final
 
+from common.words import date
 from manager.domain.alarms.about import about_renewal
 from manager.domain.alarms.kinds import AlarmKind, Condition, manager_spec
-from manager.domain.comparison import date
 from manager.domain.inventory import Entry
 from manager.domain.renewal.records import RenewalRecord
 from manager.domain.renewal.schedule import moment_of, urgent_s

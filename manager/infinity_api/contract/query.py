@@ -38,7 +38,7 @@ SHORT: Final = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
+class SortKey:
     """One key to sort by."""
 
     key: str
@@ -50,7 +50,7 @@ class Query:
     """What is asked of a list. `parameters` are as they came, for the addresses of other pages."""
 
     filters: Sequence[Filter]
-    orders: Sequence[Order]
+    orders: Sequence[SortKey]
     limit: int
     offset: int
     parameters: Parameters
@@ -150,7 +150,7 @@ def _offset(parameters: Parameters) -> int:
     return min(offset, OFFSET_MAX)
 
 
-def _orders(resource: Resource, parameters: Parameters) -> list[Order]:
+def _orders(resource: Resource, parameters: Parameters) -> list[SortKey]:
     """Return what to sort by; the framework's older word for it counts where the newer one is not there."""
     for word in ("order_by", "sort_by"):
         found = [_order(resource, text) for name, text in parameters if name == word and text]
@@ -161,7 +161,7 @@ def _orders(resource: Resource, parameters: Parameters) -> list[Order]:
     return []
 
 
-def _order(resource: Resource, text: str) -> Order:
+def _order(resource: Resource, text: str) -> SortKey:
     name, descending = text.removeprefix("-"), text.startswith("-")
     field, _, sub = name.partition("__")
     known = resource.by_name.get(field)
@@ -169,7 +169,7 @@ def _order(resource: Resource, text: str) -> Order:
         raise RefusedError(f"No matching '{name[:80]}' field for ordering on.")
     if not (known.orderable or sub):
         raise RefusedError(f"The '{field}' field does not allow ordering.")
-    return Order(key=name, descending=descending)
+    return SortKey(key=name, descending=descending)
 
 
 def _sort_key(key: str, rows: Mapping[int, Row]) -> Callable[[int], Any]:

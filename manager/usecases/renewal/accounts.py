@@ -13,8 +13,8 @@ from common.codes import KeyKind
 from common.errors import ConflictError
 from manager.domain.renewal.records import AccountId, AccountRecord
 from manager.domain.renewal.schedule import rested
-from manager.pki.read.csr import make_key
 from manager.pki.read.keys import private_key_pem
+from manager.pki.write.keys import make_key
 from manager.store.accounts import NewAccount
 from manager.usecases.admission import read_trusted_cas
 from manager.usecases.context import Context

@@ -20,9 +20,10 @@ from manager.domain.renewal.records import (
     Terms,
 )
 from manager.domain.renewal.schedule import entry_of, names_of, rested
-from manager.pki.read.csr import RequestFields, make_key, make_request
 from manager.pki.read.keys import private_key_pem
 from manager.pki.read.upload import read_private_key
+from manager.pki.write.csr import RequestFields, make_request
+from manager.pki.write.keys import make_key
 from manager.usecases.context import Context
 from manager.usecases.workers import MAKE_KEY_TIMEOUT_S
 

@@ -12,7 +12,7 @@ from typing import Final
 import structlog
 
 from common.errors import NotFoundError
-from manager.domain.comparison import date, listed
+from common.words import date, listed
 from manager.domain.inventory import Entry
 from manager.domain.renewal.chains import choose_chain
 from manager.domain.renewal.records import (

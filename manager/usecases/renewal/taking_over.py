@@ -23,8 +23,9 @@ from common.errors import (
 from common.ids import NO_CERTIFICATE, CertificateId, NodeName
 from common.pki.expiry import DAY_S
 from common.pki.finding import Severity
+from common.words import listed
 from manager.domain.audit import RENEWAL
-from manager.domain.comparison import has_name, listed
+from manager.domain.comparison import has_name
 from manager.domain.consequences import Consequence, ConsequenceCode, unique
 from manager.domain.inventory import Entry, Inventory
 from manager.domain.keeping import new_entry

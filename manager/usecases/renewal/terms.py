@@ -15,7 +15,7 @@ from common.errors import InvalidInputError, Reason
 from manager.domain.inventory import Entry, Inventory
 from manager.domain.renewal.records import AccountId, ChallengeKind, RenewalRecord, Terms
 from manager.domain.renewal.schedule import names_of
-from manager.pki.read.csr import kind_like
+from manager.pki.write.keys import kind_like
 
 NAMES_MAX: Final = 100
 """Names of one certificate: Let's Encrypt signs 100, and 25 with some profiles."""

@@ -14,7 +14,7 @@ from manager.usecases.users import TOKEN_DAYS_MAX
 from manager.web.forms import FormFields
 from manager.web.pagerequest import Page, PageRequest
 from manager.web.pages.rolewords import ROLES, password_problems
-from manager.web.refusal import NOT_REFUSED, Refusal, refusal_for, refusal_of
+from manager.web.refusal import NOT_REFUSED, FormRefusal, refusal_for, refusal_of
 
 SCOPES: Final = {
     Scope.READ_ONLY: "look at everything but secrets",
@@ -125,7 +125,7 @@ def _signed_in(page_request: PageRequest) -> UserRecord:
     return page_request.user
 
 
-async def _own(page_request: PageRequest, refusal: Refusal = NOT_REFUSED) -> web.Response:
+async def _own(page_request: PageRequest, refusal: FormRefusal = NOT_REFUSED) -> web.Response:
     role = _signed_in(page_request).role
     return page_request.render_form(
         "user_own.html",

@@ -12,7 +12,7 @@ from manager.domain.listing import mentions, page_of
 from manager.usecases.alarms import LEVELS
 from manager.web.forms import FormFields
 from manager.web.pagerequest import Page, PageRequest
-from manager.web.refusal import NOT_REFUSED, Refusal, refusal_for
+from manager.web.refusal import NOT_REFUSED, FormRefusal, refusal_for
 from manager.web.words import plural
 
 SIZE: Final = 100
@@ -23,7 +23,7 @@ async def active(page_request: PageRequest) -> web.StreamResponse:
     return await _active(page_request)
 
 
-async def _active(page_request: PageRequest, refusal: Refusal = NOT_REFUSED) -> web.Response:
+async def _active(page_request: PageRequest, refusal: FormRefusal = NOT_REFUSED) -> web.Response:
     found = await page_request.use_cases.alarms.active()
     return await _list(page_request, "alarms.html", found, refusal, worst_first=True)
 
@@ -52,7 +52,7 @@ async def _list(
     page_request: PageRequest,
     template: str,
     records: Sequence[AlarmRecord],
-    refusal: Refusal = NOT_REFUSED,
+    refusal: FormRefusal = NOT_REFUSED,
     *,
     worst_first: bool = False,
 ) -> web.Response:

@@ -19,7 +19,7 @@ from manager.web.choices import NODE_FIELDS, chosen_nodes, node_choices
 from manager.web.forms import Form, pem
 from manager.web.importing import IMPORT_FIELDS, show_import, show_import_form
 from manager.web.pagerequest import Page, PageRequest
-from manager.web.refusal import NOT_REFUSED, Refusal, changed_meanwhile, refusal_of
+from manager.web.refusal import NOT_REFUSED, FormRefusal, changed_meanwhile, refusal_of
 from manager.web.words import plural, with_notes
 
 
@@ -159,7 +159,7 @@ async def import_files(page_request: PageRequest) -> web.StreamResponse:
 async def _new_form(
     page_request: PageRequest,
     given: _Given,
-    refusal: Refusal = NOT_REFUSED,
+    refusal: FormRefusal = NOT_REFUSED,
     *,
     preview: object = None,
 ) -> web.Response:
@@ -181,7 +181,7 @@ async def _edit_form(
     page_request: PageRequest,
     record: CertificateRecord,
     given: _Given,
-    refusal: Refusal = NOT_REFUSED,
+    refusal: FormRefusal = NOT_REFUSED,
     *,
     seen: str,
 ) -> web.Response:

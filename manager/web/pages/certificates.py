@@ -6,7 +6,7 @@ from typing import Final
 
 from aiohttp import web
 
-from common.api.codes import ChainState, Format, Order, Role, StatusCode
+from common.api.codes import CertificateOrder, ChainState, Format, Role, StatusCode
 from common.errors import CertcastError, ConflictError, InvalidInputError, NotFoundError
 from common.ids import CertificateId
 from common.pki.certificate import Certificate
@@ -22,7 +22,7 @@ from manager.web.fleetstatus import rollout_of
 from manager.web.forms import TICKED, FormFields
 from manager.web.pagerequest import Page, PageRequest
 from manager.web.pages.renewals import renewal_of
-from manager.web.refusal import NOT_REFUSED, Refusal, refusal_for, refusal_of
+from manager.web.refusal import NOT_REFUSED, FormRefusal, refusal_for, refusal_of
 from manager.web.words import plural
 
 PAGE_SIZE: Final = 100
@@ -39,7 +39,7 @@ async def list_all(page_request: PageRequest) -> web.StreamResponse:
     return await _list(page_request)
 
 
-async def _list(page_request: PageRequest, refusal: Refusal = NOT_REFUSED) -> web.Response:
+async def _list(page_request: PageRequest, refusal: FormRefusal = NOT_REFUSED) -> web.Response:
     query = _query(page_request)
     total, listed = await page_request.use_cases.certificates.list(query)
     return page_request.render_form(
@@ -74,7 +74,7 @@ async def show(page_request: PageRequest) -> web.StreamResponse:
     return await _show(page_request)
 
 
-async def _show(page_request: PageRequest, refusal: Refusal = NOT_REFUSED) -> web.Response:
+async def _show(page_request: PageRequest, refusal: FormRefusal = NOT_REFUSED) -> web.Response:
     number = CertificateId(page_request.number())
     shown = await page_request.use_cases.certificates.show(number)
     judgement = shown.judgement
@@ -210,7 +210,7 @@ async def _chosen(page_request: PageRequest, ids: Sequence[CertificateId]) -> li
 def _download_form(
     page_request: PageRequest,
     entries: Sequence[Entry],
-    refusal: Refusal = NOT_REFUSED,
+    refusal: FormRefusal = NOT_REFUSED,
     *,
     wanted: DownloadOptions,
     left_out: Sequence[Entry] = (),
@@ -233,9 +233,9 @@ def _format(text: str) -> Format:
 
 
 def _query(page_request: PageRequest) -> Query:
-    order = page_request.query("order", Order.ID)
+    order = page_request.query("order", CertificateOrder.ID)
     try:
-        by = Order(order.removeprefix("-"))
+        by = CertificateOrder(order.removeprefix("-"))
         status = StatusCode(page_request.query("status")) if page_request.query("status") else None
     except ValueError as error:
         raise InvalidInputError("order", "this list has no such order or status") from error

@@ -7,7 +7,7 @@ from common.ids import parse_id
 from manager.domain.consequences import ConfirmationNeededError
 from manager.web.forms import FormFields
 from manager.web.pagerequest import Page, PageRequest
-from manager.web.refusal import NOT_REFUSED, Refusal, refusal_for
+from manager.web.refusal import NOT_REFUSED, FormRefusal, refusal_for
 
 
 async def history(page_request: PageRequest) -> web.StreamResponse:
@@ -15,7 +15,7 @@ async def history(page_request: PageRequest) -> web.StreamResponse:
     return await _history(page_request)
 
 
-async def _history(page_request: PageRequest, refusal: Refusal = NOT_REFUSED) -> web.Response:
+async def _history(page_request: PageRequest, refusal: FormRefusal = NOT_REFUSED) -> web.Response:
     name = page_request.node()
     found = await page_request.use_cases.generations.history(name)
     inventory = await page_request.use_cases.inventory()

@@ -4,7 +4,7 @@ from typing import Final
 
 from aiohttp import web
 
-from common.api.codes import Order, Role
+from common.api.codes import CertificateOrder, Role
 from common.bundle.manifest import Slot
 from common.errors import ChangedMeanwhileError, NotFoundError
 from common.ids import NO_CERTIFICATE, CertificateId
@@ -16,7 +16,7 @@ from manager.usecases.assignments import slot_name
 from manager.web.forms import FormFields
 from manager.web.noderows import assigned_to, endpoint_rows, location_of, slot_rows, what_it_has
 from manager.web.pagerequest import Page, PageRequest
-from manager.web.refusal import NOT_REFUSED, Refusal, changed_meanwhile, refusal_for, refusal_of
+from manager.web.refusal import NOT_REFUSED, FormRefusal, changed_meanwhile, refusal_for, refusal_of
 
 CHOICES: Final = 50
 """Certificates to choose from on one page."""
@@ -54,7 +54,7 @@ async def _choose(
     page_request: PageRequest,
     record: NodeRecord,
     slot: Slot,
-    refusal: Refusal = NOT_REFUSED,
+    refusal: FormRefusal = NOT_REFUSED,
     *,
     wanted: CertificateId | None = None,
 ) -> web.Response:
@@ -65,7 +65,7 @@ async def _choose(
         Query(
             search=search,
             fitting=record.name if slot == "server" else None,
-            order=Order.EXPIRY,
+            order=CertificateOrder.EXPIRY,
             descending=True,
             offset=(number - 1) * CHOICES,
             limit=CHOICES,

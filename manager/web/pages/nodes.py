@@ -30,7 +30,7 @@ from manager.web.noderows import (
     served_until_s,
 )
 from manager.web.pagerequest import Page, PageRequest
-from manager.web.refusal import NOT_REFUSED, Refusal, changed_meanwhile, refusal_for, refusal_of
+from manager.web.refusal import NOT_REFUSED, FormRefusal, changed_meanwhile, refusal_for, refusal_of
 from manager.web.words import STATES
 
 INSTALL: Final = (
@@ -61,7 +61,7 @@ async def list_nodes(page_request: PageRequest) -> web.StreamResponse:
     return await show_list(page_request)
 
 
-async def show_list(page_request: PageRequest, refusal: Refusal = NOT_REFUSED) -> web.Response:
+async def show_list(page_request: PageRequest, refusal: FormRefusal = NOT_REFUSED) -> web.Response:
     """Show a page of nodes, below why nothing was done with any."""
     inventory = await page_request.use_cases.inventory()
     order, descending = ordering(page_request, NodeOrder, NodeOrder.NAME)
@@ -223,11 +223,11 @@ def _states(page_request: PageRequest) -> list[State]:
     return [state for state in STATES if state in texts]
 
 
-def _refusal_for(findings: Sequence[CertcastError]) -> Refusal:
+def _refusal_for(findings: Sequence[CertcastError]) -> FormRefusal:
     return refusal_for([each.message for each in findings])
 
 
-def _new(page_request: PageRequest, refusal: Refusal = NOT_REFUSED) -> web.Response:
+def _new(page_request: PageRequest, refusal: FormRefusal = NOT_REFUSED) -> web.Response:
     return page_request.render_form(
         "node_new.html",
         refusal,
@@ -242,7 +242,7 @@ def _edit(
     record: NodeRecord,
     names: Sequence[str],
     addresses: Sequence[str],
-    refusal: Refusal = NOT_REFUSED,
+    refusal: FormRefusal = NOT_REFUSED,
     *,
     seen: str,
 ) -> web.Response:

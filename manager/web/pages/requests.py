@@ -12,13 +12,13 @@ from common.ids import NO_CERTIFICATE, CertificateId, RequestId, node_names, par
 from manager.domain.consequences import ConfirmationNeededError
 from manager.domain.model import RequestRecord
 from manager.http.errors import status_of
-from manager.pki.read.csr import DEFAULT_TEMPLATE
+from manager.pki.write.csr import DEFAULT_TEMPLATE
 from manager.pki.write.export import Download
 from manager.usecases.requests import KeyChoice, RequestChanges
 from manager.web.choices import NODE_FIELDS, chosen_nodes, node_choices
 from manager.web.forms import TICKED, FormFields, pem
 from manager.web.pagerequest import Page, PageRequest
-from manager.web.refusal import NOT_REFUSED, Refusal, refusal_for, refusal_of
+from manager.web.refusal import NOT_REFUSED, FormRefusal, refusal_for, refusal_of
 from manager.web.words import NEW_KEYS, plural, with_notes
 
 UPLOAD: Final = "UPLOAD"
@@ -31,7 +31,7 @@ async def list_all(page_request: PageRequest) -> web.StreamResponse:
     return await _list(page_request)
 
 
-async def _list(page_request: PageRequest, refusal: Refusal = NOT_REFUSED) -> web.Response:
+async def _list(page_request: PageRequest, refusal: FormRefusal = NOT_REFUSED) -> web.Response:
     found = sorted(await page_request.use_cases.requests.list(), key=lambda each: -each.id)
     entries = (await page_request.use_cases.inventory()).entries
     return page_request.render_form("requests.html", refusal, found=found, entries=entries)
@@ -188,7 +188,7 @@ async def _new_form(
     page_request: PageRequest,
     shown: Mapping[str, Any],
     replaces: CertificateId | None,
-    refusal: Refusal = NOT_REFUSED,
+    refusal: FormRefusal = NOT_REFUSED,
 ) -> web.Response:
     entries = (await page_request.use_cases.inventory()).entries
     return page_request.render_form(
@@ -207,7 +207,7 @@ async def _request(
     record: RequestRecord,
     fields: Mapping[str, str],
     nodes: Sequence[str],
-    refusal: Refusal = NOT_REFUSED,
+    refusal: FormRefusal = NOT_REFUSED,
     *,
     take_over: bool,
 ) -> web.Response:

@@ -25,7 +25,7 @@ from manager.pki.read.batch import ImportFile
 from manager.web.forms import TICKED, FormFields, pem
 from manager.web.importing import IMPORT_FIELDS, show_import, show_import_form
 from manager.web.pagerequest import Page, PageRequest
-from manager.web.refusal import NOT_REFUSED, Refusal, changed_meanwhile, refusal_for, refusal_of
+from manager.web.refusal import NOT_REFUSED, FormRefusal, changed_meanwhile, refusal_for, refusal_of
 from manager.web.uploads import PASTED
 from manager.web.words import plural
 
@@ -37,7 +37,7 @@ async def list_custom(page_request: PageRequest) -> web.StreamResponse:
     return await _list(page_request)
 
 
-async def _list(page_request: PageRequest, refusal: Refusal = NOT_REFUSED) -> web.Response:
+async def _list(page_request: PageRequest, refusal: FormRefusal = NOT_REFUSED) -> web.Response:
     search = page_request.query("search").strip().lower()
     found = [
         each
@@ -215,7 +215,7 @@ async def _edit_form(
     *,
     trusted: bool,
     seen: str,
-    refusal: Refusal = NOT_REFUSED,
+    refusal: FormRefusal = NOT_REFUSED,
 ) -> web.Response:
     return page_request.render_form(
         "trusted_ca_edit.html",

@@ -11,7 +11,7 @@ from manager.domain.model import UserRecord
 from manager.web.forms import FormFields
 from manager.web.pagerequest import Page, PageRequest
 from manager.web.pages.rolewords import ROLES, password_problems
-from manager.web.refusal import NOT_REFUSED, Refusal, refusal_for, refusal_of
+from manager.web.refusal import NOT_REFUSED, FormRefusal, refusal_for, refusal_of
 
 
 async def list_all(page_request: PageRequest) -> web.StreamResponse:
@@ -148,11 +148,11 @@ async def _user(page_request: PageRequest) -> UserRecord:
     return await page_request.use_cases.users.get(page_request.name("name"))
 
 
-def _new(page_request: PageRequest, refusal: Refusal = NOT_REFUSED) -> web.Response:
+def _new(page_request: PageRequest, refusal: FormRefusal = NOT_REFUSED) -> web.Response:
     return page_request.render_form("user_new.html", refusal, **_named(page_request))
 
 
-async def _show(page_request: PageRequest, refusal: Refusal = NOT_REFUSED) -> web.Response:
+async def _show(page_request: PageRequest, refusal: FormRefusal = NOT_REFUSED) -> web.Response:
     record = await _user(page_request)
     return page_request.render_form(
         "user.html",
@@ -166,7 +166,7 @@ async def _show(page_request: PageRequest, refusal: Refusal = NOT_REFUSED) -> we
     )
 
 
-def _new_client(page_request: PageRequest, refusal: Refusal = NOT_REFUSED) -> web.Response:
+def _new_client(page_request: PageRequest, refusal: FormRefusal = NOT_REFUSED) -> web.Response:
     return page_request.render_form(
         "client_new.html",
         refusal,

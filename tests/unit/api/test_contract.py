@@ -17,7 +17,7 @@ import manager.http
 import manager.web
 from common.api.uploads import Assign
 from common.api.users import NewToken
-from common.api.values import Body
+from common.api.values import RequestBody
 from manager.api.app import ROUTES
 from manager.cli.client import Client
 
@@ -76,13 +76,13 @@ def test_no_two_types_have_the_same_fields():
 
 @pytest.mark.parametrize("method", [Client.post, Client.put, Client.patch, Client.post_file])
 def test_a_command_sends_nothing_but_what_the_contract_calls_a_body(method):
-    assert inspect.signature(method).parameters["body"].annotation is Body
+    assert inspect.signature(method).parameters["body"].annotation is RequestBody
 
 
 def test_every_body_of_a_route_is_one_that_a_command_could_send():
     bodies = {route.body for route in ROUTES if route.body is not None}
     assert len(bodies) > 15
-    assert {kind for kind in bodies if not issubclass(kind, Body)} == set()
+    assert {kind for kind in bodies if not issubclass(kind, RequestBody)} == set()
 
 
 def test_a_manager_that_does_not_know_a_field_understands_who_says_nothing_in_it():

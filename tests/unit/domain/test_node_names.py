@@ -9,7 +9,7 @@ from common.pki.faults import wrong_with
 from common.text import ascii_name
 from manager.domain.model import NodeDescription, NodeRecord
 from manager.domain.node_names import check_own_address, checked, findings_of_node
-from manager.pki.read.csr import RequestFields, make_request
+from manager.pki.write.csr import RequestFields, make_request
 from tests.unit.pki.chain.building import LOW
 
 

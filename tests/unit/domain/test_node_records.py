@@ -10,8 +10,8 @@ from manager.domain.contact import Contact
 from manager.domain.facts import NodeFacts
 from manager.domain.model import NodeReportRecord
 from manager.domain.node_records import record_of, restore
-from manager.domain.nodeview import view_of
 from manager.domain.report import ConfigurationFault, PartRefused, Rejected, Waiting
+from manager.domain.view_of_facts import view_of
 from tests.bundles import opaque_bundle
 from tests.unit.domain.planning import NOW_S, failure_of, node, report_of
 

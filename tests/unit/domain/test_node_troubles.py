@@ -7,9 +7,9 @@ from manager.domain.alarms import ALARM_SPECS, AlarmKind, conditions_of_nodes
 from manager.domain.desired import desired_from
 from manager.domain.facts import NodeFacts
 from manager.domain.node_records import record_of, restore
-from manager.domain.nodeview import view_of
 from manager.domain.report import Applied, ConfigurationFault, Failure, PartRefused, Report, Serving, Waiting
 from manager.domain.view import SERVICE_WAIT_S
+from manager.domain.view_of_facts import view_of
 from tests.bundles import opaque_bundle
 
 NOW_S = 100_000.0

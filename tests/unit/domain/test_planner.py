@@ -4,11 +4,11 @@ import pytest
 
 from manager.domain.desired import desired_from
 from manager.domain.facts import NodeFacts
-from manager.domain.nodeview import view_of
 from manager.domain.planner import plan_push, should_override_shrink_guard
 from manager.domain.report import (
     Rejected,
 )
+from manager.domain.view_of_facts import view_of
 from tests.bundles import opaque_bundle
 from tests.unit.domain.planning import NOW_S, decide, failure_of, node, outcome_of, report_of
 

@@ -9,7 +9,6 @@ from common.ids import NodeName
 from manager.domain.alarms import conditions_of_nodes
 from manager.domain.desired import desired_from
 from manager.domain.facts import NodeFacts
-from manager.domain.nodeview import view_of
 from manager.domain.planner import (
     Content,
     needs_publishing,
@@ -18,6 +17,7 @@ from manager.domain.planner import (
     republish,
     wanted_manifest,
 )
+from manager.domain.view_of_facts import view_of
 from tests.bundles import opaque_bundle, opaque_slot, opaque_trust
 from tests.unit.domain.planning import NOW_S, decide, failure_of, node, report_of
 

@@ -4,10 +4,10 @@ import pytest
 
 from common.wire.ladder import LADDER_S
 from manager.domain.facts import NodeFacts
-from manager.domain.nodeview import view_of
 from manager.domain.report import (
     Rejected,
 )
+from manager.domain.view_of_facts import view_of
 from tests.bundles import opaque_bundle
 from tests.unit.domain.planning import NOW_S, decide, failure_of, node, report_of
 

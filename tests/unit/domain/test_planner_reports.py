@@ -5,13 +5,13 @@ from dataclasses import replace
 from manager.domain.alarms import AlarmKind, AlarmRecord, compare, conditions_of_nodes
 from manager.domain.desired import desired_from
 from manager.domain.node_records import record_of, restore
-from manager.domain.nodeview import view_of
 from manager.domain.report import (
     PartRefused,
     Progress,
     Serving,
     Waiting,
 )
+from manager.domain.view_of_facts import view_of
 from tests.bundles import opaque_bundle
 from tests.unit.domain.planning import NOW_S, decide, failure_of, node, outcome_of, report_of
 

@@ -3,8 +3,8 @@ import pytest
 from common.ids import NodeName
 from manager.domain.alarms import AlarmKind, conditions_of_nodes
 from manager.domain.facts import NodeFacts
-from manager.domain.nodeview import view_of
 from manager.domain.seats import RIVALS_FOR_S, Seats
+from manager.domain.view_of_facts import view_of
 
 NOW_S = 1000.0
 

@@ -6,7 +6,8 @@ from common.api.codes import KeyKind
 from common.pki.certificate import decode
 from common.pki.oids import ATTRIBUTES
 from common.pki.pem import read_blocks
-from manager.pki.read.csr import RequestFields, make_key, make_request, prefill
+from manager.pki.write.csr import RequestFields, make_request, prefill
+from manager.pki.write.keys import make_key
 from tests.odd import attribute, certificate, name, rdn, seq
 from tests.unit.pki.openssl import openssl
 

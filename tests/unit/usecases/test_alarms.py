@@ -10,8 +10,8 @@ from common.ids import NodeName
 from manager.domain.alarms import ALARM_SPECS, AlarmKind, Changes, Condition, Subject
 from manager.domain.facts import NodeFacts
 from manager.domain.model import NodeDescription
-from manager.domain.nodeview import view_of
 from manager.domain.view import NodeView
+from manager.domain.view_of_facts import view_of
 from manager.usecases.alarms import EVERYTHING_S, LEVELS, SILENT_S
 from manager.usecases.uploads import Upload
 from tests.fakes.lead import FakeLead

@@ -5,8 +5,8 @@ from typing import get_args
 from common.api.codes import State
 from common.ids import NodeName
 from manager.domain.facts import NodeFacts
-from manager.domain.nodeview import view_of
 from manager.domain.view import NodeView, PushView, SlotView
+from manager.domain.view_of_facts import view_of
 from manager.web.fleetstatus import (
     PLACES_MAX,
     RECENT_S,

@@ -5,9 +5,10 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from common.api.codes import KeyKind
 from common.errors import InvalidInputError
 from common.pki.certificate import decode
-from manager.pki.read.csr import DEFAULT_TEMPLATE, RequestFields, make_key, make_request, prefill
 from manager.pki.read.keys import private_key_pem
 from manager.pki.read.upload import read_tls
+from manager.pki.write.csr import DEFAULT_TEMPLATE, RequestFields, make_request, prefill
+from manager.pki.write.keys import make_key
 from tests.pki import make_leaf, make_root
 from tests.unit.pki.openssl import openssl
 

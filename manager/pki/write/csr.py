@@ -1,7 +1,6 @@
 """Certificate signing requests (PKCS#10): making them.
 
-Decides what a request contains (the specification's "Requesting a certificate signing request"). Making an RSA key takes seconds: run
-`make_key` where it does not block. Invariant: a request is signed by its own key, and asks for what its fields say.
+Decides what a request contains (the specification's "Requesting a certificate signing request"). Invariant: a request is signed by its own key, and asks for what its fields say.
 """
 
 import ipaddress
@@ -11,11 +10,9 @@ from dataclasses import dataclass
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from common.codes import KeyKind
 from common.errors import InvalidInputError, Reason
 from common.limits import ALTERNATIVE_MAX_CHARS, SUBJECT_MAX_CHARS
 from common.pki import der
@@ -27,7 +24,7 @@ from common.pki.pem import pem_of
 from common.pki.public_key import read_public_key
 from common.text import xn_hint
 from manager.pki.keyusage import tls_key_usage
-from manager.pki.read.keys import PrivateKey, wrap
+from manager.pki.read.keys import PrivateKey
 
 REQUEST_LABEL = "CERTIFICATE REQUEST"
 
@@ -41,17 +38,6 @@ _TEMPLATE_NAME = x509.ObjectIdentifier("1.3.6.1.4.1.311.20.2")
 _BMP_STRING = 0x1E
 _HOST = re.compile(r"(\*\.)?[A-Za-z0-9_]([A-Za-z0-9_-]{0,62})(\.[A-Za-z0-9_]([A-Za-z0-9_-]{0,62}))*\.?")
 _HOST_MAX = 253
-
-
-P256_BITS = 256
-RSA_BITS = 2048
-
-
-def kind_like(key_type: str, key_bits: int) -> KeyKind:
-    """Return the kind of key that is at least as strong as one of this type; RSA with 2048 bits for what cannot be made here."""
-    if key_type.startswith("EC "):
-        return KeyKind.ECDSAP256 if key_bits <= P256_BITS else KeyKind.ECDSAP384
-    return KeyKind.RSA4096 if key_type == "RSA" and key_bits > RSA_BITS else KeyKind.RSA2048
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,19 +67,6 @@ class Request:
     key_type: str
     key_bits: int
     public_key_id: str
-
-
-def make_key(kind: KeyKind) -> PrivateKey:
-    """Make a key. RSA 4096 takes seconds of CPU."""
-    match kind:
-        case KeyKind.RSA2048:
-            return wrap(rsa.generate_private_key(public_exponent=65537, key_size=2048))
-        case KeyKind.RSA4096:
-            return wrap(rsa.generate_private_key(public_exponent=65537, key_size=4096))
-        case KeyKind.ECDSAP256:
-            return wrap(ec.generate_private_key(ec.SECP256R1()))
-        case KeyKind.ECDSAP384:
-            return wrap(ec.generate_private_key(ec.SECP384R1()))
 
 
 def prefill(certificate: Certificate, *, as_client: bool) -> RequestFields:
