@@ -20,7 +20,7 @@ from common.ids import NodeName
 from common.wire.contact import ADDRESSES_MAX, can_be_kept
 from manager.channel.enrolment import Enrolment
 from manager.channel.listener import Listener
-from manager.domain.contact import Contact, merged
+from manager.domain.contact import Contact, merge_addresses
 from manager.domain.host_key import HostKeys
 from manager.fleet.fleet import Fleet
 from manager.settings import Settings
@@ -89,7 +89,7 @@ class AdvertisedAddresses:
         if book.get(self._own_node) != own:
             await self._store.address_book.keep(self._own_node, own)
             book = await self._store.address_book.read()
-        self._addresses = merged(book.values(), most=ADDRESSES_MAX)
+        self._addresses = merge_addresses(book.values(), most=ADDRESSES_MAX)
         contact = Contact(addresses=self._addresses, host_keys=self.host_keys)
         if contact == self._announced or not can_be_kept(contact.addresses):
             return

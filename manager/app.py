@@ -47,8 +47,8 @@ from manager.selfcheck import find_faults
 from manager.settings import Settings, split_host_port
 from manager.shares import Shares, raise_descriptor_limit, share
 from manager.store.inventory import Inventories
-from manager.store.opening import opened
-from manager.store.serving import Serving
+from manager.store.opening import open_store
+from manager.store.serving import ServingClaim
 from manager.store.store import Store
 from manager.usecases import heads
 from manager.usecases.context import Context
@@ -78,7 +78,7 @@ class Given:
     store: Store
     workers: Workers
     read_again: Callable[[], Settings]
-    serving: Serving
+    serving: ServingClaim
     own_node: NodeName
 
 
@@ -116,7 +116,11 @@ async def serve(settings: Settings, *, read_again: Callable[[], Settings]) -> No
     keep_little()
     sys.setswitchinterval(SWITCH_S)
     own = await asyncio.to_thread(own_node, settings.data)
-    async with Serving(settings.place, own) as serving, opened(settings.place) as store, Workers() as workers:
+    async with (
+        ServingClaim(settings.place, own) as serving,
+        open_store(settings.place) as store,
+        Workers() as workers,
+    ):
         given = Given(
             settings=settings,
             store=store,

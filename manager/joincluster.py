@@ -40,7 +40,7 @@ from manager.ownnode import NODE_FILE, own_node, write_own_node
 from manager.settings import Settings
 from manager.store.address import ServerAddress
 from manager.store.failures import DISK_FULL, is_out_of_space
-from manager.store.opening import check_there, opened
+from manager.store.opening import check_there, open_store
 from manager.store.place import StorePlace
 from manager.store.sealing import KEK_FILE, keyring_of, load_keyring, read_kek
 from manager.usecases.managers import Shared
@@ -220,7 +220,7 @@ def _published_or_staged_node(data: Path, staged: Path) -> NodeName:
 async def _try(settings: Settings, token: ManagerToken, node: NodeName) -> None:
     """Open the store as this manager will, and see that it is the one whose managers the token names."""
     place = await asyncio.to_thread(_place, settings)
-    async with opened(place) as store:
+    async with open_store(place) as store:
         _, presented, other = await store.host_keys.read()
         known = {fingerprint(public_line(load_key(each))) for each in (presented, other) if each is not None}
         if token.fingerprint not in known:

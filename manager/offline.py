@@ -24,7 +24,7 @@ from manager.store.audit import RESTORED
 from manager.store.claims import SERVING_FILE
 from manager.store.inventory import Inventories
 from manager.store.meta import HOST_KEY
-from manager.store.opening import opened
+from manager.store.opening import open_store
 from manager.store.place import DATABASE_FILE, StorePlace
 from manager.store.sealing import KEK_FILE, Keyring, create_kek, load_keyring
 from manager.store.sqlite import free_name
@@ -102,7 +102,7 @@ async def list_users(settings: Settings) -> Sequence[UserRecord]:
 async def own_fingerprint(settings: Settings) -> str:
     """Return the SHA-256 fingerprint of the certificate that this manager is assigned. Raises NotFoundError."""
     own = await asyncio.to_thread(own_node, settings.data)
-    async with opened(settings.place) as store:
+    async with open_store(settings.place) as store:
         for each in await store.assignments.list():
             if each.node == own and each.slot == "server":
                 return (await store.certificates.get(each.certificate_id)).fingerprint
@@ -112,14 +112,14 @@ async def own_fingerprint(settings: Settings) -> str:
 async def new_manager_token(settings: Settings, *, tells_database: bool) -> NewToken:
     """Make a token with which another manager joins those of this store, whether one runs here or not. Raises ConflictError, StorageError."""
     own = await asyncio.to_thread(own_node, settings.data)
-    async with opened(settings.place) as store, Workers() as workers:
+    async with open_store(settings.place) as store, Workers() as workers:
         context = _context(store, workers, own)
         return await ManagerUseCases(context, None).new_token(tells_database=tells_database, actor=CONSOLE)
 
 
 async def bump_epoch(settings: Settings) -> int:
     """Raise the store's epoch, and return it."""
-    async with opened(settings.place) as store:
+    async with open_store(settings.place) as store:
         async with store.transaction():
             epoch = await store.meta.bump_epoch()
             await store.audit.append(
@@ -164,7 +164,7 @@ def _publish_kek(staged: Path, data: Path) -> None:
 @asynccontextmanager
 async def _users(settings: Settings) -> AsyncIterator[UserUseCases]:
     own = await asyncio.to_thread(own_node, settings.data)
-    async with opened(settings.place) as store, Workers() as workers:
+    async with open_store(settings.place) as store, Workers() as workers:
         yield UserUseCases(_context(store, workers, own))
 
 

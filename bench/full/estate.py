@@ -22,7 +22,7 @@ from demo.site import BIN, PASSWORD, Site
 from manager.pki.read.upload import read_tls
 from manager.store.address import ServerAddress
 from manager.store.meta import HOST_KEY
-from manager.store.opening import opened
+from manager.store.opening import open_store
 from manager.store.place import StorePlace
 from manager.store.store import Store
 from manager.usecases.kept import new_certificate
@@ -80,7 +80,7 @@ class Estate:
         await site.make_store()
         keys = {name: generate_key() for name in self._names}
         address = None if site.database is None else ServerAddress.parse(site.database)
-        async with opened(StorePlace(site.data, address)) as store:
+        async with open_store(StorePlace(site.data, address)) as store:
             async with store.transaction():
                 for name, key in keys.items():
                     await store.nodes.add(name, "node", names=(), addresses=("127.0.0.1",), now_s=time.time())

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from common.errors import InvalidInputError
 from common.text import printable
-from manager.cli.files import INPUT_MAX_BYTES, decoded
+from manager.cli.files import INPUT_MAX_BYTES, decode_text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +112,7 @@ def read_line(what: str) -> str:
     line = sys.stdin.buffer.readline(INPUT_MAX_BYTES)
     if not line:
         raise InvalidInputError("stdin", f"standard input ended where {what} was expected")
-    return decoded(line, what).rstrip("\r\n")
+    return decode_text(line, what).rstrip("\r\n")
 
 
 def passphrase(*, ask: bool, from_stdin: bool) -> str | None:

@@ -22,7 +22,7 @@ def state(account: "AccountAnswer") -> str:
     return "registered" if account.url else "not registered yet"
 
 
-def described(account: "AccountAnswer") -> list[tuple[str, str]]:
+def describe_account(account: "AccountAnswer") -> list[tuple[str, str]]:
     """Say all of one but its secrets."""
     own_trust = "the CAs that were given" if account.trusted_cas else "public CAs"
     return [
@@ -39,7 +39,7 @@ def described(account: "AccountAnswer") -> list[tuple[str, str]]:
     ]
 
 
-def offered(answer: bytes) -> list[tuple[str, str | list[str]]]:
+def describe_offers(answer: bytes) -> list[tuple[str, str | list[str]]]:
     """Say what a CA offers."""
     from common.api.accounts import DirectoryAnswer
     from manager.cli.decoding import read

@@ -29,7 +29,7 @@ from manager.cli.account_options import (
 )
 from manager.cli.confirming import YesOption, can_ask, confirm_unless_forced
 from manager.cli.failures import RefusedError
-from manager.cli.files import decoded, only_one_from_stdin, read_bytes, read_text
+from manager.cli.files import decode_text, only_one_from_stdin, read_bytes, read_text
 from manager.cli.running import JsonOption, ask, confirm, group, login, present
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def add(
     try:
         registered = _register(context, made.id, agree=agree)
     except RefusedError as error:
-        raise error.hinted(
+        raise error.with_hint(
             f"the account is kept: 'certcast account register {made.id}' tries again; if what you gave was wrong, 'certcast account edit {made.id}' corrects it"
         ) from error
     present(registered, _say_registered, json=json)
@@ -143,13 +143,13 @@ def show(
 
 
 def _describe(answer: bytes, *, offers: bool) -> None:
-    from manager.cli.account_tables import described, offered
+    from manager.cli.account_tables import describe_account, describe_offers
     from manager.cli.output import show_pairs
 
     if offers:
-        show_pairs(offered(answer))
+        show_pairs(describe_offers(answer))
     else:
-        show_pairs(described(_read(answer)))
+        show_pairs(describe_account(_read(answer)))
 
 
 @app.command()
@@ -271,7 +271,7 @@ def _directory(text: str) -> tuple[str, str | None]:
 def _binding(eab_id: str | None, file: str | None) -> tuple[str | None, str | None]:
     """Return a binding's identifier and key as far as they are given; a key is asked for where an identifier comes without one."""
     if file is not None:
-        return eab_id, decoded(read_bytes(file), "the key of --eab-key-file").strip()
+        return eab_id, decode_text(read_bytes(file), "the key of --eab-key-file").strip()
     if eab_id is None:
         return None, None
     return eab_id, prompt(f"Key for the binding {eab_id}", instead="--eab-key-file").strip()

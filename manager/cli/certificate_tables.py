@@ -164,7 +164,7 @@ def alarm_row(each: AlarmAnswer, now_s: float) -> Row:
     )
 
 
-def decoded(found: CertificateAnswer, now_s: float) -> Group:
+def describe_certificate(found: CertificateAnswer, now_s: float) -> Group:
     """Return all that is known of a certificate."""
     chain = found.chain_of_trust
     parts: list[RenderableType] = [output.pairs(_facts(found, chain, now_s))]
@@ -173,7 +173,7 @@ def decoded(found: CertificateAnswer, now_s: float) -> Group:
     return Group(*parts)
 
 
-def decoded_ca(found: TrustedCaAnswer, now_s: float) -> Table:
+def describe_ca(found: TrustedCaAnswer, now_s: float) -> Table:
     """Return all that is known of a trusted CA."""
     rows: list[tuple[str, output.Cell]] = [
         ("id", str(found.id)),
@@ -199,15 +199,15 @@ def impact_lines(consequences: Iterable[ConsequenceAnswer], findings: Iterable[F
     if "name_mismatch" in codes:
         codes.add("node_name_mismatch")
     found = [
-        f"{each.severity or 'warning'}: {coded(each.message, each.code)}"
+        f"{each.severity or 'warning'}: {add_code(each.message, each.code)}"
         for each in findings
         if each.severity != "note" and each.code not in {*codes, "unassigned"}
     ]
-    lines = [coded(consequence_line(each), each.code) for each in shown]
+    lines = [add_code(consequence_line(each), each.code) for each in shown]
     return list(dict.fromkeys([*lines, *found]))
 
 
-def coded(message: str, code: str) -> str:
+def add_code(message: str, code: str) -> str:
     """Return a message with its code, if there is more to be read about it."""
     return f"{message} [{code}]" if code in _EXPLAINED else message
 
@@ -242,7 +242,7 @@ def _facts(
     key = f"{found.key_type} {found.key_bits}" if found.key_type == "RSA" else found.key_type
     explanation = chain.explanation if chain is not None else ""
     findings = [
-        coded(each.message, each.code) for each in found.findings or () if each.message != explanation
+        add_code(each.message, each.code) for each in found.findings or () if each.message != explanation
     ]
     facts: list[tuple[str, output.Cell]] = [
         ("id", str(found.id)),

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from manager.cli.client import Client
 
 
-class Format(StrEnum):
+class DownloadFormat(StrEnum):
     """How a download is written."""
 
     PEM = "pem"
@@ -123,22 +123,24 @@ def show(
 
 def _forms(answer: bytes) -> Forms:
     from common.api.certificates import CertificateAnswer
-    from manager.cli.certificate_tables import decoded
+    from manager.cli.certificate_tables import describe_certificate
     from manager.cli.decoding import read
 
     found = read(answer, CertificateAnswer)
-    return Forms(text=found.text, pem=found.certificate, table=lambda: decoded(found, time.time()))
+    return Forms(
+        text=found.text, pem=found.certificate, table=lambda: describe_certificate(found, time.time())
+    )
 
 
 def download(
     context: typer.Context,
     certificate_ids: CertificatesArgument,
     form: Annotated[
-        Format,
+        DownloadFormat,
         typer.Option(
             "--format", help="pfx is PKCS#12; pfx-legacy is weak, for old devices only (3DES, SHA-1)."
         ),
-    ] = Format.PEM,
+    ] = DownloadFormat.PEM,
     no_leaf: Annotated[bool, typer.Option("--no-leaf", help="Leave out the certificate itself.")] = False,
     no_intermediates: Annotated[
         bool, typer.Option("--no-intermediates", help="Leave out the intermediates.")

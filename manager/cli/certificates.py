@@ -93,7 +93,7 @@ def add(
         )
     except RefusedError as error:
         # the manager names the fields of the request; people know their files
-        raise error.named(_files(certificate, key, parameters)) from error
+        raise error.with_files(_files(certificate, key, parameters)) from error
     present(answer, lambda answer: _say_added(answer, where), json=json)
 
 
@@ -166,7 +166,7 @@ def edit(
             force=force,
         )
     except RefusedError as error:
-        raise error.named(_files(certificate, None, parameters)) from error
+        raise error.with_files(_files(certificate, None, parameters)) from error
     present(answer, lambda answer: _say_changed(answer, moves=moves), json=json)
 
 

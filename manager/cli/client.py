@@ -25,7 +25,7 @@ from common.runtime.terminal import say
 from manager.cli import unreachable
 from manager.cli.access import Access
 from manager.cli.decoding import refusal
-from manager.cli.failures import RefusedError, explained
+from manager.cli.failures import RefusedError, explain_refusal
 from manager.cli.files import Download
 
 API: Final = "/api/certcast/v1/"
@@ -143,7 +143,7 @@ class Client:
                 status=response.status,
             )
         if (refused := refusal(response.status, answer)) is not None:
-            return explained(refused, self._access)
+            return explain_refusal(refused, self._access)
         if response.status in unreachable.GATEWAY:
             return unreachable.behind_proxy(self._access.url, response.status)
         return unreachable.no_manager(self._access.url, f"it answered with HTTP status {response.status}")

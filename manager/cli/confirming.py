@@ -61,7 +61,7 @@ def ask_confirmed(
                 raise
             option = "--replace" if not replaces and _replaces_key(error.consequences) else "--force"
             if not can_ask():
-                raise error.hinted(f"to confirm, repeat it with {option}") from error
+                raise error.with_hint(f"to confirm, repeat it with {option}") from error
             if not _is_confirmed(error.consequences):
                 raise RefusedError("nothing was changed", status=error.status, code=error.code) from error
             confirm = error.token
@@ -130,7 +130,7 @@ def _hinted(context: typer.Context, work: Work, confirmation: dict[str, str], *,
         return ask(context, lambda client: work(client, confirmation))
     except RefusedError as error:
         if error.code == _CONFLICT and may_replace:
-            raise error.hinted("use --replace to replace it") from error
+            raise error.with_hint("use --replace to replace it") from error
         raise
 
 

@@ -51,7 +51,7 @@ class RefusedError(CertcastError):
         self.consequences = tuple(consequences)
         self.token = token
 
-    def named(self, files: Mapping[str, str]) -> "RefusedError":
+    def with_files(self, files: Mapping[str, str]) -> "RefusedError":
         """Return the same with findings that name the operator's files, also of archives, instead of the request's fields."""
         from msgspec import structs
 
@@ -61,7 +61,7 @@ class RefusedError(CertcastError):
 
         return self.with_findings([structs.replace(each, file=shown(each.file)) for each in self.findings])
 
-    def hinted(self, hint: str) -> "RefusedError":
+    def with_hint(self, hint: str) -> "RefusedError":
         """Return the same with what to do about it."""
         message = _NEEDS_CONFIRMATION if self.token is not None else self.message
         return RefusedError(
@@ -98,7 +98,7 @@ class RefusedError(CertcastError):
         )
 
 
-def explained(error: RefusedError, access: "Access") -> RefusedError:
+def explain_refusal(error: RefusedError, access: "Access") -> RefusedError:
     """Say with whose credentials it was refused, and what to do next."""
     if error.status == HTTP_UNAUTHENTICATED and access.token:
         return error.saying(

@@ -58,7 +58,7 @@ class JoinedFiles:
         """The text; each file ends its last line, so that the next one begins a new line."""
         return "".join(self.texts)
 
-    def located(self, findings: Iterable["FailureFinding"]) -> list["FailureFinding"]:
+    def locate(self, findings: Iterable["FailureFinding"]) -> list["FailureFinding"]:
         """Say in which file each finding is: the manager counts lines and blocks through."""
         return [self._located(each) for each in findings]
 
@@ -135,7 +135,7 @@ def read_joined(names: Sequence[str]) -> JoinedFiles:
     return JoinedFiles(names, [text if text.endswith("\n") else f"{text}\n" for text in texts])
 
 
-def decoded(content: bytes, what: str) -> str:
+def decode_text(content: bytes, what: str) -> str:
     """Return text. Raises InvalidInputError."""
     try:
         return content.decode()

@@ -66,7 +66,7 @@ def begin(
     except RefusedError as error:
         if error.status != _CONFLICT:
             raise
-        raise error.hinted(
+        raise error.with_hint(
             f"'certcast renewal show {renewal_id}' shows why; after a failure 'certcast renewal resume {renewal_id}' tries again at once"
         ) from error
     if not succeeded:

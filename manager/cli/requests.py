@@ -229,7 +229,7 @@ def _located(error: RefusedError, sent: JoinedFiles, parameters: str | None) -> 
     """Return the error with the names of files: the manager names the fields of the request, people know their files."""
     from msgspec import structs
 
-    mine = sent.located(each for each in error.findings if each.file != "parameters")
+    mine = sent.locate(each for each in error.findings if each.file != "parameters")
     beside = [structs.replace(each, file=parameters) for each in error.findings if each.file == "parameters"]
     return error.with_findings([*mine, *beside])
 

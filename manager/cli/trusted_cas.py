@@ -63,7 +63,7 @@ def add(
             context, body, lambda client, confirmed: client.post("trusted-cas", body=confirmed), force=force
         )
     except RefusedError as error:
-        raise error.with_findings(sent.located(error.findings)) from error
+        raise error.with_findings(sent.locate(error.findings)) from error
     present(answer, lambda answer: _say_added(answer, sent), json=json)
 
 
@@ -76,7 +76,7 @@ def _say_added(answer: bytes, sent: JoinedFiles) -> None:
     for each in taken.trusted_cas:
         done = "Added" if each.created else "Updated"
         say(f"{done} trusted CA {each.id}, {display_name(each)}.")
-    say_left_out(sent.located(taken.left_out or ()))
+    say_left_out(sent.locate(taken.left_out or ()))
     # a list that is too long is among the warnings, whoever made it so
     say_consequences([each for each in taken.consequences or () if each.message not in taken.warnings])
     for warning in taken.warnings:
@@ -122,11 +122,11 @@ def show(
 
 def _forms(answer: bytes) -> Forms:
     from common.api.trust import TrustedCaAnswer
-    from manager.cli.certificate_tables import decoded_ca
+    from manager.cli.certificate_tables import describe_ca
     from manager.cli.decoding import read
 
     found = read(answer, TrustedCaAnswer)
-    return Forms(text=found.text, pem=found.certificate, table=lambda: decoded_ca(found, time.time()))
+    return Forms(text=found.text, pem=found.certificate, table=lambda: describe_ca(found, time.time()))
 
 
 @app.command()
@@ -179,7 +179,7 @@ def edit(
             force=force,
         )
     except RefusedError as error:
-        raise (error.with_findings(sent.located(error.findings)) if sent else error) from error
+        raise (error.with_findings(sent.locate(error.findings)) if sent else error) from error
     present(answer, _say_changed, json=json)
 
 

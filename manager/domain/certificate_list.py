@@ -14,9 +14,9 @@ from common.limits import PAGE_MAX
 from common.pki.expiry import as_number
 from common.pki.finding import Severity
 from common.pki.path import Purpose, allows, is_within_validity
-from manager.domain.comparison import uncovered
+from manager.domain.comparison import find_uncovered
 from manager.domain.inventory import Entry, Inventory
-from manager.domain.listing import Page, Sort, mentions, ordered, page_from
+from manager.domain.listing import Page, Sort, mentions, page_from, sort_rows
 from manager.domain.model import NodeRecord
 from manager.pki.judge.headline import headline
 
@@ -70,7 +70,7 @@ def list_page(inventory: Inventory, query: Query, *, now_s: int) -> Page[Entry]:
             or any(status.code is query.status for status in inventory.statuses(entry.id, now_s=now_s))
         )
     ]
-    found = ordered(found, _sorts(inventory, query, now_s))
+    found = sort_rows(found, _sorts(inventory, query, now_s))
     return page_from(found, offset=query.offset, limit=query.limit)
 
 
@@ -92,7 +92,7 @@ def fits(entry: Entry, node: NodeRecord, *, now_s: int) -> bool:
     """Whether clients of a node would accept a certificate by its names, its time and its purpose, and the node could load it."""
     leaf = entry.leaf
     is_usable = allows(leaf, Purpose.SERVER) and not entry.is_held_out
-    return is_usable and is_within_validity(leaf, now_s=now_s) and not uncovered(leaf, node)
+    return is_usable and is_within_validity(leaf, now_s=now_s) and not find_uncovered(leaf, node)
 
 
 def _end(entry: Entry) -> tuple[bool, int]:

@@ -17,7 +17,7 @@ from manager.domain.consequences import Consequence, ConsequenceCode
 from manager.domain.inventory import Entry, Inventory
 from manager.pki.chain.chain import Chain, ancestors
 from manager.pki.judge.identity import key_of
-from manager.pki.read.findings import located
+from manager.pki.read.findings import locate
 from manager.pki.read.material import TlsMaterial
 
 
@@ -48,7 +48,7 @@ def of_companions(
     beside = [
         Consequence(
             code=ConsequenceCode.LEFT_OUT,
-            message=f"Left out: {located(each)}",
+            message=f"Left out: {locate(each)}",
             severity=Severity.NOTE,
             asks=False,
         )

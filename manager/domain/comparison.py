@@ -82,7 +82,7 @@ def has_name(certificate: Certificate, name: str) -> bool:
     return covers(certificate, name)
 
 
-def uncovered(certificate: Certificate, node: NodeRecord) -> list[str]:
+def find_uncovered(certificate: Certificate, node: NodeRecord) -> list[str]:
     """Return the node's names for which no client accepts a certificate; for a short name any host of that name will do."""
     return [name for name in node.client_names if not _stands_for(certificate, name)]
 

@@ -80,12 +80,12 @@ def unique(found: Iterable[Consequence]) -> list[Consequence]:
     return sorted(once.values(), key=lambda each: order.index(each.severity))
 
 
-def asked(code: ConsequenceCode, message: str) -> Consequence:
+def ask(code: ConsequenceCode, message: str) -> Consequence:
     """Return a consequence that wants a confirmation."""
     return Consequence(code=code, message=message, severity=Severity.WARNING, asks=True)
 
 
-def noted(code: ConsequenceCode, message: str) -> Consequence:
+def note(code: ConsequenceCode, message: str) -> Consequence:
     """Return a consequence that is only worth knowing."""
     return Consequence(code=code, message=message, severity=Severity.NOTE, asks=False)
 
@@ -105,7 +105,7 @@ def left_without(entry: Entry, nodes: tuple[NodeName, ...]) -> Consequence:
     verb = "loses" if len(nodes) == 1 else "lose"
     return Consequence(
         code=ConsequenceCode.NODES_LEFT,
-        message=f"{listed(nodes)} {verb} {named(entry)}: what is served stays until another certificate is assigned, and is no longer renewed.",
+        message=f"{listed(nodes)} {verb} {name_entry(entry)}: what is served stays until another certificate is assigned, and is no longer renewed.",
         severity=Severity.WARNING,
         asks=True,
         nodes=nodes,
@@ -117,7 +117,7 @@ def short_name(entry: Entry) -> str:
     return f"certificate {entry.id}" if entry.id else "the certificate"
 
 
-def named(entry: Entry) -> str:
+def name_entry(entry: Entry) -> str:
     """Name an entry by all that tells it from others."""
     name = entry.leaf.display_name
     return f"certificate {entry.id} ('{name}', fingerprint {entry.leaf.fingerprint[:16]})"

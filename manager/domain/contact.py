@@ -13,7 +13,7 @@ class Contact:
     host_keys: tuple[str, ...] = ()
 
 
-def merged(lists: Iterable[Sequence[str]], *, most: int) -> tuple[str, ...]:
+def merge_addresses(lists: Iterable[Sequence[str]], *, most: int) -> tuple[str, ...]:
     """Return the addresses of several managers as one list: the first of each, then the second of each, and so on.
 
     So whoever tries one after the other leaves a manager that does not answer at once, and if there are too many, each keeps some.

@@ -47,7 +47,7 @@ class Entry(Protocol):
         """The certificate's SHA-256."""
 
 
-def identified(entry: Entry, kind: str, number: int | None = None) -> Identified:
+def identify(entry: Entry, kind: str, number: int | None = None) -> Identified:
     """Return by what people tell an entry from others; `number` is its id if it is in the store."""
     return Identified(
         kind=kind,

@@ -326,7 +326,7 @@ def _serial_word(leaf: Certificate) -> str:
     return leaf.serial_no
 
 
-def assigned(
+def assign(
     entries: Mapping[CertificateId, Entry], places: Iterable[AssignmentRecord], nodes: Container[NodeName]
 ) -> tuple[dict[CertificateId, Entry], dict[tuple[NodeName, Slot], CertificateId]]:
     """Put assignments into entries; return the entries by id, and the certificate of each slot.

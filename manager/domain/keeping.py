@@ -13,7 +13,7 @@ from common.ids import NO_CERTIFICATE, CertificateId
 from common.pki.certificate import Certificate
 from common.pki.finding import Severity
 from common.words import listed
-from manager.domain.consequences import Consequence, ConsequenceCode, asked, short_name
+from manager.domain.consequences import Consequence, ConsequenceCode, ask, short_name
 from manager.domain.inventory import Entry, Inventory
 from manager.domain.model import AssignmentRecord
 from manager.pki.chain.chain import Chain
@@ -48,7 +48,7 @@ def new_entry(
     )
 
 
-def completed(
+def complete_material(
     inventory: Inventory,
     material: TlsMaterial,
     sources: Iterable[Entry],
@@ -97,7 +97,7 @@ def _chain_with(inventory: Inventory, entry: Entry, more: Iterable[Certificate],
     return inventory.chain_of(replace(entry, uploaded=(*entry.uploaded, *more)), now_s=now_s)
 
 
-def carried(material: TlsMaterial, before: Entry) -> TlsMaterial:
+def carry_over(material: TlsMaterial, before: Entry) -> TlsMaterial:
     """Return material that was read of an entry's own text, with what was kept with the entry beside that text."""
     given = {material.leaf, *material.companions}
     return replace(material, kept=tuple(one for one in before.uploaded if one not in given))
@@ -118,7 +118,7 @@ def of_broken_chain(inventory: Inventory, before: Entry, after: Entry, *, now_s:
     without = f" Without {_named(lost)}, clients may refuse it." if lost else ""
     message = f"The chain of trust of {short_name(before)} breaks. {then.explanation}{without}"
     nodes = tuple(dict.fromkeys(place.node for place in after.places))
-    return [replace(asked(ConsequenceCode.CHAIN_BROKEN, message), nodes=nodes)]
+    return [replace(ask(ConsequenceCode.CHAIN_BROKEN, message), nodes=nodes)]
 
 
 def _kept(kept: Sequence[Certificate], source: Entry, *, is_needed: bool) -> Consequence:

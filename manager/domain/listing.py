@@ -27,7 +27,7 @@ class Page(Generic[T]):
     entries: Sequence[T]
 
 
-def ordered(rows: Iterable[T], sorts: Sequence[Sort[T]]) -> list[T]:
+def sort_rows(rows: Iterable[T], sorts: Sequence[Sort[T]]) -> list[T]:
     """Sort rows by the first of these, equals by the next, and so on."""
     found = list(rows)
     for sort in reversed(sorts):

@@ -41,7 +41,7 @@ def findings_of_node(
     return found
 
 
-def checked(described: NodeDescription) -> NodeDescription:
+def check_description(described: NodeDescription) -> NodeDescription:
     """Return a description with its names and addresses as certificates have them. Raises InvalidInputError."""
     for field_name, values in (("names", described.names), ("addresses", described.addresses)):
         if len(values) > NAMES_MAX:

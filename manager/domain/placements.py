@@ -12,12 +12,12 @@ from common.ids import NodeName
 from common.pki.finding import LintCode, Severity, by_severity
 from common.pki.path import has_ended
 from common.words import date, listed
-from manager.domain.comparison import Difference, compare, compare_request, uncovered
+from manager.domain.comparison import Difference, compare, compare_request, find_uncovered
 from manager.domain.consequences import (
     Consequence,
     ConsequenceCode,
     left_without,
-    named,
+    name_entry,
     of_difference,
     short_name,
     unique,
@@ -72,8 +72,8 @@ def of_describing(
     number = inventory.slots.get((before.name, "server"))
     if number is not None and not any(move.slot == "server" for move in moves):
         entry = inventory.entries[number]
-        known = uncovered(entry.leaf, before)
-        if not entry.temporary and any(name not in known for name in uncovered(entry.leaf, after)):
+        known = find_uncovered(entry.leaf, before)
+        if not entry.temporary and any(name not in known for name in find_uncovered(entry.leaf, after)):
             found += _name_mismatch(changed, entry, [before.name])
     return found
 
@@ -84,7 +84,7 @@ def mismatches(inventory: Inventory, entry: Entry, nodes: Iterable[NodeName]) ->
         return {}
     found = {}
     for name in dict.fromkeys(nodes):
-        if names := uncovered(entry.leaf, inventory.nodes[name]):
+        if names := find_uncovered(entry.leaf, inventory.nodes[name]):
             found[name] = names
     return found
 
@@ -100,7 +100,7 @@ def replace_node(inventory: Inventory, record: NodeRecord) -> Inventory:
     return replace(inventory, nodes={**inventory.nodes, record.name: record})
 
 
-def placed(entry: Entry, moves: Iterable[Move]) -> Entry:
+def place(entry: Entry, moves: Iterable[Move]) -> Entry:
     """Return an entry with the places that it would have then."""
     places = tuple(
         AssignmentRecord(node=move.node, slot=move.slot, certificate_id=entry.id) for move in moves
@@ -129,7 +129,7 @@ def _of_placing(
     had = _common_codes(inventory, [move.before for move in group], now_s=now_s)
     # a root that only clients know is not a reason to ask; a chain that was complete until now is
     unasked = {LintCode.CHAIN} if had is None else had
-    judged = inventory.judge_new(placed(after, group), now_s=now_s)
+    judged = inventory.judge_new(place(after, group), now_s=now_s)
     if judged.chain.state is ChainState.SELF_SIGNED and any(
         move.before is not None and not move.before.leaf.is_self_signed for move in group
     ):
@@ -206,7 +206,7 @@ def _taken(before: Entry, nodes: tuple[NodeName, ...], names: Collection[str]) -
     lacks = f" The new one lacks {listed(lost)}: clients that use these names refuse it." if lost else ""
     return Consequence(
         code=ConsequenceCode.SLOT_TAKEN,
-        message=f"{listed(nodes)} {verb} {named(before)} to the new one, once its CA has signed it.{lacks}",
+        message=f"{listed(nodes)} {verb} {name_entry(before)} to the new one, once its CA has signed it.{lacks}",
         severity=Severity.WARNING,
         asks=True,
         nodes=nodes,

@@ -12,7 +12,7 @@ from common.pki.certificate import Certificate
 from common.pki.finding import Severity
 from common.pki.path import Problem, faults_as_ca, has_ended
 from common.words import listed
-from manager.domain.consequences import Consequence, ConsequenceCode, asked, left_without, named
+from manager.domain.consequences import Consequence, ConsequenceCode, ask, left_without, name_entry
 from manager.domain.inventory import Entry, Inventory
 from manager.domain.model import NodeRecord, RequestRecord
 from manager.pki.chain.chain import PROBLEM_WORDS
@@ -22,7 +22,7 @@ from manager.pki.judge.identity import key_of
 def of_other_key(known: Entry, given: Entry, inventory: Inventory) -> list[Consequence]:
     """Return what follows when an entry gets another certificate of its issuer and serial number, with another key."""
     conflict = (
-        f"{named(known)} has the issuer and serial number ({known.leaf.serial_no}) of the new certificate "
+        f"{name_entry(known)} has the issuer and serial number ({known.leaf.serial_no}) of the new certificate "
         f"'{given.leaf.display_name}' (fingerprint {given.leaf.fingerprint[:16]}), but another private key: "
         "the new one would take its place"
     )
@@ -46,8 +46,8 @@ def of_lost_keys(gone: Sequence[Entry], inventory: Inventory) -> list[Consequenc
     if not lost:
         return []
     many = "keys" if len(lost) > 1 else "key"
-    message = f"The only copy of the private {many} of {listed(named(each) for each in lost)} here would be lost for good."
-    return [asked(ConsequenceCode.KEY_LOST, message)]
+    message = f"The only copy of the private {many} of {listed(name_entry(each) for each in lost)} here would be lost for good."
+    return [ask(ConsequenceCode.KEY_LOST, message)]
 
 
 def of_deleting(gone: Sequence[Entry], inventory: Inventory) -> list[Consequence]:
@@ -68,7 +68,7 @@ def of_removing_nodes(nodes: Sequence[NodeRecord], inventory: Inventory) -> list
         held = [inventory.entries[inventory.slots[each]] for each in places if each in inventory.slots]
         kept = [each for each in held if not each.temporary]
         joined = " Its agent is refused from then on." if record.public_key else " It has not joined."
-        every = listed(dict.fromkeys(named(each) for each in kept))
+        every = listed(dict.fromkeys(name_entry(each) for each in kept))
         has = f" This stays in the store: {every}." if kept else ""
         message = f"Node {record.name} is deleted with its history.{joined}{has} Its services keep serving what they have."
         found.append(
@@ -90,7 +90,7 @@ def of_deleting_requests(gone: Sequence[RequestRecord], inventory: Inventory) ->
         return []
     every = listed(f"{each.id} ({each.display_name})" for each in waiting)
     message = f"The private key is deleted with the request, so what a CA sends later cannot be used: request {every}."
-    return [asked(ConsequenceCode.REQUEST_UNANSWERED, message)]
+    return [ask(ConsequenceCode.REQUEST_UNANSWERED, message)]
 
 
 def of_untrusting(
@@ -112,17 +112,17 @@ def of_untrusting(
     found = []
     # one of the same name and key is trusted in its place, though what it may sign for may differ
     if dropped := [each for each in leaving if (each.subject_id, key_of(each)) not in kept]:
-        found += [] if not lost else [asked(ConsequenceCode.TRUST_SHRINKS, f"{lost[0].upper()}{lost[1:]}.")]
+        found += [] if not lost else [ask(ConsequenceCode.TRUST_SHRINKS, f"{lost[0].upper()}{lost[1:]}.")]
         every = listed(f"'{each.display_name}'" for each in dropped)
         message = f"Every node stops trusting {every}: peers whose certificates lead only there are refused."
-        found.append(asked(ConsequenceCode.UNTRUSTED, message))
+        found.append(ask(ConsequenceCode.UNTRUSTED, message))
     if not leaving:
         return []
     found += _useless(leaving, new, now_s=now_s)
     stored = new if edited is None else [*new, edited]
     if broken := _broken_chains(inventory, gone, stored, now_s=now_s):
-        message = f"The chain of trust breaks for {listed(named(each) for each in broken)}."
-        found.append(asked(ConsequenceCode.CHAIN_BROKEN, message))
+        message = f"The chain of trust breaks for {listed(name_entry(each) for each in broken)}."
+        found.append(ask(ConsequenceCode.CHAIN_BROKEN, message))
     return found
 
 
@@ -139,7 +139,7 @@ def _useless(leaving: Sequence[Certificate], new: Sequence[Certificate], *, now_
             continue
         why = ", ".join(PROBLEM_WORDS[each] for each in after[0])
         message = f"Nothing that '{before.display_name}' signed is accepted with the new certificate: {why}."
-        found.append(asked(ConsequenceCode.UNTRUSTED, message))
+        found.append(ask(ConsequenceCode.UNTRUSTED, message))
     return found
 
 

@@ -50,7 +50,7 @@ from manager.infinity_api.contract.resources.certificates import (
 from manager.infinity_api.contract.resources.nodes import MANAGEMENT_VM, WORKER_VM
 from manager.infinity_api.contract.schema import root_document, schema_document
 from manager.infinity_api.contract.values import read_path_id, write_object
-from manager.infinity_api.links import Linked, Links, resolved
+from manager.infinity_api.links import Linked, Links, resolve_links
 from manager.infinity_api.nodes import Nodes
 from manager.infinity_api.requests import CertificatesImport
 
@@ -282,7 +282,7 @@ class Handlers:
         shown: list[dict[str, object]] = []
         for start in range(0, len(complete), AT_ONCE):
             part = complete[start : start + AT_ONCE]
-            shown += [write_object(resource, resolved(resource, row, linked)) for row in part]
+            shown += [write_object(resource, resolve_links(resource, row, linked)) for row in part]
             await asyncio.sleep(0)
         return shown
 

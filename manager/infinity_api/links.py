@@ -74,7 +74,7 @@ class Links:
                 )
 
 
-def resolved(resource: Resource, row: Row, linked: Linked) -> Row:
+def resolve_links(resource: Resource, row: Row, linked: Linked) -> Row:
     """Return a row as answers have it: whole objects where links are nested, null for a link to what is gone."""
     changed: dict[str, Any] = {}
     for name, (other, rows) in linked.items():

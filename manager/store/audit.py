@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from common.codes import Fault, Kept
 from common.errors import StorageError
 from manager.domain.audit import AuditRecord, Verification
-from manager.store.chain import EMPTY, GENESIS, Head, Seals, SignedHead, StoredHead, unkeyed
+from manager.store.chain import EMPTY, GENESIS, Head, Seals, SignedHead, StoredHead, hash_unkeyed
 from manager.store.engine import Database
 from manager.store.sealing import Keyring
 from manager.store.tables.content import audit, meta
@@ -74,7 +74,7 @@ class _Walk:
             return False
         fits = row.chain == self.seals.entry(self.head.chain, row.id, {**values, "unkeyed": row.unkeyed})
         if fits and row.unkeyed:
-            fits = row.unkeyed == unkeyed(self.unkeyed, row.id, values)
+            fits = row.unkeyed == hash_unkeyed(self.unkeyed, row.id, values)
             self.unkeyed = row.unkeyed
         return bool(fits)
 

@@ -32,7 +32,7 @@ class AuditFaults:
 
     async def told(self) -> Mapping[NodeName, Fault]:
         """Return what managers found, by their nodes; those that found nothing are left out. Raises StorageError."""
-        found = await self._values.named(_PREFIX)
+        found = await self._values.with_prefix(_PREFIX)
         return {
             NodeName(name.removeprefix(_PREFIX)): Fault(value.decode())
             for name, value in found.items()

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from common.errors import Hint, InvalidInputError, NotFoundError
 from common.ids import CertificateId, Fingerprint
 from manager.domain.annotations import ANNOTATIONS, Annotations
-from manager.domain.identity import IdentityConflictError, identified
+from manager.domain.identity import IdentityConflictError, identify
 from manager.domain.model import CertificateRecord
 from manager.store.records import NewCertificate
 from manager.store.sealing import PRIVATE_KEY, Keyring
@@ -147,8 +147,8 @@ async def namesakes(connection: AsyncConnection, new: NewCertificate) -> Sequenc
 def conflict_with(row: Row[Any], new: NewCertificate) -> IdentityConflictError:
     """Return what is raised where another entry has the issuer and serial number of a new certificate."""
     return IdentityConflictError(
-        known=identified(row, "certificate", int(row.id)),
-        given=identified(new.decoded, "certificate"),
+        known=identify(row, "certificate", int(row.id)),
+        given=identify(new.decoded, "certificate"),
         has_other_key=row.public_key_id != new.decoded.public_key_id,
     )
 

@@ -135,7 +135,7 @@ def parse_signed_head(text: str) -> SignedHead:
     return SignedHead(head=Head(count=int(count), last_id=int(last_id), chain=chain), at_s=int(at_s), mac=mac)
 
 
-def unkeyed(last: str, entry_id: int, values: Mapping[str, Any]) -> str:
+def hash_unkeyed(last: str, entry_id: int, values: Mapping[str, Any]) -> str:
     """Return the hash by which entries were chained before there was a key (schema 0009 and earlier)."""
     return hashlib.sha256(json.dumps([last, entry_id, dict(values)], sort_keys=True).encode()).hexdigest()
 

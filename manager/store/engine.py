@@ -29,7 +29,7 @@ from common.errors import ConflictError, InvalidInputError, MembershipLostError,
 from manager.domain.members import COUNTED_OUT, MemberId
 from manager.store.backend import Engine, Lasting, NoticeHandlers
 from manager.store.clock import StoreClock
-from manager.store.failures import translated
+from manager.store.failures import translate
 from manager.store.journal import Journal
 from manager.store.numbers import CHANGE, RIGHTS, draw, keep, keep_revision, mark, revision_of
 from manager.store.readers import Readers
@@ -338,8 +338,8 @@ class Database:
         self, error: SQLAlchemyError | OSError | UnicodeEncodeError, *, committing: bool = False
     ) -> StorageError | ConflictError | InvalidInputError:
         if isinstance(error, IntegrityError | UnicodeEncodeError):
-            return translated(error)
-        return self._engine.explain(error, committing=committing) or translated(error)
+            return translate(error)
+        return self._engine.explain(error, committing=committing) or translate(error)
 
     def listening(self, handlers: NoticeHandlers) -> AbstractAsyncContextManager[Lasting]:
         """Hear what is told from now on, by this process too. Raises StorageError."""

@@ -23,7 +23,7 @@ UNWRITABLE_TEXT: Final = (
 )
 
 
-def translated(
+def translate(
     error: SQLAlchemyError | OSError | UnicodeError,
 ) -> StorageError | ConflictError | InvalidInputError:
     """Make a foreign error ours that the engine has no better explanation for."""

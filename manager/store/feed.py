@@ -11,7 +11,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from manager.domain.members import Changes
 from manager.store.engine import Database
-from manager.store.numbers import ALARMS, CHALLENGES, CHANGE, LEAPT, REMOVED, RIGHTS, counted, revision_of
+from manager.store.numbers import (
+    ALARMS,
+    CHALLENGES,
+    CHANGE,
+    LEAPT,
+    REMOVED,
+    RIGHTS,
+    read_counters,
+    revision_of,
+)
 from manager.store.states import read_states
 from manager.store.tables.content import node
 from manager.store.tables.running import node_change
@@ -29,7 +38,7 @@ class Feed:
         """
         await self._database.note_takeover()
         async with self._database.read() as connection:
-            come_to = await counted(connection)
+            come_to = await read_counters(connection)
         if not _is_known(number, come_to):
             return False
         return self._database.own_numbers.issuperset(range(number + 1, come_to[CHANGE] + 1))
@@ -41,7 +50,7 @@ class Feed:
         """
         await self._database.note_takeover()
         async with self._database.read() as connection:
-            come_to = await counted(connection)
+            come_to = await read_counters(connection)
             now = come_to.get(CHANGE, 0)
             is_whole = not _is_known(number, come_to)
             numbers = await _whole(connection) if is_whole else await _changed(connection, number, now)

@@ -19,7 +19,7 @@ from common.ids import CertificateId, TrustedCaId
 from common.pki.certificate import Certificate, decode
 from common.pki.pem import CERTIFICATE, read_blocks
 from common.runtime.openssl import refusals
-from manager.domain.inventory import Entry, Inventory, Trust, assigned
+from manager.domain.inventory import Entry, Inventory, Trust, assign
 from manager.domain.model import CertificateRecord, TrustedCaRecord
 from manager.domain.partial_inventory import PartialInventory, reread
 from manager.store.journal import Touched
@@ -117,7 +117,7 @@ class Inventories:
         records, trust = await self._trusted(last)
         places, nodes = await self._store.assignments.list(), await self._store.nodes.list()
         by_name = {node.name: node for node in nodes}
-        entries, slots = assigned(await self._entries(last), places, by_name)
+        entries, slots = assign(await self._entries(last), places, by_name)
         inventory = Inventory(
             revision=revision,
             noted=noted,

@@ -111,7 +111,7 @@ class ManagerTokens:
         await self._values.set(_GIVEN, str(number).encode())
 
     async def _all(self) -> Sequence[ManagerTokenRecord]:
-        return [_RECORD.decode(value) for value in (await self._values.named(_PREFIX)).values()]
+        return [_RECORD.decode(value) for value in (await self._values.with_prefix(_PREFIX)).values()]
 
     async def _keep(self, record: ManagerTokenRecord) -> None:
         await self._values.set(_name(record.secret_hash), msgspec.json.encode(record))

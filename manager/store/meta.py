@@ -62,7 +62,7 @@ class Meta:
         """Return a plain value that `set` kept, None if there is none of this name."""
         return await self._get(f"{VALUE}{name}")
 
-    async def named(self, prefix: str) -> Mapping[str, bytes]:
+    async def with_prefix(self, prefix: str) -> Mapping[str, bytes]:
         """Return the plain values whose names begin with this, by name."""
         whole = f"{VALUE}{prefix}"
         query = select(meta.c.name, meta.c.value).where(meta.c.name.startswith(whole, autoescape=True))

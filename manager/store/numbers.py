@@ -67,7 +67,7 @@ async def mark(
     )
 
 
-async def counted(connection: AsyncConnection) -> Mapping[str, int]:
+async def read_counters(connection: AsyncConnection) -> Mapping[str, int]:
     """Return how far each counter has come; those that have begun."""
     return {row.name: int(row.value) for row in await connection.execute(select(counter))}
 

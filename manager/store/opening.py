@@ -11,7 +11,7 @@ from manager.store.store import Store, engine_of
 
 
 @asynccontextmanager
-async def opened(place: StorePlace) -> AsyncIterator[Store]:
+async def open_store(place: StorePlace) -> AsyncIterator[Store]:
     """Lend the store of a place. Raises NotFoundError, StorageError, InvalidInputError."""
     store = await Store.open(place, await asyncio.to_thread(load_keyring, place.directory))
     try:

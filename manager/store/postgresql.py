@@ -28,7 +28,7 @@ from manager.store.claims import OpenConnection, claim_on
 from manager.store.connection_pool import give_up_lost, try_out
 from manager.store.dialing import DialedConnection, Dialer, account_name, tls_context
 from manager.store.notices import listen_on, tell_on, tell_tallies_on
-from manager.store.refusals import LOST, UNREADABLE, Refusal, explained, refusal_of, summed_up
+from manager.store.refusals import LOST, UNREADABLE, Refusal, explain, refusal_of, summed_up
 from manager.store.tables import metadata
 
 WRITER_LOCK: Final = 0x63657274
@@ -253,7 +253,7 @@ class Postgresql:
 
     def explain(self, error: SQLAlchemyError | OSError, *, committing: bool) -> StorageError | None:
         """Say what an error means that only PostgreSQL has."""
-        return explained(error, at=self._at(), committing=committing)
+        return explain(error, at=self._at(), committing=committing)
 
     def _at(self) -> str:
         return f"PostgreSQL at {', '.join(map(str, self._address.hosts))}"

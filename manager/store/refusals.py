@@ -215,7 +215,7 @@ def summed_up(refused: Mapping[ServerHost, Refusal]) -> StorageError:
     return StorageError(f"PostgreSQL cannot be reached: {said}", reason=reason)
 
 
-def explained(error: SQLAlchemyError | OSError, *, at: str, committing: bool) -> StorageError | None:
+def explain(error: SQLAlchemyError | OSError, *, at: str, committing: bool) -> StorageError | None:
     """Say what an error on a connection means, None if it is none of PostgreSQL's own."""
     if isinstance(error, PoolTimeoutError):
         return StorageError(

@@ -64,7 +64,7 @@ class Keyring:
         """What the keys are called, the one that seals first; this tells nothing of them."""
         return tuple(each.hex() for each in self._keys)
 
-    def derived(self, purpose: str) -> bytes:
+    def derive(self, purpose: str) -> bytes:
         """Return a key of its own for a purpose, from the KEK that seals (HKDF, RFC 5869): another one once that is replaced."""
         return hmac.digest(self._root, purpose.encode(), "sha256")
 

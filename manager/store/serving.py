@@ -31,7 +31,7 @@ HELD_ALONE: Final = (
 """Nothing tells afterwards whether the copy was completed, and a store that is served in two places is two stores."""
 
 
-class Serving:
+class ServingClaim:
     """`async with` it for as long as the store is served by the manager with this node.
 
     Raises ConflictError while the store is copied, or served by whom this manager cannot serve beside; StorageError.

@@ -177,7 +177,7 @@ class Store:
 
     def derived_key(self, purpose: str) -> bytes:
         """Return a secret of 256 bits that every manager of the store has, and nobody who has the database alone."""
-        return self._keyring.derived(purpose)
+        return self._keyring.derive(purpose)
 
     @property
     def rights_revision(self) -> int:

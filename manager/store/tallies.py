@@ -31,7 +31,7 @@ class Tallies:
 
     def __init__(self, database: Database, keyring: Keyring) -> None:
         self._database = database
-        self._key = keyring.derived(PURPOSE)
+        self._key = keyring.derive(PURPOSE)
         self._gathered = Gathered()
         self._believed = Believed()
         self._told_s = 0.0

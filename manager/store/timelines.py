@@ -11,7 +11,16 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from manager.store.backend import Engine
-from manager.store.numbers import CHANGE, LEAPT, REMOVED, RIGHTS, counted, keep, keep_revision, revision_of
+from manager.store.numbers import (
+    CHANGE,
+    LEAPT,
+    REMOVED,
+    RIGHTS,
+    keep,
+    keep_revision,
+    read_counters,
+    revision_of,
+)
 from manager.store.tables.content import counter, meta
 
 TIMELINE: Final = "timeline"
@@ -72,7 +81,7 @@ async def is_taken_over(connection: AsyncConnection, engine: Engine) -> bool:
 
 async def _leap(connection: AsyncConnection, engine: Engine) -> None:
     now_s = await engine.now_s(connection)
-    number = leap_from(await counted(connection), await revision_of(connection), now_s)
+    number = leap_from(await read_counters(connection), await revision_of(connection), now_s)
     for name in (CHANGE, REMOVED, RIGHTS, LEAPT):
         await keep(connection, engine.insert(counter), name, number)
     await keep_revision(connection, engine.insert(meta), number)

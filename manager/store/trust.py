@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from common.errors import Hint, NotFoundError
 from common.ids import Fingerprint, TrustedCaId
-from manager.domain.identity import IdentityConflictError, identified
+from manager.domain.identity import IdentityConflictError, identify
 from manager.domain.model import TrustedCaRecord
 from manager.store.engine import Database
 from manager.store.records import NewTrustedCa
@@ -123,8 +123,8 @@ async def _same(connection: AsyncConnection, new: NewTrustedCa) -> TrustedCaReco
 
 def _conflict(known: TrustedCaRecord, new: NewTrustedCa) -> IdentityConflictError:
     return IdentityConflictError(
-        known=identified(known, "trusted CA", known.id),
-        given=identified(new.decoded, "trusted CA"),
+        known=identify(known, "trusted CA", known.id),
+        given=identify(new.decoded, "trusted CA"),
         has_other_key=False,
     )
 

@@ -16,7 +16,7 @@ from common.ids import CertificateId, NodeName
 from common.pki.finding import Finding
 from manager.domain.consequences import Consequence
 from manager.domain.inventory import Inventory
-from manager.usecases.certificate_views import ListedCertificate, listed
+from manager.usecases.certificate_views import ListedCertificate, judge_listed
 from manager.usecases.confirming import assess_assigned, assess_emptied
 from manager.usecases.context import Context
 
@@ -139,7 +139,7 @@ class SlotList:
 
     def _judge(self, number: CertificateId) -> ListedCertificate:
         if number not in self.judged:
-            self.judged[number] = listed(self.inventory, self.inventory.entries[number], self.now_s)
+            self.judged[number] = judge_listed(self.inventory, self.inventory.entries[number], self.now_s)
         return self.judged[number]
 
 

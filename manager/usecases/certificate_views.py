@@ -55,10 +55,10 @@ def list_certificates(
 ) -> tuple[int, Sequence[ListedCertificate]]:
     """Return how many certificates a query finds, and those of its page."""
     page = list_page(inventory, query, now_s=now_s)
-    return page.total, [listed(inventory, entry, now_s) for entry in page.entries]
+    return page.total, [judge_listed(inventory, entry, now_s) for entry in page.entries]
 
 
-def listed(inventory: Inventory, entry: Entry, now_s: int) -> ListedCertificate:
+def judge_listed(inventory: Inventory, entry: Entry, now_s: int) -> ListedCertificate:
     """Judge one for a list."""
     return ListedCertificate(
         entry=entry,

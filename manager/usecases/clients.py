@@ -23,7 +23,7 @@ from manager.domain.permissions import PROVISION, level_of
 from manager.usecases.context import Context
 from manager.usecases.lastuse import SOURCE_MAX, LastUse
 from manager.usecases.lifetimes import Lifetimes
-from manager.usecases.users import NAME_MAX, NAME_PATTERN, admitted, hash_token
+from manager.usecases.users import NAME_MAX, NAME_PATTERN, admit, hash_token
 
 log = structlog.get_logger(__name__)
 
@@ -158,7 +158,7 @@ class ClientUseCases:
     async def by_token(self, token: str, *, address: str) -> Caller:
         """Return who acts with an access token. Raises AccessError."""
         caller = await self.find_token(hash_token(token), source=address)
-        return admitted(
+        return admit(
             self._context,
             caller,
             address=address,

@@ -20,13 +20,13 @@ from manager.domain.consequences import (
     ConfirmationNeededError,
     Consequence,
     ConsequenceCode,
-    asked,
-    noted,
+    ask,
+    note,
     token_of,
     unique,
 )
 from manager.domain.inventory import Entry, Inventory
-from manager.domain.keeping import CompanionPolicy, carried, completed, new_entry, of_broken_chain
+from manager.domain.keeping import CompanionPolicy, carry_over, complete_material, new_entry, of_broken_chain
 from manager.domain.model import AssignmentRecord, RequestRecord
 from manager.domain.moves import Move, moves_from, moves_of_content, moves_to
 from manager.domain.placements import of_answer, of_content, of_moves
@@ -109,7 +109,7 @@ def assess_kept(
     sources = beside if updates is None else [updates, *beside]
     places = [AssignmentRecord(node=name, slot=slot, certificate_id=NO_CERTIFICATE) for name in nodes]
     places += [place for source in sources for place in source.places]
-    material, keeping = completed(inventory, material, sources, places, now_s=int(now_s))
+    material, keeping = complete_material(inventory, material, sources, places, now_s=int(now_s))
     entry = new_entry(material, number=updates.id if updates is not None else NO_CERTIFICATE, now_s=now_s)
     has_other_key = updates is not None and key_of(updates.leaf) != key_of(entry.leaf)
     moves = [*moves_of_content(updates, entry), *moves_to(inventory, entry, nodes, slot)]
@@ -175,9 +175,9 @@ def assess_edited(
     before = inventory.entries[certificate_id]
     keeping: list[Consequence] = []
     if material is not None and companions is CompanionPolicy.KEEP:
-        material = carried(material, before)
+        material = carry_over(material, before)
     elif material is not None and companions is CompanionPolicy.KEEP_NEEDED:
-        material, keeping = completed(inventory, material, [before], before.places, now_s=int(now_s))
+        material, keeping = complete_material(inventory, material, [before], before.places, now_s=int(now_s))
     after = before if material is None else new_entry(material, number=before.id, now_s=now_s)
     moves: list[Move] = []
     left: list[Move] = []
@@ -302,7 +302,7 @@ def assess_trusted(inventory: Inventory, new: Sequence[Certificate], *, now_s: i
     found = of_untrusting(inventory, gone, new, "", edited=None, now_s=now_s)
     found += _of_longer_list(inventory, new, gone)
     if same := namesakes(inventory.trust, new):
-        found.append(noted(ConsequenceCode.SAME_NAME, same))
+        found.append(note(ConsequenceCode.SAME_NAME, same))
     custom = inventory.trust.custom
     facts = [[each.fingerprint for each in new], [[number, custom[number].fingerprint] for number in gone]]
     return Impact(consequences=found, facts=facts)
@@ -312,7 +312,7 @@ def _of_longer_list(
     inventory: Inventory, new: Sequence[Certificate], gone: Collection[TrustedCaId]
 ) -> list[Consequence]:
     text = longer_client_ca_list(inventory.trusted_cas, inventory.trust, new, gone=gone)
-    return [asked(ConsequenceCode.CLIENT_CA_LIST_TOO_LONG, text)] if text else []
+    return [ask(ConsequenceCode.CLIENT_CA_LIST_TOO_LONG, text)] if text else []
 
 
 def assess_removed(inventory: Inventory, names: Sequence[NodeName]) -> Impact:

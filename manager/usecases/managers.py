@@ -16,7 +16,7 @@ from common.wire.contact import ADDRESSES_MAX
 from common.wire.enrolment import hash_secret, new_secret
 from manager.channel.clustering import ManagerToken, encode_token
 from manager.domain.attempts import Attempt
-from manager.domain.contact import merged
+from manager.domain.contact import merge_addresses
 from manager.domain.managers import Joined, Newcomer
 from manager.store.manager_tokens import ManagerTokenRecord
 from manager.usecases.context import Context
@@ -62,7 +62,7 @@ class ManagerUseCases:
     async def new_token(self, *, tells_database: bool, actor: str) -> NewToken:
         """Make a token. Raises ConflictError (no manager was ever started, or too many unused ones)."""
         store, now_s = self._context.store, self._context.clock()
-        addresses = merged((await store.address_book.read()).values(), most=ADDRESSES_MAX)
+        addresses = merge_addresses((await store.address_book.read()).values(), most=ADDRESSES_MAX)
         if not addresses:
             raise ConflictError(
                 "no manager of this store has said yet where it is dialled; start one first, which has a name or an address"

@@ -18,7 +18,7 @@ from manager.domain.etag import etag_of_node
 from manager.domain.inventory import Inventory
 from manager.domain.model import JoinTokenRecord, NodeDescription, NodeRecord
 from manager.domain.moves import Move
-from manager.domain.node_names import check_own_address, checked, next_manager
+from manager.domain.node_names import check_description, check_own_address, next_manager
 from manager.domain.placements import of_describing
 from manager.pki.write.selfsigned import make_temporary
 from manager.store.records import NewCertificate
@@ -145,7 +145,7 @@ class NodeUseCases:
         Raises InvalidInputError, NotFoundError (node, certificate), ChangedMeanwhileError, ConfirmationNeededError; then nothing was
         changed.
         """
-        new = checked(described)
+        new = check_description(described)
         slots = dict(new.slots)
         detail = {"names": new.names, "addresses": new.addresses, "slots": slots}
         async with self._context.deciding() as inventory:
@@ -253,7 +253,7 @@ class NodeUseCases:
         self, name: NodeName | None, described: NodeDescription, *, kind: NodeKind
     ) -> tuple[NodeDescription, NewCertificate]:
         """Check a node that is to be added, and make its temporary certificate: that takes seconds and may fail."""
-        new = checked(described)
+        new = check_description(described)
         there = await self._context.store.nodes.list()
         if any(known_node.name == name for known_node in there):
             raise ConflictError(f"a node '{name}' already exists")

@@ -170,7 +170,7 @@ class UserUseCases:
         """Return who asks with this API token. Raises AccessError."""
         # nobody guesses 256 bits, so who holds them never waits because of others
         caller = await self.find_token(hash_token(token), source=address)
-        return admitted(
+        return admit(
             self._context, caller, address=address, refusal="the token is unknown, revoked or expired"
         )
 
@@ -232,7 +232,7 @@ def _check_name(name: str) -> None:
         raise InvalidInputError("name", f"'{name}' stands in the audit log for {who}; choose another name")
 
 
-def admitted(context: Context, caller: Caller | None, *, address: str, refusal: str) -> Caller:
+def admit(context: Context, caller: Caller | None, *, address: str, refusal: str) -> Caller:
     """Return whom a token leads to. Raises AccessError if that is nobody, and counts it as an attempt to sign in."""
     if caller is None:
         context.attempted(Attempt.SIGN_IN_FAILED, name="", source=source_of(address))

@@ -9,7 +9,7 @@ def annotations_of(form: Form) -> Annotations:
     return Annotations(**{name: form.text(name) for name in ANNOTATIONS if form.all(name)})
 
 
-def compared(stored: Annotations, given: Annotations) -> list[tuple[str, str, str]]:
+def compare_annotations(stored: Annotations, given: Annotations) -> list[tuple[str, str, str]]:
     """Return each annotation's label, what is stored and what was given, for `PageRequest.differences`."""
     kept = stored.given()
     return [(name.capitalize(), kept.get(name, ""), text) for name, text in given.given().items()]

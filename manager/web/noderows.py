@@ -17,7 +17,7 @@ from common.ids import NodeName
 from common.words import listed
 from manager.domain.brief import NodeBrief
 from manager.domain.inventory import Entry, Inventory
-from manager.domain.listing import Page, Sort, mentions, ordered, page_of
+from manager.domain.listing import Page, Sort, mentions, page_of, sort_rows
 from manager.domain.model import NodeRecord
 from manager.domain.report import Serving
 from manager.domain.view import NodeView, SlotView, first_end_s
@@ -117,7 +117,7 @@ def list_rows(
     if query.states:
         names = [name for name in names if (brief := briefs.get(name)) and brief.state in query.states]
     if query.order is not NodeOrder.NAME or query.descending:
-        names = ordered(names, [Sort(_key(inventory, briefs, query.order), query.descending)])
+        names = sort_rows(names, [Sort(_key(inventory, briefs, query.order), query.descending)])
     page = page_of(names, query.page, size=query.size)
     rows = [_row(inventory, inventory.nodes[name], locations) for name in page.entries]
     return Page(page.total, rows)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from common.errors import PkiError
-from manager.pki.read.findings import PkiFindingsError, located
+from manager.pki.read.findings import PkiFindingsError, locate
 from manager.pki.read.reader import as_text
 from manager.pki.read.redaction import without_private_keys
 from manager.pki.read.upload import CERTIFICATE_FIELD, KEY_FIELD, PARAMETERS_FIELD
@@ -46,6 +46,5 @@ def findings_of(error: Exception) -> list[str]:
 def sentences(findings: Iterable[PkiError]) -> list[str]:
     """Return findings as sentences that say where; a file's name is written as it is."""
     return [
-        Placed(located(each)) if each.file and each.file not in _FIELDS else located(each)
-        for each in findings
+        Placed(locate(each)) if each.file and each.file not in _FIELDS else locate(each) for each in findings
     ]

@@ -20,7 +20,7 @@ from common.runtime import durable, trusted
 from common.runtime.ssh import generate_key, load_key, public_line
 from common.wire.contact import Contact
 from nodeagent.errors import NotJoinedError
-from nodeagent.install.fault import named
+from nodeagent.install.fault import name_fault
 
 DIRECTORY: Final = "identity"
 KEY_FILE: Final = "node_key"
@@ -67,7 +67,7 @@ def load(data_dir: Path, *, key_file: str = KEY_FILE) -> Identity:
     except FileNotFoundError as error:
         raise NotJoinedError(data_dir) from error
     except OSError as error:
-        raise named("the node's identity cannot be read", error) from error
+        raise name_fault("the node's identity cannot be read", error) from error
     except msgspec.DecodeError as error:
         raise CertcastError(f"{directory / PIN_FILE} is damaged; join again", reason=Reason.PARSE) from error
     return Identity(
@@ -154,4 +154,4 @@ def _written() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise named("the node's identity cannot be written", error) from error
+        raise name_fault("the node's identity cannot be written", error) from error

@@ -61,7 +61,7 @@ async def ask(
     )
 
 
-def refused(reply: EnrolReply, hint: str = "") -> EnrolmentError:
+def refusal_of(reply: EnrolReply, hint: str = "") -> EnrolmentError:
     """Return the manager's refusal as an error."""
     reason = Reason(reply.reason) if reply.reason in set(Reason) else Reason.INTERNAL
     return EnrolmentError(f"the manager refused: {reply.message}{hint}", reason=reason)
@@ -69,7 +69,7 @@ def refused(reply: EnrolReply, hint: str = "") -> EnrolmentError:
 
 def _check(reply: EnrolReply, token: JoinToken) -> None:
     if not reply.ok:
-        raise refused(
+        raise refusal_of(
             reply, " (this node's clock says that it has expired)" if token.expires_s < time.time() else ""
         )
     if token.fingerprint not in map(fingerprint, reply.host_keys):

@@ -20,7 +20,7 @@ from common.wire.enrolment import EnrolRequest, rotation_statement
 from nodeagent.channel import identity
 from nodeagent.channel.dial import connect
 from nodeagent.channel.identity import Identity
-from nodeagent.channel.join import ask, refused
+from nodeagent.channel.join import ask, refusal_of
 
 log = structlog.get_logger(__name__)
 
@@ -47,7 +47,7 @@ async def rotate(data_dir: Path, *, agent_version: str) -> Identity:
         ),
     )
     if not reply.ok:
-        raise refused(reply)
+        raise refusal_of(reply)
     await asyncio.to_thread(identity.commit_candidate, data_dir)
     return new
 

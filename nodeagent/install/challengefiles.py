@@ -18,7 +18,7 @@ import structlog
 from common.challenge import CHALLENGES_MAX, RESPONSE_MAX_CHARS, is_token
 from common.errors import InstallError, Reason
 from common.runtime import durable, trusted
-from nodeagent.install.fault import named
+from nodeagent.install.fault import name_fault
 from nodeagent.install.leftovers import remove_half_written
 from nodeagent.install.plainfile import read_plain
 
@@ -91,7 +91,9 @@ class ChallengeFiles:
             }
             self._list({**self._listed, **ours, **adopted})
         except (InstallError, OSError) as error:
-            wrong = error if isinstance(error, InstallError) else named("challenges cannot be noted", error)
+            wrong = (
+                error if isinstance(error, InstallError) else name_fault("challenges cannot be noted", error)
+            )
             return dict.fromkeys(wanted, wrong.message)
         faults = {
             targets[path]: "a file of this name is there already, and is not the agent's"
@@ -115,7 +117,7 @@ class ChallengeFiles:
             try:
                 durable.remove_file(Path(path))
             except OSError as error:
-                wrong = named("a challenge could not be removed", error)
+                wrong = name_fault("a challenge could not be removed", error)
                 log.warning("store.failed", reason=wrong.reason, message=wrong.message)
             else:
                 del left[path]
@@ -124,7 +126,7 @@ class ChallengeFiles:
         except OSError as error:
             # what is listed and not there is harmless
             self._listed = left
-            wrong = named("challenges cannot be noted", error)
+            wrong = name_fault("challenges cannot be noted", error)
             log.warning("store.failed", reason=wrong.reason, message=wrong.message)
 
     def _list(self, listed: dict[str, float]) -> None:
@@ -159,7 +161,7 @@ def check_directory(directory: str, data: Path) -> None:
             pass
         closed = [each for each in (path, *path.parents) if not _is_open(each)]
     except OSError as error:
-        raise named("challenges have no place", error) from error
+        raise name_fault("challenges have no place", error) from error
     if closed:
         raise InstallError(
             f"a web server that is not root cannot enter {closed[0]}; give it the mode 0755",
@@ -172,7 +174,7 @@ def check_place(directory: str, data: Path) -> None:
     try:
         is_made_there = _is_free(directory)
     except OSError as error:
-        raise named("challenges have no place", error) from error
+        raise name_fault("challenges have no place", error) from error
     check_directory(str(Path(directory).parent) if is_made_there else directory, data)
 
 
@@ -185,7 +187,7 @@ def _make_directory(path: Path) -> None:
     try:
         durable.make_dir(path, DIRECTORY_MODE)
     except OSError as error:
-        raise named(f"the directory {path} for challenges cannot be made", error) from error
+        raise name_fault(f"the directory {path} for challenges cannot be made", error) from error
 
 
 def _is_free(path: str) -> bool:
@@ -209,5 +211,5 @@ def _write(path: str, text: str) -> str | None:
         durable.write_file(Path(path), text.encode("ascii"), mode=FILE_MODE)
     except OSError as error:
         # without the path, whose last name is the token that this is said of
-        return named("it could not be written", OSError(error.errno, error.strerror)).message
+        return name_fault("it could not be written", OSError(error.errno, error.strerror)).message
     return None

@@ -22,7 +22,7 @@ from common.ids import digest_of
 from common.runtime import durable, trusted
 from nodeagent.core.drift import Drift, Seen, find_copy_drift
 from nodeagent.core.services import Copy
-from nodeagent.install.fault import named
+from nodeagent.install.fault import name_fault
 from nodeagent.install.leftovers import remove_half_written
 from nodeagent.install.plainfile import read_plain
 
@@ -35,7 +35,7 @@ def check_copies(copies: Iterable[Copy], data: Path) -> None:
         try:
             _check(Path(copy.to), data)
         except OSError as error:
-            raise named(f"the copy {copy.to} has no place", error) from error
+            raise name_fault(f"the copy {copy.to} has no place", error) from error
 
 
 def try_copies(copies: Iterable[Copy]) -> None:
@@ -46,7 +46,7 @@ def try_copies(copies: Iterable[Copy]) -> None:
         except OSError as error:
             # without the name of what was tried, which is gone
             nameless = OSError(error.errno, error.strerror)
-            raise named(f"the copy {copy.to} cannot be written", nameless) from error
+            raise name_fault(f"the copy {copy.to} cannot be written", nameless) from error
 
 
 def write_copies(copies: Iterable[Copy], read: Callable[[str], bytes | None]) -> int:
@@ -62,7 +62,7 @@ def write_copies(copies: Iterable[Copy], read: Callable[[str], bytes | None]) ->
         try:
             durable.write_file(path, body, mode=copy.mode, uid=copy.uid, gid=copy.gid)
         except OSError as error:
-            raise named(f"the copy {path} could not be written", error) from error
+            raise name_fault(f"the copy {path} could not be written", error) from error
         written += 1
     return written
 
@@ -79,7 +79,7 @@ def remove_copies(copies: Iterable[Copy], read: Callable[[str], bytes | None]) -
         try:
             durable.remove_file(path)
         except OSError as error:
-            wrong = named(f"the copy {path} could not be removed", error)
+            wrong = name_fault(f"the copy {path} could not be removed", error)
             log.warning("store.failed", reason=wrong.reason, message=wrong.message)
 
 
@@ -135,7 +135,7 @@ def _check(path: Path, data: Path) -> None:
     except trusted.UntrustedPathError as error:
         if error.errno != errno.ELOOP:
             # by its last name, since the directory is named
-            raise named(f"the copy {path.name} has no place", error) from error
+            raise name_fault(f"the copy {path.name} has no place", error) from error
         raise InstallError(
             f"the copy {path} would replace a link; name {path.parent.resolve() / path.name} instead",
             reason=Reason.TARGET_MISSING,

@@ -18,7 +18,7 @@ _REASONS: Final = {
 }
 
 
-def named(what: str, error: OSError) -> InstallError:
+def name_fault(what: str, error: OSError) -> InstallError:
     """Return an error of the disk as one of ours: NO_SPACE, PERMISSION, CROSS_DEVICE, TARGET_MISSING, or STORAGE."""
     reason = _REASONS.get(error.errno or 0, Reason.STORAGE)
     where = f" ({error.filename})" if error.filename else ""

@@ -12,7 +12,7 @@ import structlog
 from common.errors import CertcastError, InstallError, Reason
 from common.runtime import durable, trusted
 from nodeagent.core.journal import Journal, decode_journal, encode_journal
-from nodeagent.install.fault import named
+from nodeagent.install.fault import name_fault
 
 log = structlog.get_logger(__name__)
 
@@ -46,7 +46,7 @@ class JournalFile:
         try:
             await asyncio.to_thread(durable.write_file, self._path, encode_journal(journal), mode=0o600)
         except OSError as error:
-            raise named("the journal cannot be written", error) from error
+            raise name_fault("the journal cannot be written", error) from error
         self._journal, self._is_written = journal, True
 
     async def keep(self, journal: Journal) -> None:

@@ -11,7 +11,7 @@ import structlog
 from common.ids import digest_of
 from common.runtime import durable
 from nodeagent.core.servicesfile import FILE_MAX_BYTES
-from nodeagent.install.fault import named
+from nodeagent.install.fault import name_fault
 from nodeagent.install.plainfile import read_plain
 
 log = structlog.get_logger(__name__)
@@ -28,7 +28,7 @@ def keep_last_good(data: Path, text: str) -> None:
     try:
         durable.write_file(data / FILE, _HEADER + digest_of(body).encode() + b"\n" + body, mode=0o600)
     except OSError as error:
-        wrong = named("the services in use could not be saved", error)
+        wrong = name_fault("the services in use could not be saved", error)
         log.warning("store.failed", reason=wrong.reason, message=wrong.message)
 
 

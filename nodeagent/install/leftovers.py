@@ -10,7 +10,7 @@ from typing import Final
 import structlog
 
 from common.runtime import durable, trusted
-from nodeagent.install.fault import named
+from nodeagent.install.fault import name_fault
 
 log = structlog.get_logger(__name__)
 
@@ -24,5 +24,5 @@ def remove_half_written(path: Path, owner: str) -> None:
         for name in fnmatch.filter(trusted.names_in(path.parent), f".{path.name}.{_HALF_WRITTEN}"):
             durable.remove_file(path.with_name(name))
     except OSError as error:
-        wrong = named(f"leftovers {owner} could not be removed", error)
+        wrong = name_fault(f"leftovers {owner} could not be removed", error)
         log.warning("store.failed", reason=wrong.reason, message=wrong.message)

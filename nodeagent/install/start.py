@@ -17,7 +17,7 @@ from nodeagent.core.recovery import Decision, Forget, Idle, Resume, RollBack, re
 from nodeagent.core.services import Services
 from nodeagent.core.steps import forget
 from nodeagent.install.copies import remove_leftovers
-from nodeagent.install.fault import named
+from nodeagent.install.fault import name_fault
 from nodeagent.install.journalfile import JournalFile, load_journal
 from nodeagent.install.localstate import NodeLocalState
 from nodeagent.install.state import NodeState
@@ -44,7 +44,7 @@ async def open_state(directory: Path, *, services: Services, owners: Ownership) 
             await file.keep(journal)
         await _rest(state)
     except OSError as error:
-        raise named("the data directory cannot be used", error) from error
+        raise name_fault("the data directory cannot be used", error) from error
     return state
 
 

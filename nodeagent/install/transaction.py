@@ -27,7 +27,7 @@ from nodeagent.core.services import Consumer
 from nodeagent.core.timing import Wait
 from nodeagent.install.copies import inspect_copy, remove_copies
 from nodeagent.install.diagnostics import compose
-from nodeagent.install.fault import named
+from nodeagent.install.fault import name_fault
 from nodeagent.install.preflight import Checked
 from nodeagent.install.probe import NOTHING_SHOWN, Port
 from nodeagent.install.proof import Proof, Target, probe_baseline, prove_forward, prove_rollback
@@ -71,7 +71,7 @@ class Transaction:
         try:
             await asyncio.to_thread(self._switch, attempt.directory)
         except OSError as error:
-            wrong = named("the new generation could not be made live", error)
+            wrong = name_fault("the new generation could not be made live", error)
             reason = wrong.reason if wrong.reason == Reason.NO_SPACE else Reason.SWITCH_FAILED
             cause = Cause(phase="switch", reason=reason, message=wrong.message)
             if await asyncio.to_thread(state.tree.live) != attempt.directory:
@@ -95,7 +95,7 @@ class Transaction:
             tree.stage(name, manifest, payloads)
         except OSError as error:
             self._drop(name)  # a full disk must not stay full of what was half-made
-            raise named("the new generation could not be written", error) from error
+            raise name_fault("the new generation could not be written", error) from error
         return name
 
     def _switch(self, name: str) -> None:
@@ -175,7 +175,7 @@ class Transaction:
         try:
             await asyncio.to_thread(self._state.tree.remember, previous)
         except OSError as error:
-            wrong = named("the link to the previous generation could not be made", error)
+            wrong = name_fault("the link to the previous generation could not be made", error)
             log.warning("store.failed", reason=wrong.reason, message=wrong.message)
 
     # -- the ways out
@@ -193,7 +193,7 @@ class Transaction:
             self._state.tree.discard(name)
             self._state.tree.remove(name)
         except OSError as error:
-            wrong = named("what was staged could not be removed", error)
+            wrong = name_fault("what was staged could not be removed", error)
             log.warning("store.failed", reason=wrong.reason, message=wrong.message)
 
     async def roll_back(self, cause: Cause, plan: Plan, forward: Proof) -> Outcome:
@@ -280,7 +280,7 @@ class Transaction:
             if await asyncio.to_thread(state.tree.live) != directory:
                 await asyncio.to_thread(state.tree.switch, directory)
         except OSError as error:  # upkeep makes the link right
-            wrong = named("the files of the first attempt could not be made live again", error)
+            wrong = name_fault("the files of the first attempt could not be made live again", error)
             log.warning("store.failed", reason=wrong.reason, message=wrong.message)
         state.local.went_live(await asyncio.to_thread(state.tree.manifest, directory))
         return self._failed("install.failed")
@@ -320,7 +320,7 @@ def _ours(error: Exception) -> CertcastError:
         case CertcastError():
             return error
         case OSError():
-            return named("the disk refused it", error)
+            return name_fault("the disk refused it", error)
         case _:
             log.error("task.failed", task="install", exc_info=error)
             return InstallError(f"an error of the agent itself: {type(error).__name__}")

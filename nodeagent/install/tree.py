@@ -38,7 +38,7 @@ from common.runtime import durable, trusted
 from nodeagent.core.drift import DIRECTORY_MODE, MANIFEST_FILE, PUBLIC_MODE, ROOT, Listing, Ownership, Seen
 from nodeagent.core.retention import directory_order
 from nodeagent.core.served import Expected, Wanted
-from nodeagent.install.fault import named
+from nodeagent.install.fault import name_fault
 from nodeagent.install.plainfile import read_plain
 
 GENERATIONS: Final = "generations"
@@ -201,7 +201,7 @@ class Tree:
                 facts = os.fstatvfs(place)
                 is_writable = os.access(".", os.W_OK, dir_fd=place)
         except OSError as error:
-            raise named("the data directory cannot be used", error) from error
+            raise name_fault("the data directory cannot be used", error) from error
         if len(devices) > 1:
             raise InstallError(
                 f"{self._generations} and {self._staging} are on different filesystems; they must be one, "

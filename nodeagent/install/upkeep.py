@@ -24,7 +24,7 @@ from nodeagent.core.retention import next_copy, removable
 from nodeagent.core.served import Wanted, mismatch
 from nodeagent.core.services import Consumer
 from nodeagent.install.copies import drift_of_copies, write_copies
-from nodeagent.install.fault import named
+from nodeagent.install.fault import name_fault
 from nodeagent.install.proof import Target, prove_rollback, shown_leaves, unreachable_endpoints
 from nodeagent.install.state import NodeState, ignore_progress
 from nodeagent.install.stopped import Stopped, find_stopped
@@ -67,7 +67,7 @@ class Upkeep:
             except InstallError as error:
                 trouble = trouble or error
             except OSError as error:
-                trouble = trouble or named("the periodic check could not be completed", error)
+                trouble = trouble or name_fault("the periodic check could not be completed", error)
         return trouble
 
     # -- drift of the tree

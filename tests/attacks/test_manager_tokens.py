@@ -277,7 +277,7 @@ async def test_neither_the_key_nor_the_password_nor_a_secret_is_in_a_log_a_repr_
     for secret in (token.secret, PASSWORD, kek.hex(), repr(kek)[2:-1], DATABASE):
         assert secret not in said
     details = "".join(str(each) for each in await there.store.audit.list(limit=100))
-    kept = b"".join((await there.store.meta.named("manager-token:")).values()).decode()
+    kept = b"".join((await there.store.meta.with_prefix("manager-token:")).values()).decode()
     for secret in (token.secret, PASSWORD, kek.hex()):
         assert secret not in details + kept
 

@@ -21,7 +21,7 @@ from common.runtime.ssh import generate_key, load_key, public_line
 from demo.run import trusting
 from demo.site import PASSWORD, DemoNode, end_service
 from manager.store.meta import HOST_KEY
-from manager.store.opening import opened
+from manager.store.opening import open_store
 from manager.store.place import StorePlace
 from tests import pki
 from tests.chaos.database import NAME, Servers, made_servers
@@ -86,7 +86,7 @@ class Stage:
         self.simulated = [f"n{number}" for number in range(simulated)]
         keys = {name: generate_key() for name in self.simulated}
         address = self.servers.primary.address(NAME)
-        async with opened(StorePlace(first.data, address)) as store:
+        async with open_store(StorePlace(first.data, address)) as store:
             async with store.transaction():
                 for name, key in keys.items():
                     node = NodeName(name)

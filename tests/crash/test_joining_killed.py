@@ -13,7 +13,7 @@ from manager.databasesetting import TOLD_FILE
 from manager.joincluster import STAGED
 from manager.ownnode import NODE_FILE, own_node
 from manager.settings import Settings
-from manager.store.opening import opened
+from manager.store.opening import open_store
 from manager.store.place import StorePlace
 from manager.store.sealing import KEK_FILE, create_kek, load_keyring, read_kek
 from manager.store.store import Store
@@ -74,7 +74,7 @@ async def test_a_join_that_is_killed_anywhere_is_gone_on_with_by_the_same_comman
         check_private(data)
         assert read_kek(data) == read_kek(tmp_path / "first")
         settings = Settings.load(data=data, **({} if is_told else {"database": url}))
-        async with opened(settings.place) as store:
+        async with open_store(settings.place) as store:
             assert (await store.nodes.get(own_node(data))).kind == "management"
         if not status:
             break

@@ -20,7 +20,7 @@ from demo.services import NGINX, NGINX_CONF, SERVICES, Service
 from demo.site import DemoNode, Site
 from manager.domain.renewal.records import ChallengeKind, OrderRecord, OrderState, RenewalRecord, Terms
 from manager.store.inventory import Inventories
-from manager.store.opening import opened
+from manager.store.opening import open_store
 from manager.store.place import StorePlace
 from manager.store.store import Store
 from manager.usecases.context import Context
@@ -189,7 +189,7 @@ def web_server(address: str, challenges: Path, *, log: Path) -> Service:
 @asynccontextmanager
 async def kept_by(site: Site) -> AsyncIterator[tuple[Store, UseCases]]:
     """Lend the use cases of a process beside the manager, over the same store."""
-    async with opened(StorePlace(site.data, None)) as store, Workers() as workers:
+    async with open_store(StorePlace(site.data, None)) as store, Workers() as workers:
         context = Context(
             store=store,
             inventories=Inventories(store),

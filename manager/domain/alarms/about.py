@@ -48,7 +48,7 @@ def with_refusals(view: NodeView, text: str) -> str:
     return " ".join([text, *(f"It refuses {each.part} ({each.reason}): {each.message}." for each in untold)])
 
 
-def expired(not_after_s: int | None, *, now_s: int) -> str | None:
+def say_expired(not_after_s: int | None, *, now_s: int) -> str | None:
     """Say how long ago something expired; None if it has not, or its end cannot be read."""
     if not_after_s is None or nearness(not_after_s, now_s=now_s) is not Nearness.OVER:
         return None

@@ -241,7 +241,7 @@ ID: Final = Field(
 RESOURCE_URI: Final = Field(name="resource_uri", help="The URI that identifies this resource.", readonly=True)
 
 
-def ordered(methods: Iterable[Method]) -> tuple[Method, ...]:
+def order_methods(methods: Iterable[Method]) -> tuple[Method, ...]:
     """Return the methods in the order in which we list them."""
     wanted = set(methods)
     return tuple(method for method in Method if method in wanted)
@@ -315,7 +315,7 @@ class Resource:
         The command-line client makes its sub-commands, `post` included, from this list alone.
         """
         posts = {Method.POST} if Method.POST in self.list_methods else set()
-        return ordered(self.detail_methods | posts)
+        return order_methods(self.detail_methods | posts)
 
     @property
     def writable(self) -> tuple[Field, ...]:

@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from common.errors import CertcastError, Reason
-from manager.infinity_api.contract.description import Method, Resource, Value, ordered
+from manager.infinity_api.contract.description import Method, Resource, Value, order_methods
 
 JSON: Final = "application/json"
 WHOLE: Final = "__all__"
@@ -149,12 +149,12 @@ def overloaded(text: str, retry_after_s: int, *, own: bool) -> Answer:
 
 def method_not_allowed(methods: Iterable[Method]) -> Answer:
     """Return 405 with what is allowed instead."""
-    return Answer(405, headers={"Allow": ", ".join(method.upper() for method in ordered(methods))})
+    return Answer(405, headers={"Allow": ", ".join(method.upper() for method in order_methods(methods))})
 
 
 def options(methods: Iterable[Method]) -> Answer:
     """Return 200 with what is allowed."""
-    return Answer(200, headers={"Allow": ", ".join(method.upper() for method in ordered(methods))})
+    return Answer(200, headers={"Allow": ", ".join(method.upper() for method in order_methods(methods))})
 
 
 def check_method(resource: Resource, method: str, *, to_one: bool) -> Answer | None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlencode
 
-from manager.domain.listing import Sort, ordered, page_from
+from manager.domain.listing import Sort, page_from, sort_rows
 from manager.infinity_api.contract.description import Resource
 from manager.infinity_api.contract.errors import RefusedError
 from manager.infinity_api.contract.filters import (
@@ -89,7 +89,7 @@ def select(query: Query, rows: Mapping[int, Row]) -> Sequence[int]:
             check_cost(condition, (rows[number] for number in found))
             found = [number for number in found if _meets((condition,), rows[number])]
     sorts = [Sort(_sort_key(order.key, rows), order.descending) for order in query.orders]
-    return ordered(found, sorts)
+    return sort_rows(found, sorts)
 
 
 def _meets(conditions: Sequence[Filter], row: Row) -> bool:

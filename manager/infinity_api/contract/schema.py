@@ -4,7 +4,7 @@ Decides their form (the contract's sections 3.1 and 3.2); everything in them com
 Invariant: a document has only types that every client can read, and no secret's value.
 """
 
-from manager.infinity_api.contract.description import Field, Kind, Resource, ordered
+from manager.infinity_api.contract.description import Field, Kind, Resource, order_methods
 from manager.infinity_api.contract.index import RESOURCES
 from manager.infinity_api.contract.query import DEFAULT_LIMIT
 
@@ -22,7 +22,7 @@ def schema_document(resource: Resource) -> dict[str, object]:
     """Return a resource's schema document."""
     return {
         "allowed_detail_http_methods": list(resource.shown_detail_methods),
-        "allowed_list_http_methods": list(ordered(resource.list_methods)),
+        "allowed_list_http_methods": list(order_methods(resource.list_methods)),
         "default_format": "application/json",
         "default_limit": DEFAULT_LIMIT,
         "fields": {field.name: _field(field) for field in resource.fields},

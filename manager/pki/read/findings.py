@@ -21,7 +21,7 @@ class PkiFindingsError(CertcastError):
         if not self.findings:
             raise ValueError("an error needs at least one finding")
         super().__init__(
-            "; ".join(located(finding) for finding in self.findings), reason=self.findings[0].reason
+            "; ".join(locate(finding) for finding in self.findings), reason=self.findings[0].reason
         )
 
     def __reduce__(self) -> tuple[type["PkiFindingsError"], tuple[tuple[PkiError, ...]]]:
@@ -29,7 +29,7 @@ class PkiFindingsError(CertcastError):
         return type(self), (self.findings,)
 
 
-def located(finding: PkiError) -> str:
+def locate(finding: PkiError) -> str:
     """Return the finding as one sentence that begins with its place, as far as that is known."""
     place = [
         text

@@ -30,7 +30,7 @@ def oneline(name: Name) -> str:
     return ", ".join(" + ".join(f"{_short(one)} = {_value(one)}" for one in part) for part in name.parts)
 
 
-def slashed(name: Name) -> str:
+def write_slashed(name: Name) -> str:
     """Return a name as in `DirName:/C=GB/O=Example, Ltd`; what separates its parts is escaped within them."""
     return "".join(
         f"{'/' if place == 0 else '+'}{_short(one)}={_separated(printable(one.text))}"
@@ -42,7 +42,7 @@ def slashed(name: Name) -> str:
 def alternative_name(name: der.Element) -> str:
     """Return one name of a list of alternative names with its kind."""
     if name.tag == NameKind.DIRECTORY:
-        return f"DirName:{slashed(read_name(name.content))}"
+        return f"DirName:{write_slashed(read_name(name.content))}"
     return general_name(name)
 
 

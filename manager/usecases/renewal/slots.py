@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from common.bundle.manifest import Slot
 from common.errors import ConflictError
 from common.ids import NodeName
-from manager.domain.consequences import named
+from manager.domain.consequences import name_entry
 from manager.domain.inventory import Inventory
 from manager.domain.moves import Move
 from manager.domain.placements import of_ordering
@@ -37,7 +37,7 @@ def check_slots(
         for name in nodes:
             number, where = inventory.slots.get((name, slot)), f"the {slot} slot of node '{name}'"
             if number is not None and renewal.certificate_id == number:
-                what = named(inventory.entries[number])
+                what = name_entry(inventory.entries[number])
                 raise ConflictError(
                     f"{where} has {what}, which renewal {renewal.id} renews; leave the node out, or empty that slot first"
                 )

@@ -14,7 +14,7 @@ from manager.domain.etag import etag_of_certificate
 from manager.domain.model import AssignmentRecord, CertificateRecord
 from manager.usecases.assignments import slot_name
 from manager.usecases.uploads import Edit, Upload
-from manager.web.annotations import annotations_of, compared
+from manager.web.annotations import annotations_of, compare_annotations
 from manager.web.choices import NODE_FIELDS, chosen_nodes, node_choices
 from manager.web.forms import Form, pem
 from manager.web.importing import IMPORT_FIELDS, show_import, show_import_form
@@ -122,7 +122,7 @@ async def edit(page_request: PageRequest) -> web.StreamResponse:
             ("TLS certificate", record.text, given.fields["certificate"]),
             ("TLS parameters", record.parameters_text, given.fields["parameters"]),
             ("Nodes", "\n".join(_server_nodes(places)), "\n".join(sorted(given.nodes))),
-            *compared(record.annotations, given.annotations),
+            *compare_annotations(record.annotations, given.annotations),
         )
         seen = etag_of_certificate(record, places)
         return await _edit_form(page_request, record, given, changed_meanwhile(theirs), seen=seen)

@@ -13,7 +13,7 @@ from alembic import command
 from common.ids import MANAGEMENT_NODE
 from manager.domain.renewal.records import ChallengeKind
 from manager.store.audit import CHAIN_KEY, HEAD
-from manager.store.chain import unkeyed
+from manager.store.chain import hash_unkeyed
 from manager.store.inventory import Inventories
 from manager.store.place import DATABASE_FILE, StorePlace
 from manager.store.sealing import Keyring
@@ -45,7 +45,7 @@ def _rehash(raw: sqlite3.Connection) -> None:
         "SELECT id, at_s, actor, action, subject, detail FROM audit ORDER BY id"
     ).fetchall():
         values = {"at_s": at_s, "actor": actor, "action": action, "subject": subject, "detail": detail}
-        last = unkeyed(last, number, values)
+        last = hash_unkeyed(last, number, values)
         raw.execute("UPDATE audit SET chain = ? WHERE id = ?", (last, number))
     raw.execute("UPDATE meta SET value = ? WHERE name = ?", (last.encode(), HEAD))
 
@@ -106,7 +106,7 @@ async def before(tmp_path: Path, keyring: Keyring, monkeypatch: pytest.MonkeyPat
         last = "0" * 64
         for number in range(1, 2501):
             values = {"at_s": 1.5, "actor": "ann", "action": "a", "subject": f"s{number}", "detail": "null"}
-            last = unkeyed(last, number, values)
+            last = hash_unkeyed(last, number, values)
             raw.execute(
                 "INSERT INTO audit (id, at_s, actor, action, subject, detail, chain) VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (number, *values.values(), last),

@@ -14,7 +14,7 @@ from manager.store.claims import SERVING_LOCK, OpenConnection
 from manager.store.copying import ignore_progress
 from manager.store.place import StorePlace
 from manager.store.sealing import Keyring
-from manager.store.serving import Serving
+from manager.store.serving import ServingClaim
 from manager.store.store import Store, engine_of
 from manager.store.transfer import transfer
 from tests.patience import PATIENCE_S
@@ -37,8 +37,8 @@ async def test_a_store_that_managers_serve_is_copied_by_a_backup_and_not_moved_u
     cluster, store_database, tmp_path: Path
 ):
     place = StorePlace(tmp_path, store_database)
-    async with Serving(place, NodeName("management-2")):
-        async with Serving(place, MANAGEMENT_NODE):
+    async with ServingClaim(place, NodeName("management-2")):
+        async with ServingClaim(place, MANAGEMENT_NODE):
             await until_held(cluster, store_database.name, 2)
         await until_held(cluster, store_database.name, 1)
         with pytest.raises(ConflictError, match="stop every manager that serves it first"):
@@ -57,11 +57,11 @@ async def test_a_store_that_managers_serve_is_copied_by_a_backup_and_not_moved_u
 
 async def test_a_second_process_does_not_serve_as_the_same_manager(cluster, store_database, tmp_path: Path):
     place = StorePlace(tmp_path, store_database)
-    async with Serving(place, NodeName("management-2")):
+    async with ServingClaim(place, NodeName("management-2")):
         with pytest.raises(ConflictError, match="is served as manager 'management-2' already"):
-            await Serving(place, NodeName("management-2")).__aenter__()
+            await ServingClaim(place, NodeName("management-2")).__aenter__()
         await until_held(cluster, store_database.name, 1)
-    async with Serving(place, NodeName("management-2")):
+    async with ServingClaim(place, NodeName("management-2")):
         await until_held(cluster, store_database.name, 1)
 
 
@@ -102,7 +102,7 @@ async def test_a_connection_that_rests_is_not_ended_whatever_the_role_is_told(
     cluster.sql(f'ALTER DATABASE "{store_database.name}" SET idle_session_timeout = 60000')
     place = StorePlace(tmp_path, store_database)
     store = await Store.open(place, Keyring(KEK))
-    async with Serving(place, MANAGEMENT_NODE) as serving, store._database.read() as connection:
+    async with ServingClaim(place, MANAGEMENT_NODE) as serving, store._database.read() as connection:
         claim = serving._claim
         assert isinstance(claim, OpenConnection)
         assert await claim._connection.fetchval("SHOW idle_session_timeout") == "0"
@@ -133,7 +133,7 @@ async def test_a_store_that_is_copied_says_so_to_who_would_serve_it(cluster, sto
         with pytest.raises(
             ConflictError, match="is being copied to another place, or a manager of an earlier release"
         ):
-            await Serving(place, MANAGEMENT_NODE).__aenter__()
+            await ServingClaim(place, MANAGEMENT_NODE).__aenter__()
 
 
 async def test_a_claim_that_was_lost_with_its_connection_is_made_again(
@@ -142,7 +142,7 @@ async def test_a_claim_that_was_lost_with_its_connection_is_made_again(
     monkeypatch.setattr(serving_module, "AGAIN_S", 0.05)
     place = StorePlace(tmp_path, store_database)
     name = store_database.name
-    async with Serving(place, MANAGEMENT_NODE) as serving, asyncio.TaskGroup() as group:
+    async with ServingClaim(place, MANAGEMENT_NODE) as serving, asyncio.TaskGroup() as group:
         keeping = group.create_task(serving.run())
         await until_held(cluster, name, 1)
         cluster.sql(f'ALTER DATABASE "{name}" CONNECTION LIMIT 0')
@@ -159,7 +159,7 @@ async def test_a_claim_that_was_lost_is_not_made_again_while_the_store_is_copied
     cluster, store_database, tmp_path: Path
 ):
     place = StorePlace(tmp_path, store_database)
-    async with Serving(place, MANAGEMENT_NODE) as serving:
+    async with ServingClaim(place, MANAGEMENT_NODE) as serving:
         await end_connections(cluster, store_database.name)
         await until_held(cluster, store_database.name, 0)
         async with engine_of(place).claim(None), asyncio.timeout(PATIENCE_S):
@@ -172,10 +172,10 @@ async def test_a_claim_that_another_process_has_made_meanwhile_is_given_up_after
     monkeypatch.setattr(serving_module, "AGAIN_S", 0.05)
     monkeypatch.setattr(serving_module, "OWN_S", 0.5)
     place = StorePlace(tmp_path, store_database)
-    async with Serving(place, MANAGEMENT_NODE) as serving:
+    async with ServingClaim(place, MANAGEMENT_NODE) as serving:
         await end_connections(cluster, store_database.name)
         await until_held(cluster, store_database.name, 0)
-        async with Serving(place, MANAGEMENT_NODE) as other, asyncio.timeout(PATIENCE_S):
+        async with ServingClaim(place, MANAGEMENT_NODE) as other, asyncio.timeout(PATIENCE_S):
             assert "is served as manager 'management' already" in await serving.run()
             assert other._claim is not None
 

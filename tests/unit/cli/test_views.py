@@ -303,4 +303,4 @@ def test_what_cannot_be_downloaded_or_written_is_exit_status_2(api, run, here, a
 
 
 def test_each_form_of_a_download_is_one_of_the_apis():
-    assert [each.replace("-", "_") for each in certificate_views.Format] == list(codes.Format)
+    assert [each.replace("-", "_") for each in certificate_views.DownloadFormat] == list(codes.Format)

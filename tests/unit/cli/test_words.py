@@ -54,7 +54,7 @@ def test_a_finding_names_the_places_that_are_known():
     ],
 )
 def test_a_finding_in_an_archive_names_the_file_in_it(names, file, shown):
-    (found,) = JoinedFiles(names, ["x\n" for _ in names]).located(
+    (found,) = JoinedFiles(names, ["x\n" for _ in names]).locate(
         [FailureFinding(message="bad", file=file, line=1)]
     )
     assert (found.file, found.line) == (shown, 1)
@@ -65,7 +65,7 @@ def test_a_refused_upload_names_the_file_in_an_archive():
         FailureFinding(message="bad", file=each)
         for each in ("certificate/inner.crt", "private key", "other", None)
     ]
-    error = RefusedError("no", status=400, findings=findings).named(
+    error = RefusedError("no", status=400, findings=findings).with_files(
         {"certificate": "a.zip", "private key": "a.key"}
     )
     assert [each.file for each in error.findings] == ["a.zip/inner.crt", "a.key", "other", None]

@@ -1,13 +1,13 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from manager.domain.listing import Page, Sort, mentions, ordered, page_from, page_of
+from manager.domain.listing import Page, Sort, mentions, page_from, page_of, sort_rows
 
 ROWS = [("b", 2), ("a", 2), ("c", 1)]
 
 
 def test_equals_by_the_first_key_are_sorted_by_the_next():
-    assert ordered(ROWS, [Sort(lambda row: row[1]), Sort(lambda row: row[0])]) == [
+    assert sort_rows(ROWS, [Sort(lambda row: row[1]), Sort(lambda row: row[0])]) == [
         ("c", 1),
         ("a", 2),
         ("b", 2),
@@ -15,8 +15,8 @@ def test_equals_by_the_first_key_are_sorted_by_the_next():
 
 
 def test_equals_stay_in_their_order_in_either_direction():
-    assert ordered(ROWS, [Sort(lambda row: row[1], descending=True)]) == [("b", 2), ("a", 2), ("c", 1)]
-    assert ordered(ROWS, []) == ROWS
+    assert sort_rows(ROWS, [Sort(lambda row: row[1], descending=True)]) == [("b", 2), ("a", 2), ("c", 1)]
+    assert sort_rows(ROWS, []) == ROWS
 
 
 @given(rows=st.lists(st.integers()), size=st.integers(min_value=1, max_value=9))

@@ -8,7 +8,7 @@ from common.ids import NodeName, node_name
 from common.pki.faults import wrong_with
 from common.text import ascii_name
 from manager.domain.model import NodeDescription, NodeRecord
-from manager.domain.node_names import check_own_address, checked, findings_of_node
+from manager.domain.node_names import check_description, check_own_address, findings_of_node
 from manager.pki.write.csr import RequestFields, make_request
 from tests.unit.pki.chain.building import LOW
 
@@ -47,7 +47,7 @@ def test_an_international_name_has_its_form_for_dns_where_that_is_certain(name: 
     "refuse",
     [
         node_name,
-        lambda name: checked(NodeDescription(names=[name], addresses=[])),
+        lambda name: check_description(NodeDescription(names=[name], addresses=[])),
         lambda name: make_request(RequestFields(subject="CN=x", alternatives=[name]), LOW.key),
     ],
     ids=["node", "dns name", "signing request"],

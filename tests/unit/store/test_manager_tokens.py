@@ -49,5 +49,5 @@ async def test_the_numbers_of_managers_only_rise(store: Store):
 async def test_values_are_read_by_the_beginning_of_their_names(store: Store):
     for name in ("a:1", "a:2", "A:3", "ab:4", "a_:5"):
         await store.meta.set(name, name.encode())
-    assert await store.meta.named("a:") == {"a:1": b"a:1", "a:2": b"a:2"}
-    assert await store.meta.named("a_") == {"a_:5": b"a_:5"}
+    assert await store.meta.with_prefix("a:") == {"a:1": b"a:1", "a:2": b"a:2"}
+    assert await store.meta.with_prefix("a_") == {"a_:5": b"a_:5"}

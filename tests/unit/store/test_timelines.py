@@ -7,7 +7,7 @@ import pytest
 
 from common.codes import Role
 from common.ids import NodeName
-from manager.store.numbers import CHANGE, RIGHTS, counted, revision_of
+from manager.store.numbers import CHANGE, RIGHTS, read_counters, revision_of
 from manager.store.postgresql import Postgresql
 from manager.store.sqlite import Sqlite
 from manager.store.store import Store
@@ -50,7 +50,7 @@ async def other(server, clock, store, again):
 async def numbers(store: Store) -> tuple[int, int, int]:
     """Return how far changes, content and rights have come; read past the feed, which lets them leap when it is due."""
     async with store._database.read() as connection:
-        come_to = await counted(connection)
+        come_to = await read_counters(connection)
         return come_to.get(CHANGE, 0), await revision_of(connection), come_to.get(RIGHTS, 0)
 
 

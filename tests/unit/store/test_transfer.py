@@ -20,7 +20,7 @@ from manager.store.claims import claim_file
 from manager.store.copying import CopyProgress, compare_rows
 from manager.store.place import DATABASE_FILE, StorePlace
 from manager.store.sealing import Keyring
-from manager.store.serving import Serving
+from manager.store.serving import ServingClaim
 from manager.store.store import Store
 from manager.store.tables.running import RUNNING
 from manager.store.transfer import transfer
@@ -167,9 +167,9 @@ async def test_what_a_killed_manager_left_in_its_log_is_copied_and_stays_there(
 async def test_a_store_that_is_served_is_not_moved_and_one_that_is_moved_is_not_served(
     filled, target, keyring
 ):
-    async with Serving(filled, MANAGEMENT_NODE):
+    async with ServingClaim(filled, MANAGEMENT_NODE):
         with pytest.raises(ConflictError, match="stop every manager that serves it first"):
-            await Serving(filled, MANAGEMENT_NODE).__aenter__()
+            await ServingClaim(filled, MANAGEMENT_NODE).__aenter__()
         with pytest.raises(ConflictError, match="a manager serves the store in"):
             await copy(filled, target, keyring)
         assert not target.directory.exists()

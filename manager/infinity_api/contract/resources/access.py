@@ -14,7 +14,7 @@ from manager.infinity_api.contract.description import (
     Namespace,
     Resource,
 )
-from manager.infinity_api.contract.resources.fields import ONE, many, named, one, shown
+from manager.infinity_api.contract.resources.fields import ONE, many, one, required_text, shown
 
 CLIENT_NAME_MAX: Final = 150
 
@@ -43,7 +43,7 @@ ROLE: Final = Resource(
     detail_methods=ONE,
     fields=(
         ID,
-        named("name", "The name of the role.", most=250, unique=True),
+        required_text("name", "The name of the role.", most=250, unique=True),
         many("permissions", "What the role gives.", "permission"),
         RESOURCE_URI,
     ),
@@ -62,7 +62,7 @@ OAUTH2_CLIENT: Final = Resource(
     fields=(
         ID,
         shown("client_id", "The identifier that the program signs in with."),
-        named("client_name", "The name of the client.", most=CLIENT_NAME_MAX, unique=True),
+        required_text("client_name", "The name of the client.", most=CLIENT_NAME_MAX, unique=True),
         one("role", "What the client may do.", "role", required=True),
         Field(
             name="private_key_jwt",

@@ -39,7 +39,7 @@ def text(name: str, help_text: str, *, most: int, default: str = "", nullable: b
     )
 
 
-def named(name: str, help_text: str, *, most: int, unique: bool = False) -> Field:
+def required_text(name: str, help_text: str, *, most: int, unique: bool = False) -> Field:
     """Return a text field that must be given."""
     return Field(
         name=name, help=help_text, max_length=most, unique=unique, filtering=ALL_LOOKUPS, orderable=True

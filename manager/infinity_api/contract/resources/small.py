@@ -10,10 +10,10 @@ from manager.infinity_api.contract.resources.fields import (
     choice,
     flag,
     kept,
-    named,
     nullable,
     number,
     one,
+    required_text,
     secret,
     text,
 )
@@ -22,11 +22,11 @@ PORT_MAX: Final = 65535
 
 
 def _name(what: str) -> Field:
-    return named("name", f"The name of the {what}.", most=250, unique=True)
+    return required_text("name", f"The name of the {what}.", most=250, unique=True)
 
 
 def _address(help_text: str = "The IP address or FQDN.") -> Field:
-    return named("address", help_text, most=255)
+    return required_text("address", help_text, most=255)
 
 
 _DESCRIPTION: Final = text("description", "A description.", most=250, nullable=True)
@@ -45,14 +45,14 @@ def _nullable_port() -> Field:
 DNS_SERVER: Final = kept(
     "dns_server",
     "DNS server",
-    named("address", "The IP address.", most=45, unique=True),
+    required_text("address", "The IP address.", most=45, unique=True),
     _DESCRIPTION,
 )
 
 NTP_SERVER: Final = kept(
     "ntp_server",
     "NTP server",
-    named("address", "The IP address or FQDN.", most=255, unique=True),
+    required_text("address", "The IP address or FQDN.", most=255, unique=True),
     text("description", "A description.", most=255, nullable=True),
     nullable("key_id", "The key's number.", kind=Kind.INTEGER),
     secret("key", "The key. It is never shown, and not kept.", most=255),
@@ -76,9 +76,9 @@ STATIC_ROUTE: Final = kept(
     "static_route",
     "Static route",
     _name("route"),
-    named("address", "The network.", most=45),
+    required_text("address", "The network.", most=45),
     number("prefix", "The length of the network's prefix.", default=24, least=0, most=128),
-    named("gateway", "The gateway.", most=45),
+    required_text("gateway", "The gateway.", most=45),
 )
 
 EVENT_SINK: Final = kept(
@@ -86,7 +86,7 @@ EVENT_SINK: Final = kept(
     "Event sink",
     _name("event sink"),
     _DESCRIPTION,
-    named("url", "Where events are sent.", most=500),
+    required_text("url", "Where events are sent.", most=500),
     _USERNAME,
     _PASSWORD,
     flag("bulk_support", "Whether events are sent together."),
@@ -99,7 +99,7 @@ SSH_AUTHORIZED_KEY: Final = kept(
     "ssh_authorized_key",
     "SSH authorized key",
     text("keytype", "The type of the key, like ssh-ed25519.", most=64),
-    named("key", "The public key, in base64.", most=16384, unique=True),
+    required_text("key", "The public key, in base64.", most=16384, unique=True),
     text("comment", "A comment.", most=250, nullable=True),
     Field(
         name="nodes", kind=Kind.LIST, help="The URIs of the nodes that accept it.", blank=True, max_length=255
@@ -214,7 +214,7 @@ AZURE_TENANT: Final = kept(
     "Azure tenant",
     _name("tenant"),
     _DESCRIPTION,
-    named("tenant_id", "The tenant's identifier.", most=250),
+    required_text("tenant_id", "The tenant's identifier.", most=250),
 )
 
 TEAMS_PROXY: Final = kept(

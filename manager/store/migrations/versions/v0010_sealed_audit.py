@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from alembic import context, op
 
 from manager.store.audit import CHAIN_KEY, CHAIN_KEY_IDENTITY, HEAD, SEALED
-from manager.store.chain import EMPTY, GENESIS, Head, Seals, StoredHead, new_chain_key, unkeyed
+from manager.store.chain import EMPTY, GENESIS, Head, Seals, StoredHead, hash_unkeyed, new_chain_key
 
 revision = "0010"
 down_revision = "0009"
@@ -58,7 +58,7 @@ def _sealed(seals: Seals, old_head: str | None) -> Head:
         changed = []
         for row in rows:
             values = {name: getattr(row, name) for name in SEALED}
-            if row.chain != unkeyed(last, row.id, values) and broken_at is None:
+            if row.chain != hash_unkeyed(last, row.id, values) and broken_at is None:
                 broken_at = row.id
             last = row.chain
             chain = seals.entry(head.chain, row.id, {**values, "unkeyed": last})
