@@ -22,8 +22,9 @@ from tests.renewals import Renewing, make_renewing
 
 HOUR_S = 3600.0
 
-LATE_S = 2.5 * DAY_S
-"""By how much an order may begin after its window: an outage of a day, and the rest of a day and some hours after the failures in it."""
+LATE_S = 3.5 * DAY_S
+"""By how much an order may begin after its window: an outage of a day, the rest of a day and some hours after the failures in it, and the day after a
+certificate that was refused once it was signed."""
 
 UNASKED_MOST_S = 12.5 * HOUR_S
 """For how long a CA may not be asked for a window: twice a day it is, and nobody looks between two steps of the clock."""

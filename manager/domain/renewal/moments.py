@@ -127,13 +127,22 @@ REST_SHARE: Final = 8
 """Of what is left of a certificate's time no rest takes more than an eighth, but an hour where that is less: a day's rest is too long for one of six days."""
 
 
-def tried_again_s(failures: int, *, now_s: float, not_before_s: float | None, ends_s: float | None) -> float:
+SIGNED_REST_SHARE: Final = 2
+"""The same of a rest after a certificate that was refused once it was signed: Let's Encrypt signs five of the same names a week, and whoever mends
+the cause needs one of them."""
+
+
+def tried_again_s(
+    failures: int, *, now_s: float, not_before_s: float | None, ends_s: float | None, is_signed: bool = False
+) -> float:
     """Return when a renewal that has failed so often in a row (from 1) is tried again: not before its CA allows it.
 
-    `ends_s` is the end of the certificate that it is to replace, None if that is not known.
+    `ends_s` is the end of the certificate that it is to replace, None if that is not known. What `is_signed` and was refused here rests for the
+    longest at once.
     """
-    rest_s = LADDER_S[min(max(failures, 1), len(LADDER_S)) - 1]
+    rest_s = LADDER_S[-1] if is_signed else LADDER_S[min(max(failures, 1), len(LADDER_S)) - 1]
     if ends_s is not None:
-        rest_s = min(rest_s, max(LADDER_S[1], (ends_s - now_s) / REST_SHARE))
+        share = SIGNED_REST_SHARE if is_signed else REST_SHARE
+        rest_s = min(rest_s, max(LADDER_S[1], (ends_s - now_s) / share))
     rested_s = now_s + rest_s
     return rested_s if not_before_s is None else max(rested_s, not_before_s)

@@ -44,6 +44,22 @@ class AccountsAtCas:
             account = await self.register(account, actor=RENEWAL)
         return await self._cas.ca(account, keys.key_pem, is_test=False)
 
+    async def check_demands(self, account_id: AccountId, *, profile: str) -> None:
+        """Check what a CA demands of a real order, and its staging environment may not. Raises NotFoundError, CaError."""
+        account, keys = await self._store.accounts.with_keys(account_id)
+        try:
+            offered = await (await self._cas.ca(account, keys.key_pem, is_test=False)).directory()
+        except CaError as error:
+            raise CaError(f"the CA itself could not be asked for what it demands: {error.message}") from error
+        if profile and profile not in offered.profiles:
+            known = f"it has {', '.join(offered.profiles)}" if offered.profiles else "it has none"
+            raise CaError(f"the CA itself has no profile '{profile}'; {known}", is_final=True)
+        if not account.url and offered.needs_binding and not keys.binding_key:
+            raise CaError(
+                f"the CA itself demands an external account binding, which the account '{account.name}' has not",
+                is_final=True,
+            )
+
     async def register(self, account: AccountRecord, *, actor: str) -> AccountRecord:
         """Make an account at its CA, or find it there by its key; keep its address, and that somebody agreed to the CA's terms. Raises CaError, ConflictError."""
         keys = await self._store.accounts.keys(account.id)

@@ -19,7 +19,8 @@ class CaError(CertcastError):
     """A CA refused something, or could not be asked.
 
     `type` is its own code without `urn:ietf:params:acme:error:`, "" where no CA said anything (`message` then tells of the network). `retry_after_s` is how
-    long it asks to wait, None if it does not. `is_final`: what was asked will not be granted by asking again.
+    long it asks to wait, None if it does not. `is_final`: what was asked will not be granted by asking again. `is_signed`: the CA has signed what
+    is refused here, and counts it.
     """
 
     reason = Reason.UNREACHABLE
@@ -32,12 +33,14 @@ class CaError(CertcastError):
         detail: str = "",
         retry_after_s: float | None = None,
         is_final: bool = False,
+        is_signed: bool = False,
     ) -> None:
         super().__init__(message)
         self.type = type
         self.detail = detail
         self.retry_after_s = retry_after_s
         self.is_final = is_final
+        self.is_signed = is_signed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -115,7 +115,9 @@ async def _rest(
     entry = entry_of(renewal, inventory.entries)
     ends_s = None if entry is None else entry.leaf.not_after_s
     rested_s = _rested_s(now_s, error)
-    rests_until_s = tried_again_s(failures, now_s=now_s, not_before_s=rested_s, ends_s=ends_s)
+    rests_until_s = tried_again_s(
+        failures, now_s=now_s, not_before_s=rested_s, ends_s=ends_s, is_signed=error.is_signed
+    )
     rested = replace(
         renewal, failures=failures, tried_again_s=rests_until_s, problem=problem, changed_s=now_s
     )

@@ -1,7 +1,7 @@
 """Taking over: from a certificate that was downloaded to ports that serve it.
 
 Decides what of an answer is refused, though the CA has signed it: what does not match the request, and what nodes or their clients would refuse.
-Invariant: the new certificate, all places of the one that it renews, its renewal and its order change in one transaction, or nothing does.
+Invariants: a test is refused what its real order would be refused; and the new certificate, all places of the one that it renews, its renewal and its order change in one transaction, or nothing does.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from common.errors import (
 )
 from common.ids import NO_CERTIFICATE, CertificateId, NodeName
 from common.pki.expiry import DAY_S
-from common.pki.finding import Severity
+from common.pki.finding import LintCode, Severity
 from common.words import listed
 from manager.domain.audit import RENEWAL
 from manager.domain.comparison import has_name
@@ -38,7 +38,7 @@ from manager.domain.view import NodeView
 from manager.pki.read.findings import PkiFindingsError
 from manager.pki.read.material import TlsMaterial
 from manager.usecases.admission import read_for_key
-from manager.usecases.confirming import Impact, assess_kept
+from manager.usecases.confirming import Impact, assess_kept, other_keys
 from manager.usecases.kept import new_certificate
 from manager.usecases.renewal.around import Around
 from manager.usecases.renewal.ports import CaError
@@ -75,11 +75,9 @@ class TakingOver:
             await wait(self._context, order, begins - now_s)
             return
         if missing := [name for name in order.names if not has_name(material.leaf, name)]:
-            raise CaError(
-                f"the certificate does not match the request: it lacks {listed(missing)}", is_final=True
-            )
+            raise _refused(order, f"the certificate does not match the request: it lacks {listed(missing)}")
         if order.is_test:
-            await advance(self._context, order, OrderState.TESTED)
+            await self._try(order, material, now_s)
             return
         try:
             nodes, number = await self._keep(order, material, now_s)
@@ -87,9 +85,7 @@ class TakingOver:
             raise
         except CertcastError as error:
             # of the store's rules on identity, or of what was deleted meanwhile
-            raise CaError(
-                f"the certificate cannot be taken into use: {error.message}", is_final=True
-            ) from error
+            raise _refused(order, f"the certificate cannot be taken into use: {error.message}") from error
         log.info("renewal.taken_over", order=order.id, renewal=order.renewal_id, certificate=number)
         self._context.changed(nodes, cause=f"certificate {number} renews another one")
 
@@ -105,9 +101,50 @@ class TakingOver:
                 owner="the key that was made for this order",
             )
         except (InvalidInputError, PkiError, PkiFindingsError) as error:
-            raise CaError(
-                f"the certificate does not match the request: {error.message}", is_final=True
-            ) from error
+            raise _refused(order, f"the certificate does not match the request: {error.message}") from error
+
+    async def _try(self, order: OrderRecord, material: TlsMaterial, now_s: float) -> None:
+        """End a test with what its real order would end with; what depends on the CA's root is its staging environment's own. Raises CaError."""
+        inventory = await self._context.inventories.current()
+        renewal = await self._context.store.renewals.get(order.renewal_id)
+        await self._assess(inventory, order, renewal, material, now_s=now_s)
+        # the store's rule, which needs no transaction to be known
+        for _, message in other_keys(inventory, [material]):
+            raise _refused(order, f"the certificate cannot be taken into use: {message}")
+        root = order.terms.preferred_chain
+        untried = (
+            f"Whether a chain ends at '{root}' was not tried: a staging environment has roots of its own."
+        )
+        await advance(self._context, order, OrderState.TESTED, message=untried if root else "")
+
+    async def _assess(
+        self,
+        inventory: Inventory,
+        order: OrderRecord,
+        renewal: RenewalRecord,
+        material: TlsMaterial,
+        *,
+        now_s: float,
+    ) -> Impact:
+        """Assess what an answer does where it would be, in which nodes that get their first one are counted. Raises CaError for what is refused."""
+        predecessor = entry_of(renewal, inventory.entries)
+        if predecessor is not None and predecessor.leaf == material.leaf:
+            raise _refused(order, "the CA gave the certificate again that is to be renewed")
+        impact = await asyncio.to_thread(
+            assess_renewed,
+            inventory,
+            predecessor,
+            material,
+            first_nodes(renewal, inventory),
+            renewal.slot,
+            now_s=now_s,
+        )
+        # the root of a staging environment is trusted by nobody
+        unasked = {LintCode.CHAIN} if order.is_test else frozenset[str]()
+        found = [each for each in impact.consequences if each.code not in unasked]
+        if refused := refusals(found):
+            raise _refused(order, f"the certificate is refused here: {' '.join(refused)}")
+        return impact
 
     async def _keep(
         self, order: OrderRecord, material: TlsMaterial, now_s: float
@@ -115,21 +152,13 @@ class TakingOver:
         store = self._context.store
         async with self._context.deciding() as inventory:
             renewal = await store.renewals.get(order.renewal_id)
-            predecessor = entry_of(renewal, inventory.entries)
-            if why := why_obsolete(order, renewal, predecessor):
+            if why := why_obsolete(order, renewal, entry_of(renewal, inventory.entries)):
                 raise ChangedMeanwhileError(why)
-            if predecessor is not None and predecessor.leaf == material.leaf:
-                raise CaError("the CA gave the certificate again that is to be renewed", is_final=True)
-            nodes = [name for name in renewal.nodes if name in inventory.nodes] if renewal.is_new else []
-            impact = await asyncio.to_thread(
-                assess_renewed, inventory, predecessor, material, nodes, renewal.slot, now_s=now_s
-            )
-            if refused := refusals(impact.consequences):
-                raise CaError(f"the certificate is refused here: {' '.join(refused)}", is_final=True)
+            impact = await self._assess(inventory, order, renewal, material, now_s=now_s)
             kept = await store.catalogue.renew(
                 renewal.certificate_id,
                 new_certificate(impact.materials[0]),
-                nodes=nodes,
+                nodes=first_nodes(renewal, inventory),
                 slot=renewal.slot,
                 now_s=now_s,
             )
@@ -200,6 +229,22 @@ class TakingOver:
             duration_ms=round(1000 * seconds),
         )
         self._context.content_changed.set()
+
+
+def _refused(order: OrderRecord, message: str) -> CaError:
+    """Return the refusal of what a CA has signed. It would be signed again, and refused again, so that another order is for who has mended the cause."""
+    if order.is_test:
+        return CaError(f"the real order would be refused once its CA has signed: {message}", is_final=True)
+    return CaError(
+        f"{message.removesuffix('.')}. The CA has signed it, and counts what it signs, so the next order is put off for longer: change what is wrong, and try again then",
+        is_final=True,
+        is_signed=True,
+    )
+
+
+def first_nodes(renewal: RenewalRecord, inventory: Inventory) -> Sequence[NodeName]:
+    """Return the nodes that get the first certificate of a renewal, none where it has one."""
+    return [name for name in renewal.nodes if name in inventory.nodes] if renewal.is_new else []
 
 
 def assess_renewed(

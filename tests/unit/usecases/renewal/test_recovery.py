@@ -57,7 +57,7 @@ def slow(world: Renewing) -> None:
 
 
 def spoilt(world: Renewing) -> None:
-    world.server.to_spoil += ["names", "names"]
+    world.server.to_spoil.append("names")
 
 
 def nothing(_world: Renewing) -> None:
@@ -110,7 +110,7 @@ async def test_a_fault_is_told_and_what_it_kept_from_being_renewed_is_renewed_wi
         assert fault.said in alarm.details
     assert (await world.renewal(renewal)).certificate_id == renewal.certificate_id
     fault.end(world)
-    await world.pass_time(DAY_S)
+    await world.pass_time(DAY_S + HOUR_S)
     assert (await world.states(renewal))[-1] is OrderState.SERVED
     assert await alarms_of(world, AlarmKind.RENEWAL_FAILED) == []
     assert (world.server.duplicates(), world.showing.placed) == (0, {})

@@ -136,7 +136,7 @@ async def test_a_certificate_that_does_not_match_the_request_is_a_failure_and_is
     assert "does not match the request" in kept.problem.message
     assert kept.certificate_id == renewal.certificate_id
     assert len(await world.store.certificates.list()) == 1
-    await world.pass_time(LADDER_S[0] + 120)
+    await world.pass_time(LADDER_S[-1] + 120)
     assert await world.states(renewal) == [OrderState.FAILED, OrderState.SERVED]
     assert world.server.duplicates() == 0
 
