@@ -4,13 +4,16 @@ Decides what is asked again where an answer was lost. Invariant: each can be don
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from manager.acme.keys import AccountKey, Payload, bind, roll_over
 from manager.acme.refusals import RefusedError
 from manager.acme.session import CaSession, Signer
 from manager.domain.renewal.records import AccountRecord
 from manager.usecases.renewal.ports import CaError
+
+ENDED: Final = frozenset({"accountDoesNotExist", "unauthorized"})
+"""How CAs refuse an account that was deactivated."""
 
 
 def register(session: CaSession, signer: Signer, account: AccountRecord, *, binding_key: str) -> str:
@@ -80,6 +83,19 @@ def _has_key(session: CaSession, key: AccountKey, *, account_url: str) -> bool:
         return False
 
 
-def deactivate(session: CaSession, account_url: str) -> None:
-    """End the account."""
-    session.post(account_url, Payload({"status": "deactivated"}))
+def deactivate(session: CaSession, signer: Signer, account_url: str) -> None:
+    """End the account, or find that it has ended: a CA refuses all that such an account asks (RFC 8555 7.3.6)."""
+    try:
+        session.post(account_url, Payload({"status": "deactivated"}))
+    except RefusedError as error:
+        if error.type not in ENDED or not _has_ended(session, signer.key):
+            raise
+
+
+def _has_ended(session: CaSession, key: AccountKey) -> bool:
+    """Tell whether a CA no longer lets anybody in by a key."""
+    try:
+        session.find_account(key)
+    except RefusedError as error:
+        return error.type in ENDED
+    return False

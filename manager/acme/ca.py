@@ -75,7 +75,7 @@ class AcmeCa:
 
     async def deactivate(self) -> None:
         """End the account for good."""
-        await self._ask(lambda session: accounts.deactivate(session, session.account_url()))
+        await self._ask(lambda session: accounts.deactivate(session, self._signer, session.account_url()))
 
     async def order(self, names: Sequence[str], *, profile: str, replaces: str) -> Ordered:
         """Ask for an order of these names."""

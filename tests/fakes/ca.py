@@ -45,8 +45,9 @@ class ModelCa:
         self.server.leave("change_key")
 
     async def deactivate(self) -> None:
-        self._enter("deactivate")
-        del self.server.accounts[self.key_pem]
+        self.server.enter("deactivate")
+        self.server.accounts.pop(self.key_pem, None)
+        self.server.leave("deactivate")
 
     async def order(self, names: Sequence[str], *, profile: str, replaces: str) -> Ordered:
         self._enter("order")

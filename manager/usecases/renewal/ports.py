@@ -109,7 +109,7 @@ class Ca(Protocol):
         """Give the account another key (RFC 8555 7.3.5); from then on only that one counts."""
 
     async def deactivate(self) -> None:
-        """End the account for good."""
+        """End the account for good; one that has ended is no error."""
 
     async def order(self, names: Sequence[str], *, profile: str, replaces: str) -> Ordered:
         """Ask for an order of these names (DNS names and IP addresses)."""

@@ -132,6 +132,13 @@ async def test_an_account_that_was_ended_orders_nothing(ca):
     assert (caught.value.type, caught.value.is_final) == ("unauthorized", True)
 
 
+async def test_an_account_whose_end_was_not_heard_of_can_be_ended_again(ca):
+    await ca.deactivate()
+    await ca.deactivate()
+    with pytest.raises(CaError):
+        await ca.find_account()
+
+
 async def test_an_account_that_the_ca_does_not_know_orders_nothing(quick_pebble, threads):
     unknown = f"https://127.0.0.1:{quick_pebble.port}/my-account/none"
     for url in ("", unknown):

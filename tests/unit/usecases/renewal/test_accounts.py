@@ -50,6 +50,7 @@ async def test_an_account_that_is_not_registered_is_when_it_is_first_needed(worl
         ("directory_url", "http://ca.example.com/directory"),
         ("directory_url", "https://"),
         ("directory_url", "https://ca.example.com/\n"),
+        ("directory_url", "https://a..b/"),
         ("directory_url", "https://[::1"),
         ("directory_url", "https://a b/"),
         ("directory_url", "https://%0a/"),
@@ -257,6 +258,18 @@ async def test_a_deactivated_account_orders_nothing_any_more(world: Renewing):
     assert (await world.renewal(renewal)).problem.message == "the account 'le' was deactivated"
     with pytest.raises(ConflictError):
         await world.accounts.change_key(account, actor="ada")
+
+
+async def test_an_account_that_the_ca_has_ended_though_its_answer_was_lost_is_noted_as_ended_at_the_next_try(
+    world: Renewing,
+):
+    account = await world.account()
+    await world.accounts.register(account, actor="ada")
+    world.server.to_lose.append("deactivate")
+    with pytest.raises(CaError):
+        await world.accounts.deactivate(account, actor="ada")
+    assert (await world.accounts.get(account)).deactivated_s is None
+    assert (await world.accounts.deactivate(account, actor="ada")).deactivated_s == NOW_S
 
 
 async def test_contacts_are_told_to_the_ca_once_it_knows_the_account(world: Renewing):
