@@ -80,10 +80,11 @@ class RefusedError(CaError):
 
 @dataclass(frozen=True, slots=True)
 class ProblemDocument:
-    """What a problem document says: a code ("" if none), and words ("" if none)."""
+    """What a problem document says: a code ("" if none), words ("" if none), and where there is more about it ("" for nowhere)."""
 
     type: str
     detail: str
+    instance: str = ""
 
 
 def words(value: object, *, at_most: int = WORDS_MAX_CHARS) -> str:
@@ -106,7 +107,9 @@ def read_problem(value: object) -> ProblemDocument:
     )
     said = words(value.get("detail")) or words(value.get("title"))
     detail = words("; ".join(part for part in (said, *several) if part))
-    return ProblemDocument("" if kind in _NO_TYPE else kind.removeprefix(ACME), detail)
+    return ProblemDocument(
+        "" if kind in _NO_TYPE else kind.removeprefix(ACME), detail, words(value.get("instance"))
+    )
 
 
 def _of_name(value: object) -> str:
@@ -130,6 +133,10 @@ def refusal(ca: str, *, status: int, retry_after: str | None, body: bytes, now_s
             message = f"{ca} answered with status {status}{why}"
         case "rateLimited", _:
             message = f"{ca} limits how often it is asked{why}"
+        case "userActionRequired", _:
+            # RFC 8555 7.3.3: terms that nobody has agreed to, or that have changed
+            more = f", or do what {told.instance} says" if told.instance else ""
+            message = f"{ca} wants somebody to act ({told.type}){why}; register the account, with your agreement to its terms of service{more}"
         case _:
             message = f"{ca} refused ({told.type}){why}"
     return RefusedError(

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from common.api.renewals import OrderAnswer, RenewalAnswer
+from common.api.renewals import OrderAnswer, OrderProblem, RenewalAnswer
 from common.explained.renewals import ORDER_STEPS
 from common.words import counted
 from manager.cli.words import ago, moment, span, until
@@ -86,8 +86,17 @@ def described(
     if each.certificate is None:
         rows.append(("goes to", [f"{node}, slot {each.slot}" for node in each.nodes] or "no node"))
     if each.problem is not None:
-        rows.append(("last problem", _lines(each.problem.message, each.problem.detail)))
+        helps = what_helps(each.problem, each.account)
+        said = _lines(each.problem.message, each.problem.detail)
+        rows.append(("last problem", [*said, helps] if helps else said))
     return rows
+
+
+def what_helps(problem: OrderProblem | None, account: int | None) -> str:
+    """Return the command that ends a problem, "" if none is known."""
+    if problem is None or problem.type != "userActionRequired" or account is None:
+        return ""
+    return f"To agree to the CA's terms of service: certcast account register {account} --agree-to-terms"
 
 
 def attempt(order: OrderAnswer) -> Iterator[str]:
@@ -123,6 +132,6 @@ def _next(each: RenewalAnswer, now_s: float) -> str:
 
 
 def _again(each: RenewalAnswer, now_s: float) -> str:
-    if each.tried_again_s > now_s:
-        return f"tried again in {span(each.tried_again_s - now_s)}"
+    if each.next_s is not None and each.next_s > now_s:
+        return f"tried again in {span(each.next_s - now_s)}"
     return f"last {ago(each.problem.at_s, now_s)}" if each.problem is not None else "tried again now"

@@ -4,7 +4,6 @@ Invariant: what is kept can be ordered: its names are of kinds that CAs prove by
 """
 
 import ipaddress
-import re
 from collections.abc import Collection
 from dataclasses import replace
 from typing import Final
@@ -12,7 +11,9 @@ from typing import Final
 from common.challenge import CHALLENGES_MAX
 from common.codes import KeyKind
 from common.errors import InvalidInputError, Reason
+from common.text import printable
 from manager.domain.inventory import Entry, Inventory
+from manager.domain.renewal.names import kind_of, name_fault
 from manager.domain.renewal.records import AccountId, ChallengeKind, RenewalRecord, Terms
 from manager.domain.renewal.schedule import names_of
 from manager.pki.write.keys import kind_like
@@ -20,12 +21,11 @@ from manager.pki.write.keys import kind_like
 NAMES_MAX: Final = 100
 """Names of one certificate: Let's Encrypt signs 100, and 25 with some profiles."""
 
+FAULTS_NAMED: Final = 5
+"""Names that one message says something about."""
+
 WORD_MAX_CHARS: Final = 255
 """Of a profile, of a root's Common Name, and of who a request is to be sent to."""
-
-_HOST: Final = re.compile(
-    r"(?:\*\.)?(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
-)
 
 
 def prefilled(inventory: Inventory, entry: Entry, account_id: AccountId, challenge: ChallengeKind) -> Terms:
@@ -65,8 +65,8 @@ def checked_terms(terms: Terms, entry: Entry | None, challenges: Collection[Chal
             f"there are {len(ordered)} names, and a node shows the proofs of {CHALLENGES_MAX} at most; use dns-01, or more certificates",
             reason=Reason.TOO_BIG,
         )
-    for name in ordered:
-        _check_name(name, terms.challenge)
+    if wrong := [text for name in ordered if (text := _fault(name, terms.challenge))]:
+        raise InvalidInputError("names", "; ".join(wrong[:FAULTS_NAMED]))
     if entry is None and terms.keeps_key:
         raise InvalidInputError("keeps_key", "there is no certificate yet whose key could be kept")
     if terms.key not in set(KeyKind):
@@ -74,38 +74,25 @@ def checked_terms(terms: Terms, entry: Entry | None, challenges: Collection[Chal
     return checked
 
 
-def _check_name(name: str, challenge: ChallengeKind) -> None:
-    kind = kind_of(name)
-    if kind is None:
-        raise InvalidInputError(
-            "names",
-            f"'{name[:80]}' is neither a host name with a domain nor an IP address, so no CA can prove it",
-        )
-    if kind == "address" and challenge is not ChallengeKind.HTTP:
-        raise InvalidInputError("names", f"an IP address ({name}) is proven by http-01 only (RFC 8738 4)")
-    if kind == "wildcard" and challenge is ChallengeKind.HTTP:
-        raise InvalidInputError(
-            "names", f"'{name}' stands for many names, which http-01 cannot prove; use dns-01"
-        )
+def _fault(name: str, challenge: ChallengeKind) -> str:
+    """Say why a name cannot be ordered, "" if it can."""
+    shown = f"'{printable(name[:80])}'"
+    match kind_of(name):
+        case None:
+            return (
+                f"{shown} {name_fault(name)}, so no CA can prove it"
+            )
+        case "address" if challenge is not ChallengeKind.HTTP:
+            return f"an IP address ({name}) is proven by http-01 only (RFC 8738 4)"
+        case "wildcard" if challenge is ChallengeKind.HTTP:
+            return f"{shown} stands for many names, which http-01 cannot prove; use dns-01"
+        case _:
+            return ""
 
 
 def _canonical(name: str) -> str:
     """Return an address as certificates and nodes have it, however somebody wrote it; a name as it is."""
     return str(ipaddress.ip_address(name)) if kind_of(name) == "address" else name
-
-
-def kind_of(name: str) -> str | None:
-    """Return what a name is to a CA: "address", "wildcard" or "host"; None for what no CA can prove."""
-    try:
-        address = ipaddress.ip_address(name)
-    except ValueError:
-        pass
-    else:
-        # one with a zone means something on a single machine
-        return None if isinstance(address, ipaddress.IPv6Address) and address.scope_id else "address"
-    if len(name) > 253 or not _HOST.fullmatch(name.lower()):
-        return None
-    return "wildcard" if name.startswith("*.") else "host"
 
 
 def checked_word(part: str, text: str) -> str:

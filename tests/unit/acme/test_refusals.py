@@ -56,6 +56,17 @@ def test_a_date_is_counted_from_now(zone):
     assert retry_after_s(text, now_s=NOW_S) == 90.0
 
 
+@pytest.mark.parametrize("where", ["", "https://ca.example/terms/2"])
+def test_a_ca_that_wants_somebody_to_act_is_told_with_what_to_do(where):
+    told = {"type": ACME + "userActionRequired", "detail": "the terms have changed", "instance": where}
+    found = refusal("ca.example", status=403, retry_after=None, body=json.dumps(told).encode(), now_s=NOW_S)
+    assert found.is_final
+    assert found.message == (
+        "ca.example wants somebody to act (userActionRequired): the terms have changed; register the account, with your agreement to its terms of service"
+        + (f", or do what {where} says" if where else "")
+    )
+
+
 def test_a_refusal_has_the_cas_code_words_and_time():
     found = refused("rateLimited", "too many", status=429, retry_after="60")
     assert (found.type, found.detail, found.retry_after_s, found.status) == (

@@ -43,6 +43,21 @@ async def test_a_name_that_no_ca_can_prove_by_http_is_refused(world: Renewing, n
     assert await world.renewals.list() == []
 
 
+async def test_each_name_that_cannot_be_ordered_is_told_with_what_is_wrong_with_it(world: Renewing):
+    account, number = await world.account(), await world.certificate(["n1"])
+    names = ("10.0.0.999", "ok.example.com", "xn--a.example.com", "b\xfccher.example.com", "n1.example.com.")
+    with pytest.raises(InvalidInputError) as caught:
+        await world.renewals.switch_on(number, world.terms(account, *names), actor="ada")
+    assert caught.value.field == "names"
+    assert caught.value.message.split("; ") == [
+        "'10.0.0.999' looks like an IPv4 address, and is none, so no CA can prove it",
+        "'xn--a.example.com' has a part ('xn--a') that stands for no international name, so no CA can prove it",
+        "'b\xfccher.example.com' has characters that names in DNS do not have",
+        "write it as 'xn--bcher-kva.example.com', so no CA can prove it",
+        "'n1.example.com.' ends with a dot, which is to be left out, so no CA can prove it",
+    ]
+
+
 async def test_a_wildcard_is_proven_by_dns_and_an_address_by_http(world: Renewing):
     account = await world.account()
     first, second = await world.certificate(["n1"]), await world.certificate(["n2"])
@@ -188,6 +203,37 @@ async def test_a_test_that_fails_says_why_at_once_and_costs_the_renewal_nothing(
     await world.renewals.test(renewal.id, actor="ada")
 
 
+async def test_a_test_order_that_waits_ends_as_soon_as_the_real_one_is_due(world: Renewing):
+    account, number = await world.account(), await world.certificate(["n1"], age_days=40)
+    made = await world.renewals.switch_on(number, world.terms(account), paused=True, actor="ada")
+    world.staging.validation_s = HOUR_S
+    await world.renewals.test(made.renewal.id, actor="ada")
+    await world.pass_time(60, step_s=5)
+    assert await world.states(made.renewal) == [OrderState.PLACED]
+    await world.renewals.set_paused(made.renewal.id, paused=False, actor="ada")
+    await world.pass_time(60, step_s=5)
+    test, real = await world.orders(made.renewal)
+    assert (test.state, real.state) == (OrderState.FAILED, OrderState.SERVED)
+    assert test.problem.message == "The order was given up, because the real order begins."
+    assert (world.showing.placed, (await world.renewal(made.renewal)).failures) == ({}, 0)
+
+
+async def test_a_change_of_a_renewal_ends_its_test_order_at_once_so_that_another_can_begin(world: Renewing):
+    account, number = await world.account(), await world.certificate(["n1"])
+    made = await world.renewals.switch_on(number, world.terms(account), paused=True, actor="ada")
+    world.staging.validation_s = 2 * HOUR_S
+    await world.renewals.test(made.renewal.id, actor="ada")
+    await world.pass_time(1500, step_s=5)
+    await world.renewals.change(made.renewal.id, world.terms(account, "n1.example.com"), actor="ada")
+    await world.once()
+    (test,) = await world.orders(made.renewal)
+    assert test.problem.message == (
+        "The order was given up, because what the certificate is renewed with was changed."
+    )
+    assert world.showing.placed == {}
+    await world.renewals.test(made.renewal.id, actor="ada")
+
+
 async def test_what_is_paused_orders_nothing_until_it_is_resumed(world: Renewing):
     renewal = await world.renewing("n1", age_days=40)
     await world.renewals.set_paused(renewal.id, paused=True, actor="ada")
@@ -311,7 +357,7 @@ async def test_an_address_is_ordered_as_nodes_have_it_however_it_was_written(wor
         world.terms(account, "2001:DB8:0::1"), nodes=[], slot="server", actor="ada"
     )
     assert made.renewal.terms.names == ("2001:db8::1",)
-    with pytest.raises(InvalidInputError, match="'fe80::1%eth0' is neither"):
+    with pytest.raises(InvalidInputError, match="'fe80::1%eth0' has a zone"):
         await world.renewals.order_new(
             world.terms(account, "fe80::1%eth0"), nodes=[], slot="server", actor="ada"
         )

@@ -1,0 +1,89 @@
+"""Names that certificates are ordered for, and hosts that CAs are reached at: what of them is wrong, in words. Pure.
+
+Invariant: a name without a fault is one that a CA can be asked about; whether it proves it is the CA's.
+"""
+
+import ipaddress
+import re
+from typing import Final, Literal
+
+from common.text import printable, xn_hint
+
+LABEL_MAX_CHARS: Final = 63
+NAME_MAX_CHARS: Final = 253
+"""RFC 1035 2.3.4, without the root's dot."""
+
+_LABEL: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?")
+_TOP: Final = re.compile(r"[0-9]+|0x[0-9a-f]*")
+"""What ends an IPv4 address and no name (RFC 1123 2.1, WHATWG URL 3.5)."""
+
+_INTERNATIONAL: Final = "xn--"
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+def kind_of(name: str) -> Literal["address", "wildcard", "host"] | None:
+    """Return what a name is to a CA; None for what no CA can prove."""
+    if name_fault(name):
+        return None
+    if _address(name) is not None:
+        return "address"
+    return "wildcard" if name.startswith("*.") else "host"
+
+
+def name_fault(name: str) -> str:
+    """Say why no CA proves a name or an address, to complete a sentence that begins with it; "" if nothing is wrong."""
+    if (address := _address(name)) is not None:
+        return "has a zone, which means something on a single machine" if _has_zone(address) else ""
+    host = name.removeprefix("*.")
+    fault = host_fault(host)
+    if not fault and "." not in host:
+        fault = "is no host name with a domain, nor an IP address"
+    return fault
+
+
+def host_fault(host: str) -> str:
+    """Say why no machine can be called so, to complete a sentence that begins with the name; "" if nothing is wrong."""
+    if not host.isascii():
+        return f"has characters that names in DNS do not have{xn_hint(host)}"
+    if host.endswith("."):
+        return "ends with a dot, which is to be left out"
+    if len(host) > NAME_MAX_CHARS:
+        return f"has more than {NAME_MAX_CHARS} characters"
+    labels = host.lower().split(".")
+    if "" in labels:
+        return "has nothing before a dot" if host else "is empty"
+    if _TOP.fullmatch(labels[-1]):
+        return "looks like an IPv4 address, and is none"
+    return next((fault for label in labels if (fault := _label_fault(label))), "")
+
+
+def _address(text: str) -> Address | None:
+    try:
+        return ipaddress.ip_address(text)
+    except ValueError:
+        return None
+
+
+def _has_zone(address: Address) -> bool:
+    return isinstance(address, ipaddress.IPv6Address) and bool(address.scope_id)
+
+
+def _label_fault(label: str) -> str:
+    if len(label) > LABEL_MAX_CHARS:
+        return f"has a part of more than {LABEL_MAX_CHARS} characters"
+    shown = f"has a part ('{printable(label)}')"
+    if label.startswith(_INTERNATIONAL) and not _is_international(label.removeprefix(_INTERNATIONAL)):
+        return f"{shown} that stands for no international name"
+    if not _LABEL.fullmatch(label):
+        return f"{shown} with more than letters, digits and hyphens between them"
+    return ""
+
+
+def _is_international(encoded: str) -> bool:
+    """Whether something is the Punycode (RFC 3492) of what needs it; the standards differ in which characters a name may have."""
+    try:
+        text = encoded.encode().decode("punycode")
+    except UnicodeError:
+        return False
+    return not text.isascii() and text.isprintable()

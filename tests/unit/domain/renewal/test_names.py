@@ -1,0 +1,61 @@
+"""Names that a certificate can be ordered for, and what is wrong with others."""
+
+import pytest
+
+from manager.domain.renewal.names import host_fault, kind_of, name_fault
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("meet.example.com", "host"),
+        ("Meet.Example.COM", "host"),
+        ("*.example.com", "wildcard"),
+        ("xn--mnchen-3ya.example", "host"),
+        ("1.2.3.example", "host"),
+        ("3com.com", "host"),
+        ("192.0.2.1", "address"),
+        ("2001:db8::1", "address"),
+        ("fe80::1%eth0", None),
+        ("localhost", None),
+        ("*.*.example.com", None),
+        ("a_b.example.com", None),
+        ("-a.example.com", None),
+        ("a.example.com;", None),
+    ],
+)
+def test_a_name_is_of_a_kind_that_cas_prove_or_of_none(name: str, kind: str | None):
+    assert kind_of(name) == kind
+
+
+@pytest.mark.parametrize(
+    ("host", "fault"),
+    [
+        ("10.0.0.999", "looks like an IPv4 address, and is none"),
+        ("1.2.3", "looks like an IPv4 address, and is none"),
+        ("a.0x1f", "looks like an IPv4 address, and is none"),
+        ("xn--a", "has a part ('xn--a') that stands for no international name"),
+        ("xn--.com", "has a part ('xn--') that stands for no international name"),
+        ("xn--abc-.com", "has a part ('xn--abc-') that stands for no international name"),
+        ("a..b", "has nothing before a dot"),
+        (".a", "has nothing before a dot"),
+        ("", "is empty"),
+        ("ca.example.com.", "ends with a dot, which is to be left out"),
+        ("x" * 64 + ".com", "has a part of more than 63 characters"),
+        ("x." * 126 + "xx", "has more than 253 characters"),
+        ("a b.com", "has a part ('a b') with more than letters, digits and hyphens between them"),
+        (
+            "b\xfccher.com",
+            "has characters that names in DNS do not have; write it as 'xn--bcher-kva.com'",
+        ),
+        ("ca", ""),
+        ("xn--strae-oqa.de", ""),
+        ("xn--ls8h.la", ""),
+    ],
+)
+def test_what_no_machine_can_be_called_is_told_with_why(host: str, fault: str):
+    assert host_fault(host) == fault
+
+
+def test_a_name_without_a_domain_is_of_a_host_and_not_to_be_ordered():
+    assert (host_fault("ca"), name_fault("ca")) == ("", "is no host name with a domain, nor an IP address")
