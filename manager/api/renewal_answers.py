@@ -8,9 +8,9 @@ from collections.abc import Collection
 from common.api.renewals import OrderAnswer, OrderProblem, OrderStepAnswer, RenewalAnswer, RenewalWindow
 from manager.domain.etag import etag_of_renewal
 from manager.domain.renewal.records import AccountId, OrderRecord, Problem, RenewalRecord
-from manager.domain.renewal.schedule import begins_s, names_of, window_for
+from manager.domain.renewal.schedule import names_of, window_for
 from manager.domain.renewal.state import state_of
-from manager.usecases.renewal.renewals import ShownRenewal
+from manager.usecases.renewal.shown import ShownRenewal
 
 
 def renewal_answer(shown: ShownRenewal, registered: Collection[AccountId]) -> RenewalAnswer:
@@ -35,7 +35,7 @@ def renewal_answer(shown: ShownRenewal, registered: Collection[AccountId]) -> Re
         nodes=renewal.nodes,
         slot=renewal.slot,
         paused=renewal.is_paused,
-        next_s=begins_s(renewal, entry),
+        next_s=shown.next_s,
         window=_window(renewal, shown),
         failures=renewal.failures,
         tried_again_s=renewal.tried_again_s,

@@ -20,7 +20,7 @@ from common.ids import CertificateId, node_names
 from manager.api.renewal_answers import order_answer, renewal_answer
 from manager.api.routes import Call, Route, empty, reply
 from manager.domain.renewal.records import AccountId, ChallengeKind, RenewalId, Terms
-from manager.usecases.renewal.renewals import ShownRenewal
+from manager.usecases.renewal.shown import ShownRenewal
 
 
 async def list_all(call: Call) -> web.StreamResponse:

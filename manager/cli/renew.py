@@ -57,9 +57,10 @@ def begin(
 
         answer = await client.post("renewals", str(renewal_id), act)
         order = read(answer, OrderAnswer)
-        begun = f"Order {order.id} for {', '.join(order.names)} has begun."
+        done = "has begun" if order.problem is None else "goes on"
+        begun = f"Order {order.id} for {', '.join(order.names)} {done}."
         present(answer, lambda _: say(begun), json=json)
-        return not wait or await _follow(client, renewal_id, order.id, timeout_s=timeout_s)
+        return not wait or await _follow(client, renewal_id, order, timeout_s=timeout_s)
 
     try:
         succeeded = ask(context, work)
@@ -73,22 +74,24 @@ def begin(
         raise typer.Exit(EXIT_REFUSED)
 
 
-async def _follow(client: "Client", renewal_id: int, order_id: int, *, timeout_s: float) -> bool:
-    """Show the steps of an order; return whether it came to a good end in time. Raises CertcastError."""
+async def _follow(client: "Client", renewal_id: int, begun: "OrderAnswer", *, timeout_s: float) -> bool:
+    """Show the steps of an order; return whether it came to a good end in time. What had failed before it goes on is no news. Raises CertcastError."""
     from common.api.renewals import RenewalAnswer
     from manager.cli.decoding import read
 
     progress = Progress()
+    if begun.problem is not None:
+        progress.news(begun)
     try:
         async with asyncio.timeout(timeout_s):
             while True:
                 found = read(await client.get("renewals", str(renewal_id)), RenewalAnswer)
-                order = next((each for each in found.orders if each.id == order_id), None)
+                order = next((each for each in found.orders if each.id == begun.id), None)
                 if order is None:
-                    raise RefusedError(f"order {order_id} is gone, since its renewal was removed", status=0)
+                    raise RefusedError(f"order {begun.id} is gone, since its renewal was removed", status=0)
                 for line in progress.news(order):
                     say(line, err=True)
-                if has_failed(order):
+                if has_failed(order) and order.problem != begun.problem:
                     say(_ahead(found, order), err=True)
                     return False
                 if order.state in _SUCCEEDED:
@@ -130,8 +133,16 @@ def has_failed(order: "OrderAnswer") -> bool:
 
 
 def _ahead(renewal: "RenewalAnswer", order: "OrderAnswer") -> str:
-    """Say what follows a failure."""
-    left_s = renewal.tried_again_s - time.time()
+    """Say what follows a failure, and what ends it."""
+    from manager.cli.renewal_tables import what_helps
+
+    helps = what_helps(order.problem, renewal.account)
+    return f"{_follows(renewal, order)}{f' {helps}' if helps else ''}"
+
+
+def _follows(renewal: "RenewalAnswer", order: "OrderAnswer") -> str:
     if order.test:
         return "The test order failed; nothing else was changed."
-    return f"It failed, and is tried again in {span(left_s)}."
+    if renewal.next_s is None:
+        return "It failed, and nothing tries it again by itself."
+    return f"It failed, and is tried again in {span(renewal.next_s - time.time())}."

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from common.explained.cas import KNOWN_CAS
 from manager.domain.renewal.records import AccountRecord
-from manager.usecases.renewal.renewals import ShownRenewal
+from manager.usecases.renewal.shown import ShownRenewal
 from manager.web.renewing import Renewal, renewals_of
 from manager.web.words import Kind
 

@@ -22,9 +22,9 @@ from manager.domain.renewal.records import (
     RenewalRecord,
     Step,
 )
-from manager.domain.renewal.schedule import begins_s, names_of, window_for
+from manager.domain.renewal.schedule import names_of, window_for
 from manager.domain.renewal.state import state_of
-from manager.usecases.renewal.renewals import ShownRenewal
+from manager.usecases.renewal.shown import ShownRenewal
 from manager.web.words import NEW_KEYS, Kind
 
 STATES: Final[Mapping[RenewalState, tuple[Kind, str, str]]] = MappingProxyType(
@@ -137,8 +137,8 @@ class Renewal:
 
     @property
     def next_s(self) -> float | None:
-        """When the next order begins, or the next request is opened; None while it is paused, or cannot be told."""
-        return begins_s(self.record, self.shown.entry)
+        """When the next order begins, one goes on that has failed, or the next request is opened; None while it is paused, or cannot be told."""
+        return self.shown.next_s
 
     @property
     def window(self) -> Window | None:

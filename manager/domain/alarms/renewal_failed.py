@@ -6,13 +6,14 @@ from common.words import counted, date
 from manager.domain.alarms.about import about_renewal
 from manager.domain.alarms.kinds import AlarmKind, Condition, manager_spec
 from manager.domain.inventory import Entry
-from manager.domain.renewal.records import RenewalRecord
+from manager.domain.renewal.records import OrderRecord, RenewalRecord
+from manager.domain.renewal.schedule import goes_on_s
 
 SPEC: Final = manager_spec(AlarmKind.RENEWAL_FAILED, 27, "warning")
 
 
-def condition(renewal: RenewalRecord, entry: Entry | None) -> Condition | None:
-    """Say what went wrong, in the CA's words, and when it is tried again; None if nothing did."""
+def condition(renewal: RenewalRecord, entry: Entry | None, order: OrderRecord | None) -> Condition | None:
+    """Say what went wrong, in the CA's words, and when it is tried again; None if nothing did. `order` is the one that is not over."""
     problem = renewal.problem
     if problem is None or not renewal.failures:
         return None
@@ -20,8 +21,11 @@ def condition(renewal: RenewalRecord, entry: Entry | None) -> Condition | None:
     # where the CA is asked for something, its own words are a part of the message only if it was about that
     said = f' The CA says: "{problem.detail}".' if problem.detail and problem.detail not in message else ""
     times = "" if renewal.failures == 1 else f" It has failed {counted(renewal.failures, 'time')} in a row."
+    again_s = goes_on_s(renewal, entry, order)
     # somebody did something about it since: it rests no longer
-    rests = renewal.tried_again_s > problem.at_s
-    again = f" It is tried again on {date(renewal.tried_again_s)}." if rests else " It is being tried again."
-    again = " It is paused." if renewal.is_paused else again
+    again = " It is being tried again."
+    if renewal.is_paused:
+        again = " It is paused."
+    elif again_s is None or again_s > problem.at_s:
+        again = f" It is tried again on {date(again_s)}."
     return about_renewal(renewal, entry, AlarmKind.RENEWAL_FAILED, f"{message}.{said}{times}{again}")

@@ -1,7 +1,7 @@
 """Schedule of renewals: which is due, which orders begin now, and when to look again.
 
 Pure. Decides by moments (`manager.domain.renewal.moments`), failures and what is under way. Leaves carrying orders out to the use cases.
-Invariants: a renewal has one order at a time; of one account few begin at once, and never two for the same names, since a CA gives back its
+Invariants: a renewal has one order at a time, and a test order holds up no other; of one account few begin at once, and never two for the same names, since a CA gives back its
 pending order of the same names, which only one of the two could finish.
 """
 
@@ -34,6 +34,10 @@ RATE_LIMITED: Final = "rateLimited"
 ACCOUNT_LIMIT_MOST_S: Final = 3 * 3600.0
 """Up to this wait a rate limit is taken for one of the whole account, and no other order of it begins. Let's Encrypt counts an account's orders over
 three hours, and what it counts of single names over a week."""
+
+GONE: Final = "the certificate is gone, or is not renewed any more"
+OTHER_TERMS: Final = "what the certificate is renewed with was changed"
+"""Why an order is of no use any more."""
 
 BEFORE_TAKING_OVER: Final = frozenset(OrderState) - {
     OrderState.TAKEN_OVER,
@@ -83,6 +87,17 @@ def begins_s(renewal: RenewalRecord, entry: Entry | None) -> float | None:
     return None if moment_s is None else max(moment_s, renewal.tried_again_s)
 
 
+def goes_on_s(renewal: RenewalRecord, entry: Entry | None, order: OrderRecord | None) -> float | None:
+    """Return when something is ordered again, or an order goes on that has failed; `order` is the renewal's latest. None while it is paused, too.
+
+    An order before its time that has failed for good is followed by none until it is time, unless somebody says so.
+    """
+    is_resting = order is not None and not (order.is_test or order.state.is_over) and renewal.failures > 0
+    if is_resting and not renewal.is_paused:
+        return renewal.tried_again_s
+    return begins_s(renewal, entry)
+
+
 def urgent_s(renewal: RenewalRecord, entry: Entry | None) -> float | None:
     """Return when half of the time is gone that is left for a renewal from its moment to the certificate's end; of a new one, when somebody has waited long enough."""
     if renewal.is_new:
@@ -107,13 +122,17 @@ def beginning(
     *,
     now_s: float,
 ) -> list[RenewalRecord]:
-    """Return of which renewals an order begins now, those first whose certificates end first. `orders` are all that are not over."""
+    """Return of which renewals an order begins now, those first whose certificates end first. `orders` are all that are not over.
+
+    A test order of such a renewal, which asks another directory, ends before.
+    """
     by_id = {each.id: each for each in renewals}
-    busy = {each.renewal_id for each in orders}
-    asking = [each for each in orders if each.state in BEFORE_TAKING_OVER]
+    real = [each for each in orders if not each.is_test]
+    busy = {each.renewal_id for each in real}
+    asking = [each for each in real if each.state in BEFORE_TAKING_OVER]
     limits = limited(by_id.values())
     running = Counter(each.terms.account_id for each in asking if not _has_failed(by_id.get(each.renewal_id)))
-    taken = {(each.terms.account_id, frozenset(each.names)) for each in asking if not each.is_test}
+    taken = {(each.terms.account_id, frozenset(each.names)) for each in asking}
     found: list[RenewalRecord] = []
     due = [
         (_end(entry), renewal, terms, names_of(terms, entry))
@@ -151,6 +170,8 @@ def advanced_s(order: OrderRecord, renewal: RenewalRecord, *, limits: Mapping[Ac
 
     It rests for what the CA has not decided, and after a failure. What is finalised is brought to its end, and what is taken over is only looked at.
     """
+    if order.is_test and why_obsolete_test(order, renewal):
+        return 0.0
     # a test asks another directory
     if order.is_test or renewal.is_over or order.state is OrderState.TAKEN_OVER:
         return order.looked_again_s
@@ -170,13 +191,20 @@ def asked_s(renewal: RenewalRecord, entry: Entry | None) -> float | None:
 def why_obsolete(order: OrderRecord, renewal: RenewalRecord, entry: Entry | None) -> str:
     """Say why an order is of no use any more, "" if it is: what it is for was taken away, or changed by hand, before the CA signed."""
     if renewal.is_over:
-        return "the certificate is gone, or is not renewed any more"
+        return GONE
     if order.state not in {OrderState.DOWNLOADED, OrderState.FINALISED} and renewal.terms != order.terms:
-        return "what the certificate is renewed with was changed"
+        return OTHER_TERMS
     leaf = None if entry is None else entry.leaf.fingerprint
     if leaf != order.replaces_leaf:
         return "another certificate was put in the place of the one to be renewed"
     return ""
+
+
+def why_obsolete_test(order: OrderRecord, renewal: RenewalRecord) -> str:
+    """Say why a test order is of no use any more, "" if it is: nothing would be ordered, or something else."""
+    if renewal.is_over:
+        return GONE
+    return OTHER_TERMS if renewal.terms != order.terms else ""
 
 
 def next_s(

@@ -46,8 +46,9 @@ class Beginning:
         renewal = await store.renewals.get(renewal_id)
         entry = entry_of(renewal, (await self._context.inventories.current()).entries)
         terms, names = _to_order(renewal, entry)
-        if await store.orders.unfinished_of(renewal_id) is not None:
-            raise ConflictError("an order of this renewal is under way; wait for its end")
+        if (other := await store.orders.unfinished_of(renewal_id)) is not None:
+            kind = "a test order" if other.is_test else "an order"
+            raise ConflictError(f"{kind} of this renewal is under way; wait for its end")
         given = ""
         if terms.keeps_key and entry is not None:
             given = await store.certificates.private_key(entry.id)

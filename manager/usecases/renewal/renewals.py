@@ -5,7 +5,8 @@ switched on can be ordered.
 """
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import replace
 from typing import Final
 
 import structlog
@@ -26,6 +27,7 @@ from manager.domain.renewal.records import (
 from manager.domain.renewal.schedule import at_once_s, entry_of, rested
 from manager.usecases.context import Context
 from manager.usecases.renewal.beginning import Beginning
+from manager.usecases.renewal.shown import ShownRenewal
 from manager.usecases.renewal.slots import assess_ordered, check_slots
 from manager.usecases.renewal.terms import checked_terms, checked_word, noted_terms, prefilled
 
@@ -38,20 +40,6 @@ ORDERS_KEPT: Final = 50
 
 NEW: Final = RenewalId(0)
 """What stands for the number of a renewal that is not in the store yet."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ShownRenewal:
-    """A renewal with its certificate, if it is there, and its latest orders, the latest first."""
-
-    renewal: RenewalRecord
-    entry: Entry | None
-    orders: Sequence[OrderRecord]
-
-    @property
-    def id(self) -> RenewalId:
-        """The renewal's number."""
-        return self.renewal.id
 
 
 class RenewalUseCases:
@@ -194,7 +182,7 @@ class RenewalUseCases:
         return shown
 
     async def set_paused(self, renewal_id: RenewalId, *, paused: bool, actor: str) -> ShownRenewal:
-        """Let nothing be ordered for a while, or go on at once. Raises NotFoundError."""
+        """Let nothing be ordered for a while, or go on at once; what has failed before its time is ordered again. Raises NotFoundError, InvalidInputError."""
         store, act = self._context.store, "renewal.paused" if paused else "renewal.resumed"
         async with self._context.deciding() as inventory:
             known = await store.renewals.get(renewal_id)
@@ -205,8 +193,21 @@ class RenewalUseCases:
             await store.renewals.keep(record)
             await self._context.note(actor, act, f"renewal {renewal_id}")
             shown = await self._shown(record, inventory)
+        if not paused and (order := await self._begin_again(shown, actor)) is not None:
+            shown = replace(shown, orders=[order, *shown.orders])
         self._announce(act, renewal_id, actor)
         return shown
+
+    async def _begin_again(self, shown: ShownRenewal, actor: str) -> OrderRecord | None:
+        """Begin an order for one that has failed before its time, which nothing else would begin now; return it, None if there is none to begin."""
+        renewal, now_s = shown.renewal, self._context.clock()
+        is_begun_by_itself = shown.next_s is not None and shown.next_s <= now_s
+        if is_begun_by_itself or not renewal.failures or at_once_s(renewal) > now_s or renewal.terms is None:
+            return None
+        # what has begun meanwhile is as good
+        with suppress(ConflictError):
+            return await self._beginning.begin(renewal.id, is_test=False, asked_by=actor)
+        return None
 
     async def remove(self, renewal_id: RenewalId, *, actor: str) -> None:
         """Renew no longer; the certificate stays. An order that is under way is ended first, by the runner. Raises NotFoundError."""

@@ -23,7 +23,7 @@ from manager.domain.renewal.records import (
     Proof,
     RenewalRecord,
 )
-from manager.domain.renewal.schedule import urgent_s, why_obsolete
+from manager.domain.renewal.schedule import urgent_s, why_obsolete, why_obsolete_test
 from manager.usecases.renewal.around import Around
 from manager.usecases.renewal.asking import AccountsAtCas
 from manager.usecases.renewal.ports import Authorization, Ca, CaError, Missing, Ordered, Showing
@@ -50,6 +50,10 @@ VALIDATED_WITHIN_S: Final = 1800.0
 
 ISSUED_WITHIN_S: Final = 7 * 86400.0
 """How long a CA has to sign: RFC 8555 7.4 sets no limit, and Let's Encrypt's own orders end after a week."""
+
+UNWATCHED_S: Final = 2 * 86400.0
+"""For how long nobody looks at such an order at most: a CA may ask for a day of rest, and so may a failure. If it was longer, a clock has leapt, or no
+manager has run."""
 
 SIGNED_WITHIN_S: Final = 600.0
 """How long a CA has to sign before it is told that it has not yet."""
@@ -80,8 +84,7 @@ class OrderSteps:
             if order.state is OrderState.TAKEN_OVER:
                 await self._taking_over.look(order, renewal, entry)
             elif why := self._of_no_use(order, renewal, entry):
-                await self._remove(order, order.proofs)
-                await end(self._context, order, f"The order was given up, because {why}.")
+                await self.give_up(order, why)
             else:
                 await self._take(order, renewal, entry)
         except CaError as error:
@@ -89,10 +92,13 @@ class OrderSteps:
                 await self._remove(order, order.proofs)
             await fail(self._context, order, error)
 
+    async def give_up(self, order: OrderRecord, why: str) -> None:
+        """End an order that is of no use any more, with all that was shown for it. Raises ChangedMeanwhileError, StorageError."""
+        await self._remove(order, order.proofs)
+        await end(self._context, order, f"The order was given up, because {why}.")
+
     def _of_no_use(self, order: OrderRecord, renewal: RenewalRecord, entry: Entry | None) -> str:
-        if order.is_test:
-            return "the certificate is gone, or is not renewed any more" if renewal.is_over else ""
-        return why_obsolete(order, renewal, entry)
+        return why_obsolete_test(order, renewal) if order.is_test else why_obsolete(order, renewal, entry)
 
     async def _take(self, order: OrderRecord, renewal: RenewalRecord, entry: Entry | None) -> None:
         if order.state is OrderState.DOWNLOADED:
@@ -256,12 +262,17 @@ class OrderSteps:
         if ordered.status == "ready":
             # what was handed in is lost there
             await ca.finalize(ordered.finalize_url or order.finalize_url, order.request_pem)
-        waited_s = self._context.clock() - order.reached_s(OrderState.FINALISED)
+        now_s = self._context.clock()
+        waited_s = now_s - order.reached_s(OrderState.FINALISED)
+        if waited_s < 0 or now_s - order.changed_s > UNWATCHED_S:
+            message = "A clock has leapt, or no manager has run: the CA is waited for anew."
+            await advance(self._context, order, OrderState.FINALISED, message=message)
+            return
         if waited_s > ISSUED_WITHIN_S:
             raise CaError("the CA has not signed the certificate for a week", is_final=True)
         problem = order.problem
         if problem is None and waited_s > SIGNED_WITHIN_S:
-            problem = Problem(at_s=self._context.clock(), message="The CA has not signed it yet.")
+            problem = Problem(at_s=now_s, message="The CA has not signed it yet.")
         await wait(self._context, order, _poll_s(waited_s, ordered.retry_after_s), problem=problem)
 
     def _showing(self, order: OrderRecord) -> Showing:

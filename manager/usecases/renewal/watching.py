@@ -22,7 +22,7 @@ async def conditions_of_renewals(store: Store, inventory: Inventory, *, now_s: f
     for renewal in renewals:
         entry = entry_of(renewal, inventory.entries)
         found += [
-            renewal_failed.condition(renewal, entry),
+            renewal_failed.condition(renewal, entry, orders.get(renewal.id)),
             renewal_overdue.condition(renewal, entry, now_s=now_s),
             renewal_unserved.condition(renewal, entry, orders.get(renewal.id)),
             renewal_requested.condition(renewal, entry),

@@ -21,7 +21,7 @@ from manager.domain.renewal.schedule import entry_of
 from manager.domain.view import PlannedPush
 from manager.http.streams import HEARTBEAT_S, event_stream, write
 from manager.pki.judge.status import nearness_of
-from manager.usecases.renewal.renewals import ShownRenewal
+from manager.usecases.renewal.shown import ShownRenewal
 from manager.web.currentstatus import PACE_S
 from manager.web.fleetstatus import recent_pushes
 from manager.web.forms import FormFields

@@ -13,7 +13,7 @@ from common.ids import CertificateId, parse_id
 from manager.domain.etag import etag_of_renewal
 from manager.domain.listing import page_of
 from manager.domain.renewal.records import AccountId, AccountRecord, ChallengeKind, RenewalId, Terms
-from manager.usecases.renewal.renewals import ShownRenewal
+from manager.usecases.renewal.shown import ShownRenewal
 from manager.web.forms import Form, FormFields
 from manager.web.pagerequest import Page, PageRequest
 from manager.web.refusal import refusal_of
@@ -97,7 +97,9 @@ async def pause(page_request: PageRequest) -> web.StreamResponse:
 async def resume(page_request: PageRequest) -> web.StreamResponse:
     """Go on, also after a failure: at once if it is due."""
     await _pause(page_request, paused=False)
-    return _back(page_request, "Resumed: what is due is ordered now, unless its CA asked to wait.")
+    return _back(
+        page_request, "Resumed: what is due or has failed is ordered now, unless its CA asked to wait."
+    )
 
 
 async def edit_form(page_request: PageRequest) -> web.StreamResponse:

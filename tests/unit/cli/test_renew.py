@@ -79,6 +79,44 @@ def test_a_failure_ends_the_waiting_and_tells_when_it_is_tried_again(made, run):
     assert "tried again in 20 d" in done.stderr
 
 
+def test_the_failure_that_an_order_rests_after_is_not_told_again_when_it_goes_on(made, run, monkeypatch):
+    monkeypatch.setattr(renew, "LOOK_S", 0.01)
+    rested = order((1.0, "created", ""), (2.0, "created", WORDS), problem={"at_s": 2.0, "message": WORDS})
+    steps = (1.0, "created", ""), (2.0, "created", WORDS)
+    made.answer("POST", "renewals/3/order", rested, status=201)
+    looks = [rested, order(*steps, (9.0, "ordered", "")), order(*steps, (9.0, "served", ""))]
+    made.answer_in_turn("GET", "renewals/3", [RENEWAL | {"orders": [each]} for each in looks])
+    done = run("renew", "7", "--wait")
+    assert (done.exit_code, WORDS in done.stderr) == (0, False), done.stderr
+    assert "Order 12 for meet.example.com goes on." in done.stdout
+    assert [line.rpartition(" (")[0] for line in done.stderr.splitlines()] == [
+        "the CA has the order",
+        "every node serves the certificate",
+    ]
+
+
+def test_an_order_that_goes_on_and_fails_again_ends_the_waiting(made, run, monkeypatch):
+    monkeypatch.setattr(renew, "LOOK_S", 0.01)
+    first, second = (2.0, "created", WORDS), (9.0, "created", WORDS)
+    rested = order((1.0, "created", ""), first, problem={"at_s": 2.0, "message": WORDS})
+    again = order((1.0, "created", ""), first, second, problem={"at_s": 9.0, "message": WORDS})
+    made.answer("POST", "renewals/3/order", rested, status=201)
+    made.answer_in_turn("GET", "renewals/3", [RENEWAL | {"orders": [each]} for each in (rested, again)])
+    done = run("renew", "7", "--wait")
+    assert (done.exit_code, done.stderr.count(WORDS)) == (1, 1)
+    assert "It failed, and is tried again in 20 d" in done.stderr
+
+
+@pytest.mark.parametrize("command", [["renew", "7", "--wait"], ["renewal", "show", "3"]])
+def test_terms_that_nobody_has_agreed_to_are_told_with_the_command_for_that(made, run, command):
+    problem = {"at_s": 2.0, "message": "somebody must act", "type": "userActionRequired", "detail": ""}
+    failed = order((2.0, "failed", "somebody must act"), problem=problem)
+    made.answer("GET", "accounts", {"accounts": []})
+    made.answer("GET", "renewals/3", RENEWAL | {"orders": [failed], "failures": 1, "problem": problem})
+    done = run(*command)
+    assert "certcast account register 4 --agree-to-terms" in done.stdout + done.stderr
+
+
 def test_a_test_order_that_failed_is_not_said_to_be_tried_again(made, run):
     failed = order((2.0, "failed", WORDS), test=True, problem={"message": WORDS})
     made.answer("GET", "renewals/3", RENEWAL | {"orders": [failed]})

@@ -194,10 +194,10 @@ def test_a_name_of_several_renewals_chooses_none_and_names_all(api, run):
         ({}, ["7: meet.example.com", "le, dns-01", "in 20 d", "waiting"]),
         ({"state": "paused", "next_s": None}, ["paused"]),
         (
-            {"state": "failing", "failures": 3, "tried_again_s": LATER_S},
+            {"state": "failing", "failures": 3, "next_s": LATER_S},
             ["failed 3 times, tried again in 20 d"],
         ),
-        ({"state": "failing", "failures": 1}, ["failed 1 time, tried again now"]),
+        ({"state": "failing", "failures": 1, "next_s": 0.0}, ["failed 1 time, tried again now"]),
         ({"state": "ordering", "orders": [ORDER]}, ["ordering: the CA has the order"]),
         (
             {"state": "requested", "account": None, "send_to": "pki@example.com", "request": 9},

@@ -18,7 +18,7 @@ from manager.domain.renewal.records import (
     RenewalRecord,
     Terms,
 )
-from manager.usecases.renewal.renewals import ShownRenewal
+from manager.usecases.renewal.shown import ShownRenewal
 from manager.web.renewalcalendar import DAYS, WEEKS, Calendar, Day, draw_calendar
 from manager.web.renewing import Renewal
 from tests import pki

@@ -19,7 +19,7 @@ from manager.domain.renewal.records import (
     Step,
     Terms,
 )
-from manager.usecases.renewal.renewals import ShownRenewal
+from manager.usecases.renewal.shown import ShownRenewal
 from manager.web.renewing import CHALLENGES, STATES, Renewal, renewals_of
 from tests.pki import NOW_S
 

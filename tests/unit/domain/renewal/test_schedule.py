@@ -171,6 +171,18 @@ def test_two_of_the_same_names_do_not_begin_together():
     assert len(beginning([renewal(1), renewal(2, terms=elsewhere)], [], ENTRIES, now_s=DUE_S)) == 2
 
 
+def test_a_test_order_holds_up_no_order():
+    tests = [order(number + 1, is_test=True) for number in range(ORDERS_AT_ONCE)]
+    assert [each.id for each in beginning([renewal()], tests, ENTRIES, now_s=DUE_S)] == [1]
+
+
+def test_a_test_order_of_other_terms_than_those_that_count_is_looked_at_at_once():
+    tested = order(is_test=True, looked_again_s=9.0)
+    assert advanced_s(tested, renewal(), limits={}) == 9.0
+    assert advanced_s(tested, renewal(terms=replace(TERMS, profile="short")), limits={}) == 0.0
+    assert advanced_s(tested, renewal(terms=None), limits={}) == 0.0
+
+
 def test_those_begin_first_that_end_first():
     sooner = decode(
         make_leaf(ROOT, ["s.example.com"], not_before_s=NOW_S, not_after_s=NOW_S + 41 * DAY_S).certificate_der

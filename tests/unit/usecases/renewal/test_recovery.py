@@ -141,6 +141,39 @@ async def test_a_clock_that_was_ahead_by_a_year_for_one_look_lets_nothing_rest_f
     assert (await world.states(renewal))[-1] is OrderState.SERVED
 
 
+@pytest.mark.parametrize("leap_s", [30 * DAY_S, -40 * DAY_S])
+async def test_a_ca_that_signs_is_not_said_to_have_taken_a_week_because_a_clock_has_leapt(
+    world: Renewing, leap_s: float
+):
+    renewal = await world.renewing("n1", days=100, age_days=67)
+    world.server.processing_s = 10 * HOUR_S
+    await world.pass_time(HOUR_S, step_s=60.0)
+    assert await world.states(renewal) == [OrderState.FINALISED]
+    (made,) = world.server.orders.values()
+    made.ready_s += leap_s
+    world.now[0] += leap_s
+    asked = world.server.asked["look"]
+    await world.pass_time(HOUR_S, step_s=60.0)
+    assert world.server.asked["look"] - asked < 60
+    (order,) = await world.orders(renewal)
+    assert (order.state, order.steps[-1].message) == (
+        OrderState.FINALISED,
+        "A clock has leapt, or no manager has run: the CA is waited for anew.",
+    )
+    assert (await world.renewal(renewal)).failures == 0
+    await world.pass_time(10 * HOUR_S)
+    assert await world.states(renewal) == [OrderState.SERVED]
+
+
+async def test_a_ca_that_does_not_sign_for_a_week_is_told_so(world: Renewing):
+    renewal = await world.renewing("n1", days=100, age_days=67)
+    world.server.processing_s = 30 * DAY_S
+    await world.pass_time(7.5 * DAY_S, step_s=DAY_S)
+    assert (
+        await world.renewal(renewal)
+    ).problem.message == "the CA has not signed the certificate for a week"
+
+
 @pytest.mark.parametrize(
     ("ahead_s", "counts"), [(0.0, True), (30 * DAY_S, True), (31 * DAY_S + 1, False), (1e12, False)]
 )

@@ -1,7 +1,11 @@
 """Alarms of renewals: raised with the CA's words, and lowered by what mends them."""
 
 from manager.domain.alarms import AlarmKind
+from manager.domain.comparison import date
 from manager.domain.renewal.moments import LADDER_S
+from manager.domain.renewal.records import OrderState
+from manager.domain.renewal.schedule import moment_of
+from manager.usecases.renewal.ports import CaError
 from tests.pki import DAY_S, NOW_S
 from tests.renewals import Renewing
 from tests.unit.usecases.renewal.looking import alarms_of
@@ -23,6 +27,42 @@ async def test_a_failure_is_told_with_the_words_of_the_ca_and_lowered_once_it_is
     world.server.unprovable.clear()
     await world.pass_time(LADDER_S[0] + 60)
     assert await alarms_of(world, AlarmKind.RENEWAL_FAILED) == []
+
+
+async def test_an_order_before_its_time_that_failed_for_good_is_tried_again_at_its_time_or_when_resumed(
+    world: Renewing,
+):
+    renewal = await world.renewing("n1")
+    world.server.unprovable.add("n1.example.com")
+    await world.renewals.order_now(renewal.id, actor="ada")
+    await world.pass_time(HOUR_S, step_s=60)
+    assert await world.states(renewal) == [OrderState.FAILED]
+    shown = await world.renewals.show(renewal.id)
+    due_s = moment_of(shown.renewal, shown.entry)
+    (alarm,) = await alarms_of(world, AlarmKind.RENEWAL_FAILED)
+    assert f"It is tried again on {date(due_s)}." in alarm.details
+    assert shown.next_s == due_s > NOW_S + 28 * DAY_S
+    world.server.unprovable.clear()
+    resumed = await world.renewals.set_paused(renewal.id, paused=False, actor="ada")
+    assert resumed.orders[0].state is OrderState.CREATED
+    (alarm,) = await alarms_of(world, AlarmKind.RENEWAL_FAILED)
+    assert "It is being tried again." in alarm.details
+    await world.pass_time(60, step_s=5)
+    assert await world.states(renewal) == [OrderState.FAILED, OrderState.SERVED]
+    await world.renewals.set_paused(renewal.id, paused=False, actor="ada")
+    assert len(await world.orders(renewal)) == 2
+
+
+async def test_an_order_before_its_time_that_rests_goes_on_after_its_rest(world: Renewing):
+    renewal = await world.renewing("n1")
+    world.server.to_fail.append(("order", CaError("the CA could not be reached")))
+    await world.renewals.order_now(renewal.id, actor="ada")
+    await world.pass_time(60, step_s=5)
+    shown = await world.renewals.show(renewal.id)
+    again_s = shown.renewal.tried_again_s
+    assert shown.next_s == again_s <= NOW_S + HOUR_S
+    (alarm,) = await alarms_of(world, AlarmKind.RENEWAL_FAILED)
+    assert f"It is tried again on {date(again_s)}." in alarm.details
 
 
 async def test_what_is_not_renewed_once_half_of_the_time_is_gone_is_an_error(world: Renewing):

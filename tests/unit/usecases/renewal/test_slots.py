@@ -7,7 +7,7 @@ from common.ids import CertificateId, NodeName
 from manager.domain.consequences import ConfirmationNeededError
 from manager.domain.model import NodeDescription
 from manager.domain.renewal.records import ChallengeKind, Terms
-from manager.usecases.renewal.renewals import ShownRenewal
+from manager.usecases.renewal.shown import ShownRenewal
 from tests.renewals import Renewing
 
 MEET = "meet.example.com"

@@ -1,0 +1,30 @@
+"""A renewal as front ends show it: with its certificate, its latest orders, and when something happens next.
+
+Invariant: a list, a page and the command that show one tell the same moment.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from manager.domain.inventory import Entry
+from manager.domain.renewal.records import OrderRecord, RenewalId, RenewalRecord
+from manager.domain.renewal.schedule import goes_on_s
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShownRenewal:
+    """A renewal with its certificate, if it is there, and its latest orders, the latest first."""
+
+    renewal: RenewalRecord
+    entry: Entry | None
+    orders: Sequence[OrderRecord]
+
+    @property
+    def id(self) -> RenewalId:
+        """The renewal's number."""
+        return self.renewal.id
+
+    @property
+    def next_s(self) -> float | None:
+        """When the next order begins, one goes on that has failed, or the next request is opened; None while it is paused, or cannot be told."""
+        return goes_on_s(self.renewal, self.entry, self.orders[0] if self.orders else None)
