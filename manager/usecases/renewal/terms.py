@@ -79,9 +79,7 @@ def _fault(name: str, challenge: ChallengeKind) -> str:
     shown = f"'{printable(name[:80])}'"
     match kind_of(name):
         case None:
-            return (
-                f"{shown} {name_fault(name)}, so no CA can prove it"
-            )
+            return f"{shown} {name_fault(name)}, so no CA can prove it"
         case "address" if challenge is not ChallengeKind.HTTP:
             return f"an IP address ({name}) is proven by http-01 only (RFC 8738 4)"
         case "wildcard" if challenge is ChallengeKind.HTTP:
