@@ -97,6 +97,7 @@ async def test_who_renews_now_sees_the_steps_and_the_certificate_that_came(
 
 async def test_a_test_order_is_told_apart_and_keeps_nothing(world: RenewingApi, browser: Visitor):
     record = await renewing(world, paused=True)
+    world.ca.profiles = {"tlsserver": "for servers"}
     begun = await browser.post(f"/renewals/{record.id}/test")
     assert "A test order has begun." in begun.text
     await world.carry_on()
