@@ -6,7 +6,6 @@ Invariant: what is kept is of a form that a CA takes. What the CA knows an accou
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from ipaddress import ip_address
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -14,7 +13,7 @@ from common.errors import InvalidInputError, Reason
 from common.limits import LABEL_MAX_CHARS, URL_MAX_CHARS
 from common.text import printable
 from manager.domain.renewal.bindings import is_binding_key
-from manager.domain.renewal.names import host_fault
+from manager.domain.renewal.names import host_fault, kind_of
 from manager.domain.renewal.records import AccountRecord
 
 CONTACTS_MAX: Final = 10
@@ -28,7 +27,7 @@ _URL: Final = re.compile(
 )
 """RFC 3986, without a user and a fragment; a host is one that can be asked."""
 
-_HOST_GIVEN: Final = re.compile(r"https://[^/?#:\[\]\s%]+([/?#:]|$)")
+_HOST_GIVEN: Final = re.compile(r"https://([^/?#:\[\]\s%]+)(?:[/?#:]|$)")
 """What has a host that is no IPv6 address, and can be told from the rest."""
 
 
@@ -134,9 +133,10 @@ def _check_url(part: str, text: str) -> None:
         raise InvalidInputError(
             part, "the address has a user or a password in it, which everybody would see; leave them out"
         )
-    host = urlsplit(text).hostname if _HOST_GIVEN.match(text) else None
+    given = _HOST_GIVEN.match(text)
+    host = "" if given is None else given[1]
     # machines are called with a "_", too, and are reached so
-    if host is not None and not _is_address(host) and (fault := host_fault(host.replace("_", "x"))):
+    if host and kind_of(host) != "address" and (fault := host_fault(host.replace("_", "x"))):
         raise InvalidInputError(part, f"the host '{printable(host[:80])}' of the address {fault}")
     try:
         # a port or an IPv6 address that is none
@@ -145,14 +145,6 @@ def _check_url(part: str, text: str) -> None:
         is_usable = False
     if not is_usable:
         raise InvalidInputError(part, "a CA's directory is an address that begins with https://")
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 def _contacts(contact: Sequence[str]) -> tuple[str, ...]:

@@ -76,6 +76,30 @@ async def test_an_account_that_no_ca_would_take_is_refused_by_field(
     assert await world.accounts.list() == []
 
 
+@pytest.mark.parametrize(
+    ("host", "said"),
+    [
+        ("a..b", "has nothing before a dot"),
+        ("10.0.0.999", "looks like an IPv4 address, and is none"),
+        ("xn--a", "has a part ('xn--a') that stands for no international name"),
+        ("ca.example.com.", "ends with a dot, which is to be left out"),
+        ("b\xfccher.example", "write it as 'xn--bcher-kva.example'"),
+        ("ca\u2100.example", "has characters that names in DNS do not have"),
+    ],
+)
+async def test_a_host_that_there_cannot_be_is_told_with_what_is_wrong_with_it(
+    world: Renewing, host: str, said: str
+):
+    for part in ("directory_url", "staging_url"):
+        with pytest.raises(InvalidInputError) as caught:
+            await world.accounts.add(fields(**{part: f"https://{host}:8443/directory"}), actor="ada")
+        assert caught.value.field == part
+        assert f"the host '{host}' of the address " in caught.value.message
+        assert said in caught.value.message
+    made = await world.accounts.add(fields(directory_url="https://my_ca:8443/directory"), actor="ada")
+    assert made.directory_url == "https://my_ca:8443/directory"
+
+
 @pytest.mark.parametrize("secret", ["a+b/", "with space", "c2VjcmV0é", "c2Vjc"])
 async def test_a_binding_key_that_no_ca_gives_is_refused_by_its_field_and_not_said(
     world: Renewing, secret: str

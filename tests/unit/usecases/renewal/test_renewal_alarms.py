@@ -1,7 +1,7 @@
 """Alarms of renewals: raised with the CA's words, and lowered by what mends them."""
 
+from common.words import date
 from manager.domain.alarms import AlarmKind
-from manager.domain.comparison import date
 from manager.domain.renewal.moments import LADDER_S
 from manager.domain.renewal.records import OrderState
 from manager.domain.renewal.schedule import moment_of
