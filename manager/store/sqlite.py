@@ -11,6 +11,7 @@ import sqlite3
 import time
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
@@ -27,6 +28,7 @@ from common.runtime import durable
 from manager.store.backend import NoticeHandlers
 from manager.store.claims import Unending, claim_file
 from manager.store.failures import DISK_FULL, is_out_of_space
+from manager.store.sqlite_driver import connect
 from manager.store.tables import metadata
 
 BUSY_TIMEOUT_MS: Final = 10_000
@@ -68,7 +70,7 @@ class Sqlite:
         """Make the pool of connections; here nothing is ever ended for taking long, so all are `patient`."""
         # whatever characters the path has; an error's text ends up in logs, and parameters are password hashes and sealed keys
         url = URL.create("sqlite+aiosqlite", database=str(self._path))
-        engine = create_async_engine(url, hide_parameters=True)
+        engine = create_async_engine(url, hide_parameters=True, async_creator=partial(connect, self._path))
         event.listen(engine.sync_engine, "connect", _set_up)
         event.listen(engine.sync_engine, "begin", _begin)
         return engine

@@ -10,13 +10,13 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import aiosqlite
 import pytest
 
 from common.ids import NodeName
 from manager.channel.pipe import pipe
 from manager.fleet import conversations, reconcile
 from manager.pki.read.upload import read_tls
+from manager.store.sqlite_driver import Cursor
 from manager.usecases.kept import new_certificate
 from manager.usecases.ports import Changes
 from tests import pki
@@ -41,14 +41,14 @@ class Steps:
         self.rows = 0
         self.is_on = False
         monkeypatch.setattr(asyncio, "to_thread", _here)
-        reads = aiosqlite.Cursor.fetchall
+        reads = Cursor.fetchall
 
-        async def counted(cursor: aiosqlite.Cursor) -> Any:
+        async def counted(cursor: Cursor) -> Any:
             rows = list(await reads(cursor))
             self.rows += len(rows) * self.is_on
             return rows
 
-        monkeypatch.setattr(aiosqlite.Cursor, "fetchall", counted)
+        monkeypatch.setattr(Cursor, "fetchall", counted)
 
     @contextmanager
     def counted(self) -> Iterator[None]:

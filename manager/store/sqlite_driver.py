@@ -1,0 +1,110 @@
+"""Connections to SQLite that make one journey to their thread for each statement.
+
+aiosqlite makes one for each step: a cursor, the statement, its rows, the cursor's end. Each of them waits for a turn of the interpreter
+and for one of the loop, so that under load a question with three statements waited forty times. Here a statement and its rows are one
+step, unless there are many. Invariant: only a connection's own thread touches what SQLite has of it.
+"""
+
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, Self, TypeVar
+
+import aiosqlite
+
+FIRST_ROWS: Final = 1000
+"""Rows that come with the answer of a statement. Whoever goes through a table that has more takes them in parts."""
+
+T = TypeVar("T")
+
+
+class Cursor:
+    """What SQLAlchemy's adapter asks for of aiosqlite's cursor. Costs nothing until a statement is executed, and nothing to close then."""
+
+    arraysize = 1
+
+    def __init__(self, connection: "Connection") -> None:
+        self._connection = connection
+        self._open: sqlite3.Cursor | None = None
+        self._rows: list[Any] = []
+        self.description: Any = None
+        self.rowcount = -1
+        self.lastrowid: int | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def execute(self, statement: str, parameters: Iterable[Any] = ()) -> None:
+        """Execute a statement, and fetch its first rows. Raises sqlite3.Error."""
+        await self._run(lambda cursor: cursor.execute(statement, tuple(parameters)))
+
+    async def executemany(self, statement: str, parameters: Iterable[Sequence[Any]]) -> None:
+        """Execute a statement once for each of these. Raises sqlite3.Error."""
+        await self._run(lambda cursor: cursor.executemany(statement, parameters))
+
+    async def fetchmany(self, size: int) -> list[Any]:
+        """Return up to so many more rows. Raises sqlite3.Error."""
+        if self._open is not None and len(self._rows) < size:
+            self._rows += await self._connection.call(self._open.fetchmany, size - len(self._rows))
+        rows, self._rows = self._rows[:size], self._rows[size:]
+        return rows
+
+    async def fetchone(self) -> Any:
+        """Return the next row, None after the last. Raises sqlite3.Error."""
+        return next(iter(await self.fetchmany(1)), None)
+
+    async def fetchall(self) -> list[Any]:
+        """Return what is left of the rows. Raises sqlite3.Error."""
+        rows, self._rows = self._rows, []
+        return rows if self._open is None else rows + await self._connection.call(self._open.fetchall)
+
+    async def close(self) -> None:
+        """Let go of a statement of which there may be more rows."""
+        if self._open is not None:
+            cursor, self._open = self._open, None
+            await self._connection.call(cursor.close)
+
+    async def _run(self, act: Callable[[sqlite3.Cursor], object]) -> None:
+        def work(connection: sqlite3.Connection) -> None:
+            cursor = connection.cursor()
+            try:
+                act(cursor)
+                self._rows = cursor.fetchmany(FIRST_ROWS) if cursor.description else []
+                self.description, self.rowcount, self.lastrowid = (
+                    cursor.description,
+                    cursor.rowcount,
+                    cursor.lastrowid,
+                )
+                self._open = cursor if len(self._rows) == FIRST_ROWS else None
+            finally:
+                if self._open is None:
+                    cursor.close()
+
+        await self._connection.work(work)
+
+
+class Connection(aiosqlite.Connection):
+    """aiosqlite's, with another cursor."""
+
+    def cursor(self) -> Cursor:  # type: ignore[override]  # aiosqlite's is awaited
+        """Return a cursor."""
+        return Cursor(self)
+
+    async def work(self, act: Callable[[sqlite3.Connection], T]) -> T:
+        """Return what `act` returns in the connection's thread. Raises what it raises."""
+        return await self.call(act, self._conn)
+
+    async def call(self, act: Callable[..., T], *arguments: Any) -> T:
+        """Return what `act` returns in the connection's thread. Raises what it raises."""
+        done: T = await self._execute(act, *arguments)  # type: ignore[no-untyped-call]
+        return done
+
+
+async def connect(path: Path) -> Connection:
+    """Open a connection. Raises sqlite3.Error."""
+    connection = Connection(partial(sqlite3.connect, path), FIRST_ROWS)
+    # a process that ends does not wait for a connection that nobody closed
+    connection._thread.daemon = True  # noqa: SLF001 - SQLAlchemy's adapter does the same with those that it opens
+    await connection
+    return connection

@@ -1,0 +1,122 @@
+import sqlite3
+import threading
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from manager.store.sqlite import Sqlite
+from manager.store.sqlite_driver import FIRST_ROWS, Connection, connect
+
+MANY = 3 * FIRST_ROWS + 7
+
+
+@pytest.fixture
+async def opened(tmp_path: Path) -> AsyncIterator[Connection]:
+    connection = await connect(tmp_path / "store.db")
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+@pytest.fixture
+def journeys(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What connections have had done in their threads."""
+    made: list[str] = []
+    travels = Connection._execute
+
+    async def counted(connection: Any, act: Callable[..., Any], *given: Any, **named: Any) -> Any:
+        made.append(act.__name__)
+        return await travels(connection, act, *given, **named)
+
+    monkeypatch.setattr(Connection, "_execute", counted)
+    return made
+
+
+def numbers(count: int) -> str:
+    return (
+        f"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count}) SELECT i FROM n"
+    )
+
+
+async def test_a_statement_and_its_rows_are_one_journey(opened, journeys):
+    cursor = opened.cursor()
+    await cursor.execute("SELECT ?, ?", (1, "a"))
+    assert (await cursor.fetchall(), [each[0] for each in cursor.description]) == ([(1, "a")], ["?", "?"])
+    await cursor.close()
+    assert len(journeys) == 1
+
+
+async def test_a_question_to_the_store_begins_and_ends_with_a_journey_and_makes_one_for_each_statement(
+    tmp_path, journeys
+):
+    engine = Sqlite(tmp_path / "store.db").connect(patient=False)
+    try:
+        for _ in range(2):
+            journeys.clear()
+            async with engine.connect() as connection:
+                for _ in range(2):
+                    assert (await connection.execute(text("SELECT 1"))).scalar_one() == 1
+        # BEGIN, the statements, and the end of the transaction
+        assert len(journeys) == 4
+    finally:
+        await engine.dispose()
+
+
+@pytest.mark.parametrize("count", [0, 1, FIRST_ROWS - 1, FIRST_ROWS, FIRST_ROWS + 1, MANY])
+async def test_no_row_is_lost_however_many_there_are(opened, count):
+    whole = opened.cursor()
+    await whole.execute(numbers(count) + " LIMIT ?", (count,))
+    assert [row[0] for row in await whole.fetchall()] == list(range(1, count + 1))
+    parts, some = opened.cursor(), []
+    await parts.execute(numbers(count) + " LIMIT ?", (count,))
+    while found := await parts.fetchmany(300):
+        assert len(found) <= 300
+        some += found
+    assert [row[0] for row in some] == list(range(1, count + 1))
+    assert await parts.fetchone() is None
+    mixed = opened.cursor()
+    await mixed.execute(numbers(MANY))
+    assert await mixed.fetchone() == (1,)
+    assert len(await mixed.fetchmany(2 * FIRST_ROWS)) == 2 * FIRST_ROWS
+    assert len(await mixed.fetchall()) == MANY - 2 * FIRST_ROWS - 1
+    for each in (whole, parts, mixed):
+        await each.close()
+
+
+async def test_only_the_first_rows_of_a_large_table_are_read_before_more_are_asked_for(opened):
+    read: list[int] = []
+    await opened.create_function("seen", 1, read.append)
+    cursor = opened.cursor()
+    await cursor.execute(f"SELECT seen(i) FROM ({numbers(MANY)})")
+    assert len(read) <= FIRST_ROWS + 1
+    await cursor.close()
+    # a statement that is still open would keep the transaction from its end
+    await opened.execute("VACUUM")
+
+
+async def test_what_fails_is_raised_as_sqlite_says_it_and_leaves_the_connection_usable(opened):
+    cursor = opened.cursor()
+    await cursor.execute("CREATE TABLE t (i INTEGER PRIMARY KEY)")
+    await cursor.executemany("INSERT INTO t VALUES (?)", [(1,), (2,)])
+    assert cursor.rowcount == 2
+    with pytest.raises(sqlite3.IntegrityError):
+        await cursor.execute("INSERT INTO t VALUES (1)")
+    with pytest.raises(sqlite3.OperationalError):
+        await cursor.execute("SELECT FROM")
+    await cursor.execute("INSERT INTO t VALUES (7)")
+    assert (cursor.lastrowid, cursor.rowcount, await cursor.fetchall()) == (7, 1, [])
+
+
+async def test_what_sqlite_has_is_touched_in_one_thread(opened):
+    used: set[int] = set()
+    await opened.create_function("noted", 0, lambda: used.add(threading.get_ident()))
+    for _ in range(3):
+        cursor = opened.cursor()
+        await cursor.execute("SELECT noted()")
+        await cursor.close()
+    assert len(used) == 1
+    assert threading.get_ident() not in used
