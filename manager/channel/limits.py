@@ -51,7 +51,7 @@ class Limits:
     pace_burst: float = 128.0
     pace_per_s: float = 8.0
     starts_burst: float = 4.0
-    starts_per_s: float = 32.0
+    starts_per_s: float = 20.0
     known_logins: int = 384
     known_starts_burst: float = 16.0
     known_starts_per_s: float = 64.0

@@ -9,22 +9,19 @@ from base64 import b64decode
 from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import TypeVar
 
-from aiohttp import hdrs, web
+from aiohttp import web
 
 from common.errors import AccessError, Reason
 from manager.domain.callers import Caller
-from manager.http.guard import heavy_turn, take_turn
+from manager.http.guard import READING, heavy_turn, take_turn
 from manager.http.proxies import CONNECTION
 from manager.usecases.clients import ACCESS_PREFIX
 from manager.usecases.ports import FleetView
 from manager.usecases.rights import Rights
 from manager.usecases.usecases import UseCases
 from manager.usecases.users import TOKEN_PREFIX
-
-READING: Final = frozenset({hdrs.METH_GET, hdrs.METH_HEAD})
-"""Methods of routes that change nothing (RFC 9110 9.2.1): HEAD is served by what serves GET."""
 
 B = TypeVar("B")
 R = TypeVar("R")

@@ -19,7 +19,7 @@ from manager.http.bodies import Bodies, Sender
 from manager.http.heads import Fault, KnownCredentials, fault_of, weight_of
 from manager.http.longanswers import InPieces, LongAnswers, cut
 from manager.http.proxies import Proxies
-from manager.http.queueing import FairQueue, Limit
+from manager.http.queueing import Duty, FairQueue, Limit
 from manager.http.turnstile import Pace, Turnstile
 
 WRITE_S: Final = 30.0
@@ -44,12 +44,23 @@ HEAVY: Final = Limit(
 )
 """Work that takes more than a few milliseconds. More of it at once would be no faster, and slow everything else."""
 
-STRANGERS: Final = Pace(burst=20.0, per_s=100.0, each_burst=60.0, each_per_s=50.0)
+READING_HEAVILY: Final = Duty(burst_s=2.0, share=0.25)
+"""Of one user, for what changes nothing: a browser's pages and a program's lists of each minute never come near it, and who does nothing
+else leaves the interpreter to others for three quarters of the time."""
+
+READING: Final = frozenset({hdrs.METH_GET, hdrs.METH_HEAD})
+"""Methods of routes that change nothing (RFC 9110 9.2.1): HEAD is served by what serves GET."""
+
+STRANGERS: Final = Pace(burst=20.0, per_s=50.0, each_burst=60.0, each_per_s=25.0)
 """Requests of those who have proven nothing lately, by source: a page of theirs costs up to a millisecond.
 
 A browser that was never here asks for ten files at once. Who signs in, and who asks for health, waits with them, and never for long: 512
-connections are through in 5 s, and where somebody proved a user lately they go ahead.
+connections are through in 10 s.
 """
+
+REGULARS: Final = Pace(burst=60.0, per_s=100.0, each_burst=60.0, each_per_s=50.0)
+"""The same of those who come from where somebody proved a user lately. Somebody else may be there, too, so it is a pace, and whoever guesses
+at passwords from there leaves room in it for others."""
 
 USERS: Final = Pace(burst=200.0, per_s=1000.0, each_burst=100.0, each_per_s=300.0)
 """Requests with a credential that proved a user, by user, whatever they ask for: more than can be answered by a store."""
@@ -79,11 +90,12 @@ class Guard:
     def __init__(self) -> None:
         self.known = KnownCredentials()
         self.strangers = Turnstile(STRANGERS)
+        self.regulars = Turnstile(REGULARS)
         self.long_answers = LongAnswers()
         self.users = Turnstile(USERS)
         self.bodies = Bodies()
         self.requests = FairQueue(REQUESTS)
-        self.heavy = FairQueue(HEAVY)
+        self.heavy = FairQueue(HEAVY, READING_HEAVILY)
 
 
 GUARD: Final = web.AppKey("guard", Guard)
@@ -117,7 +129,7 @@ async def take_turn(request: web.Request, user: str) -> None:
 
 def heavy_turn(request: web.Request, user: str) -> AbstractAsyncContextManager[None]:
     """Return a turn for work that takes long. Raises OverloadedError when it is entered."""
-    return request.config_dict[GUARD].heavy.take(user)
+    return request.config_dict[GUARD].heavy.take(user, rests=request.method in READING)
 
 
 def add_route(app: web.Application, method: str, path: str, handler: Handler) -> None:
@@ -162,13 +174,11 @@ async def _comes_in(request: web.Request) -> bool:
     guard, seat = request.config_dict[GUARD], request.get(SEAT)
     user = guard.known.find(request)
     source = source_of(request.remote or "")
-    turnstile, owner = (guard.strangers, source) if user is None else (guard.users, user)
-    turn = turnstile.ask(
-        owner,
-        weight=weight_of(request),
-        is_first=seat is not None and seat.is_first,
-        goes_ahead=user is None and guard.known.has_proven(source),
-    )
+    if user is not None:
+        turnstile, owner = guard.users, user
+    else:
+        turnstile, owner = guard.regulars if guard.known.has_proven(source) else guard.strangers, source
+    turn = turnstile.ask(owner, weight=weight_of(request), is_first=seat is not None and seat.is_first)
     if seat is None or turn.done():
         return await turn
     seat.waits(lambda: turnstile.leave(owner, turn))

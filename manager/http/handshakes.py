@@ -3,7 +3,7 @@
 With an RSA key of 4096 bits a handshake takes milliseconds, so that a few of the strangers' connections would else take the whole loop.
 They are worked on in a thread, where the library computes without the interpreter's lock, and are let in at the pace of a part of a
 core, by what one costs with the certificate that is shown, which is measured when that is loaded. Only a few are at work at once, so that
-who is taken to be honest overtakes whoever waits. Invariants: a connection on which nothing has come takes no turn and no memory of TLS;
+who is taken to be honest, and has a pace that no stranger uses up, waits for few. Invariants: a connection on which nothing has come takes no turn and no memory of TLS;
 while a thread works on one, nothing else touches it.
 """
 
@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Final
 
 from manager.http.turnstile import Pace, Turnstile
 
-SHARES: Final = Pace(burst=1.5, per_s=0.75, each_burst=1.2, each_per_s=0.4)
-"""Of a core: seconds at once, and then seconds a second, for all handshakes and for those of one source. With the longest keys that
+SHARES: Final = Pace(burst=1.5, per_s=0.4, each_burst=1.2, each_per_s=0.3)
+"""Of a core: seconds at once, and then seconds a second, for all handshakes and for those of one source; strangers have so much, and who is
+taken to be honest has so much. With the longest keys that
 are common a source may begin as many as it may open connections (`manager.http.seats`), so that its own never wait for long."""
 
 UNMEASURED_S: Final = 0.005
@@ -29,8 +30,8 @@ UNMEASURED_S: Final = 0.005
 OVERHEAD_S: Final = 0.001
 """What a connection costs besides the key's work: its objects, and two or three turns of the loop."""
 
-AT_ONCE: Final = 4
-"""Handshakes between their turn and their first answer, which costs nearly all: one is computed, and the others are read, accepted
+AT_ONCE: Final = 2
+"""Handshakes of either between their turn and their first answer, which costs nearly all: one is computed, and the others are read, accepted
 and answered by the loop meanwhile. What waits beyond that waits where it can be overtaken."""
 
 READ_BYTES: Final = 32 * 1024
@@ -51,7 +52,8 @@ class Handshakes:
 
     def __init__(self) -> None:
         self.cost_s = UNMEASURED_S
-        self._turnstile = Turnstile(SHARES, newest_first=True, at_once=AT_ONCE)
+        self._strangers = Turnstile(SHARES, newest_first=True, at_once=AT_ONCE)
+        self._regulars = Turnstile(SHARES, newest_first=True, at_once=AT_ONCE)
         self._thread = ThreadPoolExecutor(1, "handshakes")
         # one for all connections: it is read from in the same turn of the loop that fills it
         self._buffer = memoryview(bytearray(READ_BYTES))
@@ -96,20 +98,21 @@ class Handshakes:
         finally:
             turn.end()
 
-    async def turn(self, accepted: socket.socket, source: str, *, goes_ahead: bool) -> "HandshakeTurn":
+    async def turn(self, accepted: socket.socket, source: str, *, is_known: bool) -> "HandshakeTurn":
         """Wait until something has come on a connection, and then for its turn; whoever has it ends it."""
         await _something_came(accepted)
         begins = accepted.recv(len(HANDSHAKE), socket.MSG_PEEK)
         weight = self.cost_s if begins and HANDSHAKE.startswith(begins) else REFUSED_S
-        turn = self._turnstile.ask(source, weight=weight, is_first=True, goes_ahead=goes_ahead)
+        turnstile = self._regulars if is_known else self._strangers
+        turn = turnstile.ask(source, weight=weight, is_first=True)
         try:
             await turn
         except asyncio.CancelledError:
-            self._turnstile.leave(source, turn)
+            turnstile.leave(source, turn)
             if not turn.cancelled() and turn.result():
-                self._turnstile.end()
+                turnstile.end()
             raise
-        return HandshakeTurn(self._turnstile)
+        return HandshakeTurn(turnstile)
 
 
 class ServerContexts:

@@ -1,7 +1,8 @@
 """Fair queueing of a resource among users: how much is out at once, how much one owner may have of it, and who waits how long.
 
-Decides who is next: whoever asked first, unless that owner has its share already. Invariant: one owner never keeps more than its share
-from others, and neither what is out nor who waits grows without bound.
+Decides who is next: whoever asked first, unless that owner has its share already. One that used it much keeps it for a while longer, in
+which others have the resource and it has to rest. Invariant: one owner never keeps more than its share from others, and neither what is
+out nor who waits grows without bound.
 """
 
 import asyncio
@@ -11,6 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from common.errors import OverloadedError
+from common.runtime.buckets import Buckets
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,9 +30,20 @@ class Limit:
     wait_s: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Duty:
+    """For how long one owner may use a resource: `burst_s` at once, and then this share of the time."""
+
+    burst_s: float
+    share: float
+
+
 class FairQueue:
-    def __init__(self, limit: Limit) -> None:
+    """Without a `duty` nobody has to rest."""
+
+    def __init__(self, limit: Limit, duty: Duty | None = None) -> None:
         self._limit = limit
+        self._used = None if duty is None else Buckets[str](burst=duty.burst_s, per_s=duty.share)
         self._held: Counter[str] = Counter()
         self._taken = 0
         self._waiting: dict[asyncio.Future[None], tuple[str, int]] = {}
@@ -46,13 +59,23 @@ class FairQueue:
         return len(self._waiting)
 
     @asynccontextmanager
-    async def take(self, owner: str, amount: int = 1) -> AsyncIterator[None]:
-        """Have `amount` of it within the block; at most `Limit.each`. Raises OverloadedError if it could not be had in time."""
+    async def take(self, owner: str, amount: int = 1, *, rests: bool = True) -> AsyncIterator[None]:
+        """Have `amount` of it within the block; at most `Limit.each`. Raises OverloadedError if it could not be had in time.
+
+        What one does that never `rests` does not count for its duty either.
+        """
         await self._acquire(owner, amount)
+        loop = asyncio.get_running_loop()
+        began_s = loop.time()
         try:
             yield
         finally:
-            self._release(owner, amount)
+            self._give_back(amount)
+            rest_s = self._rest_s(owner, loop.time(), loop.time() - began_s) if rests else 0.0
+            if rest_s:
+                loop.call_later(rest_s, self._rested, owner, amount)
+            else:
+                self._rested(owner, amount)
 
     async def _acquire(self, owner: str, amount: int) -> None:
         turn = asyncio.get_running_loop().create_future()
@@ -66,7 +89,8 @@ class FairQueue:
         except BaseException as error:
             if self._waiting.pop(turn, None) is None:
                 # it was granted in the moment in which its owner gave up
-                self._release(owner, amount)
+                self._give_back(amount)
+                self._rested(owner, amount)
             if isinstance(error, TimeoutError):
                 raise self._overloaded(own=self._is_full(owner, amount)) from error
             raise
@@ -77,8 +101,15 @@ class FairQueue:
             del self._waiting[turn]
             raise self._overloaded(own=own > self._limit.waiting_each)
 
-    def _release(self, owner: str, amount: int) -> None:
+    def _rest_s(self, owner: str, now_s: float, used_s: float) -> float:
+        return 0.0 if self._used is None else self._used.of(owner, now_s).spend(now_s, used_s)
+
+    def _give_back(self, amount: int) -> None:
+        """Let others have it; the owner's share stays taken."""
         self._taken -= amount
+        self._grant()
+
+    def _rested(self, owner: str, amount: int) -> None:
         self._held[owner] -= amount
         if not self._held[owner]:
             del self._held[owner]

@@ -66,7 +66,7 @@ class SeatLimits:
         idle_s: from the end of an answer until the next request's headers are whole.
         shutdown_s: for the peer to confirm the end of TLS.
         is_proxy: whether a trusted proxy is at an address; its pace is that of all who are behind it, and not bounded here.
-        is_known: whether nodes, or users who proved it lately, come from a source; handshakes from there go ahead of others.
+        is_known: whether nodes, or users who proved it lately, come from a source; handshakes from there wait for no stranger's.
         grace_s: for how long a new connection keeps its place in any case but of `MANY_MORE`.
     """
 
@@ -159,7 +159,7 @@ class Seats:
                 turn = await self.handshakes.turn(
                     accepted,
                     seat.source,
-                    goes_ahead=limits.is_proxy(seat.address) or limits.is_known(seat.source),
+                    is_known=limits.is_proxy(seat.address) or limits.is_known(seat.source),
                 )
         except OSError:
             # nothing came, no turn in time, or gone

@@ -20,7 +20,7 @@ from common.errors import AccessError, Reason
 from common.ids import NodeName, node_name, parse_id
 from manager.domain.callers import includes
 from manager.domain.model import UserRecord
-from manager.http.gate import READING
+from manager.http.guard import READING
 from manager.http.heads import SESSION_COOKIE, cookie
 from manager.http.proxies import CONNECTION
 from manager.http.streams import Streams

@@ -15,7 +15,8 @@ from common.errors import AccessError, Reason
 from common.source import source_of
 from manager.domain.callers import includes
 from manager.http.bodies import STRANGER_MAX_BYTES, Sender, sender_of
-from manager.http.gate import READING, Admission, check_origin, let_through
+from manager.http.gate import Admission, check_origin, let_through
+from manager.http.guard import READING
 from manager.web.forms import Form, read_form
 from manager.web.pagerequest import (
     CSRF,

@@ -137,7 +137,7 @@ class Crowd:
         self._ends: list[socket.socket] = []
 
     def comes(
-        self, sent: bytes, source: str, *, goes_ahead: bool = False, stays: bool = False
+        self, sent: bytes, source: str, *, is_known: bool = False, stays: bool = False
     ) -> asyncio.Task[None]:
         ours, theirs = socket.socketpair()
         self._ends += [ours, theirs]
@@ -146,7 +146,7 @@ class Crowd:
             theirs.send(sent)
 
         async def come() -> None:
-            turn = await self.shaking.turn(ours, source, goes_ahead=goes_ahead)
+            turn = await self.shaking.turn(ours, source, is_known=is_known)
             self.begun.append(source)
             self.turns.append(turn)
             if not stays:
@@ -157,7 +157,7 @@ class Crowd:
 
     async def until_waiting(self, number: int) -> None:
         async with asyncio.timeout(PATIENCE_S):
-            while self.shaking._turnstile.waiting < number:  # noqa: ASYNC110 - nothing tells that one waits
+            while self.shaking._strangers.waiting < number:  # noqa: ASYNC110 - nothing tells that one waits
                 await asyncio.sleep(0)
 
     async def until_begun(self, number: int) -> None:
@@ -204,14 +204,14 @@ async def test_a_crowd_at_an_address_keeps_none_out_that_comes_anew_there_or_els
     await crowd.until_waiting(80)
     async with asyncio.timeout(PATIENCE_S):
         await crowd.comes(HELLO, "203.0.113.1")
-    before = crowd.shaking._turnstile.waiting
+    before = crowd.shaking._strangers.waiting
     anew = crowd.comes(HELLO, "198.51.100.1")
     await crowd.until_waiting(before + 1)
     while not anew.done():
         now_s += 1.0
-        crowd.shaking._turnstile._let_in()
+        crowd.shaking._strangers._let_in()
         await asyncio.sleep(0)
-    left = crowd.shaking._turnstile.waiting
+    left = crowd.shaking._strangers.waiting
     print(f"{left} of the crowd wait still")
     assert left > 50
 
@@ -222,25 +222,22 @@ async def test_a_node_and_a_user_overtake_a_crowd_from_many_addresses(crowd: Cro
         crowd.comes(HELLO, f"198.51.100.{number}", stays=True)
     await crowd.until_waiting(200 - subject.AT_ONCE)
     assert len(crowd.turns) == subject.AT_ONCE
-    known = crowd.comes(HELLO, "203.0.113.1", goes_ahead=True)
-    await crowd.until_waiting(201 - subject.AT_ONCE)
-    crowd.turns[0].end()
     async with asyncio.timeout(PATIENCE_S):
-        await known
-    print(f"{crowd.shaking._turnstile.waiting} strangers wait, and the node has had its turn")
+        await crowd.comes(HELLO, "203.0.113.1", is_known=True)
+    print(f"{crowd.shaking._strangers.waiting} strangers wait, and the node has had its turn")
     assert crowd.begun.index("203.0.113.1") == subject.AT_ONCE
 
 
 @pytest.mark.parametrize("which", ["is_known", "is_proxy"])
 async def test_who_comes_from_where_nodes_users_or_a_proxy_are_goes_ahead(monkeypatch, which: str):
     went: list[bool] = []
-    really = turnstile.Turnstile.ask
+    really = Handshakes.turn
 
-    def ask(self: turnstile.Turnstile, owner: str, **how: Any) -> asyncio.Future[bool]:
-        went.append(how["goes_ahead"])
-        return really(self, owner, **how)
+    async def turn(self: Handshakes, *given: Any, is_known: bool) -> subject.HandshakeTurn:
+        went.append(is_known)
+        return await really(self, *given, is_known=is_known)
 
-    monkeypatch.setattr(turnstile.Turnstile, "ask", ask)
+    monkeypatch.setattr(Handshakes, "turn", turn)
     for known in ("127.0.0.1", "203.0.113.1"):
         limits = SeatLimits(**{which: known.__eq__})
         async with serving(HttpsServer(web.Application(), host="127.0.0.1", port=0, limits=limits)) as server:
@@ -249,19 +246,13 @@ async def test_who_comes_from_where_nodes_users_or_a_proxy_are_goes_ahead(monkey
     assert went == [True, False]
 
 
-async def test_a_crowd_at_known_addresses_leaves_strangers_one_turn_of_four(crowd: Crowd):
+async def test_a_crowd_at_known_addresses_keeps_no_stranger_out(crowd: Crowd):
     crowd.shaking.cost_s = 0.0
-    for number in range(subject.AT_ONCE):
-        crowd.comes(HELLO, f"192.0.2.{number}", stays=True)
-    await crowd.until_begun(subject.AT_ONCE)
     for number in range(100):
-        crowd.comes(HELLO, f"203.0.113.{number}", goes_ahead=True)
-        crowd.comes(HELLO, f"198.51.100.{number}")
-    await crowd.until_waiting(200)
-    crowd.turns[0].end()
-    await crowd.until_begun(subject.AT_ONCE + 40)
-    begun = crowd.begun[subject.AT_ONCE : subject.AT_ONCE + 40]
-    assert sum(source.startswith("203.") for source in begun) == 30
+        crowd.comes(HELLO, f"203.0.113.{number}", is_known=True, stays=True)
+    await crowd.until_begun(subject.AT_ONCE)
+    async with asyncio.timeout(PATIENCE_S):
+        await crowd.comes(HELLO, "198.51.100.1")
 
 
 @pytest.mark.parametrize("has_begun", [False, True])
@@ -277,7 +268,7 @@ async def test_a_connection_that_goes_away_keeps_no_turn(crowd: Crowd, has_begun
     await asyncio.gather(*going, return_exceptions=True)
     for turn in crowd.turns:
         turn.end()
-    assert crowd.shaking._turnstile._at_work == 0
+    assert crowd.shaking._strangers._at_work == 0
 
 
 async def test_connections_that_end_while_a_handshake_is_worked_on_leave_nothing_behind(server: HttpsServer):
@@ -296,7 +287,8 @@ async def test_connections_that_end_while_a_handshake_is_worked_on_leave_nothing
         while len(server.seats):  # noqa: ASYNC110 - nothing tells that a connection has ended
             await asyncio.sleep(0.01)
     assert server.seats._watched == {}
-    assert server.seats.handshakes._turnstile._at_work == 0
+    shaking = server.seats.handshakes
+    assert [each._at_work for each in (shaking._strangers, shaking._regulars)] == [0, 0]
     (await connect(server)).close()
 
 

@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 from asyncio.subprocess import PIPE
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -148,7 +148,8 @@ async def waiting_stranger(api: ApiClient, group: asyncio.TaskGroup) -> asyncio.
         async with visitor(api) as stranger:
             return (await stranger.get("/health/live")).status
 
-    turnstile = api.server.app[GUARD].strangers = Turnstile(CLOSED)
+    guard = api.server.app[GUARD]
+    turnstile = guard.strangers = guard.regulars = Turnstile(CLOSED)
     async with asyncio.timeout(PATIENCE_S):
         while not turnstile.waiting:
             last = group.create_task(ask())
@@ -170,24 +171,30 @@ async def test_who_has_proven_a_user_goes_first_on_every_route(api: ApiClient):
         last.cancel()
 
 
-async def test_where_a_user_was_proven_lately_who_comes_anew_goes_ahead_of_strangers(
+async def test_where_a_user_was_proven_lately_who_comes_anew_waits_for_no_stranger(
     api: ApiClient, monkeypatch
 ):
-    asked: list[bool] = []
-    turnstile, known = api.server.app[GUARD].strangers, api.server.app[GUARD].known
-    really = turnstile.ask
+    guard = api.server.app[GUARD]
+    known = guard.known
+    waited: list[str] = []
 
-    def ask(owner: str, **how: Any) -> asyncio.Future[bool]:
-        asked.append(how["goes_ahead"])
-        return really(owner, **how)
+    def noted(name: str, really: Callable[..., asyncio.Future[bool]]) -> Callable[..., asyncio.Future[bool]]:
+        def ask(owner: str, **how: Any) -> asyncio.Future[bool]:
+            waited.append(name)
+            return really(owner, **how)
+
+        return ask
 
     async def look() -> bool:
-        asked.clear()
+        waited.clear()
         async with visitor(api) as anew:
             assert (await anew.get("/sign-in")).status == 200
-        return all(asked)
+        assert len(set(waited)) == 1
+        return waited[0] == "regulars"
 
-    monkeypatch.setattr(turnstile, "ask", ask)
+    for name in ("strangers", "regulars"):
+        turnstile = getattr(guard, name)
+        monkeypatch.setattr(turnstile, "ask", noted(name, turnstile.ask))
     wrong = aiohttp.encode_basic_auth(USERS[Role.ADMINISTRATOR], "wrong")
     async with api.session.get(f"{api.url}{ROOT}/nodes", headers={hdrs.AUTHORIZATION: wrong}) as answer:
         assert answer.status == 401

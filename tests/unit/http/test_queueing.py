@@ -4,7 +4,7 @@ from contextlib import AsyncExitStack
 import pytest
 
 from common.errors import OverloadedError
-from manager.http.queueing import FairQueue, Limit
+from manager.http.queueing import Duty, FairQueue, Limit
 from tests.patience import PATIENCE_S
 
 
@@ -94,3 +94,36 @@ async def test_who_gives_up_in_the_moment_of_the_grant_leaves_nothing_behind():
             await asyncio.sleep(0)
         waiting.cancel()
     assert (lent.taken, lent.waiting) == (0, 0)
+
+
+async def test_who_used_it_much_rests_and_keeps_nobody_else_waiting(monkeypatch):
+    loop = asyncio.get_running_loop()
+    now_s = loop.time()
+    monkeypatch.setattr(loop, "time", lambda: now_s)
+    limit = Limit(what="things", in_all=1, each=1, waiting_in_all=9, waiting_each=9, wait_s=PATIENCE_S * 1000)
+    lent = FairQueue(limit, Duty(burst_s=2.0, share=0.25))
+
+    async def use(owner: str, seconds: float, *, rests: bool = True) -> None:
+        nonlocal now_s
+        async with lent.take(owner, rests=rests):
+            now_s += seconds
+
+    await use("writer", 60.0, rests=False)
+    await use("writer", 60.0, rests=False)
+    await use("few", 2.0)
+    await use("few", 0.0)
+    began_s = now_s
+    await use("much", 3.0)
+    again = loop.create_task(use("much", 0.0))
+    await asyncio.sleep(0)
+    await use("else", 0.0)
+    assert (lent.waiting, lent.taken) == (1, 0)
+    # three seconds of which two were free: the other one is a quarter of four
+    now_s = began_s + 3.0 + 3.9
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert not again.done()
+    now_s = began_s + 3.0 + 4.1
+    async with asyncio.timeout_at(now_s + PATIENCE_S):
+        await again
+    assert lent.waiting == 0

@@ -82,27 +82,6 @@ async def test_who_leaves_takes_no_turn(is_first: bool):
     assert turnstile.waiting == before
 
 
-async def test_who_goes_ahead_overtakes_all_that_wait_but_for_one_of_four():
-    clock = 0.0
-    with patch("manager.http.turnstile.time.monotonic", lambda: clock):
-        turnstile = Turnstile(Pace(burst=1.0, per_s=1.0, each_burst=100.0, each_per_s=100.0))
-        crowd = [turnstile.ask(f"stranger {number}") for number in range(20)]
-        regulars = [turnstile.ask(f"regular {number}", goes_ahead=True) for number in range(20)]
-        before = sum(let_in(*crowd))
-        for _ in range(16):
-            clock += 1.0
-            turnstile._let_in()
-        assert sum(let_in(*regulars)) == 12
-        assert sum(let_in(*crowd)) == before + 4
-
-
-async def test_somebody_ahead_who_waits_for_their_own_pace_keeps_nobody_waiting():
-    turnstile = Turnstile(ONE_EACH)
-    many = [turnstile.ask("regular", goes_ahead=True) for _ in range(10)]
-    assert sum(let_in(*many)) <= 2
-    assert let_in(turnstile.ask("stranger")) == [True]
-
-
 async def test_only_so_many_are_at_work_at_once():
     turnstile = Turnstile(Pace(burst=100.0, per_s=100.0, each_burst=100.0, each_per_s=100.0), at_once=2)
     turns = [turnstile.ask(f"stranger {number}") for number in range(5)]
