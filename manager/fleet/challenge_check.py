@@ -10,10 +10,12 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from ipaddress import IPv6Address, ip_address
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import aiohttp
+from aiohttp.client_proto import ResponseHandler
 from yarl import URL
 
 from common.challenge import PATH, RESPONSE_MAX_CHARS, is_response
@@ -34,6 +36,12 @@ CHECKED_AT_ONCE: Final = 32
 ANSWER_MAX_BYTES: Final = 4 * RESPONSE_MAX_CHARS
 """With white space at its end, which CAs leave out."""
 
+HEADS_MAX: Final = 8
+"""Of one answer: any number of interim ones (RFC 9110 15.2) may come before it, and a web server sends none or one."""
+
+PARSED_BYTES: Final = 4096
+"""Parsed at once: as many as two hundred interim answers."""
+
 SHOWN_MAX_CHARS: Final = 60
 
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
@@ -53,6 +61,28 @@ Check = Callable[[str, str, str, str], Awaitable[CheckResult]]
 """Asks an address for the challenge of a name by its token, and compares what comes with the response."""
 
 
+class _Answer(ResponseHandler):
+    """aiohttp's reader of an answer, which gives up where one interim answer follows another."""
+
+    _heads = 0
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what has come a little at a time."""
+        for start in range(0, len(data), PARSED_BYTES):
+            if self._heads <= HEADS_MAX:
+                super().data_received(data[start : start + PARSED_BYTES])
+
+    def feed_data(self, data: Any, size: int = 0) -> None:
+        """Count a head, and pass it on."""
+        self._heads += 1
+        if self._heads <= HEADS_MAX:
+            super().feed_data(data, size)
+            return
+        self.set_exception(aiohttp.ClientPayloadError("one interim answer follows another"))
+        if self.transport is not None:
+            self.transport.abort()
+
+
 class ChallengeChecker:
     """Checks challenges at these ports."""
 
@@ -66,6 +96,8 @@ class ChallengeChecker:
     async def open(self) -> AsyncIterator[Check]:
         """Lend the check; some run at once and the others after them."""
         connector = aiohttp.TCPConnector(limit=CHECKED_AT_ONCE, force_close=True, ssl=self._tls)
+        # it has no parameter for what reads an answer
+        connector._factory = partial(_Answer, loop=asyncio.get_running_loop())  # type: ignore[assignment]  # noqa: SLF001
         places = asyncio.Semaphore(CHECKED_AT_ONCE)
         async with aiohttp.ClientSession(
             connector=connector, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False, trust_env=False

@@ -4,6 +4,7 @@ import asyncio
 import ssl
 
 import pytest
+from aiohttp.client_proto import ResponseHandler
 
 from common.challenge import PATH
 from manager.fleet import challenge_check
@@ -60,6 +61,29 @@ async def test_an_endless_body_is_not_read_to_its_end():
     endless = b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + b"x" * 5_000_000
     asked, _ = await ask_of(lambda _host, _path: endless)
     assert "longer than any challenge" in asked.message
+
+
+@pytest.mark.parametrize("status", [b"100 Continue", b"103 Early Hints"])
+async def test_interim_answers_without_end_are_given_up_before_many_are_parsed(monkeypatch, status):
+    parsed: list[int] = []
+    really = ResponseHandler.data_received
+
+    def counted(self: ResponseHandler, data: bytes) -> None:
+        parsed.append(len(data))
+        really(self, data)
+
+    monkeypatch.setattr(ResponseHandler, "data_received", counted)
+    interim = b"HTTP/1.1 " + status + b"\r\n\r\n"
+    asked, _ = await ask_of(lambda _host, _path: interim * 200_000)
+    assert (asked.kind, "one interim answer follows another" in asked.message) == ("wrong", True)
+    assert max(parsed) <= challenge_check.PARSED_BYTES
+    assert sum(parsed) <= 2 * challenge_check.PARSED_BYTES
+
+
+async def test_an_answer_may_have_interim_ones_before_it():
+    hints = b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" * (challenge_check.HEADS_MAX - 1)
+    asked, _ = await ask_of(lambda _host, _path: hints + answer(RESPONSE.encode()))
+    assert asked == CheckResult("right")
 
 
 async def test_who_answers_nobody_and_who_answers_too_late_are_told_apart(monkeypatch):
