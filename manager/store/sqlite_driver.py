@@ -103,7 +103,9 @@ class Connection(aiosqlite.Connection):
 
 async def connect(path: Path) -> Connection:
     """Open a connection. Raises sqlite3.Error."""
-    connection = Connection(partial(sqlite3.connect, path), FIRST_ROWS)
+    # as SQLAlchemy opens files: what nobody closed is finalised by whichever thread collects it
+    open_file = partial(sqlite3.connect, path, check_same_thread=False)
+    connection = Connection(open_file, FIRST_ROWS)
     # a process that ends does not wait for a connection that nobody closed
     connection._thread.daemon = True  # noqa: SLF001 - SQLAlchemy's adapter does the same with those that it opens
     await connection
