@@ -35,9 +35,9 @@ class Cursor:
     async def __aenter__(self) -> Self:
         return self
 
-    async def execute(self, statement: str, parameters: Iterable[Any] = ()) -> None:
+    async def execute(self, statement: str, parameters: Any = ()) -> None:
         """Execute a statement, and fetch its first rows. Raises sqlite3.Error."""
-        await self._run(lambda cursor: cursor.execute(statement, tuple(parameters)))
+        await self._run(lambda cursor: cursor.execute(statement, parameters))
 
     async def executemany(self, statement: str, parameters: Iterable[Sequence[Any]]) -> None:
         """Execute a statement once for each of these. Raises sqlite3.Error."""
@@ -46,7 +46,7 @@ class Cursor:
     async def fetchmany(self, size: int) -> list[Any]:
         """Return up to so many more rows. Raises sqlite3.Error."""
         if self._open is not None and len(self._rows) < size:
-            self._rows += await self._connection.call(self._open.fetchmany, size - len(self._rows))
+            self._rows += await self._in_thread(self._open.fetchmany, size - len(self._rows))
         rows, self._rows = self._rows[:size], self._rows[size:]
         return rows
 
@@ -57,16 +57,30 @@ class Cursor:
     async def fetchall(self) -> list[Any]:
         """Return what is left of the rows. Raises sqlite3.Error."""
         rows, self._rows = self._rows, []
-        return rows if self._open is None else rows + await self._connection.call(self._open.fetchall)
+        return rows if self._open is None else rows + await self._in_thread(self._open.fetchall)
 
     async def close(self) -> None:
         """Let go of a statement of which there may be more rows."""
         if self._open is not None:
-            cursor, self._open = self._open, None
-            await self._connection.call(cursor.close)
+            await self._connection.call(self._let_go)
+
+    def _let_go(self) -> None:
+        if self._open is not None:
+            self._open.close()
+            self._open = None
+
+    async def _in_thread(self, act: Callable[..., T], *arguments: Any) -> T:
+        try:
+            return await self._connection.call(act, *arguments)
+        except BaseException:
+            # it goes on in the thread; what it leaves open would keep its locks until somebody collects it
+            self._connection.call_later(self._let_go)
+            raise
 
     async def _run(self, act: Callable[[sqlite3.Cursor], object]) -> None:
-        def work(connection: sqlite3.Connection) -> None:
+        connection = self._connection.opened
+
+        def work() -> None:
             cursor = connection.cursor()
             try:
                 act(cursor)
@@ -81,7 +95,7 @@ class Cursor:
                 if self._open is None:
                     cursor.close()
 
-        await self._connection.work(work)
+        await self._in_thread(work)
 
 
 class Connection(aiosqlite.Connection):
@@ -91,14 +105,19 @@ class Connection(aiosqlite.Connection):
         """Return a cursor."""
         return Cursor(self)
 
-    async def work(self, act: Callable[[sqlite3.Connection], T]) -> T:
-        """Return what `act` returns in the connection's thread. Raises what it raises."""
-        return await self.call(act, self._conn)
+    @property
+    def opened(self) -> sqlite3.Connection:
+        """What its thread works with. Raises ValueError once it is closed."""
+        return self._conn
 
     async def call(self, act: Callable[..., T], *arguments: Any) -> T:
         """Return what `act` returns in the connection's thread. Raises what it raises."""
         done: T = await self._execute(act, *arguments)  # type: ignore[no-untyped-call]
         return done
+
+    def call_later(self, act: Callable[[], None]) -> None:
+        """Have `act` done in the connection's thread after all that it was given before."""
+        self._tx.put_nowait((None, act))
 
 
 async def connect(path: Path) -> Connection:

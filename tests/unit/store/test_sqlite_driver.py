@@ -1,3 +1,5 @@
+import asyncio
+import gc
 import sqlite3
 import threading
 from collections.abc import AsyncIterator, Callable
@@ -9,6 +11,7 @@ from sqlalchemy import text
 
 from manager.store.sqlite import Sqlite
 from manager.store.sqlite_driver import FIRST_ROWS, Connection, connect
+from tests.patience import PATIENCE_S
 
 MANY = 3 * FIRST_ROWS + 7
 
@@ -120,3 +123,54 @@ async def test_what_sqlite_has_is_touched_in_one_thread(opened):
         await cursor.close()
     assert len(used) == 1
     assert threading.get_ident() not in used
+
+
+@pytest.mark.parametrize("is_streamed", [False, True])
+async def test_a_statement_that_is_given_up_keeps_no_lock(tmp_path, is_streamed):
+    engine = Sqlite(tmp_path / "store.db").connect(patient=False)
+    begun, may_go_on = threading.Event(), threading.Event()
+
+    def wait_in_thread(number: int) -> int:
+        if number == (MANY - 5 if is_streamed else 5):
+            begun.set()
+            may_go_on.wait(PATIENCE_S)
+        return number
+
+    async def write(connection: Any) -> None:
+        await connection.execute(text("CREATE TABLE IF NOT EXISTS t (i)"))
+        raw = await connection.get_raw_connection()
+        await raw.driver_connection.create_function("slow", 1, wait_in_thread)
+        statement = text(f"SELECT slow(i) FROM ({numbers(MANY)})")
+        if is_streamed:
+            (await (await connection.stream(statement)).fetchall())
+        else:
+            await connection.execute(statement)
+
+    async def give_up() -> None:
+        async with engine.execution_options(certcast_writes=True).begin() as connection:
+            await write(connection)
+
+    gc.disable()
+    try:
+        task = asyncio.get_running_loop().create_task(give_up())
+        async with asyncio.timeout(PATIENCE_S):
+            await asyncio.to_thread(begun.wait)
+            task.cancel()
+            await asyncio.sleep(0)
+            may_go_on.set()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        other = sqlite3.connect(tmp_path / "store.db", timeout=0)
+        async with asyncio.timeout(PATIENCE_S):
+            while True:
+                try:
+                    other.execute("BEGIN IMMEDIATE")
+                    break
+                except sqlite3.OperationalError:
+                    # what was given up is ended in its own thread
+                    await asyncio.sleep(0.01)
+        other.close()
+    finally:
+        may_go_on.set()
+        gc.enable()
+        await engine.dispose()
