@@ -44,9 +44,9 @@ HEAVY: Final = Limit(
 )
 """Work that takes more than a few milliseconds. More of it at once would be no faster, and slow everything else."""
 
-READING_HEAVILY: Final = Duty(burst_s=10.0, share=0.25)
+READING_HEAVILY: Final = Duty(burst_s=10.0, share=0.25, rest_max_s=2.0)
 """Of one user, for what changes nothing: a browser's pages, and a program that lists 10,000 certificates each minute, never come near it, and who
-does nothing else leaves the interpreter to others for three quarters of the time."""
+does nothing else leaves the interpreter to others for three quarters of the time. What the same user changes waits for a rest, too, but for seconds only."""
 
 READING: Final = frozenset({hdrs.METH_GET, hdrs.METH_HEAD})
 """Methods of routes that change nothing (RFC 9110 9.2.1): HEAD is served by what serves GET."""

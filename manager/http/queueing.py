@@ -32,10 +32,14 @@ class Limit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Duty:
-    """For how long one owner may use a resource: `burst_s` at once, and then this share of the time."""
+    """For how long one owner may use a resource: `burst_s` at once, and then this share of the time.
+
+    No rest is longer than `rest_max_s`: what waits for the end of one is not given up for it.
+    """
 
     burst_s: float
     share: float
+    rest_max_s: float
 
 
 class FairQueue:
@@ -43,6 +47,7 @@ class FairQueue:
 
     def __init__(self, limit: Limit, duty: Duty | None = None) -> None:
         self._limit = limit
+        self._duty = duty
         self._used = None if duty is None else Buckets[str](burst=duty.burst_s, per_s=duty.share)
         self._held: Counter[str] = Counter()
         self._taken = 0
@@ -102,7 +107,13 @@ class FairQueue:
             raise self._overloaded(own=own > self._limit.waiting_each)
 
     def _rest_s(self, owner: str, now_s: float, used_s: float) -> float:
-        return 0.0 if self._used is None else self._used.of(owner, now_s).spend(now_s, used_s)
+        if self._duty is None or self._used is None:
+            return 0.0
+        bucket = self._used.of(owner, now_s)
+        if bucket.take(now_s, used_s):
+            return 0.0
+        bucket.take_some(now_s, used_s)
+        return min(used_s * (1 / self._duty.share - 1), self._duty.rest_max_s)
 
     def _give_back(self, amount: int) -> None:
         """Let others have it; the owner's share stays taken."""

@@ -101,7 +101,7 @@ async def test_who_used_it_much_rests_and_keeps_nobody_else_waiting(monkeypatch)
     now_s = loop.time()
     monkeypatch.setattr(loop, "time", lambda: now_s)
     limit = Limit(what="things", in_all=1, each=1, waiting_in_all=9, waiting_each=9, wait_s=PATIENCE_S * 1000)
-    lent = FairQueue(limit, Duty(burst_s=2.0, share=0.25))
+    lent = FairQueue(limit, Duty(burst_s=2.0, share=0.25, rest_max_s=9.5))
 
     async def use(owner: str, seconds: float, *, rests: bool = True) -> None:
         nonlocal now_s
@@ -118,12 +118,19 @@ async def test_who_used_it_much_rests_and_keeps_nobody_else_waiting(monkeypatch)
     await asyncio.sleep(0)
     await use("else", 0.0)
     assert (lent.waiting, lent.taken) == (1, 0)
-    # three seconds of which two were free: the other one is a quarter of four
-    now_s = began_s + 3.0 + 3.9
+    # three seconds are a quarter of twelve
+    now_s = began_s + 3.0 + 8.9
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     assert not again.done()
-    now_s = began_s + 3.0 + 4.1
+    now_s = began_s + 3.0 + 9.1
     async with asyncio.timeout_at(now_s + PATIENCE_S):
         await again
     assert lent.waiting == 0
+    began_s = now_s
+    await use("much", 1000.0)
+    again = loop.create_task(use("much", 0.0))
+    await asyncio.sleep(0)
+    now_s = began_s + 1000.0 + 9.6
+    async with asyncio.timeout_at(now_s + PATIENCE_S):
+        await again
