@@ -5,6 +5,7 @@ Invariant: a name without a fault is one that a CA can be asked about; whether i
 
 import ipaddress
 import re
+import unicodedata
 from typing import Final, Literal
 
 from common.text import printable, xn_hint
@@ -18,6 +19,11 @@ _TOP: Final = re.compile(r"[0-9]+|0x[0-9a-f]*")
 """What ends an IPv4 address and no name (RFC 1123 2.1, WHATWG URL 3.5)."""
 
 _INTERNATIONAL: Final = "xn--"
+
+_NEVER: Final = frozenset({"Cc", "Cs"})
+"""Controls and surrogates. A joiner has its place in names (RFC 5892 A.1), and what Python does not know yet may have one."""
+
+_TOO_LONG: Final = f"has more than {NAME_MAX_CHARS} characters"
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -36,10 +42,15 @@ def name_fault(name: str) -> str:
     if (address := _address(name)) is not None:
         return "has a zone, which means something on a single machine" if _has_zone(address) else ""
     host = name.removeprefix("*.")
+    if host != name and _address(host) is not None:
+        return "is a wildcard of an IP address, for which no CA signs anything"
     fault = host_fault(host)
+    if not fault and len(name) > NAME_MAX_CHARS:
+        return _TOO_LONG
     if not fault and "." not in host:
-        fault = "is no host name with a domain, nor an IP address"
-    return fault
+        return "is no host name with a domain, such as meet.example.com, nor an IP address"
+    # the form to write it in is that of the host
+    return fault.replace("write it as '", "write it as '*.") if host != name else fault
 
 
 def host_fault(host: str) -> str:
@@ -49,12 +60,12 @@ def host_fault(host: str) -> str:
     if host.endswith("."):
         return "ends with a dot, which is to be left out"
     if len(host) > NAME_MAX_CHARS:
-        return f"has more than {NAME_MAX_CHARS} characters"
+        return _TOO_LONG
     labels = host.lower().split(".")
     if "" in labels:
         return "has nothing before a dot" if host else "is empty"
     if _TOP.fullmatch(labels[-1]):
-        return "looks like an IPv4 address, and is none"
+        return "ends in a number, as only an IPv4 address does, and is none"
     return next((fault for label in labels if (fault := _label_fault(label))), "")
 
 
@@ -76,7 +87,7 @@ def _label_fault(label: str) -> str:
     if label.startswith(_INTERNATIONAL) and not _is_international(label.removeprefix(_INTERNATIONAL)):
         return f"{shown} that stands for no international name"
     if not _LABEL.fullmatch(label):
-        return f"{shown} with more than letters, digits and hyphens between them"
+        return f"{shown} that has something other than letters, digits and hyphens, or begins or ends with a hyphen"
     return ""
 
 
@@ -86,4 +97,4 @@ def _is_international(encoded: str) -> bool:
         text = encoded.encode().decode("punycode")
     except UnicodeError:
         return False
-    return not text.isascii() and text.isprintable()
+    return not text.isascii() and not any(unicodedata.category(char) in _NEVER for char in text)

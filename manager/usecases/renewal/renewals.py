@@ -182,7 +182,10 @@ class RenewalUseCases:
         return shown
 
     async def set_paused(self, renewal_id: RenewalId, *, paused: bool, actor: str) -> ShownRenewal:
-        """Let nothing be ordered for a while, or go on at once; what has failed before its time is ordered again. Raises NotFoundError, InvalidInputError."""
+        """Let nothing be ordered for a while, or go on at once; what has failed before its time is ordered again.
+
+        Raises NotFoundError, InvalidInputError, ConflictError (a test order is under way that would keep such an order from beginning).
+        """
         store, act = self._context.store, "renewal.paused" if paused else "renewal.resumed"
         async with self._context.deciding() as inventory:
             known = await store.renewals.get(renewal_id)
@@ -193,20 +196,29 @@ class RenewalUseCases:
             await store.renewals.keep(record)
             await self._context.note(actor, act, f"renewal {renewal_id}")
             shown = await self._shown(record, inventory)
-        if not paused and (order := await self._begin_again(shown, actor)) is not None:
+            begins = not paused and self._is_begun_again(shown)
+            if begins and (under_way := await store.orders.unfinished_of(renewal_id)) is not None:
+                begins = False
+                if under_way.is_test:
+                    raise ConflictError(
+                        "a test order of this renewal is under way; wait for its end, and resume then"
+                    )
+        if begins and (order := await self._begin_again(renewal_id, actor)) is not None:
             shown = replace(shown, orders=[order, *shown.orders])
         self._announce(act, renewal_id, actor)
         return shown
 
-    async def _begin_again(self, shown: ShownRenewal, actor: str) -> OrderRecord | None:
-        """Begin an order for one that has failed before its time, which nothing else would begin now; return it, None if there is none to begin."""
+    def _is_begun_again(self, shown: ShownRenewal) -> bool:
+        """Whether an order has failed before its time, so that nothing else would begin one now."""
         renewal, now_s = shown.renewal, self._context.clock()
         is_begun_by_itself = shown.next_s is not None and shown.next_s <= now_s
-        if is_begun_by_itself or not renewal.failures or at_once_s(renewal) > now_s or renewal.terms is None:
-            return None
-        # what has begun meanwhile is as good
+        has_failed = renewal.failures > 0 and at_once_s(renewal) <= now_s
+        return has_failed and renewal.terms is not None and not is_begun_by_itself
+
+    async def _begin_again(self, renewal_id: RenewalId, actor: str) -> OrderRecord | None:
+        """Begin an order; return it, None if another was begun meanwhile, which is as good."""
         with suppress(ConflictError):
-            return await self._beginning.begin(renewal.id, is_test=False, asked_by=actor)
+            return await self._beginning.begin(renewal_id, is_test=False, asked_by=actor)
         return None
 
     async def remove(self, renewal_id: RenewalId, *, actor: str) -> None:
@@ -256,7 +268,7 @@ class RenewalUseCases:
         store = self._context.store
         async with store.transaction():
             known, order = await store.renewals.get(renewal_id), await store.orders.unfinished_of(renewal_id)
-            if order is None:
+            if order is None or order.is_test:
                 return None
             await self._context.note(actor, "renewal.ordered", f"renewal {renewal_id}")
             await store.renewals.keep(rested(known, now_s=self._context.clock()))

@@ -236,7 +236,7 @@ def _refused(order: OrderRecord, message: str) -> CaError:
     if order.is_test:
         return CaError(f"the real order would be refused once its CA has signed: {message}", is_final=True)
     return CaError(
-        f"{message.removesuffix('.')}. The CA has signed it, and counts what it signs, so the next order is put off for longer: change what is wrong, and try again then",
+        f"{message.removesuffix('.')}. The CA has signed it, and counts what it signs, so nothing is ordered for longer. Change what is wrong, and resume the renewal then",
         is_final=True,
         is_signed=True,
     )

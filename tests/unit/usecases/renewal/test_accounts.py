@@ -80,7 +80,7 @@ async def test_an_account_that_no_ca_would_take_is_refused_by_field(
     ("host", "said"),
     [
         ("a..b", "has nothing before a dot"),
-        ("10.0.0.999", "looks like an IPv4 address, and is none"),
+        ("10.0.0.999", "ends in a number, as only an IPv4 address does, and is none"),
         ("xn--a", "has a part ('xn--a') that stands for no international name"),
         ("ca.example.com.", "ends with a dot, which is to be left out"),
         ("b\xfccher.example", "write it as 'xn--bcher-kva.example'"),

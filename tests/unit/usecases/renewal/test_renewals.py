@@ -50,7 +50,7 @@ async def test_each_name_that_cannot_be_ordered_is_told_with_what_is_wrong_with_
         await world.renewals.switch_on(number, world.terms(account, *names), actor="ada")
     assert caught.value.field == "names"
     assert caught.value.message.split("; ") == [
-        "'10.0.0.999' looks like an IPv4 address, and is none, so no CA can prove it",
+        "'10.0.0.999' ends in a number, as only an IPv4 address does, and is none, so no CA can prove it",
         "'xn--a.example.com' has a part ('xn--a') that stands for no international name, so no CA can prove it",
         "'b\xfccher.example.com' has characters that names in DNS do not have",
         "write it as 'xn--bcher-kva.example.com', so no CA can prove it",

@@ -1,6 +1,9 @@
 """Test orders: what they ask, for how long they wait, and that they hold nothing up."""
 
-from manager.domain.renewal.records import OrderState
+import pytest
+
+from common.errors import ConflictError
+from manager.domain.renewal.records import OrderState, RenewalRecord
 from manager.usecases.renewal.steps import TRIED_WITHIN_S
 from tests.renewals import Renewing
 
@@ -73,3 +76,35 @@ async def test_a_change_of_a_renewal_ends_its_test_order_at_once_so_that_another
     )
     assert world.showing.placed == {}
     await world.renewals.test(made.renewal.id, actor="ada")
+
+
+async def failed_early(world: Renewing) -> RenewalRecord:
+    """Return a renewal whose order before its time has failed for good, while a test order of it is under way."""
+    renewal = await world.renewing("n1")
+    world.server.unprovable.add("n1.example.com")
+    await world.renewals.order_now(renewal.id, actor="ada")
+    await world.pass_time(HOUR_S, step_s=60)
+    assert await world.states(renewal) == [OrderState.FAILED]
+    world.server.unprovable.clear()
+    world.staging.validation_s = HOUR_S
+    await world.renewals.test(renewal.id, actor="ada")
+    await world.pass_time(60, step_s=5)
+    return await world.renewal(renewal)
+
+
+async def test_a_test_order_is_never_taken_for_the_one_that_is_ordered_by_hand(world: Renewing):
+    renewal = await failed_early(world)
+    with pytest.raises(ConflictError, match="a test order of this renewal is under way; wait for its end"):
+        await world.renewals.order_now(renewal.id, actor="ada")
+
+
+async def test_what_cannot_be_ordered_again_for_a_test_is_not_resumed_either(world: Renewing):
+    renewal = await failed_early(world)
+    before = await world.renewal(renewal)
+    with pytest.raises(ConflictError, match="wait for its end, and resume then"):
+        await world.renewals.set_paused(renewal.id, paused=False, actor="ada")
+    assert await world.renewal(renewal) == before
+    await world.pass_time(2 * HOUR_S)
+    resumed = await world.renewals.set_paused(renewal.id, paused=False, actor="ada")
+    assert resumed.orders[0].state is OrderState.CREATED
+    assert not resumed.orders[0].is_test
