@@ -192,7 +192,7 @@ async def test_where_the_ca_has_no_directory_for_tests_it_is_switched_on_untried
     [
         (
             {"names": "nowhere", "node": "n1"},
-            "'nowhere' is no host name with a domain, nor an IP address",
+            "'nowhere' is no host name with a domain, such as meet.example.com, nor an IP address",
         ),
         ({"names": f"*.{NAME}", "node": "n1"}, "use dns-01"),
         ({"challenge": "x", "node": "n1"}, "Choose how the names are proven."),
