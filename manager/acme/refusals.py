@@ -160,8 +160,9 @@ def retry_after_s(text: str | None, *, now_s: float) -> float | None:
     """Return for how long a Retry-After asks to wait (RFC 9110 10.2.3: seconds, or a date), None for none that can be read."""
     if text is None:
         return None
-    if _SECONDS.fullmatch(text.strip()):
-        wait_s = float(text)
+    # what may stand around a field's value (RFC 9110 5.6.3), and nothing else that Python calls white space
+    if _SECONDS.fullmatch(seconds := text.strip(" \t")):
+        wait_s = float(seconds)
     else:
         try:
             at = parsedate_to_datetime(text)

@@ -137,6 +137,7 @@ DATES = st.builds(
 @given(st.one_of(st.text(max_size=60), DATES, st.integers().map(str)))
 @example("")
 @example(" ")
+@example("0\x1f")
 @example("Fri, 1 Jan 1 00:00:00 +2359")
 @example("Fri, 31 Dec 9999 23:59:59 -2359")
 def test_a_time_to_wait_is_read_and_bounded_or_none(text):
