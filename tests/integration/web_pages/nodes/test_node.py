@@ -35,6 +35,10 @@ async def test_a_node_whose_first_installation_failed_is_not_said_to_serve_what_
     api: ApiClient, room: Showroom, monkeypatch
 ):
     await applied(room, "n1")
+    # a second generation, whether or not the node and its certificate were one
+    assert await room.upload(["n1.example.com"], days=300, nodes=["n1"])
+    await room.api.fleet.push(None, forced=True)
+    await room.require_confirmation()
     # from here on the node's facts are those of the test
     monkeypatch.setattr(Pushes, "_offer", lambda *_arguments, **_more: None)
     facts = api.fleet.registry.get(NodeName("n1"))
