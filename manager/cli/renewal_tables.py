@@ -87,8 +87,8 @@ def described(
         rows.append(("goes to", [f"{node}, slot {each.slot}" for node in each.nodes] or "no node"))
     if each.problem is not None:
         helps = what_helps(each.problem, each.account)
-        said = _lines(each.problem.message, each.problem.detail)
-        rows.append(("last problem", [*said, helps] if helps else said))
+        problem = _lines(each.problem.message, each.problem.detail)
+        rows.append(("last problem", [*problem, helps] if helps else problem))
     return rows
 
 

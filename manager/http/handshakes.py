@@ -3,8 +3,8 @@
 With an RSA key of 4096 bits a handshake takes milliseconds, so that a few of the strangers' connections would else take the whole loop.
 They are worked on in a thread, where the library computes without the interpreter's lock, and are let in at the pace of a part of a
 core, by what one costs with the certificate that is shown, which is measured when that is loaded. Only a few are at work at once, so that
-who is taken to be honest, and has a pace that no stranger uses up, waits for few. Invariants: a connection on which nothing has come takes no turn and no memory of TLS;
-while a thread works on one, nothing else touches it.
+who is taken to be honest, and has a pace that no stranger uses up, waits for few. Invariants: a connection on which nothing has come takes
+no turn and no memory of TLS; while a thread works on one, nothing else touches it.
 """
 
 import asyncio
@@ -21,8 +21,8 @@ from manager.http.turnstile import Pace, Turnstile
 
 SHARES: Final = Pace(burst=1.5, per_s=0.4, each_burst=1.2, each_per_s=0.3)
 """Of a core: seconds at once, and then seconds a second, for all handshakes and for those of one source; strangers have so much, and who is
-taken to be honest has so much. With the longest keys that
-are common a source may begin as many as it may open connections (`manager.http.seats`), so that its own never wait for long."""
+taken to be honest has as much again. With 4096 bits of RSA, the longest keys that are common, a source may begin fifty a second of the sixty
+connections that it may open (`manager.http.seats`)."""
 
 UNMEASURED_S: Final = 0.005
 """What a handshake is taken to cost before a certificate is shown: with 4096 bits of RSA."""

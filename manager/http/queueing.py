@@ -78,9 +78,9 @@ class FairQueue:
             self._give_back(amount)
             rest_s = self._rest_s(owner, loop.time(), loop.time() - began_s) if rests else 0.0
             if rest_s:
-                loop.call_later(rest_s, self._rested, owner, amount)
+                loop.call_later(rest_s, self._free_share, owner, amount)
             else:
-                self._rested(owner, amount)
+                self._free_share(owner, amount)
 
     async def _acquire(self, owner: str, amount: int) -> None:
         turn = asyncio.get_running_loop().create_future()
@@ -95,7 +95,7 @@ class FairQueue:
             if self._waiting.pop(turn, None) is None:
                 # it was granted in the moment in which its owner gave up
                 self._give_back(amount)
-                self._rested(owner, amount)
+                self._free_share(owner, amount)
             if isinstance(error, TimeoutError):
                 raise self._overloaded(own=self._is_full(owner, amount)) from error
             raise
@@ -120,7 +120,7 @@ class FairQueue:
         self._taken -= amount
         self._grant()
 
-    def _rested(self, owner: str, amount: int) -> None:
+    def _free_share(self, owner: str, amount: int) -> None:
         self._held[owner] -= amount
         if not self._held[owner]:
             del self._held[owner]

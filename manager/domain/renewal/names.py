@@ -41,6 +41,8 @@ def name_fault(name: str) -> str:
     """Say why no CA proves a name or an address, to complete a sentence that begins with it; "" if nothing is wrong."""
     if (address := _address(name)) is not None:
         return "has a zone, which means something on a single machine" if _has_zone(address) else ""
+    if not name.isascii():
+        return _not_ascii(name)
     host = name.removeprefix("*.")
     if host != name and _address(host) is not None:
         return "is a wildcard of an IP address, for which no CA signs anything"
@@ -49,14 +51,13 @@ def name_fault(name: str) -> str:
         return _TOO_LONG
     if not fault and "." not in host:
         return "is no host name with a domain, such as meet.example.com, nor an IP address"
-    # the form to write it in is that of the host
-    return fault.replace("write it as '", "write it as '*.") if host != name else fault
+    return fault
 
 
 def host_fault(host: str) -> str:
     """Say why no machine can be called so, to complete a sentence that begins with the name; "" if nothing is wrong."""
     if not host.isascii():
-        return f"has characters that names in DNS do not have{xn_hint(host)}"
+        return _not_ascii(host)
     if host.endswith("."):
         return "ends with a dot, which is to be left out"
     if len(host) > NAME_MAX_CHARS:
@@ -67,6 +68,10 @@ def host_fault(host: str) -> str:
     if _TOP.fullmatch(labels[-1]):
         return "ends in a number, as only an IPv4 address does, and is none"
     return next((fault for label in labels if (fault := _label_fault(label))), "")
+
+
+def _not_ascii(name: str) -> str:
+    return f"has characters that names in DNS do not have{xn_hint(name)}"
 
 
 def _address(text: str) -> Address | None:
