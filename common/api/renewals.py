@@ -79,7 +79,7 @@ class OrderStepAnswer(msgspec.Struct, frozen=True, kw_only=True):
 class OrderAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """One attempt, with its latest steps. `certificate` is what came of it, `waits_for` what it waits for, "" for nothing.
 
-    `looked_again_s` is when the manager looks at it again, 0 for at once.
+    `recheck_at_s` is when the manager looks at it again, 0 for at once.
     """
 
     id: int
@@ -90,7 +90,7 @@ class OrderAnswer(msgspec.Struct, frozen=True, kw_only=True):
     steps: list[OrderStepAnswer]
     problem: OrderProblem | None
     waits_for: str = ""
-    looked_again_s: float
+    recheck_at_s: float
     created_s: float
     changed_s: float
 
@@ -98,17 +98,17 @@ class OrderAnswer(msgspec.Struct, frozen=True, kw_only=True):
 class RenewalWindow(msgspec.Struct, frozen=True, kw_only=True):
     """When the CA suggests to renew (RFC 9773), and where it explains why, "" if it does not."""
 
-    start_s: float
-    end_s: float
+    starts_at_s: float
+    ends_at_s: float
     why: str
 
 
 class RenewalAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """With what a certificate is renewed, and its state. `account` is null for one that is renewed by request.
 
-    `certificate` is null until the first order has brought one, `not_after_s` where its end cannot be read too; `ordered_names` is for which names is ordered. `next_s` is when the next order begins, one goes on that has failed, or the
+    `certificate` is null until the first order has brought one, `not_after_s` where its end cannot be read too; `ordered_names` is for which names is ordered. `next_at_s` is when the next order begins, one goes on that has failed, or the
     next signing request is opened: null while it is paused, and where the certificate's validity cannot be read. After `failures` in a row it rests until
-    `tried_again_s`. `request` is the signing request that waits for an answer, and `tag` changes with what it is renewed with. `account_registered` says whether the
+    `retry_at_s`. `request` is the signing request that waits for an answer, and `tag` changes with what it is renewed with. `account_registered` says whether the
     account is known to its CA: one that is not is registered with the first order, which a CA with terms of service refuses until somebody has agreed to
     them; null where there is no account. `orders` are the latest, the latest first; in a list one at most.
     """
@@ -130,10 +130,10 @@ class RenewalAnswer(msgspec.Struct, frozen=True, kw_only=True):
     nodes: tuple[str, ...]
     slot: SlotCode
     paused: bool
-    next_s: float | None
+    next_at_s: float | None
     window: RenewalWindow | None
     failures: int
-    tried_again_s: float
+    retry_at_s: float
     problem: OrderProblem | None
     request: int | None
     created_s: float

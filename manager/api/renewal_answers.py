@@ -35,10 +35,10 @@ def renewal_answer(shown: ShownRenewal, registered: Collection[AccountId]) -> Re
         nodes=renewal.nodes,
         slot=renewal.slot,
         paused=renewal.is_paused,
-        next_s=shown.next_s,
+        next_at_s=shown.next_at_s,
         window=_window(renewal, shown),
         failures=renewal.failures,
-        tried_again_s=renewal.tried_again_s,
+        retry_at_s=renewal.retry_at_s,
         problem=_problem(renewal.problem),
         request=renewal.request_id,
         created_s=renewal.created_s,
@@ -63,7 +63,7 @@ def order_answer(order: OrderRecord) -> OrderAnswer:
         ],
         problem=_problem(order.problem),
         waits_for=order.waits_for,
-        looked_again_s=order.looked_again_s,
+        recheck_at_s=order.recheck_at_s,
         created_s=order.created_s,
         changed_s=order.changed_s,
     )
@@ -73,7 +73,7 @@ def _window(renewal: RenewalRecord, shown: ShownRenewal) -> RenewalWindow | None
     window = window_for(renewal, shown.entry)
     if window is None:
         return None
-    return RenewalWindow(start_s=window.start_s, end_s=window.end_s, why=renewal.window_why)
+    return RenewalWindow(starts_at_s=window.start_s, ends_at_s=window.end_s, why=renewal.window_why)
 
 
 def _problem(problem: Problem | None) -> OrderProblem | None:

@@ -143,6 +143,6 @@ def _ahead(renewal: "RenewalAnswer", order: "OrderAnswer") -> str:
 def _follows(renewal: "RenewalAnswer", order: "OrderAnswer") -> str:
     if order.test:
         return "The test order failed; nothing else was changed."
-    if renewal.next_s is None:
+    if renewal.next_at_s is None:
         return "It failed, and nothing tries it again by itself."
-    return f"It failed, and is tried again in {span(renewal.next_s - time.time())}."
+    return f"It failed, and is tried again in {span(renewal.next_at_s - time.time())}."

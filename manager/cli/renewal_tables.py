@@ -79,7 +79,7 @@ def described(
     ]
     if each.window is not None:
         why = f" ({each.window.why})" if each.window.why else ""
-        span_of = f"{moment(each.window.start_s)} to {moment(each.window.end_s)}"
+        span_of = f"{moment(each.window.starts_at_s)} to {moment(each.window.ends_at_s)}"
         rows.append(("suggested by the CA", f"{span_of}{why}"))
     if each.account is not None:
         rows += _ordered(each)
@@ -126,12 +126,12 @@ def _lines(message: str, detail: str) -> list[str]:
 
 
 def _next(each: RenewalAnswer, now_s: float) -> str:
-    if each.next_s is None:
+    if each.next_at_s is None:
         return "-"
-    return f"in {span(each.next_s - now_s)}" if each.next_s > now_s else "now"
+    return f"in {span(each.next_at_s - now_s)}" if each.next_at_s > now_s else "now"
 
 
 def _again(each: RenewalAnswer, now_s: float) -> str:
-    if each.next_s is not None and each.next_s > now_s:
-        return f"tried again in {span(each.next_s - now_s)}"
+    if each.next_at_s is not None and each.next_at_s > now_s:
+        return f"tried again in {span(each.next_at_s - now_s)}"
     return f"last {ago(each.problem.at_s, now_s)}" if each.problem is not None else "tried again now"

@@ -20,6 +20,9 @@ VERSION: Final = 1
 RENEWALS_KEPT: Final = 4_000
 """Renewals that are kept as they were read, those that have changed since among them."""
 
+_FIELDS: Final = {"asked_again_s": "poll_at_s", "tried_again_s": "retry_at_s"}
+"""Columns that have another name than the field that they hold."""
+
 _Record = TypeVar("_Record", RenewalRecord, OrderRecord)
 
 
@@ -86,7 +89,7 @@ class StoredOrder(Struct, frozen=True, kw_only=True):
     placing_s: float | None
     is_answered: bool
     answer_text: str
-    looked_again_s: float
+    recheck_at_s: float = msgspec.field(name="looked_again_s")
     steps: tuple[StoredStep, ...]
     problem: StoredProblem | None
 
@@ -104,9 +107,9 @@ def renewal_values(record: RenewalRecord) -> dict[str, Any]:
         "request_id": record.request_id,
         "is_new": record.is_new,
         "is_paused": record.is_paused,
-        "asked_again_s": record.asked_again_s,
+        "asked_again_s": record.poll_at_s,
         "failures": record.failures,
-        "tried_again_s": record.tried_again_s,
+        "tried_again_s": record.retry_at_s,
         "body": msgspec.json.encode(stored).decode(),
         "created_s": record.created_s,
         "changed_s": record.changed_s,
@@ -144,9 +147,9 @@ def order_of(row: Row[Any]) -> OrderRecord:
 
 
 def _told(row: Row[Any], stored: StoredRenewal | StoredOrder, kind: type[_Record]) -> _Record:
-    """Return the record that the columns and the stored form make together; both have its names for what they hold."""
+    """Return the record that the columns and the stored form make together."""
     # SQLAlchemy's names of columns are a kind of text that msgspec does not take for one
-    columns = {str(name): value for name, value in row._mapping.items()}  # noqa: SLF001 - its documented name
+    columns = {_FIELDS.get(name, str(name)): value for name, value in row._mapping.items()}  # noqa: SLF001 - its documented name
     return convert({**columns, **asdict(stored)}, kind, from_attributes=True)
 
 

@@ -58,10 +58,10 @@ def draw_calendar(
     begins_s = _week_s(now_s)
     renewed, tried_again, covered = Counter[int](), Counter[int](), set()
     for each in renewals:
-        if each.next_s is None or each.state == "requested":
+        if each.next_at_s is None or each.state == "requested":
             # nothing comes before somebody has done something
             continue
-        at_s, entry = max(each.next_s, now_s), each.shown.entry
+        at_s, entry = max(each.next_at_s, now_s), each.shown.entry
         if each.state == "failing":
             tried_again[_day(at_s, begins_s)] += 1
             continue

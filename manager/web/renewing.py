@@ -136,9 +136,9 @@ class Renewal:
         return self.names[0] if self.names else f"renewal {self.record.id}"
 
     @property
-    def next_s(self) -> float | None:
+    def next_at_s(self) -> float | None:
         """When the next order begins, one goes on that has failed, or the next request is opened; None while it is paused, or cannot be told."""
-        return self.shown.next_s
+        return self.shown.next_at_s
 
     @property
     def window(self) -> Window | None:
@@ -189,8 +189,8 @@ def _account(shown: ShownRenewal, accounts: Mapping[AccountId, AccountRecord]) -
 
 
 def _place(renewal: Renewal) -> tuple[int, float, int]:
-    next_s = renewal.next_s
-    return _RANK[renewal.state], _NEVER_S if next_s is None else next_s, renewal.record.id
+    next_at_s = renewal.next_at_s
+    return _RANK[renewal.state], _NEVER_S if next_at_s is None else next_at_s, renewal.record.id
 
 
 def _has(renewal: Renewal, wanted: str) -> bool:

@@ -139,7 +139,7 @@ async def fail(use_cases: UseCases, renewal: RenewalRecord) -> None:
         type="unauthorized",
         detail="No TXT record found at _acme-challenge.london.example.com",
     )
-    failed = replace(renewal, failures=2, tried_again_s=now_s + 3133, problem=problem)
+    failed = replace(renewal, failures=2, retry_at_s=now_s + 3133, problem=problem)
     await use_cases._context.store.renewals.keep(failed)
 
 

@@ -127,7 +127,7 @@ class ModelCa:
         if window is None:
             return None
         self.server.told[ari_id] = (window, self.server.now())
-        return Suggested(window=window, why="", retry_after_s=self.server.asked_again_s)
+        return Suggested(window=window, why="", retry_after_s=self.server.poll_at_s)
 
     def _judge(self, made: ModelOrder, url: str) -> None:
         """Look at what is shown, once it is time."""

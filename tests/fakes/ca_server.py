@@ -77,7 +77,7 @@ class CaServer:
     processing_s: float = 0.0
     validation_s: float = 0.0
     window_at: float = 0.55
-    asked_again_s: float = 11 * 3600.0
+    poll_at_s: float = 11 * 3600.0
     is_down: Callable[[], bool] = lambda: False
     refuses: dict[str, CaError] = field(default_factory=dict)
     to_fail: list[tuple[str, Exception]] = field(default_factory=list)

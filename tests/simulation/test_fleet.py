@@ -64,7 +64,7 @@ async def test_a_scheduler_that_forgets_its_orders_is_found(tmp_path: Path):
 
 
 async def test_a_scheduler_that_does_not_rest_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(progress, "tried_again_s", lambda _failures, now_s, **_: now_s)
+    monkeypatch.setattr(progress, "retry_at_s", lambda _failures, now_s, **_: now_s)
     report = await run(replace(WEEKS, fault_rate=1 / 12), tmp_path)
     assert any("after a failure" in each for each in report.outside)
 
@@ -98,6 +98,6 @@ async def test_a_scheduler_that_does_not_wait_as_long_as_the_ca_asks_is_found(
 async def test_a_scheduler_that_asks_for_windows_once_a_day_is_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(runner, "asked_again_s", lambda _validity, now_s, **_: now_s + DAY_S)
+    monkeypatch.setattr(runner, "poll_at_s", lambda _validity, now_s, **_: now_s + DAY_S)
     report = await run(QUIET, tmp_path)
     assert any("asked about a window" in each for each in report.outside)

@@ -102,7 +102,7 @@ async def test_a_profile_and_a_preferred_chain_are_served_and_a_window_that_the_
         async with there.store.transaction():
             # as once the hours have passed for which the CA wants not to be asked
             known = await there.store.renewals.get(renewal.id)
-            await there.store.renewals.keep(replace(known, asked_again_s=0.0))
+            await there.store.renewals.keep(replace(known, poll_at_s=0.0))
         orders = await there.until_served(renewal, count=2)
         assert orders[0].replaces != ""
         assert await there.leaf_on_ports(SHARED, root=1) != leaf

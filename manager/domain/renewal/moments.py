@@ -81,7 +81,7 @@ def counting(known: Window | None, suggested: Window, validity: Validity, *, now
     return known
 
 
-def asked_again_s(validity: Validity, *, now_s: float, retry_after_s: float | None) -> float:
+def poll_at_s(validity: Validity, *, now_s: float, retry_after_s: float | None) -> float:
     """Return when to ask for the window again; `retry_after_s` is how long the CA asked to wait, None if it did not."""
     wait_s = ASKED_AGAIN_S if retry_after_s is None else retry_after_s
     bounded_s = min(max(wait_s, ASKED_LEAST_S), ASKED_MOST_S)
@@ -132,7 +132,7 @@ SIGNED_REST_SHARE: Final = 2
 the cause needs one of them."""
 
 
-def tried_again_s(
+def retry_at_s(
     failures: int, *, now_s: float, not_before_s: float | None, ends_s: float | None, is_signed: bool = False
 ) -> float:
     """Return when a renewal that has failed so often in a row (from 1) is tried again: not before its CA allows it.

@@ -111,8 +111,8 @@ class RenewalRecord:
     """How a certificate is renewed: by an order with `terms`, or, without them, by a request that somebody sends to its CA.
 
     `certificate_id` is None while it `is_new`: until the first order has brought one, which `nodes` then get in `slot`. `window` is what the CA
-    suggested last for the certificate `window_of`, `window_why` where it explains that; `asked_again_s` when to ask again. After `failures` in a row
-    it is tried again at `tried_again_s`. `request_id` is the request that was opened and not answered yet, `send_to` who is to get it, in words.
+    suggested last for the certificate `window_of`, `window_why` where it explains that; `poll_at_s` when to ask again. After `failures` in a row
+    it is tried again at `retry_at_s`. `request_id` is the request that was opened and not answered yet, `send_to` who is to get it, in words.
     """
 
     id: RenewalId
@@ -126,9 +126,9 @@ class RenewalRecord:
     window: Window | None = None
     window_of: Fingerprint | None = None
     window_why: str = ""
-    asked_again_s: float = 0.0
+    poll_at_s: float = 0.0
     failures: int = 0
-    tried_again_s: float = 0.0
+    retry_at_s: float = 0.0
     problem: Problem | None = None
     request_id: RequestId | None = None
     created_s: float
@@ -169,7 +169,7 @@ class OrderRecord:
     """One attempt. `url`, `finalize_url` and `certificate_url` are the CA's, "" until it told them; `proofs` what it wants to see.
 
     `request_pem` is signed by the key that the store has; `answer_text` is what was downloaded, `answer_id` the certificate that it became.
-    `looked_again_s` is when to look again at what the CA has not decided yet. `replaces` is the predecessor's identifier for the CA (RFC 9773 5),
+    `recheck_at_s` is when to look again at what the CA has not decided yet. `replaces` is the predecessor's identifier for the CA (RFC 9773 5),
     `replaces_leaf` its fingerprint, None of an order without one. `placing_s` is since when proofs are put where they are asked for, None while they are
     not; `is_answered` says that the CA was let look at them.
     """
@@ -191,7 +191,7 @@ class OrderRecord:
     is_answered: bool = False
     answer_text: str = field(default="", repr=False)
     answer_id: CertificateId | None = None
-    looked_again_s: float = 0.0
+    recheck_at_s: float = 0.0
     steps: tuple[Step, ...] = ()
     problem: Problem | None = None
     created_s: float

@@ -51,12 +51,12 @@ BEFORE_TAKING_OVER: Final = frozenset(OrderState) - {
 def at_once_s(renewal: RenewalRecord) -> float:
     """Return when a renewal is tried again for which somebody has done something: at once, unless its CA has asked to wait."""
     is_limited = renewal.problem is not None and renewal.problem.type == RATE_LIMITED
-    return renewal.tried_again_s if is_limited else 0.0
+    return renewal.retry_at_s if is_limited else 0.0
 
 
 def rested(renewal: RenewalRecord, *, now_s: float) -> RenewalRecord:
     """Return a renewal for which somebody has done something now."""
-    return replace(renewal, tried_again_s=at_once_s(renewal), changed_s=now_s)
+    return replace(renewal, retry_at_s=at_once_s(renewal), changed_s=now_s)
 
 
 def validity_of(entry: Entry) -> Validity:
@@ -84,7 +84,7 @@ def moment_of(renewal: RenewalRecord, entry: Entry | None) -> float | None:
 def begins_s(renewal: RenewalRecord, entry: Entry | None) -> float | None:
     """Return when its next order begins: not while it rests after a failure; None while it is paused, too."""
     moment_s = None if renewal.is_paused else moment_of(renewal, entry)
-    return None if moment_s is None else max(moment_s, renewal.tried_again_s)
+    return None if moment_s is None else max(moment_s, renewal.retry_at_s)
 
 
 def goes_on_s(renewal: RenewalRecord, entry: Entry | None, order: OrderRecord | None) -> float | None:
@@ -94,7 +94,7 @@ def goes_on_s(renewal: RenewalRecord, entry: Entry | None, order: OrderRecord | 
     """
     is_resting = order is not None and not (order.is_test or order.state.is_over) and renewal.failures > 0
     if is_resting and not renewal.is_paused:
-        return renewal.tried_again_s
+        return renewal.retry_at_s
     return begins_s(renewal, entry)
 
 
@@ -160,8 +160,8 @@ def limited(renewals: Iterable[RenewalRecord]) -> Mapping[AccountId, float]:
         problem, terms = each.problem, each.terms
         if problem is None or terms is None or problem.type != RATE_LIMITED:
             continue
-        if each.tried_again_s - problem.at_s <= ACCOUNT_LIMIT_MOST_S:
-            found[terms.account_id] = max(found.get(terms.account_id, 0.0), each.tried_again_s)
+        if each.retry_at_s - problem.at_s <= ACCOUNT_LIMIT_MOST_S:
+            found[terms.account_id] = max(found.get(terms.account_id, 0.0), each.retry_at_s)
     return found
 
 
@@ -174,18 +174,18 @@ def advanced_s(order: OrderRecord, renewal: RenewalRecord, *, limits: Mapping[Ac
         return 0.0
     # a test asks another directory
     if order.is_test or renewal.is_over or order.state is OrderState.TAKEN_OVER:
-        return order.looked_again_s
+        return order.recheck_at_s
     limited_s = limits.get(order.terms.account_id, 0.0) if order.state is OrderState.CREATED else 0.0
     if renewal.is_paused and order.state not in {OrderState.FINALISED, OrderState.DOWNLOADED}:
         return float("inf")
-    return max(order.looked_again_s, renewal.tried_again_s, limited_s)
+    return max(order.recheck_at_s, renewal.retry_at_s, limited_s)
 
 
 def asked_s(renewal: RenewalRecord, entry: Entry | None) -> float | None:
     """Return when to ask the CA for its window again; None for what is not ordered, or not there yet."""
     if renewal.terms is None or renewal.is_paused or entry is None:
         return None
-    return renewal.asked_again_s if renewal.window_of == entry.leaf.fingerprint else 0.0
+    return renewal.poll_at_s if renewal.window_of == entry.leaf.fingerprint else 0.0
 
 
 def why_obsolete(order: OrderRecord, renewal: RenewalRecord, entry: Entry | None) -> str:

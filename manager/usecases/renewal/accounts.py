@@ -164,7 +164,7 @@ class AccountUseCases:
             if (
                 renewal.terms is not None
                 and renewal.terms.account_id == account_id
-                and renewal.tried_again_s > now_s
+                and renewal.retry_at_s > now_s
             ):
                 await self._context.store.renewals.keep(rested(renewal, now_s=now_s))
 

@@ -11,7 +11,7 @@ import structlog
 
 from common.errors import CertcastError, ChangedMeanwhileError, NotFoundError
 from manager.domain.inventory import Inventory
-from manager.domain.renewal.moments import REST_MOST_S, tried_again_s, waited_for_s
+from manager.domain.renewal.moments import REST_MOST_S, retry_at_s, waited_for_s
 from manager.domain.renewal.records import OrderRecord, OrderState, Problem, RenewalRecord, Step
 from manager.domain.renewal.schedule import entry_of
 from manager.usecases.context import Context
@@ -45,7 +45,7 @@ async def keep_advanced(
     now_s = context.clock()
     step = Step(at_s=now_s, state=state, message=message, is_failure=is_failure)
     steps = (*order.steps, step)[-STEPS_KEPT:]
-    known = {"looked_again_s": 0.0, "problem": None, **changes}
+    known = {"recheck_at_s": 0.0, "problem": None, **changes}
     after = replace(order, state=state, steps=steps, changed_s=now_s, **known)
     await context.store.orders.keep(after)
     return after
@@ -56,14 +56,14 @@ async def wait(context: Context, order: OrderRecord, seconds: float, **changes: 
     async with context.store.transaction():
         await _require_same(context, order)
         now_s = context.clock()
-        after = replace(order, looked_again_s=now_s + seconds, changed_s=now_s, **changes)
+        after = replace(order, recheck_at_s=now_s + seconds, changed_s=now_s, **changes)
         await context.store.orders.keep(after)
         return after
 
 
 async def without_leap(context: Context, order: OrderRecord) -> OrderRecord:
     """Return an order that is looked at again now, if when to do so was found by a clock that was ahead; any other as it is."""
-    if waited_for_s(order.looked_again_s, now_s=context.clock()) == order.looked_again_s:
+    if waited_for_s(order.recheck_at_s, now_s=context.clock()) == order.recheck_at_s:
         return order
     try:
         return await wait(context, order, 0.0)
@@ -115,12 +115,10 @@ async def _rest(
     entry = entry_of(renewal, inventory.entries)
     ends_s = None if entry is None else entry.leaf.not_after_s
     rested_s = _rested_s(now_s, error)
-    rests_until_s = tried_again_s(
+    rests_until_s = retry_at_s(
         failures, now_s=now_s, not_before_s=rested_s, ends_s=ends_s, is_signed=error.is_signed
     )
-    rested = replace(
-        renewal, failures=failures, tried_again_s=rests_until_s, problem=problem, changed_s=now_s
-    )
+    rested = replace(renewal, failures=failures, retry_at_s=rests_until_s, problem=problem, changed_s=now_s)
     await context.store.renewals.keep(rested)
     context.store.after_commit(context.content_changed.set)
 

@@ -171,7 +171,7 @@ class RenewalUseCases:
                 terms=given,
                 send_to=checked_word("send_to", send_to),
                 failures=0,
-                tried_again_s=at_once_s(known),
+                retry_at_s=at_once_s(known),
                 problem=known.problem if at_once_s(known) else None,
                 changed_s=self._context.clock(),
             )
@@ -211,7 +211,7 @@ class RenewalUseCases:
     def _is_begun_again(self, shown: ShownRenewal) -> bool:
         """Whether an order has failed before its time, so that nothing else would begin one now."""
         renewal, now_s = shown.renewal, self._context.clock()
-        is_begun_by_itself = shown.next_s is not None and shown.next_s <= now_s
+        is_begun_by_itself = shown.next_at_s is not None and shown.next_at_s <= now_s
         has_failed = renewal.failures > 0 and at_once_s(renewal) <= now_s
         return has_failed and renewal.terms is not None and not is_begun_by_itself
 
@@ -257,7 +257,7 @@ class RenewalUseCases:
             raise ConflictError("this renewal is paused; resume it first")
         if at_once_s(known) > now_s:
             raise ConflictError("the CA asked to wait, and refuses orders until then")
-        order = await self._go_on(renewal_id, actor) if known.tried_again_s > now_s else None
+        order = await self._go_on(renewal_id, actor) if known.retry_at_s > now_s else None
         if order is None:
             order = await self._beginning.begin(renewal_id, is_test=False, asked_by=actor)
         self._announce("renewal.ordered", renewal_id, actor)

@@ -23,7 +23,7 @@ from common.errors import (
 )
 from manager.domain.audit import RENEWAL
 from manager.domain.inventory import Inventory
-from manager.domain.renewal.moments import ari_id, asked_again_s, counting, waited_for_s
+from manager.domain.renewal.moments import ari_id, counting, poll_at_s, waited_for_s
 from manager.domain.renewal.records import AccountId, OrderRecord, OrderState, RenewalRecord
 from manager.domain.renewal.schedule import (
     advanced_s,
@@ -150,8 +150,8 @@ class RenewalRunner:
         now_s = self._context.clock()
         return replace(
             renewal,
-            tried_again_s=waited_for_s(renewal.tried_again_s, now_s=now_s),
-            asked_again_s=waited_for_s(renewal.asked_again_s, now_s=now_s),
+            retry_at_s=waited_for_s(renewal.retry_at_s, now_s=now_s),
+            poll_at_s=waited_for_s(renewal.poll_at_s, now_s=now_s),
         )
 
     async def _ask_windows(self, snapshot: Snapshot, lead: Lead) -> Sequence[RenewalRecord]:
@@ -225,14 +225,14 @@ class RenewalRunner:
             window, why = None, ""
         if answer is not None:
             retry_after_s = answer.retry_after_s
-        again_s = asked_again_s(validity, now_s=now_s, retry_after_s=retry_after_s)
+        again_s = poll_at_s(validity, now_s=now_s, retry_after_s=retry_after_s)
         await self._context.store.renewals.keep(
             replace(
                 renewal,
                 window=window,
                 window_of=validity.fingerprint,
                 window_why=why,
-                asked_again_s=again_s,
+                poll_at_s=again_s,
             )
         )
 

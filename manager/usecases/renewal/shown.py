@@ -25,6 +25,6 @@ class ShownRenewal:
         return self.renewal.id
 
     @property
-    def next_s(self) -> float | None:
+    def next_at_s(self) -> float | None:
         """When the next order begins, one goes on that has failed, or the next request is opened; None while it is paused, or cannot be told."""
         return goes_on_s(self.renewal, self.entry, self.orders[0] if self.orders else None)

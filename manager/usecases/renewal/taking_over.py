@@ -299,9 +299,9 @@ def _of_successor(renewal: RenewalRecord, number: CertificateId, now_s: float) -
         window=None,
         window_of=None,
         window_why="",
-        asked_again_s=0.0,
+        poll_at_s=0.0,
         failures=0,
-        tried_again_s=0.0,
+        retry_at_s=0.0,
         problem=None,
         changed_s=now_s,
     )

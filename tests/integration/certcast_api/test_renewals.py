@@ -43,7 +43,7 @@ async def test_a_certificate_for_new_names_is_ordered_at_once_and_shown_step_by_
         "taken_over",
         "served",
     ]
-    assert shown["next_s"] > time.time()
+    assert shown["next_at_s"] > time.time()
     status, listed = await world.api.call("GET", "renewals")
     assert [each["id"] for each in listed["renewals"]] == [made["id"]]
 
@@ -58,9 +58,9 @@ async def test_a_renewal_is_set_up_changed_paused_resumed_and_removed(world: Ren
     status, changed = await world.api.call("PUT", path, body)
     assert (status, {key: changed[key] for key in body}) == (200, body)
     status, paused = await world.api.call("POST", f"{path}/pause")
-    assert (paused["state"], paused["next_s"]) == ("paused", None)
+    assert (paused["state"], paused["next_at_s"]) == ("paused", None)
     status, resumed = await world.api.call("POST", f"{path}/resume")
-    assert (resumed["state"], resumed["next_s"] > time.time()) == ("waiting", True)
+    assert (resumed["state"], resumed["next_at_s"] > time.time()) == ("waiting", True)
     assert (await world.api.call("DELETE", path))[0] == 204
     assert (await world.api.call("GET", path))[0] == 404
     acts = {each["action"] for each in (await world.api.call("GET", "audit"))[1]["entries"]}
@@ -130,7 +130,7 @@ async def test_the_words_of_a_ca_that_refuses_are_shown_with_its_code(world: Ren
     assert (shown["state"], shown["failures"]) == ("failing", 1)
     assert (shown["problem"]["type"], shown["problem"]["detail"]) == ("caa", words)
     assert words in shown["orders"][0]["steps"][-1]["message"]
-    assert shown["next_s"] == shown["tried_again_s"] > time.time()
+    assert shown["next_at_s"] == shown["retry_at_s"] > time.time()
 
 
 async def test_a_change_on_top_of_one_that_was_not_seen_is_refused_and_keeps_that(world: RenewingApi):

@@ -28,7 +28,7 @@ RENEWAL = TERMS | {
     "subject_name": "meet.example.com",
     "ordered_names": ["meet.example.com"],
     "not_after_s": int(NOW_S) + 30 * 86400,
-    "next_s": LATER_S,
+    "next_at_s": LATER_S,
 }
 FIRST = RENEWAL | {"id": 5, "certificate": None, "subject_name": "", "ordered_names": ["new.example.com"]}
 BEGUN = {

@@ -71,7 +71,7 @@ def test_what_is_waited_for_and_every_look_is_told_of_as_it_changes(made, run, m
 
 def test_a_failure_ends_the_waiting_and_tells_when_it_is_tried_again(made, run):
     failed = order((1.0, "created", ""), (2.0, "created", WORDS), problem={"at_s": 2.0, "message": WORDS})
-    resting = {"state": "failing", "failures": 1, "tried_again_s": LATER_S}
+    resting = {"state": "failing", "failures": 1, "retry_at_s": LATER_S}
     made.answer("GET", "renewals/3", RENEWAL | resting | {"orders": [failed]})
     done = run("renew", "7", "--wait")
     assert done.exit_code == 1

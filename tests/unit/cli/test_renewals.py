@@ -192,12 +192,12 @@ def test_a_name_of_several_renewals_chooses_none_and_names_all(api, run):
     ("changes", "shown"),
     [
         ({}, ["7: meet.example.com", "le, dns-01", "in 20 d", "waiting"]),
-        ({"state": "paused", "next_s": None}, ["paused"]),
+        ({"state": "paused", "next_at_s": None}, ["paused"]),
         (
-            {"state": "failing", "failures": 3, "next_s": LATER_S},
+            {"state": "failing", "failures": 3, "next_at_s": LATER_S},
             ["failed 3 times, tried again in 20 d"],
         ),
-        ({"state": "failing", "failures": 1, "next_s": 0.0}, ["failed 1 time, tried again now"]),
+        ({"state": "failing", "failures": 1, "next_at_s": 0.0}, ["failed 1 time, tried again now"]),
         ({"state": "ordering", "orders": [ORDER]}, ["ordering: the CA has the order"]),
         (
             {"state": "requested", "account": None, "send_to": "pki@example.com", "request": 9},
@@ -216,7 +216,7 @@ def test_a_list_says_what_is_renewed_how_and_how_that_stands(made, run, changes,
 def test_a_renewal_is_shown_with_its_orders_step_by_step_and_the_words_of_the_ca(made, run):
     problem = {"at_s": 1003.0, "message": "ca.example.com refused (caa): CAA forbids it", "type": "caa"}
     order = ORDER | {"problem": problem | {"detail": "CAA forbids it"}}
-    window = {"start_s": 1000.0, "end_s": 2000.0, "why": "https://ca.example.com/why"}
+    window = {"starts_at_s": 1000.0, "ends_at_s": 2000.0, "why": "https://ca.example.com/why"}
     made.answer(
         "GET", "renewals/3", RENEWAL | {"orders": [order], "window": window, "problem": order["problem"]}
     )

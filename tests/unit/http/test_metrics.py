@@ -191,7 +191,7 @@ async def test_active_alarms_are_counted_by_kind_and_those_that_are_not_are_0():
     assert len([name for name, _ in said if name == "certcast_alarms"]) == len(AlarmKind)
 
 
-def renewal(number: int, *, failures: int = 0, tried_again_s: float = 0.0) -> RenewalRecord:
+def renewal(number: int, *, failures: int = 0, retry_at_s: float = 0.0) -> RenewalRecord:
     """A renewal of a certificate that is not there yet, which is due since it was made."""
     return RenewalRecord(
         id=RenewalId(number),
@@ -199,7 +199,7 @@ def renewal(number: int, *, failures: int = 0, tried_again_s: float = 0.0) -> Re
         terms=None,
         is_new=True,
         failures=failures,
-        tried_again_s=tried_again_s,
+        retry_at_s=retry_at_s,
         created_s=NOW_S + number,
         changed_s=NOW_S,
     )
@@ -207,7 +207,7 @@ def renewal(number: int, *, failures: int = 0, tried_again_s: float = 0.0) -> Re
 
 async def test_renewals_tell_how_many_there_are_which_failed_last_and_when_the_next_one_begins():
     given = Given()
-    given.renewals = [renewal(1, failures=2, tried_again_s=NOW_S + 300), renewal(7), renewal(9)]
+    given.renewals = [renewal(1, failures=2, retry_at_s=NOW_S + 300), renewal(7), renewal(9)]
     metrics = given.metrics()
     for seconds in (20.0, 4000.0):
         metrics.observe_renewal(seconds)

@@ -167,9 +167,9 @@ async def test_a_renewal_is_read_as_it_was_kept(store: Store):
         window=Window(start_s=1.25, end_s=2.5),
         window_of=Fingerprint("a" * 64),
         window_why="https://ca/why",
-        asked_again_s=3.5,
+        poll_at_s=3.5,
         failures=2,
-        tried_again_s=4.5,
+        retry_at_s=4.5,
         problem=PROBLEM,
         changed_s=5.5,
     )
@@ -216,7 +216,7 @@ async def test_an_order_is_read_as_it_was_kept(store: Store):
         is_answered=True,
         answer_text="answer",
         answer_id=renewal.certificate_id,
-        looked_again_s=1e9 / 3,
+        recheck_at_s=1e9 / 3,
         problem=PROBLEM,
         changed_s=7.0,
     )

@@ -44,7 +44,7 @@ def renewal(of: Entry, *, due: float, **changes: object) -> Renewal:
         certificate_id=of.id,
         terms=TERMS,
         # before this moment nothing begins, whatever the certificate's own is
-        tried_again_s=NOW_S + due * DAY_S,
+        retry_at_s=NOW_S + due * DAY_S,
         created_s=NOW_S,
         changed_s=NOW_S,
     )

@@ -11,10 +11,10 @@ from manager.domain.renewal.moments import (
     Validity,
     Window,
     ari_id,
-    asked_again_s,
     counting,
+    poll_at_s,
     renewed_s,
-    tried_again_s,
+    retry_at_s,
 )
 
 NOW_S = 1_800_000_000.0
@@ -124,7 +124,7 @@ def test_a_validity_that_cannot_be_read_tells_no_moment():
 )
 def test_a_ca_is_asked_at_least_twice_a_day_and_never_in_a_tight_circle(said_s, least_s, most_s):
     waits = [
-        asked_again_s(validity(45, str(number)), now_s=NOW_S, retry_after_s=said_s) - NOW_S
+        poll_at_s(validity(45, str(number)), now_s=NOW_S, retry_after_s=said_s) - NOW_S
         for number in range(50)
     ]
     assert all(least_s <= each <= most_s for each in waits)
@@ -132,15 +132,15 @@ def test_a_ca_is_asked_at_least_twice_a_day_and_never_in_a_tight_circle(said_s, 
 
 
 def test_failures_rest_longer_each_time_and_never_less_than_the_ca_says():
-    found = [tried_again_s(times, now_s=0.0, not_before_s=None, ends_s=None) for times in range(1, 7)]
+    found = [retry_at_s(times, now_s=0.0, not_before_s=None, ends_s=None) for times in range(1, 7)]
     assert found == [300.0, 3600.0, 21600.0, 86400.0, 86400.0, 86400.0]
-    assert tried_again_s(1, now_s=0.0, not_before_s=7 * DAY_S, ends_s=DAY_S) == 7 * DAY_S
-    assert tried_again_s(4, now_s=0.0, not_before_s=60.0, ends_s=15 * DAY_S) == LADDER_S[-1]
+    assert retry_at_s(1, now_s=0.0, not_before_s=7 * DAY_S, ends_s=DAY_S) == 7 * DAY_S
+    assert retry_at_s(4, now_s=0.0, not_before_s=60.0, ends_s=15 * DAY_S) == LADDER_S[-1]
 
 
 @pytest.mark.parametrize(
     ("left_s", "rest_s"), [(8 * DAY_S, DAY_S), (2 * DAY_S, DAY_S / 4), (3600.0, 3600.0), (-DAY_S, 3600.0)]
 )
 def test_what_ends_soon_rests_for_an_eighth_of_what_is_left_and_an_hour_at_least(left_s, rest_s):
-    assert tried_again_s(9, now_s=100.0, not_before_s=None, ends_s=100.0 + left_s) == 100.0 + rest_s
-    assert tried_again_s(1, now_s=100.0, not_before_s=None, ends_s=100.0 + left_s) == 400.0
+    assert retry_at_s(9, now_s=100.0, not_before_s=None, ends_s=100.0 + left_s) == 100.0 + rest_s
+    assert retry_at_s(1, now_s=100.0, not_before_s=None, ends_s=100.0 + left_s) == 400.0

@@ -102,7 +102,7 @@ def test_what_has_no_certificate_yet_is_due_at_once_and_what_is_gone_never():
 
 def test_nothing_begins_while_it_is_paused_or_rests():
     assert begins_s(renewal(is_paused=True), entry()) is None
-    assert begins_s(renewal(tried_again_s=NOW_S + 1e8), entry()) == NOW_S + 1e8
+    assert begins_s(renewal(retry_at_s=NOW_S + 1e8), entry()) == NOW_S + 1e8
 
 
 def test_a_renewal_is_urgent_once_half_of_the_time_from_its_moment_to_the_end_is_gone():
@@ -177,7 +177,7 @@ def test_a_test_order_holds_up_no_order():
 
 
 def test_a_test_order_of_other_terms_than_those_that_count_is_looked_at_at_once():
-    tested = order(is_test=True, looked_again_s=9.0)
+    tested = order(is_test=True, recheck_at_s=9.0)
     assert advanced_s(tested, renewal(), limits={}) == 9.0
     assert advanced_s(tested, renewal(terms=replace(TERMS, profile="short")), limits={}) == 0.0
     assert advanced_s(tested, renewal(terms=None), limits={}) == 0.0
@@ -197,28 +197,28 @@ def test_what_is_renewed_by_request_or_not_due_begins_no_order():
 
 
 def test_an_order_rests_for_the_ca_after_a_failure_and_while_it_is_paused():
-    assert advanced_s(order(looked_again_s=5.0), renewal(tried_again_s=7.0), limits={}) == 7.0
+    assert advanced_s(order(recheck_at_s=5.0), renewal(retry_at_s=7.0), limits={}) == 7.0
     assert advanced_s(order(), renewal(is_paused=True), limits={}) == float("inf")
     for state in (OrderState.FINALISED, OrderState.DOWNLOADED):
-        assert advanced_s(order(state=state, looked_again_s=5.0), renewal(is_paused=True), limits={}) == 5.0
+        assert advanced_s(order(state=state, recheck_at_s=5.0), renewal(is_paused=True), limits={}) == 5.0
     for free in (order(state=OrderState.TAKEN_OVER), order(is_test=True)):
-        assert advanced_s(free, renewal(is_paused=True, tried_again_s=9.0), limits={}) == 0.0
-    assert advanced_s(order(), renewal(certificate_id=None, tried_again_s=9.0), limits={}) == 0.0
+        assert advanced_s(free, renewal(is_paused=True, retry_at_s=9.0), limits={}) == 0.0
+    assert advanced_s(order(), renewal(certificate_id=None, retry_at_s=9.0), limits={}) == 0.0
 
 
 def limited_renewal(wait_s: float) -> RenewalRecord:
     problem = Problem(at_s=DUE_S, message="too many", type="rateLimited")
-    return renewal(19, tried_again_s=DUE_S + wait_s, problem=problem, failures=1)
+    return renewal(19, retry_at_s=DUE_S + wait_s, problem=problem, failures=1)
 
 
 def test_a_short_rate_limit_is_the_accounts_and_a_long_one_that_of_its_names():
     short, long = limited_renewal(ACCOUNT_LIMIT_MOST_S), limited_renewal(ACCOUNT_LIMIT_MOST_S + 1)
     assert limited([short]) == {TERMS.account_id: DUE_S + ACCOUNT_LIMIT_MOST_S}
-    assert limited([long, renewal(tried_again_s=DUE_S + 60.0, problem=None)]) == {}
+    assert limited([long, renewal(retry_at_s=DUE_S + 60.0, problem=None)]) == {}
     assert beginning([renewal(), short], [], ENTRIES, now_s=DUE_S) == []
     assert [each.id for each in beginning([renewal(), long], [], ENTRIES, now_s=DUE_S)] == [1]
     until_s = DUE_S + ACCOUNT_LIMIT_MOST_S
-    asked = {"window_of": LEAF.fingerprint, "asked_again_s": 1e12}
+    asked = {"window_of": LEAF.fingerprint, "poll_at_s": 1e12}
     assert next_s([renewal(**asked), replace(short, **asked)], [], ENTRIES, now_s=DUE_S) == until_s
     waiting = order(state=OrderState.CREATED)
     assert advanced_s(waiting, renewal(), limits=limited([short])) == until_s
@@ -226,13 +226,13 @@ def test_a_short_rate_limit_is_the_accounts_and_a_long_one_that_of_its_names():
 
 
 def test_what_somebody_mended_is_tried_at_once_unless_the_ca_asked_to_wait():
-    assert at_once_s(renewal(tried_again_s=9.0, problem=Problem(at_s=0.0, message="it failed"))) == 0.0
+    assert at_once_s(renewal(retry_at_s=9.0, problem=Problem(at_s=0.0, message="it failed"))) == 0.0
     assert at_once_s(limited_renewal(60.0)) == DUE_S + 60.0
 
 
 def test_a_ca_is_asked_anew_about_a_certificate_that_it_was_not_asked_about():
-    assert asked_s(renewal(asked_again_s=9.0, window_of=LEAF.fingerprint), entry()) == 9.0
-    assert asked_s(renewal(asked_again_s=9.0), entry()) == 0.0
+    assert asked_s(renewal(poll_at_s=9.0, window_of=LEAF.fingerprint), entry()) == 9.0
+    assert asked_s(renewal(poll_at_s=9.0), entry()) == 0.0
     for nothing in (renewal(terms=None), renewal(is_paused=True)):
         assert asked_s(nothing, entry()) is None
     assert asked_s(renewal(), None) is None
@@ -254,11 +254,11 @@ def test_another_certificate_in_its_place_makes_an_order_useless():
 
 
 def test_what_is_done_next_is_the_first_of_all():
-    asked = {"window_of": LEAF.fingerprint, "asked_again_s": NOW_S + 50.0}
+    asked = {"window_of": LEAF.fingerprint, "poll_at_s": NOW_S + 50.0}
     assert next_s([], [], {}, now_s=NOW_S) == float("inf")
     assert next_s([renewal(**asked)], [], ENTRIES, now_s=NOW_S) == NOW_S + 50.0
     assert next_s([renewal(**asked)], [], ENTRIES, now_s=DUE_S) == DUE_S
-    resting = order(looked_again_s=NOW_S + 10.0)
+    resting = order(recheck_at_s=NOW_S + 10.0)
     assert next_s([renewal(**asked)], [resting], ENTRIES, now_s=NOW_S) == NOW_S + 10.0
-    due = next_s([renewal(window_of=LEAF.fingerprint, asked_again_s=1e12)], [], ENTRIES, now_s=NOW_S)
+    due = next_s([renewal(window_of=LEAF.fingerprint, poll_at_s=1e12)], [], ENTRIES, now_s=NOW_S)
     assert NOW_S + 28 * DAY_S < due < NOW_S + 31 * DAY_S

@@ -88,14 +88,14 @@ async def test_what_failed_with_an_account_is_tried_again_once_the_account_was_m
     account = renewal.terms.account_id
     await world.pass_time(60)
     failed = await world.renewal(renewal)
-    assert failed.tried_again_s > world.now[0]
+    assert failed.retry_at_s > world.now[0]
     await edit(world, other, name="another")
     assert await world.renewal(renewal) == failed
     world.server.to_fail.clear()
     await (
         edit(world, account, name="x") if mend == "edit" else world.accounts.register(account, actor="ada")
     )
-    assert (await world.renewal(renewal)).tried_again_s <= world.now[0]
+    assert (await world.renewal(renewal)).retry_at_s <= world.now[0]
     await world.pass_time(60)
     assert (await world.states(renewal))[-1] is OrderState.SERVED
 

@@ -107,5 +107,5 @@ async def test_a_fault_that_one_certificate_meets_before_its_ca_is_asked_holds_u
     monkeypatch.setattr(runner, "ari_id", failing)
     await world.pass_time(120, step_s=5)
     assert await world.states(other) == [OrderState.SERVED]
-    assert (await world.renewal(one)).asked_again_s > world.now[0]
-    assert (await world.renewal(odd)).asked_again_s > world.now[0]
+    assert (await world.renewal(one)).poll_at_s > world.now[0]
+    assert (await world.renewal(odd)).poll_at_s > world.now[0]

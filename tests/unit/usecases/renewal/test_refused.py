@@ -83,7 +83,7 @@ async def test_what_was_refused_once_it_was_signed_is_not_ordered_again_for_a_da
     await world.pass_time(DAY_S - HOUR_S, step_s=HOUR_S)
     kept = await world.renewal(renewal)
     assert (len(world.server.issued), kept.failures) == (1, 1)
-    assert kept.tried_again_s - kept.problem.at_s == DAY_S
+    assert kept.retry_at_s - kept.problem.at_s == DAY_S
     assert said in kept.problem.message
     assert "The CA has signed it, and counts what it signs" in kept.problem.message
 

@@ -41,7 +41,7 @@ async def test_an_order_before_its_time_that_failed_for_good_is_tried_again_at_i
     due_s = moment_of(shown.renewal, shown.entry)
     (alarm,) = await alarms_of(world, AlarmKind.RENEWAL_FAILED)
     assert f"It is tried again on {date(due_s)}." in alarm.details
-    assert shown.next_s == due_s > NOW_S + 28 * DAY_S
+    assert shown.next_at_s == due_s > NOW_S + 28 * DAY_S
     world.server.unprovable.clear()
     resumed = await world.renewals.set_paused(renewal.id, paused=False, actor="ada")
     assert resumed.orders[0].state is OrderState.CREATED
@@ -59,8 +59,8 @@ async def test_an_order_before_its_time_that_rests_goes_on_after_its_rest(world:
     await world.renewals.order_now(renewal.id, actor="ada")
     await world.pass_time(60, step_s=5)
     shown = await world.renewals.show(renewal.id)
-    again_s = shown.renewal.tried_again_s
-    assert shown.next_s == again_s <= NOW_S + HOUR_S
+    again_s = shown.renewal.retry_at_s
+    assert shown.next_at_s == again_s <= NOW_S + HOUR_S
     (alarm,) = await alarms_of(world, AlarmKind.RENEWAL_FAILED)
     assert f"It is tried again on {date(again_s)}." in alarm.details
 

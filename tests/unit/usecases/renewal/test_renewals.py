@@ -268,7 +268,7 @@ async def test_nothing_is_ordered_now_that_is_paused_or_whose_ca_asked_to_wait(w
     shown = await world.renewals.set_paused(renewal.id, paused=False, actor="ada")
     now_s = world.now[0]
     limited = Problem(at_s=now_s, type=RATE_LIMITED, message="too many", detail="")
-    await world.store.renewals.keep(replace(shown.renewal, problem=limited, tried_again_s=now_s + HOUR_S))
+    await world.store.renewals.keep(replace(shown.renewal, problem=limited, retry_at_s=now_s + HOUR_S))
     with pytest.raises(ConflictError, match="the CA asked to wait"):
         await world.renewals.order_now(renewal.id, actor="ada")
     assert await world.orders(renewal) == []
