@@ -22,6 +22,9 @@ ASKED_MOST_S: Final = 11 * 3600.0
 JITTER: Final = 0.08
 """By which share of the wait a certificate is asked about later, so that those of one hour come apart."""
 
+ASKED_WAIT_MOST_S: Final = ASKED_MOST_S * (1 + JITTER)
+"""For how long no CA is not asked about a certificate."""
+
 LEFT_LEAST: Final = 1 / 10
 """Which share of the lifetime is left at the latest, whatever its CA suggests: what fails then must have time to be tried again."""
 
@@ -113,14 +116,6 @@ LADDER_S: Final = (300.0, 3600.0, 6 * 3600.0, float(DAY_S))
 
 REST_MOST_S: Final = 30.0 * DAY_S
 """What is obeyed of how long a CA asks to wait: rate limits are counted over a week, or less."""
-
-AHEAD_MOST_S: Final = REST_MOST_S + DAY_S
-"""Nothing that a renewal or an order waits for is further ahead, but what was found by a clock that was ahead itself."""
-
-
-def waited_for_s(moment_s: float, *, now_s: float) -> float:
-    """Return a moment that something waits for; 0, which is at once, for one that a clock must have been ahead for."""
-    return 0.0 if moment_s > now_s + AHEAD_MOST_S else moment_s
 
 
 REST_SHARE: Final = 8

@@ -11,7 +11,8 @@ import structlog
 
 from common.errors import CertcastError, ChangedMeanwhileError, NotFoundError
 from manager.domain.inventory import Inventory
-from manager.domain.renewal.moments import REST_MOST_S, retry_at_s, waited_for_s
+from manager.domain.renewal.clocks import order_by, renewal_by
+from manager.domain.renewal.moments import REST_MOST_S, retry_at_s
 from manager.domain.renewal.records import OrderRecord, OrderState, Problem, RenewalRecord, Step
 from manager.domain.renewal.schedule import entry_of
 from manager.usecases.context import Context
@@ -61,14 +62,31 @@ async def wait(context: Context, order: OrderRecord, seconds: float, **changes: 
         return after
 
 
-async def without_leap(context: Context, order: OrderRecord) -> OrderRecord:
-    """Return an order that is looked at again now, if when to do so was found by a clock that was ahead; any other as it is."""
-    if waited_for_s(order.recheck_at_s, now_s=context.clock()) == order.recheck_at_s:
+async def order_by_clock(context: Context, order: OrderRecord) -> OrderRecord:
+    """Keep an order as of now that was written by a clock that was ahead, and return it; any other as it is."""
+    after = order_by(order, now_s=context.clock())
+    if after is order:
         return order
     try:
-        return await wait(context, order, 0.0)
+        async with context.store.transaction():
+            await _require_same(context, order)
+            await context.store.orders.keep(after)
     except (ChangedMeanwhileError, NotFoundError):
         return order
+    return after
+
+
+async def renewal_by_clock(context: Context, renewal: RenewalRecord) -> RenewalRecord:
+    """Keep a renewal as of now that was written by a clock that was ahead, and return it; any other as it is."""
+    if renewal_by(renewal, now_s=context.clock()) is renewal:
+        return renewal
+    try:
+        async with context.store.transaction():
+            after = renewal_by(await context.store.renewals.get(renewal.id), now_s=context.clock())
+            await context.store.renewals.keep(after)
+    except NotFoundError:
+        return renewal
+    return after
 
 
 async def end(context: Context, order: OrderRecord, message: str) -> None:

@@ -23,7 +23,7 @@ from common.errors import (
 )
 from manager.domain.audit import RENEWAL
 from manager.domain.inventory import Inventory
-from manager.domain.renewal.moments import ari_id, counting, poll_at_s, waited_for_s
+from manager.domain.renewal.moments import ari_id, counting, poll_at_s
 from manager.domain.renewal.records import AccountId, OrderRecord, OrderState, RenewalRecord
 from manager.domain.renewal.schedule import (
     advanced_s,
@@ -41,7 +41,7 @@ from manager.usecases.renewal.around import Around
 from manager.usecases.renewal.asking import AccountsAtCas
 from manager.usecases.renewal.beginning import Beginning
 from manager.usecases.renewal.ports import Ca, CaError, Suggested
-from manager.usecases.renewal.progress import fail, fail_to_begin, without_leap
+from manager.usecases.renewal.progress import fail, fail_to_begin, order_by_clock, renewal_by_clock
 from manager.usecases.renewal.requesting import Requesting
 from manager.usecases.renewal.steps import OrderSteps
 
@@ -123,7 +123,7 @@ class RenewalRunner:
     async def _read(self, lead: Lead) -> Snapshot:
         # the certificates last: what a renewal follows is among them
         store = self._context.store
-        renewals = [self._without_leap(each) for each in await store.renewals.list()]
+        renewals = [await self._by_clock(each, lead) for each in await store.renewals.list()]
         orders = await self._unfinished(lead) if renewals else ()
         inventory = await self._context.inventories.current()
         return Snapshot(inventory=inventory, renewals=renewals, orders=orders)
@@ -133,7 +133,7 @@ class RenewalRunner:
         store, renewals = self._context.store, {each.id: each for each in snapshot.renewals}
         for renewal in touched:
             try:
-                renewals[renewal.id] = self._without_leap(await store.renewals.get(renewal.id))
+                renewals[renewal.id] = await self._by_clock(await store.renewals.get(renewal.id), lead)
             except NotFoundError:
                 del renewals[renewal.id]
         orders = await self._unfinished(lead)
@@ -143,16 +143,11 @@ class RenewalRunner:
     async def _unfinished(self, lead: Lead) -> Sequence[OrderRecord]:
         orders = await self._context.store.orders.unfinished()
         with lead.enforced():
-            return [await without_leap(self._context, each) for each in orders]
+            return [await order_by_clock(self._context, each) for each in orders]
 
-    def _without_leap(self, renewal: RenewalRecord) -> RenewalRecord:
-        """Return a renewal that does not rest for a year because a clock was ahead by one once."""
-        now_s = self._context.clock()
-        return replace(
-            renewal,
-            retry_at_s=waited_for_s(renewal.retry_at_s, now_s=now_s),
-            poll_at_s=waited_for_s(renewal.poll_at_s, now_s=now_s),
-        )
+    async def _by_clock(self, renewal: RenewalRecord, lead: Lead) -> RenewalRecord:
+        with lead.enforced():
+            return await renewal_by_clock(self._context, renewal)
 
     async def _ask_windows(self, snapshot: Snapshot, lead: Lead) -> Sequence[RenewalRecord]:
         """Ask CAs when to renew; all that they say is kept in one transaction. Return of which renewals."""

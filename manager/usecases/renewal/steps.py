@@ -52,8 +52,7 @@ ISSUED_WITHIN_S: Final = 7 * 86400.0
 """How long a CA has to sign: RFC 8555 7.4 sets no limit, and Let's Encrypt's own orders end after a week."""
 
 UNWATCHED_S: Final = 2 * 86400.0
-"""For how long nobody looks at such an order at most: a CA may ask for a day of rest, and so may a failure. If it was longer, a clock has leapt, or no
-manager has run."""
+"""How late such an order is looked at, at most. If it was later, the clock was set forward, or no manager has run."""
 
 SIGNED_WITHIN_S: Final = 600.0
 """How long a CA has to sign before it is told that it has not yet."""
@@ -117,7 +116,7 @@ class OrderSteps:
             case OrderState.VALIDATED:
                 await self._finalise(ca, order)
             case OrderState.FINALISED:
-                await self._download(ca, order)
+                await self._download(ca, order, rested_s=renewal.retry_at_s)
             case _:
                 raise ValueError(f"order {order.id} has no step in the state {order.state}")
 
@@ -237,7 +236,8 @@ class OrderSteps:
             await ca.finalize(ordered.finalize_url or order.finalize_url, order.request_pem)
         await advance(self._context, order, OrderState.FINALISED)
 
-    async def _download(self, ca: Ca, order: OrderRecord) -> None:
+    async def _download(self, ca: Ca, order: OrderRecord, *, rested_s: float) -> None:
+        """Collect what the CA has signed, or wait for it; `rested_s` is until when the order has rested after a failure."""
         ordered = await ca.look(order.url)
         _require(ordered)
         if ordered.status == "valid":
@@ -264,8 +264,8 @@ class OrderSteps:
             await ca.finalize(ordered.finalize_url or order.finalize_url, order.request_pem)
         now_s = self._context.clock()
         waited_s = now_s - order.reached_s(OrderState.FINALISED)
-        if waited_s < 0 or now_s - order.changed_s > UNWATCHED_S:
-            message = "A clock has leapt, or no manager has run: the CA is waited for anew."
+        if now_s - max(order.changed_s, order.recheck_at_s, rested_s) > UNWATCHED_S:
+            message = "The clock was set forward, or no manager has run: the CA is waited for anew."
             await advance(self._context, order, OrderState.FINALISED, message=message)
             return
         if waited_s > ISSUED_WITHIN_S:

@@ -1,0 +1,51 @@
+"""Clocks that were ahead: what they have written, read by a clock that was set back since. Pure.
+
+Decides for how long it is still waited for. Invariants: from now on nothing rests for longer than its own rule says, and nothing has happened later
+than now.
+"""
+
+from dataclasses import replace
+
+from manager.domain.renewal.moments import ASKED_WAIT_MOST_S
+from manager.domain.renewal.records import OrderRecord, Problem, RenewalRecord
+
+
+def renewal_by(record: RenewalRecord, *, now_s: float) -> RenewalRecord:
+    """Return a renewal as a clock would have written it by which it is `now_s`; the same if none was ahead of that."""
+    problem = record.problem
+    rests_since_s = record.changed_s if problem is None else problem.at_s
+    is_asked_later = record.poll_at_s > now_s + ASKED_WAIT_MOST_S
+    if max(rests_since_s, record.changed_s, record.created_s) <= now_s and not is_asked_later:
+        return record
+    return replace(
+        record,
+        retry_at_s=_waited_for_s(record.retry_at_s, since_s=rests_since_s, now_s=now_s),
+        poll_at_s=0.0 if is_asked_later else record.poll_at_s,
+        problem=_problem_by(problem, now_s),
+        created_s=min(record.created_s, now_s),
+        changed_s=min(record.changed_s, now_s),
+    )
+
+
+def order_by(record: OrderRecord, *, now_s: float) -> OrderRecord:
+    """Return an order as a clock would have written it by which it is `now_s`; the same if none was ahead of that."""
+    if record.changed_s <= now_s:
+        return record
+    return replace(
+        record,
+        recheck_at_s=_waited_for_s(record.recheck_at_s, since_s=record.changed_s, now_s=now_s),
+        placing_s=None if record.placing_s is None else min(record.placing_s, now_s),
+        steps=tuple(replace(each, at_s=min(each.at_s, now_s)) for each in record.steps),
+        problem=_problem_by(record.problem, now_s),
+        created_s=min(record.created_s, now_s),
+        changed_s=now_s,
+    )
+
+
+def _waited_for_s(moment_s: float, *, since_s: float, now_s: float) -> float:
+    """Return a moment that has been waited for since `since_s`, so that it is waited for as long from now, if that is still to come."""
+    return moment_s - max(0.0, since_s - now_s) if moment_s > now_s else moment_s
+
+
+def _problem_by(problem: Problem | None, now_s: float) -> Problem | None:
+    return problem if problem is None or problem.at_s <= now_s else replace(problem, at_s=now_s)
