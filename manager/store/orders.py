@@ -69,6 +69,13 @@ class Orders:
             rows = (await connection.execute(query.order_by(acme_order.c.id.desc()).limit(limit))).all()
         return [order_of(row) for row in rows]
 
+    async def changed_since(self, since_s: float) -> Sequence[OrderRecord]:
+        """Return those, of all renewals, that were carried on since then, tests left out."""
+        query = select(*_PLAIN).where(acme_order.c.changed_s >= since_s, acme_order.c.is_test.is_(False))
+        async with self._database.read() as connection:
+            rows = (await connection.execute(query.order_by(acme_order.c.id))).all()
+        return [order_of(row) for row in rows]
+
     async def latest(self) -> Mapping[RenewalId, OrderRecord]:
         """Return the latest of each renewal that has any, in one query."""
         newest = select(func.max(acme_order.c.id)).group_by(acme_order.c.renewal_id)

@@ -46,6 +46,7 @@ class StoredProblem(Struct, frozen=True, kw_only=True):
     message: str
     type: str
     detail: str
+    is_signed: bool = False
 
 
 class StoredProof(Struct, frozen=True, kw_only=True):

@@ -133,10 +133,10 @@ def retry_at_s(
     """Return when a renewal that has failed so often in a row (from 1) is tried again: not before its CA allows it.
 
     `ends_s` is the end of the certificate that it is to replace, None if that is not known. What `is_signed` and was refused here rests for the
-    longest at once.
+    longest at once, also once that certificate has ended: the few that a CA signs are not used up in hours.
     """
     rest_s = LADDER_S[-1] if is_signed else LADDER_S[min(max(failures, 1), len(LADDER_S)) - 1]
-    if ends_s is not None:
+    if ends_s is not None and not (is_signed and ends_s <= now_s):
         share = SIGNED_REST_SHARE if is_signed else REST_SHARE
         rest_s = min(rest_s, max(LADDER_S[1], (ends_s - now_s) / share))
     rested_s = now_s + rest_s

@@ -98,12 +98,16 @@ class Terms:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """What was wrong last, in words; `detail` is the CA's own, `type` its code ("" where it is not the CA's)."""
+    """What was wrong last, in words; `detail` is the CA's own, `type` its code ("" where it is not the CA's).
+
+    `is_signed`: the CA had signed what was refused here, and counts it.
+    """
 
     at_s: float
     message: str
     type: str = ""
     detail: str = ""
+    is_signed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -54,6 +54,13 @@ def at_once_s(renewal: RenewalRecord) -> float:
     return renewal.retry_at_s if is_limited else 0.0
 
 
+def brings_another(before: Terms | None, after: Terms | None) -> bool:
+    """Whether other terms may bring a certificate that is taken where the last one was refused: how names are proven changes nothing of it."""
+    if before is None or after is None:
+        return True
+    return replace(before, challenge=after.challenge) != after
+
+
 def rested(renewal: RenewalRecord, *, now_s: float) -> RenewalRecord:
     """Return a renewal for which somebody has done something now."""
     return replace(renewal, retry_at_s=at_once_s(renewal), changed_s=now_s)

@@ -12,7 +12,6 @@ import structlog
 from common.codes import KeyKind
 from common.errors import ConflictError
 from manager.domain.renewal.records import AccountId, AccountRecord
-from manager.domain.renewal.schedule import rested
 from manager.pki.read.keys import private_key_pem
 from manager.pki.write.keys import make_key
 from manager.store.accounts import NewAccount
@@ -20,6 +19,7 @@ from manager.usecases.admission import read_trusted_cas
 from manager.usecases.context import Context
 from manager.usecases.renewal.account_fields import AccountChanges, AccountFields, checked, edited
 from manager.usecases.renewal.asking import AccountsAtCas
+from manager.usecases.renewal.mending import let_rest_no_longer
 from manager.usecases.renewal.ports import Cas, Directory
 from manager.usecases.workers import MAKE_KEY_TIMEOUT_S, READ_TIMEOUT_S
 
@@ -82,7 +82,7 @@ class AccountUseCases:
         known = replace(known, terms_agreed=known.terms_agreed or agrees)
         record = await self._asking.register(known, actor=actor)
         async with self._context.store.transaction():
-            await self._let_rest_no_longer(account_id)
+            await let_rest_no_longer(self._context, account_id)
         log.info("account.registered", account=account_id, user=actor)
         self._wake()
         return record
@@ -119,7 +119,7 @@ class AccountUseCases:
                 await store.accounts.keep_binding_key(account_id, fields.binding_key)
             detail = _changes(before, record, has_other_key=has_other_key)
             await self._context.note(actor, "account.changed", f"account {account_id}", detail)
-            await self._let_rest_no_longer(account_id)
+            await let_rest_no_longer(self._context, account_id)
         self._wake()
         return record
 
@@ -156,17 +156,6 @@ class AccountUseCases:
             await self._context.store.accounts.delete(account_id)
             await self._context.note(actor, "account.deleted", f"account {account_id}")
         log.info("account.deleted", account=account_id, user=actor)
-
-    async def _let_rest_no_longer(self, account_id: AccountId) -> None:
-        """Let renewals be tried again that failed: what was wrong with their account may be no longer."""
-        now_s = self._context.clock()
-        for renewal in await self._context.store.renewals.list():
-            if (
-                renewal.terms is not None
-                and renewal.terms.account_id == account_id
-                and renewal.retry_at_s > now_s
-            ):
-                await self._context.store.renewals.keep(rested(renewal, now_s=now_s))
 
     async def _check_trust(self, trust_pem: str) -> None:
         """Read CAs before they are kept. Raises PkiFindingsError."""

@@ -4,6 +4,7 @@ Decides what a failure costs: how long its renewal rests, and whether the order 
 read: if another manager carried it on meanwhile, nothing is kept (ChangedMeanwhileError).
 """
 
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Any, Final
 
@@ -11,9 +12,10 @@ import structlog
 
 from common.errors import CertcastError, ChangedMeanwhileError, NotFoundError
 from manager.domain.inventory import Inventory
+from manager.domain.renewal.budget import SIGNED_WITHIN_S, allowed_s, signed_s, words_of_limit
 from manager.domain.renewal.clocks import order_by, renewal_by
 from manager.domain.renewal.moments import REST_MOST_S, retry_at_s
-from manager.domain.renewal.records import OrderRecord, OrderState, Problem, RenewalRecord, Step
+from manager.domain.renewal.records import AccountId, OrderRecord, OrderState, Problem, RenewalRecord, Step
 from manager.domain.renewal.schedule import entry_of
 from manager.usecases.context import Context
 from manager.usecases.renewal.ports import CaError
@@ -100,7 +102,9 @@ async def fail(context: Context, order: OrderRecord, error: CaError) -> None:
     """Keep a failure: its renewal rests, and the order is tried again if that can help. A test ends with its first. Raises ChangedMeanwhileError."""
     now_s = context.clock()
     is_end = error.is_final or order.is_test
-    problem = Problem(at_s=now_s, message=error.message, type=error.type, detail=error.detail)
+    problem = Problem(
+        at_s=now_s, message=error.message, type=error.type, detail=error.detail, is_signed=error.is_signed
+    )
     # by the time that it is tried again, what was shown may be gone
     before = OrderState.ORDERED if order.state is OrderState.PLACED else order.state
     state = OrderState.FAILED if is_end else before
@@ -112,7 +116,8 @@ async def fail(context: Context, order: OrderRecord, error: CaError) -> None:
         )
         if not order.is_test:
             known = await context.store.renewals.get(order.renewal_id)
-            await _rest(context, known, problem, error, inventory)
+            signed = await signed_for(context, order.names, order.terms.account_id) if error.is_signed else ()
+            await _rest(context, known, problem, error, inventory, signed=signed)
     log.warning("order.failed", order=order.id, renewal=order.renewal_id, message=error.message)
 
 
@@ -127,8 +132,15 @@ async def fail_to_begin(context: Context, renewal: RenewalRecord, error: Certcas
 
 
 async def _rest(
-    context: Context, renewal: RenewalRecord, problem: Problem, error: CaError, inventory: Inventory
+    context: Context,
+    renewal: RenewalRecord,
+    problem: Problem,
+    error: CaError,
+    inventory: Inventory,
+    *,
+    signed: Collection[float] = (),
 ) -> None:
+    """Keep what was wrong, and until when the renewal rests; `signed` is when its CA has signed what it counts."""
     now_s, failures = context.clock(), renewal.failures + 1
     entry = entry_of(renewal, inventory.entries)
     ends_s = None if entry is None else entry.leaf.not_after_s
@@ -136,9 +148,25 @@ async def _rest(
     rests_until_s = retry_at_s(
         failures, now_s=now_s, not_before_s=rested_s, ends_s=ends_s, is_signed=error.is_signed
     )
+    if (by_itself_s := allowed_s(signed)) > rests_until_s:
+        rests_until_s = by_itself_s
+        words = f"{problem.message.removesuffix('.')}. {words_of_limit(signed, now_s=now_s)}"
+        problem = replace(problem, message=words)
     rested = replace(renewal, failures=failures, retry_at_s=rests_until_s, problem=problem, changed_s=now_s)
     await context.store.renewals.keep(rested)
     context.store.after_commit(context.content_changed.set)
+
+
+async def signed_for(context: Context, names: Collection[str], account_id: AccountId) -> list[float]:
+    """Return when a CA has signed what it counts for these names within the time over which it does. Raises NotFoundError."""
+    store, now_s = context.store, context.clock()
+    since_s = now_s - SIGNED_WITHIN_S
+    accounts = await store.accounts.list()
+    directory = (await store.accounts.get(account_id)).directory_url
+    same = {each.id for each in accounts if each.directory_url == directory}
+    found = signed_s(await store.orders.changed_since(since_s), names, same)
+    # the clock may have been ahead
+    return [min(each, now_s) for each in found if each > since_s]
 
 
 def _rested_s(now_s: float, error: CaError) -> float | None:

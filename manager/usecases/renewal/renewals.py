@@ -27,6 +27,7 @@ from manager.domain.renewal.records import (
 from manager.domain.renewal.schedule import at_once_s, entry_of, rested
 from manager.usecases.context import Context
 from manager.usecases.renewal.beginning import Beginning
+from manager.usecases.renewal.mending import with_terms
 from manager.usecases.renewal.shown import ShownRenewal
 from manager.usecases.renewal.slots import assess_ordered, check_slots
 from manager.usecases.renewal.terms import checked_terms, checked_word, noted_terms, prefilled
@@ -165,14 +166,9 @@ class RenewalUseCases:
                 else checked_terms(terms, entry_of(known, inventory.entries), self.challenges)
             )
             await self._check_account(given)
-            # what was wrong may be no longer
             record = replace(
-                known,
-                terms=given,
+                await with_terms(self._context, known, given, inventory),
                 send_to=checked_word("send_to", send_to),
-                failures=0,
-                retry_at_s=at_once_s(known),
-                problem=known.problem if at_once_s(known) else None,
                 changed_s=self._context.clock(),
             )
             await store.renewals.keep(record)

@@ -1,0 +1,53 @@
+"""Budget of certificates for the same names: CAs count what they sign, and a certificate that is refused here counts as well. Pure.
+
+Decides until when nothing is ordered without somebody asking for it. Invariant: of what a CA signs for one set of names in a week, one is left for
+whoever mends the cause.
+"""
+
+from collections.abc import Collection, Iterable
+from typing import Final
+
+from common.pki.expiry import DAY_S
+from common.words import counted
+from manager.domain.renewal.records import AccountId, OrderRecord, OrderState
+
+SIGNED_MOST: Final = 5
+"""Let's Encrypt signs five certificates of exactly the same names in seven days; others have no such limit, or a higher one."""
+
+SIGNED_BY_ITSELF_MOST: Final = SIGNED_MOST - 1
+
+SIGNED_WITHIN_S: Final = 7.0 * DAY_S
+
+
+def signed_s(
+    orders: Iterable[OrderRecord], names: Collection[str], accounts: Collection[AccountId]
+) -> list[float]:
+    """Return when a CA has signed what it counts for these names, the first first; `accounts` are those at this CA.
+
+    What has taken the place of the certificate that it was ordered for is exempt (RFC 9773 5; Let's Encrypt does so).
+    """
+    found = [
+        each.reached_s(OrderState.DOWNLOADED)
+        for each in orders
+        if set(each.names) == set(names) and each.terms.account_id in accounts and _is_counted(each)
+    ]
+    return sorted(found)
+
+
+def _is_counted(order: OrderRecord) -> bool:
+    states = {each.state for each in order.steps}
+    is_exempt = bool(order.replaces) and OrderState.TAKEN_OVER in states
+    return not order.is_test and OrderState.DOWNLOADED in states and not is_exempt
+
+
+def allowed_s(signed: Collection[float]) -> float:
+    """Return from when on another one is ordered by itself, 0 for at once; `signed` are the moments at which such were."""
+    latest = sorted(signed)[-SIGNED_BY_ITSELF_MOST:]
+    return latest[0] + SIGNED_WITHIN_S if len(latest) == SIGNED_BY_ITSELF_MOST else 0.0
+
+
+def words_of_limit(signed: Collection[float], *, now_s: float) -> str:
+    """Say why nothing is ordered by itself for so long."""
+    count = len([each for each in signed if each > now_s - SIGNED_WITHIN_S])
+    left = "the last one is" if count < SIGNED_MOST else "what it signs next is"
+    return f"For these names it has signed {counted(count, 'certificate')} in seven days, and a CA such as Let's Encrypt signs {SIGNED_MOST}; {left} left for whoever resumes the renewal"

@@ -1,0 +1,45 @@
+"""Mending: what a renewal that has failed does once somebody has changed something.
+
+Decides which change may have ended what was wrong. Invariant: a CA is let sign no more of what was refused here, unless it may become another certificate.
+"""
+
+from dataclasses import replace
+
+from manager.domain.inventory import Inventory
+from manager.domain.renewal.budget import allowed_s
+from manager.domain.renewal.records import AccountId, RenewalRecord, Terms
+from manager.domain.renewal.schedule import at_once_s, brings_another, entry_of, names_of, rested
+from manager.usecases.context import Context
+from manager.usecases.renewal.progress import signed_for
+
+
+async def let_rest_no_longer(context: Context, account_id: AccountId) -> None:
+    """Let renewals be tried again that failed: what was wrong with their account may be no longer. What it had signed was not refused for that."""
+    now_s = context.clock()
+    for renewal in await context.store.renewals.list():
+        if (
+            renewal.terms is not None
+            and renewal.terms.account_id == account_id
+            and renewal.retry_at_s > now_s
+            and not _was_signed(renewal)
+        ):
+            await context.store.renewals.keep(rested(renewal, now_s=now_s))
+
+
+async def with_terms(
+    context: Context, known: RenewalRecord, terms: Terms | None, inventory: Inventory
+) -> RenewalRecord:
+    """Return a renewal that is given other terms, by which what was wrong may be no longer. Raises NotFoundError."""
+    given, again_s = replace(known, terms=terms), at_once_s(known)
+    if _was_signed(known) and terms is not None:
+        if not brings_another(known.terms, terms):
+            return given
+        names = names_of(terms, entry_of(known, inventory.entries))
+        again_s = allowed_s(await signed_for(context, names, terms.account_id))
+        if again_s:
+            return replace(given, retry_at_s=max(again_s, known.retry_at_s))
+    return replace(given, failures=0, retry_at_s=again_s, problem=known.problem if again_s else None)
+
+
+def _was_signed(renewal: RenewalRecord) -> bool:
+    return renewal.problem is not None and renewal.problem.is_signed

@@ -1,0 +1,144 @@
+"""What a CA has signed and is refused here counts there: of the few that it signs, one is left for whoever mends the cause."""
+
+from dataclasses import replace
+
+import pytest
+
+from common.ids import NodeName
+from manager.domain.alarms import AlarmKind
+from manager.domain.renewal.budget import SIGNED_BY_ITSELF_MOST, SIGNED_MOST, allowed_s, words_of_limit
+from manager.domain.renewal.records import OrderState, RenewalRecord
+from manager.usecases.renewal.account_fields import AccountChanges
+from tests.pki import DAY_S, make_root
+from tests.renewals import Renewing
+from tests.unit.usecases.renewal.looking import alarms_of
+
+HOUR_S = 3600.0
+WEEK_S = 7 * DAY_S
+
+
+async def refused(world: Renewing, *, age_days: float = 31) -> RenewalRecord:
+    """Let a certificate be refused whose CA has signed it: its node has it in a slot of clients, too."""
+    renewal = await world.renewing("n1", age_days=age_days)
+    await world.use_cases.assignments.assign(
+        renewal.certificate_id, nodes=[NodeName("n1")], slot="client", actor="ada"
+    )
+    await world.pass_time(60, step_s=5)
+    assert (await world.states(renewal), len(world.server.issued)) == ([OrderState.FAILED], 1)
+    return renewal
+
+
+async def mend(world: Renewing, renewal: RenewalRecord) -> None:
+    await world.use_cases.assignments.unassign(NodeName("n1"), "client", actor="ada")
+    await world.renewals.set_paused(renewal.id, paused=False, actor="ada")
+    await world.pass_time(60, step_s=5)
+
+
+async def test_of_what_a_ca_signs_in_a_week_one_is_left_for_whoever_mends_the_cause_also_after_the_end(
+    world: Renewing,
+):
+    renewal = await refused(world, age_days=44)
+    # the certificate ends within a day
+    await world.pass_time(6.5 * DAY_S, step_s=HOUR_S)
+    assert len(world.server.issued) == SIGNED_BY_ITSELF_MOST
+    (alarm,) = await alarms_of(world, AlarmKind.RENEWAL_FAILED)
+    assert (
+        "For these names it has signed 4 certificates in seven days, and a CA such as Let's Encrypt signs 5; the last one is left for whoever resumes the renewal."
+        in alarm.details
+    )
+    await mend(world, renewal)
+    assert (await world.states(renewal))[-1] is OrderState.SERVED
+    assert len(world.server.issued) == SIGNED_MOST
+
+
+async def test_what_is_refused_for_good_is_signed_no_more_often_than_a_ca_lets_it(world: Renewing):
+    await refused(world, age_days=44)
+    await world.pass_time(40 * DAY_S, step_s=HOUR_S)
+    signed = [each.at_s for each in world.server.issued]
+    assert len(signed) >= 2 * SIGNED_BY_ITSELF_MOST
+    assert all(after - before > WEEK_S for before, after in zip(signed, signed[4:], strict=False))
+
+
+async def test_what_has_ended_is_ordered_again_a_day_later_and_not_each_hour(world: Renewing):
+    await refused(world, age_days=46)
+    await world.pass_time(DAY_S - HOUR_S, step_s=HOUR_S)
+    assert len(world.server.issued) == 1
+    await world.pass_time(2 * HOUR_S, step_s=HOUR_S)
+    assert len(world.server.issued) == 2
+
+
+async def test_no_edit_and_no_registration_of_its_account_lets_it_be_signed_again(world: Renewing):
+    renewal = await refused(world)
+    before, account = await world.renewal(renewal), renewal.terms.account_id
+    for changes in (
+        AccountChanges(name="x"),
+        AccountChanges(contact=["a@example.com"]),
+        AccountChanges(trust_pem=make_root().certificate_pem),
+        AccountChanges(staging_url=""),
+    ):
+        await world.accounts.edit(account, changes, actor="ada")
+        await world.pass_time(60, step_s=5)
+    await world.accounts.register(account, actor="ada")
+    await world.pass_time(60, step_s=5)
+    assert (len(world.server.issued), await world.renewal(renewal)) == (1, before)
+
+
+async def test_terms_that_bring_the_same_certificate_do_not_let_it_be_signed_again(world: Renewing):
+    renewal = await refused(world)
+    before = await world.renewal(renewal)
+    await world.renewals.change(renewal.id, before.terms, actor="ada")
+    await world.pass_time(60, step_s=5)
+    after = await world.renewal(renewal)
+    assert (len(world.server.issued), after.problem, after.failures) == (1, before.problem, 1)
+    assert after.retry_at_s == before.retry_at_s
+
+
+async def test_terms_that_bring_another_certificate_are_tried_at_once_while_there_are_enough_left(
+    world: Renewing,
+):
+    renewal = await refused(world)
+    world.server.profiles = {f"p{number}": "" for number in range(9)}
+    for number in range(6):
+        wanted = replace(renewal.terms, profile=f"p{number}")
+        await world.renewals.change(renewal.id, wanted, actor="ada")
+        await world.pass_time(60, step_s=5)
+    assert len(world.server.issued) == SIGNED_BY_ITSELF_MOST
+    kept = await world.renewal(renewal)
+    assert (kept.terms.profile, kept.failures > 0) == ("p5", True)
+    assert "is left for whoever resumes the renewal" in kept.problem.message
+    await mend(world, renewal)
+    assert (await world.states(renewal))[-1] is OrderState.SERVED
+
+
+async def test_other_names_are_counted_by_themselves(world: Renewing):
+    renewal = await refused(world)
+    await world.pass_time(6 * DAY_S, step_s=HOUR_S)
+    assert len(world.server.issued) == SIGNED_BY_ITSELF_MOST
+    wanted = replace(renewal.terms, names=("n1.example.com", "more.example.com"))
+    await world.renewals.change(renewal.id, wanted, actor="ada")
+    await world.pass_time(60, step_s=5)
+    assert len(world.server.issued) == SIGNED_BY_ITSELF_MOST + 1
+
+
+async def test_certificates_of_a_day_that_are_taken_into_use_are_renewed_each_day(world: Renewing):
+    world.server.lifetime_s = lambda _names: int(DAY_S)
+    renewal = await world.renewing("n1", days=1)
+    await world.pass_time(10 * DAY_S, step_s=600.0)
+    assert len([each for each in await world.states(renewal) if each is OrderState.SERVED]) > 10
+    world.server.to_spoil.append("names")
+    await world.pass_time(DAY_S, step_s=600.0)
+    assert (await world.states(renewal))[-2:] == [OrderState.FAILED, OrderState.SERVED]
+
+
+@pytest.mark.parametrize(
+    ("signed", "from_s"),
+    [([], 0.0), ([1.0, 2.0, 3.0], 0.0), ([4.0, 2.0, 3.0, 1.0], 1.0 + WEEK_S), ([1, 2, 3, 4, 5], 2 + WEEK_S)],
+)
+def test_the_fourth_last_must_be_a_week_old(signed: list[float], from_s: float):
+    assert allowed_s(signed) == from_s
+
+
+def test_once_all_are_signed_none_is_said_to_be_left():
+    said = words_of_limit([1.0, 2.0, 3.0, 4.0, 5.0], now_s=6.0)
+    assert "5 certificates in seven days" in said
+    assert "what it signs next is left for whoever resumes" in said
