@@ -28,7 +28,7 @@ from common.runtime import durable
 from manager.store.backend import NoticeHandlers
 from manager.store.claims import Unending, claim_file
 from manager.store.failures import DISK_FULL, is_out_of_space
-from manager.store.sqlite_driver import connect
+from manager.store.sqlite_driver import READS, connect
 from manager.store.tables import metadata
 
 BUSY_TIMEOUT_MS: Final = 10_000
@@ -250,4 +250,4 @@ def _set_up(connection: DBAPIConnection, _record: object) -> None:
 def _begin(connection: Connection) -> None:
     # a writer takes its place before it reads: two processes must not decide on the same state
     writes = connection.get_execution_options().get(_WRITES, False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else READS)

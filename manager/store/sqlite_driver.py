@@ -2,7 +2,8 @@
 
 aiosqlite makes one for each step: a cursor, the statement, its rows, the cursor's end. Each of them waits for a turn of the interpreter
 and for one of the loop, so that under load a question with three statements waited forty times. Here a statement and its rows are one
-step, unless there are many. Invariant: only a connection's own thread touches what SQLite has of it.
+step, unless there are many; a transaction that reads begins with its first statement, and nobody waits for its end. Invariant: only a
+connection's own thread touches what SQLite has of it.
 """
 
 import sqlite3
@@ -15,6 +16,9 @@ import aiosqlite
 
 FIRST_ROWS: Final = 1000
 """Rows that come with the answer of a statement. Whoever goes through a table that has more takes them in parts."""
+
+READS: Final = "BEGIN"
+"""Begins a transaction that takes no place among writers. SQLite looks at nothing before the first statement (its documentation of BEGIN DEFERRED)."""
 
 T = TypeVar("T")
 
@@ -37,6 +41,9 @@ class Cursor:
 
     async def execute(self, statement: str, parameters: Any = ()) -> None:
         """Execute a statement, and fetch its first rows. Raises sqlite3.Error."""
+        if statement == READS:
+            self._connection.read()
+            return
         await self._run(lambda cursor: cursor.execute(statement, parameters))
 
     async def executemany(self, statement: str, parameters: Iterable[Sequence[Any]]) -> None:
@@ -78,11 +85,12 @@ class Cursor:
             raise
 
     async def _run(self, act: Callable[[sqlite3.Cursor], object]) -> None:
-        connection = self._connection.opened
+        connection = self._connection
 
         def work() -> None:
-            cursor = connection.cursor()
+            cursor = connection.opened.cursor()
             try:
+                connection.begin_if_due()
                 act(cursor)
                 self._rows = cursor.fetchmany(FIRST_ROWS) if cursor.description else []
                 self.description, self.rowcount, self.lastrowid = (
@@ -101,6 +109,12 @@ class Cursor:
 class Connection(aiosqlite.Connection):
     """aiosqlite's, with another cursor."""
 
+    _reads = False
+    """Whether the transaction is one that reads, and was given to the thread, or will be with its first statement."""
+
+    _is_due = False
+    """Whether it is still to begin."""
+
     def cursor(self) -> Cursor:  # type: ignore[override]  # aiosqlite's is awaited
         """Return a cursor."""
         return Cursor(self)
@@ -109,6 +123,29 @@ class Connection(aiosqlite.Connection):
     def opened(self) -> sqlite3.Connection:
         """What its thread works with. Raises ValueError once it is closed."""
         return self._conn
+
+    def read(self) -> None:
+        """Let the next statement begin a transaction that reads."""
+        self._reads = self._is_due = True
+
+    def begin_if_due(self) -> None:
+        """Begin what is to begin; in the connection's thread. Raises sqlite3.Error."""
+        if self._is_due:
+            self._is_due = False
+            self.opened.execute(READS)
+
+    async def rollback(self) -> None:
+        """End the transaction. Who has only read does not wait: whatever comes next in the thread comes after. Raises sqlite3.Error."""
+        is_waited_for, self._reads, self._is_due = not self._reads, False, False
+        if is_waited_for:
+            await self.call(self.opened.rollback)
+        else:
+            self.call_later(self.opened.rollback)
+
+    async def commit(self) -> None:
+        """Keep what the transaction wrote. Raises sqlite3.Error."""
+        self._reads = self._is_due = False
+        await self.call(self.opened.commit)
 
     async def call(self, act: Callable[..., T], *arguments: Any) -> T:
         """Return what `act` returns in the connection's thread. Raises what it raises."""

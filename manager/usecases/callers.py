@@ -23,9 +23,8 @@ class CallerUseCases:
         self, name: str, password: str, *, address: str, connection: Connection | None
     ) -> Caller:
         """Return who proves to be a user. Raises AccessError."""
-        user = await self._users.passwords.prove(name, password, address=address, connection=connection)
-        _, hashed = await self._context.store.users.get(name)
-        return Caller(user=user, credential=Credential.PASSWORD, proof=hashed)
+        proof = await self._users.passwords.prove(name, password, address=address, connection=connection)
+        return Caller(user=proof.user, credential=Credential.PASSWORD, proof=proof.hashed)
 
     async def again(self, caller: Caller) -> Caller:
         """Return the same caller as it is now. Raises AccessError if its credential is worth nothing any more."""

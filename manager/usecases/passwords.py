@@ -11,6 +11,7 @@ import secrets
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import cache
 from typing import Final, TypeVar
 
@@ -51,6 +52,14 @@ NAME_MAX: Final = 150
 T = TypeVar("T")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proof:
+    """A user who was proven by the password of which `hashed` is kept; once another is kept, this proves nothing."""
+
+    user: UserRecord
+    hashed: str
+
+
 class Passwords:
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -76,8 +85,8 @@ class Passwords:
         device: str = "",
         connection: Connection | None = None,
         session: str = "",
-    ) -> UserRecord:
-        """Return the user that name and password prove.
+    ) -> Proof:
+        """Return the user that name and password prove, and by what.
 
         `device` is what a browser keeps of an earlier sign-in; `connection` is the client's own, None where others may send on it, too;
         `session` names the session of who is signed in already. Raises AccessError; ThrottledError if it was not even tried.
@@ -88,7 +97,7 @@ class Passwords:
         # within a session it is asked for on purpose and seldom, so nothing is gained by comparing, except by whoever stole it
         quick = user is not None and not session and self._is_remembered(user, address, connection, password)
         if record is not None and quick:
-            return record
+            return Proof(user=record, hashed=hashed)
         claimed, source, known = name[:NAME_MAX], source_of(address), False
         if record is not None and device:
             recognised = await self.devices.recognise(device, name, hashed)
@@ -103,7 +112,7 @@ class Passwords:
         if proven and record is not None and user is not None:
             is_safe = is_unguessable(password, (name,))
             self._remember(user, address, connection, password, is_unguessable=is_safe)
-            return record
+            return Proof(user=record, hashed=hashed)
         if connection is not None:
             self.throttle.guessed_on(claimed, connection)
         self._context.attempted(Attempt.SIGN_IN_FAILED, name=claimed, source=source_of(address))

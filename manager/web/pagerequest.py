@@ -212,7 +212,7 @@ class PageRequest:
 
     async def prove(self, name: str, password: str) -> UserRecord:
         """Return the user that name and password prove, in this browser. Raises AccessError."""
-        return await self.use_cases.users.passwords.prove(
+        proof = await self.use_cases.users.passwords.prove(
             name,
             password,
             address=self.address,
@@ -220,6 +220,7 @@ class PageRequest:
             connection=self.request[CONNECTION],
             session="" if self.user is None else self.use_cases.sessions.id_of(self.token),
         )
+        return proof.user
 
     async def remember_device(self, response: web.StreamResponse, user: UserRecord) -> None:
         """Set the cookie which says that this user has signed in here; it is sent from this site's own pages only, as nothing else signs in."""

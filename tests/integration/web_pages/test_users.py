@@ -83,7 +83,7 @@ async def test_an_administrator_replaces_a_password_and_deletes_a_user_but_never
         assert "earlier sessions have ended, and earlier API tokens are revoked" in done.text
         await users.new_token(OPERATOR, label="renewal script", days=9, scope=None, actor="test")
         assert (await other.get("/")).path.startswith("/sign-in")
-        assert (await users.passwords.prove(OPERATOR, NEW, address="192.0.2.1")).name == OPERATOR
+        assert (await users.passwords.prove(OPERATOR, NEW, address="192.0.2.1")).user.name == OPERATOR
         asked = await browser.get(f"/users/named/{OPERATOR}/remove")
         assert "renewal script" in asked.text
         assert (await browser.post(f"/users/named/{ADMIN}/remove")).status == 409

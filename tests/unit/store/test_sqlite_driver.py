@@ -53,9 +53,7 @@ async def test_a_statement_and_its_rows_are_one_journey(opened, journeys):
     assert len(journeys) == 1
 
 
-async def test_a_question_to_the_store_begins_and_ends_with_a_journey_and_makes_one_for_each_statement(
-    tmp_path, journeys
-):
+async def test_who_only_reads_makes_a_journey_for_each_statement_and_none_for_the_transaction(tmp_path, journeys):
     engine = Sqlite(tmp_path / "store.db").connect(patient=False)
     try:
         for _ in range(2):
@@ -63,8 +61,57 @@ async def test_a_question_to_the_store_begins_and_ends_with_a_journey_and_makes_
             async with engine.connect() as connection:
                 for _ in range(2):
                     assert (await connection.execute(text("SELECT 1"))).scalar_one() == 1
-        # BEGIN, the statements, and the end of the transaction
-        assert len(journeys) == 4
+        assert len(journeys) == 2
+    finally:
+        await engine.dispose()
+
+
+async def test_statements_of_one_reader_see_one_moment_and_those_of_the_next_another(tmp_path):
+    engine = Sqlite(tmp_path / "store.db").connect(patient=False)
+    count = text("SELECT count(*) FROM t")
+    try:
+        async with engine.execution_options(certcast_writes=True).begin() as writer:
+            await writer.execute(text("CREATE TABLE t (i INTEGER)"))
+        for rows in range(3):
+            async with engine.connect() as reader:
+                before = (await reader.execute(count)).scalar_one()
+                async with engine.execution_options(certcast_writes=True).begin() as writer:
+                    await writer.execute(text("INSERT INTO t VALUES (1)"))
+                assert (await reader.execute(count)).scalar_one() == before == rows
+    finally:
+        await engine.dispose()
+
+
+async def test_who_wrote_waits_for_the_end_and_what_was_undone_is_not_there(tmp_path, journeys):
+    engine = Sqlite(tmp_path / "store.db").connect(patient=False)
+    writers = engine.execution_options(certcast_writes=True)
+    try:
+        async with writers.begin() as writer:
+            await writer.execute(text("CREATE TABLE t (i INTEGER)"))
+        journeys.clear()
+        async with writers.connect() as writer:
+            await writer.execute(text("INSERT INTO t VALUES (1)"))
+        # BEGIN IMMEDIATE, the statement, and its end, after which others may write
+        assert len(journeys) == 3
+        other = sqlite3.connect(tmp_path / "store.db", timeout=0)
+        other.execute("BEGIN IMMEDIATE")
+        assert other.execute("SELECT count(*) FROM t").fetchone() == (0,)
+        other.close()
+    finally:
+        await engine.dispose()
+
+
+async def test_a_reader_that_asked_nothing_leaves_no_transaction_to_the_next(tmp_path):
+    engine = Sqlite(tmp_path / "store.db").connect(patient=False)
+    try:
+        async with engine.connect() as reader:
+            await reader.begin()
+        async with engine.execution_options(certcast_writes=True).begin() as writer:
+            await writer.execute(text("CREATE TABLE t (i INTEGER)"))
+        async with engine.begin() as reader:
+            pass
+        async with engine.connect() as reader:
+            assert (await reader.execute(text("SELECT count(*) FROM t"))).scalar_one() == 0
     finally:
         await engine.dispose()
 

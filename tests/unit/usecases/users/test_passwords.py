@@ -1,6 +1,7 @@
 """Passwords: how they prove a user, and what is remembered of them."""
 
 import asyncio
+import threading
 
 import pytest
 
@@ -16,12 +17,13 @@ from manager.usecases.passwords import PASSWORD_MAX
 from manager.usecases.remembered import VERIFIED_S
 from manager.usecases.throttle import FREE_FAILURES
 from manager.usecases.users import UserUseCases
+from tests.patience import PATIENCE_S
 from tests.unit.usecases.conftest import World
 from tests.unit.usecases.users.conftest import HERE, PASSWORD, CountingHasher, refusal
 
 
 async def test_a_user_is_proven_by_the_password_and_nothing_else(users: UserUseCases):
-    assert (await users.passwords.prove("ada", PASSWORD, address=HERE)).role is Role.OPERATOR
+    assert (await users.passwords.prove("ada", PASSWORD, address=HERE)).user.role is Role.OPERATOR
     for name, password in (("ada", PASSWORD + "x"), ("ada", ""), ("Ada", PASSWORD), ("bob", PASSWORD)):
         assert await refusal(users, name, password) is Reason.UNAUTHENTICATED
 
@@ -68,6 +70,29 @@ async def test_a_password_that_is_too_long_costs_and_counts_as_much_as_a_wrong_o
         assert await refusal(users, "ada", "x" * (PASSWORD_MAX + 1)) is Reason.UNAUTHENTICATED
         assert hasher.verified == number + 1
     assert await refusal(users, "ada", "x" * (PASSWORD_MAX + 1)) is Reason.BUSY
+
+
+async def test_who_proved_a_password_that_is_replaced_meanwhile_is_nobody_from_then_on(
+    world: World, users: UserUseCases, hasher: CountingHasher, monkeypatch
+):
+    verifies, may_go_on = threading.Event(), threading.Event()
+    real, replaced = hasher.verify, hasher.hash("another long one")
+
+    def slowly(hashed: str, password: str) -> bool:
+        verifies.set()
+        assert may_go_on.wait(PATIENCE_S)
+        return real(hashed, password)
+
+    monkeypatch.setattr(hasher, "verify", slowly)
+    callers = world.use_cases.callers
+    proving = asyncio.create_task(callers.by_password("ada", PASSWORD, address=HERE, connection=None))
+    async with asyncio.timeout(PATIENCE_S):
+        assert await asyncio.to_thread(verifies.wait, PATIENCE_S)
+        await world.store.users.set_password("ada", replaced)
+        may_go_on.set()
+        caller = await proving
+        with pytest.raises(AccessError, match="no longer valid"):
+            await callers.again(caller)
 
 
 async def test_nobody_deletes_the_own_account(users: UserUseCases):
@@ -132,7 +157,7 @@ async def test_a_new_password_takes_the_place_of_the_old(world: World):
     users = world.use_cases.users
     await users.add("bob", role=Role.OPERATOR, password="a long password of mine", actor="ada")
     await users.set_password("bob", password="another long one", actor="ada")
-    assert (await users.passwords.prove("bob", "another long one", address="192.0.2.9")).name == "bob"
+    assert (await users.passwords.prove("bob", "another long one", address="192.0.2.9")).user.name == "bob"
     with pytest.raises(AccessError):
         await users.passwords.prove("bob", "a long password of mine", address="192.0.2.9")
     with pytest.raises(InvalidInputError):
