@@ -53,7 +53,9 @@ async def test_a_statement_and_its_rows_are_one_journey(opened, journeys):
     assert len(journeys) == 1
 
 
-async def test_who_only_reads_makes_a_journey_for_each_statement_and_none_for_the_transaction(tmp_path, journeys):
+async def test_who_only_reads_makes_a_journey_for_each_statement_and_none_for_the_transaction(
+    tmp_path, journeys
+):
     engine = Sqlite(tmp_path / "store.db").connect(patient=False)
     try:
         for _ in range(2):
