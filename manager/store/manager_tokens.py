@@ -68,6 +68,13 @@ class ManagerTokens:
                 )
             await self._keep(record)
 
+    async def remove_every_unused(self) -> None:
+        """Forget all tokens that no manager has joined with."""
+        async with self._database.write():
+            for known in await self._all():
+                if not known.key:
+                    await self._values.remove(_name(known.secret_hash))
+
     async def find(self, secret_hash: str) -> ManagerTokenRecord | None:
         """Return a token by its hash."""
         kept = await self._values.get(_name(secret_hash))

@@ -211,6 +211,11 @@ class Nodes:
             unused = (join_token.c.created_by == creator) & join_token.c.used_key.is_(None)
             await connection.execute(delete(join_token).where(unused))
 
+    async def remove_every_join_token(self) -> None:
+        """Forget all unused join tokens."""
+        async with self._database.write() as connection:
+            await connection.execute(delete(join_token).where(join_token.c.used_key.is_(None)))
+
     async def check_join_token(self, name: NodeName, *, secret_hash: str) -> None:
         """Raise EnrolmentError TOKEN_UNKNOWN unless this is a token of the node, whether it is still good or not."""
         async with self._database.read() as connection:

@@ -134,6 +134,11 @@ class Users:
             values = {"label": label, "scope": scope, "created_s": now_s, "expires_s": expires_s}
             await connection.execute(insert(api_token).values(user_id=owner, token_hash=token_hash, **values))
 
+    async def forget_expired_tokens(self, *, before_s: float) -> None:
+        """Forget the API tokens that expired before: a clock that is set back later brings none of them back."""
+        async with self._database.write(rights=True) as connection:
+            await connection.execute(delete(api_token).where(api_token.c.expires_s <= before_s))
+
     async def owner_of_token(self, token_hash: str, *, now_s: float) -> tuple[UserRecord, TokenRecord] | None:
         """Return whose token this is, and the token; None if nobody's or expired."""
         query = (

@@ -157,17 +157,22 @@ class SessionUseCases:
         await self._context.store.sessions.remove(hash_token(token))
 
     async def distrust_clock(self) -> None:
-        """End every session and access token if the clock was set back: how old they are is not known. Raises StorageError.
+        """End what lasts for hours, if the clock was set back: how old it is is not known. Raises StorageError.
 
-        Asked at the start and now and then, because only the store remembers what the clock said before a restart. It is the one clock of all
+        That is every session and access token, and the unused tokens to join with. An API token, which lasts for months, ends by the clock as it
+        was the time before, too: one that is ahead for a moment ends none. Asked at the start and now and then, because only the store remembers what the clock said before a restart. It is the one clock of all
         managers (`Store.clock`), so a manager that starts beside others ends nothing by its own clock.
         """
         store, now_s = self._context.store, self._context.clock()
         async with store.transaction():
             kept = await store.meta.get(CLOCK)
+            if kept is not None:
+                await store.users.forget_expired_tokens(before_s=min(now_s, float(kept)))
             if kept is not None and now_s < float(kept) - SET_BACK_S:
                 await store.sessions.remove_every()
                 await store.clients.remove_every_token()
+                await store.nodes.remove_every_join_token()
+                await store.manager_tokens.remove_every_unused()
                 log.warning("clock.set_back", duration_ms=round((float(kept) - now_s) * 1000))
             await store.meta.set(CLOCK, str(now_s).encode())
 

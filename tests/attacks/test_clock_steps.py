@@ -7,6 +7,7 @@ from common.errors import AccessError
 from common.ids import MANAGEMENT_NODE
 from manager.domain.model import UserRecord
 from manager.domain.renewal.records import ChallengeKind
+from manager.store.manager_tokens import ManagerTokenRecord
 from manager.usecases.clients import ACCESS_S, FORGET_EVERY_S
 from manager.usecases.renewal.ports import NoCas, wake_nobody
 from manager.usecases.sessions import IDLE_S, LIFE_S, SET_BACK_S
@@ -85,6 +86,43 @@ async def test_what_was_measured_before_a_restart_ends_if_the_clock_was_set_back
     fresh = await again.sessions.start((await world.store.users.get("ada"))[0], address=HERE)
     await again.sessions.distrust_clock()
     assert await again.sessions.find(fresh) is not None
+
+
+async def test_an_api_token_that_expired_stays_so_when_the_clock_is_set_back_a_while_later(world: World):
+    await signed_in(world)
+    users, sessions = world.use_cases.users, world.use_cases.sessions
+    short, _ = await users.new_token("ada", label="short", days=1, scope=None, actor="ada")
+    long, _ = await users.new_token("ada", label="long", days=300, scope=None, actor="ada")
+    began_s = world.now[0]
+    # ahead for one look, which ends none
+    for now_s in (began_s, began_s + 2 * 86400, began_s + 60):
+        world.now[0] = now_s
+        await sessions.distrust_clock()
+    assert (await users.by_token(short, address=HERE)).user.name == "ada"
+    for hours in (25, 26):
+        world.now[0] = began_s + hours * HOUR_S
+        await sessions.distrust_clock()
+    world.now[0] = began_s + 120
+    with pytest.raises(AccessError):
+        await users.by_token(short, address=HERE)
+    assert (await users.by_token(long, address=HERE)).user.name == "ada"
+
+
+async def test_what_somebody_may_join_with_ends_if_the_clock_was_set_back(world: World):
+    await world.store.nodes.add("n1.example.com", "conferencing", names=[], addresses=[], now_s=0)
+    keep = {"created_by": "ada", "expires_s": world.now[0] + HOUR_S, "now_s": world.now[0]}
+    await world.store.nodes.add_join_token("n1.example.com", secret_hash="a" * 64, **keep)
+    token = ManagerTokenRecord(secret_hash="b" * 64, tells_database=False, expires_s=world.now[0] + HOUR_S)
+    await world.store.manager_tokens.add(token, now_s=world.now[0])
+    for step_s in (0, SET_BACK_S - 1):
+        world.now[0] -= step_s
+        await world.use_cases.sessions.distrust_clock()
+        assert await world.store.nodes.join_tokens(None, now_s=world.now[0])
+        assert await world.store.manager_tokens.find(token.secret_hash)
+    world.now[0] -= SET_BACK_S + 1
+    await world.use_cases.sessions.distrust_clock()
+    assert not await world.store.nodes.join_tokens(None, now_s=world.now[0])
+    assert not await world.store.manager_tokens.find(token.secret_hash)
 
 
 async def test_an_access_token_ends_in_time_whatever_the_clock_says(world: World):

@@ -85,7 +85,9 @@ async def test_who_proved_a_password_that_is_replaced_meanwhile_is_nobody_from_t
 
     monkeypatch.setattr(hasher, "verify", slowly)
     callers = world.use_cases.callers
-    proving = asyncio.create_task(callers.by_password("ada", PASSWORD, address=HERE, connection=None))
+    proving = asyncio.get_running_loop().create_task(
+        callers.by_password("ada", PASSWORD, address=HERE, connection=None)
+    )
     async with asyncio.timeout(PATIENCE_S):
         assert await asyncio.to_thread(verifies.wait, PATIENCE_S)
         await world.store.users.set_password("ada", replaced)
