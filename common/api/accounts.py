@@ -7,7 +7,7 @@ from typing import Annotated
 
 import msgspec
 
-from common.api.values import LabelText, NameText, RequestBody, SecretText, UploadText, UrlText
+from common.api.values import LabelText, Moment, NameText, RequestBody, SecretText, UploadText, UrlText
 
 Contacts = Annotated[list[NameText], msgspec.Meta(max_length=100)]
 
@@ -68,8 +68,8 @@ class AccountAnswer(msgspec.Struct, frozen=True, kw_only=True):
     binding_id: str
     url: str
     terms_agreed: bool
-    created_s: float
-    deactivated_s: float | None
+    created_at_s: Moment
+    deactivated_at_s: Moment | None
 
 
 class AccountsAnswer(msgspec.Struct, frozen=True, kw_only=True):

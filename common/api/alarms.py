@@ -2,7 +2,7 @@
 
 import msgspec
 
-from common.api.values import Ids, RequestBody
+from common.api.values import Ids, Moment, RequestBody
 
 
 class Acknowledge(RequestBody, frozen=True, kw_only=True):
@@ -27,9 +27,9 @@ class AlarmAnswer(msgspec.Struct, frozen=True, kw_only=True):
     label: str
     node: str
     details: str
-    raised_s: float
-    lowered_s: float | None
-    acknowledged_s: float | None
+    raised_at_s: Moment
+    lowered_at_s: Moment | None
+    acknowledged_at_s: Moment | None
     acknowledged_by: str | None
     nodes: list[str] = msgspec.field(default_factory=list)
 

@@ -5,14 +5,14 @@ from typing import Annotated
 import msgspec
 
 from common.api.codes import Fault, Kept
-from common.api.values import one_of
+from common.api.values import Moment, one_of
 
 
 class AuditRecord(msgspec.Struct, frozen=True, kw_only=True):
     """One act: when, who, what, on what, and details as JSON text without secrets."""
 
     id: int
-    at_s: float
+    at_s: Moment
     actor: str
     action: str
     subject: str
@@ -44,4 +44,4 @@ class HeadAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
     head: str
     count: int
-    at_s: int
+    at_s: Moment

@@ -8,7 +8,7 @@ import msgspec
 from common.api.errors import ConsequenceAnswer
 from common.api.findings import Finding, Headline, LeftOut, Status
 from common.api.trust import TrustedCaAnswer
-from common.api.values import SlotCode, Unreadable
+from common.api.values import Calendar, SlotCode, Unreadable
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,7 +24,7 @@ class Link(msgspec.Struct, frozen=True, kw_only=True):
     subject: str
     issuer: str
     fingerprint: str
-    not_after_s: int
+    not_after_s: Calendar
     source: str
     problems: tuple[str, ...]
     unreadable: Unreadable = ()
@@ -53,8 +53,8 @@ class CertificateAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
     issuer_name: str
     serial_no: str
     fingerprint: str
-    not_before_s: int
-    not_after_s: int
+    not_before_s: Calendar
+    not_after_s: Calendar
     subject_alt_names: tuple[str, ...]
     key_type: str
     key_bits: int

@@ -3,7 +3,7 @@
 import msgspec
 
 from common.api.codes import Role
-from common.api.values import NameText, PublicKeyText, RequestBody, RoleCode
+from common.api.values import Moment, NameText, PublicKeyText, RequestBody, RoleCode
 
 
 class NewClient(RequestBody, frozen=True, kw_only=True):
@@ -24,9 +24,9 @@ class ClientAnswer(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     role: RoleCode
     public_key: str
-    created_s: float
+    created_at_s: Moment
     created_by: str
-    last_used_s: float | None
+    last_used_at_s: Moment | None
     last_source: str | None
 
 

@@ -129,14 +129,14 @@ class PartRefused(msgspec.Struct, frozen=True, kw_only=True):
 class PushView(msgspec.Struct, frozen=True, kw_only=True):
     """The latest attempt to deliver a generation to a node.
 
-    `changed_s` is when the change that it carries was made; `concluded_s` is None while it is under way.
+    `changed_at_s` is when the change that it carries was made; `concluded_at_s` is None while it is under way.
     """
 
     push_id: str
     generation: int
-    changed_s: float
-    offered_s: float
-    concluded_s: float | None
+    changed_at_s: Moment
+    offered_at_s: Moment
+    concluded_at_s: Moment | None
     phase: PhaseCode | None
     result: str
     reason: str
@@ -151,7 +151,7 @@ class KeyChange(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     how: Annotated[str, one_of(get_args(KeyChangeKind))]
-    at_s: float
+    at_s: Moment
     address: str
     fingerprint: str
     former: str = ""
@@ -175,8 +175,8 @@ class NodeView(msgspec.Struct, frozen=True, kw_only=True):
     kind: NodeKindCode
     state: StateCode
     joined: bool
-    connected_s: float | None
-    last_report_s: float | None = msgspec.field(name="heard_s")
+    connected_at_s: Moment | None
+    last_report_at_s: Moment | None
     address: str
     agent_version: str
     desired: Version | None

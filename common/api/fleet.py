@@ -4,7 +4,7 @@ import msgspec
 
 from common.api.facts import NodeView
 from common.api.generations import Difference
-from common.api.values import ActionCode, Nodes, RequestBody
+from common.api.values import ActionCode, Duration, Nodes, RequestBody
 
 
 class Push(RequestBody, frozen=True, kw_only=True):
@@ -31,7 +31,7 @@ class FleetAnswer(msgspec.Struct, frozen=True, kw_only=True):
 class PushAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """What is done with one node, and why. `difference` is what a dry run would change, null if nothing that is known.
 
-    `retry_in_s` is how much longer a node rests after what is desired of it failed, null for any other.
+    `retry_after_s` is how much longer a node rests after what is desired of it failed, null for any other.
     """
 
     node: str
@@ -39,7 +39,7 @@ class PushAnswer(msgspec.Struct, frozen=True, kw_only=True):
     why: str
     generation: int | None
     difference: Difference | None = None
-    retry_in_s: float | None = None
+    retry_after_s: Duration | None = None
 
 
 class PushesAnswer(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,7 +5,7 @@ from typing import Annotated
 import msgspec
 
 from common.api.errors import ConsequenceAnswer
-from common.api.values import SlotCode, Unreadable, one_of
+from common.api.values import Calendar, Moment, SlotCode, Unreadable, one_of
 
 
 class Named(msgspec.Struct, frozen=True, kw_only=True):
@@ -14,7 +14,7 @@ class Named(msgspec.Struct, frozen=True, kw_only=True):
     subject: str
     issuer: str
     fingerprint: str
-    not_after_s: int
+    not_after_s: Calendar
     unreadable: Unreadable = ()
 
 
@@ -50,7 +50,7 @@ class GenerationAnswer(msgspec.Struct, frozen=True, kw_only=True):
     epoch: int
     generation: int
     digest: str
-    created_s: float
+    created_at_s: Moment
     cause: str
     slots: dict[str, str]
     anchors: int

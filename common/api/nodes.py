@@ -3,7 +3,7 @@
 import msgspec
 
 from common.api.facts import NodeView
-from common.api.values import ConfirmationText, Id, Names, NameText, RequestBody, StateCode
+from common.api.values import ConfirmationText, Id, Moment, Names, NameText, RequestBody, StateCode
 
 
 class NewNode(RequestBody, frozen=True, kw_only=True):
@@ -29,8 +29,8 @@ class NodeAnswer(msgspec.Struct, frozen=True, kw_only=True):
     names: tuple[str, ...]
     addresses: tuple[str, ...]
     joined: bool
-    created_s: float
-    enrolled_s: float | None
+    created_at_s: Moment
+    enrolled_at_s: Moment | None
 
 
 class ListedNode(NodeAnswer, frozen=True, kw_only=True):
@@ -49,7 +49,7 @@ class JoinTokenAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """A join token, shown once."""
 
     join_token: str
-    expires_s: float
+    expires_at_s: Moment
 
 
 class ListedJoinToken(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,8 +57,8 @@ class ListedJoinToken(msgspec.Struct, frozen=True, kw_only=True):
 
     id: int
     node: str
-    created_s: float
-    expires_s: float
+    created_at_s: Moment
+    expires_at_s: Moment
     created_by: str
 
 

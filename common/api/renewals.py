@@ -6,10 +6,12 @@ import msgspec
 
 from common.api.codes import Challenge, KeyKind, Slot
 from common.api.values import (
+    Calendar,
     ChallengeCode,
     ConfirmationText,
     Id,
     KeyCode,
+    Moment,
     NameText,
     Nodes,
     OrderStepCode,
@@ -61,7 +63,7 @@ class NewRenewal(RenewalTerms, frozen=True, kw_only=True):
 class OrderProblem(msgspec.Struct, frozen=True, kw_only=True):
     """What was wrong last; `detail` has the CA's own words, and `type` its code (RFC 8555 6.7), both "" where no CA said anything."""
 
-    at_s: float
+    at_s: Moment
     message: str
     type: str
     detail: str
@@ -70,7 +72,7 @@ class OrderProblem(msgspec.Struct, frozen=True, kw_only=True):
 class OrderStepAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """How far an order came, and when; `message` says what happened there, "" if nothing is to be said. After a `failure` it may go on."""
 
-    at_s: float
+    at_s: Moment
     state: OrderStepCode
     message: str
     failure: bool = False
@@ -90,16 +92,16 @@ class OrderAnswer(msgspec.Struct, frozen=True, kw_only=True):
     steps: list[OrderStepAnswer]
     problem: OrderProblem | None
     waits_for: str = ""
-    recheck_at_s: float
-    created_s: float
-    changed_s: float
+    recheck_at_s: Moment
+    created_at_s: Moment
+    changed_at_s: Moment
 
 
 class RenewalWindow(msgspec.Struct, frozen=True, kw_only=True):
     """When the CA suggests to renew (RFC 9773), and where it explains why, "" if it does not."""
 
-    starts_at_s: float
-    ends_at_s: float
+    starts_at_s: Moment
+    ends_at_s: Moment
     why: str
 
 
@@ -117,7 +119,7 @@ class RenewalAnswer(msgspec.Struct, frozen=True, kw_only=True):
     state: RenewalStateCode
     certificate: int | None
     subject_name: str
-    not_after_s: int | None
+    not_after_s: Calendar | None
     account: int | None
     challenge: ChallengeCode | None
     profile: str
@@ -130,14 +132,14 @@ class RenewalAnswer(msgspec.Struct, frozen=True, kw_only=True):
     nodes: tuple[str, ...]
     slot: SlotCode
     paused: bool
-    next_at_s: float | None
+    next_at_s: Moment | None
     window: RenewalWindow | None
     failures: int
-    retry_at_s: float
+    retry_at_s: Moment
     problem: OrderProblem | None
     request: int | None
-    created_s: float
-    changed_s: float
+    created_at_s: Moment
+    changed_at_s: Moment
     orders: list[OrderAnswer]
     tag: str = ""
     account_registered: bool | None = None

@@ -9,6 +9,7 @@ from common.api.values import (
     Alternatives,
     ConfirmationText,
     Id,
+    Moment,
     Nodes,
     RequestBody,
     SecretText,
@@ -69,8 +70,8 @@ class RequestAnswer(msgspec.Struct, frozen=True, kw_only=True):
     csr: str
     replaces: int | None
     answered_by: int | None
-    created_s: float
-    answered_s: float | None
+    created_at_s: Moment
+    answered_at_s: Moment | None
 
 
 class RequestsAnswer(msgspec.Struct, frozen=True, kw_only=True):

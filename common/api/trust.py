@@ -5,7 +5,7 @@ import msgspec
 from common.api.deletions import ToDelete
 from common.api.errors import ConsequenceAnswer
 from common.api.findings import LeftOut, Status
-from common.api.values import ConfirmationText, RequestBody, Unreadable, UploadText
+from common.api.values import Calendar, ConfirmationText, RequestBody, Unreadable, UploadText
 
 
 class TrustedCaAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -20,8 +20,8 @@ class TrustedCaAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     fingerprint: str
     # false for a peer's self-signed certificate, which is trusted as itself alone
     is_ca: bool | None = None
-    not_before_s: int
-    not_after_s: int
+    not_before_s: Calendar
+    not_after_s: Calendar
     unreadable: Unreadable = ()
     self_signed: bool
     trusted_intermediate: bool
@@ -50,7 +50,7 @@ class BuiltinCa(msgspec.Struct, frozen=True, kw_only=True):
     subject_name: str
     raw_subject: str
     fingerprint: str
-    not_after_s: int
+    not_after_s: Calendar
     status: str
     unreadable: Unreadable = ()
 

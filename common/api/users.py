@@ -5,7 +5,7 @@ from typing import Final
 import msgspec
 
 from common.api.codes import Role, Scope
-from common.api.values import LabelText, NameText, RequestBody, RoleCode, ScopeCode, SecretText
+from common.api.values import LabelText, Moment, NameText, RequestBody, RoleCode, ScopeCode, SecretText
 
 TOKEN_DAYS: Final = 90
 """How long a token is good for where the request does not say."""
@@ -48,7 +48,7 @@ class UserAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     role: RoleCode
-    created_s: float
+    created_at_s: Moment
 
 
 class UsersAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,9 +64,9 @@ class ListedToken(msgspec.Struct, frozen=True, kw_only=True):
     user: str
     label: str
     scope: ScopeCode
-    created_s: float
-    expires_s: float
-    last_used_s: float | None
+    created_at_s: Moment
+    expires_at_s: Moment
+    last_used_at_s: Moment | None
     last_source: str | None
 
 
@@ -80,15 +80,15 @@ class TokenAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """An API token, shown once."""
 
     token: str
-    expires_s: float
+    expires_at_s: Moment
 
 
 class ListedSession(msgspec.Struct, frozen=True, kw_only=True):
     """A browser that is signed in, by an id that cannot be used to sign in."""
 
     id: str
-    created_s: float
-    seen_s: float
+    created_at_s: Moment
+    seen_at_s: Moment
     source: str
 
 

@@ -112,8 +112,8 @@ def _answer(record: AccountRecord) -> AccountAnswer:
         binding_id=record.binding_id,
         url=record.url,
         terms_agreed=record.terms_agreed,
-        created_s=record.created_s,
-        deactivated_s=record.deactivated_s,
+        created_at_s=record.created_s,
+        deactivated_at_s=record.deactivated_s,
     )
 
 

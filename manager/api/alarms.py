@@ -54,9 +54,9 @@ def _answer(record: AlarmRecord, nodes: Sequence[str] = ()) -> AlarmAnswer:
         node=record.node,
         nodes=list(nodes),
         details=record.details,
-        raised_s=record.raised_s,
-        lowered_s=record.lowered_s,
-        acknowledged_s=record.acknowledged_s,
+        raised_at_s=record.raised_s,
+        lowered_at_s=record.lowered_s,
+        acknowledged_at_s=record.acknowledged_s,
         acknowledged_by=record.acknowledged_by,
     )
 

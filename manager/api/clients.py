@@ -35,9 +35,9 @@ def _answer(record: ClientRecord) -> ClientAnswer:
         name=record.name,
         role=record.role,
         public_key=record.public_key,
-        created_s=record.created_s,
+        created_at_s=record.created_s,
         created_by=record.created_by,
-        last_used_s=record.last_used_s,
+        last_used_at_s=record.last_used_s,
         last_source=record.last_source,
     )
 

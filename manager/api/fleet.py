@@ -94,7 +94,7 @@ def _answer(plan: PlannedPush, difference: GenerationDifference | None = None) -
         why=plan.why,
         generation=plan.generation,
         difference=None if difference is None else difference_answer(difference),
-        retry_in_s=plan.retry_in_s,
+        retry_after_s=plan.retry_after_s,
     )
 
 

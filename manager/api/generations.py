@@ -59,7 +59,7 @@ def _answer(shown: ShownGeneration) -> GenerationAnswer:
         epoch=record.epoch,
         generation=record.generation,
         digest=record.digest,
-        created_s=record.created_s,
+        created_at_s=record.created_s,
         cause=record.cause,
         slots={slot: facts.leaf for slot, facts in manifest.slots.items()},
         anchors=manifest.anchors,

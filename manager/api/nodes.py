@@ -58,7 +58,7 @@ async def add(call: Call) -> web.StreamResponse:
     body: NewNode = call.body
     described = NodeDescription(names=body.names, addresses=body.addresses)
     record, token = await call.api.use_cases.nodes.add(node_name(body.name), described, actor=call.actor)
-    answer = AddedNode(node=_answer(record), join_token=token.text, expires_s=token.expires_s)
+    answer = AddedNode(node=_answer(record), join_token=token.text, expires_at_s=token.expires_s)
     return reply(answer, status=201)
 
 
@@ -85,7 +85,7 @@ async def remove(call: Call) -> web.StreamResponse:
 async def new_token(call: Call) -> web.StreamResponse:
     """Make another join token."""
     token = await call.api.use_cases.nodes.new_token(call.node(), actor=call.actor)
-    return reply(JoinTokenAnswer(join_token=token.text, expires_s=token.expires_s), status=201)
+    return reply(JoinTokenAnswer(join_token=token.text, expires_at_s=token.expires_s), status=201)
 
 
 async def list_tokens(call: Call) -> web.StreamResponse:
@@ -95,8 +95,8 @@ async def list_tokens(call: Call) -> web.StreamResponse:
         ListedJoinToken(
             id=each.id,
             node=each.node,
-            created_s=each.created_s,
-            expires_s=each.expires_s,
+            created_at_s=each.created_s,
+            expires_at_s=each.expires_s,
             created_by=each.created_by,
         )
         for each in found
@@ -138,8 +138,8 @@ def _answer(record: NodeRecord) -> NodeAnswer:
         names=record.names,
         addresses=record.addresses,
         joined=bool(record.public_key) or record.kind == "management",
-        created_s=record.created_s,
-        enrolled_s=record.enrolled_s,
+        created_at_s=record.created_s,
+        enrolled_at_s=record.enrolled_s,
     )
 
 

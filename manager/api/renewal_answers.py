@@ -41,8 +41,8 @@ def renewal_answer(shown: ShownRenewal, registered: Collection[AccountId]) -> Re
         retry_at_s=renewal.retry_at_s,
         problem=_problem(renewal.problem),
         request=renewal.request_id,
-        created_s=renewal.created_s,
-        changed_s=renewal.changed_s,
+        created_at_s=renewal.created_s,
+        changed_at_s=renewal.changed_s,
         orders=[order_answer(each) for each in shown.orders],
         tag=etag_of_renewal(renewal),
         account_registered=None if terms is None else terms.account_id in registered,
@@ -64,8 +64,8 @@ def order_answer(order: OrderRecord) -> OrderAnswer:
         problem=_problem(order.problem),
         waits_for=order.waits_for,
         recheck_at_s=order.recheck_at_s,
-        created_s=order.created_s,
-        changed_s=order.changed_s,
+        created_at_s=order.created_s,
+        changed_at_s=order.changed_s,
     )
 
 

@@ -120,8 +120,8 @@ def _answer(record: RequestRecord) -> RequestAnswer:
         csr=record.pem,
         replaces=record.replaces_id,
         answered_by=record.answer_id,
-        created_s=record.created_s,
-        answered_s=record.answered_s,
+        created_at_s=record.created_s,
+        answered_at_s=record.answered_s,
     )
 
 

@@ -59,7 +59,7 @@ async def list_sessions(call: Call) -> web.StreamResponse:
     record = await call.api.use_cases.users.get(call.name("name"))
     found = await call.api.use_cases.sessions.list(record.name)
     sessions = [
-        ListedSession(id=each.id, created_s=each.created_s, seen_s=each.seen_s, source=each.source)
+        ListedSession(id=each.id, created_at_s=each.created_s, seen_at_s=each.seen_s, source=each.source)
         for each in found
     ]
     return reply(SessionsAnswer(sessions=sessions))
@@ -98,7 +98,7 @@ async def new_token(call: Call) -> web.StreamResponse:
     token, expires_s = await call.api.use_cases.users.new_token(
         call.user.name, label=body.label, days=body.days, scope=body.scope, actor=call.actor
     )
-    return reply(TokenAnswer(token=token, expires_s=expires_s), status=201)
+    return reply(TokenAnswer(token=token, expires_at_s=expires_s), status=201)
 
 
 def _listed(record: TokenRecord) -> ListedToken:
@@ -107,15 +107,15 @@ def _listed(record: TokenRecord) -> ListedToken:
         user=record.user,
         label=record.label,
         scope=Scope(record.scope),
-        created_s=record.created_s,
-        expires_s=record.expires_s,
-        last_used_s=record.last_used_s,
+        created_at_s=record.created_s,
+        expires_at_s=record.expires_s,
+        last_used_at_s=record.last_used_s,
         last_source=record.last_source,
     )
 
 
 def _answer(record: UserRecord) -> UserAnswer:
-    return UserAnswer(name=record.name, role=record.role, created_s=record.created_s)
+    return UserAnswer(name=record.name, role=record.role, created_at_s=record.created_s)
 
 
 ROUTES = (

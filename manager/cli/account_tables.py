@@ -17,7 +17,7 @@ def contacts(account: "AccountAnswer") -> str:
 
 def state(account: "AccountAnswer") -> str:
     """Say whether it can be used."""
-    if account.deactivated_s is not None:
+    if account.deactivated_at_s is not None:
         return "deactivated"
     return "registered" if account.url else "not registered yet"
 
@@ -35,7 +35,7 @@ def describe_account(account: "AccountAnswer") -> list[tuple[str, str]]:
         ("binding", account.binding_id or "none"),
         ("address at the CA", account.url or "none yet"),
         ("terms", "agreed to" if account.terms_agreed else "not agreed to"),
-        ("made", moment(account.created_s)),
+        ("made", moment(account.created_at_s)),
     ]
 
 

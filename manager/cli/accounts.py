@@ -206,7 +206,7 @@ def _say_changed(answer: bytes) -> None:
 
     kept = _read(answer)
     say(f"Changed account {kept.id}, {kept.name}. The CA reaches it at {contacts(kept)}.")
-    if not kept.url and kept.deactivated_s is None:
+    if not kept.url and kept.deactivated_at_s is None:
         say(f"It is not registered yet: certcast account register {kept.id}")
 
 

@@ -100,7 +100,7 @@ async def _chosen(client: "Client", wanted: list[str]) -> list[int]:
         return [int(each) for each in wanted]
     there = [each for each in _read(await client.get("alarms")).alarms if each.id]
     if not wanted:
-        return [each.id for each in there if not each.acknowledged_s]
+        return [each.id for each in there if not each.acknowledged_at_s]
     numbers: list[int] = []
     for word in wanted:
         found = [each.id for each in there if word in {str(each.id), each.node, *each.nodes}]

@@ -139,12 +139,12 @@ def builtin_row(each: BuiltinCa, now_s: float) -> Row:
 
 def request_row(each: RequestAnswer, now_s: float) -> Row:
     """Return a request's row."""
-    answered = "deleted" if each.answered_s is not None else "-"
+    answered = "deleted" if each.answered_at_s is not None else "-"
     return (
         str(each.id),
         [each.raw_subject or "-", *each.subject_alt_names],
         each.key_type,
-        ago(each.created_s, now_s),
+        ago(each.created_at_s, now_s),
         str(each.replaces or "-"),
         str(each.answered_by or answered),
     )
@@ -153,12 +153,12 @@ def request_row(each: RequestAnswer, now_s: float) -> Row:
 def alarm_row(each: AlarmAnswer, now_s: float) -> Row:
     """Return an alarm's row."""
     level = Text(printable(each.level), style=STATUS_STYLES.get(each.level, ""))
-    ended = (ago(each.lowered_s, now_s),) if each.lowered_s is not None else ()
+    ended = (ago(each.lowered_at_s, now_s),) if each.lowered_at_s is not None else ()
     return (
         str(each.id),
         level,
         (each.name, f"{each.label}: {each.details}"),
-        ago(each.raised_s, now_s),
+        ago(each.raised_at_s, now_s),
         *ended,
         each.acknowledged_by or "-",
     )

@@ -97,7 +97,7 @@ def _row(node: NodeView, now_s: float) -> tuple[output.Cell, ...]:
         desired if desired == applied else (f"desired {desired}", f"applied {applied}"),
         leaves or "-",
         ends or "-",
-        ago(node.last_report_s, now_s),
+        ago(node.last_report_at_s, now_s),
     )
 
 

@@ -46,7 +46,7 @@ def _list(answer: bytes) -> None:
     rows = [
         (
             str(each.generation),
-            moment(each.created_s),
+            moment(each.created_at_s),
             each.cause + (" (stands in for what is assigned)" if each.stands_in else ""),
             [f"{slot} {short(leaf)}" for slot, leaf in each.slots.items()] or "-",
             str(each.anchors),

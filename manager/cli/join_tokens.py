@@ -28,7 +28,13 @@ def _list(answer: bytes) -> None:
     from manager.cli.output import show_table
 
     rows = [
-        (str(each.id), each.node, each.created_by or "-", moment(each.created_s), moment(each.expires_s))
+        (
+            str(each.id),
+            each.node,
+            each.created_by or "-",
+            moment(each.created_at_s),
+            moment(each.expires_at_s),
+        )
         for each in read(answer, JoinTokensAnswer).join_tokens
     ]
     show_table(("id", "node", "created by", "created", "expires"), rows, nothing="There are no join tokens.")

@@ -176,10 +176,10 @@ def _described(each: "Entry") -> str:
     from manager.cli.words import display_name, moment, short
 
     # a request has no end
-    expires_s, until = getattr(each, "not_after_s", None), ""
-    if expires_s is not None:
+    expires_at_s, until = getattr(each, "not_after_s", None), ""
+    if expires_at_s is not None:
         is_read = "not_after" not in getattr(each, "unreadable", ())
-        until = f", expires {moment(expires_s)[:10] if is_read else UNREADABLE}"
+        until = f", expires {moment(expires_at_s)[:10] if is_read else UNREADABLE}"
     leaf = getattr(each, "fingerprint", "")
     return f"({display_name(each)}{until}{f', {short(leaf)}' if leaf else ''})"
 

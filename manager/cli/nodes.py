@@ -74,7 +74,7 @@ def _list(answer: bytes) -> None:
             node.kind,
             [*node.names, *node.addresses] or "-",
             state(node.state) if node.state else "yes" if node.joined else "no",
-            moment(node.created_s),
+            moment(node.created_at_s),
         )
         for node in read(answer, NodesAnswer).nodes
     ]
@@ -150,7 +150,7 @@ def _say_join(done: str, answer: bytes) -> None:
     from manager.cli.decoding import read
 
     token = read(answer, JoinTokenAnswer)
-    left = span(token.expires_s - time.time())
+    left = span(token.expires_at_s - time.time())
     say(f"{done} Run this on the node (the token is shown once, works once, and expires in {left}):")
     say("")
     say(f"  certcast-nodeagent join {shlex.quote(token.join_token)}")
@@ -175,7 +175,7 @@ def _facts(node: "ShownNode", now_s: float) -> list[tuple[str, "Cell"]]:
         *_key(node.key_change),
         ("knows manager", ", ".join(node.manager_addresses or ()) or "-"),
         ("agent", f"{node.agent_version or '-'} at {node.address}" if node.address else "-"),
-        ("last seen", f"{ago(node.last_report_s, now_s)}{skew}"),
+        ("last seen", f"{ago(node.last_report_at_s, now_s)}{skew}"),
     ]
     for word, version in (("desired", node.desired), ("offered", node.offered), ("applied", node.applied)):
         text = (
@@ -232,10 +232,8 @@ def _push(node: "NodeView") -> str:
     push = node.push
     if push is None:
         return "-"
-    if push.concluded_s is None:
+    if push.concluded_at_s is None:
         return f"generation {push.generation} is under way ({push.phase or 'offered'})"
-    took_ms = (push.concluded_s - push.offered_s) * 1000
+    took_ms = (push.concluded_at_s - push.offered_at_s) * 1000
     why = f" ({push.reason}: {push.message})" if push.reason else ""
-    return (
-        f"generation {push.generation} {push.result} in {took_ms:.0f} ms at {moment(push.concluded_s)}{why}"
-    )
+    return f"generation {push.generation} {push.result} in {took_ms:.0f} ms at {moment(push.concluded_at_s)}{why}"

@@ -79,7 +79,7 @@ def _list(answer: bytes) -> None:
     from manager.cli.output import show_table
 
     rows = [
-        (each.name, each.role, each.client_id, moment(each.created_s))
+        (each.name, each.role, each.client_id, moment(each.created_at_s))
         for each in read(answer, ClientsAnswer).clients
     ]
     show_table(("program", "role", "client id", "added"), rows, nothing="No programs are registered.")

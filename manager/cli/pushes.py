@@ -106,7 +106,7 @@ def fate_of(node: "NodeView", generation: int | None) -> Fate:
         and node.applied.generation >= number
     ):
         return "in_sync"
-    if node.push is None or node.push.generation < number or node.push.concluded_s is None:
+    if node.push is None or node.push.generation < number or node.push.concluded_at_s is None:
         return "open"
     return "open" if node.push.result in {"", "lost"} else "failed"
 
@@ -132,7 +132,7 @@ def _say_plans(plans: "Iterable[PushAnswer]", *, dry_run: bool) -> None:
 def _sentence(plan: "PushAnswer", *, dry_run: bool) -> str:
     words = _PLANNED_WORDS if dry_run else _DONE_WORDS
     which = f" generation {plan.generation}" if plan.generation is not None and plan.action in ACTED else ""
-    now = "; --force tries now" if plan.retry_in_s is not None else ""
+    now = "; --force tries now" if plan.retry_after_s is not None else ""
     why = f" ({plan.why}{now})" if plan.why else ""
     return f"{plan.node}: {words.get(plan.action, plan.action)}{which}{why}"
 
@@ -158,7 +158,7 @@ class Pursuit:
 
         if node.name in self._unseen:
             self._unseen.discard(node.name)
-            if node.push is not None and (node.push.concluded_s is None or _just_failed(node)):
+            if node.push is not None and (node.push.concluded_at_s is None or _just_failed(node)):
                 self._waiting[node.name] = node.push.generation
         if node.name not in self._waiting:
             return None
@@ -171,7 +171,7 @@ class Pursuit:
                 self.failed.append(node.name)
                 del self._waiting[node.name]
             case _:
-                under_way = node.push is not None and node.push.concluded_s is None
+                under_way = node.push is not None and node.push.concluded_at_s is None
                 step = (node.push.phase if under_way and node.push else None) or node.state
         before, self._shown[node.name] = self._shown.get(node.name), step
         return step if step != before else None
@@ -204,9 +204,9 @@ async def _follow(client: "Client", plans: "list[PushAnswer]", *, timeout_s: flo
 
 
 def _left_out(plan: "PushAnswer") -> str:
-    if plan.retry_in_s is not None:
+    if plan.retry_after_s is not None:
         return (
-            f"{plan.node}: failed before, and is tried again in {span(plan.retry_in_s)}; "
+            f"{plan.node}: failed before, and is tried again in {span(plan.retry_after_s)}; "
             f"try now: certcast push {plan.node} --force --wait"
         )
     return f"{plan.node}: not pushed now, so there is nothing to wait for" + (

@@ -137,7 +137,7 @@ def show(context: typer.Context, request_id: RequestArgument, json: JsonOption =
 
 def _describe(answer: bytes) -> None:
     found = _read(answer)
-    _say_beside(found, f"Request {found.id} of {moment(found.created_s)}")
+    _say_beside(found, f"Request {found.id} of {moment(found.created_at_s)}")
     if found.answered_by is not None:
         say(f"It was answered by certificate {found.answered_by}.", err=True)
     say_document(found.csr)

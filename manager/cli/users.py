@@ -66,7 +66,7 @@ def _list(answer: bytes) -> None:
     from manager.cli.decoding import read
     from manager.cli.output import show_table
 
-    rows = [(user.name, user.role, moment(user.created_s)) for user in read(answer, UsersAnswer).users]
+    rows = [(user.name, user.role, moment(user.created_at_s)) for user in read(answer, UsersAnswer).users]
     show_table(("user", "role", "added"), rows, nothing="No users.")
 
 
@@ -144,7 +144,7 @@ def _say_created(answer: bytes) -> None:
     from manager.cli.decoding import read
 
     made = read(answer, TokenAnswer)
-    say(f"Valid until {moment(made.expires_s)}; it is not shown again:", err=True)
+    say(f"Valid until {moment(made.expires_at_s)}; it is not shown again:", err=True)
     say(made.token)
 
 
@@ -177,10 +177,10 @@ def _list_tokens(answer: bytes, *, everybody: bool) -> None:
             *((each.user,) if everybody else ()),
             each.label or "-",
             each.scope or "-",
-            moment(each.expires_s),
+            moment(each.expires_at_s),
             "never"
-            if each.last_used_s is None
-            else f"{moment(each.last_used_s)} from {each.last_source or '?'}",
+            if each.last_used_at_s is None
+            else f"{moment(each.last_used_at_s)} from {each.last_source or '?'}",
         )
         for each in read(answer, TokensAnswer).tokens
     ]

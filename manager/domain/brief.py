@@ -25,7 +25,7 @@ class NodeBrief(msgspec.Struct, frozen=True, kw_only=True):
     joined: bool
     agent_version: str
     manager_addresses: tuple[str, ...] | None
-    last_report_s: float | None
+    last_report_at_s: float | None
     serving: tuple[Serving, ...]
     served: Mapping[Slot, Fingerprint]
     push: PushView | None
@@ -49,7 +49,7 @@ def brief_of(facts: NodeFacts) -> NodeBrief:
         joined=facts.joined,
         agent_version=facts.agent_version,
         manager_addresses=facts.contact.addresses if facts.contact is not None else None,
-        last_report_s=facts.last_report_s,
+        last_report_at_s=facts.last_report_s,
         serving=facts.serving,
         served={slot: leaf for slot in SLOTS if (leaf := leaf_served(facts, slot)) is not None},
         push=facts.push.view() if facts.push is not None else None,

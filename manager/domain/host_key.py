@@ -70,4 +70,4 @@ def find_unconfirmed(views: Iterable[NodeView], keys: HostKeys) -> list[NodeName
 
 def _is_older(view: NodeView, keys: HostKeys) -> bool:
     """Whether a node is connected since before the newer key was presented: its agent would refuse to forget the former one."""
-    return keys.state == "switched" and view.connected_s is not None and view.connected_s < keys.since_s
+    return keys.state == "switched" and view.connected_at_s is not None and view.connected_at_s < keys.since_s

@@ -48,7 +48,7 @@ def plan_push(facts: NodeFacts, *, now_s: float, forced: bool = False) -> Planne
             return _wait(facts, f"it waits: {failed.message}")
         reason = failed.reason if failed is not None else ""
         waits = _wait(facts, f"it failed ({reason}); next attempt in {rest_s:.0f} s")
-        return replace(waits, retry_in_s=round(rest_s, 1))
+        return replace(waits, retry_after_s=round(rest_s, 1))
     return PlannedPush(
         node=facts.name,
         action="push",

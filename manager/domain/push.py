@@ -56,9 +56,9 @@ class PushState:
         return PushView(
             push_id=self.push_id,
             generation=self.version.generation,
-            changed_s=self.changed_s,
-            offered_s=self.offered_s,
-            concluded_s=self.concluded_s,
+            changed_at_s=self.changed_s,
+            offered_at_s=self.offered_s,
+            concluded_at_s=self.concluded_s,
             phase=self.phase,
             result=self.result,
             reason=self.reason,

@@ -39,14 +39,14 @@ class SlotView:
 class PushView:
     """The latest attempt to deliver a generation to a node.
 
-    `changed_s` is when the change that it carries was made; `concluded_s` is None while it is under way.
+    `changed_at_s` is when the change that it carries was made; `concluded_at_s` is None while it is under way.
     """
 
     push_id: str
     generation: int
-    changed_s: float
-    offered_s: float
-    concluded_s: float | None
+    changed_at_s: float
+    offered_at_s: float
+    concluded_at_s: float | None
     phase: Phase | None
     result: str
     reason: str
@@ -71,8 +71,8 @@ class NodeView:
     kind: NodeKind
     state: State
     joined: bool
-    connected_s: float | None
-    last_report_s: float | None
+    connected_at_s: float | None
+    last_report_at_s: float | None
     address: str
     agent_version: str
     desired: Version | None
@@ -123,7 +123,7 @@ class NodeView:
     def excused(self) -> frozenset[str]:
         """The consumers whose ports need not show what is installed yet."""
         return excused_consumers(
-            self.waiting, last_report_s=self.last_report_s, clock_skew_s=self.clock_skew_s
+            self.waiting, last_report_s=self.last_report_at_s, clock_skew_s=self.clock_skew_s
         )
 
 
@@ -158,14 +158,14 @@ def is_stale(seen: Serving, applied: str) -> bool:
 class PlannedPush:
     """What a push would do to one node, or why it would do nothing (`action` "none").
 
-    `retry_in_s` says how much longer what failed rests, where the node waits for that.
+    `retry_after_s` says how much longer what failed rests, where the node waits for that.
     """
 
     node: NodeName
     action: PushAction
     why: str
     generation: int | None
-    retry_in_s: float | None = None
+    retry_after_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

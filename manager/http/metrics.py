@@ -98,8 +98,8 @@ class Metrics:
     def observe(self, _node: str, push: PushView) -> None:
         """Count a push that ended."""
         self._pushes.labels(push.result or "unknown").inc()
-        if push.result == "applied" and push.concluded_s is not None:
-            self._applied.observe(max(0.0, push.concluded_s - push.changed_s))
+        if push.result == "applied" and push.concluded_at_s is not None:
+            self._applied.observe(max(0.0, push.concluded_at_s - push.changed_at_s))
 
     def observe_renewal(self, seconds: float) -> None:
         """Count an order that was served."""

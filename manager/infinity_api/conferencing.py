@@ -79,7 +79,7 @@ class LocationStatus:
 
     def _is_connected(self, name: NodeName) -> bool:
         try:
-            return self._fleet.node(name).connected_s is not None
+            return self._fleet.node(name).connected_at_s is not None
         except NotFoundError:
             # removed a moment ago
             return False

@@ -129,8 +129,13 @@ def rollout_of(entry: Entry, views: Mapping[NodeName, Served]) -> Rollout:
         rows.append(ServingRow(node=place.node, slot=place.slot, state=view.state, is_serving=is_serving))
         if place.slot == "server":
             probed.add(place.node)
-        if is_serving and (push := view.push) is not None and push.result == "applied" and push.concluded_s:
-            took.append(max(0.0, push.concluded_s - push.changed_s))
+        if (
+            is_serving
+            and (push := view.push) is not None
+            and push.result == "applied"
+            and push.concluded_at_s
+        ):
+            took.append(max(0.0, push.concluded_at_s - push.changed_at_s))
     rows.sort(key=lambda row: (row.is_serving, row.node, row.slot))
     serving = sum(1 for row in rows if row.slot == "server" and row.is_serving)
     return Rollout(
@@ -163,12 +168,12 @@ def tiles(counts: Mapping[str, int]) -> list[Tile]:
 def recent_pushes(views: Iterable[Pushed], *, now_s: float) -> RecentPushes | None:
     """Look at each node's latest push, if it was applied within a day; None if none was."""
     took = [
-        max(0.0, push.concluded_s - push.changed_s)
+        max(0.0, push.concluded_at_s - push.changed_at_s)
         for view in views
         if (push := view.push) is not None
         and push.result == "applied"
-        and push.concluded_s is not None
-        and push.concluded_s > now_s - RECENT_S
+        and push.concluded_at_s is not None
+        and push.concluded_at_s > now_s - RECENT_S
     ]
     return RecentPushes(len(took), median(took), max(took)) if took else None
 
@@ -178,7 +183,8 @@ def wave(views: Iterable[Pushed], *, now_s: float) -> Wave:
     recent = [
         (view, push)
         for view in views
-        if (push := view.push) is not None and (push.concluded_s is None or push.offered_s > now_s - WAVE_S)
+        if (push := view.push) is not None
+        and (push.concluded_at_s is None or push.offered_at_s > now_s - WAVE_S)
     ]
     kinds = Counter(_ended(push) for _, push in recent)
     return Wave(
@@ -187,7 +193,7 @@ def wave(views: Iterable[Pushed], *, now_s: float) -> Wave:
         applied=kinds["applied"],
         failed=kinds["failed"],
         rows=nsmallest(
-            ROWS_MAX, recent, key=lambda each: (_RANK[_ended(each[1])], -each[1].offered_s, each[0].name)
+            ROWS_MAX, recent, key=lambda each: (_RANK[_ended(each[1])], -each[1].offered_at_s, each[0].name)
         ),
     )
 
@@ -196,6 +202,6 @@ _RANK: Final = {"under_way": 0, "failed": 1, "applied": 2}
 
 
 def _ended(push: PushView) -> str:
-    if push.concluded_s is None:
+    if push.concluded_at_s is None:
         return "under_way"
     return "applied" if push.result == "applied" else "failed"

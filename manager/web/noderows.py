@@ -141,7 +141,7 @@ def _key(
         case NodeOrder.EXPIRY:
             return lambda name: (_shown_end_s(assigned_to(inventory, name, "server"), briefs.get(name)), name)
         case NodeOrder.LAST_SEEN:
-            return lambda name: (briefs[name].last_report_s or 0.0 if name in briefs else 0.0, name)
+            return lambda name: (briefs[name].last_report_at_s or 0.0 if name in briefs else 0.0, name)
         case NodeOrder.NAME:
             return lambda name: name
 

@@ -115,7 +115,7 @@ async def test_who_joins_says_no_message_of_the_conversation(tmp_path: Path, kin
         channel.write(encode(EXAMPLES[kind]))
         await ends(connection)
         assert b"PRIVATE KEY" not in session.heard
-        assert there.fleet.node(N1).connected_s is None
+        assert there.fleet.node(N1).connected_at_s is None
 
 
 async def test_a_node_asks_for_no_join_within_its_conversation(tmp_path: Path):

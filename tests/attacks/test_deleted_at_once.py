@@ -135,7 +135,7 @@ DOORS: tuple[Door, ...] = (
         "POST",
         "accounts/{id}/deactivate",
         lambda _: None,
-        lambda said: said["deactivated_s"] is not None,
+        lambda said: said["deactivated_at_s"] is not None,
         True,
     ),
     (

@@ -182,7 +182,7 @@ def python_entry(module: str, *arguments: str) -> list[str]:
 def has_begun(view: Mapping[str, Any], simulated: Sequence[str], real: Sequence[str]) -> bool:
     """Whether a manager says that all of these nodes are connected, and the real ones serve what they were given first."""
     known = view.keys() >= {*simulated, *real}
-    connected = known and all(view[name]["connected_s"] is not None for name in (*simulated, *real))
+    connected = known and all(view[name]["connected_at_s"] is not None for name in (*simulated, *real))
     return connected and all(view[name]["state"] == "in_sync" for name in real)
 
 

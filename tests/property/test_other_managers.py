@@ -29,7 +29,7 @@ from manager.domain.view_of_facts import view_of
 from tests.bundles import NODE, opaque_bundle
 from tests.unit.domain.planning import NOW_S, failure_of, outcome_of, report_of
 
-CLOSE = {"last_report_s", "clock_skew_s"}
+CLOSE = {"last_report_at_s", "clock_skew_s"}
 """What other managers know to within a minute, and to within SKEW_KEPT_S."""
 
 BUNDLES = [opaque_bundle(f"leaf {number}", generation=number) for number in range(1, 6)]
@@ -192,10 +192,10 @@ def check(two: Two, kind: str) -> None:
     assert shown(there, untold) == shown(here, untold), kind
     assert abs(there.clock_skew_s - here.clock_skew_s) <= SKEW_KEPT_S
     if two.hold is None:
-        assert there.last_report_s == here.last_report_s
+        assert there.last_report_at_s == here.last_report_at_s
     else:
-        assert there.last_report_s is not None
-        assert there.last_report_s >= two.hold.since_s
+        assert there.last_report_at_s is not None
+        assert there.last_report_at_s >= two.hold.since_s
     if "state" not in untold:
         assert conditions_of_nodes([there]) == conditions_of_nodes([here])
     if two.is_told:
@@ -207,4 +207,4 @@ def test_a_node_that_connected_to_another_manager_was_seen_then():
     facts = NodeFacts(name=NODE, kind="node", joined=True)
     facts.last_report_s = NOW_S - 3600
     hold_elsewhere(facts, Hold(member=MemberId(1), number=3, since_s=NOW_S, address="", agent_version="1"))
-    assert view_of(facts, NOW_S).last_report_s == facts.connected_s == NOW_S
+    assert view_of(facts, NOW_S).last_report_at_s == facts.connected_s == NOW_S

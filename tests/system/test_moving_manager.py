@@ -32,7 +32,7 @@ async def start_again(fleet: RealFleet) -> None:
 async def until_known(fleet: RealFleet, *names: str, addresses: list[str]) -> None:
     await fleet.until(
         lambda nodes: all(
-            nodes[name]["connected_s"] and nodes[name]["manager_addresses"] == addresses for name in names
+            nodes[name]["connected_at_s"] and nodes[name]["manager_addresses"] == addresses for name in names
         )
     )
 

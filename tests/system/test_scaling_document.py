@@ -43,7 +43,7 @@ TYPED: Final = r"""
 token=$({token} --data {first}) && say a token was made
 echo "$token" | {join} --token-stdin && say joined
 {start} && soon at_second certcast status && say the second one serves
-soon shows at_first management-2 '"connected_s": *[0-9]' && say the first one shows it
+soon shows at_first management-2 '"connected_at_s": *[0-9]' && say the first one shows it
 at_second {certificate} && say uploaded
 fingerprint() {{ openssl x509 -noout -fingerprint -sha256; }}
 shows_it() {{ [ "$(openssl s_client -connect 127.0.0.1:443 < /dev/null | fingerprint)" = "$(fingerprint < manager2.pem)" ]; }}

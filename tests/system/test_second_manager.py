@@ -79,7 +79,7 @@ async def sees_both(manager: RealFleet) -> None:
     await manager.until(
         lambda nodes: all(
             nodes[name]["kind"] == "management"
-            and nodes[name]["connected_s"]
+            and nodes[name]["connected_at_s"]
             and nodes[name]["state"] == "in_sync"
             for name in ("management", "management-2")
         )
@@ -130,7 +130,7 @@ async def test_a_second_manager_serves_beside_the_first_and_takes_its_nodes_when
             await serves_each_others(pair, "n1")
 
         await stop(second.site)
-        await first.until(lambda nodes: not nodes["management-2"]["connected_s"])
+        await first.until(lambda nodes: not nodes["management-2"]["connected_at_s"])
         await first.site.run(*commands()["remove"].split(), "--force")
         await first.until(lambda nodes: "management-2" not in nodes)
         logs = "".join(

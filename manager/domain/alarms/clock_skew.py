@@ -11,7 +11,7 @@ from manager.domain.view import NodeView
 
 def _find(view: NodeView) -> Iterable[Condition]:
     # a clock that was heard long ago says nothing
-    if view.connected_s is not None and abs(view.clock_skew_s) > CLOCK_SKEW_S:
+    if view.connected_at_s is not None and abs(view.clock_skew_s) > CLOCK_SKEW_S:
         details = f"Its clock is {view.clock_skew_s:+.0f} s from the manager's; check its time service."
         yield about_node(view.name, AlarmKind.CLOCK_SKEW, details)
 

@@ -173,11 +173,11 @@ def status_row(record: NodeRecord, brief: NodeBrief, location: str | None) -> di
     """Return the state of a node as a row of the status resources, as the node itself reported."""
     push = brief.push
     if push is not None and push.result == "applied":
-        updated_s = push.concluded_s
+        updated_s = push.concluded_at_s
     else:
         # no push is known, or it was not applied: what is known is that the last report said so
-        updated_s = brief.last_report_s if brief.state == "in_sync" else None
-    contacts = [moment for moment in (brief.last_report_s, push.offered_s if push else None) if moment]
+        updated_s = brief.last_report_at_s if brief.state == "in_sync" else None
+    contacts = [moment for moment in (brief.last_report_at_s, push.offered_at_s if push else None) if moment]
     detail = record.detail
     return {
         "id": record.id,
@@ -186,7 +186,7 @@ def status_row(record: NodeRecord, brief: NodeBrief, location: str | None) -> di
         "version": brief.agent_version,
         "last_attempted_contact": max(contacts, default=None),
         "last_updated": updated_s,
-        "last_reported": brief.last_report_s,
+        "last_reported": brief.last_report_at_s,
         "sync_status": _SYNC[brief.state],
         "upgrade_status": "IDLE",
         "node_type": detail.get("node_type", "CONFERENCING"),

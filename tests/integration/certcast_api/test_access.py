@@ -132,7 +132,7 @@ async def test_tokens_are_listed_to_their_owner_and_revoked(api: ApiClient):
     made = (await api.call("POST", "tokens", {"label": "ci", "days": 1}, role=Role.OPERATOR))[1]
     bearer = {"Authorization": f"Bearer {made['token']}"}
     (listed,) = (await api.call("GET", "tokens", role=Role.OPERATOR))[1]["tokens"]
-    assert (listed["label"], listed["expires_s"]) == ("ci", made["expires_s"])
+    assert (listed["label"], listed["expires_at_s"]) == ("ci", made["expires_at_s"])
     assert made["token"] not in json.dumps(listed)
     path = f"tokens/{listed['id']}"
     assert (await api.call("GET", "tokens", role=Role.READ_ONLY))[1]["tokens"] == []

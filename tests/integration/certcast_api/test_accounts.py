@@ -25,7 +25,7 @@ async def test_an_account_lives_from_its_key_to_its_end_at_the_ca(world: Renewin
     assert (await api.call("POST", f"{path}/change-key"))[0] == 200
     assert not keys & set(world.ca.accounts)
     status, ended = await api.call("POST", f"{path}/deactivate")
-    assert (status, ended["deactivated_s"] > 0, world.ca.accounts) == (200, True, {})
+    assert (status, ended["deactivated_at_s"] > 0, world.ca.accounts) == (200, True, {})
     assert (await api.call("POST", f"{path}/register"))[0] == 409
     assert (await api.call("DELETE", path))[0] == 204
     assert (await api.call("GET", path))[0] == 404

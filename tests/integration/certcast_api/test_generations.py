@@ -256,7 +256,7 @@ async def test_a_dry_run_where_nothing_would_change_has_no_difference(api: ApiCl
             "why": "it runs what is desired",
             "generation": None,
             "difference": None,
-            "retry_in_s": None,
+            "retry_after_s": None,
         }
     ]
 

@@ -46,5 +46,5 @@ async def test_a_manager_whose_clock_is_wrong_takes_no_nodes_clock_for_wrong(
     for each in (first, second):
         view = each.fleet.node(N1)
         assert view.clock_skew_s == pytest.approx(wrong_s, abs=WRONG_S / 2)
-        assert view.last_report_s == pytest.approx(right_s, abs=WRONG_S / 2)
-        assert view.push is None or view.push.offered_s == pytest.approx(right_s, abs=WRONG_S / 2)
+        assert view.last_report_at_s == pytest.approx(right_s, abs=WRONG_S / 2)
+        assert view.push is None or view.push.offered_at_s == pytest.approx(right_s, abs=WRONG_S / 2)

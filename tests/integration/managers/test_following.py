@@ -51,7 +51,7 @@ async def test_who_watches_the_fleet_is_told_of_what_happens_at_another_manager(
     with second.fleet.subscribe() as subscription:
         first.dial("n1")
         async with asyncio.timeout(PATIENCE_S):
-            while not any(view.connected_s for view in await subscription.take(1.0)):
+            while not any(view.connected_at_s for view in await subscription.take(1.0)):
                 pass
 
 

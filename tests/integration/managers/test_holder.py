@@ -38,7 +38,7 @@ def shown(parts: Parts) -> Mapping[str, object]:
     """All that a manager shows of the node, but for what it knows to within the minute, and of its clock."""
     view = parts.fleet.node(N1)
     assert abs(view.clock_skew_s) < SKEW_KEPT_S
-    close = {"clock_skew_s"} | ({"last_report_s"} if view.connected_s is not None else set())
+    close = {"clock_skew_s"} | ({"last_report_at_s"} if view.connected_at_s is not None else set())
     return {each.name: getattr(view, each.name) for each in fields(view) if each.name not in close}
 
 
@@ -223,16 +223,16 @@ async def test_when_a_node_was_heard_last_is_the_same_at_each_manager_and_the_ne
     await second.until(lambda: second.fleet.names() == [N1])
     node = second.dial("n1")
     await first.until(lambda: first.is_connected("n1"))
-    heard_s = second.fleet.node(N1).last_report_s
+    heard_s = second.fleet.node(N1).last_report_at_s
     node.tick()
-    await second.until(lambda: second.fleet.node(N1).last_report_s > heard_s)
+    await second.until(lambda: second.fleet.node(N1).last_report_at_s > heard_s)
     first.fleet.follower.hear_elsewhere(heard_s + 1000)
     node.transport.close()
     await first.until(lambda: first.state("n1") == "offline")
     await alike(first, second)
     async with start() as third:
         await alike(second, third)
-        assert third.fleet.node(N1).last_report_s > heard_s
+        assert third.fleet.node(N1).last_report_at_s > heard_s
 
 
 async def test_a_node_that_has_joined_is_awaited_by_no_manager_once_it_was_published_to(

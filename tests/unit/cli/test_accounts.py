@@ -122,7 +122,7 @@ def test_a_ca_that_cannot_be_asked_leaves_an_account_and_says_how_to_go_on(ca, r
 
 
 def test_accounts_are_listed_with_their_state(api, run):
-    ended = ACCOUNT | {"id": 5, "name": "old", "deactivated_s": 9.0}
+    ended = ACCOUNT | {"id": 5, "name": "old", "deactivated_at_s": 9.0}
     api.answer("GET", "accounts", {"accounts": [ACCOUNT, ended, REGISTERED | {"id": 6, "name": "new"}]})
     rows = [line.split() for line in run("account", "list").stdout.splitlines()]
     assert [(row[1], row[4:]) for row in rows if row[:1] in (["4"], ["5"], ["6"])] == [

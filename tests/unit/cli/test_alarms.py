@@ -9,12 +9,12 @@ CHAIN = {
     "level": "error",
     "label": "a.example.com (certificate 7)",
     "details": "The chain of trust is incomplete: issuer CN=Root not found.",
-    "raised_s": 1000.0,
-    "lowered_s": None,
-    "acknowledged_s": None,
+    "raised_at_s": 1000.0,
+    "lowered_at_s": None,
+    "acknowledged_at_s": None,
     "acknowledged_by": None,
 }
-SEEN = CHAIN | {"id": 5, "acknowledged_s": 1001.0, "acknowledged_by": "bert"}
+SEEN = CHAIN | {"id": 5, "acknowledged_at_s": 1001.0, "acknowledged_by": "bert"}
 SILENCE = CHAIN | {"id": 0, "kind": "evaluation_silent"}
 
 
@@ -74,7 +74,7 @@ def test_acknowledging_needs_numbers_or_all_and_nothing_to_acknowledge_is_no_fai
 
 
 def test_alarms_that_have_ended_are_listed(api, run):
-    api.answer("GET", "alarms/history?limit=20", {"alarms": [SEEN | {"lowered_s": 2000.0}]})
+    api.answer("GET", "alarms/history?limit=20", {"alarms": [SEEN | {"lowered_at_s": 2000.0}]})
     shown = run("alarm", "history", "--limit", "20").stdout
     for text in (CHAIN["label"], "bert", "lowered"):
         assert text in shown

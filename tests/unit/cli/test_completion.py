@@ -59,7 +59,7 @@ def test_certificates_names_are_completed(api, words):
 
 
 def test_users_names_are_completed(api):
-    users = [{"name": name, "role": "operator", "created_s": 0} for name in ("anna", "bert")]
+    users = [{"name": name, "role": "operator", "created_at_s": 0} for name in ("anna", "bert")]
     api.answer("GET", "users", {"users": users})
     offered = complete("certcast user role a", CERTCAST_URL=api.url, CERTCAST_TOKEN="cct_x")
     assert offered == ["anna"]

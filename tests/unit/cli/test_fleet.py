@@ -204,7 +204,7 @@ def test_waiting_is_exit_status_1_for_a_node_that_rests_after_it_failed_and_says
         "node": "a",
         "action": "wait",
         "why": "it failed (reload_failed); next attempt in 300 s",
-        "retry_in_s": 300.0,
+        "retry_after_s": 300.0,
     }
     api.answer("POST", "push", {"pushes": [rests]})
     done = run("push", "a", "--wait")

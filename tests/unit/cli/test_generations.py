@@ -19,7 +19,7 @@ def test_generations_are_listed_with_their_leaves_and_what_stands_in(api, run):
         "epoch": 1,
         "generation": 7,
         "digest": "0" * 64,
-        "created_s": 0,
+        "created_at_s": 0,
         "cause": "republished generation 4",
     }
     one |= {"slots": {"server": "ab" * 32}, "anchors": 118, "stands_in": True}
@@ -64,7 +64,7 @@ def test_who_is_at_a_terminal_sees_what_republishing_changes_before_it_is_done(a
         "epoch": 1,
         "generation": 7,
         "digest": "0" * 64,
-        "created_s": 0,
+        "created_at_s": 0,
         "cause": "x",
         "slots": {},
         "anchors": 1,

@@ -9,7 +9,7 @@ TOKEN = "certcast1.abc_DEF-123"
 
 
 def _joining(api, path="nodes"):
-    body = {"join_token": TOKEN, "expires_s": time.time() + 86400}
+    body = {"join_token": TOKEN, "expires_at_s": time.time() + 86400}
     api.answer("POST", path, body | ({"node": {"name": "conf1"}} if path == "nodes" else {}), status=201)
 
 
@@ -25,12 +25,12 @@ def test_adding_a_node_sends_its_names_and_prints_the_command_for_the_node(api, 
 
 
 def test_a_join_token_is_quoted_for_the_shell(api, run):
-    api.answer("POST", "nodes", {"join_token": "x; rm -rf /", "expires_s": 0}, status=201)
+    api.answer("POST", "nodes", {"join_token": "x; rm -rf /", "expires_at_s": 0}, status=201)
     assert shlex.quote("x; rm -rf /") in run("node", "add", "conf1").stdout
 
 
 def test_json_is_the_answer_as_it_is(api, run):
-    answer = '{"node": {"name":"conf1"},  "join_token": "t", "expires_s": 5, "new_field": [1]}'
+    answer = '{"node": {"name":"conf1"},  "join_token": "t", "expires_at_s": 5, "new_field": [1]}'
     api.answer("POST", "nodes", answer, status=201)
     assert run("node", "add", "conf1", "--json").stdout == answer + "\n"
 
@@ -60,7 +60,9 @@ def test_a_refused_field_is_named(api, run):
 
 def test_nodes_are_listed_with_what_they_serve(api, run):
     listed = {"name": "conf1", "kind": "node", "names": ["a.example.com"], "addresses": ["192.0.2.1"]}
-    api.answer("GET", "nodes", {"nodes": [listed | {"joined": True, "created_s": 0, "enrolled_s": None}]})
+    api.answer(
+        "GET", "nodes", {"nodes": [listed | {"joined": True, "created_at_s": 0, "enrolled_at_s": None}]}
+    )
     shown = run("node", "list").stdout
     assert "a.example.com" in shown
     assert "192.0.2.1" in shown
@@ -127,7 +129,7 @@ def test_a_node_is_removed_and_an_empty_answer_is_no_json(api, run):
 
 
 def test_join_tokens_are_listed_without_their_secret_and_revoked_by_number(api, run):
-    listed = {"id": 3, "node": "conf1", "created_s": 0, "expires_s": 4102444800, "created_by": "ada"}
+    listed = {"id": 3, "node": "conf1", "created_at_s": 0, "expires_at_s": 4102444800, "created_by": "ada"}
     api.answer("GET", "join-tokens", {"join_tokens": [listed]})
     api.answer("DELETE", "nodes/conf1/join-tokens/3", "", status=204)
     output = run("node", "join-tokens").stdout

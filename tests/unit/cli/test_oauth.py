@@ -3,7 +3,7 @@ import pytest
 from tests import pki
 from tests.oauth import public_pem
 
-MADE = {"client_id": "ab" * 16, "name": "terraform", "role": "operator", "public_key": "x", "created_s": 0}
+MADE = {"client_id": "ab" * 16, "name": "terraform", "role": "operator", "public_key": "x", "created_at_s": 0}
 
 
 def test_a_program_is_registered_with_its_public_key_and_told_where_to_ask(api, run, tmp_path):

@@ -13,8 +13,8 @@ REQUEST = {
     "csr": PEM,
     "replaces": 3,
     "answered_by": None,
-    "created_s": 1000.0,
-    "answered_s": None,
+    "created_at_s": 1000.0,
+    "answered_at_s": None,
 }
 
 
@@ -86,7 +86,13 @@ def test_a_request_for_nothing_or_with_two_keys_is_exit_status_2(api, run, argum
 
 
 def test_requests_are_listed_with_what_they_replace_and_what_answered_them(api, run):
-    other = REQUEST | {"id": 6, "raw_subject": "", "replaces": None, "answered_by": 9, "answered_s": 2000.0}
+    other = REQUEST | {
+        "id": 6,
+        "raw_subject": "",
+        "replaces": None,
+        "answered_by": 9,
+        "answered_at_s": 2000.0,
+    }
     gone = other | {"id": 4, "answered_by": None}
     api.answer("GET", "requests", {"requests": [REQUEST, other, gone]})
     shown = run("csr", "list").stdout

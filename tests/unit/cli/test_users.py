@@ -30,7 +30,7 @@ def test_a_role_is_one_of_three(api, run):
 
 
 def test_users_are_listed_and_removed_whatever_their_name_holds(api, run):
-    api.answer("GET", "users", {"users": [{"name": "bert", "role": "operator", "created_s": 0}]})
+    api.answer("GET", "users", {"users": [{"name": "bert", "role": "operator", "created_at_s": 0}]})
     api.answer("DELETE", "users/a%2Fb%3F", "", status=204)
     assert "1970-01-01" in run("user", "list").stdout
     assert run("user", "remove", "a/b?").exit_code == 0
@@ -38,7 +38,7 @@ def test_users_are_listed_and_removed_whatever_their_name_holds(api, run):
 
 
 def test_a_token_alone_is_on_standard_output(api, run):
-    api.answer("POST", "tokens", {"token": "cct_x", "expires_s": 0}, status=201)
+    api.answer("POST", "tokens", {"token": "cct_x", "expires_at_s": 0}, status=201)
     done = run("token", "create", "--label", "backup", "--days", "30")
     assert done.stdout == "cct_x\n"
     assert api.asked[0][2] == {"label": "backup", "days": 30}
@@ -47,9 +47,9 @@ def test_a_token_alone_is_on_standard_output(api, run):
 
 TOKENS = {
     "tokens": [
-        {"id": 4, "label": "ci", "created_s": 0, "expires_s": 4102444800},
-        {"id": 5, "label": "backup", "created_s": 0, "expires_s": 4102444800},
-        {"id": 6, "label": "ci", "created_s": 0, "expires_s": 4102444800},
+        {"id": 4, "label": "ci", "created_at_s": 0, "expires_at_s": 4102444800},
+        {"id": 5, "label": "backup", "created_at_s": 0, "expires_at_s": 4102444800},
+        {"id": 6, "label": "ci", "created_at_s": 0, "expires_at_s": 4102444800},
     ]
 }
 
@@ -79,7 +79,7 @@ def test_a_users_role_is_changed(api, run):
 
 @pytest.mark.parametrize("group", ["user", "oauth-client"])
 def test_who_is_at_a_terminal_is_asked_before_somebody_is_shut_out(api, run, group, monkeypatch):
-    known = [{"name": "anna", "role": "operator", "created_s": 0, "client_id": "c"}]
+    known = [{"name": "anna", "role": "operator", "created_at_s": 0, "client_id": "c"}]
     api.answer("GET", f"{group}s", {"users": known, "clients": known})
     api.answer("DELETE", f"{group}s/anna", "", status=204)
     removed = run(group, "remove", "anna")
@@ -104,10 +104,10 @@ def test_an_administrator_lists_and_revokes_everybodys_tokens(api, run):
         "user": "bert",
         "label": "ci",
         "scope": "push-only",
-        "created_s": 0,
-        "expires_s": 4102444800,
+        "created_at_s": 0,
+        "expires_at_s": 4102444800,
     }
-    used = listed | {"id": 8, "last_used_s": 86400.0, "last_source": "192.0.2.7"}
+    used = listed | {"id": 8, "last_used_at_s": 86400.0, "last_source": "192.0.2.7"}
     api.answer("GET", "tokens?all=true", {"tokens": [listed, used]})
     api.answer("DELETE", "tokens/9", "", status=204)
     printed = run("token", "list", "--all").stdout
@@ -116,7 +116,7 @@ def test_an_administrator_lists_and_revokes_everybodys_tokens(api, run):
 
 
 def test_a_token_is_left_aside_where_only_a_password_will_do(api, run):
-    api.answer("POST", "tokens", {"token": "cct_new", "expires_s": 0}, status=201)
+    api.answer("POST", "tokens", {"token": "cct_new", "expires_at_s": 0}, status=201)
     done = run("token", "create", "--label", "x", "--scope", "read-only", CERTCAST_TOKEN="cct_old")
     assert done.exit_code == 0, done.stderr
     assert api.asked[0][2] == {"label": "x", "scope": "read-only"}

@@ -73,8 +73,8 @@ def test_a_push_that_was_rolled_back_is_retried_when_its_quarantine_ends_and_sta
     assert facts.state() == "failed"
     assert view_of(facts, NOW_S).last_failed.reason == "verify_mismatch"
     assert decide(facts, now_s=NOW_S + 59) == "wait"
-    assert plan_push(facts, now_s=NOW_S + 50).retry_in_s == 10
-    assert plan_push(facts, now_s=NOW_S + 61).retry_in_s is None
+    assert plan_push(facts, now_s=NOW_S + 50).retry_after_s == 10
+    assert plan_push(facts, now_s=NOW_S + 61).retry_after_s is None
     assert decide(facts, now_s=NOW_S + 59, forced=True) == "push"
     assert decide(facts, now_s=NOW_S + 61) == "push"
     facts.apply_report(report_of(bundle), NOW_S + 70)

@@ -20,10 +20,10 @@ class Shown:
         self.now.append(keys)
 
 
-def view(name, *keys, says=True, connected_s=None):
+def view(name, *keys, says=True, connected_at_s=None):
     known = keys if says else None
     return SimpleNamespace(
-        name=name, joined=True, kind="node", manager_host_keys=known, connected_s=connected_s
+        name=name, joined=True, kind="node", manager_host_keys=known, connected_at_s=connected_at_s
     )
 
 
@@ -76,18 +76,18 @@ async def test_who_has_not_confirmed_is_named_and_can_be_overridden(world, shown
     assert (await world.use_cases.host_key.drop(views, force=True, actor="ann")).state == "steady"
 
 
-async def test_who_is_connected_since_before_the_switch_is_named_until_it_came_back(world, shown):
+async def test_who_is_connected_at_since_before_the_switch_is_named_until_it_came_back(world, shown):
     old = shown.now[0].presented
     host_key = world.use_cases.host_key
     new = (await host_key.announce(actor="ann")).other
     before_s = host_key._context.clock() - 1
-    early = view("n1", old, new, connected_s=before_s)
+    early = view("n1", old, new, connected_at_s=before_s)
     away = view("n2", old, new)
     switched = await host_key.switch([early, away], force=False, actor="ann")
     assert await host_key.show() == switched == shown.now[-1]
     with pytest.raises(ConflictError, match=r"sent back .* token: n1$"):
         await host_key.drop([early, away], force=False, actor="ann")
-    late = view("n1", old, new, connected_s=switched.since_s)
+    late = view("n1", old, new, connected_at_s=switched.since_s)
     assert (await host_key.drop([late, away], force=False, actor="ann")).state == "steady"
 
 

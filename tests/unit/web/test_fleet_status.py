@@ -30,9 +30,9 @@ def push(result: str = "applied", *, began_s: float = 10, took_s: float = 1, wai
     return PushView(
         push_id="p",
         generation=1,
-        changed_s=offered_s - waited_s,
-        offered_s=offered_s,
-        concluded_s=offered_s + took_s if result else None,
+        changed_at_s=offered_s - waited_s,
+        offered_at_s=offered_s,
+        concluded_at_s=offered_s + took_s if result else None,
         phase=None,
         result=result,
         reason="",

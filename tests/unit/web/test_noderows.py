@@ -38,7 +38,7 @@ def brief(number: int) -> NodeBrief:
         joined=True,
         agent_version="",
         manager_addresses=None,
-        last_report_s=float(NODES - number),
+        last_report_at_s=float(NODES - number),
         serving=(),
         served={},
         push=None,

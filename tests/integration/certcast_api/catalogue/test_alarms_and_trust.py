@@ -24,7 +24,7 @@ async def test_an_alarm_is_raised_acknowledged_and_lowered_into_history(api: Api
         "certificate_expiring"
     ]
     (past,) = (await api.call("GET", "alarms/history"))[1]["alarms"]
-    assert (past["id"], past["acknowledged_by"], past["lowered_s"] >= past["raised_s"]) == (
+    assert (past["id"], past["acknowledged_by"], past["lowered_at_s"] >= past["raised_at_s"]) == (
         chain["id"],
         "operator",
         True,
