@@ -48,6 +48,9 @@ CHECK_DEADLINE_S: Final = 60.0
 CARRIED_MAX_BYTES: Final = 64 * 1024
 """Of an offer's payloads together: the files of a slot have about 10 KB. What is larger (a trust store) waits for the agent's word."""
 
+UPGRADE_RETRY_S: Final = 300.0
+"""After which an agent whose protocol is not spoken here asks again: soon after this side was upgraded, and 10,000 such agents are 33 greetings a second."""
+
 OUTCOME_GRACE_S: Final = 15.0
 """Added to the time that the agent itself announced for its installation."""
 
@@ -283,7 +286,7 @@ class Sender:
             spoken = ", ".join(map(str, PROTOCOLS))
             welcome = Welcome(
                 verdict="upgrade",
-                retry_after_s=3600,
+                retry_after_s=UPGRADE_RETRY_S,
                 message=f"the agent speaks protocol {hello.protocol}, this manager {spoken}; upgrade the older side",
             )
             return self.welcome(welcome)

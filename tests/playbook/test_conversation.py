@@ -24,6 +24,7 @@ from common.wire.sender import (
     CHECK_DEADLINE_S,
     GREETING_DEADLINE_S,
     SILENCE_DEADLINE_S,
+    UPGRADE_RETRY_S,
     WANT_DEADLINE_S,
     Close,
     Overdue,
@@ -269,11 +270,13 @@ def test_goodbye_ends_the_conversation_with_a_time_to_come_back():
     assert Disconnect(Reason.BUSY, "the manager closed", 3) in stage.ends
 
 
-def test_an_agent_of_an_unknown_protocol_is_told_to_upgrade():
+def test_an_agent_of_an_unknown_protocol_is_told_to_upgrade_and_asks_again_within_minutes():
     sender = Sender(0.0)
     hello = Hello(protocol=99, node="n1", boot_id="b", agent_version="9", report=MemoryLocalState().report(0))
     welcome, close = sender.receive(hello, b"", 0.0)
-    assert welcome.message.verdict == "upgrade"
+    assert (welcome.message.verdict, welcome.message.retry_after_s) == ("upgrade", UPGRADE_RETRY_S)
+    # while a manager is upgraded, a crowd of agents that were upgraded first neither waits for long nor hinders it
+    assert 60 <= UPGRADE_RETRY_S <= 600
     assert close.reason == Reason.UNSUPPORTED
 
 
