@@ -243,6 +243,7 @@ def _compose_front(given: Given, core: Core) -> Front:
         name=given.own_node,
         version=version("certcast"),
         faults=lambda: asyncio.to_thread(find_faults, given.read_again),
+        clock=given.store.clock,
     )
     return Front(server=server, own_port=own_port, local=local, health=health)
 

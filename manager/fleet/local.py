@@ -45,7 +45,8 @@ class _FaultError(BundleError):
 class LocalNode:
     """Implements `manager.channel.inprocess.Node`.
 
-    `faults` tells what is wrong with the manager's own configuration and would fail at its next start.
+    `faults` tells what is wrong with the manager's own configuration and would fail at its next start. `clock` is the store's, in unix seconds,
+    by which every node judges what it is given; what is reported of this machine's own clock is its own.
     """
 
     def __init__(
@@ -55,8 +56,9 @@ class LocalNode:
         name: NodeName,
         version: str,
         faults: Callable[[], Awaitable[list[ConfigurationFault]]],
+        clock: Callable[[], float],
     ) -> None:
-        self._port, self._name = port, name
+        self._port, self._name, self._clock = port, name, clock
         self._find_faults = faults
         self._faults: tuple[ConfigurationFault, ...] = ()
         self._agent = InProcessAgent(self, name=name, version=version)
@@ -88,11 +90,11 @@ class LocalNode:
                 return
 
     def report(self, now_s: float) -> Report:
-        """Return what this node knows about itself; its disk is the store, so it cannot drift."""
+        """Return what this node knows about itself, by this machine's clock; its disk is the store, so it cannot drift."""
         applied = self._applied()
         return Report(
             applied=applied,
-            last_failed=self._failure_at(now_s),
+            last_failed=self._failure_now(),
             serving=(self._port.serving,) if self._port.serving is not None else (),
             disk=applied.digest if applied else "",
             clock_s=now_s,
@@ -133,7 +135,7 @@ class LocalNode:
             install.manifest,
             install.payloads,
             applied=self.manifest,
-            now_s=time.time(),
+            now_s=self._clock(),
             forced=install.forced,
         )
         for fault in faults:
@@ -173,13 +175,13 @@ class LocalNode:
             epoch=manifest.epoch, generation=manifest.generation, digest=manifest.digest, leaves=leaves
         )
 
-    def _failure_at(self, now_s: float) -> Failure | None:
+    def _failure_now(self) -> Failure | None:
         if self._failure is None:
             return None
-        return replace(self._failure, retry_after_s=remaining_s(self._retry_s, now_s))
+        return replace(self._failure, retry_after_s=remaining_s(self._retry_s, self._clock()))
 
     def _fail(self, install: Install, phase: Phase, error: CertcastError) -> None:
-        manifest, now_s = install.manifest, time.time()
+        manifest, now_s = install.manifest, self._clock()
         attempts = attempts_with(self._failure, manifest.digest)
         rest_s = step_s(attempts)
         if isinstance(error, _FaultError) and error.fault.valid_from_s:
@@ -201,7 +203,7 @@ class LocalNode:
     def _outcome(
         self, install: Install, started: float, result: Result, phase: Phase, error: CertcastError | None
     ) -> Outcome:
-        manifest, now_s = install.manifest, time.time()
+        manifest, now_s = install.manifest, self._clock()
         return Outcome(
             push_id=install.push_id,
             epoch=manifest.epoch,
@@ -214,5 +216,5 @@ class LocalNode:
             at_s=now_s,
             duration_ms=round((time.monotonic() - started) * 1000),
             reloads=1,
-            report=self.report(now_s),
+            report=self.report(time.time()),
         )

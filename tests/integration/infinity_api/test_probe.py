@@ -18,8 +18,8 @@ NAME = "manager.example.com"
 
 
 @asynccontextmanager
-async def management_node(name: str = NAME):
-    """The management node, whose port is asked by this name."""
+async def management_node(name: str = NAME, *, ahead_s: float = 0.0):
+    """The management node, whose port is asked by this name; the store's clock is ahead of this machine's."""
     server = HttpsServer(web.Application(), host="127.0.0.1", port=0)
 
     async def own_name():
@@ -30,7 +30,9 @@ async def management_node(name: str = NAME):
 
     async with serving(server):
         port = OwnPort(server, host="127.0.0.1", own_name=own_name)
-        node = LocalNode(port, name=MANAGEMENT_NODE, version="1", faults=no_faults)
+        node = LocalNode(
+            port, name=MANAGEMENT_NODE, version="1", faults=no_faults, clock=lambda: time.time() + ahead_s
+        )
         yield node
 
 
@@ -74,6 +76,16 @@ async def test_a_certificate_that_begins_in_four_minutes_waits_and_the_port_keep
         assert (report.last_failed.reason, report.last_failed.result) == ("not_yet_valid", "rejected")
         assert 0 < report.last_failed.retry_after_s <= 61
         assert report.serving[0].leaf == first.manifest.slots["server"].leaf
+
+
+async def test_a_certificate_is_valid_or_not_by_the_clock_of_the_store_whatever_this_machine_says():
+    now_s = int(time.time())
+    async with management_node(ahead_s=300) as node:
+        first = chained_bundle(pki.current_leaf(ISSUER, [NAME]), 1, chain=[ISSUER])
+        await node.resume(first.manifest, first.payloads)
+        begun = chained_bundle(pki.make_leaf(ISSUER, [NAME], not_before_s=now_s + 240), 2, chain=[ISSUER])
+        await node._install(command(begun))
+        assert node.manifest == begun.manifest
 
 
 async def test_a_trust_store_that_shrinks_does_not_keep_a_new_certificate_from_the_own_port():
