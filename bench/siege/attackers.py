@@ -17,16 +17,17 @@ from bench.siege.target import Target
 from common.runtime import log as logs
 
 ATTACKS: Final = STRANGERS | INSIDERS
-NICENESS: Final = 19
-"""They share the machine with what they attack; elsewhere they would have their own. So they take what cores are left, and what is
-measured is what their requests do to the manager, not what their computing does to its cores."""
 
 
 async def main(target: Target, names: Sequence[str]) -> None:
-    """Carry out these attacks until SIGTERM, then print what was done."""
+    """Carry out these attacks until SIGTERM, then print what was done.
+
+    They share the machine with what they attack; elsewhere they would have their own. So they take what cores are left (SCHED_IDLE of
+    sched(7)), and what is measured is what their requests do to the manager, not what their computing does to its cores.
+    """
     raise_file_limit()
     logs.configure(level="error")
-    os.nice(NICENESS)
+    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     counts: Counter[str] = Counter()
     await run_until_stopped(*(ATTACKS[name](target, counts) for name in names))
     print(json.dumps(counts), flush=True)

@@ -31,6 +31,9 @@ PROTOCOL: Final = 1
 
 PROTOCOLS: Final = (1,)
 
+UPGRADE_RETRY_S: Final = 300.0
+"""After which an agent whose protocol is not spoken here asks again: soon after this side was upgraded, and 10,000 such agents are 33 greetings a second."""
+
 DIAGNOSTICS_MAX_BYTES: Final = 8 * 1024
 """As UTF-8; ASCII, so that bytes and characters are the same."""
 

@@ -18,6 +18,7 @@ from common.wire.challenges import Challenge, ChallengesKept, SentSets
 from common.wire.contact import Contact
 from common.wire.messages import (
     PROTOCOLS,
+    UPGRADE_RETRY_S,
     Accepted,
     FromManager,
     Goodbye,
@@ -47,9 +48,6 @@ CHECK_DEADLINE_S: Final = 60.0
 
 CARRIED_MAX_BYTES: Final = 64 * 1024
 """Of an offer's payloads together: the files of a slot have about 10 KB. What is larger (a trust store) waits for the agent's word."""
-
-UPGRADE_RETRY_S: Final = 300.0
-"""After which an agent whose protocol is not spoken here asks again: soon after this side was upgraded, and 10,000 such agents are 33 greetings a second."""
 
 OUTCOME_GRACE_S: Final = 15.0
 """Added to the time that the agent itself announced for its installation."""
@@ -284,12 +282,10 @@ class Sender:
         self._challenges.held = hello.challenges_held
         if hello.protocol not in PROTOCOLS:
             spoken = ", ".join(map(str, PROTOCOLS))
-            welcome = Welcome(
-                verdict="upgrade",
-                retry_after_s=UPGRADE_RETRY_S,
-                message=f"the agent speaks protocol {hello.protocol}, this manager {spoken}; upgrade the older side",
+            text = (
+                f"the agent speaks protocol {hello.protocol}, this manager {spoken}; upgrade the older side"
             )
-            return self.welcome(welcome)
+            return self.welcome(Welcome(verdict="upgrade", retry_after_s=UPGRADE_RETRY_S, message=text))
         return [Greeted(hello)]
 
     def _want(self, want: Want, now_s: float) -> list[Command]:

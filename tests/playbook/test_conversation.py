@@ -4,6 +4,7 @@ from common.bundle.build import Bundle
 from common.errors import ProtocolError, Reason
 from common.ids import NodeName
 from common.wire.messages import (
+    UPGRADE_RETRY_S,
     Accepted,
     Goodbye,
     Hello,
@@ -24,7 +25,6 @@ from common.wire.sender import (
     CHECK_DEADLINE_S,
     GREETING_DEADLINE_S,
     SILENCE_DEADLINE_S,
-    UPGRADE_RETRY_S,
     WANT_DEADLINE_S,
     Close,
     Overdue,
