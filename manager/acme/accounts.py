@@ -6,13 +6,18 @@ Decides what is asked again where an answer was lost. Invariant: each can be don
 from collections.abc import Sequence
 from typing import Any, Final
 
+from common.codes import KeyKind
 from manager.acme.keys import AccountKey, Payload, bind, roll_over
 from manager.acme.refusals import RefusedError
 from manager.acme.session import CaSession, Signer
 from manager.domain.renewal.records import AccountRecord
+from manager.pki.read.keys import private_key_pem
+from manager.pki.write.keys import make_key
 from manager.usecases.renewal.ports import CaError
 
-ENDED: Final = frozenset({"accountDoesNotExist", "unauthorized"})
+UNAUTHORIZED: Final = "unauthorized"
+
+ENDED: Final = frozenset({"accountDoesNotExist", UNAUTHORIZED})
 """How CAs refuse an account that was deactivated."""
 
 
@@ -26,7 +31,7 @@ def register(session: CaSession, signer: Signer, account: AccountRecord, *, bind
     except RefusedError as error:
         # the second from a CA that wants a binding even from who only looks
         if error.type not in {"accountDoesNotExist", "externalAccountRequired"}:
-            raise
+            raise session.to_known_account(error) from None
         signer.account_url = _make(session, signer, account, binding_key=binding_key)
     return signer.account_url
 
@@ -93,9 +98,18 @@ def deactivate(session: CaSession, signer: Signer, account_url: str) -> None:
 
 
 def _has_ended(session: CaSession, key: AccountKey) -> bool:
-    """Tell whether a CA no longer lets anybody in by a key."""
+    """Tell whether a CA no longer lets anybody in by a key, and tells that from a key that it has never seen: what stands before it may refuse everybody."""
+    refused = _refused(session, key)
+    if refused == UNAUTHORIZED:
+        stranger = AccountKey.load(private_key_pem(make_key(KeyKind.ECDSAP256)))
+        return _refused(session, stranger) not in {UNAUTHORIZED, ""}
+    return refused in ENDED
+
+
+def _refused(session: CaSession, key: AccountKey) -> str:
+    """Return by which code a CA refuses to find an account by its key, "" if it finds it, or has no code."""
     try:
         session.find_account(key)
     except RefusedError as error:
-        return error.type in ENDED
-    return False
+        return error.type
+    return ""

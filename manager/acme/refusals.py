@@ -48,6 +48,9 @@ TRANSIENT: Final = frozenset(
 )
 """What passes, or is mended elsewhere than in what was asked (RFC 8555 6.7)."""
 
+ACTION_REQUIRED: Final = "userActionRequired"
+"""RFC 8555 7.3.3: terms that nobody has agreed to, or that have changed."""
+
 GONE: Final = frozenset({404, 410})
 """What is final though no CA says why."""
 
@@ -62,7 +65,7 @@ _NO_TYPE: Final = frozenset({"", "about:blank"})
 
 
 class RefusedError(CaError):
-    """A CA answered, and refused. `status` is that of its answer."""
+    """A CA answered, and refused. `status` is that of its answer, `link` its header of that name, `instance` where its problem document leads to, "" for nowhere."""
 
     def __init__(
         self,
@@ -73,9 +76,13 @@ class RefusedError(CaError):
         detail: str,
         retry_after_s: float | None,
         is_final: bool,
+        instance: str = "",
+        link: str | None = None,
     ) -> None:
         super().__init__(message, type=type, detail=detail, retry_after_s=retry_after_s, is_final=is_final)
         self.status = status
+        self.instance = instance
+        self.link = link
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +128,9 @@ def _of_name(value: object) -> str:
     return f"{name}: {detail}" if name and detail else detail
 
 
-def refusal(ca: str, *, status: int, retry_after: str | None, body: bytes, now_s: float) -> RefusedError:
+def refusal(
+    ca: str, *, status: int, retry_after: str | None, body: bytes, now_s: float, link: str | None = None
+) -> RefusedError:
     """Return why a CA refused, from an answer whose status is no success. `ca` is its host."""
     try:
         told = read_problem(msgspec.json.decode(body))
@@ -133,8 +142,7 @@ def refusal(ca: str, *, status: int, retry_after: str | None, body: bytes, now_s
             message = f"{ca} answered with status {status}{why}"
         case "rateLimited", _:
             message = f"{ca} limits how often it is asked{why}"
-        case "userActionRequired", _:
-            # RFC 8555 7.3.3: terms that nobody has agreed to, or that have changed
+        case kind, _ if kind == ACTION_REQUIRED:
             more = f", or do what {told.instance} says" if told.instance else ""
             message = f"{ca} wants somebody to act ({told.type}){why}; register the account, with your agreement to its terms of service{more}"
         case _:
@@ -146,6 +154,29 @@ def refusal(ca: str, *, status: int, retry_after: str | None, body: bytes, now_s
         detail=told.detail,
         retry_after_s=retry_after_s(retry_after, now_s=now_s),
         is_final=_is_final(told.type, status),
+        instance=told.instance,
+        link=link,
+    )
+
+
+def to_known_account(error: RefusedError, *, terms_url: str) -> RefusedError:
+    """Return how a CA refuses an account that it knows until somebody acts, which is told as any other refusal where it is none of that.
+
+    Its terms have changed: that is agreed to where the CA says, and by no request (RFC 8555 7.1.2, 7.3.3). `terms_url` is "" if it does not name them.
+    """
+    if error.type != ACTION_REQUIRED:
+        return error
+    terms = f" ({terms_url})" if terms_url else ""
+    where = f"at {error.instance}" if error.instance else "where the CA has its accounts"
+    why = f": {error.detail}" if error.detail else ""
+    message = f"the CA wants somebody to act before it goes on with this account ({error.type}){why}; agree to its terms of service{terms} {where}, and resume the renewal then"
+    return RefusedError(
+        message,
+        status=error.status,
+        type=error.type,
+        detail=error.detail,
+        retry_after_s=error.retry_after_s,
+        is_final=error.is_final,
     )
 
 

@@ -22,7 +22,7 @@ from urllib3.util import parse_url
 
 from manager.acme.answers import Answer, Endpoints, checked_url, links, read_directory
 from manager.acme.keys import AccountKey, Payload
-from manager.acme.refusals import RefusedError, retry_after_s
+from manager.acme.refusals import RefusedError, retry_after_s, to_known_account
 from manager.acme.transport import Transport
 from manager.usecases.renewal.ports import CaError
 
@@ -134,13 +134,23 @@ class CaSession:
                 with self._translated():
                     return self._response(self._network.post(url, payload, new_nonce_url=new_nonce_url))
             except RefusedError as error:
-                if error.type != "badNonce" or tries >= NONCE_TRIES:
-                    raise
+                if error.type == "badNonce" and tries < NONCE_TRIES:
+                    continue
+                # whoever asks by a key alone may be no account yet
+                raise error if key is not None else self.to_known_account(error) from None
 
     def find_account(self, key: AccountKey) -> str:
         """Return the address of the account that has a key (RFC 8555 7.3.1). Raises RefusedError accountDoesNotExist."""
         payload = Payload({"onlyReturnExisting": True})
         return self.post(self.endpoints().new_account, payload, key=key).created_url()
+
+    def to_known_account(self, error: RefusedError) -> RefusedError:
+        """Return how the CA refuses an account that it knows, with the address of its terms."""
+        named: tuple[str, ...] = ()
+        with contextlib.suppress(CaError):
+            named = tuple(links(self.ca, error.link, "terms-of-service"))
+        terms_url = named[0] if named else self.endpoints().offered.terms_url
+        return to_known_account(error, terms_url=terms_url)
 
     def account_url(self) -> str:
         """Return the account's address, which the CA is asked for once if it is not known."""

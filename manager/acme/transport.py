@@ -176,6 +176,7 @@ class Transport(BaseAdapter):
                 retry_after=raw.headers.get("Retry-After"),
                 body=body,
                 now_s=self._clock(),
+                link=raw.headers.get("Link"),
             )
         return _answer(request, raw, body)
 

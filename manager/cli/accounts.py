@@ -294,7 +294,7 @@ def _register(context: typer.Context, number: int, *, agree: bool) -> bytes:
         return _read(await client.get(*path)), read(await client.get(*path, "directory"), DirectoryAnswer)
 
     known, offered = ask(context, look)
-    if offered.terms_url and not (agree or known.terms_agreed):
+    if offered.terms_url and not (agree or known.terms_agreed or known.url):
         if not can_ask():
             raise RefusedError(
                 f"the CA has terms of service ({offered.terms_url}); to agree to them, use --agree-to-terms",

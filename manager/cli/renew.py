@@ -136,7 +136,7 @@ def _ahead(renewal: "RenewalAnswer", order: "OrderAnswer") -> str:
     """Say what follows a failure, and what ends it."""
     from manager.cli.renewal_tables import what_helps
 
-    helps = what_helps(order.problem, renewal.account)
+    helps = what_helps(order.problem, renewal)
     return f"{_follows(renewal, order)}{f' {helps}' if helps else ''}"
 
 

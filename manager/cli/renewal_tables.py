@@ -86,15 +86,21 @@ def described(
     if each.certificate is None:
         rows.append(("goes to", [f"{node}, slot {each.slot}" for node in each.nodes] or "no node"))
     if each.problem is not None:
-        helps = what_helps(each.problem, each.account)
+        helps = what_helps(each.problem, each)
         problem = _lines(each.problem.message, each.problem.detail)
         rows.append(("last problem", [*problem, helps] if helps else problem))
     return rows
 
 
-def what_helps(problem: OrderProblem | None, account: int | None) -> str:
-    """Return the command that ends a problem, "" if none is known."""
-    if problem is None or problem.type != "userActionRequired" or account is None:
+def what_helps(problem: OrderProblem | None, renewal: RenewalAnswer) -> str:
+    """Return the command that ends a problem, "" if none is known. Terms that change are agreed to where the CA says, which is in its message."""
+    account = renewal.account
+    if (
+        problem is None
+        or problem.type != "userActionRequired"
+        or account is None
+        or renewal.account_registered
+    ):
         return ""
     return f"To agree to the CA's terms of service: certcast account register {account} --agree-to-terms"
 

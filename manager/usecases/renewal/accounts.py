@@ -77,9 +77,12 @@ class AccountUseCases:
         return record
 
     async def register(self, account_id: AccountId, *, agrees: bool = False, actor: str) -> AccountRecord:
-        """Make an account at its CA, or find it there by its key; whoever `agrees` does so to the CA's terms. Raises NotFoundError, ConflictError, CaError."""
+        """Make an account at its CA, or find it there by its key; whoever `agrees` does so to the CA's terms.
+
+        A known account agrees to nothing that way (RFC 8555 7.1.2). Raises NotFoundError, ConflictError, CaError.
+        """
         known = await self._living(account_id)
-        known = replace(known, terms_agreed=known.terms_agreed or agrees)
+        known = replace(known, terms_agreed=known.terms_agreed or (agrees and not known.url))
         record = await self._asking.register(known, actor=actor)
         async with self._context.store.transaction():
             await let_rest_no_longer(self._context, account_id)

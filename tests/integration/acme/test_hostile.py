@@ -250,3 +250,54 @@ async def test_so_many_orders_are_looked_at_and_no_more(hostile, at_hostile):
     assert (
         await refused(at_hostile.find_order(NAMES, profile=""))
     ).message == f"127.0.0.1 sent more than {ORDERS_MAX} orders"
+
+
+CHANGED = {
+    "type": "urn:ietf:params:acme:error:userActionRequired",
+    "detail": "the terms have changed",
+    "instance": "https://ca.example/agree?account=1",
+}
+
+
+@pytest.mark.parametrize("act", ["order", "register"])
+async def test_terms_that_have_changed_are_agreed_to_where_the_ca_says_by_who_has_an_account(
+    hostile, at_hostile, act
+):
+    link = '<https://ca.example/terms/2>;rel="terms-of-service"'
+    hostile.replies[ORDER] = hostile.replies[ACCOUNT] = [json_reply(CHANGED, status=403, Link=link)]
+    error = await refused(order(at_hostile) if act == "order" else at_hostile.register(binding_key=""))
+    assert (error.type, error.detail, error.is_final) == (
+        "userActionRequired",
+        "the terms have changed",
+        True,
+    )
+    assert error.message == (
+        "the CA wants somebody to act before it goes on with this account (userActionRequired): the terms have changed; agree to its terms of service"
+        " (https://ca.example/terms/2) at https://ca.example/agree?account=1, and resume the renewal then"
+    )
+    # no request agrees for an account that there is (RFC 8555 7.1.2)
+    assert not any(
+        "termsOfServiceAgreed" in each.payload() for each in hostile.asked if each.method == "POST"
+    )
+
+
+async def test_a_ca_that_does_not_say_where_is_told_with_the_terms_of_its_directory(hostile, at_hostile):
+    meta = {"termsOfService": "https://ca.example/terms/1"}
+    hostile.replies[DIRECTORY] = [json_reply(hostile.directory(meta=meta))]
+    hostile.replies[ORDER] = [problem("userActionRequired", "agree first", status=403)]
+    assert (await refused(order(at_hostile))).message.endswith(
+        "agree to its terms of service (https://ca.example/terms/1) where the CA has its accounts, and resume the renewal then"
+    )
+
+
+async def test_a_proxy_that_lets_nobody_in_has_ended_no_account(hostile, at_hostile):
+    nobody = problem("unauthorized", "sign in first", status=401)
+    hostile.replies["/accounts/1"] = hostile.replies[ACCOUNT] = [nobody]
+    assert (await refused(at_hostile.deactivate())).type == "unauthorized"
+
+
+async def test_an_account_that_alone_is_not_let_in_has_ended(hostile, at_hostile):
+    ended = problem("unauthorized", "the account is deactivated", status=401)
+    hostile.replies["/accounts/1"] = [ended]
+    hostile.replies[ACCOUNT] = [ended, problem("accountDoesNotExist", "no such account")]
+    await at_hostile.deactivate()

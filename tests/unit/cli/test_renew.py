@@ -117,6 +117,18 @@ def test_terms_that_nobody_has_agreed_to_are_told_with_the_command_for_that(made
     assert "certcast account register 4 --agree-to-terms" in done.stdout + done.stderr
 
 
+def test_terms_that_have_changed_are_agreed_to_at_the_ca_and_by_no_command(made, run):
+    message = "agree to its terms of service at https://ca.example/agree"
+    problem = {"at_s": 2.0, "message": message, "type": "userActionRequired", "detail": ""}
+    made.answer("GET", "accounts", {"accounts": []})
+    made.answer(
+        "GET", "renewals/3", RENEWAL | {"problem": problem, "failures": 1, "account_registered": True}
+    )
+    done = run("renewal", "show", "3")
+    assert "https://ca.example/agree" in done.stdout
+    assert "account register" not in done.stdout + done.stderr
+
+
 def test_a_test_order_that_failed_is_not_said_to_be_tried_again(made, run):
     failed = order((2.0, "failed", WORDS), test=True, problem={"message": WORDS})
     made.answer("GET", "renewals/3", RENEWAL | {"orders": [failed]})

@@ -314,6 +314,13 @@ async def test_that_somebody_agreed_to_the_terms_is_kept(world: Renewing):
     assert (await world.accounts.get(account)).terms_agreed
 
 
+async def test_nobody_agrees_for_an_account_that_its_ca_knows_which_no_request_can_do(world: Renewing):
+    account = await world.account()
+    await world.accounts.register(account, actor="ada")
+    await world.accounts.register(account, agrees=True, actor="ada")
+    assert not (await world.accounts.get(account)).terms_agreed
+
+
 async def test_while_no_manager_runs_an_account_is_kept_and_no_ca_is_asked(world: Renewing):
     offline = UseCases(world.context, cas=NoCas(), wake=wake_nobody, challenges=tuple(ChallengeKind)).accounts
     made = await offline.add(fields(), actor="ada")
