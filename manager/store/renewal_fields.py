@@ -47,6 +47,7 @@ class StoredProblem(Struct, frozen=True, kw_only=True):
     type: str
     detail: str
     is_signed: bool = False
+    leaf: str | None = None
 
 
 class StoredProof(Struct, frozen=True, kw_only=True):
@@ -74,6 +75,7 @@ class StoredRenewal(Struct, frozen=True, kw_only=True):
     window_of: str | None
     window_why: str
     problem: StoredProblem | None
+    follows_at_once: bool = False
 
 
 class StoredOrder(Struct, frozen=True, kw_only=True):

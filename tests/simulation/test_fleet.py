@@ -7,7 +7,7 @@ import pytest
 
 from manager.domain.renewal import schedule
 from manager.domain.renewal.moments import renewed_s
-from manager.usecases.renewal import progress, runner
+from manager.usecases.renewal import progress, windows
 from tests.inplace import query_in_place
 from tests.pki import DAY_S
 from tests.simulation.fleet import Plan, Report, Simulation
@@ -98,6 +98,6 @@ async def test_a_scheduler_that_does_not_wait_as_long_as_the_ca_asks_is_found(
 async def test_a_scheduler_that_asks_for_windows_once_a_day_is_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(runner, "poll_at_s", lambda _validity, now_s, **_: now_s + DAY_S)
+    monkeypatch.setattr(windows, "poll_at_s", lambda _validity, now_s, **_: now_s + DAY_S)
     report = await run(QUIET, tmp_path)
     assert any("asked about a window" in each for each in report.outside)

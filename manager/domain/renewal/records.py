@@ -100,7 +100,7 @@ class Terms:
 class Problem:
     """What was wrong last, in words; `detail` is the CA's own, `type` its code ("" where it is not the CA's).
 
-    `is_signed`: the CA had signed what was refused here, and counts it.
+    `is_signed`: the CA had signed what was refused here, and counts it. `leaf` is the certificate that was to be renewed, None of one that was not there.
     """
 
     at_s: float
@@ -108,6 +108,7 @@ class Problem:
     type: str = ""
     detail: str = ""
     is_signed: bool = False
+    leaf: Fingerprint | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +118,7 @@ class RenewalRecord:
     `certificate_id` is None while it `is_new`: until the first order has brought one, which `nodes` then get in `slot`. `window` is what the CA
     suggested last for the certificate `window_of`, `window_why` where it explains that; `poll_at_s` when to ask again. After `failures` in a row
     it is tried again at `retry_at_s`. `request_id` is the request that was opened and not answered yet, `send_to` who is to get it, in words.
+    `follows_at_once`: the terms were changed while an order was under way, so that the next one does not wait for its time.
     """
 
     id: RenewalId
@@ -126,6 +128,7 @@ class RenewalRecord:
     slot: Slot = "server"
     is_new: bool = False
     is_paused: bool = False
+    follows_at_once: bool = False
     send_to: str = ""
     window: Window | None = None
     window_of: Fingerprint | None = None

@@ -91,6 +91,8 @@ def moment_of(renewal: RenewalRecord, entry: Entry | None) -> float | None:
 def begins_s(renewal: RenewalRecord, entry: Entry | None) -> float | None:
     """Return when its next order begins: not while it rests after a failure; None while it is paused, too."""
     moment_s = None if renewal.is_paused else moment_of(renewal, entry)
+    if renewal.follows_at_once and not (renewal.is_paused or renewal.is_over):
+        moment_s = renewal.changed_s
     return None if moment_s is None else max(moment_s, renewal.retry_at_s)
 
 
@@ -185,7 +187,27 @@ def advanced_s(order: OrderRecord, renewal: RenewalRecord, *, limits: Mapping[Ac
     limited_s = limits.get(order.terms.account_id, 0.0) if order.state is OrderState.CREATED else 0.0
     if renewal.is_paused and order.state not in {OrderState.FINALISED, OrderState.DOWNLOADED}:
         return float("inf")
-    return max(order.recheck_at_s, renewal.retry_at_s, limited_s)
+    # what nobody wants any more is not waited for
+    recheck_at_s = 0.0 if _is_by_other_terms(order, renewal) else order.recheck_at_s
+    return max(recheck_at_s, renewal.retry_at_s, limited_s)
+
+
+def follows_at_once(renewal: RenewalRecord, terms: Terms | None, order: OrderRecord | None) -> bool:
+    """Whether another order is to follow at once one that was under way as other terms were given: it is given up, or brings what nobody wants any more."""
+    if terms is None:
+        return False
+    if order is None or order.is_test or order.state.is_over or terms in {order.terms, renewal.terms}:
+        return renewal.follows_at_once
+    is_at_ca = order.state in BEFORE_TAKING_OVER - {OrderState.FINALISED, OrderState.DOWNLOADED}
+    return is_at_ca or brings_another(order.terms, terms)
+
+
+def is_of_another(renewal: RenewalRecord, entry: Entry | None) -> bool:
+    """Whether what was wrong last was wrong with a certificate in whose place somebody has put another one since."""
+    problem = renewal.problem
+    if problem is None or problem.leaf is None or entry is None:
+        return False
+    return problem.leaf != entry.leaf.fingerprint
 
 
 def asked_s(renewal: RenewalRecord, entry: Entry | None) -> float | None:
@@ -195,11 +217,25 @@ def asked_s(renewal: RenewalRecord, entry: Entry | None) -> float | None:
     return renewal.poll_at_s if renewal.window_of == entry.leaf.fingerprint else 0.0
 
 
+def is_elsewhere(order: OrderRecord, renewal: RenewalRecord) -> bool:
+    """Whether another CA is to sign than the one of an order, or none is asked any more."""
+    return renewal.terms is None or renewal.terms.account_id != order.terms.account_id
+
+
+def _is_by_other_terms(order: OrderRecord, renewal: RenewalRecord) -> bool:
+    if order.state is OrderState.FINALISED:
+        return is_elsewhere(order, renewal)
+    return order.state is not OrderState.DOWNLOADED and renewal.terms != order.terms
+
+
 def why_obsolete(order: OrderRecord, renewal: RenewalRecord, entry: Entry | None) -> str:
-    """Say why an order is of no use any more, "" if it is: what it is for was taken away, or changed by hand, before the CA signed."""
+    """Say why an order is of no use any more, "" if it is: what it is for was taken away, or changed by hand, before the CA signed.
+
+    What has the CA's word that it signs is collected, unless another CA is to sign now.
+    """
     if renewal.is_over:
         return GONE
-    if order.state not in {OrderState.DOWNLOADED, OrderState.FINALISED} and renewal.terms != order.terms:
+    if _is_by_other_terms(order, renewal):
         return OTHER_TERMS
     leaf = None if entry is None else entry.leaf.fingerprint
     if leaf != order.replaces_leaf:

@@ -3,6 +3,7 @@
 Decides for which names and with which key. Invariant: in one transaction it is found that nothing of the renewal is under way, and an order begins.
 """
 
+from dataclasses import replace
 from typing import Final
 
 import structlog
@@ -73,6 +74,9 @@ class Beginning:
             if renewal.terms != terms:
                 raise ConflictError("what it is renewed with was changed in the meantime")
             order = await store.orders.add(new, private_key_pem=key_pem)
+            if renewal.follows_at_once and not is_test:
+                renewal = replace(renewal, follows_at_once=False)
+                await store.renewals.keep(renewal)
             if asked_by is not None:
                 await self._note_asked(renewal, asked_by, is_test=is_test)
         log.info("order.begun", order=order.id, renewal=renewal_id)

@@ -8,7 +8,14 @@ from dataclasses import replace
 from manager.domain.inventory import Inventory
 from manager.domain.renewal.budget import allowed_s
 from manager.domain.renewal.records import AccountId, RenewalRecord, Terms
-from manager.domain.renewal.schedule import at_once_s, brings_another, entry_of, names_of, rested
+from manager.domain.renewal.schedule import (
+    at_once_s,
+    brings_another,
+    entry_of,
+    follows_at_once,
+    names_of,
+    rested,
+)
 from manager.usecases.context import Context
 from manager.usecases.renewal.progress import signed_for
 
@@ -30,7 +37,9 @@ async def with_terms(
     context: Context, known: RenewalRecord, terms: Terms | None, inventory: Inventory
 ) -> RenewalRecord:
     """Return a renewal that is given other terms, by which what was wrong may be no longer. Raises NotFoundError."""
-    given, again_s = replace(known, terms=terms), at_once_s(known)
+    order = await context.store.orders.unfinished_of(known.id)
+    given = replace(known, terms=terms, follows_at_once=follows_at_once(known, terms, order))
+    again_s = at_once_s(known)
     if _was_signed(known) and terms is not None:
         if not brings_another(known.terms, terms):
             return given

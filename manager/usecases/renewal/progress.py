@@ -16,7 +16,7 @@ from manager.domain.renewal.budget import SIGNED_WITHIN_S, allowed_s, signed_s, 
 from manager.domain.renewal.clocks import order_by, renewal_by
 from manager.domain.renewal.moments import REST_MOST_S, retry_at_s
 from manager.domain.renewal.records import AccountId, OrderRecord, OrderState, Problem, RenewalRecord, Step
-from manager.domain.renewal.schedule import entry_of
+from manager.domain.renewal.schedule import at_once_s, entry_of
 from manager.usecases.context import Context
 from manager.usecases.renewal.ports import CaError
 
@@ -143,6 +143,7 @@ async def _rest(
     """Keep what was wrong, and until when the renewal rests; `signed` is when its CA has signed what it counts."""
     now_s, failures = context.clock(), renewal.failures + 1
     entry = entry_of(renewal, inventory.entries)
+    problem = replace(problem, leaf=None if entry is None else entry.leaf.fingerprint)
     ends_s = None if entry is None else entry.leaf.not_after_s
     rested_s = _rested_s(now_s, error)
     rests_until_s = retry_at_s(
@@ -155,6 +156,18 @@ async def _rest(
     rested = replace(renewal, failures=failures, retry_at_s=rests_until_s, problem=problem, changed_s=now_s)
     await context.store.renewals.keep(rested)
     context.store.after_commit(context.content_changed.set)
+
+
+async def forget_failure(context: Context, renewal: RenewalRecord) -> None:
+    """Forget what was wrong with a certificate that is there no more; how long its CA asked to wait stays. Raises NotFoundError."""
+    store = context.store
+    async with store.transaction():
+        known = await store.renewals.get(renewal.id)
+        if known.problem != renewal.problem or at_once_s(known) > context.clock():
+            return
+        after = replace(known, failures=0, retry_at_s=0.0, problem=None, changed_s=context.clock())
+        await store.renewals.keep(after)
+        store.after_commit(context.content_changed.set)
 
 
 async def signed_for(context: Context, names: Collection[str], account_id: AccountId) -> list[float]:

@@ -7,7 +7,7 @@ one order or CA fails holds up no other.
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
@@ -23,27 +23,32 @@ from common.errors import (
 )
 from manager.domain.audit import RENEWAL
 from manager.domain.inventory import Inventory
-from manager.domain.renewal.moments import ari_id, counting, poll_at_s
 from manager.domain.renewal.records import AccountId, OrderRecord, OrderState, RenewalRecord
 from manager.domain.renewal.schedule import (
     advanced_s,
     asked_s,
+    at_once_s,
     beginning,
     begins_s,
     entry_of,
+    is_of_another,
     limited,
     next_s,
-    validity_of,
-    window_for,
 )
 from manager.usecases.ports import Lead
 from manager.usecases.renewal.around import Around
-from manager.usecases.renewal.asking import AccountsAtCas
 from manager.usecases.renewal.beginning import Beginning
 from manager.usecases.renewal.ports import Ca, CaError, Suggested
-from manager.usecases.renewal.progress import fail, fail_to_begin, order_by_clock, renewal_by_clock
+from manager.usecases.renewal.progress import (
+    fail,
+    fail_to_begin,
+    forget_failure,
+    order_by_clock,
+    renewal_by_clock,
+)
 from manager.usecases.renewal.requesting import Requesting
 from manager.usecases.renewal.steps import OrderSteps
+from manager.usecases.renewal.windows import FAULT, Windows
 
 log = structlog.get_logger(__name__)
 
@@ -55,9 +60,6 @@ LOOK_LEAST_S: Final = 0.5
 
 AT_ONCE: Final = 8
 """Orders that are carried on at once, and CAs that are asked at once for windows: each waits for a network, and none for another."""
-
-FAULT: Final = "the manager met an internal error; its log has the details"
-"""What people are told where a fault of this program keeps one renewal from going on."""
 
 STEPS_AT_ONCE: Final = 20
 """Steps of one order without a rest between them; it has eight."""
@@ -81,7 +83,7 @@ class RenewalRunner:
     def __init__(self, around: Around, *, at_once: int) -> None:
         self._around = around
         self._context = around.context
-        self._asking = AccountsAtCas(around.context, around.cas)
+        self._windows = Windows(around)
         self._beginning = Beginning(around.context)
         self._steps = OrderSteps(around)
         self._requesting = Requesting(around.context)
@@ -113,7 +115,7 @@ class RenewalRunner:
     async def once(self, lead: Lead) -> float:
         """Do what is due now; return when to look again, infinite if nothing is renewed. Raises StorageError."""
         snapshot = await self._read(lead)
-        for part in (self._ask_windows, self._begin, self._carry_on):
+        for part in (self._forget_failures, self._ask_windows, self._begin, self._carry_on):
             if touched := await part(snapshot, lead):
                 snapshot = await self._read_again(snapshot, touched, lead)
         return next_s(
@@ -149,6 +151,22 @@ class RenewalRunner:
         with lead.enforced():
             return await renewal_by_clock(self._context, renewal)
 
+    async def _forget_failures(self, snapshot: Snapshot, lead: Lead) -> Sequence[RenewalRecord]:
+        """Forget what was wrong with certificates that somebody has replaced since, once no order is under way for them. Return of which renewals."""
+        now_s, entries = self._context.clock(), snapshot.inventory.entries
+        busy = {each.renewal_id for each in snapshot.orders}
+        due = [
+            each
+            for each in snapshot.renewals
+            if is_of_another(each, entry_of(each, entries))
+            and at_once_s(each) <= now_s
+            and each.id not in busy
+        ]
+        for renewal in due:
+            with lead.enforced():
+                await self._guarded(renewal, partial(forget_failure, self._context, renewal))
+        return due
+
     async def _ask_windows(self, snapshot: Snapshot, lead: Lead) -> Sequence[RenewalRecord]:
         """Ask CAs when to renew; all that they say is kept in one transaction. Return of which renewals."""
         now_s, entries = self._context.clock(), snapshot.inventory.entries
@@ -164,72 +182,15 @@ class RenewalRunner:
 
         async def ask(renewal: RenewalRecord) -> None:
             with lead.enforced():
-                answers[renewal.id] = await self._ask_window(renewal, snapshot, cas)
+                answers[renewal.id] = await self._windows.ask(renewal, entry_of(renewal, entries), cas)
 
         await self._each([partial(self._guarded, renewal, partial(ask, renewal)) for renewal in due])
         with lead.enforced():
             async with self._context.store.transaction():
                 for renewal in due:
                     if renewal.id in answers:
-                        await self._keep_window(renewal, snapshot, answers[renewal.id])
+                        await self._windows.keep(renewal, entry_of(renewal, entries), answers[renewal.id])
         return due
-
-    async def _ask_window(
-        self, renewal: RenewalRecord, snapshot: Snapshot, cas: dict[AccountId, Ca]
-    ) -> Suggested | CaError | None:
-        """Ask for one; `cas` are those that were asked a moment ago, so that an account's key is not opened for each."""
-        entry = entry_of(renewal, snapshot.inventory.entries)
-        if entry is None or renewal.terms is None:
-            return None
-        try:
-            identifier = ari_id(entry.leaf.issuer_key_id, entry.leaf.serial_no)
-            if identifier is None:
-                return None
-            number = renewal.terms.account_id
-            if number not in cas:
-                cas[number] = await self._asking.ca(number, is_test=False)
-            return await cas[number].suggested(identifier)
-        except CaError as error:
-            return error
-        except (ConflictError, StorageError):
-            # somebody changed the account meanwhile: the next look asks anew
-            raise
-        except Exception:
-            log.exception("renewals.failed", renewal=renewal.id)
-            return CaError(FAULT)
-
-    async def _keep_window(
-        self, asked: RenewalRecord, snapshot: Snapshot, answer: Suggested | CaError | None
-    ) -> None:
-        entry = entry_of(asked, snapshot.inventory.entries)
-        try:
-            renewal = await self._context.store.renewals.get(asked.id)
-        except NotFoundError:
-            return
-        if entry is None or renewal.certificate_id != entry.id:
-            return
-        now_s, validity = self._context.clock(), validity_of(entry)
-        window = window_for(renewal, entry)
-        why = renewal.window_why if window is not None else ""
-        retry_after_s = None
-        if isinstance(answer, Suggested):
-            window = counting(window, answer.window, validity, now_s=now_s)
-            why = answer.why
-        elif answer is None:
-            # a CA that suggests nothing has no word any more
-            window, why = None, ""
-        if answer is not None:
-            retry_after_s = answer.retry_after_s
-        again_s = poll_at_s(validity, now_s=now_s, retry_after_s=retry_after_s)
-        await self._context.store.renewals.keep(
-            replace(
-                renewal,
-                window=window,
-                window_of=validity.fingerprint,
-                window_why=why,
-                poll_at_s=again_s,
-            )
-        )
 
     async def _begin(self, snapshot: Snapshot, lead: Lead) -> Sequence[RenewalRecord]:
         """Begin orders, open requests, and end renewals of what is gone. Return for which there was anything to do."""

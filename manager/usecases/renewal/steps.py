@@ -23,9 +23,10 @@ from manager.domain.renewal.records import (
     Proof,
     RenewalRecord,
 )
-from manager.domain.renewal.schedule import urgent_s, why_obsolete, why_obsolete_test
+from manager.domain.renewal.schedule import OTHER_TERMS, urgent_s, why_obsolete, why_obsolete_test
 from manager.usecases.renewal.around import Around
 from manager.usecases.renewal.asking import AccountsAtCas
+from manager.usecases.renewal.collecting import is_signed
 from manager.usecases.renewal.ports import Authorization, Ca, CaError, Missing, Ordered, Showing
 from manager.usecases.renewal.progress import advance, end, fail, wait
 from manager.usecases.renewal.taking_over import TakingOver
@@ -82,8 +83,13 @@ class OrderSteps:
         try:
             if order.state is OrderState.TAKEN_OVER:
                 await self._taking_over.look(order, renewal, entry)
-            elif why := self._of_no_use(order, renewal, entry):
+            elif not (why := self._of_no_use(order, renewal, entry)):
+                await self._take(order, renewal, entry)
+            elif why != OTHER_TERMS or not await is_signed(self._asking, order, renewal):
                 await self.give_up(order, why)
+            elif order.state is OrderState.VALIDATED:
+                # the answer to its request was lost
+                await advance(self._context, order, OrderState.FINALISED)
             else:
                 await self._take(order, renewal, entry)
         except CaError as error:

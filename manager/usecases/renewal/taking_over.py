@@ -33,7 +33,7 @@ from manager.domain.model import AssignmentRecord
 from manager.domain.moves import Move
 from manager.domain.placements import of_moves
 from manager.domain.renewal.records import OrderRecord, OrderState, Problem, RenewalRecord
-from manager.domain.renewal.schedule import begins_s, entry_of, why_obsolete
+from manager.domain.renewal.schedule import begins_s, brings_another, entry_of, why_obsolete
 from manager.domain.view import NodeView
 from manager.pki.read.findings import PkiFindingsError
 from manager.pki.read.material import TlsMaterial
@@ -166,7 +166,7 @@ class TakingOver:
             detail = {"renewal": renewal.id, "replaces": renewal.certificate_id, "nodes": kept.nodes}
             await self._context.note(RENEWAL, "renewal.taken_over", f"certificate {number}", detail)
             await keep_advanced(self._context, order, OrderState.TAKEN_OVER, answer_id=number)
-            await store.renewals.keep(_of_successor(renewal, number, now_s))
+            await store.renewals.keep(_of_successor(renewal, order, number, now_s))
         return kept.nodes, number
 
     async def look(self, order: OrderRecord, renewal: RenewalRecord, entry: Entry | None) -> None:
@@ -178,7 +178,8 @@ class TakingOver:
             )
             return
         waiting = [text for place in entry.places if (text := self._not_served(place, entry))]
-        begins = begins_s(renewal, entry)
+        # what follows at once follows the end of this one
+        begins = begins_s(replace(renewal, follows_at_once=False), entry)
         if not waiting:
             await self._serve(order, entry)
         elif begins is not None and begins <= now_s:
@@ -290,9 +291,12 @@ def not_served(view: NodeView, slot: Slot, entry: Entry) -> str:
     return f"{view.name} does not serve it ({view.state.replace('_', ' ')})"
 
 
-def _of_successor(renewal: RenewalRecord, number: CertificateId, now_s: float) -> RenewalRecord:
+def _of_successor(
+    renewal: RenewalRecord, order: OrderRecord, number: CertificateId, now_s: float
+) -> RenewalRecord:
     return replace(
         renewal,
+        follows_at_once=renewal.follows_at_once and brings_another(order.terms, renewal.terms),
         certificate_id=number,
         is_new=False,
         nodes=(),

@@ -9,7 +9,7 @@ from common.errors import CertcastError, Reason
 from manager.domain.renewal.moments import LADDER_S
 from manager.domain.renewal.records import ChallengeKind, OrderState
 from manager.usecases.admission import read_for_key
-from manager.usecases.renewal import runner, steps
+from manager.usecases.renewal import steps, windows
 from manager.usecases.renewal.ports import Authorization
 from tests.fakes.ca import ModelCa
 from tests.fakes.workers import InPlace
@@ -51,7 +51,7 @@ async def test_a_fault_of_the_manager_that_one_order_meets_holds_up_no_other(wor
     await world.pass_time(120, step_s=5)
     kept = [await world.renewal(each) for each in (one, other)]
     assert sorted(each.failures for each in kept) == [0, 1]
-    assert {each.problem.message for each in kept if each.problem} == {runner.FAULT}
+    assert {each.problem.message for each in kept if each.problem} == {windows.FAULT}
     states = [await world.states(each) for each in (one, other)]
     assert sorted(states) == [[OrderState.CREATED], [OrderState.SERVED]]
     await world.pass_time(LADDER_S[0] + 120)
@@ -97,14 +97,14 @@ async def test_a_fault_that_one_certificate_meets_before_its_ca_is_asked_holds_u
     one, other = await world.renewing("n1", age_days=5), await world.renewing("n2", age_days=40)
     odd = await world.renewing("n3", age_days=5)
     entries = (await world.context.inventories.current()).entries
-    serial_no, ari_id = entries[odd.certificate_id].leaf.serial_no, runner.ari_id
+    serial_no, ari_id = entries[odd.certificate_id].leaf.serial_no, windows.ari_id
 
     def failing(key_id: str | None, given: str) -> str | None:
         if given == serial_no:
             raise ValueError("what nobody foresaw")
         return ari_id(key_id, given)
 
-    monkeypatch.setattr(runner, "ari_id", failing)
+    monkeypatch.setattr(windows, "ari_id", failing)
     await world.pass_time(120, step_s=5)
     assert await world.states(other) == [OrderState.SERVED]
     assert (await world.renewal(one)).poll_at_s > world.now[0]

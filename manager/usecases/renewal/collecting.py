@@ -1,0 +1,23 @@
+"""Collecting what a CA has signed, though other terms were given since.
+
+Invariant: what a CA has signed and counts is not thrown away, and a CA that is to sign no more holds up nothing.
+"""
+
+from manager.domain.renewal.records import OrderRecord, OrderState, RenewalRecord
+from manager.domain.renewal.schedule import is_elsewhere
+from manager.usecases.renewal.asking import AccountsAtCas
+from manager.usecases.renewal.ports import CaError
+
+
+async def is_signed(asking: AccountsAtCas, order: OrderRecord, renewal: RenewalRecord) -> bool:
+    """Whether the CA has signed what an order asked for, or will and is still the one that is to. Raises CaError."""
+    if order.is_test or order.state not in {OrderState.VALIDATED, OrderState.FINALISED}:
+        return False
+    try:
+        ca = await asking.ca(order.terms.account_id, is_test=False)
+        ordered = await ca.look(order.url)
+    except CaError:
+        if is_elsewhere(order, renewal):
+            return False
+        raise
+    return ordered.status == "valid" or (ordered.status == "processing" and not is_elsewhere(order, renewal))

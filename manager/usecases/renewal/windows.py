@@ -1,0 +1,86 @@
+"""Windows of CAs (RFC 9773): asked for, and kept with when to ask again.
+
+Decides what counts as no answer. Leaves which of two windows counts to `manager.domain.renewal.moments`. Invariant: a window is kept with the certificate that
+it was suggested for, and for no other.
+"""
+
+from dataclasses import replace
+from typing import Final
+
+import structlog
+
+from common.errors import ConflictError, NotFoundError, StorageError
+from manager.domain.inventory import Entry
+from manager.domain.renewal.moments import ari_id, counting, poll_at_s
+from manager.domain.renewal.records import AccountId, RenewalRecord
+from manager.domain.renewal.schedule import validity_of, window_for
+from manager.usecases.renewal.around import Around
+from manager.usecases.renewal.asking import AccountsAtCas
+from manager.usecases.renewal.ports import Ca, CaError, Suggested
+
+log = structlog.get_logger(__name__)
+
+FAULT: Final = "the manager met an internal error; its log has the details"
+"""What people are told where a fault of this program keeps one renewal from going on."""
+
+
+class Windows:
+    def __init__(self, around: Around) -> None:
+        self._context = around.context
+        self._asking = AccountsAtCas(around.context, around.cas)
+
+    async def ask(
+        self, renewal: RenewalRecord, entry: Entry | None, cas: dict[AccountId, Ca]
+    ) -> Suggested | CaError | None:
+        """Ask for one; `cas` are those that were asked a moment ago, so that an account's key is not opened for each."""
+        if entry is None or renewal.terms is None:
+            return None
+        try:
+            identifier = ari_id(entry.leaf.issuer_key_id, entry.leaf.serial_no)
+            if identifier is None:
+                return None
+            number = renewal.terms.account_id
+            if number not in cas:
+                cas[number] = await self._asking.ca(number, is_test=False)
+            return await cas[number].suggested(identifier)
+        except CaError as error:
+            return error
+        except (ConflictError, StorageError):
+            # somebody changed the account meanwhile: the next look asks anew
+            raise
+        except Exception:
+            log.exception("renewals.failed", renewal=renewal.id)
+            return CaError(FAULT)
+
+    async def keep(
+        self, asked: RenewalRecord, entry: Entry | None, answer: Suggested | CaError | None
+    ) -> None:
+        """Keep what a CA said of a certificate, within the transaction that is open."""
+        try:
+            renewal = await self._context.store.renewals.get(asked.id)
+        except NotFoundError:
+            return
+        if entry is None or renewal.certificate_id != entry.id:
+            return
+        now_s, validity = self._context.clock(), validity_of(entry)
+        window = window_for(renewal, entry)
+        why = renewal.window_why if window is not None else ""
+        retry_after_s = None
+        if isinstance(answer, Suggested):
+            window = counting(window, answer.window, validity, now_s=now_s)
+            why = answer.why
+        elif answer is None:
+            # a CA that suggests nothing has no word any more
+            window, why = None, ""
+        if answer is not None:
+            retry_after_s = answer.retry_after_s
+        again_s = poll_at_s(validity, now_s=now_s, retry_after_s=retry_after_s)
+        await self._context.store.renewals.keep(
+            replace(
+                renewal,
+                window=window,
+                window_of=validity.fingerprint,
+                window_why=why,
+                poll_at_s=again_s,
+            )
+        )

@@ -1,0 +1,124 @@
+"""Terms that are changed while an order is under way: what the CA signs is not thrown away, and what was changed does not wait for the next renewal."""
+
+from dataclasses import replace
+
+import pytest
+
+from manager.domain.renewal.records import ChallengeKind, OrderState, RenewalRecord
+from manager.usecases.renewal.account_fields import AccountFields
+from manager.usecases.renewal.ports import CaError
+from tests.pki import DAY_S
+from tests.renewals import Renewing
+
+HOUR_S = 3600.0
+MORE = ("n1.example.com", "more.example.com")
+SERVED, FAILED = OrderState.SERVED, OrderState.FAILED
+
+
+async def being_signed(world: Renewing, *, by_hand: bool = False) -> RenewalRecord:
+    """Begin an order that the CA takes an hour to sign."""
+    renewal = await world.renewing("n1", age_days=8 if by_hand else 31)
+    world.server.processing_s = HOUR_S
+    if by_hand:
+        await world.renewals.order_now(renewal.id, actor="ada")
+    await world.pass_time(60, step_s=5)
+    assert await world.states(renewal) == [OrderState.FINALISED]
+    return renewal
+
+
+async def change(world: Renewing, renewal: RenewalRecord, **terms: object) -> None:
+    await world.renewals.change(renewal.id, replace(renewal.terms, **terms), actor="ada")
+
+
+@pytest.mark.parametrize("by_hand", [False, True])
+async def test_what_is_being_signed_is_taken_into_use_and_what_was_changed_is_ordered_at_once_then(
+    world: Renewing, by_hand: bool
+):
+    renewal = await being_signed(world, by_hand=by_hand)
+    await change(world, renewal, names=MORE)
+    await world.pass_time(3 * HOUR_S, step_s=60)
+    assert await world.states(renewal) == [SERVED, SERVED]
+    assert [each.names for each in world.server.issued] == [("n1.example.com",), MORE]
+    await world.pass_time(5 * DAY_S)
+    assert len(world.server.issued) == 2
+
+
+@pytest.mark.parametrize("changes", [{"challenge": ChallengeKind.DNS}, {}])
+async def test_what_fits_the_new_terms_is_all_that_is_ordered(world: Renewing, changes: dict[str, object]):
+    renewal = await being_signed(world)
+    await change(world, renewal, names=MORE)
+    await change(world, renewal, **changes)
+    await world.pass_time(5 * DAY_S, step_s=HOUR_S)
+    assert await world.states(renewal) == [SERVED]
+
+
+async def test_what_was_changed_is_ordered_at_once_though_the_nodes_do_not_serve_the_former_order_yet(
+    world: Renewing,
+):
+    renewal = await being_signed(world)
+    await change(world, renewal, names=MORE)
+    world.fleet.is_held = lambda _name: True
+    await world.pass_time(2 * HOUR_S, step_s=60)
+    assert await world.states(renewal) == [OrderState.TAKEN_OVER]
+    world.fleet.is_held = lambda _name: False
+    await world.pass_time(2 * HOUR_S, step_s=60)
+    assert await world.states(renewal) == [SERVED, SERVED]
+
+
+async def test_an_order_whose_request_the_ca_took_without_an_answer_is_collected_all_the_same(
+    world: Renewing,
+):
+    renewal = await world.renewing("n1", age_days=31)
+    world.server.to_lose.append("finalize")
+    await world.pass_time(60, step_s=5)
+    assert await world.states(renewal) == [OrderState.VALIDATED]
+    await change(world, renewal, names=MORE)
+    await world.pass_time(60, step_s=5)
+    assert await world.states(renewal) == [SERVED, SERVED]
+    assert [each.names for each in world.server.issued] == [("n1.example.com",), MORE]
+
+
+async def test_an_order_before_its_time_that_is_given_up_for_other_terms_is_followed_by_one_with_them(
+    world: Renewing,
+):
+    renewal = await world.renewing("n1", age_days=8)
+    world.showing.missing_at = lambda _name: "n1"
+    await world.renewals.order_now(renewal.id, actor="ada")
+    await world.pass_time(60, step_s=5)
+    assert await world.states(renewal) == [OrderState.ORDERED]
+    world.showing.missing_at = lambda _name: ""
+    await change(world, renewal, names=MORE)
+    await world.pass_time(60, step_s=5)
+    assert await world.states(renewal) == [FAILED, SERVED]
+    assert [each.names for each in world.server.issued] == [MORE]
+
+
+@pytest.mark.parametrize("is_down", [False, True])
+async def test_another_account_does_not_wait_for_a_ca_that_does_not_sign(world: Renewing, is_down: bool):
+    renewal = await being_signed(world)
+    if is_down:
+        world.server.to_fail += [("look", CaError("it is down"))] * 9
+    fields = AccountFields(name="other", directory_url="https://other.example.com/directory")
+    other = (await world.accounts.add(fields, actor="ada")).id
+    world.server.processing_s = 0.0
+    await change(world, renewal, account_id=other)
+    await world.once()
+    assert (await world.states(renewal))[0] is FAILED
+    world.server.to_fail.clear()
+    await world.pass_time(60, step_s=5)
+    assert await world.states(renewal) == [FAILED, SERVED]
+
+
+async def test_terms_that_are_changed_while_nothing_is_ordered_wait_for_the_next_renewal(world: Renewing):
+    renewal = await world.renewing("n1", age_days=8)
+    await change(world, renewal, names=MORE)
+    await world.pass_time(5 * DAY_S)
+    assert await world.orders(renewal) == []
+
+
+async def test_a_renewal_by_request_follows_nothing_at_once(world: Renewing):
+    renewal = await being_signed(world, by_hand=True)
+    await change(world, renewal, names=MORE)
+    await world.renewals.change(renewal.id, None, send_to="pki", actor="ada")
+    await world.pass_time(3 * HOUR_S, step_s=60)
+    assert (await world.renewal(renewal)).request_id is None
