@@ -70,6 +70,7 @@ class StoredRenewal(Struct, frozen=True, kw_only=True):
     terms: StoredTerms | None
     nodes: tuple[str, ...]
     slot: Slot
+    takes_from: tuple[int, ...] = ()
     send_to: str
     window: StoredWindow | None
     window_of: str | None

@@ -1,19 +1,21 @@
 """Slots that a first certificate is ordered for: what has them now, and what renews that.
 
-Invariant: no two renewals bring certificates for one slot, which would take it from each other again and again.
+Invariants: no two renewals bring certificates for one slot, which would take it from each other again and again; and none takes a slot from a certificate
+that whoever ordered was not asked about.
 """
 
 from collections.abc import Iterable, Sequence
 
 from common.bundle.manifest import Slot
 from common.errors import ConflictError
-from common.ids import NodeName
+from common.ids import CertificateId, NodeName
 from manager.domain.consequences import name_entry
 from manager.domain.inventory import Inventory
 from manager.domain.moves import Move
 from manager.domain.placements import of_ordering
 from manager.domain.renewal.records import RenewalRecord, Terms
 from manager.usecases.confirming import Impact, facts_of
+from manager.usecases.renewal.ports import CaError
 
 
 def assess_ordered(inventory: Inventory, terms: Terms, nodes: Sequence[NodeName], slot: Slot) -> Impact:
@@ -27,6 +29,29 @@ def assess_ordered(inventory: Inventory, terms: Terms, nodes: Sequence[NodeName]
     return Impact(
         consequences=of_ordering(terms.names, moves), facts=[facts_of(moves, inventory), terms.names]
     )
+
+
+def held_now(inventory: Inventory, nodes: Iterable[NodeName], slot: Slot) -> tuple[CertificateId, ...]:
+    """Return the certificates that slots of nodes have."""
+    held = (inventory.slots.get((name, slot)) for name in nodes)
+    return tuple(dict.fromkeys(number for number in held if number is not None))
+
+
+def why_occupied(renewal: RenewalRecord, inventory: Inventory) -> str:
+    """Say which slot of a first certificate somebody has given another one since it was ordered, "" for none."""
+    for name in renewal.nodes if renewal.is_new else ():
+        number = inventory.slots.get((name, renewal.slot))
+        if number is None or number in renewal.takes_from or inventory.entries[number].temporary:
+            continue
+        what = name_entry(inventory.entries[number])
+        return f"the {renewal.slot} slot of node '{name}' has {what}, which was not there when this was ordered; empty that slot, or remove this renewal and order anew, where you are asked about it"
+    return ""
+
+
+def require_free(renewal: RenewalRecord, inventory: Inventory) -> None:
+    """Check that a first certificate would take no slot that `why_occupied` names. Raises CaError."""
+    if why := why_occupied(renewal, inventory):
+        raise CaError(why, is_final=True)
 
 
 def check_slots(

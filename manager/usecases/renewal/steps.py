@@ -29,6 +29,7 @@ from manager.usecases.renewal.asking import AccountsAtCas
 from manager.usecases.renewal.collecting import is_signed
 from manager.usecases.renewal.ports import Authorization, Ca, CaError, Missing, Ordered, Showing
 from manager.usecases.renewal.progress import advance, end, fail, wait
+from manager.usecases.renewal.slots import require_free
 from manager.usecases.renewal.taking_over import TakingOver
 from manager.usecases.workers import READ_TIMEOUT_S
 
@@ -109,6 +110,9 @@ class OrderSteps:
         if order.state is OrderState.DOWNLOADED:
             await self._taking_over.take(order)
             return
+        if order.state in {OrderState.CREATED, OrderState.VALIDATED}:
+            # not once the CA has signed, and counts it
+            require_free(renewal, await self._context.inventories.current())
         ca = await self._asking.ca(order.terms.account_id, is_test=order.is_test)
         match order.state:
             case OrderState.CREATED:

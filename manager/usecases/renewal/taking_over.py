@@ -43,6 +43,7 @@ from manager.usecases.kept import new_certificate
 from manager.usecases.renewal.around import Around
 from manager.usecases.renewal.ports import CaError
 from manager.usecases.renewal.progress import advance, end, keep_advanced, wait
+from manager.usecases.renewal.slots import why_occupied
 from manager.usecases.workers import READ_TIMEOUT_S
 
 log = structlog.get_logger(__name__)
@@ -128,6 +129,8 @@ class TakingOver:
     ) -> Impact:
         """Assess what an answer does where it would be, in which nodes that get their first one are counted. Raises CaError for what is refused."""
         predecessor = entry_of(renewal, inventory.entries)
+        if why := why_occupied(renewal, inventory):
+            raise _refused(order, why)
         if predecessor is not None and predecessor.leaf == material.leaf:
             raise _refused(order, "the CA gave the certificate again that is to be renewed")
         impact = await asyncio.to_thread(

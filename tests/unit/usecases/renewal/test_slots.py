@@ -4,11 +4,14 @@ import pytest
 
 from common.errors import ConflictError
 from common.ids import CertificateId, NodeName
+from manager.domain.alarms import AlarmKind
 from manager.domain.consequences import ConfirmationNeededError
 from manager.domain.model import NodeDescription
-from manager.domain.renewal.records import ChallengeKind, Terms
+from manager.domain.renewal.records import ChallengeKind, OrderState, Terms
 from manager.usecases.renewal.shown import ShownRenewal
+from tests.pki import DAY_S
 from tests.renewals import Renewing
+from tests.unit.usecases.renewal.looking import alarms_of
 
 MEET = "meet.example.com"
 
@@ -105,3 +108,56 @@ async def test_a_slot_that_another_first_certificate_is_ordered_for_is_refused_u
         await order(world, MEET, confirm=None, nodes=("n1",))
     await world.renewals.remove(first.id, actor="ada")
     await order(world, MEET, confirm=None, nodes=("n1",))
+
+
+async def put(world: Renewing, node: str) -> CertificateId:
+    """Give a node's slot a certificate by hand."""
+    return await world.certificate([node], names=[f"{node}.example.com", "by-hand.example.com"])
+
+
+async def new_one(world: Renewing) -> ShownRenewal:
+    """Order a certificate that takes the slot of another one, as was confirmed."""
+    await world.certificate(["n1"])
+    account = await world.account()
+    return await world.renewals.order_new(
+        world.terms(account, "n1.example.com"), nodes=[NodeName("n1")], slot="server", actor="ada"
+    )
+
+
+@pytest.mark.parametrize("when", ["before it begins", "while it is proven"])
+async def test_no_order_takes_a_slot_from_a_certificate_that_came_there_after_it_was_confirmed(
+    world: Renewing, when: str
+):
+    new = await new_one(world)
+    if when == "while it is proven":
+        world.server.validation_s = 600.0
+        await world.pass_time(60, step_s=5)
+        assert await world.states(new.renewal) == [OrderState.PLACED]
+    by_hand = await put(world, "n1")
+    await world.pass_time(3 * 3600.0, step_s=60)
+    assert (await at(world, "n1"), world.server.issued) == (by_hand, [])
+    (alarm,) = await alarms_of(world, AlarmKind.RENEWAL_FAILED)
+    assert "The server slot of node 'n1' has certificate 2 (" in alarm.details
+    assert "which was not there when this was ordered; empty that slot" in alarm.details
+    await world.use_cases.assignments.unassign(NodeName("n1"), "server", actor="ada")
+    await world.pass_time(DAY_S, step_s=600)
+    assert (await world.states(new.renewal))[-1] is OrderState.SERVED
+
+
+async def test_what_the_ca_has_signed_meanwhile_takes_no_such_slot_either(world: Renewing):
+    world.server.processing_s = 600.0
+    new = await new_one(world)
+    await world.pass_time(60, step_s=5)
+    assert await world.states(new.renewal) == [OrderState.FINALISED]
+    by_hand = await put(world, "n1")
+    await world.pass_time(1200.0, step_s=60)
+    assert await at(world, "n1") == by_hand
+    kept = await world.renewal(new.renewal)
+    assert (kept.problem.is_signed, kept.is_new) == (True, True)
+    assert "which was not there when this was ordered" in kept.problem.message
+
+
+async def test_what_was_confirmed_is_replaced(world: Renewing):
+    new = await new_one(world)
+    await world.pass_time(60, step_s=5)
+    assert await world.states(new.renewal) == [OrderState.SERVED]
