@@ -6,11 +6,14 @@ from typing import Any
 import pytest
 from aiosqlite import Connection
 
+from manager.store import sqlite_driver
+
 
 def query_in_place(patch: pytest.MonkeyPatch) -> None:
     """Let every connection that is opened until the patch is undone be used where it is called from."""
     patch.setattr(Connection, "_connect", _connect)
     patch.setattr(Connection, "_execute", _execute)
+    patch.setattr(sqlite_driver.Connection, "call_later", _call_now)
 
 
 async def _connect(connection: Any) -> Any:
@@ -21,3 +24,7 @@ async def _connect(connection: Any) -> Any:
 
 async def _execute(connection: Any, act: Callable[..., Any], *given: Any, **named: Any) -> Any:
     return act(*given, **named)
+
+
+def _call_now(_connection: Any, act: Callable[[], None]) -> None:
+    act()
