@@ -6,6 +6,7 @@ from pathlib import Path
 
 from common.ids import MANAGEMENT_NODE, CertificateId, NodeName
 from common.pki.certificate import decode
+from manager.domain.renewal.account_fields import AccountFields
 from manager.domain.renewal.records import (
     AccountId,
     ChallengeKind,
@@ -18,7 +19,6 @@ from manager.domain.renewal.records import (
 from manager.store.inventory import Inventories
 from manager.store.store import Store
 from manager.usecases.context import Context
-from manager.usecases.renewal.account_fields import AccountFields
 from manager.usecases.renewal.accounts import AccountUseCases
 from manager.usecases.renewal.around import Around
 from manager.usecases.renewal.ports import wake_nobody

@@ -127,7 +127,7 @@ class AcmeCa:
     async def _in_thread(self, work: Callable[[CaSession], _T]) -> _T:
         loop = asyncio.get_running_loop()
         if self._session is None:
-            context = await loop.run_in_executor(self._threads, tls_context, self._account.trust_pem)
+            context = await loop.run_in_executor(self._threads, tls_context, self._account.trusted_cas)
             self._session = CaSession(
                 self._directory_url, context=context, signer=self._signer, clock=self._clock
             )

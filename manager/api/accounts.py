@@ -1,6 +1,7 @@
 """Accounts at CAs over HTTP."""
 
 from aiohttp import web
+from msgspec.structs import asdict
 
 from common.api.accounts import (
     AccountAnswer,
@@ -12,8 +13,8 @@ from common.api.accounts import (
 )
 from common.api.codes import Role
 from manager.api.routes import Call, Route, empty, reply
+from manager.domain.renewal.account_fields import AccountChanges, AccountFields
 from manager.domain.renewal.records import AccountId, AccountRecord
-from manager.usecases.renewal.account_fields import AccountChanges, AccountFields
 
 
 async def list_all(call: Call) -> web.StreamResponse:
@@ -44,16 +45,7 @@ async def directory(call: Call) -> web.StreamResponse:
 async def add(call: Call) -> web.StreamResponse:
     """Create a key and keep the account; its CA is not asked yet."""
     body: NewAccount = call.body
-    fields = AccountFields(
-        name=body.name,
-        directory_url=body.directory_url,
-        staging_url=body.staging_url,
-        trust_pem=body.trusted_cas,
-        contact=body.contact,
-        binding_id=body.binding_id,
-        binding_key=body.binding_key,
-        terms_agreed=body.terms_agreed,
-    )
+    fields = AccountFields(**asdict(body))
     return reply(_answer(await call.api.use_cases.accounts.add(fields, actor=call.actor)), status=201)
 
 
@@ -69,15 +61,7 @@ async def register(call: Call) -> web.StreamResponse:
 async def edit(call: Call) -> web.StreamResponse:
     """Change what the body has. The CA is told contacts if it knows the account; the directory and the binding of such a one stay (400)."""
     body: AccountEdit = call.body
-    changes = AccountChanges(
-        name=body.name,
-        directory_url=body.directory_url,
-        staging_url=body.staging_url,
-        trust_pem=body.trusted_cas,
-        contact=body.contact,
-        binding_id=body.binding_id,
-        binding_key=body.binding_key,
-    )
+    changes = AccountChanges(**asdict(body))
     return reply(_answer(await call.api.use_cases.accounts.edit(_number(call), changes, actor=call.actor)))
 
 
@@ -107,7 +91,7 @@ def _answer(record: AccountRecord) -> AccountAnswer:
         name=record.name,
         directory_url=record.directory_url,
         staging_url=record.staging_url,
-        trusted_cas=record.trust_pem,
+        trusted_cas=record.trusted_cas,
         contact=record.contact,
         binding_id=record.binding_id,
         url=record.url,

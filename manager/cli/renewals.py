@@ -34,7 +34,7 @@ from manager.cli.renewal_options import (
 from manager.cli.running import JsonOption, ask, group, present
 
 if TYPE_CHECKING:
-    from common.api.renewals import RenewalAnswer
+    from common.api.renewals import NewRenewal, RenewalAnswer
     from manager.cli.client import Client
 
 app = group("Let certificates be renewed in time.")
@@ -140,16 +140,18 @@ def set_terms(
         send_to=send_to,
     )
     _check_means(given, by_request=by_request)
-    placed = {"nodes": [node_name(each) for each in nodes or ()], "slot": slot, "paused": paused}
     if renewal_id is not None:
-        _check_unplaced(certificate_id, placed)
+        _check_unplaced(certificate_id, is_placed=bool(nodes or slot or paused))
         answer = _change(context, renewal_id, given, by_request=by_request, node_names=node_names)
     else:
-        _check_new(given, certificate_id, by_request=by_request)
-        if node_names:
-            given["names"] = _names_of_nodes(context, certificate_id)
-        body = {"certificate": certificate_id, **given, **{key: each for key, each in placed.items() if each}}
-        answer = _add(context, body, force=force)
+        from common.api.renewals import NewRenewal
+
+        placed: list[str] = [node_name(each) for each in nodes or ()]
+        new = NewRenewal(
+            certificate=certificate_id, nodes=placed, slot=slot or "server", paused=paused, **given
+        )
+        _check_new(new, by_request=by_request)
+        answer = _add(context, new, node_names=node_names, force=force)
     _say(answer, "Changed" if renewal_id is not None else "Set up", json=json)
 
 
@@ -208,7 +210,7 @@ def remove(
 
 
 def _given(**told: Any) -> dict[str, Any]:
-    """Return what was told; None says that something was not."""
+    """Return what was told of a renewal's terms; None says that something was not."""
     return {name: value for name, value in told.items() if value is not None}
 
 
@@ -220,23 +222,23 @@ def _check_means(given: dict[str, Any], *, by_request: bool) -> None:
         )
 
 
-def _check_new(given: dict[str, Any], certificate_id: int | None, *, by_request: bool) -> None:
+def _check_new(new: "NewRenewal", *, by_request: bool) -> None:
     """Refuse a renewal of nothing, or by no means. Raises InvalidInputError."""
-    if certificate_id is None and not given.get("names"):
+    if new.certificate is None and not new.names:
         raise InvalidInputError(
             "certificate", "say what: --certificate CERTIFICATE, --name NAME for a new one, or RENEWAL"
         )
-    if "account" not in given and not by_request:
+    if new.account is None and not by_request:
         raise InvalidInputError(
             "account", "say how: --account ACCOUNT ('certcast account list'), or --by-request"
         )
 
 
-def _check_unplaced(certificate_id: int | None, placed: dict[str, Any]) -> None:
+def _check_unplaced(certificate_id: int | None, *, is_placed: bool) -> None:
     """Refuse what only a new renewal takes. Raises InvalidInputError."""
     if certificate_id is not None:
         raise InvalidInputError("certificate", "RENEWAL and --certificate exclude each other; leave one out")
-    if any(placed.values()):
+    if is_placed:
         raise InvalidInputError(
             "nodes", "--node, --slot and --paused are for a new one; see also 'certcast renewal pause'"
         )
@@ -246,28 +248,30 @@ def _change(
     context: typer.Context, number: int, given: dict[str, Any], *, by_request: bool, node_names: bool
 ) -> bytes:
     """Replace a renewal's terms by those that it has with what was given; what was ordered by one means is nothing by another."""
+    from msgspec.structs import replace
+
+    from common.api.renewals import RenewalEdit
+
     known = _read(ask(context, lambda client: client.get("renewals", str(number))))
     if node_names:
         given = {**given, "names": _names_of_nodes(context, known.certificate)}
     if by_request or (known.account is None and "account" not in given):
-        body = {"send_to": known.send_to} | given
+        kept = RenewalEdit(send_to=known.send_to)
     elif known.account is None:
-        body = given
+        kept = RenewalEdit()
     else:
-        body = {name: getattr(known, name) for name in _ORDERED} | given
-    from common.api.renewals import RenewalEdit
-
-    if known.tag:
-        # an earlier manager has none
-        body = {**body, "seen": known.tag}
-    return ask(context, lambda client: client.put("renewals", str(number), body=RenewalEdit(**body)))
+        kept = RenewalEdit(**{name: getattr(known, name) for name in _ORDERED})
+    # an earlier manager has no tag
+    body = replace(kept, seen=known.tag, **given)
+    return ask(context, lambda client: client.put("renewals", str(number), body=body))
 
 
-def _add(context: typer.Context, body: dict[str, Any], *, force: bool) -> bytes:
+def _add(context: typer.Context, new: "NewRenewal", *, node_names: bool, force: bool) -> bytes:
     """Set one up; one for a certificate that is there already takes no slot from another, so nothing is asked then."""
-    from common.api.renewals import NewRenewal
+    if node_names:
+        from msgspec.structs import replace
 
-    new = NewRenewal(**body)
+        new = replace(new, names=_names_of_nodes(context, new.certificate))
     if new.certificate is not None:
         return ask(context, lambda client: client.post("renewals", body=new))
     return send_confirmed(

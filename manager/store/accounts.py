@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from common.errors import ConflictError, NotFoundError
 from common.words import counted
+from manager.domain.renewal.account_fields import AccountFields
 from manager.domain.renewal.records import AccountId, AccountRecord
 from manager.store.engine import Database
 from manager.store.sealing import Keyring
@@ -21,21 +22,6 @@ from manager.store.tables.renewal import acme_account, renewal
 
 _SEALED: Final = ("sealed_key", "sealed_next_key", "sealed_binding")
 _PLAIN = [column for column in acme_account.columns if column.name not in _SEALED]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewAccount:
-    """An account as it is made; see `manager.domain.renewal.records.AccountRecord`. `key_pem` is PKCS#8, `binding_key` base64url, "" for none."""
-
-    name: str
-    directory_url: str
-    staging_url: str
-    trust_pem: str
-    contact: tuple[str, ...]
-    binding_id: str
-    terms_agreed: bool
-    key_pem: str = field(repr=False)
-    binding_key: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,8 +38,8 @@ class Accounts:
         self._database = database
         self._keyring = keyring
 
-    async def add(self, new: NewAccount, *, now_s: float) -> AccountRecord:
-        """Keep one. Raises ConflictError if there is another of this name."""
+    async def add(self, new: AccountFields, *, key_pem: str, now_s: float) -> AccountRecord:
+        """Keep one, with its key (PKCS#8). Raises ConflictError if there is another of this name."""
         async with self._database.write() as connection:
             await _require_free(connection, new.name, None)
             values = {
@@ -65,7 +51,7 @@ class Accounts:
             result = await connection.execute(insert(acme_account).values(values))
             (added,) = result.inserted_primary_key or (0,)
             number = AccountId(added)
-            await self._seal(connection, number, sealed_key=new.key_pem, sealed_binding=new.binding_key)
+            await self._seal(connection, number, sealed_key=key_pem, sealed_binding=new.binding_key)
             return await _get(connection, number)
 
     async def get(self, account_id: AccountId) -> AccountRecord:
@@ -172,14 +158,14 @@ async def _get(connection: AsyncConnection, account_id: AccountId) -> AccountRec
     return _record(row)
 
 
-def _values(account: NewAccount | AccountRecord) -> dict[str, Any]:
+def _values(account: AccountFields | AccountRecord) -> dict[str, Any]:
     """Return the columns of what somebody says of an account."""
     return {
         "name": account.name,
         "directory_url": account.directory_url,
         "staging_url": account.staging_url,
-        "trust_pem": account.trust_pem,
-        "contact": json.dumps(account.contact),
+        "trust_pem": account.trusted_cas,
+        "contact": json.dumps(list(account.contact)),
         "binding_id": account.binding_id,
         "terms_agreed": account.terms_agreed,
     }
@@ -188,7 +174,8 @@ def _values(account: NewAccount | AccountRecord) -> dict[str, Any]:
 def _record(row: Row[Any]) -> AccountRecord:
     known = row._mapping  # noqa: SLF001 - SQLAlchemy's documented name
     fields = {column.name: known[column.name] for column in _PLAIN}
-    return AccountRecord(**{**fields, "contact": tuple(json.loads(fields["contact"]))})
+    trust_pem, contact = fields.pop("trust_pem"), fields.pop("contact")
+    return AccountRecord(**fields, trusted_cas=trust_pem, contact=tuple(json.loads(contact)))
 
 
 def _identity(column: str, account_id: AccountId) -> str:

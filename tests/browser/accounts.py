@@ -3,8 +3,8 @@
 import time
 
 from common.ids import CertificateId, NodeName
+from manager.domain.renewal.account_fields import AccountFields
 from manager.domain.renewal.records import AccountId, ChallengeKind, OrderState, Terms
-from manager.usecases.renewal.account_fields import AccountFields
 from manager.usecases.renewal.ports import Cas
 from manager.usecases.usecases import UseCases
 from tests.browser.renewed import DONE, TESTED, keep_order

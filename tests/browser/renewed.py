@@ -4,6 +4,7 @@ import time
 from dataclasses import replace
 
 from common.ids import CertificateId, NodeName
+from manager.domain.renewal.account_fields import AccountFields
 from manager.domain.renewal.records import (
     AccountId,
     ChallengeKind,
@@ -17,7 +18,6 @@ from manager.domain.renewal.records import (
     Terms,
 )
 from manager.domain.renewal.schedule import entry_of, names_of
-from manager.usecases.renewal.account_fields import AccountFields
 from manager.usecases.requests import KeyChoice, RequestChanges
 from manager.usecases.usecases import UseCases
 from tests import pki

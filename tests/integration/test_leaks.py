@@ -20,10 +20,10 @@ from cryptography.hazmat.primitives.serialization import (
 from common.api.codes import Role
 from common.errors import InvalidInputError
 from common.ids import NodeName
+from manager.domain.renewal.account_fields import AccountFields
 from manager.domain.renewal.records import ChallengeKind, OrderState, Terms
 from manager.domain.view import NodeView
 from manager.store.accounts import AccountKeys
-from manager.usecases.renewal.account_fields import AccountFields
 from manager.usecases.workers import Workers
 from tests import pki
 from tests.bind import TsigKey

@@ -18,6 +18,7 @@ from common.bundle.manifest import Slot
 from common.ids import MANAGEMENT_NODE, NodeName
 from demo.services import NGINX, NGINX_CONF, SERVICES, Service
 from demo.site import DemoNode, Site
+from manager.domain.renewal.account_fields import AccountFields
 from manager.domain.renewal.records import ChallengeKind, OrderRecord, OrderState, RenewalRecord, Terms
 from manager.store.inventory import Inventories
 from manager.store.opening import open_store
@@ -25,7 +26,6 @@ from manager.store.place import StorePlace
 from manager.store.store import Store
 from manager.usecases.context import Context
 from manager.usecases.ports import NoFleet
-from manager.usecases.renewal.account_fields import AccountFields
 from manager.usecases.renewal.ports import NoCas, wake_nobody
 from manager.usecases.usecases import UseCases
 from manager.usecases.workers import Workers
@@ -96,7 +96,7 @@ class RenewingFleet:
         given = {
             "name": "pebble",
             "directory_url": self.pebble.directory_url,
-            "trust_pem": self.pebble.trust_pem,
+            "trusted_cas": self.pebble.trust_pem,
             "contact": ["ops@renew.example"],
             "terms_agreed": True,
             **fields,

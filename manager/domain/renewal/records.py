@@ -55,7 +55,7 @@ OVER: Final = frozenset({OrderState.SERVED, OrderState.TESTED, OrderState.FAILED
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountRecord:
-    """An account at a CA. `url` is "" until the CA has it; `trust_pem` are the CAs that vouch for its directory, "" for the built-in ones.
+    """An account at a CA. `url` is "" until the CA has it; `trusted_cas` are the CAs that vouch for its directory, "" for the built-in ones.
 
     `binding_id` names the binding to an account that its owner has there otherwise (RFC 8555 7.3.4), "" for none.
     `staging_url` is the directory of the CA that orders are tried at, "" where there is none.
@@ -65,7 +65,7 @@ class AccountRecord:
     name: str
     directory_url: str
     staging_url: str
-    trust_pem: str
+    trusted_cas: str
     contact: tuple[str, ...]
     binding_id: str
     url: str

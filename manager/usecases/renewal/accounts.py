@@ -11,13 +11,18 @@ import structlog
 
 from common.codes import KeyKind
 from common.errors import ConflictError
+from manager.domain.renewal.account_fields import (
+    AccountChanges,
+    AccountFields,
+    apply_changes,
+    describe_anew,
+    normalise,
+)
 from manager.domain.renewal.records import AccountId, AccountRecord
 from manager.pki.read.keys import private_key_pem
 from manager.pki.write.keys import make_key
-from manager.store.accounts import NewAccount
 from manager.usecases.admission import read_trusted_cas
 from manager.usecases.context import Context
-from manager.usecases.renewal.account_fields import AccountChanges, AccountFields, checked, edited
 from manager.usecases.renewal.asking import AccountsAtCas
 from manager.usecases.renewal.mending import let_rest_no_longer
 from manager.usecases.renewal.ports import Cas, Directory
@@ -55,22 +60,13 @@ class AccountUseCases:
 
     async def add(self, fields: AccountFields, *, actor: str) -> AccountRecord:
         """Make a key, and keep an account that its CA does not know yet. Raises InvalidInputError, PkiFindingsError, ConflictError."""
-        kept = checked(fields)
-        await self._check_trust(kept.trust_pem)
+        kept = normalise(fields)
+        await self._check_trust(kept.trusted_cas)
         key_pem = await self._context.workers.run(MAKE_KEY_TIMEOUT_S, _make_key)
-        new = NewAccount(
-            name=kept.name,
-            directory_url=kept.directory_url,
-            staging_url=kept.staging_url,
-            trust_pem=kept.trust_pem,
-            contact=tuple(kept.contact),
-            binding_id=kept.binding_id,
-            terms_agreed=kept.terms_agreed,
-            key_pem=key_pem,
-            binding_key=kept.binding_key,
-        )
         async with self._context.store.transaction():
-            record = await self._context.store.accounts.add(new, now_s=self._context.clock())
+            record = await self._context.store.accounts.add(
+                kept, key_pem=key_pem, now_s=self._context.clock()
+            )
             detail = {"name": record.name, "directory": record.directory_url, "contact": list(record.contact)}
             await self._context.note(actor, "account.added", f"account {record.id}", detail)
         log.info("account.added", account=record.id, user=actor)
@@ -96,26 +92,17 @@ class AccountUseCases:
         Raises NotFoundError, InvalidInputError, PkiFindingsError, ConflictError, CaError.
         """
         store, known = self._context.store, await self._living(account_id)
-        fields = edited(changes, known, (await store.accounts.keys(account_id)).binding_key)
-        if fields.trust_pem != known.trust_pem:
-            await self._check_trust(fields.trust_pem)
+        fields = apply_changes(changes, known, (await store.accounts.keys(account_id)).binding_key)
+        if fields.trusted_cas != known.trusted_cas:
+            await self._check_trust(fields.trusted_cas)
         if known.url and changes.contact is not None:
             # by the trust that may have been mended just now
-            ca = await self._asking.ca(account_id, is_test=False, trust_pem=fields.trust_pem)
+            ca = await self._asking.ca(account_id, is_test=False, trusted_cas=fields.trusted_cas)
             await ca.update_contact(fields.contact)
         async with store.transaction():
             before, keys = await store.accounts.with_keys(account_id)
-            fields = edited(changes, before, keys.binding_key)
-            record = replace(
-                before,
-                name=fields.name,
-                directory_url=fields.directory_url,
-                staging_url=fields.staging_url,
-                trust_pem=fields.trust_pem,
-                contact=tuple(fields.contact),
-                binding_id=fields.binding_id,
-                terms_agreed=fields.terms_agreed,
-            )
+            fields = apply_changes(changes, before, keys.binding_key)
+            record = describe_anew(before, fields)
             await store.accounts.keep(record)
             has_other_key = fields.binding_key != keys.binding_key
             if has_other_key:
@@ -160,10 +147,10 @@ class AccountUseCases:
             await self._context.note(actor, "account.deleted", f"account {account_id}")
         log.info("account.deleted", account=account_id, user=actor)
 
-    async def _check_trust(self, trust_pem: str) -> None:
+    async def _check_trust(self, trusted_cas: str) -> None:
         """Read CAs before they are kept. Raises PkiFindingsError."""
-        if trust_pem:
-            await self._context.workers.run(READ_TIMEOUT_S, read_trusted_cas, trust_pem)
+        if trusted_cas:
+            await self._context.workers.run(READ_TIMEOUT_S, read_trusted_cas, trusted_cas)
 
     async def _living(self, account_id: AccountId) -> AccountRecord:
         account = await self._context.store.accounts.get(account_id)
@@ -175,8 +162,8 @@ class AccountUseCases:
 def _changes(before: AccountRecord, after: AccountRecord, *, has_other_key: bool) -> dict[str, object]:
     """Say for the audit log what was changed, without a key."""
     detail = {part: getattr(after, part) for part in _SHOWN if getattr(after, part) != getattr(before, part)}
-    if after.trust_pem != before.trust_pem:
-        detail["trusted_cas"] = "replaced" if after.trust_pem else "none"
+    if after.trusted_cas != before.trusted_cas:
+        detail["trusted_cas"] = "replaced" if after.trusted_cas else "none"
     if has_other_key:
         detail["binding_key"] = "replaced"
     return detail

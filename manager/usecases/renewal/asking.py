@@ -24,11 +24,11 @@ class AccountsAtCas:
         self._cas = cas
         self._store = context.store
 
-    async def ca(self, account_id: AccountId, *, is_test: bool, trust_pem: str | None = None) -> Ca:
-        """Return what asks an account's CA, which knows the account by then; `trust_pem` counts in place of what is kept. Raises NotFoundError, ConflictError, CaError."""
+    async def ca(self, account_id: AccountId, *, is_test: bool, trusted_cas: str | None = None) -> Ca:
+        """Return what asks an account's CA, which knows the account by then; `trusted_cas` counts in place of what is kept. Raises NotFoundError, ConflictError, CaError."""
         account, keys = await self._store.accounts.with_keys(account_id)
-        if trust_pem is not None:
-            account = replace(account, trust_pem=trust_pem)
+        if trusted_cas is not None:
+            account = replace(account, trusted_cas=trusted_cas)
         if account.is_deactivated:
             raise CaError(f"the account '{account.name}' was deactivated", is_final=True)
         if keys.next_key_pem:

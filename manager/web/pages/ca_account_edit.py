@@ -3,47 +3,30 @@
 Invariant: the key of a binding is taken from the form, and never shown again; one that is not given stays.
 """
 
-from dataclasses import dataclass
+from dataclasses import replace
 
 from aiohttp import web
 
 from common.api.codes import Role
 from common.errors import CertcastError
+from manager.domain.renewal.account_fields import AccountChanges
 from manager.domain.renewal.records import AccountRecord
-from manager.usecases.renewal.account_fields import AccountChanges
 from manager.web.pagerequest import Page, PageRequest
 from manager.web.pages.ca_accounts import ACCOUNT_FIELDS, number_of
 from manager.web.refusal import refusal_of
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Given:
-    """What the form has, without the key of a binding."""
-
-    name: str
-    directory_url: str
-    staging_url: str
-    trusted_cas: str
-    binding_id: str
-
-
 async def edit_form(page_request: PageRequest) -> web.StreamResponse:
     """Show what of it can be corrected: of one that its CA knows, neither where nor by which binding."""
     record = await page_request.use_cases.accounts.get(number_of(page_request))
-    given = _Given(
-        name=record.name,
-        directory_url=record.directory_url,
-        staging_url=record.staging_url,
-        trusted_cas=record.trust_pem,
-        binding_id=record.binding_id,
-    )
-    return _form(page_request, record, given)
+    return _form(page_request, record, record)
 
 
 async def edit(page_request: PageRequest) -> web.StreamResponse:
     """Keep what was corrected; registering comes next if its CA does not know it."""
     record, form = await page_request.use_cases.accounts.get(number_of(page_request)), page_request.form
-    given = _Given(
+    given = replace(
+        record,
         name=form.text("name"),
         directory_url=form.text("directory_url", record.directory_url).strip(),
         staging_url=form.text("staging_url").strip(),
@@ -55,7 +38,7 @@ async def edit(page_request: PageRequest) -> web.StreamResponse:
             name=given.name,
             directory_url=given.directory_url,
             staging_url=given.staging_url,
-            trust_pem=await page_request.given_text("trusted_cas"),
+            trusted_cas=await page_request.given_text("trusted_cas"),
             binding_id=given.binding_id,
             binding_key=_binding_key(form.text("binding_key").strip(), given),
         )
@@ -68,14 +51,15 @@ async def edit(page_request: PageRequest) -> web.StreamResponse:
     return page_request.redirect(where, "Saved. The account is not registered yet.")
 
 
-def _binding_key(text: str, given: _Given) -> str | None:
+def _binding_key(text: str, given: AccountRecord) -> str | None:
     """Return the key of a binding, None for the one that is kept: "" of an account that is to have no binding."""
     return text if text or not given.binding_id else None
 
 
 def _form(
-    page_request: PageRequest, record: AccountRecord, given: _Given, error: CertcastError | None = None
+    page_request: PageRequest, record: AccountRecord, given: AccountRecord, error: CertcastError | None = None
 ) -> web.Response:
+    """Show what is `given`, of what is kept as `record`."""
     return page_request.render_form(
         "ca_account_edit.html",
         refusal_of(error),

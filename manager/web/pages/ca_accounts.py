@@ -11,8 +11,8 @@ from aiohttp import web
 from common.api.codes import Role
 from common.errors import CertcastError, InvalidInputError
 from common.explained.cas import KNOWN_CAS
+from manager.domain.renewal.account_fields import AccountChanges, AccountFields
 from manager.domain.renewal.records import AccountId
-from manager.usecases.renewal.account_fields import AccountChanges, AccountFields
 from manager.usecases.renewal.ports import CaError, Directory
 from manager.web.accountrows import ShownAccount, shown_account, shown_accounts
 from manager.web.forms import FormFields, pem
@@ -78,7 +78,7 @@ async def add(page_request: PageRequest) -> web.StreamResponse:
             name=given.name,
             directory_url=directory_url,
             staging_url=staging_url,
-            trust_pem=await page_request.given_text("trusted_cas"),
+            trusted_cas=await page_request.given_text("trusted_cas"),
             contact=form.lines("contact"),
             binding_id=given.binding_id,
             binding_key=form.text("binding_key").strip(),

@@ -44,7 +44,7 @@ def account(
         name="Example CA",
         directory_url=directory_url,
         staging_url=staging_url,
-        trust_pem=trust_pem,
+        trusted_cas=trust_pem,
         contact=contact,
         binding_id=binding_id,
         url=url,

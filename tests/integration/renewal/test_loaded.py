@@ -4,8 +4,8 @@ import asyncio
 import sys
 
 from demo.site import Process, Site
+from manager.domain.renewal.account_fields import AccountFields
 from manager.domain.renewal.records import AccountId, ChallengeKind, Terms
-from manager.usecases.renewal.account_fields import AccountFields
 from tests.patience import PATIENCE_S, ended
 from tests.system.fleet import RealFleet, real_fleet
 from tests.system.renewing import kept_by

@@ -160,7 +160,7 @@ async def test_what_was_wrong_is_corrected_on_the_pages_and_then_registered(
     again = await browser.post("/ca-accounts/1/edit", fields | {"name": "ours"})
     assert SECRET not in kept.html + again.html + (await browser.get("/audit")).html
     record, keys = await world.api.context.store.accounts.with_keys(1)
-    assert (record.name, record.binding_id, record.trust_pem) == ("ours", "kid-2", root)
+    assert (record.name, record.binding_id, record.trusted_cas) == ("ours", "kid-2", root)
     assert keys.binding_key == SECRET
 
 

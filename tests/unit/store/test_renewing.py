@@ -7,6 +7,7 @@ from sqlalchemy import select
 
 from common.errors import ConflictError, NotFoundError, StorageError
 from common.ids import CertificateId, Fingerprint, NodeName
+from manager.domain.renewal.account_fields import AccountFields
 from manager.domain.renewal.moments import Window
 from manager.domain.renewal.records import (
     AccountId,
@@ -21,7 +22,6 @@ from manager.domain.renewal.records import (
     Step,
     Terms,
 )
-from manager.store.accounts import NewAccount
 from manager.store.sealing import Keyring
 from manager.store.store import Store
 from manager.store.tables.renewal import acme_account, acme_order
@@ -32,18 +32,17 @@ PROBLEM = Problem(at_s=1.5, message="it failed", type="unauthorized", detail="no
 
 
 async def add_account(store: Store, name: str = "le") -> AccountId:
-    new = NewAccount(
+    new = AccountFields(
         name=name,
         directory_url="https://ca/directory",
         staging_url="",
-        trust_pem="",
+        trusted_cas="",
         contact=("mailto:ops@example.com",),
         binding_id="kid",
         terms_agreed=True,
-        key_pem=KEY_PEM,
         binding_key=SECRET,
     )
-    return (await store.accounts.add(new, now_s=NOW_S)).id
+    return (await store.accounts.add(new, key_pem=KEY_PEM, now_s=NOW_S)).id
 
 
 async def add_renewal(store: Store, **changes) -> RenewalRecord:

@@ -17,12 +17,12 @@ from common.ids import NodeName
 from common.runtime.ssh import generate_key
 from manager.domain.alarms import AlarmKind, Changes, Condition, Subject
 from manager.domain.model import NodeDescription
+from manager.domain.renewal.account_fields import AccountChanges, AccountFields
 from manager.domain.renewal.records import AccountId, ChallengeKind, Terms
 from manager.pki.read.batch import ImportFile
 from manager.store.engine import Database
 from manager.store.tables import metadata
 from manager.usecases.downloads import DownloadOptions
-from manager.usecases.renewal.account_fields import AccountChanges, AccountFields
 from manager.usecases.renewal.accounts import AccountUseCases
 from manager.usecases.renewal.ports import wake_nobody
 from manager.usecases.requests import KeyChoice, RequestChanges

@@ -3,8 +3,8 @@
 import pytest
 
 from common.errors import ConflictError, InvalidInputError
+from manager.domain.renewal.account_fields import AccountChanges, AccountFields
 from manager.domain.renewal.records import AccountId, OrderState
-from manager.usecases.renewal.account_fields import AccountChanges, AccountFields
 from manager.usecases.renewal.ports import CaError
 from tests.pki import make_root
 from tests.renewals import DIRECTORY, STAGING, Renewing
@@ -33,7 +33,7 @@ async def test_all_of_an_account_that_no_ca_knows_can_be_corrected(world: Renewi
         "name": "own",
         "directory_url": "https://own.example.com/directory",
         "staging_url": "",
-        "trust_pem": root,
+        "trusted_cas": root,
         "binding_id": "kid-2",
         "binding_key": RIGHT,
     }
@@ -124,9 +124,9 @@ async def test_what_a_registered_account_is_known_by_stays_and_is_refused_by_its
 async def test_name_trust_and_tests_of_a_registered_account_can_be_corrected(world: Renewing):
     account, root = await added(world, **BOUND), make_root().certificate_pem
     registered = await world.accounts.register(account, actor="ada")
-    await edit(world, account, name="new", trust_pem=root, staging_url="", directory_url=DIRECTORY)
+    await edit(world, account, name="new", trusted_cas=root, staging_url="", directory_url=DIRECTORY)
     kept = await world.accounts.get(account)
-    assert (kept.name, kept.trust_pem, kept.staging_url, kept.url) == ("new", root, "", registered.url)
+    assert (kept.name, kept.trusted_cas, kept.staging_url, kept.url) == ("new", root, "", registered.url)
 
 
 async def test_nobody_has_agreed_to_the_terms_of_another_ca(world: Renewing):

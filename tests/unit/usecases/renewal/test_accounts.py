@@ -3,8 +3,8 @@
 import pytest
 
 from common.errors import ConflictError, InvalidInputError, NotFoundError
+from manager.domain.renewal.account_fields import CONTACTS_MAX, AccountChanges, AccountFields
 from manager.domain.renewal.records import ChallengeKind, OrderState
-from manager.usecases.renewal.account_fields import CONTACTS_MAX, AccountChanges, AccountFields
 from manager.usecases.renewal.ports import CaError, NoCas, wake_nobody
 from manager.usecases.usecases import UseCases
 from tests.fakes.ca import ModelCa

@@ -6,9 +6,9 @@ import pytest
 
 from common.ids import NodeName
 from manager.domain.alarms import AlarmKind
+from manager.domain.renewal.account_fields import AccountChanges
 from manager.domain.renewal.budget import SIGNED_BY_ITSELF_MOST, SIGNED_MOST, allowed_s, words_of_limit
 from manager.domain.renewal.records import OrderState, RenewalRecord
-from manager.usecases.renewal.account_fields import AccountChanges
 from tests.pki import DAY_S, make_root
 from tests.renewals import Renewing
 from tests.unit.usecases.renewal.looking import alarms_of
@@ -73,7 +73,7 @@ async def test_no_edit_and_no_registration_of_its_account_lets_it_be_signed_agai
     for changes in (
         AccountChanges(name="x"),
         AccountChanges(contact=["a@example.com"]),
-        AccountChanges(trust_pem=make_root().certificate_pem),
+        AccountChanges(trusted_cas=make_root().certificate_pem),
         AccountChanges(staging_url=""),
     ):
         await world.accounts.edit(account, changes, actor="ada")

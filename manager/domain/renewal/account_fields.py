@@ -1,11 +1,11 @@
-"""Fields of accounts at CAs: what of them is kept, and what of them can be corrected.
+"""Fields of accounts at CAs: what of them is kept, and what of them can be corrected. Pure.
 
 Invariant: what is kept is of a form that a CA takes. What the CA knows an account by is not changed once it knows the account: it would be another one.
 """
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -38,7 +38,7 @@ class AccountFields:
     name: str
     directory_url: str
     staging_url: str = ""
-    trust_pem: str = ""
+    trusted_cas: str = ""
     contact: Sequence[str] = ()
     binding_id: str = ""
     binding_key: str = field(default="", repr=False)
@@ -52,75 +52,68 @@ class AccountChanges:
     name: str | None = None
     directory_url: str | None = None
     staging_url: str | None = None
-    trust_pem: str | None = None
+    trusted_cas: str | None = None
     contact: Sequence[str] | None = None
     binding_id: str | None = None
     binding_key: str | None = field(default=None, repr=False)
 
 
-def checked(fields: AccountFields) -> AccountFields:
+_KEPT: Final = tuple(each.name for each in fields(AccountFields) if each.name != "binding_key")
+"""What a record has as well."""
+
+
+def normalise(given: AccountFields) -> AccountFields:
     """Return fields as they are kept. Raises InvalidInputError."""
-    name = fields.name.strip()
+    name = given.name.strip()
     if not name or len(name) > LABEL_MAX_CHARS or not name.isprintable():
         raise InvalidInputError("name", f"an account's name has 1 to {LABEL_MAX_CHARS} printable characters")
-    if bool(fields.binding_id) != bool(fields.binding_key):
+    if bool(given.binding_id) != bool(given.binding_key):
         raise InvalidInputError("binding_id", "a binding has both, what names it and its key")
-    for part, text in (("binding_id", fields.binding_id), ("binding_key", fields.binding_key)):
+    for part, text in (("binding_id", given.binding_id), ("binding_key", given.binding_key)):
         if len(text) > BINDING_MAX_CHARS:
             raise InvalidInputError(
                 part, f"it has more than {BINDING_MAX_CHARS} characters", reason=Reason.TOO_BIG
             )
-    if fields.binding_key and not is_binding_key(fields.binding_key):
+    if given.binding_key and not is_binding_key(given.binding_key):
         raise InvalidInputError(
             "binding_key",
             "the binding's key is not base64url: letters, digits, '-' and '_', as the CA gave it",
         )
-    _check_url("directory_url", fields.directory_url)
-    if fields.staging_url:
-        _check_url("staging_url", fields.staging_url)
-    return replace(fields, name=name, contact=_contacts(fields.contact))
+    _check_url("directory_url", given.directory_url)
+    if given.staging_url:
+        _check_url("staging_url", given.staging_url)
+    return replace(given, name=name, contact=_contacts(given.contact))
 
 
-def edited(changes: AccountChanges, known: AccountRecord, known_key: str) -> AccountFields:
+def apply_changes(changes: AccountChanges, known: AccountRecord, known_key: str) -> AccountFields:
     """Return an account as it is kept after a change; `known_key` is its binding's. Raises InvalidInputError."""
-    fields = checked(
-        AccountFields(
-            name=_given(changes.name, known.name),
-            directory_url=_given(changes.directory_url, known.directory_url),
-            staging_url=_given(changes.staging_url, known.staging_url),
-            trust_pem=_given(changes.trust_pem, known.trust_pem),
-            contact=known.contact if changes.contact is None else changes.contact,
-            binding_id=_given(changes.binding_id, known.binding_id),
-            binding_key=_given(changes.binding_key, known_key),
-        )
-    )
-    # nobody has agreed to the terms of another CA
-    agreed = known.terms_agreed and fields.directory_url == known.directory_url
+    before = AccountFields(**{name: getattr(known, name) for name in _KEPT}, binding_key=known_key)
+    given = {name: value for name, value in asdict(changes).items() if value is not None}
+    after = normalise(replace(before, **given))
     if known.url:
-        _check_registered(fields, known, known_key)
-    return replace(fields, terms_agreed=agreed)
+        _check_registered(after, before)
+    # nobody has agreed to the terms of another CA
+    return replace(after, terms_agreed=before.terms_agreed and after.directory_url == before.directory_url)
 
 
-def _given(text: str | None, known: str) -> str:
-    return known if text is None else text
+def describe_anew(record: AccountRecord, kept: AccountFields) -> AccountRecord:
+    """Return an account with other fields; the key of its binding is none of a record."""
+    return replace(record, **{name: getattr(kept, name) for name in _KEPT})
 
 
-def _check_registered(fields: AccountFields, known: AccountRecord, known_key: str) -> None:
+def _check_registered(after: AccountFields, before: AccountFields) -> None:
     """Refuse what cannot be changed of an account that its CA knows. Raises InvalidInputError."""
     instead = "add another account, and let what is renewed use that one"
-    if fields.directory_url != known.directory_url:
+    if after.directory_url != before.directory_url:
         raise InvalidInputError(
             "directory_url",
-            f"the directory of '{known.name}' stays, because the account is registered there; for another CA, {instead}",
+            f"the directory of '{before.name}' stays, because the account is registered there; for another CA, {instead}",
         )
-    for part, now, before in (
-        ("binding_id", fields.binding_id, known.binding_id),
-        ("binding_key", fields.binding_key, known_key),
-    ):
-        if now != before:
+    for part in ("binding_id", "binding_key"):
+        if getattr(after, part) != getattr(before, part):
             raise InvalidInputError(
                 part,
-                f"the binding of '{known.name}' stays, because its CA took it when the account was registered; for another binding, {instead}",
+                f"the binding of '{before.name}' stays, because its CA took it when the account was registered; for another binding, {instead}",
             )
 
 
