@@ -21,6 +21,7 @@ from common.runtime.ssh import SUBSYSTEM, common_options, generate_key, load_key
 from common.runtime.transport import Transport
 from common.wire.enrolment import EnrolReply, EnrolRequest
 from manager.channel.keys import KeyRegistry, PinnedKey
+from manager.channel.limits import Limits
 from manager.channel.listener import Listener
 from manager.channel.sources import KnownSources
 
@@ -114,6 +115,7 @@ async def _serve_ours(key: asyncssh.SSHKey) -> int:
         enrol=enrol,
         enrol_manager=enrol,
         sources=KnownSources(["127.0.0.1"]),
+        limits=Limits(),
     )
     await listener.start()
     _RUNNING.append(asyncio.get_running_loop().create_task(listener.run()))

@@ -22,6 +22,7 @@ from common.runtime.ssh import generate_key, load_key, public_line
 from common.runtime.supervise import Supervisor
 from common.wire.enrolment import EnrolReply, EnrolRequest
 from manager.channel.keys import KeyRegistry
+from manager.channel.limits import Limits
 from manager.channel.listener import Listener
 from manager.channel.sources import KnownSources
 from manager.fleet.builtin import load_builtin
@@ -141,6 +142,7 @@ async def _serving(
         enrol=enrol,
         enrol_manager=enrol,
         sources=KnownSources(["127.0.0.1"]),
+        limits=Limits(),
     )
     await listener.start()
     async with Supervisor() as supervisor:

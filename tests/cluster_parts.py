@@ -25,6 +25,7 @@ from manager.channel.clustering import (
     encode_request,
 )
 from manager.channel.keys import KeyRegistry
+from manager.channel.limits import Limits
 from manager.channel.listener import Listener
 from manager.channel.manager_enrolment import ManagerEnrolment
 from manager.channel.sources import KnownSources
@@ -128,6 +129,7 @@ async def first_manager(
         enrol=nobody,
         enrol_manager=enrol,
         sources=KnownSources(["127.0.0.1"]),
+        limits=Limits(),
     )
     await listener.start()
     there.port = listener.port

@@ -74,7 +74,7 @@ class Listener:
         enrol: Enrol,
         enrol_manager: EnrolManager,
         sources: KnownSources,
-        limits: Limits | None = None,
+        limits: Limits,
     ) -> None:
         self._host, self._port = host, port
         self._host_keys = list(host_keys)
@@ -86,7 +86,7 @@ class Listener:
         self.enrol_manager = enrol_manager
         self.sources = sources
         self._due = asyncio.Event()
-        self.gate = Gate(limits or Limits(), sources, time.monotonic(), wake=self._due.set)
+        self.gate = Gate(limits, sources, time.monotonic(), wake=self._due.set)
         self.supervisor = Supervisor()
         self._socket: socket.socket | None = None
         self._vouching: asyncssh.SSHKey | None = None

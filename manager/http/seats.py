@@ -47,11 +47,6 @@ MANY_MORE: Final = 8
 """A source that holds so many more than another gives up even those that it has just opened."""
 
 
-def _is_none(_address: str) -> bool:
-    """Say that there is no proxy, and nobody known, which is so where none is set."""
-    return False
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeatLimits:
     """What connections may take.
@@ -79,8 +74,8 @@ class SeatLimits:
     idle_s: float = 30.0
     shutdown_s: float = 2.0
     grace_s: float = 1.0
-    is_proxy: Callable[[str], bool] = _is_none
-    is_known: Callable[[str], bool] = _is_none
+    is_proxy: Callable[[str], bool]
+    is_known: Callable[[str], bool]
 
 
 def _nothing() -> None:

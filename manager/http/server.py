@@ -50,11 +50,9 @@ READ_BUFFER_BYTES: Final = 64 * 1024
 class HttpsServer:
     """Implements `manager.fleet.ownport.Endpoint`."""
 
-    def __init__(
-        self, app: web.Application, *, host: str, port: int, limits: SeatLimits | None = None
-    ) -> None:
+    def __init__(self, app: web.Application, *, host: str, port: int, limits: SeatLimits) -> None:
         self.app = app
-        self.seats = Seats(limits or SeatLimits())
+        self.seats = Seats(limits)
         self._host, self._port = host, port
         self._runner: web.AppRunner | None = None
         self._make: Callable[[], asyncio.Protocol] | None = None

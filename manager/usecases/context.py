@@ -36,7 +36,7 @@ class Context:
     fleet: Fleet
     workers: Workers
     own_node: NodeName
-    clock: Callable[[], float] = field(default=time.time)
+    clock: Callable[[], float]
     monotonic: Callable[[], float] = field(default=time.monotonic)
     content_changed: asyncio.Event = field(default_factory=asyncio.Event)
     attempts: Attempts = field(default_factory=Attempts)

@@ -265,7 +265,12 @@ async def manager(directory: Path, limits: Limits | None = None) -> AsyncIterato
     fleet = Fleet(store, Compiler(store, inventories), keys, own_node=MANAGEMENT_NODE, epoch=1)
     await fleet.load()
     context = Context(
-        store=store, inventories=inventories, fleet=fleet, workers=InPlace(), own_node=MANAGEMENT_NODE
+        store=store,
+        inventories=inventories,
+        fleet=fleet,
+        workers=InPlace(),
+        own_node=MANAGEMENT_NODE,
+        clock=time.time,
     )
     enrolment = Enrolment(NodeKeyUseCases(context), host_keys=[public_line(host_key)], epoch=1)
     listener = Listener(
@@ -281,7 +286,7 @@ async def manager(directory: Path, limits: Limits | None = None) -> AsyncIterato
             host_keys=lambda: enrolment.host_keys,
             epoch=1,
         ).enrol,
-        limits=limits,
+        limits=limits or Limits(),
         sources=KnownSources(),
     )
     await listener.start()

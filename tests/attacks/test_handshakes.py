@@ -18,8 +18,8 @@ from aiohttp import web
 from manager.http import handshakes as subject
 from manager.http import turnstile
 from manager.http.handshakes import OVERHEAD_S, REFUSED_S, Handshakes, measure
-from manager.http.seats import SeatLimits
 from manager.http.server import HttpsServer, _load
+from tests.https import https_server
 from tests.integration.http.test_server import ISSUER, client_context, connect, show
 from tests.integration.serving import serving
 from tests.patience import PATIENCE_S
@@ -36,7 +36,7 @@ def long_leaf(bits: int = 4096):
 
 @pytest.fixture
 async def server() -> AsyncIterator[HttpsServer]:
-    async with serving(HttpsServer(web.Application(), host="127.0.0.1", port=0)) as made:
+    async with serving(https_server(web.Application())) as made:
         await show(made, long_leaf())
         yield made
 
@@ -239,8 +239,7 @@ async def test_who_comes_from_where_nodes_users_or_a_proxy_are_goes_ahead(monkey
 
     monkeypatch.setattr(Handshakes, "turn", turn)
     for known in ("127.0.0.1", "203.0.113.1"):
-        limits = SeatLimits(**{which: known.__eq__})
-        async with serving(HttpsServer(web.Application(), host="127.0.0.1", port=0, limits=limits)) as server:
+        async with serving(https_server(web.Application(), **{which: known.__eq__})) as server:
             await show(server, long_leaf(2048))
             (await connect(server)).close()
     assert went == [True, False]
@@ -306,7 +305,7 @@ async def test_connections_have_no_buffer_of_their_own_and_none_reads_what_anoth
     monkeypatch.setattr(subject._Tls, "share", share)
     app = web.Application()
     app.router.add_get("/{number}", echo)
-    async with serving(HttpsServer(app, host="127.0.0.1", port=0)) as server:
+    async with serving(https_server(app)) as server:
         await show(server, long_leaf(2048))
         theirs = [await connect(server) for _ in range(8)]
         for number, each in enumerate(theirs):

@@ -44,6 +44,7 @@ from manager.web.static import StaticFiles
 from tests import pki
 from tests.fakes.fleet import FakeFleet
 from tests.fakes.workers import InPlace
+from tests.https import https_server
 from tests.integration.leaks import Leaks
 from tests.store_template import Template
 
@@ -60,6 +61,7 @@ async def _fill(store: Store) -> None:
         fleet=FakeFleet(),
         workers=InPlace(),
         own_node=MANAGEMENT_NODE,
+        clock=time.time,
     )
     with patch.object(passwords, "new_hasher", QUICK_HASHER):
         users = UserUseCases(context)
@@ -195,6 +197,7 @@ async def _serving(
                     fleet=fleet,
                     workers=workers,
                     own_node=MANAGEMENT_NODE,
+                    clock=time.time,
                 ),
                 join=join,
                 cas=cas,
@@ -204,7 +207,7 @@ async def _serving(
         await use_cases.host_key.begin(_present)
         leaks.phrases.add(PASSWORD)
         app = application_of(use_cases, fleet, inventories, proxies)
-        server = HttpsServer(app, host="127.0.0.1", port=0)
+        server = https_server(app)
         await server.start()
         supervisor.keep("https", server.run)
         await server.use_certificate(

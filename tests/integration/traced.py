@@ -14,6 +14,7 @@ from common.errors import EnrolmentError, Reason
 from common.runtime.ssh import generate_key, load_key, public_line
 from common.wire.enrolment import EnrolReply
 from manager.channel.keys import KeyRegistry
+from manager.channel.limits import Limits
 from manager.channel.listener import Listener
 from manager.channel.sources import KnownSources
 from nodeagent.channel.identity import Pin, ensure_key, save_pin
@@ -72,6 +73,7 @@ async def listening(peer: Manager, data: Path) -> AsyncIterator[None]:
         enrol=_nobody_joins,
         enrol_manager=_nobody_joins,
         sources=KnownSources(),
+        limits=Limits(),
     )
     await listener.start()
     address = f"127.0.0.1:{listener.port}"

@@ -7,6 +7,7 @@ import asyncio
 import json
 import shutil
 import ssl
+import time
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -196,6 +197,7 @@ async def kept_by(site: Site) -> AsyncIterator[tuple[Store, UseCases]]:
             fleet=NoFleet(),
             workers=workers,
             own_node=MANAGEMENT_NODE,
+            clock=time.time,
         )
         yield store, UseCases(context, cas=NoCas(), wake=wake_nobody, challenges=tuple(ChallengeKind))
 

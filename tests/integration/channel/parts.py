@@ -187,7 +187,7 @@ async def channel(
         enrol=enrolment.enrol,
         enrol_manager=no_manager_joins,
         sources=sources or KnownSources(),
-        limits=limits,
+        limits=limits or Limits(),
     )
     made.append(Channel(listener, directory, host_key, tokens, enrolment))
     await listener.start()

@@ -10,7 +10,7 @@ from aiohttp import web
 from common.errors import UnreachableError
 from common.runtime import handed
 from common.runtime.handed import handed_over
-from manager.http.server import HttpsServer
+from tests.https import https_server
 from tests.patience import PATIENCE_S
 
 
@@ -47,7 +47,7 @@ def test_what_is_for_another_process_or_has_another_name_is_left_alone(given, mo
 
 async def test_the_server_listens_at_the_socket_that_is_handed_over(given):
     _, (host, port) = given
-    server = HttpsServer(web.Application(), host=host, port=port)
+    server = https_server(web.Application(), host=host, port=port)
     await server.start()
     try:
         assert server.port == port
@@ -63,7 +63,7 @@ async def test_a_setting_that_says_another_place_than_the_socket_is_refused_and_
     given, host, off
 ):
     _, (bound_host, bound_port) = given
-    server = HttpsServer(web.Application(), host=host, port=bound_port - off)
+    server = https_server(web.Application(), host=host, port=bound_port - off)
     with pytest.raises(UnreachableError) as caught:
         await server.start()
     await server.close()

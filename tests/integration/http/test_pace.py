@@ -7,8 +7,8 @@ from aiohttp import web
 
 from manager.http.guard import new_application, take_turn
 from manager.http.proxies import Proxies
-from manager.http.seats import HURRIED, SeatLimits
-from manager.http.server import HttpsServer
+from manager.http.seats import HURRIED
+from tests.https import https_server
 from tests.integration.http.test_server import connect, made, show
 from tests.integration.serving import serving
 
@@ -28,8 +28,7 @@ async def test_connections_on_which_a_user_is_proven_do_not_count_and_all_others
     app = new_application(Proxies(()))
     app.router.add_get("/user", of_a_user)
     app.router.add_get("/anybody", of_anybody)
-    limits = SeatLimits(pace_burst=BURST, pace_per_s=1e-6)
-    server = HttpsServer(app, host="127.0.0.1", port=0, limits=limits)
+    server = https_server(app, pace_burst=BURST, pace_per_s=1e-6)
     async with serving(server):
         await show(server, made())
         for _ in range(5 * BURST):

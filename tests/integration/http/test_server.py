@@ -12,8 +12,8 @@ from aiohttp import web
 from common.errors import InstallError, UnreachableError
 from demo.run import trusting
 from manager.http import server as subject
-from manager.http.seats import SeatLimits
 from manager.http.server import HttpsServer
+from tests.https import https_server
 from tests.integration.serving import serving
 from tests.patience import PATIENCE_S
 from tests.pki import DAY_S, Made, current_ca, current_leaf, make_leaf, make_rsa_key
@@ -91,7 +91,7 @@ async def hello(_request: web.Request) -> web.Response:
 async def server() -> AsyncIterator[HttpsServer]:
     app = web.Application()
     app.router.add_get("/", hello)
-    running = HttpsServer(app, host="127.0.0.1", port=0)
+    running = https_server(app)
     async with serving(running):
         yield running
 
@@ -218,7 +218,7 @@ async def test_nothing_older_than_tls_1_2_is_spoken():
 async def test_a_request_that_never_comes_whole_is_not_waited_for(head: bytes):
     app = web.Application()
     app.router.add_get("/", hello)
-    hurried = HttpsServer(app, host="127.0.0.1", port=0, limits=SeatLimits(request_s=0.3))
+    hurried = https_server(app, request_s=0.3)
     async with serving(hurried):
         await show(hurried, made())
         client = await connect(hurried)
@@ -231,7 +231,7 @@ async def test_a_request_that_never_comes_whole_is_not_waited_for(head: bytes):
 async def test_headers_that_trickle_in_after_an_answer_are_not_waited_for_either():
     app = web.Application()
     app.router.add_get("/", hello)
-    hurried = HttpsServer(app, host="127.0.0.1", port=0, limits=SeatLimits(idle_s=0.3))
+    hurried = https_server(app, idle_s=0.3)
     async with serving(hurried):
         await show(hurried, made())
         client = await connect(hurried)
@@ -242,7 +242,7 @@ async def test_headers_that_trickle_in_after_an_answer_are_not_waited_for_either
 
 
 async def test_a_connection_that_begins_no_handshake_is_cut_in_time():
-    hurried = HttpsServer(web.Application(), host="127.0.0.1", port=0, limits=SeatLimits(handshake_s=0.3))
+    hurried = https_server(web.Application(), handshake_s=0.3)
     async with serving(hurried):
         await show(hurried, made())
         reader, writer = await asyncio.open_connection("127.0.0.1", hurried.port)
@@ -269,7 +269,7 @@ async def test_an_idle_connection_goes_for_a_new_one_and_one_that_is_answered_st
     app = web.Application()
     app.router.add_get("/", hello)
     app.router.add_get("/slow", slow.answer)
-    crowded = HttpsServer(app, host="127.0.0.1", port=0, limits=SeatLimits(per_source=2))
+    crowded = https_server(app, per_source=2)
     async with serving(crowded):
         await show(crowded, made())
         busy, idle = await connect(crowded), await connect(crowded)
@@ -305,7 +305,7 @@ async def test_closing_lets_a_request_under_way_end():
     slow = SlowPage()
     app = web.Application()
     app.router.add_get("/", slow.answer)
-    closing = HttpsServer(app, host="127.0.0.1", port=0)
+    closing = https_server(app)
     async with serving(closing), asyncio.TaskGroup() as group:
         await show(closing, made())
         client = await connect(closing)
@@ -319,7 +319,7 @@ async def test_closing_lets_a_request_under_way_end():
 
 
 async def test_a_port_in_use_is_named(server: HttpsServer):
-    second = HttpsServer(web.Application(), host="127.0.0.1", port=server.port)
+    second = https_server(web.Application(), port=server.port)
     with pytest.raises(UnreachableError) as caught:
         await second.start()
     assert str(server.port) in caught.value.message

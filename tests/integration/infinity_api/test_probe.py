@@ -8,8 +8,8 @@ from aiohttp import web
 from common.ids import MANAGEMENT_NODE
 from manager.fleet.local import LocalNode
 from manager.fleet.ownport import OwnPort
-from manager.http.server import HttpsServer
 from tests import pki
+from tests.https import https_server
 from tests.integration.agent_parts import ROOT, chained_bundle, command
 from tests.integration.serving import serving
 
@@ -20,7 +20,7 @@ NAME = "manager.example.com"
 @asynccontextmanager
 async def management_node(name: str = NAME, *, ahead_s: float = 0.0):
     """The management node, whose port is asked by this name; the store's clock is ahead of this machine's."""
-    server = HttpsServer(web.Application(), host="127.0.0.1", port=0)
+    server = https_server(web.Application())
 
     async def own_name():
         return name

@@ -16,7 +16,6 @@ from common.runtime.supervise import Supervisor
 from demo.run import trusting
 from manager.api.app import ROOT
 from manager.domain.renewal.records import ChallengeKind
-from manager.http.server import HttpsServer
 from manager.store.address import ServerAddress
 from manager.store.place import StorePlace
 from manager.store.sealing import Keyring
@@ -27,6 +26,7 @@ from manager.usecases.renewal.ports import NoCas, wake_nobody
 from manager.usecases.usecases import UseCases
 from tests import pki
 from tests.fakes.workers import InPlace
+from tests.https import https_server
 from tests.integration.api import PASSWORD, QUICK_HASHER, application_of
 from tests.integration.fleet.parts import Parts, running_over
 from tests.integration.serving import serving
@@ -95,7 +95,7 @@ async def _served(parts: Parts, node: NodeName) -> AsyncIterator[Manager]:
     connector = aiohttp.TCPConnector(ssl=trusting(), limit=0)
     jar = aiohttp.CookieJar(unsafe=True)
     async with (
-        serving(HttpsServer(app, host="127.0.0.1", port=0)) as server,
+        serving(https_server(app)) as server,
         Supervisor() as supervisor,
         aiohttp.ClientSession(connector=connector, cookie_jar=jar) as session,
     ):

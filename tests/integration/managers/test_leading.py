@@ -1,6 +1,7 @@
 """What is done once is done by one manager, and by another one when that is gone."""
 
 import asyncio
+import time
 from collections.abc import Sequence
 
 import pytest
@@ -112,6 +113,7 @@ async def test_whoever_does_not_lead_knows_whether_the_alarms_are_evaluated(
                 fleet=parts.fleet,
                 workers=InPlace(),
                 own_node=MANAGEMENT_NODE,
+                clock=time.time,
                 monotonic=lambda: now[0],
             )
         )
