@@ -4,6 +4,7 @@ import ast
 import threading
 from collections.abc import Iterator
 from dataclasses import fields
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -116,6 +117,7 @@ def closure(template: str) -> set[str]:
     return seen
 
 
+@cache
 def parsed(template: str) -> nodes.Template:
     assert ENVIRONMENT.loader is not None
     return ENVIRONMENT.parse(ENVIRONMENT.loader.get_source(ENVIRONMENT, template)[0])
