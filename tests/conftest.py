@@ -1,5 +1,6 @@
 """What all tests share: what a missing service means, and a PostgreSQL server."""
 
+import gc
 import os
 import platform
 from collections.abc import Iterator
@@ -31,6 +32,8 @@ def pytest_configure(config: pytest.Config) -> None:
     The agent refuses directories that a group may write to, which some people's umask lets tests make.
     """
     os.umask(0o022)
+    # daemons and commands are started by the hundred: each would compile its sources anew
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     _put_directories_into_memory()
     config.addinivalue_line(
         "markers",
@@ -41,19 +44,29 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _put_directories_into_memory() -> None:
-    """Let `tmp_path` be in memory where there is room for it: on a disk, many tests wait most of their time for it to sync their stores."""
+    """Let directories of tests be in memory where there is room for them: on a disk, many tests wait most of their time for it to sync their stores."""
     if not IN_MEMORY.is_dir():
         return
     found = os.statvfs(IN_MEMORY)
     if found.f_bavail * found.f_frsize >= ROOM_BYTES and not found.f_flag & os.ST_NOEXEC:
-        # pytest's own name for where its directories go
-        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(IN_MEMORY))
+        # pytest's own name for where its directories go, and the name that all other programs know
+        for name in ("PYTEST_DEBUG_TEMPROOT", "TMPDIR"):
+            os.environ.setdefault(name, str(IN_MEMORY))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.relative_to(TESTS).parts[0] in SLOW_ROOMS:
             item.add_marker("slow")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Look for no garbage among ten thousand tests and all that they import, now or later."""
+    gc.disable()
+    yield
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.hookimpl(tryfirst=True)

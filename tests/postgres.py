@@ -188,7 +188,8 @@ class Cluster:
         ).strip()  # fmt: skip
 
     def make_database(self, name: str, *, template: str = "template0", more: str = "") -> None:
-        self.sql(f'CREATE DATABASE "{name}" OWNER {ROLE} TEMPLATE {template} {more}')
+        """Make one by copying the files of another: to log each of their pages takes four times as long."""
+        self.sql(f'CREATE DATABASE "{name}" OWNER {ROLE} TEMPLATE {template} STRATEGY file_copy {more}')
 
     def drop_database(self, name: str) -> None:
         self.sql(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
