@@ -30,7 +30,7 @@ class Template:
         """Make the store of a directory that has none, and open it."""
         if not self._files:
             self._files = await self._make()
-        _write(directory, self._files)
+        write_files(directory, self._files)
         # its schema is the newest: opening it as the manager does would look for migrations again
         return Store(Database(engine_of(StorePlace(directory, None))), load_keyring(directory))
 
@@ -44,7 +44,7 @@ class Template:
             return {name: (directory / name).read_bytes() for name in (KEK_FILE, DATABASE_FILE)}
 
 
-def _write(directory: Path, files: Mapping[str, bytes]) -> None:
+def write_files(directory: Path, files: Mapping[str, bytes]) -> None:
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     for name, content in files.items():
         path = directory / name

@@ -32,6 +32,7 @@ from tests.attacks.times import Times, is_bearable, print_times, timed
 from tests.fakes.simulator import NodeSimulator
 from tests.newcomers import newcomer
 from tests.patience import PATIENCE_S, ended
+from tests.sites import CopyingSite
 
 ROOT = Path(__file__).parents[2]
 MIB = 1024 * 1024
@@ -45,7 +46,7 @@ WARM_BYTES = 8 * MIB
 GIVEN_BACK_S = 30.0
 
 
-class LimitedSite(Site):
+class LimitedSite(CopyingSite):
     """A manager that may have so many descriptors, however many this process has."""
 
     def __init__(self, descriptors: int) -> None:

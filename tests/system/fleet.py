@@ -13,6 +13,7 @@ from demo.run import Api, ready, trusting
 from demo.site import PASSWORD, DemoNode, Site
 from tests import pki
 from tests.patience import PATIENCE_S, ended
+from tests.sites import CopyingSite
 
 MINUTE_S = 60.0
 START_S = 180.0
@@ -95,7 +96,7 @@ class RealFleet:
 
 @asynccontextmanager
 async def real_fleet(*, advertise: str | None = None, site: Site | None = None) -> AsyncIterator[RealFleet]:
-    site = site or Site(advertise=advertise)
+    site = site or CopyingSite(advertise=advertise)
     connector = aiohttp.TCPConnector(ssl=trusting())
     headers = {"Authorization": aiohttp.encode_basic_auth("admin", PASSWORD)}
     try:

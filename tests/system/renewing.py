@@ -34,6 +34,7 @@ from tests.bind import free_address
 from tests.integration.leaks import Leaks
 from tests.patience import ended
 from tests.pebble import Faults, Pebble
+from tests.sites import CopyingSite
 from tests.system.fleet import RealFleet, openssl_gets, openssl_sees, real_fleet
 from tests.system.recipe_services import open_directory
 from tests.system.test_challenge_services import line_of
@@ -157,7 +158,7 @@ class RenewingFleet:
         await self.fleet.until_ready()
 
 
-class ConfiguredSite(Site):
+class ConfiguredSite(CopyingSite):
     """Its manager has a file of settings."""
 
     def __init__(self, config: Path) -> None:

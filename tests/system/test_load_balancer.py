@@ -16,6 +16,7 @@ from demo.site import PASSWORD, Site, free_port
 from tests import pki
 from tests.patience import PATIENCE_S, ended
 from tests.programs import find_program
+from tests.sites import CopyingSite
 from tests.system.debian import REPOSITORY
 from tests.system.fleet import RealFleet
 
@@ -163,7 +164,7 @@ def _settings(monkeypatch):
 async def test_the_recipe_tells_clients_apart_and_nobody_meets_a_closed_port_when_a_manager_stops(
     tmp_path, record_property
 ):
-    balancer = Balancer(tmp_path, Site(), Site())
+    balancer = Balancer(tmp_path, CopyingSite(), CopyingSite())
     first, second = balancer.first, balancer.second
     async with (
         session() as connections,
@@ -196,7 +197,7 @@ async def test_the_recipe_tells_clients_apart_and_nobody_meets_a_closed_port_whe
 @pytest.mark.timeout(600)
 @pytest.mark.services("haproxy", "nginx")
 async def test_an_agent_that_dials_the_load_balancer_gets_to_the_manager_that_is_ready(tmp_path):
-    balancer = Balancer(tmp_path, Site(), Site())
+    balancer = Balancer(tmp_path, CopyingSite(), CopyingSite())
     address = f"127.0.0.1:{balancer.agents}"
     balancer.second.advertise = (address,)
     async with (

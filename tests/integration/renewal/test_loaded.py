@@ -3,10 +3,11 @@
 import asyncio
 import sys
 
-from demo.site import Process, Site
+from demo.site import Process
 from manager.domain.renewal.account_fields import AccountFields
 from manager.domain.renewal.records import AccountId, ChallengeKind, Terms
 from tests.patience import PATIENCE_S, ended
+from tests.sites import CopyingSite
 from tests.system.fleet import RealFleet, real_fleet
 from tests.system.renewing import kept_by
 
@@ -20,7 +21,7 @@ CLIENT = {"acme", "josepy", "requests", "urllib3"}
 """What speaks ACME."""
 
 
-class TellingSite(Site):
+class TellingSite(CopyingSite):
     """Its manager says as it ends which modules it has loaded."""
 
     async def serve(self) -> Process:

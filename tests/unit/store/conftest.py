@@ -12,7 +12,7 @@ from manager.store.postgresql import Postgresql
 from manager.store.sealing import Keyring
 from manager.store.sqlite import Sqlite
 from manager.store.store import Store, engine_of
-from tests.postgres import KEK, ON_BOTH, empty_place_of, place_of
+from tests.postgres import KEK, ON_BOTH, empty_place_of, new_place, place_of
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def directory(tmp_path: Path) -> Path:
 @pytest.fixture
 async def local(directory: Path, keyring: Keyring) -> AsyncIterator[Store]:
     """A store on SQLite, always."""
-    store = await Store.create(StorePlace(directory, None), keyring)
+    store = await Store.open(new_place(directory), keyring)
     yield store
     await store.close()
 
