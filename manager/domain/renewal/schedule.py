@@ -217,6 +217,11 @@ def asked_s(renewal: RenewalRecord, entry: Entry | None) -> float | None:
     return renewal.poll_at_s if renewal.window_of == entry.leaf.fingerprint else 0.0
 
 
+def is_being_signed(order: OrderRecord) -> bool:
+    """Whether a CA may sign for an order, or have signed, which its account is needed to collect."""
+    return not order.is_test and order.state in {OrderState.VALIDATED, OrderState.FINALISED}
+
+
 def is_elsewhere(order: OrderRecord, renewal: RenewalRecord) -> bool:
     """Whether another CA is to sign than the one of an order, or none is asked any more."""
     return renewal.terms is None or renewal.terms.account_id != order.terms.account_id

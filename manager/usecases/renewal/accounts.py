@@ -11,6 +11,7 @@ import structlog
 
 from common.codes import KeyKind
 from common.errors import ConflictError
+from common.words import listed
 from manager.domain.renewal.account_fields import (
     AccountChanges,
     AccountFields,
@@ -19,6 +20,7 @@ from manager.domain.renewal.account_fields import (
     normalise,
 )
 from manager.domain.renewal.records import AccountId, AccountRecord
+from manager.domain.renewal.schedule import is_being_signed
 from manager.pki.read.keys import private_key_pem
 from manager.pki.write.keys import make_key
 from manager.usecases.admission import read_trusted_cas
@@ -29,6 +31,9 @@ from manager.usecases.renewal.ports import Cas, Directory
 from manager.usecases.workers import MAKE_KEY_TIMEOUT_S, READ_TIMEOUT_S
 
 log = structlog.get_logger(__name__)
+
+NAMED: Final = 3
+"""Orders that one message names."""
 
 _SHOWN: Final = ("name", "directory_url", "staging_url", "contact", "binding_id")
 """What of an account the audit log has as it is."""
@@ -125,12 +130,14 @@ class AccountUseCases:
         return account
 
     async def deactivate(self, account_id: AccountId, *, actor: str) -> AccountRecord:
-        """End an account at its CA for good. Raises NotFoundError, ConflictError, CaError."""
+        """End an account at its CA for good. Raises NotFoundError, ConflictError (also while the CA signs for it), CaError."""
         account = await self._living(account_id)
         if account.url:
             ca = await self._asking.ca(account_id, is_test=False)
-            # first, since it cannot be undone
-            await self._context.note(actor, "account.deactivation_begun", f"account {account_id}")
+            async with self._context.store.transaction():
+                await self._require_nothing_signed(account_id)
+                # first, since it cannot be undone
+                await self._context.note(actor, "account.deactivation_begun", f"account {account_id}")
             await ca.deactivate()
         async with self._context.store.transaction():
             known = await self._living(account_id)
@@ -146,6 +153,26 @@ class AccountUseCases:
             await self._context.store.accounts.delete(account_id)
             await self._context.note(actor, "account.deleted", f"account {account_id}")
         log.info("account.deleted", account=account_id, user=actor)
+
+    async def _require_nothing_signed(self, account_id: AccountId) -> None:
+        """Refuse to end what a certificate could not be collected with that its CA has signed, or is about to. Raises ConflictError."""
+        orders = [
+            each
+            for each in await self._context.store.orders.unfinished()
+            if each.terms.account_id == account_id and is_being_signed(each)
+        ]
+        if not orders:
+            return
+        named = listed(
+            [
+                f"order {each.id} of renewal {each.renewal_id} for {listed(each.names)}"
+                for each in orders[:NAMED]
+            ]
+        )
+        more = f" and {len(orders) - NAMED} more" if len(orders) > NAMED else ""
+        raise ConflictError(
+            f"the CA signs what was ordered with this account, and nobody could collect it any more: {named}{more}. Wait for the end, or give these renewals another account first"
+        )
 
     async def _check_trust(self, trusted_cas: str) -> None:
         """Read CAs before they are kept. Raises PkiFindingsError."""

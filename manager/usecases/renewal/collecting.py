@@ -3,15 +3,15 @@
 Invariant: what a CA has signed and counts is not thrown away, and a CA that is to sign no more holds up nothing.
 """
 
-from manager.domain.renewal.records import OrderRecord, OrderState, RenewalRecord
-from manager.domain.renewal.schedule import is_elsewhere
+from manager.domain.renewal.records import OrderRecord, RenewalRecord
+from manager.domain.renewal.schedule import is_being_signed, is_elsewhere
 from manager.usecases.renewal.asking import AccountsAtCas
 from manager.usecases.renewal.ports import CaError
 
 
 async def is_signed(asking: AccountsAtCas, order: OrderRecord, renewal: RenewalRecord) -> bool:
     """Whether the CA has signed what an order asked for, or will and is still the one that is to. Raises CaError."""
-    if order.is_test or order.state not in {OrderState.VALIDATED, OrderState.FINALISED}:
+    if not is_being_signed(order):
         return False
     try:
         ca = await asking.ca(order.terms.account_id, is_test=False)

@@ -171,3 +171,34 @@ async def test_an_act_of_an_edit_has_what_was_changed_and_no_key(world: Renewing
     assert "binding_key" in str(act.detail)
     assert RIGHT not in str(act.detail)
     assert DIRECTORY not in str(act.detail)
+
+
+async def test_no_account_is_ended_while_its_ca_signs_what_was_ordered_with_it_and_what_waits_is_named(
+    world: Renewing,
+):
+    renewal = await world.renewing("n1", age_days=40)
+    world.server.processing_s = 3600.0
+    await world.pass_time(60, step_s=5)
+    assert await world.states(renewal) == [OrderState.FINALISED]
+    with pytest.raises(
+        ConflictError, match=r"order 1 of renewal 1 for n1\.example\.com\. Wait for the end, or"
+    ):
+        await world.accounts.deactivate(renewal.terms.account_id, actor="ada")
+    assert world.server.asked["deactivate"] == 0
+    assert (await world.store.audit.list())[0].action != "account.deactivation_begun"
+    await world.pass_time(2 * 3600.0, step_s=60)
+    assert await world.states(renewal) == [OrderState.SERVED]
+    assert (await world.accounts.deactivate(renewal.terms.account_id, actor="ada")).is_deactivated
+
+
+async def test_an_account_is_ended_at_once_while_an_order_is_not_signed_for_and_leaves_no_proof(
+    world: Renewing,
+):
+    renewal = await world.renewing("n1", age_days=40)
+    world.showing.missing_at = lambda _name: "n1"
+    await world.pass_time(60, step_s=5)
+    assert await world.states(renewal) == [OrderState.ORDERED]
+    await world.accounts.deactivate(renewal.terms.account_id, actor="ada")
+    await world.pass_time(600, step_s=5)
+    assert set(await world.states(renewal)) == {OrderState.FAILED}
+    assert world.showing.placed == {}
