@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from common.codes import KeyKind
 from manager.acme.keys import AccountKey, Payload, bind, roll_over
-from manager.acme.refusals import RefusedError
+from manager.acme.refusals import RefusedError, reworded
 from manager.acme.session import CaSession, Signer
 from manager.domain.renewal.records import AccountRecord
 from manager.pki.read.keys import private_key_pem
@@ -16,6 +16,9 @@ from manager.pki.write.keys import make_key
 from manager.usecases.renewal.ports import CaError
 
 UNAUTHORIZED: Final = "unauthorized"
+
+UNBOUND: Final = frozenset({"malformed", UNAUTHORIZED})
+"""How CAs refuse a binding that they do not know (RFC 8555 7.3.4 names no code)."""
 
 ENDED: Final = frozenset({"accountDoesNotExist", UNAUTHORIZED})
 """How CAs refuse an account that was deactivated."""
@@ -45,7 +48,13 @@ def _make(session: CaSession, signer: Signer, account: AccountRecord, *, binding
         fields["externalAccountBinding"] = bind(
             signer.key, binding_id=account.binding_id, binding_key=binding_key, new_account_url=url
         )
-    return session.post(url, Payload(fields), key=signer.key).created_url()
+    try:
+        return session.post(url, Payload(fields), key=signer.key).created_url()
+    except RefusedError as error:
+        if not binding_key or error.type not in UNBOUND:
+            raise
+        step = "if that is about the binding, edit the account, and correct the binding's identifier and key"
+        raise reworded(error, f"{error.message.removesuffix('.')}; {step}") from None
 
 
 def _addresses(contact: Sequence[str]) -> list[str]:

@@ -48,7 +48,7 @@ def order(session: CaSession, names: Sequence[str], *, profile: str, replaces: s
     if profile:
         if not points.offered.profiles:
             raise CaError(
-                f"{session.ca} has no profiles, so none is called '{profile}'",
+                f"{session.ca} has no profiles, so none is called '{profile}'; leave it out",
                 type="invalidProfile",
                 is_final=True,
             )

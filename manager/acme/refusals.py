@@ -51,6 +51,12 @@ TRANSIENT: Final = frozenset(
 ACTION_REQUIRED: Final = "userActionRequired"
 """RFC 8555 7.3.3: terms that nobody has agreed to, or that have changed."""
 
+NEXT_STEPS: Final = {
+    "externalAccountRequired": "edit the account, and give it the identifier and the key of the binding that you have from the CA",
+    "invalidProfile": "choose another profile, or none",
+}
+"""What helps where a CA's own words say only what is wrong (RFC 8555 7.3.4, draft-ietf-acme-profiles)."""
+
 GONE: Final = frozenset({404, 410})
 """What is final though no CA says why."""
 
@@ -145,8 +151,10 @@ def refusal(
         case kind, _ if kind == ACTION_REQUIRED:
             more = f", or do what {told.instance} says" if told.instance else ""
             message = f"{ca} wants somebody to act ({told.type}){why}; register the account, with your agreement to its terms of service{more}"
-        case _:
-            message = f"{ca} refused ({told.type}){why}"
+        case kind, _:
+            message = f"{ca} refused ({kind}){why}"
+            if step := NEXT_STEPS.get(kind):
+                message = f"{message.removesuffix('.')}; {step}"
     return RefusedError(
         message,
         status=status,
@@ -170,6 +178,11 @@ def to_known_account(error: RefusedError, *, terms_url: str) -> RefusedError:
     where = f"at {error.instance}" if error.instance else "where the CA has its accounts"
     why = f": {error.detail}" if error.detail else ""
     message = f"the CA wants somebody to act before it goes on with this account ({error.type}){why}; agree to its terms of service{terms} {where}, and resume the renewal then"
+    return reworded(error, message)
+
+
+def reworded(error: RefusedError, message: str) -> RefusedError:
+    """Return a refusal in other words, the CA's own kept."""
     return RefusedError(
         message,
         status=error.status,
@@ -177,6 +190,8 @@ def to_known_account(error: RefusedError, *, terms_url: str) -> RefusedError:
         detail=error.detail,
         retry_after_s=error.retry_after_s,
         is_final=error.is_final,
+        instance=error.instance,
+        link=error.link,
     )
 
 

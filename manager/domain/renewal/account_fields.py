@@ -30,6 +30,9 @@ _URL: Final = re.compile(
 _HOST_GIVEN: Final = re.compile(r"https://([^/?#:\[\]\s%]+)(?:[/?#:]|$)")
 """What has a host that is no IPv6 address, and can be told from the rest."""
 
+_UNBRACKETED: Final = re.compile(r"https://[0-9A-Fa-f]*:[0-9A-Fa-f]*:")
+"""What begins as an IPv6 address does, where a host and a port have one colon."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountFields:
@@ -128,8 +131,11 @@ def _check_url(part: str, text: str) -> None:
         )
     given = _HOST_GIVEN.match(text)
     host = "" if given is None else given[1]
-    # machines are called with a "_", too, and are reached so
-    if host and kind_of(host) != "address" and (fault := host_fault(host.replace("_", "x"))):
+    if _UNBRACKETED.match(text):
+        raise InvalidInputError(
+            part, "an IPv6 address stands in brackets in an address, as in https://[2001:db8::1]/directory"
+        )
+    if host and kind_of(host) != "address" and (fault := host_fault(host, is_reached=True)):
         raise InvalidInputError(part, f"the host '{printable(host[:80])}' of the address {fault}")
     try:
         # a port or an IPv6 address that is none

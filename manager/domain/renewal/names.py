@@ -20,6 +20,8 @@ _TOP: Final = re.compile(r"[0-9]+|0x[0-9a-f]*")
 
 _INTERNATIONAL: Final = "xn--"
 
+_OWN: Final = "localhost"
+
 _NEVER: Final = frozenset({"Cc", "Cs"})
 """Controls and surrogates. A joiner has its place in names (RFC 5892 A.1), and what Python does not know yet may have one."""
 
@@ -46,6 +48,8 @@ def name_fault(name: str) -> str:
     host = name.removeprefix("*.")
     if host != name and _address(host) is not None:
         return "is a wildcard of an IP address, for which no CA signs anything"
+    if host.lower().split(".")[-1] == _OWN:
+        return "leads each machine to itself (RFC 6761 6.3)"
     fault = host_fault(host)
     if not fault and len(name) > NAME_MAX_CHARS:
         return _TOO_LONG
@@ -54,8 +58,11 @@ def name_fault(name: str) -> str:
     return fault
 
 
-def host_fault(host: str) -> str:
-    """Say why no machine can be called so, to complete a sentence that begins with the name; "" if nothing is wrong."""
+def host_fault(host: str, *, is_reached: bool = False) -> str:
+    """Say why no machine can be called so, to complete a sentence that begins with the name; "" if nothing is wrong.
+
+    One that `is_reached`, and not proven, may have a "_" in its name, as some machines have.
+    """
     if not host.isascii():
         return _not_ascii(host)
     if host.endswith("."):
@@ -67,7 +74,7 @@ def host_fault(host: str) -> str:
         return "has nothing before a dot" if host else "is empty"
     if _TOP.fullmatch(labels[-1]):
         return "ends in a number, as only an IPv4 address does, and is none"
-    return next((fault for label in labels if (fault := _label_fault(label))), "")
+    return next((fault for label in labels if (fault := _label_fault(label, is_reached=is_reached))), "")
 
 
 def _not_ascii(name: str) -> str:
@@ -85,13 +92,13 @@ def _has_zone(address: Address) -> bool:
     return isinstance(address, ipaddress.IPv6Address) and bool(address.scope_id)
 
 
-def _label_fault(label: str) -> str:
+def _label_fault(label: str, *, is_reached: bool) -> str:
     if len(label) > LABEL_MAX_CHARS:
         return f"has a part of more than {LABEL_MAX_CHARS} characters"
     shown = f"has a part ('{printable(label)}')"
     if label.startswith(_INTERNATIONAL) and not _is_international(label.removeprefix(_INTERNATIONAL)):
         return f"{shown} that stands for no international name"
-    if not _LABEL.fullmatch(label):
+    if not _LABEL.fullmatch(label.replace("_", "x") if is_reached else label):
         return f"{shown} that has something other than letters, digits and hyphens, or begins or ends with a hyphen"
     return ""
 

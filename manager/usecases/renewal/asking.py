@@ -52,11 +52,15 @@ class AccountsAtCas:
         except CaError as error:
             raise CaError(f"the CA itself could not be asked for what it demands: {error.message}") from error
         if profile and profile not in offered.profiles:
-            known = f"it has {', '.join(offered.profiles)}" if offered.profiles else "it has none"
+            known = (
+                f"it has {', '.join(offered.profiles)}; choose one of these, or none"
+                if offered.profiles
+                else "it has none, so leave it out"
+            )
             raise CaError(f"the CA itself has no profile '{profile}'; {known}", is_final=True)
         if not account.url and offered.needs_binding and not keys.binding_key:
             raise CaError(
-                f"the CA itself demands an external account binding, which the account '{account.name}' has not",
+                f"the CA itself demands an external account binding, which the account '{account.name}' has not; edit the account, and give it the identifier and the key that you have from the CA",
                 is_final=True,
             )
 

@@ -146,3 +146,9 @@ def test_a_key_authorization_is_left_out_of_words_also_where_they_are_cut(before
     found = words(f'{before}{AUTHORIZATION}" and got nothing')
     assert AUTHORIZATION[:30] not in found
     assert "<secret>" in found
+
+
+def test_a_profile_that_a_ca_does_not_have_is_told_with_what_to_do():
+    assert refused("invalidProfile", "no such profile.").message == (
+        "ca.example refused (invalidProfile): no such profile; choose another profile, or none"
+    )

@@ -72,6 +72,17 @@ def test_a_name_without_a_domain_is_of_a_host_and_not_to_be_ordered():
     )
 
 
+@pytest.mark.parametrize("name", ["localhost", "LOCALHOST", "a.localhost", "*.localhost"])
+def test_a_name_that_leads_each_machine_to_itself_is_told_so(name: str):
+    assert name_fault(name) == "leads each machine to itself (RFC 6761 6.3)"
+
+
+def test_a_machine_that_is_reached_may_have_a_low_line_in_its_name_which_is_shown_as_it_is():
+    assert host_fault("my_ca", is_reached=True) == ""
+    assert host_fault("my_ca") == host_fault("my_ca!", is_reached=True).replace("my_ca!", "my_ca")
+    assert host_fault("my_ca!", is_reached=True).startswith("has a part ('my_ca!') that has something other")
+
+
 @pytest.mark.parametrize(
     ("name", "fault"),
     [

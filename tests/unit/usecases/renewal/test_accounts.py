@@ -100,6 +100,14 @@ async def test_a_host_that_there_cannot_be_is_told_with_what_is_wrong_with_it(
     assert made.directory_url == "https://my_ca:8443/directory"
 
 
+@pytest.mark.parametrize("url", ["https://2001:db8::1/directory", "https://::1/d", "https://::1"])
+async def test_an_ipv6_address_without_brackets_is_told_with_them(world: Renewing, url: str):
+    with pytest.raises(InvalidInputError, match=r"in brackets in an address, as in https://\[2001:db8::1\]/"):
+        await world.accounts.add(fields(directory_url=url), actor="ada")
+    kept = await world.accounts.add(fields(directory_url="https://[2001:db8::1]:14000/dir"), actor="ada")
+    assert kept.directory_url == "https://[2001:db8::1]:14000/dir"
+
+
 @pytest.mark.parametrize("secret", ["a+b/", "with space", "c2VjcmV0é", "c2Vjc"])
 async def test_a_binding_key_that_no_ca_gives_is_refused_by_its_field_and_not_said(
     world: Renewing, secret: str
