@@ -41,7 +41,7 @@ _SLASHES: Final = re.compile("/+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Named:
+class NamedPrograms:
     """`paths` are absolute. `names` have no slash: programs, where they are in PATH.
 
     `inner` has, for a path that may not be meant as one, another that begins at a later slash of it.
@@ -61,11 +61,11 @@ def find_unclear(words: Sequence[str]) -> str | None:
     return None
 
 
-def named_in(words: Sequence[str]) -> Named:
+def named_in(words: Sequence[str]) -> NamedPrograms:
     """Return what may be a path or a program's name in plain words, each once."""
     found = dict.fromkeys(part for word in words for part in _parts(word))
     outer = dict.fromkeys(path for part in found if (path := _path_in(part)))
-    return Named(
+    return NamedPrograms(
         paths=tuple(outer),
         inner=tuple((path, inner) for path in outer for inner in _after_slashes(path)),
         names=tuple(

@@ -31,7 +31,7 @@ from manager.store.sqlite import free_name
 from manager.store.store import Store
 from manager.usecases.context import Context
 from manager.usecases.managers import ManagerUseCases
-from manager.usecases.nodes import NewToken
+from manager.usecases.nodes import IssuedToken
 from manager.usecases.ports import NoFleet
 from manager.usecases.renewal.ports import NoCas, wake_nobody
 from manager.usecases.usecases import UseCases
@@ -109,7 +109,7 @@ async def own_fingerprint(settings: Settings) -> str:
     raise NotFoundError(f"the management node has no certificate in the store at {settings.data}")
 
 
-async def new_manager_token(settings: Settings, *, tells_database: bool) -> NewToken:
+async def new_manager_token(settings: Settings, *, tells_database: bool) -> IssuedToken:
     """Make a token with which another manager joins those of this store, whether one runs here or not. Raises ConflictError, StorageError."""
     own = await asyncio.to_thread(own_node, settings.data)
     async with open_store(settings.place) as store, Workers() as workers:

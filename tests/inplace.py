@@ -13,7 +13,7 @@ def query_in_place(patch: pytest.MonkeyPatch) -> None:
     """Let every connection that is opened until the patch is undone be used where it is called from."""
     patch.setattr(Connection, "_connect", _connect)
     patch.setattr(Connection, "_execute", _execute)
-    patch.setattr(sqlite_driver.Connection, "call_later", _call_now)
+    patch.setattr(sqlite_driver.SqliteConnection, "call_later", _call_now)
 
 
 async def _connect(connection: Any) -> Any:

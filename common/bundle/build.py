@@ -16,8 +16,8 @@ from common.bundle.manifest import (
     MANIFEST_FORMAT,
     PRIVKEY,
     TRUST,
-    Entry,
     Manifest,
+    ManifestEntry,
     Slot,
     SlotFacts,
 )
@@ -52,7 +52,7 @@ class TrustMaterial:
 class Files:
     """One part of a bundle, ready: its entries and the bytes of each, by digest. Shared between nodes."""
 
-    entries: tuple[Entry, ...]
+    entries: tuple[ManifestEntry, ...]
     payloads: Mapping[Digest, bytes] = field(repr=False)
 
 
@@ -121,7 +121,7 @@ def build_bundle(
 def _files(directory: str, texts: Mapping[str, str]) -> Files:
     bodies = {f"{directory}/{name}": text.encode() for name, text in texts.items()}
     entries = tuple(
-        Entry(path=path, digest=digest_of(body), size_bytes=len(body))
+        ManifestEntry(path=path, digest=digest_of(body), size_bytes=len(body))
         for path, body in sorted(bodies.items())
     )
     return Files(entries, {digest_of(body): body for body in bodies.values()})

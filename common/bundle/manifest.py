@@ -49,7 +49,7 @@ BUNDLE_MAX_BYTES: Final = 16 * 1024 * 1024
 """All entries together; bounds what an agent holds in memory during a transfer."""
 
 
-class Entry(msgspec.Struct, frozen=True, kw_only=True):
+class ManifestEntry(msgspec.Struct, frozen=True, kw_only=True):
     """One file: its path below the generation's directory, the SHA-256 of its bytes, and their count."""
 
     path: str
@@ -79,7 +79,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     generation: int
     slots: dict[Slot, SlotFacts]
     anchors: int
-    entries: tuple[Entry, ...]
+    entries: tuple[ManifestEntry, ...]
 
     @property
     def digest(self) -> Digest:
@@ -94,7 +94,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         """`(epoch, generation)`, which only rises on a node."""
         return (self.epoch, self.generation)
 
-    def by_path(self) -> Mapping[str, Entry]:
+    def by_path(self) -> Mapping[str, ManifestEntry]:
         """Return the entries by path."""
         return {entry.path: entry for entry in self.entries}
 
@@ -154,7 +154,7 @@ def _check_shape(manifest: Manifest) -> None:
         raise BundleError("the trust store's files are not complete", reason=Reason.EMPTY_BUNDLE)
 
 
-def _check_sizes(entries: tuple[Entry, ...]) -> None:
+def _check_sizes(entries: tuple[ManifestEntry, ...]) -> None:
     for entry in entries:
         if not 0 <= entry.size_bytes <= ENTRY_MAX_BYTES:
             raise BundleError(

@@ -9,7 +9,7 @@ from typing import Final, Literal, get_args
 
 from msgspec.structs import replace
 
-from common.bundle.manifest import Entry, Manifest
+from common.bundle.manifest import Manifest, ManifestEntry
 from common.ids import Digest, digest_of
 
 Part = Literal["server", "client", "trust"]
@@ -22,7 +22,7 @@ def part_of(path: str) -> Part:
     return next(part for part in PARTS if part == head)
 
 
-def entries_of(manifest: Manifest, part: Part) -> tuple[Entry, ...]:
+def entries_of(manifest: Manifest, part: Part) -> tuple[ManifestEntry, ...]:
     """Return a part's files, () if the bundle does not have the part."""
     return tuple(entry for entry in manifest.entries if entry.path.startswith(f"{part}/"))
 
@@ -63,5 +63,5 @@ def with_former(offered: Manifest, former: Manifest | None, kept: Collection[Par
     )
 
 
-def _former(former: Manifest | None, part: Part) -> tuple[Entry, ...]:
+def _former(former: Manifest | None, part: Part) -> tuple[ManifestEntry, ...]:
     return entries_of(former, part) if former is not None else ()

@@ -11,7 +11,7 @@ from common.codes import ChainState, StatusCode
 from common.pki.finding import LintCode, Severity
 
 
-class Client(StrEnum):
+class ClientFamily(StrEnum):
     """Those whose behaviour the table names, as tried or as documented (Apple, Windows)."""
 
     OPENSSL = "OpenSSL"
@@ -25,7 +25,7 @@ class Client(StrEnum):
     RUSTLS = "rustls"
 
 
-ALL: Final = tuple(Client)
+ALL: Final = tuple(ClientFamily)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +39,7 @@ class Explanation:
     severity: Severity
     title: str
     meaning: str
-    refused_by: tuple[Client, ...] = ()
+    refused_by: tuple[ClientFamily, ...] = ()
     remark: str = ""
     standard: str
     remedy: str
@@ -59,5 +59,5 @@ class Explanation:
         """Say who refuses it, and when."""
         if not self.refused_by:
             return self.remark or "Nobody."
-        who = "All clients" if len(self.refused_by) == len(Client) else ", ".join(self.refused_by)
+        who = "All clients" if len(self.refused_by) == len(ClientFamily) else ", ".join(self.refused_by)
         return f"{who}. {self.remark}".strip()

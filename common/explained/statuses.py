@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Final
 
 from common.codes import ChainState, StatusCode
-from common.explained.explanation import ALL, Client, Explanation
+from common.explained.explanation import ALL, ClientFamily, Explanation
 from common.explained.findings import FINDINGS
 from common.pki.finding import LintCode, Severity
 
@@ -49,13 +49,13 @@ STATUSES: Final = (
         title="Weak signature",
         meaning="It is signed with SHA-1 or an older hash.",
         refused_by=(
-            Client.OPENSSL,
-            Client.CHROME,
-            Client.FIREFOX,
-            Client.APPLE,
-            Client.GO,
-            Client.GNUTLS,
-            Client.RUSTLS,
+            ClientFamily.OPENSSL,
+            ClientFamily.CHROME,
+            ClientFamily.FIREFOX,
+            ClientFamily.APPLE,
+            ClientFamily.GO,
+            ClientFamily.GNUTLS,
+            ClientFamily.RUSTLS,
         ),
         remark="OpenSSL 3 at security level 1 and above. Java and Windows refuse SHA-1 only under CAs of their built-in lists; Java refuses MD5 under all.",
         standard="RFC 8446 4.4.2.4; CA/Browser Forum baseline requirements 7.1.3.2; Apple support 103769",
@@ -66,7 +66,7 @@ STATUSES: Final = (
         severity=Severity.WARNING,
         title="Empty subject",
         meaning="Its only names are subject alternative names. That is valid, but older clients do not accept it.",
-        refused_by=(Client.CHROME, Client.JAVA),
+        refused_by=(ClientFamily.CHROME, ClientFamily.JAVA),
         remark="Only where the subject alternative name is not marked critical, as the standard then demands. OpenSSL does so with -x509_strict.",
         standard="RFC 5280 4.1.2.6 and 4.2.1.6",
         remedy="Ask for a Common Name if older clients must connect.",
@@ -105,13 +105,13 @@ CHAIN_STATES: Final = (
         title="Weak chain",
         meaning="A link of the chain is signed with SHA-1 or older, or has a weak key.",
         refused_by=(
-            Client.OPENSSL,
-            Client.CHROME,
-            Client.FIREFOX,
-            Client.APPLE,
-            Client.GO,
-            Client.GNUTLS,
-            Client.RUSTLS,
+            ClientFamily.OPENSSL,
+            ClientFamily.CHROME,
+            ClientFamily.FIREFOX,
+            ClientFamily.APPLE,
+            ClientFamily.GO,
+            ClientFamily.GNUTLS,
+            ClientFamily.RUSTLS,
         ),
         remark="SHA-1 as for a certificate's own weak signature. A CA key of RSA below 2048 bits is refused by OpenSSL at security level 2, Apple and rustls; Chrome, Firefox, Go, Java and GnuTLS accept 1024 bits under a private root. A root's signature on itself does not count.",
         standard="RFC 8446 4.4.2.4; NIST SP 800-57 part 1, 5.6; Apple support 103769",
@@ -163,13 +163,13 @@ CHAIN_STATES: Final = (
         title="Chain incomplete",
         meaning="An issuer's certificate is missing, so clients that know only the root cannot follow the chain.",
         refused_by=(
-            Client.OPENSSL,
-            Client.CHROME,
-            Client.FIREFOX,
-            Client.GO,
-            Client.JAVA,
-            Client.GNUTLS,
-            Client.RUSTLS,
+            ClientFamily.OPENSSL,
+            ClientFamily.CHROME,
+            ClientFamily.FIREFOX,
+            ClientFamily.GO,
+            ClientFamily.JAVA,
+            ClientFamily.GNUTLS,
+            ClientFamily.RUSTLS,
         ),
         remark="Chrome, Apple and Windows fetch a missing intermediate where the certificate says from where and it can be reached; Firefox knows those of public CAs.",
         standard="RFC 8446 4.4.2; RFC 5280 6.1",

@@ -15,7 +15,7 @@ from common.pki.constraints import Comparisons, constraints_hold
 from common.pki.name import canonical_name
 
 
-class Problem(StrEnum):
+class LinkProblem(StrEnum):
     """What keeps a link from being good."""
 
     EXPIRED = "expired"
@@ -138,7 +138,7 @@ def allows(certificate: Certificate, purpose: Purpose) -> bool:
     return netscape is None or _NETSCAPE[purpose] in netscape
 
 
-def faults_as_ca(certificate: Certificate, *, now_s: int) -> tuple[Problem, ...]:
+def faults_as_ca(certificate: Certificate, *, now_s: int) -> tuple[LinkProblem, ...]:
     """Return why clients accept nothing below a CA certificate, beside what its statuses say; () if some do, or it stands for itself.
 
     One that is limited to other uses than TLS is of no use here; one for either TLS servers or clients is.
@@ -146,9 +146,9 @@ def faults_as_ca(certificate: Certificate, *, now_s: int) -> tuple[Problem, ...]
     if certificate.is_self_signed and not certificate.is_ca:
         return ()
     found = [*_own_problems(certificate, now_s), *_issuer_problems(certificate, 0, Purpose.SERVER)]
-    reported = {Problem.EXPIRED, Problem.WEAK_SIGNATURE}
+    reported = {LinkProblem.EXPIRED, LinkProblem.WEAK_SIGNATURE}
     if allows(certificate, Purpose.CLIENT):
-        reported.add(Problem.PURPOSE)
+        reported.add(LinkProblem.PURPOSE)
     return tuple(problem for problem in found if problem not in reported)
 
 
@@ -163,7 +163,7 @@ def problems_of(
     now_s: int,
     comparisons: Comparisons,
     purpose: Purpose = Purpose.SERVER,
-) -> tuple[tuple[Problem, ...], ...]:
+) -> tuple[tuple[LinkProblem, ...], ...]:
     """Return each link's problems, leaf first."""
     found = [_own_problems(certificate, now_s) for certificate in path]
     intermediates = 0
@@ -172,27 +172,27 @@ def problems_of(
             continue
         found[place].extend(_issuer_problems(certificate, intermediates, purpose))
         if names_other_issuer(path[place - 1], certificate):
-            found[place - 1].append(Problem.OTHER_ISSUER)
+            found[place - 1].append(LinkProblem.OTHER_ISSUER)
         if certificate.subject_id != certificate.issuer_id:
             intermediates += 1
     if len(path) > 1 and not constraints_hold(path, comparisons):
-        found[0].append(Problem.NAME_CONSTRAINTS)
+        found[0].append(LinkProblem.NAME_CONSTRAINTS)
     if len(path) > 1 and not _policies_hold(path):
-        found[0].append(Problem.POLICY)
+        found[0].append(LinkProblem.POLICY)
     return tuple(tuple(problems) for problems in found)
 
 
-def _own_problems(certificate: Certificate, now_s: int) -> list[Problem]:
+def _own_problems(certificate: Certificate, now_s: int) -> list[LinkProblem]:
     checks = (
-        (Problem.EXPIRED, has_ended(certificate, now_s=now_s)),
-        (Problem.NOT_YET_VALID, begins_later(certificate, now_s=now_s)),
+        (LinkProblem.EXPIRED, has_ended(certificate, now_s=now_s)),
+        (LinkProblem.NOT_YET_VALID, begins_later(certificate, now_s=now_s)),
         # nobody checks the signature that a root makes on itself
-        (Problem.WEAK_SIGNATURE, not certificate.is_self_signed and has_weak_signature(certificate)),
-        (Problem.WEAK_KEY, has_weak_key(certificate)),
-        (Problem.EXPLICIT_CURVE, anatomy(certificate).explicit_curve),
-        (Problem.CRITICAL_EXTENSION, bool(certificate.unknown_critical)),
+        (LinkProblem.WEAK_SIGNATURE, not certificate.is_self_signed and has_weak_signature(certificate)),
+        (LinkProblem.WEAK_KEY, has_weak_key(certificate)),
+        (LinkProblem.EXPLICIT_CURVE, anatomy(certificate).explicit_curve),
+        (LinkProblem.CRITICAL_EXTENSION, bool(certificate.unknown_critical)),
         (
-            Problem.UNDECODABLE,
+            LinkProblem.UNDECODABLE,
             bool(
                 _NEEDED.intersection(certificate.undecodable)
                 or certificate.misdated
@@ -203,13 +203,15 @@ def _own_problems(certificate: Certificate, now_s: int) -> list[Problem]:
     return [problem for problem, there in checks if there]
 
 
-def _issuer_problems(certificate: Certificate, intermediates_below: int, purpose: Purpose) -> list[Problem]:
+def _issuer_problems(
+    certificate: Certificate, intermediates_below: int, purpose: Purpose
+) -> list[LinkProblem]:
     limit = certificate.path_length
     checks = (
-        (Problem.NOT_A_CA, not certificate.is_ca),
-        (Problem.KEY_USAGE, not certificate.may_sign),
-        (Problem.PURPOSE, not allows(certificate, purpose)),
-        (Problem.PATH_LENGTH, limit is not None and intermediates_below > limit),
+        (LinkProblem.NOT_A_CA, not certificate.is_ca),
+        (LinkProblem.KEY_USAGE, not certificate.may_sign),
+        (LinkProblem.PURPOSE, not allows(certificate, purpose)),
+        (LinkProblem.PATH_LENGTH, limit is not None and intermediates_below > limit),
     )
     return [problem for problem, there in checks if there]
 

@@ -7,7 +7,7 @@ from typing import Final, Generic, TypeVar
 import asyncssh
 
 from common.errors import ProtocolError, Reason, UnreachableError
-from common.runtime.dial import Advice, Login, dial
+from common.runtime.dial import Advice, Dialler, dial
 from common.runtime.ssh import JOIN_USER
 from common.runtime.transport import Peer
 
@@ -31,7 +31,7 @@ async def ask(
     Raises UnreachableError, AccessError, ProtocolError.
     """
     asking = _Asking(decode)
-    login = Login(user=JOIN_USER, key=key, subsystem=subsystem, trusts=trusts, advice=advice, peer=asking)
+    login = Dialler(user=JOIN_USER, key=key, subsystem=subsystem, trusts=trusts, advice=advice, peer=asking)
     transport = await dial(addresses, login)
     try:
         transport.write(question)

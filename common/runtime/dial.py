@@ -54,7 +54,7 @@ class Advice:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Login:
+class Dialler:
     """Who dials, what for, and who hears what comes. `trusts` judges the host key's public line."""
 
     user: str
@@ -96,7 +96,7 @@ AS_GIVEN: Final = AsGiven()
 
 async def dial(
     addresses: Sequence[str],
-    login: Login,
+    login: Dialler,
     *,
     timeout_s: float = DIAL_TIMEOUT_S,
     order: DialOrder = AS_GIVEN,
@@ -129,7 +129,7 @@ async def dial(
     raise UnreachableError("; ".join(each.message for each in failures), reason=failures[-1].reason)
 
 
-async def _dial_either(address: str, login: Login, timeout_s: float) -> Session:
+async def _dial_either(address: str, login: Dialler, timeout_s: float) -> Session:
     """Open the session with a host key that is trusted, or else with one for which a trusted key vouches."""
     stranger: AccessError | None = None
     for algorithm in (HOST_KEY_ALGORITHM, VOUCHED_ALGORITHM):
@@ -186,7 +186,7 @@ async def _connected(connecting: socket.socket, where: Any) -> socket.socket:
     return connecting
 
 
-async def _dial_one(address: str, connected: socket.socket, login: Login, judge: "_Judge") -> Session:
+async def _dial_one(address: str, connected: socket.socket, login: Dialler, judge: "_Judge") -> Session:
     connection = await _log_in(address, connected, login, judge)
     presented = connection.get_server_host_key()
     session = Session(connection, address, login.peer)
@@ -209,7 +209,7 @@ async def _dial_one(address: str, connected: socket.socket, login: Login, judge:
 
 
 async def _log_in(
-    address: str, connected: socket.socket, login: Login, judge: "_Judge"
+    address: str, connected: socket.socket, login: Dialler, judge: "_Judge"
 ) -> asyncssh.SSHClientConnection:
     """Connect and authenticate both sides. Raises AccessError, UnreachableError."""
     options: dict[str, Any] = {

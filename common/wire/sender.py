@@ -106,7 +106,7 @@ Command = Send | Greeted | Fetch | Received | Overdue | Close
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Push:
+class PushAttempt:
     """One attempt to deliver a generation; `digest` is the manifest's. `carried` are payloads that the agent is known to lack."""
 
     push_id: str
@@ -119,7 +119,7 @@ class Push:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Outstanding:
-    push: Push
+    push: PushAttempt
     stage: str  # "want", "check" or "outcome": what the agent is to answer with
     deadline_s: float
 
@@ -146,7 +146,7 @@ class Sender:
         self._challenges = SentSets()
         self._welcomed = False
         self._outstanding: _Outstanding | None = None
-        self._next: Push | None = None
+        self._next: PushAttempt | None = None
 
     @property
     def ready(self) -> bool:
@@ -159,7 +159,7 @@ class Sender:
         return self._challenges.held
 
     @property
-    def outstanding(self) -> Push | None:
+    def outstanding(self) -> PushAttempt | None:
         """The push that the agent has not concluded, the newest if one waits behind it."""
         if self._next is not None:
             return self._next
@@ -206,7 +206,7 @@ class Sender:
             commands.append(Close(_VERDICT_REASONS[welcome.verdict], welcome.message))
         return commands
 
-    def offer(self, push: Push, now_s: float) -> list[Command]:
+    def offer(self, push: PushAttempt, now_s: float) -> list[Command]:
         """Offer a generation. It replaces an offer that the agent has not accepted, and waits behind one it has."""
         if not self._welcomed:
             raise ProtocolError("an offer before the welcome")

@@ -22,7 +22,7 @@ TOLD_EACH_S: Final = 1.0
 """How often a copy says how far it is."""
 
 
-class Engine(StrEnum):
+class StoreEngine(StrEnum):
     """Where the store can be."""
 
     POSTGRESQL = "postgresql"
@@ -82,7 +82,7 @@ def backup(
 
 def migrate_store(
     to: Annotated[
-        Engine,
+        StoreEngine,
         typer.Option(
             "--to",
             help="Where the store goes: into the database that the setting 'database' names, or into a file in the manager's directory.",
@@ -109,12 +109,12 @@ def migrate_store(
             'for example database = "postgresql:///certcast?host=/run/postgresql"',
         )
     file, server = StorePlace(settings.data, None), settings.place
-    source, target = (file, server) if to is Engine.POSTGRESQL else (server, file)
+    source, target = (file, server) if to is StoreEngine.POSTGRESQL else (server, file)
     teller = _Teller()
     made = asyncio.run(move(source, target, teller.tell))
     say(f"The store is now in {target}. {teller.sum_up(made)}")
     _warn_of_audit(made)
-    if to is Engine.POSTGRESQL:
+    if to is StoreEngine.POSTGRESQL:
         say(
             "Next: systemctl start certcast-manager (and before that, if this was a backup: certcast-manager restored). "
             f"{file} is as it was; the manager does not use it, and all private keys are still in it, sealed."

@@ -6,7 +6,7 @@ from aiohttp import web
 
 from common.api.alarms import Acknowledge, AlarmAnswer, AlarmsAnswer
 from common.api.codes import Role
-from manager.api.routes import Call, Query, Route, empty, reply
+from manager.api.routes import Call, QueryParameter, Route, empty, reply
 from manager.domain.alarms import AlarmRecord
 from manager.http.pieces import AT_ONCE, guarded, listed, send
 from manager.usecases.alarms import HISTORY_MAX
@@ -77,7 +77,9 @@ ROUTES = (
         handler=history,
         summary="List alarms that have ended",
         query=(
-            Query("limit", int, f"how many at most; {HISTORY_MAX} if left out", least=1, most=HISTORY_MAX),
+            QueryParameter(
+                "limit", int, f"how many at most; {HISTORY_MAX} if left out", least=1, most=HISTORY_MAX
+            ),
         ),
         answers={200: AlarmsAnswer},
     ),

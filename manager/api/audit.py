@@ -7,7 +7,7 @@ from aiohttp import web
 from common.api.audit import AuditAnswer, AuditRecord, HeadAnswer, VerificationAnswer
 from common.api.codes import Fault, Role
 from common.errors import StorageError
-from manager.api.routes import Call, Query, Route, reply
+from manager.api.routes import Call, QueryParameter, Route, reply
 from manager.domain import audit as domain
 
 PAGE: Final = 100
@@ -68,8 +68,10 @@ ROUTES = (
         handler=show,
         summary="Show a page of the audit log",
         query=(
-            Query("limit", int, f"how many; {PAGE} if left out", least=1, most=PAGE_MAX),
-            Query("before", int, "only acts with a lower id: `next_before` of the page before", least=1),
+            QueryParameter("limit", int, f"how many; {PAGE} if left out", least=1, most=PAGE_MAX),
+            QueryParameter(
+                "before", int, "only acts with a lower id: `next_before` of the page before", least=1
+            ),
         ),
         answers={200: AuditAnswer},
     ),
@@ -89,8 +91,12 @@ ROUTES = (
         heavy=True,
         summary="Verify the audit log's chain",
         query=(
-            Query("head", str, "a signed head that was kept; `kept` says whether the log still has it"),
-            Query("noted", str, "a `head` that was noted earlier; `noted` says whether it is in the chain"),
+            QueryParameter(
+                "head", str, "a signed head that was kept; `kept` says whether the log still has it"
+            ),
+            QueryParameter(
+                "noted", str, "a `head` that was noted earlier; `noted` says whether it is in the chain"
+            ),
         ),
         answers={200: VerificationAnswer},
     ),

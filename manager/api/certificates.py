@@ -36,10 +36,9 @@ from manager.api.answers import (
     shown_answer,
     trusted_ca_record_answer,
 )
-from manager.api.routes import CONFIRM, FORCE, Call, Route, reply
-from manager.api.routes import Query as Parameter
+from manager.api.routes import CONFIRM, FORCE, Call, QueryParameter, Route, reply
 from manager.domain.callers import check_password_given, includes
-from manager.domain.certificate_list import PAGE, Query
+from manager.domain.certificate_list import PAGE, CertificateQuery
 from manager.http.downloads import PEM_FILE, PFX_FILE, attachment
 from manager.http.errors import consequence_answers
 from manager.http.pieces import AT_ONCE, guarded, listed, send
@@ -206,7 +205,7 @@ async def _delete(
     return reply(Places(nodes=[place(each) for each in lost]))
 
 
-def _query(call: Call) -> Query:
+def _query(call: Call) -> CertificateQuery:
     wanted = call.request.query
     order = wanted.get("order", CertificateOrder.ID)
     try:
@@ -219,7 +218,7 @@ def _query(call: Call) -> Query:
         raise InvalidInputError(
             "order", f"a list is ordered by {', '.join(CertificateOrder)}, or -{CertificateOrder.ID}"
         ) from error
-    return Query(
+    return CertificateQuery(
         search=wanted.get("search", ""),
         status=status,
         node=wanted.get("node"),
@@ -239,15 +238,17 @@ ROUTES = (
         handler=list_all,
         summary="List certificates",
         query=(
-            Parameter("search", str, "words that the names contain"),
-            Parameter("status", StatusCode, "only those with this status"),
-            Parameter("node", str, "only those that this node has"),
-            Parameter(
+            QueryParameter("search", str, "words that the names contain"),
+            QueryParameter("status", StatusCode, "only those with this status"),
+            QueryParameter("node", str, "only those that this node has"),
+            QueryParameter(
                 "fitting", str, "those that are valid for every name of this node come first", must_exist=True
             ),
-            Parameter("order", str, f"one of {', '.join(CertificateOrder)}; a leading - reverses the order"),
-            Parameter("offset", int, "how many to skip"),
-            Parameter("limit", int, f"how many at most; {PAGE} if left out", least=1, most=PAGE_MAX),
+            QueryParameter(
+                "order", str, f"one of {', '.join(CertificateOrder)}; a leading - reverses the order"
+            ),
+            QueryParameter("offset", int, "how many to skip"),
+            QueryParameter("limit", int, f"how many at most; {PAGE} if left out", least=1, most=PAGE_MAX),
         ),
         answers={200: CertificatesAnswer},
     ),

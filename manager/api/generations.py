@@ -6,7 +6,7 @@ from aiohttp import web
 from common.api.codes import Role
 from common.api.generations import DifferenceAnswer, GenerationAnswer, GenerationsAnswer, RepublishedAnswer
 from manager.api.facts import difference_answer
-from manager.api.routes import CONFIRM, Call, Query, Route, reply
+from manager.api.routes import CONFIRM, Call, QueryParameter, Route, reply
 from manager.http.errors import consequence_answers
 from manager.usecases.generations import Compared, ShownGeneration
 
@@ -82,7 +82,11 @@ ROUTES = (
         role=Role.READ_ONLY,
         handler=difference,
         summary="Show what differs between two generations of a node",
-        query=(Query("from", int, "the generation to compare with; the one before, if left out", least=1),),
+        query=(
+            QueryParameter(
+                "from", int, "the generation to compare with; the one before, if left out", least=1
+            ),
+        ),
         answers={200: DifferenceAnswer},
     ),
     Route(

@@ -13,7 +13,7 @@ import msgspec
 
 from common.api.errors import FailureAnswer
 from common.bundle.manifest import Slot
-from manager.api.routes import Query, Route
+from manager.api.routes import QueryParameter, Route
 from manager.domain.assertion import TOKEN_PATH
 from manager.http.oauth import ASSERTION_TYPE, FORM, GRANT, AccessToken, OAuthFailure
 
@@ -102,7 +102,7 @@ def _types(routes: Iterable[Route]) -> list[Any]:
     return list(kinds)
 
 
-def _schema(query: Query, by_kind: Mapping[Any, Json]) -> Json:
+def _schema(query: QueryParameter, by_kind: Mapping[Any, Json]) -> Json:
     schema = by_kind[query.kind]
     return {**schema, "minimum": query.least, "maximum": query.most} if query.kind is int else schema
 

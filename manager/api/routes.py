@@ -82,7 +82,7 @@ Handler = Callable[[Call], Awaitable[web.StreamResponse]]
 
 
 @dataclass(frozen=True, slots=True)
-class Query:
+class QueryParameter:
     """A query parameter, which may be left out. What it names `must_exist`, or the answer is 404.
 
     A whole number is from `least` to `most`.
@@ -111,7 +111,7 @@ class Route:
     handler: Handler
     summary: str
     body: type[Any] | None = None
-    query: tuple[Query, ...] = ()
+    query: tuple[QueryParameter, ...] = ()
     needs_password: bool = False
     pushes: bool = False
     provisions: bool = False
@@ -121,12 +121,12 @@ class Route:
     asks_ca: bool = False
 
 
-CONFIRM: Final = Query(
+CONFIRM: Final = QueryParameter(
     "confirm",
     str,
     "empty to be told what it means before; then the token of the answer to that, to do just this",
 )
-FORCE: Final = Query("force", bool, "go ahead despite what a refusal warned of")
+FORCE: Final = QueryParameter("force", bool, "go ahead despite what a refusal warned of")
 
 
 def reply(value: object, *, status: int = 200) -> web.Response:
@@ -182,7 +182,7 @@ def _check_query(route: Route, request: web.Request) -> None:
             _check_number(known[name], request.query[name])
 
 
-def _check_number(wanted: Query, text: str) -> None:
+def _check_number(wanted: QueryParameter, text: str) -> None:
     is_number = text.isascii() and text.isdecimal() and len(text) <= ID_DIGITS_MAX
     if not is_number or not wanted.least <= int(text) <= wanted.most:
         raise InvalidInputError(

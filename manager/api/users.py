@@ -16,7 +16,7 @@ from common.api.users import (
     UserAnswer,
     UsersAnswer,
 )
-from manager.api.routes import Call, Query, Route, empty, reply
+from manager.api.routes import Call, QueryParameter, Route, empty, reply
 from manager.domain.callers import check_allowed, check_password_given, includes
 from manager.domain.model import TokenRecord, UserRecord
 
@@ -186,7 +186,7 @@ ROUTES = (
         path="tokens",
         role=Role.READ_ONLY,
         handler=list_tokens,
-        query=(Query("all", bool, "everybody's, for administrators"),),
+        query=(QueryParameter("all", bool, "everybody's, for administrators"),),
         summary="List your API tokens, or everybody's",
         answers={200: TokensAnswer},
     ),

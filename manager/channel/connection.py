@@ -15,7 +15,7 @@ from common.errors import ProtocolError, Reason
 from common.ids import Digest, NodeName
 from common.runtime.transport import Transport
 from common.wire.messages import Verdict
-from common.wire.sender import Push
+from common.wire.sender import PushAttempt
 from manager.channel.allowance import Allowance
 from manager.channel.conversation import Close, Command, Conversation, Ended, Event, Write
 from manager.domain.challenges import SentChallenge
@@ -112,7 +112,7 @@ class Connection:
         """Answer the greeting of a node that may not."""
         self._run(self._conversation.turn_away(verdict, retry_after_s=retry_after_s, message=message))
 
-    def offer(self, push: Push) -> None:
+    def offer(self, push: PushAttempt) -> None:
         self._run(self._conversation.offer(push, time.monotonic()))
 
     def supply(self, push_id: str, payloads: Mapping[Digest, bytes]) -> None:

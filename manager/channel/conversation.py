@@ -13,7 +13,7 @@ from common.ids import Digest
 from common.wire import sender as wire
 from common.wire.frames import FrameDecoder
 from common.wire.messages import Verdict, Welcome, decode, encode, tag_of
-from common.wire.sender import Fetch, Overdue, Push, Sender
+from common.wire.sender import Fetch, Overdue, PushAttempt, Sender
 from manager.channel.allowance import Allowance
 from manager.channel.translate import challenge_messages, contact_message, greeting_of, statement_of
 from manager.domain.challenges import SentChallenge
@@ -108,7 +108,7 @@ class Conversation:
         welcome = Welcome(verdict=verdict, retry_after_s=retry_after_s, message=message)
         return _commands(self._sender.welcome(welcome))
 
-    def offer(self, push: Push, now_s: float) -> list[Command]:
+    def offer(self, push: PushAttempt, now_s: float) -> list[Command]:
         return _commands(self._sender.offer(push, now_s))
 
     def supply(self, push_id: str, payloads: Mapping[Digest, bytes], now_s: float) -> list[Command]:

@@ -21,7 +21,7 @@ NODE_BYTES_PER_S: Final = 64 * 1024
 """The pace of a node that has logged in; a report has some KB and comes once a minute. Whoever sends more is read more slowly."""
 
 
-class Guard(asyncio.BufferedProtocol):
+class SocketGuard(asyncio.BufferedProtocol):
     """One peer's socket, for as long as it lives. Owns the peer's place at the gate."""
 
     __slots__ = (
@@ -47,7 +47,7 @@ class Guard(asyncio.BufferedProtocol):
         gate: Gate,
         visitor: Visitor,
         buffer: bytearray,
-        inner: Callable[["Guard"], asyncio.Protocol],
+        inner: Callable[["SocketGuard"], asyncio.Protocol],
     ) -> None:
         self._gate = gate
         self._held = b""

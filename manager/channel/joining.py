@@ -14,7 +14,7 @@ from common.wire.enrolment import EnrolDecoder, EnrolReply, EnrolRequest, encode
 from common.wire.fields import clip
 from manager.channel import clustering
 from manager.channel.clustering import ManagerReply, ManagerRequest
-from manager.channel.guard import Guard
+from manager.channel.guard import SocketGuard
 
 Enrol = Callable[[EnrolRequest, str, str], Awaitable[EnrolReply]]
 """Takes a request, the peer's address, and the key that the login proved."""
@@ -88,7 +88,7 @@ class JoinPeer:
     """Implements `common.runtime.transport.Peer`."""
 
     def __init__(
-        self, guard: Guard, transport: Transport, line: str, question: Question, supervisor: Supervisor
+        self, guard: SocketGuard, transport: Transport, line: str, question: Question, supervisor: Supervisor
     ) -> None:
         self._guard = guard
         self._transport = transport

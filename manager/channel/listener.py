@@ -28,7 +28,7 @@ from common.runtime.ssh import (
 from common.runtime.supervise import Supervisor
 from common.runtime.transport import Peer, Transport
 from manager.channel.gate import Gate
-from manager.channel.guard import READ_BYTES, Guard
+from manager.channel.guard import READ_BYTES, SocketGuard
 from manager.channel.joining import Enrol, EnrolManager, JoinPeer, ManagerQuestion, NodeQuestion
 from manager.channel.keys import KeyRegistry, PinnedKey
 from manager.channel.limits import Limits
@@ -262,7 +262,7 @@ class Listener:
         try:
             accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             await asyncio.get_running_loop().connect_accepted_socket(
-                lambda: Guard(
+                lambda: SocketGuard(
                     self.gate,
                     visitor,
                     self._buffer,
@@ -274,7 +274,7 @@ class Listener:
             self.gate.leave(visitor)
             accepted.close()
 
-    def _connection(self, guard: Guard, address: str) -> asyncssh.SSHServerConnection:
+    def _connection(self, guard: SocketGuard, address: str) -> asyncssh.SSHServerConnection:
         if self._options is None:
             raise RuntimeError("the listener has not been started")
         # asked for by the connection while it starts, which follows at once in the same turn of the loop
@@ -293,7 +293,7 @@ class Listener:
     def closed(self, connection: asyncssh.SSHServerConnection) -> None:
         self._connections.discard(connection)
 
-    def join_peer(self, guard: Guard, transport: Transport, line: str, *, is_manager: bool) -> Peer:
+    def join_peer(self, guard: SocketGuard, transport: Transport, line: str, *, is_manager: bool) -> Peer:
         """Return who hears a node, or a manager, that wants to join with the key of this line."""
         question = ManagerQuestion(self.enrol_manager) if is_manager else NodeQuestion(self.enrol)
         return JoinPeer(guard, transport, line, question, self.supervisor)

@@ -25,7 +25,7 @@ from common.runtime.ssh import (
 )
 from common.runtime.transport import Peer, Transport
 from manager.channel.gate import Gate
-from manager.channel.guard import Guard
+from manager.channel.guard import SocketGuard
 from manager.channel.keys import KeyRegistry, PinnedKey
 from manager.channel.sources import KnownSources
 
@@ -60,7 +60,7 @@ class Host(Protocol):
 
     def logged_out(self, login: "Login", key: PinnedKey) -> None: ...
 
-    def join_peer(self, guard: Guard, transport: Transport, line: str, *, is_manager: bool) -> Peer:
+    def join_peer(self, guard: SocketGuard, transport: Transport, line: str, *, is_manager: bool) -> Peer:
         """Return who hears a node, or a manager, that wants to join with the key of this line."""
 
 
@@ -95,7 +95,7 @@ class CountedConnection(asyncssh.SSHServerConnection):
 class Login(asyncssh.SSHServer):
     """One connection's authentication and what it may ask for afterwards."""
 
-    def __init__(self, listener: Host, guard: Guard, address: str) -> None:
+    def __init__(self, listener: Host, guard: SocketGuard, address: str) -> None:
         self._listener = listener
         self.guard = guard
         self._host_key = listener.host_key

@@ -28,7 +28,7 @@ from manager.cli.account_options import (
     TrustedCaOption,
 )
 from manager.cli.confirming import YesOption, can_ask, confirm_unless_forced
-from manager.cli.failures import RefusedError
+from manager.cli.failures import ApiRefusedError
 from manager.cli.files import decode_text, only_one_from_stdin, read_bytes, read_text
 from manager.cli.running import JsonOption, ask, confirm, group, login, present
 
@@ -81,7 +81,7 @@ def add(
         say(f"Created account {made.id}, {made.name}.")
     try:
         registered = _register(context, made.id, agree=agree)
-    except RefusedError as error:
+    except ApiRefusedError as error:
         raise error.with_hint(
             f"the account is kept: 'certcast account register {made.id}' tries again; if what you gave was wrong, 'certcast account edit {made.id}' corrects it"
         ) from error
@@ -296,12 +296,12 @@ def _register(context: typer.Context, number: int, *, agree: bool) -> bytes:
     known, offered = ask(context, look)
     if offered.terms_url and not (agree or known.terms_agreed or known.url):
         if not can_ask():
-            raise RefusedError(
+            raise ApiRefusedError(
                 f"the CA has terms of service ({offered.terms_url}); to agree to them, use --agree-to-terms",
                 status=0,
             )
         if not confirm(f"Do you agree to the CA's terms of service, {offered.terms_url}?"):
-            raise RefusedError("the account was not registered", status=0)
+            raise ApiRefusedError("the account was not registered", status=0)
         agree = True
     from common.api.accounts import Registration
 

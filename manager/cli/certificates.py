@@ -24,7 +24,7 @@ from manager.cli.certificate_options import (
     SlotOption,
 )
 from manager.cli.confirming import ReplaceKeyOption, YesOption, delete_confirmed, send_confirmed
-from manager.cli.failures import RefusedError
+from manager.cli.failures import ApiRefusedError
 from manager.cli.files import only_one_from_stdin, read_text, shown_name
 from manager.cli.importing import import_files
 from manager.cli.naming import CertificateArgument, CertificatesArgument
@@ -91,7 +91,7 @@ def add(
             force=force,
             replaces=replaces,
         )
-    except RefusedError as error:
+    except ApiRefusedError as error:
         # the manager names the fields of the request; people know their files
         raise error.with_files(_files(certificate, key, parameters)) from error
     present(answer, lambda answer: _say_added(answer, where), json=json)
@@ -165,7 +165,7 @@ def edit(
             lambda client, confirmed: client.patch("certificates", str(certificate_id), body=confirmed),
             force=force,
         )
-    except RefusedError as error:
+    except ApiRefusedError as error:
         raise error.with_files(_files(certificate, None, parameters)) from error
     present(answer, lambda answer: _say_changed(answer, moves=moves), json=json)
 

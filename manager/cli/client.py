@@ -25,8 +25,8 @@ from common.runtime.terminal import say
 from manager.cli import unreachable
 from manager.cli.access import Access
 from manager.cli.decoding import refusal
-from manager.cli.failures import RefusedError, explain_refusal
-from manager.cli.files import Download
+from manager.cli.failures import ApiRefusedError, explain_refusal
+from manager.cli.files import DownloadedFile
 
 API: Final = "/api/certcast/v1/"
 CONNECT_S: Final = 10.0
@@ -94,11 +94,11 @@ class Client:
         """Remove a thing; return the answer. Raises RefusedError, UnreachableError."""
         return (await self._ask("DELETE", path, query=query)).content
 
-    async def get_file(self, *path: str) -> Download:
+    async def get_file(self, *path: str) -> DownloadedFile:
         """Return the file at a path, with the manager's name for it. Raises RefusedError, UnreachableError."""
         return await self._ask("GET", path, accept="*/*")
 
-    async def post_file(self, *path: str, body: RequestBody) -> Download:
+    async def post_file(self, *path: str, body: RequestBody) -> DownloadedFile:
         """Ask for a file. Raises RefusedError, UnreachableError."""
         return await self._ask("POST", path, body=body, accept="*/*")
 
@@ -121,7 +121,7 @@ class Client:
         body: RequestBody | None = None,
         query: Mapping[str, str] | None = None,
         accept: str = "application/json",
-    ) -> Download:
+    ) -> DownloadedFile:
         slow = asyncio.get_running_loop().call_later(SLOW_S, _say_slow)
         try:
             async with self._open(method, path, body=body, query=query, accept=accept) as response:
@@ -131,14 +131,14 @@ class Client:
                     raise self._refused(response, answer)
                 if response.content_type == "text/html":
                     raise unreachable.no_manager(self._access.url, "it sent a web page")
-                return Download(_file_name(response), answer)
+                return DownloadedFile(_file_name(response), answer)
         finally:
             slow.cancel()
 
     def _refused(self, response: aiohttp.ClientResponse, answer: bytes) -> CertcastError:
         if 300 <= response.status < 400:
             where = response.headers.get("Location", "elsewhere")
-            return RefusedError(
+            return ApiRefusedError(
                 f"the manager redirects to {where}; use that in --url (redirects are not followed)",
                 status=response.status,
             )

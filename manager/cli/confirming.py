@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Final, TypeVar
 import typer
 
 from common.runtime.terminal import say
-from manager.cli.failures import RefusedError, consequence_line
+from manager.cli.failures import ApiRefusedError, consequence_line
 from manager.cli.running import ask, confirm
 
 if TYPE_CHECKING:
@@ -56,14 +56,14 @@ def ask_confirmed(
     while True:
         try:
             return _hinted(context, work, {"confirm": confirm}, may_replace=may_replace)
-        except RefusedError as error:
+        except ApiRefusedError as error:
             if error.token is None:
                 raise
             option = "--replace" if not replaces and _replaces_key(error.consequences) else "--force"
             if not can_ask():
                 raise error.with_hint(f"to confirm, repeat it with {option}") from error
             if not _is_confirmed(error.consequences):
-                raise RefusedError("nothing was changed", status=error.status, code=error.code) from error
+                raise ApiRefusedError("nothing was changed", status=error.status, code=error.code) from error
             confirm = error.token
 
 
@@ -105,7 +105,7 @@ def confirm_unless_forced(question: str, *, force: bool, check: Callable[[], Non
         return
     check()
     if not confirm(question):
-        raise RefusedError("nothing was changed", status=0)
+        raise ApiRefusedError("nothing was changed", status=0)
 
 
 def can_ask() -> bool:
@@ -128,7 +128,7 @@ def say_consequences(found: Sequence["ConsequenceAnswer"]) -> None:
 def _hinted(context: typer.Context, work: Work, confirmation: dict[str, str], *, may_replace: bool) -> bytes:
     try:
         return ask(context, lambda client: work(client, confirmation))
-    except RefusedError as error:
+    except ApiRefusedError as error:
         if error.code == _CONFLICT and may_replace:
             raise error.with_hint("use --replace to replace it") from error
         raise

@@ -12,7 +12,7 @@ import msgspec
 from common.api.errors import FailureAnswer
 from common.errors import CertcastError, Hint
 from common.schema import finding_text
-from manager.cli.failures import RefusedError
+from manager.cli.failures import ApiRefusedError
 
 T = TypeVar("T")
 
@@ -47,7 +47,7 @@ def read(answer: bytes, kind: type[T]) -> T:
         ) from error
 
 
-def refusal(status: int, answer: bytes) -> RefusedError | None:
+def refusal(status: int, answer: bytes) -> ApiRefusedError | None:
     """Read the API's error document; None for what is none, such as a proxy's page."""
     try:
         error = msgspec.json.decode(answer, type=FailureAnswer).error
@@ -55,7 +55,7 @@ def refusal(status: int, answer: bytes) -> RefusedError | None:
         return None
     confirmation, command = error.confirmation or None, _LISTS.get(error.hint or "")
     message = error.message or f"the manager refused with HTTP status {status}"
-    return RefusedError(
+    return ApiRefusedError(
         f"{message}; 'certcast {command}' lists them" if command else message,
         status=status,
         code=error.reason,

@@ -26,7 +26,7 @@ LOST: Final = (
 """The only way that needs no administrator who can still sign in."""
 
 
-class RefusedError(CertcastError):
+class ApiRefusedError(CertcastError):
     """The manager answered that it will not do it. `code` is its reason as sent, `status` that of HTTP.
 
     `token` is not None where it would do it once its `consequences` are confirmed with that.
@@ -51,7 +51,7 @@ class RefusedError(CertcastError):
         self.consequences = tuple(consequences)
         self.token = token
 
-    def with_files(self, files: Mapping[str, str]) -> "RefusedError":
+    def with_files(self, files: Mapping[str, str]) -> "ApiRefusedError":
         """Return the same with findings that name the operator's files, also of archives, instead of the request's fields."""
         from msgspec import structs
 
@@ -61,10 +61,10 @@ class RefusedError(CertcastError):
 
         return self.with_findings([structs.replace(each, file=shown(each.file)) for each in self.findings])
 
-    def with_hint(self, hint: str) -> "RefusedError":
+    def with_hint(self, hint: str) -> "ApiRefusedError":
         """Return the same with what to do about it."""
         message = _NEEDS_CONFIRMATION if self.token is not None else self.message
-        return RefusedError(
+        return ApiRefusedError(
             f"{message}; {hint}",
             status=self.status,
             code=self.code,
@@ -73,9 +73,9 @@ class RefusedError(CertcastError):
             consequences=self.consequences,
         )
 
-    def saying(self, message: str) -> "RefusedError":
+    def saying(self, message: str) -> "ApiRefusedError":
         """Return the same in other words."""
-        return RefusedError(
+        return ApiRefusedError(
             message,
             status=self.status,
             code=self.code,
@@ -85,9 +85,9 @@ class RefusedError(CertcastError):
             token=self.token,
         )
 
-    def with_findings(self, findings: Sequence["FailureFinding"]) -> "RefusedError":
+    def with_findings(self, findings: Sequence["FailureFinding"]) -> "ApiRefusedError":
         """Return the same with other findings."""
-        return RefusedError(
+        return ApiRefusedError(
             self.message,
             status=self.status,
             code=self.code,
@@ -98,7 +98,7 @@ class RefusedError(CertcastError):
         )
 
 
-def explain_refusal(error: RefusedError, access: "Access") -> RefusedError:
+def explain_refusal(error: ApiRefusedError, access: "Access") -> ApiRefusedError:
     """Say with whose credentials it was refused, and what to do next."""
     if error.status == HTTP_UNAUTHENTICATED and access.token:
         return error.saying(
@@ -122,20 +122,20 @@ def exit_status(error: CertcastError) -> int:
 
 def lines(error: CertcastError) -> Iterator[str]:
     """Yield what to print: one sentence, then each finding on its own line."""
-    message, findings = error.message, error.findings if isinstance(error, RefusedError) else ()
+    message, findings = error.message, error.findings if isinstance(error, ApiRefusedError) else ()
     if findings and all(each.message in message for each in findings):  # said once is enough
         if len(findings) == 1:
             message, findings = finding_line(findings[0]), ()
         else:
             message = f"{len(findings)} findings, so nothing was changed:"
-    if isinstance(error, RefusedError) and any(each.message in message for each in error.consequences):
+    if isinstance(error, ApiRefusedError) and any(each.message in message for each in error.consequences):
         message = _NEEDS_CONFIRMATION  # what asks for it follows
-    if isinstance(error, RefusedError) and error.field and error.field not in message:
+    if isinstance(error, ApiRefusedError) and error.field and error.field not in message:
         message = f"{error.field}: {message}"
     yield f"certcast: {message}"
     for finding in findings:
         yield f"  {finding_line(finding)}"
-    if isinstance(error, RefusedError):
+    if isinstance(error, ApiRefusedError):
         yield from (f"  {consequence_line(each)}" for each in error.consequences)
 
 

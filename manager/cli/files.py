@@ -39,7 +39,7 @@ _PLAIN_MODE: Final = 0o644
 
 
 @dataclass(frozen=True, slots=True)
-class Download:
+class DownloadedFile:
     """A file that the manager hands out. `name` has no directory in it."""
 
     name: str
@@ -158,7 +158,7 @@ def check_output(output: str | None, *, force: bool) -> None:
         _check_replaceable(path, force=force)
 
 
-def save(made: Download, output: str | None, *, force: bool, secret: bool) -> Path | None:
+def save(made: DownloadedFile, output: str | None, *, force: bool, secret: bool) -> Path | None:
     """Write a download: to standard output for `-` (returns None), into a directory, to a file, or under its own name here.
 
     Raises InvalidInputError if there is such a file and `force` is not given, or if it cannot be written.

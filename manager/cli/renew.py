@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import typer
 
 from common.runtime.terminal import say
-from manager.cli.failures import EXIT_REFUSED, RefusedError
+from manager.cli.failures import EXIT_REFUSED, ApiRefusedError
 from manager.cli.renewal_options import RenewedArgument, TimeoutOption, WaitOption
 from manager.cli.running import JsonOption, ask, present
 from manager.cli.words import span
@@ -64,7 +64,7 @@ def begin(
 
     try:
         succeeded = ask(context, work)
-    except RefusedError as error:
+    except ApiRefusedError as error:
         if error.status != _CONFLICT:
             raise
         raise error.with_hint(
@@ -79,7 +79,7 @@ async def _follow(client: "Client", renewal_id: int, begun: "OrderAnswer", *, ti
     from common.api.renewals import RenewalAnswer
     from manager.cli.decoding import read
 
-    progress = Progress()
+    progress = OrderProgress()
     if begun.problem is not None:
         progress.news(begun)
     try:
@@ -88,7 +88,9 @@ async def _follow(client: "Client", renewal_id: int, begun: "OrderAnswer", *, ti
                 found = read(await client.get("renewals", str(renewal_id)), RenewalAnswer)
                 order = next((each for each in found.orders if each.id == begun.id), None)
                 if order is None:
-                    raise RefusedError(f"order {begun.id} is gone, since its renewal was removed", status=0)
+                    raise ApiRefusedError(
+                        f"order {begun.id} is gone, since its renewal was removed", status=0
+                    )
                 for line in progress.news(order):
                     say(line, err=True)
                 if has_failed(order) and order.problem != begun.problem:
@@ -102,7 +104,7 @@ async def _follow(client: "Client", renewal_id: int, begun: "OrderAnswer", *, ti
         return False
 
 
-class Progress:
+class OrderProgress:
     """What was told of an order already."""
 
     def __init__(self) -> None:

@@ -12,7 +12,7 @@ from manager.cli.access import passphrase
 from manager.cli.certificate_options import NodesOption, ParametersOption, SlotOption
 from manager.cli.certificates import going_to, say_remarks
 from manager.cli.confirming import ReplaceKeyOption, YesOption, ask_confirmed, send_confirmed
-from manager.cli.failures import RefusedError
+from manager.cli.failures import ApiRefusedError
 from manager.cli.files import JoinedFiles, only_one_from_stdin, read_joined, read_text
 from manager.cli.naming import CertificateOption, RequestArgument
 from manager.cli.request_options import (
@@ -189,7 +189,7 @@ def answer(
             force=force,
             replaces=replaces,
         )
-    except RefusedError as error:
+    except ApiRefusedError as error:
         raise _located(error, sent, parameters) from error
     present(taken, lambda taken: _say_answered(taken, request_id), json=json)
 
@@ -225,7 +225,7 @@ def delete(
     present(gone, lambda _: say(f"Deleted request {request_id}."), json=json)
 
 
-def _located(error: RefusedError, sent: JoinedFiles, parameters: str | None) -> RefusedError:
+def _located(error: ApiRefusedError, sent: JoinedFiles, parameters: str | None) -> ApiRefusedError:
     """Return the error with the names of files: the manager names the fields of the request, people know their files."""
     from msgspec import structs
 

@@ -18,8 +18,8 @@ import typer
 from common.errors import InvalidInputError
 from common.runtime.terminal import say, say_lines
 from manager.cli.access import Options, check_url
-from manager.cli.failures import RefusedError
-from manager.cli.files import Download, check_output, save
+from manager.cli.failures import ApiRefusedError
+from manager.cli.files import DownloadedFile, check_output, save
 from manager.cli.running import JsonOption, ReplaceOption, confirm, present
 from manager.cli.unreachable import failed
 
@@ -63,15 +63,15 @@ def trust(
     pem = _shown(url, host, port)
     found = hashlib.sha256(ssl.PEM_cert_to_DER_cert(pem)).hexdigest()
     if expected is not None and found != expected:
-        raise RefusedError(
+        raise ApiRefusedError(
             f"{url} shows another certificate, whose fingerprint is {found}; it is not trusted", status=0
         )
     # before anybody is asked: what is trusted must also work
     if (trouble := _verify(url, host, port, pem)) != "":
-        raise RefusedError(f"the certificate that {url} shows cannot be used: {trouble}", status=0)
+        raise ApiRefusedError(f"the certificate that {url} shows cannot be used: {trouble}", status=0)
     if expected is None:
         _ask(url, found)
-    path = save(Download(FILE, pem.encode()), output, force=force, secret=False)
+    path = save(DownloadedFile(FILE, pem.encode()), output, force=force, secret=False)
     _conclude(url, path, found, json=json)
 
 
@@ -127,7 +127,7 @@ def _ask(url: str, found: str) -> None:
             "--fingerprint",
         )
     if not confirm("Does 'certcast-manager fingerprint', on the manager, print the same?"):
-        raise RefusedError("nothing was trusted", status=0)
+        raise ApiRefusedError("nothing was trusted", status=0)
 
 
 def _at_terminal() -> bool:

@@ -8,7 +8,7 @@ import typer
 from common.errors import InvalidInputError
 from common.runtime.terminal import say
 from manager.cli.confirming import YesOption, delete_confirmed, say_consequences, send_confirmed
-from manager.cli.failures import RefusedError
+from manager.cli.failures import ApiRefusedError
 from manager.cli.files import JoinedFiles, check_output, only_one_from_stdin, read_joined, save
 from manager.cli.importing import SkipUnusableOption, import_files, say_left_out
 from manager.cli.naming import CaArgument, CasArgument
@@ -62,7 +62,7 @@ def add(
         answer = send_confirmed(
             context, body, lambda client, confirmed: client.post("trusted-cas", body=confirmed), force=force
         )
-    except RefusedError as error:
+    except ApiRefusedError as error:
         raise error.with_findings(sent.locate(error.findings)) from error
     present(answer, lambda answer: _say_added(answer, sent), json=json)
 
@@ -178,7 +178,7 @@ def edit(
             lambda client, confirmed: client.patch("trusted-cas", str(ca_id), body=confirmed),
             force=force,
         )
-    except RefusedError as error:
+    except ApiRefusedError as error:
         raise (error.with_findings(sent.locate(error.findings)) if sent else error) from error
     present(answer, _say_changed, json=json)
 

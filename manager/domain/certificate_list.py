@@ -16,7 +16,7 @@ from common.pki.finding import Severity
 from common.pki.path import Purpose, allows, is_within_validity
 from manager.domain.comparison import find_uncovered
 from manager.domain.inventory import Entry, Inventory
-from manager.domain.listing import Page, Sort, mentions, page_from, sort_rows
+from manager.domain.listing import ListPage, Sort, mentions, page_from, sort_rows
 from manager.domain.model import NodeRecord
 from manager.pki.judge.headline import headline
 
@@ -36,7 +36,7 @@ _KEYS: Final[Mapping[CertificateOrder, Callable[[Entry], Any]]] = MappingProxyTy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Query:
+class CertificateQuery:
     """What is wanted. `search` is looked for in names, issuer, serial number and fingerprint, without regard to case.
 
     `status` keeps those that have it among their statuses; `node` those assigned to it ("" for unassigned ones). Those that are
@@ -59,7 +59,7 @@ class Query:
             raise InvalidInputError("offset", "an offset cannot be negative")
 
 
-def list_page(inventory: Inventory, query: Query, *, now_s: int) -> Page[Entry]:
+def list_page(inventory: Inventory, query: CertificateQuery, *, now_s: int) -> ListPage[Entry]:
     """Return the entries of one page."""
     found = [
         entry
@@ -74,7 +74,7 @@ def list_page(inventory: Inventory, query: Query, *, now_s: int) -> Page[Entry]:
     return page_from(found, offset=query.offset, limit=query.limit)
 
 
-def _sorts(inventory: Inventory, query: Query, now_s: int) -> list[Sort[Entry]]:
+def _sorts(inventory: Inventory, query: CertificateQuery, now_s: int) -> list[Sort[Entry]]:
     sorts: list[Sort[Entry]] = []
     if query.fitting is not None:
         node = next((each for name, each in inventory.nodes.items() if name == query.fitting), None)
@@ -111,7 +111,7 @@ def _badness(inventory: Inventory, entry: Entry, now_s: int) -> tuple[int, bool,
     return _SEVERITIES.index(found.severity), *_end(entry), number
 
 
-def _is_wanted(entry: Entry, query: Query) -> bool:
+def _is_wanted(entry: Entry, query: CertificateQuery) -> bool:
     if query.node is not None and not (
         any(place.node == query.node for place in entry.places) if query.node else not entry.places
     ):

@@ -37,7 +37,7 @@ class DifferenceCode(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class CertificateDifference:
     """One difference, as a code, a sentence that begins with "It", and how bad it is."""
 
     code: DifferenceCode
@@ -47,7 +47,7 @@ class Difference:
 
 def compare(
     before: Certificate, after: Certificate, *, label: str, in_place: bool = False
-) -> list[Difference]:
+) -> list[CertificateDifference]:
     """Return what is different in `after`; `label` names the certificate that it replaces.
 
     `in_place` says that both are one entry's content, which keeps its own key and shares it with no other.
@@ -62,15 +62,15 @@ def compare(
     ]
 
 
-def compare_request(names: Iterable[str], subject: str, after: Certificate) -> list[Difference]:
+def compare_request(names: Iterable[str], subject: str, after: Certificate) -> list[CertificateDifference]:
     """Return what an answer lacks of what a request asked for; the key is the request's own."""
     found = []
     if missing := [name for name in names if not has_name(after, name)]:
         message = f"It lacks names that the request asked for: {listed(missing)}."
-        found.append(Difference(DifferenceCode.NAMES_MISSING, message, Severity.WARNING))
+        found.append(CertificateDifference(DifferenceCode.NAMES_MISSING, message, Severity.WARNING))
     if subject != after.raw_subject:
         message = f"Its subject is {after.raw_subject or 'empty'}; the request asked for {subject or 'none'}."
-        found.append(Difference(DifferenceCode.SUBJECT, message, Severity.NOTE))
+        found.append(CertificateDifference(DifferenceCode.SUBJECT, message, Severity.NOTE))
     return found
 
 
@@ -94,25 +94,25 @@ def _stands_for(certificate: Certificate, name: str) -> bool:
     return name.lower() in firsts or "*" in firsts
 
 
-def _names(before: Certificate, after: Certificate, label: str) -> Iterator[Difference]:
+def _names(before: Certificate, after: Certificate, label: str) -> Iterator[CertificateDifference]:
     if lost := [name for name in before.subject_alt_names if not has_name(after, name)]:
         message = f"It lacks names of {label}, which it replaces: {listed(lost)}."
-        yield Difference(DifferenceCode.NAMES_LOST, message, Severity.WARNING)
+        yield CertificateDifference(DifferenceCode.NAMES_LOST, message, Severity.WARNING)
 
 
-def _strength(before: Certificate, after: Certificate, label: str) -> Iterator[Difference]:
+def _strength(before: Certificate, after: Certificate, label: str) -> Iterator[CertificateDifference]:
     if _bits(after) < _bits(before):
         message = f"Its key ({key_words(after)}) is weaker than that of {label} ({key_words(before)})."
-        yield Difference(DifferenceCode.WEAKER, message, Severity.WARNING)
+        yield CertificateDifference(DifferenceCode.WEAKER, message, Severity.WARNING)
     elif _family(before) != _family(after):
         message = f"Its key is {key_words(after)}, that of {label} is {key_words(before)}."
-        yield Difference(DifferenceCode.KEY_TYPE, message, Severity.NOTE)
+        yield CertificateDifference(DifferenceCode.KEY_TYPE, message, Severity.NOTE)
     if has_weak_signature(after) and not has_weak_signature(before):
         message = f"Its signature ({after.signature_hash}) is weaker than that of {label}."
-        yield Difference(DifferenceCode.WEAKER, message, Severity.WARNING)
+        yield CertificateDifference(DifferenceCode.WEAKER, message, Severity.WARNING)
 
 
-def _purposes(before: Certificate, after: Certificate, label: str) -> Iterator[Difference]:
+def _purposes(before: Certificate, after: Certificate, label: str) -> Iterator[CertificateDifference]:
     lost = [
         name
         for name, had, has in (
@@ -124,33 +124,33 @@ def _purposes(before: Certificate, after: Certificate, label: str) -> Iterator[D
     if lost:
         # whether a slot needs it is found where the slot is known
         message = f"Its extended key usage lacks {' and '.join(lost)}, which {label} has."
-        yield Difference(DifferenceCode.PURPOSE_LOST, message, Severity.NOTE)
+        yield CertificateDifference(DifferenceCode.PURPOSE_LOST, message, Severity.NOTE)
 
 
-def _times(before: Certificate, after: Certificate, label: str) -> Iterator[Difference]:
+def _times(before: Certificate, after: Certificate, label: str) -> Iterator[CertificateDifference]:
     """Compare what both tell; that one does not tell is a separate finding."""
     ends_s, ended_s = after.not_after_s, before.not_after_s
     if ends_s is not None and ended_s is not None and ends_s < ended_s - SAME_TIME_S:
         message = f"It ends on {date(ends_s)}, earlier than {label} ({date(ended_s)})."
-        yield Difference(DifferenceCode.ENDS_EARLIER, message, Severity.WARNING)
+        yield CertificateDifference(DifferenceCode.ENDS_EARLIER, message, Severity.WARNING)
     lives_s, lived_s = (lifetime_s(each.not_before_s, each.not_after_s) for each in (after, before))
     if lives_s is not None and lived_s is not None and lives_s < lived_s - SAME_TIME_S:
         message = f"It is valid for {_days(lives_s)}, {label} for {_days(lived_s)}."
-        yield Difference(DifferenceCode.SHORTER_LIFETIME, message, Severity.NOTE)
+        yield CertificateDifference(DifferenceCode.SHORTER_LIFETIME, message, Severity.NOTE)
 
 
-def _key_reuse(before: Certificate, after: Certificate, label: str) -> Iterator[Difference]:
+def _key_reuse(before: Certificate, after: Certificate, label: str) -> Iterator[CertificateDifference]:
     if before.public_key_id == after.public_key_id and before != after:
-        yield Difference(DifferenceCode.KEY_REUSED, f"Its key is that of {label}.", Severity.NOTE)
+        yield CertificateDifference(DifferenceCode.KEY_REUSED, f"Its key is that of {label}.", Severity.NOTE)
 
 
-def _rest(before: Certificate, after: Certificate, label: str) -> Iterator[Difference]:
+def _rest(before: Certificate, after: Certificate, label: str) -> Iterator[CertificateDifference]:
     if before.subject_id != after.subject_id:
         message = f"Its subject is {after.raw_subject or 'empty'}, that of {label} is {before.raw_subject or 'empty'}."
-        yield Difference(DifferenceCode.SUBJECT, message, Severity.NOTE)
+        yield CertificateDifference(DifferenceCode.SUBJECT, message, Severity.NOTE)
     if before.issuer_id != after.issuer_id:
         message = f"Its issuer is {after.raw_issuer or 'unknown'}, that of {label} is {before.raw_issuer or 'unknown'}."
-        yield Difference(DifferenceCode.ISSUER, message, Severity.NOTE)
+        yield CertificateDifference(DifferenceCode.ISSUER, message, Severity.NOTE)
 
 
 def key_words(certificate: Certificate) -> str:

@@ -15,7 +15,7 @@ from common.errors import ConflictError, Reason
 from common.ids import NodeName
 from common.pki.finding import Severity
 from common.words import listed
-from manager.domain.comparison import Difference
+from manager.domain.comparison import CertificateDifference
 from manager.domain.inventory import Entry
 
 
@@ -90,7 +90,7 @@ def note(code: ConsequenceCode, message: str) -> Consequence:
     return Consequence(code=code, message=message, severity=Severity.NOTE, asks=False)
 
 
-def of_difference(difference: Difference) -> Consequence:
+def of_difference(difference: CertificateDifference) -> Consequence:
     """Return what a difference between two certificates means."""
     return Consequence(
         code=difference.code,

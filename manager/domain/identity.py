@@ -27,7 +27,7 @@ class Identified:
         return f"{self.kind} {self.number} ({shown})" if self.number is not None else f"the new one ({shown})"
 
 
-class Entry(Protocol):
+class Identifiable(Protocol):
     """What a certificate or a trusted CA is told by: a record, a row, or what is to become one."""
 
     @property
@@ -47,7 +47,7 @@ class Entry(Protocol):
         """The certificate's SHA-256."""
 
 
-def identify(entry: Entry, kind: str, number: int | None = None) -> Identified:
+def identify(entry: Identifiable, kind: str, number: int | None = None) -> Identified:
     """Return by what people tell an entry from others; `number` is its id if it is in the store."""
     return Identified(
         kind=kind,

@@ -20,7 +20,7 @@ class Sort(Generic[T]):
 
 
 @dataclass(frozen=True, slots=True)
-class Page(Generic[T]):
+class ListPage(Generic[T]):
     """A part of a list, and how many rows the whole has."""
 
     total: int
@@ -35,12 +35,12 @@ def sort_rows(rows: Iterable[T], sorts: Sequence[Sort[T]]) -> list[T]:
     return found
 
 
-def page_from(rows: Sequence[T], *, offset: int, limit: int) -> Page[T]:
+def page_from(rows: Sequence[T], *, offset: int, limit: int) -> ListPage[T]:
     """Return so many rows after the first `offset`."""
-    return Page(len(rows), rows[offset : offset + limit])
+    return ListPage(len(rows), rows[offset : offset + limit])
 
 
-def page_of(rows: Sequence[T], number: int, *, size: int) -> Page[T]:
+def page_of(rows: Sequence[T], number: int, *, size: int) -> ListPage[T]:
     """Return a page by its number, from 1."""
     return page_from(rows, offset=(number - 1) * size, limit=size)
 

@@ -97,7 +97,7 @@ class AskedPush:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Changes:
+class StoreChanges:
     """What changed in the store, as of one moment.
 
     `number` is where the next look begins, `content` the revision of what nodes must hold, `rights` that of who may do what, `alarms` that of

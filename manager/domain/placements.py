@@ -12,7 +12,7 @@ from common.ids import NodeName
 from common.pki.finding import LintCode, Severity, by_severity
 from common.pki.path import has_ended
 from common.words import date, listed
-from manager.domain.comparison import Difference, compare, compare_request, find_uncovered
+from manager.domain.comparison import CertificateDifference, compare, compare_request, find_uncovered
 from manager.domain.consequences import (
     Consequence,
     ConsequenceCode,
@@ -218,7 +218,7 @@ def _is_among(name: str, names: Collection[str]) -> bool:
     return name in names or "*." + name.partition(".")[2] in names
 
 
-def _differences(before: Entry, after: Entry) -> list[Difference]:
+def _differences(before: Entry, after: Entry) -> list[CertificateDifference]:
     """Compare two entries, or an entry's content before a change and after it."""
     return compare(before.leaf, after.leaf, label=short_name(before), in_place=before.id == after.id)
 

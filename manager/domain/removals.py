@@ -10,7 +10,7 @@ from common.codes import ChainState
 from common.ids import TrustedCaId
 from common.pki.certificate import Certificate
 from common.pki.finding import Severity
-from common.pki.path import Problem, faults_as_ca, has_ended
+from common.pki.path import LinkProblem, faults_as_ca, has_ended
 from common.words import listed
 from manager.domain.consequences import Consequence, ConsequenceCode, ask, left_without, name_entry
 from manager.domain.inventory import Entry, Inventory
@@ -143,8 +143,8 @@ def _useless(leaving: Sequence[Certificate], new: Sequence[Certificate], *, now_
     return found
 
 
-def _faults(one: Certificate, *, now_s: int) -> list[Problem]:
-    return [*([Problem.EXPIRED] if has_ended(one, now_s=now_s) else []), *faults_as_ca(one, now_s=now_s)]
+def _faults(one: Certificate, *, now_s: int) -> list[LinkProblem]:
+    return [*([LinkProblem.EXPIRED] if has_ended(one, now_s=now_s) else []), *faults_as_ca(one, now_s=now_s)]
 
 
 def _broken_chains(

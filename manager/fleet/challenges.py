@@ -43,7 +43,7 @@ class _Sent:
     placed: frozenset[tuple[str, str, float]]
 
 
-class Challenges:
+class ChallengeDelivery:
     """`run` it; whoever changes what is placed, or hears that another manager did, calls `wake`."""
 
     def __init__(self, store: Store, connections: Connections) -> None:

@@ -26,7 +26,7 @@ from manager.domain.facts import NodeFacts
 from manager.domain.following import hold_here
 from manager.domain.members import HoldRequest
 from manager.domain.report import Accepted, Greeting, Outcome, Progress, Rejected, Report
-from manager.fleet.challenges import Challenges
+from manager.fleet.challenges import ChallengeDelivery
 from manager.fleet.changes import ChangeQueue
 from manager.fleet.connections import REPLACED_RETRY_S, Connections
 from manager.fleet.following import Follower
@@ -58,7 +58,7 @@ class Conversations:
         reports: ReportWriter,
         changes: ChangeQueue,
         telling: Telling,
-        challenges: Challenges,
+        challenges: ChallengeDelivery,
         lead: Lead,
         epoch: int,
         clock: Callable[[], float],

@@ -20,7 +20,7 @@ from manager.domain.model import NodeRecord
 from manager.domain.planner import QUIET_MAX_S, QUIET_S, preview_push
 from manager.domain.view import NodeView, PlannedPush, Previews
 from manager.domain.view_of_facts import view_of
-from manager.fleet.challenges import Challenges
+from manager.fleet.challenges import ChallengeDelivery
 from manager.fleet.changes import ChangeQueue
 from manager.fleet.compiler import YIELD_EVERY, Compiler
 from manager.fleet.connections import Connections
@@ -53,7 +53,7 @@ class Fleet:
         self.reports = ReportWriter(store.reports, ended=self._session_ended)
         self.delivery = Delivery(store.generations)
         self.connections = Connections(keys)
-        self.challenges = Challenges(store, self.connections)
+        self.challenges = ChallengeDelivery(store, self.connections)
         self.lead = Lead(store, taken=partial(self.changed, None, cause="this manager leads now"))
         self.membership = Membership(
             store, own_node, lead=self.lead, lost=self._membership_lost, freed=self._read_anew

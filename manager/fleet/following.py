@@ -23,7 +23,7 @@ from manager.domain.following import (
     hold_elsewhere,
     release_elsewhere,
 )
-from manager.domain.members import Changes, Hold, MemberId, NodeState
+from manager.domain.members import Hold, MemberId, NodeState, StoreChanges
 from manager.fleet.changes import ChangeQueue
 from manager.fleet.compiler import YIELD_EVERY
 from manager.fleet.connections import Connections
@@ -149,7 +149,7 @@ class Follower:
 
     # -- inside
 
-    async def _take(self, changes: Changes, meanwhile: Collection[int], began_s: float) -> bool:
+    async def _take(self, changes: StoreChanges, meanwhile: Collection[int], began_s: float) -> bool:
         """Take all of this; return whether others ask for pushes of nodes that this manager holds."""
         is_asked = False
         for count, state in enumerate(changes.nodes):

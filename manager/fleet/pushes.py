@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 import structlog
 
 from common.ids import Digest, NodeName
-from common.wire.sender import Push
+from common.wire.sender import PushAttempt
 from manager.channel.connection import Connection
 from manager.domain.desired import Desired
 from manager.domain.facts import NodeFacts
@@ -120,7 +120,7 @@ class Pushes:
         facts.offer(push_id, desired, now_s, forced=forced)
         generation = desired.version.generation
         log.debug("push.offered", node=facts.name, push_id=push_id, generation=generation)
-        push = Push(
+        push = PushAttempt(
             push_id=push_id,
             manifest=desired.manifest,
             digest=desired.version.digest,

@@ -112,7 +112,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sender:
+class BodySender:
     """Who sends a body: `owner` is what it counts for, a user's name or, of a stranger, the address; `most` its limit in bytes."""
 
     owner: str
@@ -120,9 +120,9 @@ class Sender:
     is_stranger: bool = False
 
 
-def sender_of(name: str, role: Role) -> Sender:
+def sender_of(name: str, role: Role) -> BodySender:
     """Return a user as the sender of a body."""
-    return Sender(owner=name, most=BODY_MAX_BYTES if role is Role.ADMINISTRATOR else ORDINARY_MAX_BYTES)
+    return BodySender(owner=name, most=BODY_MAX_BYTES if role is Role.ADMINISTRATOR else ORDINARY_MAX_BYTES)
 
 
 class Bodies:
@@ -137,7 +137,7 @@ class Bodies:
         """How much is reserved for bodies now."""
         return self.strangers.taken + sum(queue.taken for _, queue in self.pools)
 
-    async def read(self, request: web.Request, sender: Sender, kept: AsyncExitStack) -> bytearray:
+    async def read(self, request: web.Request, sender: BodySender, kept: AsyncExitStack) -> bytearray:
         """Read a body within the limits; its bytes are accounted for until `kept` is closed.
 
         Raises InvalidInputError, CertcastError UNSUPPORTED for a compressed one, OverloadedError.
@@ -170,7 +170,7 @@ class Bodies:
 class _Reading:
     """One body on its way."""
 
-    def __init__(self, bodies: Bodies, sender: Sender, kept: AsyncExitStack) -> None:
+    def __init__(self, bodies: Bodies, sender: BodySender, kept: AsyncExitStack) -> None:
         self._bodies, self._sender, self._kept = bodies, sender, kept
         self._room = 0
 

@@ -15,8 +15,8 @@ from aiohttp import HttpVersion10, HttpVersion11, hdrs, web
 from aiohttp.typedefs import Handler
 
 from common.source import source_of
-from manager.http.bodies import Bodies, Sender
-from manager.http.heads import Fault, KnownCredentials, fault_of, weight_of
+from manager.http.bodies import Bodies, BodySender
+from manager.http.heads import HeadFault, KnownCredentials, fault_of, weight_of
 from manager.http.longanswers import InPieces, LongAnswers, cut
 from manager.http.proxies import Proxies
 from manager.http.queueing import Duty, FairQueue, Limit
@@ -112,7 +112,7 @@ def new_application(proxies: Proxies) -> web.Application:
     return app
 
 
-async def read_bytes(request: web.Request, sender: Sender) -> bytearray:
+async def read_bytes(request: web.Request, sender: BodySender) -> bytearray:
     """Read the body of a request (`manager.http.bodies`)."""
     return await request.config_dict[GUARD].bodies.read(request, sender, request[_KEPT])
 
@@ -160,7 +160,7 @@ async def _guard(request: web.Request, handler: Handler) -> web.StreamResponse:
     return response
 
 
-def _refusal(request: web.Request, fault: Fault) -> web.Response:
+def _refusal(request: web.Request, fault: HeadFault) -> web.Response:
     """Return the answer to a head that is refused, in a version that is spoken here. It ends the connection: where the message ends is not known."""
     version = max(HttpVersion10, min(request.version, HttpVersion11))
     request._cache["version"] = version  # noqa: SLF001 - which aiohttp writes into the status line

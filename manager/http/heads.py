@@ -52,48 +52,48 @@ ONCE: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class HeadFault:
     """Why a head is refused, and with which status."""
 
     status: int
     text: str
 
 
-def fault_of(request: web.BaseRequest) -> Fault | None:
+def fault_of(request: web.BaseRequest) -> HeadFault | None:
     """Return why this request's head is refused, None if it is not."""
     return _framing_fault(request) or _doubled_fault(request) or _size_fault(request)
 
 
-def _framing_fault(request: web.BaseRequest) -> Fault | None:
+def _framing_fault(request: web.BaseRequest) -> HeadFault | None:
     """Refuse what a proxy on the way may read as another message than the library's parser, which looks at the last coding only."""
     if request.version not in {HttpVersion10, HttpVersion11}:
-        return Fault(505, "only HTTP/1.1 and HTTP/1.0 are spoken here")
+        return HeadFault(505, "only HTTP/1.1 and HTTP/1.0 are spoken here")
     codings = request.headers.getall(hdrs.TRANSFER_ENCODING, ())
     if codings and request.version < HttpVersion11:
         # RFC 9112 6.1: a message of HTTP/1.0 with one is to be treated as wrongly framed
-        return Fault(400, "HTTP/1.0 knows no Transfer-Encoding")
+        return HeadFault(400, "HTTP/1.0 knows no Transfer-Encoding")
     if codings and [each.lower() for each in codings] != ["chunked"]:
         # RFC 9112 6.1: a coding that is not understood is answered with 501
-        return Fault(501, "no Transfer-Encoding but 'chunked' is understood here")
+        return HeadFault(501, "no Transfer-Encoding but 'chunked' is understood here")
     return None
 
 
-def _doubled_fault(request: web.BaseRequest) -> Fault | None:
+def _doubled_fault(request: web.BaseRequest) -> HeadFault | None:
     for name in ONCE:
         if len(request.headers.getall(name, ())) > 1:
-            return Fault(400, f"the request has {name} more than once; give it once")
+            return HeadFault(400, f"the request has {name} more than once; give it once")
     return None
 
 
-def _size_fault(request: web.BaseRequest) -> Fault | None:
+def _size_fault(request: web.BaseRequest) -> HeadFault | None:
     if sum(map(len, request.headers.getall(hdrs.CONTENT_TYPE, ()))) > CONTENT_TYPE_MAX_BYTES:
-        return Fault(431, f"the Content-Type is longer than {CONTENT_TYPE_MAX_BYTES} bytes")
+        return HeadFault(431, f"the Content-Type is longer than {CONTENT_TYPE_MAX_BYTES} bytes")
     cookies = request.headers.getall(hdrs.COOKIE, ())
     if (
         sum(map(len, cookies)) > COOKIES_MAX_BYTES
         or sum(each.count(";") + 1 for each in cookies) > COOKIES_MAX
     ):
-        return Fault(
+        return HeadFault(
             431,
             f"the request has more than {COOKIES_MAX} cookies or {COOKIES_MAX_BYTES} bytes of them; "
             "delete the cookies of this host in your browser, and try again",

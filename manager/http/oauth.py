@@ -20,7 +20,7 @@ from common.errors import (
 )
 from common.source import source_of
 from manager.domain.assertion import TOKEN_PATH
-from manager.http.bodies import Sender
+from manager.http.bodies import BodySender
 from manager.http.errors import is_own_failure, status_of
 from manager.http.gate import Api, check_origin
 from manager.http.guard import add_route, read_bytes
@@ -85,7 +85,7 @@ def add_oauth(app: web.Application, api: Api) -> None:
 async def _form(request: web.Request) -> dict[str, str]:
     if request.content_type != FORM:
         raise _FormError("invalid_request", f"the body must be a form ({FORM})")
-    sender = Sender(owner=source_of(request.remote or ""), most=FORM_MAX_BYTES, is_stranger=True)
+    sender = BodySender(owner=source_of(request.remote or ""), most=FORM_MAX_BYTES, is_stranger=True)
     data = await read_bytes(request, sender)
     try:
         pairs = parse_qsl(data.decode(), keep_blank_values=True, max_num_fields=FIELDS_MAX)

@@ -17,11 +17,11 @@ from weakref import WeakKeyDictionary
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
-from manager.usecases.connections import Connection
+from manager.usecases.connections import ClientConnection
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
-CONNECTION: Final[web.RequestKey[Connection | None]] = web.RequestKey("connection")
+CONNECTION: Final[web.RequestKey[ClientConnection | None]] = web.RequestKey("connection")
 """The client's own connection; None where others' requests come on it, too."""
 
 FOR: Final = "X-Forwarded-For"
@@ -33,7 +33,7 @@ HOPS_MAX: Final = 32
 class Proxies:
     def __init__(self, networks: Sequence[str]) -> None:
         self._networks: tuple[Network, ...] = tuple(ipaddress.ip_network(each) for each in networks)
-        self._connections: WeakKeyDictionary[asyncio.BaseTransport, Connection] = WeakKeyDictionary()
+        self._connections: WeakKeyDictionary[asyncio.BaseTransport, ClientConnection] = WeakKeyDictionary()
 
     def trust(self, address: str) -> bool:
         """Whether this is a trusted proxy's address."""
@@ -61,11 +61,11 @@ class Proxies:
 
         return resolve_client
 
-    def _connection_of(self, transport: asyncio.BaseTransport | None) -> Connection | None:
+    def _connection_of(self, transport: asyncio.BaseTransport | None) -> ClientConnection | None:
         if transport is None:
             return None
         if transport not in self._connections:
-            self._connections[transport] = Connection()
+            self._connections[transport] = ClientConnection()
         return self._connections[transport]
 
     def client(self, request: web.BaseRequest, peer: str) -> tuple[str, str]:

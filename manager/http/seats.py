@@ -95,7 +95,7 @@ class Seat(AdmittedConnection):
     end: Callable[[], None] = _nothing
 
 
-class Seats:
+class HttpsSeats:
     def __init__(self, limits: SeatLimits) -> None:
         self.limits = limits
         self.handshakes = Handshakes()
@@ -226,7 +226,7 @@ class _Watched(asyncio.Protocol):
         "is_first",
     )
 
-    def __init__(self, seats: Seats, seat: Seat, inner: asyncio.Protocol) -> None:
+    def __init__(self, seats: HttpsSeats, seat: Seat, inner: asyncio.Protocol) -> None:
         self._seats, self._seat, self._inner = seats, seat, inner
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
@@ -321,7 +321,7 @@ class _Watched(asyncio.Protocol):
 
 
 async def give_seats(
-    seats: Seats,
+    seats: HttpsSeats,
     contexts: ServerContexts,
     make: Callable[[], asyncio.Protocol],
     listening: socket.socket,

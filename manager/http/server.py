@@ -23,7 +23,7 @@ from common.runtime.acceptor import listen, stop_listening
 from common.runtime.handed import handed_over
 from manager.http.guard import SEAT
 from manager.http.handshakes import ServerContexts, measure
-from manager.http.seats import SeatLimits, Seats, give_seats
+from manager.http.seats import HttpsSeats, SeatLimits, give_seats
 
 HSTS: Final = "max-age=31536000"
 """One year, as RFC 6797 6.1.1 allows and browsers' preload lists ask."""
@@ -52,7 +52,7 @@ class HttpsServer:
 
     def __init__(self, app: web.Application, *, host: str, port: int, limits: SeatLimits) -> None:
         self.app = app
-        self.seats = Seats(limits)
+        self.seats = HttpsSeats(limits)
         self._host, self._port = host, port
         self._runner: web.AppRunner | None = None
         self._make: Callable[[], asyncio.Protocol] | None = None

@@ -26,8 +26,8 @@ from manager.infinity_api.contract.errors import (
     INTERNAL,
     JSON,
     NOT_FOUND,
-    Answer,
-    RefusedError,
+    InvalidRequestError,
+    Reply,
     check_method,
     unsupported_media_type,
 )
@@ -83,7 +83,7 @@ class _Shell:
             answer = INTERNAL
         return _response(answer)
 
-    async def _answer(self, request: web.Request, target: Target | None, caller: Caller) -> Answer:
+    async def _answer(self, request: web.Request, target: Target | None, caller: Caller) -> Reply:
         if target is None:
             return NOT_FOUND
         method = _effective_method(request)
@@ -138,11 +138,11 @@ def _takes_body(target: Target, method: str) -> bool:
 async def _decoded(data: bytearray) -> object:
     """Decode JSON. Raises RefusedError, which quotes nothing: what was sent may be a key."""
     if not data.strip():
-        raise RefusedError("The body is empty; send a JSON object.")
+        raise InvalidRequestError("The body is empty; send a JSON object.")
     try:
         return await decode_json(data, object)
     except UNDECODABLE as error:
-        raise RefusedError("The body is not valid JSON.") from error
+        raise InvalidRequestError("The body is not valid JSON.") from error
 
 
 def _clean(text: str) -> str:
@@ -150,7 +150,7 @@ def _clean(text: str) -> str:
     return text.encode(errors="replace").decode()
 
 
-def _response(answer: Answer) -> web.Response:
+def _response(answer: Reply) -> web.Response:
     response = web.Response(status=answer.status, body=answer.body or None, headers=answer.headers)
     if answer.body:
         response.content_type = JSON

@@ -17,7 +17,7 @@ from manager.infinity_api.contract.resources.nodes import MANAGEMENT_VM, SYSTEM_
 from manager.infinity_api.contract.resources.platform import GLOBAL
 from manager.infinity_api.contract.resources.small import SMALL
 from manager.infinity_api.contract.resources.status import MANAGEMENT_STATUS, WORKER_STATUS
-from manager.infinity_api.documents import Documents, Settings
+from manager.infinity_api.documents import Documents, Singleton
 from manager.infinity_api.nodes import Nodes
 from manager.infinity_api.requests import SigningRequests
 from manager.infinity_api.status import AlarmHistory, Alarms, NodeStatus
@@ -45,7 +45,7 @@ def collections_of(api: Api) -> Collections:
         Nodes(MANAGEMENT_VM, "management", use_cases, locations, naming),
         locations,
         *(Documents(resource, use_cases) for resource in SMALL),
-        Settings(GLOBAL, use_cases),
+        Singleton(GLOBAL, use_cases),
         Roles(use_cases),
         clients,
     ]

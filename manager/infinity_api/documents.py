@@ -62,7 +62,7 @@ class Documents:
         return ValuesError(self.resource.name, {place: [taken(self.resource, *error.fields)]})
 
 
-class Settings:
+class Singleton:
     """The one object of a resource that has exactly one; it is there before anything was set."""
 
     def __init__(self, resource: Resource, use_cases: UseCases) -> None:

@@ -27,9 +27,9 @@ from manager.infinity_api.contract.errors import (
     COMMAND_DONE,
     NO_CONTENT,
     WHOLE,
-    Answer,
+    InvalidRequestError,
     NoObjectError,
-    RefusedError,
+    Reply,
     ValuesError,
     check_method,
     created,
@@ -90,7 +90,7 @@ class Handlers:
         self._writable = {each.resource.path: each for each in collections.writable}
         self._readable = {each.resource.path: each for each in collections.readable}
 
-    async def answer(self, request: ApiRequest) -> Answer:
+    async def answer(self, request: ApiRequest) -> Reply:
         """Do what is asked. Raises CertcastError."""
         target, resource = request.target, request.target.resource
         if request.method == "OPTIONS":
@@ -115,7 +115,7 @@ class Handlers:
                     request, resource
                 )
 
-    async def _collection(self, request: ApiRequest, resource: Resource) -> Answer:
+    async def _collection(self, request: ApiRequest, resource: Resource) -> Reply:
         match request.method:
             case "POST":
                 values = read_values(resource, request.body, whole=True)
@@ -145,7 +145,7 @@ class Handlers:
             return await collection.create_without_token(values, actor=request.actor)
         return await collection.create(values, actor=request.actor)
 
-    async def _list(self, request: ApiRequest, resource: Resource) -> Answer:
+    async def _list(self, request: ApiRequest, resource: Resource) -> Reply:
         collection = self._readable[resource.path]
         query = read_query(resource, request.parameters)
         rows = await collection.rows()
@@ -154,7 +154,7 @@ class Handlers:
         cut = page(query, wanted)
         if len(cut) > AT_ONCE:
             empty = envelope(resource, query, total=len(wanted), objects=[])
-            return Answer(200, chunks=listed(empty, self._parts(collection, rows, cut)))
+            return Reply(200, chunks=listed(empty, self._parts(collection, rows, cut)))
         objects = await self._shown(collection, [rows[number] for number in cut])
         document = envelope(resource, query, total=len(wanted), objects=objects)
         return await asyncio.to_thread(found, document)
@@ -168,7 +168,7 @@ class Handlers:
             part = [rows[number] for number in cut[start : start + AT_ONCE]]
             yield await self._shown(collection, part, linked)
 
-    async def _statistics(self, request: ApiRequest, resource: Resource) -> Answer:
+    async def _statistics(self, request: ApiRequest, resource: Resource) -> Reply:
         """Answer that nothing is measured on a node."""
         object_id = read_path_id(request.target.text)
         if object_id is None:
@@ -178,7 +178,7 @@ class Handlers:
         query = read_query(resource, request.parameters)
         return found(envelope(resource, query, total=0, objects=[]))
 
-    async def _object(self, request: ApiRequest, resource: Resource) -> Answer:
+    async def _object(self, request: ApiRequest, resource: Resource) -> Reply:
         refused = check_method(resource, request.method, to_one=True)
         if refused is not None:
             return refused
@@ -208,7 +208,7 @@ class Handlers:
                     raise _missing(resource, object_id)
                 return found(shown[0])
 
-    async def _set(self, resource: Resource, text: str) -> Answer:
+    async def _set(self, resource: Resource, text: str) -> Reply:
         collection = self._readable[resource.path]
         rows = await collection.rows()
         wanted = [(part, read_path_id(part)) for part in text.split(";") if part]
@@ -217,11 +217,11 @@ class Handlers:
         absent = [part for part, number in wanted if number not in rows]
         return found(document | ({"not_found": absent} if absent else {}))
 
-    async def _command(self, request: ApiRequest, resource: Resource) -> Answer:
+    async def _command(self, request: ApiRequest, resource: Resource) -> Reply:
         await self._import.run(read_values(resource, request.body, whole=True), actor=request.actor)
         return COMMAND_DONE
 
-    async def _several(self, request: ApiRequest, resource: Resource) -> Answer:
+    async def _several(self, request: ApiRequest, resource: Resource) -> Reply:
         """Change, make and delete several objects. Everything is checked before anything is done."""
         rows = await self._readable[resource.path].rows()
         bulk = read_bulk(resource, request.body, rows)
@@ -243,7 +243,7 @@ class Handlers:
         rows = await self._readable[resource.path].rows()
         shown = await self._shown(self._readable[resource.path], [rows[each] for each in ids if each in rows])
         uris = [resource.uri(number) for number in bulk.deleted]
-        return Answer(202, msgspec.json.encode({"objects": shown, "deleted_objects": uris}))
+        return Reply(202, msgspec.json.encode({"objects": shown, "deleted_objects": uris}))
 
     async def _carry_out(self, resource: Resource, changes: Sequence[Change], actor: str) -> list[int]:
         collection, ids = self._writable[resource.path], list[int]()
@@ -305,7 +305,7 @@ def _allowed(target: Target) -> frozenset[Method]:
     return frozenset({Method.GET})
 
 
-def _refuse_writing(request: ApiRequest) -> Answer | None:
+def _refuse_writing(request: ApiRequest) -> Reply | None:
     """Return the refusal of any other method where there is only something to read."""
     return None if request.method in {"GET", "HEAD"} else method_not_allowed([Method.GET])
 
@@ -322,9 +322,9 @@ def _check_not_spared(resource: Resource, rows: Iterable[Row]) -> None:
         raise ValuesError(resource.name, {WHOLE: reasons})
 
 
-def _partly(where: str, error: CertcastError, done: int) -> RefusedError:
+def _partly(where: str, error: CertcastError, done: int) -> InvalidRequestError:
     # no 5xx, or a client would send again what was done
-    return RefusedError(f"{where}: {error.message}; the {done} before it were carried out.")
+    return InvalidRequestError(f"{where}: {error.message}; the {done} before it were carried out.")
 
 
 def _missing(resource: Resource, object_id: int) -> NoObjectError:

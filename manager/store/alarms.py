@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Row, delete, func, insert, select, update
 
 from common.errors import Hint, NotFoundError
-from manager.domain.alarms import AlarmKind, AlarmRecord, Changes, Subject
+from manager.domain.alarms import AlarmChanges, AlarmKind, AlarmRecord, Subject
 from manager.store.engine import Database
 from manager.store.numbers import ALARMS
 from manager.store.parts import chunks, made_of
@@ -51,7 +51,7 @@ class Alarms:
             rows = (await connection.execute(query)).all()
         return await made_of(rows, _record)
 
-    async def apply(self, changes: Changes, *, now_s: float) -> None:
+    async def apply(self, changes: AlarmChanges, *, now_s: float) -> None:
         """Raise, lower and reword."""
         async with self._database.write() as connection:
             for part in chunks([record.id for record in changes.lowered]):

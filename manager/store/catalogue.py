@@ -33,7 +33,7 @@ class Imported:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answered:
+class KeptAnswer:
     """What came of a signed answer: the certificate, whether it is a new entry, and who has it now."""
 
     certificate: CertificateRecord
@@ -78,7 +78,7 @@ class Catalogue:
         slot: Slot,
         replaced: Collection[CertificateId] = (),
         now_s: float,
-    ) -> Answered:
+    ) -> KeptAnswer:
         """Keep the certificate that a CA made from a request, and note that it did.
 
         `take_over` moves every slot of the certificate that the request replaces to the new one; `nodes` get it in `slot`.
@@ -95,7 +95,9 @@ class Catalogue:
             await assign_nodes(self._database, connection, record.id, nodes, slot)
             answered = {"answer_id": record.id, "answered_s": now_s, "answer_text": new.text}
             await connection.execute(update(request).where(request.c.id == request_id).values(answered))
-            return Answered(certificate=record, created=created, nodes=await _nodes_of(connection, record.id))
+            return KeptAnswer(
+                certificate=record, created=created, nodes=await _nodes_of(connection, record.id)
+            )
 
     async def renew(
         self,
@@ -105,7 +107,7 @@ class Catalogue:
         nodes: Sequence[NodeName],
         slot: Slot,
         now_s: float,
-    ) -> Answered:
+    ) -> KeptAnswer:
         """Keep the certificate that renews another one beside it, and give it all places of that one; `nodes` get it in `slot`.
 
         Raises NotFoundError, IdentityConflictError.
@@ -117,7 +119,9 @@ class Catalogue:
                 await require_certificate(connection, predecessor_id)
                 await self._take_over(connection, predecessor_id, record.id)
             await assign_nodes(self._database, connection, record.id, nodes, slot)
-            return Answered(certificate=record, created=created, nodes=await _nodes_of(connection, record.id))
+            return KeptAnswer(
+                certificate=record, created=created, nodes=await _nodes_of(connection, record.id)
+            )
 
     async def _take_over(
         self, connection: AsyncConnection, before: CertificateId, after: CertificateId

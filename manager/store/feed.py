@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from manager.domain.members import Changes
+from manager.domain.members import StoreChanges
 from manager.store.engine import Database
 from manager.store.numbers import (
     ALARMS,
@@ -43,7 +43,7 @@ class Feed:
             return False
         return self._database.own_numbers.issuperset(range(number + 1, come_to[CHANGE] + 1))
 
-    async def since(self, number: int) -> Changes:
+    async def since(self, number: int) -> StoreChanges:
         """Return what changed after this number; all there is for 0, and for a number that was seen before a server took over.
 
         One's own changes are among it. `Store.rights_revision` rises if rights were changed since the last look. Raises StorageError.
@@ -64,7 +64,7 @@ class Feed:
         if rights != self._rights:
             self._rights = rights
             self._database.note_rights()
-        return Changes(
+        return StoreChanges(
             number=now,
             content=content,
             rights=rights,

@@ -40,7 +40,7 @@ class Over:
 
 
 @dataclass(frozen=True, slots=True)
-class Session:
+class HeldSession:
     """A node's own number, and that of its session, None if nobody holds it."""
 
     node_id: int
@@ -125,14 +125,16 @@ class Holds:
 _LEFT: Final = update(seat).where(seat.c.node_id == bindparam("of")).values(left_s=bindparam("heard_s"))
 
 
-async def sessions_of(connection: AsyncConnection, names: Collection[NodeName]) -> dict[NodeName, Session]:
+async def sessions_of(
+    connection: AsyncConnection, names: Collection[NodeName]
+) -> dict[NodeName, HeldSession]:
     """Return the numbers of those of these nodes that there are; many are found by reading all."""
     query = select(node.c.id, node.c.name, hold.c.number).select_from(node).outerjoin(hold)
     if len(names) <= SQL_VARIABLES_MAX:
         query = query.where(node.c.name.in_(names))
     wanted = set(names)
     return {
-        NodeName(row.name): Session(row.id, row.number)
+        NodeName(row.name): HeldSession(row.id, row.number)
         for row in await connection.execute(query)
         if row.name in wanted
     }

@@ -74,15 +74,15 @@ _NOW: Final = text("SELECT CAST(extract(epoch FROM clock_timestamp()) AS double 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class StatementLimits:
     """How long the server works on one statement, and how long we wait for its answer, which has to travel too."""
 
     statement_s: int
     answer_s: float
 
 
-LIMITS: Final = Limits(statement_s=20, answer_s=25.0)
-PATIENT_LIMITS: Final = Limits(statement_s=1800, answer_s=1830.0)
+LIMITS: Final = StatementLimits(statement_s=20, answer_s=25.0)
+PATIENT_LIMITS: Final = StatementLimits(statement_s=1800, answer_s=1830.0)
 """For migrations and copies, which may read through all there is."""
 
 
@@ -258,7 +258,7 @@ class Postgresql:
     def _at(self) -> str:
         return f"PostgreSQL at {', '.join(map(str, self._address.hosts))}"
 
-    async def _open(self, limits: Limits) -> Any:
+    async def _open(self, limits: StatementLimits) -> Any:
         """Open a connection to the host that takes writes. Raises StorageError, InvalidInputError."""
         hosts = self._address.hosts
         context = await asyncio.to_thread(tls_context, self._address) if self._address.is_verified else None
@@ -281,7 +281,7 @@ class Postgresql:
         raise summed_up(refused)
 
     async def _open_at(
-        self, host: ServerHost, user: str, context: ssl.SSLContext | None, limits: Limits
+        self, host: ServerHost, user: str, context: ssl.SSLContext | None, limits: StatementLimits
     ) -> Any:
         address = self._address
         dialer = Dialer(is_verified=context is not None, has_password=bool(address.password))

@@ -28,7 +28,7 @@ class Cursor:
 
     arraysize = 1
 
-    def __init__(self, connection: "Connection") -> None:
+    def __init__(self, connection: "SqliteConnection") -> None:
         self._connection = connection
         self._open: sqlite3.Cursor | None = None
         self._rows: list[Any] = []
@@ -106,7 +106,7 @@ class Cursor:
         await self._in_thread(work)
 
 
-class Connection(aiosqlite.Connection):
+class SqliteConnection(aiosqlite.Connection):
     """aiosqlite's, with another cursor."""
 
     _reads = False
@@ -157,11 +157,11 @@ class Connection(aiosqlite.Connection):
         self._tx.put_nowait((None, act))
 
 
-async def connect(path: Path) -> Connection:
+async def connect(path: Path) -> SqliteConnection:
     """Open a connection. Raises sqlite3.Error."""
     # as SQLAlchemy opens files: what nobody closed is finalised by whichever thread collects it
     open_file = partial(sqlite3.connect, path, check_same_thread=False)
-    connection = Connection(open_file, FIRST_ROWS)
+    connection = SqliteConnection(open_file, FIRST_ROWS)
     # a process that ends does not wait for a connection that nobody closed
     connection._thread.daemon = True  # noqa: SLF001 - SQLAlchemy's adapter does the same with those that it opens
     await connection

@@ -15,12 +15,12 @@ from common.pki.pem import CERTIFICATE, Block, at
 from common.runtime.openssl import refusal_of_server, refusals
 from manager.pki.read import batch as batches
 from manager.pki.read import upload as uploads
-from manager.pki.read.batch import Batch, ImportFile
+from manager.pki.read.batch import CertificateBatch, ImportFile
 from manager.pki.read.binary import PFX
 from manager.pki.read.findings import raise_findings
 from manager.pki.read.material import TlsMaterial
 from manager.pki.read.reader import read_file, read_text
-from manager.pki.read.upload import CERTIFICATE_FIELD, KEY_FIELD, TrustedCas
+from manager.pki.read.upload import CERTIFICATE_FIELD, KEY_FIELD, UploadedCas
 
 _WANTED = "a certificate"
 
@@ -60,7 +60,7 @@ def read_for_key(
     return material
 
 
-def read_trusted_cas(text: str, *, skip_unusable: bool = False) -> TrustedCas:
+def read_trusted_cas(text: str, *, skip_unusable: bool = False) -> UploadedCas:
     """Read and try a text of CA certificates. With `skip_unusable` those that cannot be loaded are left out, and named.
 
     Raises PkiFindingsError.
@@ -72,7 +72,7 @@ def read_trusted_cas(text: str, *, skip_unusable: bool = False) -> TrustedCas:
     usable = tuple(each for each in found.certificates if each.fingerprint not in refused)
     if not usable or (unloadable and not skip_unusable):
         raise_findings(left_out)
-    return TrustedCas(usable, left_out)
+    return UploadedCas(usable, left_out)
 
 
 def read_trusted_ca(text: str) -> Certificate:
@@ -90,7 +90,7 @@ def read_batch(
     trusted_keys: Collection[str] = frozenset(),
     skip_unusable: bool = False,
     peers: bool = False,
-) -> Batch:
+) -> CertificateBatch:
     """Read and try a batch of files. With `skip_unusable` what cannot be loaded is left out, and named.
 
     Raises PkiFindingsError.

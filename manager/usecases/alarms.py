@@ -20,8 +20,8 @@ from common.errors import NotFoundError, StorageError
 from common.ids import NodeName
 from manager.domain.alarms import (
     ALARM_SPECS,
+    AlarmChanges,
     AlarmRecord,
-    Changes,
     Condition,
     OnsetDelay,
     Subject,
@@ -211,12 +211,12 @@ class AlarmUseCases:
                         await content_changed.wait()
                 await asyncio.sleep(SETTLE_S)
 
-    async def evaluate(self, fleet: FleetView) -> Changes:
+    async def evaluate(self, fleet: FleetView) -> AlarmChanges:
         """Look at everything once, and make the alarms say what is. Raises StorageError."""
         self._everything_s = float("-inf")
         return await self._evaluate(fleet, ())
 
-    async def _evaluate(self, fleet: FleetView, changed: Collection[NodeName]) -> Changes:
+    async def _evaluate(self, fleet: FleetView, changed: Collection[NodeName]) -> AlarmChanges:
         """Look at these nodes and at what else changed since the last look, or at everything if that was not done for too long. Raises StorageError."""
         inventory = await self._context.inventories.current()
         if self._context.monotonic() - self._everything_s >= EVERYTHING_S:
@@ -301,14 +301,14 @@ class AlarmUseCases:
         """Leave a trace of a time in which nobody looked."""
         silent_s, self._evaluated_s = self.age_s(), self._context.monotonic()
         if silent_s > SILENT_S:
-            raised = Changes(raised=[evaluation_silent.condition(silent_s)], lowered=[], updated={})
+            raised = AlarmChanges(raised=[evaluation_silent.condition(silent_s)], lowered=[], updated={})
             await self._context.store.alarms.apply(raised, now_s=now_s - silent_s + SILENT_S)
             lasting_silence = [
                 each
                 for each in await self._context.store.alarms.active()
                 if each.subject == evaluation_silent.SUBJECT
             ]
-            lowered = Changes(raised=[], lowered=lasting_silence, updated={})
+            lowered = AlarmChanges(raised=[], lowered=lasting_silence, updated={})
             await self._context.store.alarms.apply(lowered, now_s=now_s)
             _log_changes(raised)
             _log_changes(lowered)
@@ -329,7 +329,7 @@ class AlarmUseCases:
         )
 
 
-def _log_changes(changes: Changes) -> None:
+def _log_changes(changes: AlarmChanges) -> None:
     for condition in changes.raised:
         log.warning(
             "alarm.raised", alarm=condition.subject.kind, subject=condition.label, message=condition.details

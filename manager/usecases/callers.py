@@ -7,7 +7,7 @@ from common.codes import Role
 from common.errors import AccessError, NotFoundError
 from manager.domain.callers import Caller, Credential, check_allowed, check_may_provision
 from manager.usecases.clients import ClientUseCases
-from manager.usecases.connections import Connection
+from manager.usecases.connections import ClientConnection
 from manager.usecases.context import Context
 from manager.usecases.rights import Rights
 from manager.usecases.users import UserUseCases
@@ -20,7 +20,7 @@ class CallerUseCases:
         self._clients = clients
 
     async def by_password(
-        self, name: str, password: str, *, address: str, connection: Connection | None
+        self, name: str, password: str, *, address: str, connection: ClientConnection | None
     ) -> Caller:
         """Return who proves to be a user. Raises AccessError."""
         proof = await self._users.passwords.prove(name, password, address=address, connection=connection)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from common.codes import ChainState
 from common.pki.finding import Finding
-from manager.domain.certificate_list import Query, list_page
+from manager.domain.certificate_list import CertificateQuery, list_page
 from manager.domain.inventory import Entry, Inventory, Judgement
 from manager.domain.model import AssignmentRecord, CertificateRecord
 from manager.pki.judge.headline import Headline, headline
@@ -51,7 +51,7 @@ class EditableCertificate:
 
 
 def list_certificates(
-    inventory: Inventory, query: Query, now_s: int
+    inventory: Inventory, query: CertificateQuery, now_s: int
 ) -> tuple[int, Sequence[ListedCertificate]]:
     """Return how many certificates a query finds, and those of its page."""
     page = list_page(inventory, query, now_s=now_s)

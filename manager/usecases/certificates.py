@@ -12,12 +12,12 @@ import structlog
 from common.errors import ChangedMeanwhileError, NotFoundError, PkiError, Reason
 from common.ids import CertificateId, NodeName
 from manager.domain.annotations import NO_ANNOTATIONS
-from manager.domain.certificate_list import Query
+from manager.domain.certificate_list import CertificateQuery
 from manager.domain.consequences import ConsequenceCode
 from manager.domain.inventory import Inventory
 from manager.domain.model import AssignmentRecord, CertificateRecord
 from manager.pki.judge.identity import key_of
-from manager.pki.read.batch import Batch, ImportFile
+from manager.pki.read.batch import CertificateBatch, ImportFile
 from manager.pki.read.findings import raise_findings
 from manager.pki.read.material import TlsMaterial
 from manager.usecases.admission import read_batch, read_for_key, read_tls
@@ -139,7 +139,7 @@ class CertificateUseCases:
 
     async def _read(
         self, files: Sequence[ImportFile], passphrase: str | None, *, skip_unusable: bool, peers: bool
-    ) -> Batch:
+    ) -> CertificateBatch:
         """Read a batch of files; a certificate that came without its key gets the one that is kept."""
         inventory = await self._context.inventories.current()
         batch = await self._context.workers.run(
@@ -163,7 +163,7 @@ class CertificateUseCases:
         key = await self._context.store.certificates.private_key(entry.id)
         return replace(material, private_key_pem=key)
 
-    async def list(self, query: Query) -> tuple[int, Sequence[ListedCertificate]]:
+    async def list(self, query: CertificateQuery) -> tuple[int, Sequence[ListedCertificate]]:
         """Return how many certificates a query finds, and those of its page."""
         inventory, now_s = await self._context.inventories.current(), int(self._context.clock())
         # some orders judge every certificate there is

@@ -45,7 +45,7 @@ ACTOR_PREFIX: Final = "oauth:"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NewClient:
+class ClientWithKey:
     """A client whose key was made here; the key is shown once."""
 
     record: ClientRecord
@@ -68,7 +68,7 @@ class ClientUseCases:
             )
         return await self._add(name, role, read_public_key(public_key), None, actor)
 
-    async def add_with_key(self, name: str, *, api_role_id: int, actor: str) -> NewClient:
+    async def add_with_key(self, name: str, *, api_role_id: int, actor: str) -> ClientWithKey:
         """Register a client with a role of the management API, and make its key: it is returned and not kept.
 
         Raises InvalidInputError (name, or a role that gives nothing), NotFoundError (role), ConflictError.
@@ -81,7 +81,7 @@ class ClientUseCases:
             level = await self._level(api_role_id)
             record = await self._add(name, level, read_public_key(public), api_role_id, actor)
         private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
-        return NewClient(record=record, private_key_pem=private)
+        return ClientWithKey(record=record, private_key_pem=private)
 
     async def change(self, number: int, *, name: str, api_role_id: int, actor: str) -> ClientRecord:
         """Rename a client or give it another role; its key and its tokens stay. Raises as `add_with_key` does."""

@@ -16,7 +16,7 @@ K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 
-class Connection:
+class ClientConnection:
     """A client's own connection. Held by whoever serves it, and by nobody for longer."""
 
     __slots__ = ("__weakref__",)
@@ -26,17 +26,17 @@ class OfConnections(Generic[K, V]):
     """Of one connection's keys the one that was noted longest ago goes first."""
 
     def __init__(self) -> None:
-        self._kept: WeakKeyDictionary[Connection, OrderedDict[K, V]] = WeakKeyDictionary()
+        self._kept: WeakKeyDictionary[ClientConnection, OrderedDict[K, V]] = WeakKeyDictionary()
 
     def __len__(self) -> int:
         return sum(map(len, self._kept.values()))
 
-    def get(self, connection: Connection, key: K) -> V | None:
+    def get(self, connection: ClientConnection, key: K) -> V | None:
         """Return what was noted last; None if nothing was."""
         kept = self._kept.get(connection)
         return kept.get(key) if kept is not None else None
 
-    def note(self, connection: Connection, key: K, value: V) -> None:
+    def note(self, connection: ClientConnection, key: K, value: V) -> None:
         """Remember this for as long as the connection lasts."""
         kept = self._kept.setdefault(connection, OrderedDict())
         kept[key] = value
@@ -44,7 +44,7 @@ class OfConnections(Generic[K, V]):
         if len(kept) > REMEMBERED_MAX:
             kept.popitem(last=False)
 
-    def forget(self, connection: Connection, key: K) -> None:
+    def forget(self, connection: ClientConnection, key: K) -> None:
         """Remember nothing of this key."""
         if (kept := self._kept.get(connection)) is not None:
             kept.pop(key, None)

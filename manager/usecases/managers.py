@@ -20,7 +20,7 @@ from manager.domain.contact import merge_addresses
 from manager.domain.managers import Joined, Newcomer
 from manager.store.manager_tokens import ManagerTokenRecord
 from manager.usecases.context import Context
-from manager.usecases.nodes import NewToken, NodeUseCases
+from manager.usecases.nodes import IssuedToken, NodeUseCases
 
 TOKEN_S: Final = 30 * 60.0
 """How long a token may be used: it is worth the store's key, and whoever makes it is about to use it."""
@@ -59,7 +59,7 @@ class ManagerUseCases:
         self._shared = shared
         self._nodes = NodeUseCases(context, None)
 
-    async def new_token(self, *, tells_database: bool, actor: str) -> NewToken:
+    async def new_token(self, *, tells_database: bool, actor: str) -> IssuedToken:
         """Make a token. Raises ConflictError (no manager was ever started, or too many unused ones)."""
         store, now_s = self._context.store, self._context.clock()
         addresses = merge_addresses((await store.address_book.read()).values(), most=ADDRESSES_MAX)
@@ -83,7 +83,7 @@ class ManagerUseCases:
             expires_s=expires_s,
             tells_database=tells_database,
         )
-        return NewToken(text=encode_token(token), expires_s=expires_s)
+        return IssuedToken(text=encode_token(token), expires_s=expires_s)
 
     async def join(self, newcomer: Newcomer, *, secret: str, public_key: str, address: str) -> Joined:
         """Let a manager join by a token; with the key that used it the same is answered again, for as long as the token lasts.

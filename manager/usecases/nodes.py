@@ -40,7 +40,7 @@ class JoinFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NewToken:
+class IssuedToken:
     """A join token, shown once."""
 
     text: str = field(repr=False)
@@ -65,7 +65,7 @@ class NodeUseCases:
 
     async def add(
         self, name: NodeName, described: NodeDescription, *, actor: str
-    ) -> tuple[NodeRecord, NewToken]:
+    ) -> tuple[NodeRecord, IssuedToken]:
         """Add a node with a temporary certificate; return it and its join token. One without names has its own as the only one.
 
         Raises InvalidInputError (an address that another node has among them), ConflictError (name taken), NotFoundError (certificate).
@@ -184,7 +184,7 @@ class NodeUseCases:
             log.info("node.removed", node=name, user=actor)
         self._context.content_changed.set()
 
-    async def new_token(self, name: NodeName, *, actor: str) -> NewToken:
+    async def new_token(self, name: NodeName, *, actor: str) -> IssuedToken:
         """Make a join token for a node. Raises NotFoundError, ConflictError (too many unused ones)."""
         if self._join is None:
             raise ConflictError("the manager does not run; start it first")
@@ -204,7 +204,7 @@ class NodeUseCases:
             secret=secret,
             expires_s=expires_s,
         )
-        return NewToken(text=encode_token(token), expires_s=expires_s)
+        return IssuedToken(text=encode_token(token), expires_s=expires_s)
 
     async def join_tokens(self, name: NodeName | None = None) -> Sequence[JoinTokenRecord]:
         """Return the join tokens of a node (None: of all) that can still be used, without their secrets. Raises NotFoundError."""

@@ -24,7 +24,7 @@ from common.source import source_of
 from manager.domain.attempts import Attempt
 from manager.domain.model import UserRecord
 from manager.strength import STRONG, WEAK, is_unguessable, strength_of
-from manager.usecases.connections import Connection
+from manager.usecases.connections import ClientConnection
 from manager.usecases.context import Context
 from manager.usecases.devices import Devices
 from manager.usecases.dummyhashing import DummyHashing
@@ -83,7 +83,7 @@ class Passwords:
         *,
         address: str,
         device: str = "",
-        connection: Connection | None = None,
+        connection: ClientConnection | None = None,
         session: str = "",
     ) -> Proof:
         """Return the user that name and password prove, and by what.
@@ -161,7 +161,7 @@ class Passwords:
         self,
         user: tuple[str, str],
         address: str,
-        connection: Connection | None,
+        connection: ClientConnection | None,
         password: str,
         *,
         is_unguessable: bool,
@@ -171,7 +171,7 @@ class Passwords:
             self.remembered.remember(user, connection, password, is_unguessable=is_unguessable)
 
     def _is_remembered(
-        self, user: tuple[str, str], address: str, connection: Connection | None, password: str
+        self, user: tuple[str, str], address: str, connection: ClientConnection | None, password: str
     ) -> bool:
         """Whether a password passes unhashed. A comparison that fails is a guess, and few of them are answered."""
         source = source_of(address)

@@ -28,7 +28,7 @@ from manager.usecases.workers import READ_TIMEOUT_S
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Preview:
+class CertificatePreview:
     """What a TLS certificate is understood to be.
 
     `updates` is the entry that has the same issuer and serial number, and would be replaced; `beside` are others of the
@@ -59,7 +59,7 @@ class PreviewUseCases:
     def __init__(self, context: Context) -> None:
         self._context = context
 
-    async def certificate(self, upload: Upload) -> Preview:
+    async def certificate(self, upload: Upload) -> CertificatePreview:
         """Read what `certificates.upload` would keep. Raises PkiFindingsError, InvalidInputError, NotFoundError."""
         where, chosen = list(upload.nodes), upload.slot
         inventory, now_s = await self._context.inventories.current(), self._context.clock()
@@ -72,7 +72,7 @@ class PreviewUseCases:
         number = updates.id if updates is not None else NO_CERTIFICATE
         places = [AssignmentRecord(node=name, slot=chosen, certificate_id=number) for name in where]
         entry = new_entry(material, number=number, places=places, now_s=now_s)
-        return Preview(
+        return CertificatePreview(
             material=material,
             judgement=await asyncio.to_thread(inventory.judge_new, entry, now_s=int(now_s)),
             updates=updates,

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Final
 
-from manager.usecases.connections import Connection, OfConnections
+from manager.usecases.connections import ClientConnection, OfConnections
 
 VERIFIED_S: Final = 300.0
 """How long a verified password is remembered after its last use: clients of the API send it with each request, and Argon2 takes 50 ms."""
@@ -24,7 +24,7 @@ UNGUESSABLE_S: Final = 3600.0
 VERIFIED_MAX: Final = 10_000
 """Pairs of user and source that are remembered; those that were used longest ago go first."""
 
-Origin = str | Connection
+Origin = str | ClientConnection
 """A source, or a connection."""
 
 
@@ -63,7 +63,7 @@ class RememberedPasswords:
         """Remember a password that was verified, or used again."""
         until_s = self._clock() + (UNGUESSABLE_S if is_unguessable else VERIFIED_S)
         mark = _Mark(self._mark(user[0], password), until_s, is_unguessable)
-        if isinstance(origin, Connection):
+        if isinstance(origin, ClientConnection):
             self._of_connections.note(origin, user, mark)
             return
         key = (*user, origin)
@@ -85,7 +85,7 @@ class RememberedPasswords:
         known = self._get(user, origin)
         return known is not None and known.is_unguessable
 
-    def forget(self, user: tuple[str, str], connection: Connection) -> None:
+    def forget(self, user: tuple[str, str], connection: ClientConnection) -> None:
         """Forget what is remembered for one connection."""
         self._of_connections.forget(connection, user)
 
@@ -94,7 +94,7 @@ class RememberedPasswords:
         self._of_connections.forget_all()
 
     def _get(self, user: tuple[str, str], origin: Origin) -> "_Mark | None":
-        if isinstance(origin, Connection):
+        if isinstance(origin, ClientConnection):
             known = self._of_connections.get(origin, user)
         else:
             known = self._of_sources.get((*user, origin))

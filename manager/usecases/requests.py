@@ -16,9 +16,9 @@ from manager.domain.model import RequestRecord
 from manager.pki.read.keys import private_key_pem
 from manager.pki.read.material import TlsMaterial
 from manager.pki.read.upload import read_private_key
-from manager.pki.write.csr import Request, RequestFields, make_request, prefill
+from manager.pki.write.csr import CsrFields, Request, make_request, prefill
 from manager.pki.write.keys import kind_like, make_key
-from manager.store.catalogue import Answered as KeptAnswer
+from manager.store.catalogue import KeptAnswer
 from manager.store.records import NewRequest
 from manager.usecases.admission import read_for_key
 from manager.usecases.confirming import assess_answered, assess_unasked
@@ -55,7 +55,7 @@ class RequestChanges:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answered:
+class AnsweredRequest:
     """What came of a signed answer: what was kept, what followed for nodes and clients, and the inventory with it."""
 
     kept: KeptAnswer
@@ -67,7 +67,7 @@ class RequestUseCases:
     def __init__(self, context: Context) -> None:
         self._context = context
 
-    async def fields_for(self, certificate_id: CertificateId) -> RequestFields:
+    async def fields_for(self, certificate_id: CertificateId) -> CsrFields:
         """Return what a request to replace a certificate asks for, to be edited. Raises NotFoundError."""
         inventory = await self._context.inventories.current()
         entry = inventory.entries.get(certificate_id)
@@ -88,7 +88,7 @@ class RequestUseCases:
 
         Raises InvalidInputError, PkiFindingsError, NotFoundError.
         """
-        base = RequestFields(subject="") if replaces is None else await self.fields_for(replaces)
+        base = CsrFields(subject="") if replaces is None else await self.fields_for(replaces)
         if key.is_alike:
             key = replace(key, kind=await self.kind_for(replaces))
         made, key_pem = await self._context.workers.run(
@@ -130,7 +130,7 @@ class RequestUseCases:
         confirm: str | None = None,
         replaces: bool = False,
         actor: str,
-    ) -> Answered:
+    ) -> AnsweredRequest:
         """Take the certificate that a CA made from a request, with its chain.
 
         It becomes a TLS certificate beside the one that it replaces (or in its place, if issuer and serial number are the
@@ -168,7 +168,7 @@ class RequestUseCases:
             then = await self._context.inventories.changed(inventory)
         log.info("request.answered", csr=request_id, certificate=number, user=actor)
         self._context.changed(kept.nodes, cause=f"request {request_id} answered")
-        return Answered(kept=kept, consequences=impact.consequences, inventory=then)
+        return AnsweredRequest(kept=kept, consequences=impact.consequences, inventory=then)
 
     async def _read(
         self, record: RequestRecord, certificate: str, parameters: str, passphrase: str | None
@@ -197,7 +197,7 @@ class RequestUseCases:
                 await self._context.note(actor, "request.deleted", f"request {number}")
 
 
-def _merged(base: RequestFields, changes: RequestChanges) -> RequestFields:
+def _merged(base: CsrFields, changes: RequestChanges) -> CsrFields:
     names = base.alternatives if changes.alt_names is None else changes.alt_names
     return replace(
         base,
@@ -209,7 +209,7 @@ def _merged(base: RequestFields, changes: RequestChanges) -> RequestFields:
     )
 
 
-def _make(fields: RequestFields, choice: KeyChoice) -> tuple[Request, str]:
+def _make(fields: CsrFields, choice: KeyChoice) -> tuple[Request, str]:
     """Make the request, in a worker: an RSA key takes seconds, and so may opening one that is given."""
     if choice.kind is not None:
         key = make_key(choice.kind)

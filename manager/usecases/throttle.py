@@ -16,7 +16,7 @@ from common.errors import ThrottledError
 from common.source import networks_of
 from manager.domain.tallies import Tally
 from manager.store.tallies import Tallies
-from manager.usecases.connections import Connection, OfConnections
+from manager.usecases.connections import ClientConnection, OfConnections
 from manager.usecases.failures import FORGET_S, FailuresEverywhere
 
 FREE_FAILURES: Final = 10
@@ -87,7 +87,7 @@ class Throttle:
         return len(self._guessed_s)
 
     def may_compare(
-        self, user: str, source: str, connection: Connection | None, *, is_unguessable: bool
+        self, user: str, source: str, connection: ClientConnection | None, *, is_unguessable: bool
     ) -> bool:
         """Whether an attempt at this source, on this connection, may be compared with the password that is remembered for it.
 
@@ -105,7 +105,7 @@ class Throttle:
         """Count a guess that was compared with a remembered password: a right one from there does not make up for it, as failures are."""
         self._compared.count(user, source)
 
-    def guessed_on(self, user: str, connection: Connection) -> None:
+    def guessed_on(self, user: str, connection: ClientConnection) -> None:
         """Remember that somebody guessed at a user on a connection."""
         self._guessed_s.note(connection, user, self._clock())
 

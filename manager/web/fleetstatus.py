@@ -48,7 +48,7 @@ class Pushed(Protocol):
     def push(self) -> PushView | None: ...
 
 
-class Served(Pushed, Protocol):
+class ServedNode(Pushed, Protocol):
     """The same, and what the node's ports were seen to serve."""
 
     @property
@@ -118,7 +118,7 @@ class Rollout:
     took_s: float | None
 
 
-def rollout_of(entry: Entry, views: Mapping[NodeName, Served]) -> Rollout:
+def rollout_of(entry: Entry, views: Mapping[NodeName, ServedNode]) -> Rollout:
     """Look at the nodes that have a certificate in a slot; those that do not serve it come first."""
     rows, probed, took = [], set(), []
     for place in entry.places:

@@ -19,7 +19,7 @@ from multipart import (  # type: ignore[import-untyped] # it has no types
 
 from common.errors import CertcastError, InvalidInputError, Reason
 from common.ids import parse_id
-from manager.http.bodies import NAME_SHOWN, Sender
+from manager.http.bodies import NAME_SHOWN, BodySender
 from manager.http.guard import read_bytes
 from manager.pki.read.batch import MAX_FILES, ImportFile
 from manager.usecases.workers import Workers
@@ -125,7 +125,7 @@ class Form:
         return found[0] if found else None
 
 
-async def read_form(request: web.Request, sender: Sender, workers: Workers) -> Form:
+async def read_form(request: web.Request, sender: BodySender, workers: Workers) -> Form:
     """Read an urlencoded or multipart form; a stranger's only as the former. Raises InvalidInputError, CertcastError UNSUPPORTED."""
     boundary = _boundary(request)
     if sender.is_stranger and (boundary is not None or request.content_type != URLENCODED):

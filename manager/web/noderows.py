@@ -17,7 +17,7 @@ from common.ids import NodeName
 from common.words import listed
 from manager.domain.brief import NodeBrief
 from manager.domain.inventory import Entry, Inventory
-from manager.domain.listing import Page, Sort, mentions, page_of, sort_rows
+from manager.domain.listing import ListPage, Sort, mentions, page_of, sort_rows
 from manager.domain.model import NodeRecord
 from manager.domain.report import Serving
 from manager.domain.view import NodeView, SlotView, first_end_s
@@ -109,7 +109,7 @@ def list_rows(
     briefs: Mapping[NodeName, NodeBrief],
     query: NodeQuery,
     locations: Mapping[int, str],
-) -> Page[Row]:
+) -> ListPage[Row]:
     """Return the nodes of one page. Searching, choosing and sorting look at every node: for a thread."""
     names = list(inventory.nodes)
     if query.search:
@@ -120,7 +120,7 @@ def list_rows(
         names = sort_rows(names, [Sort(_key(inventory, briefs, query.order), query.descending)])
     page = page_of(names, query.page, size=query.size)
     rows = [_row(inventory, inventory.nodes[name], locations) for name in page.entries]
-    return Page(page.total, rows)
+    return ListPage(page.total, rows)
 
 
 def _row(inventory: Inventory, record: NodeRecord, locations: Mapping[int, str]) -> Row:

@@ -14,7 +14,7 @@ from aiohttp import web
 from common.errors import AccessError, Reason
 from common.source import source_of
 from manager.domain.callers import includes
-from manager.http.bodies import STRANGER_MAX_BYTES, Sender, sender_of
+from manager.http.bodies import STRANGER_MAX_BYTES, BodySender, sender_of
 from manager.http.gate import Admission, check_origin, let_through
 from manager.http.guard import READING
 from manager.web.forms import Form, read_form
@@ -120,8 +120,8 @@ def _form_of(page: Page, page_request: PageRequest) -> str:
     return f"{path}?{urlencode(ids)}" if ids else path
 
 
-def _sender(page: Page, page_request: PageRequest) -> Sender:
+def _sender(page: Page, page_request: PageRequest) -> BodySender:
     """Return who sends a form: pages for who is not signed in take no more from anybody else."""
     if page.role is None or page_request.user is None:
-        return Sender(owner=source_of(page_request.address), most=STRANGER_MAX_BYTES, is_stranger=True)
+        return BodySender(owner=source_of(page_request.address), most=STRANGER_MAX_BYTES, is_stranger=True)
     return sender_of(page_request.user.name, page_request.user.role)

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from common.runtime.dial import AS_GIVEN, DIAL_TIMEOUT_S, Advice, DialOrder, Login, Session, dial
+from common.runtime.dial import AS_GIVEN, DIAL_TIMEOUT_S, Advice, Dialler, DialOrder, Session, dial
 from common.runtime.ssh import SUBSYSTEM
 from common.runtime.transport import Peer
 from nodeagent.channel.identity import Identity
@@ -21,7 +21,7 @@ async def connect(
     Raises UnreachableError if none does, AccessError if one does and is not the pinned manager or refuses our key.
     """
     pinned = set(identity.host_keys)
-    login = Login(
+    login = Dialler(
         user=identity.node,
         key=identity.key,
         subsystem=SUBSYSTEM,

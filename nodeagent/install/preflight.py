@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 import msgspec
 import structlog
 
-from common.bundle.manifest import TRUST, Entry, Manifest, Slot, is_confirmed_shrink
+from common.bundle.manifest import TRUST, Manifest, ManifestEntry, Slot, is_confirmed_shrink
 from common.bundle.parts import Part, changed_parts, entries_of, part_digest, with_former
 from common.bundle.verify import (
     CA_CERTIFICATES,
@@ -246,7 +246,8 @@ def _salvaged(
     if not anchors:
         raise BundleError("the trust store is empty", reason=Reason.EMPTY_BUNDLE)
     entries = [
-        Entry(path=path, digest=digest_of(body), size_bytes=len(body)) for path, body in bodies.items()
+        ManifestEntry(path=path, digest=digest_of(body), size_bytes=len(body))
+        for path, body in bodies.items()
     ]
     others = [entry for entry in manifest.entries if entry.path not in bodies]
     changed = msgspec.structs.replace(

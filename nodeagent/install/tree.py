@@ -24,8 +24,8 @@ from common.bundle.manifest import (
     ENTRY_MAX_BYTES,
     FULLCHAIN,
     MANIFEST_MAX_BYTES,
-    Entry,
     Manifest,
+    ManifestEntry,
     Slot,
     canonical,
     parse_manifest,
@@ -165,7 +165,7 @@ class Tree:
         """Read what is compared with a digest afterwards: whose directories it lies in is a drift, and no reason to lose it."""
         return read_plain(self._generations / path, limit_bytes, base=self._generations)
 
-    def _read_all(self, name: str, entries: Iterable[Entry]) -> dict[str, bytes]:
+    def _read_all(self, name: str, entries: Iterable[ManifestEntry]) -> dict[str, bytes]:
         """Read several files of a directory, which is walked to once; what cannot be read is left out."""
         root, bodies = self._generations / name, {}
         with suppress(OSError), trusted.directory(root, trusted=self._generations) as place:

@@ -11,7 +11,7 @@ import pytest
 
 from common.errors import CertcastError, ConflictError, StorageError, UnreachableError
 from common.runtime.acceptor import listen
-from common.runtime.dial import Login, dial
+from common.runtime.dial import Dialler, dial
 from common.runtime.plain import open_plain
 from manager.store.chain import Head, SignedHead
 from manager.store.sealing import KEK_FILE, load_keyring
@@ -82,7 +82,7 @@ async def test_an_address_that_is_none_hides_no_other_and_is_named(address, tmp_
     with pytest.raises(UnreachableError) as caught:
         await dial(
             [address, "127.0.0.1:1"],
-            Login(
+            Dialler(
                 user="node1",
                 key=ensure_key(tmp_path),
                 subsystem="x",

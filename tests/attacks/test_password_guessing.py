@@ -19,7 +19,7 @@ from manager.domain.model import Role
 from manager.http.guard import GUARD
 from manager.http.heads import KnownCredentials
 from manager.strength import is_unguessable
-from manager.usecases.connections import REMEMBERED_MAX, Connection
+from manager.usecases.connections import REMEMBERED_MAX, ClientConnection
 from manager.usecases.throttle import FREE_FAILURES, Throttle
 from manager.usecases.workers import Workers
 from tests.attacks.guessing import client
@@ -113,7 +113,7 @@ async def test_a_password_that_can_be_guessed_is_compared_with_ten_guesses_only(
 
     async def tried(password: str) -> str:
         try:
-            await users.passwords.prove("ada", password, address="192.0.2.1", connection=Connection())
+            await users.passwords.prove("ada", password, address="192.0.2.1", connection=ClientConnection())
         except ThrottledError:
             return "delayed"
         except AccessError:
@@ -158,7 +158,7 @@ async def test_what_is_remembered_of_connections_is_gone_with_them(api: ApiClien
 
 
 async def test_what_is_remembered_of_one_connection_is_bounded(api: ApiClient):
-    proxy, throttle = Connection(), api.use_cases.users.passwords.throttle
+    proxy, throttle = ClientConnection(), api.use_cases.users.passwords.throttle
     for number in range(CONNECTIONS):
         throttle.guessed_on(f"invented{number}", proxy)
     assert throttle.remembered_of_connections == REMEMBERED_MAX

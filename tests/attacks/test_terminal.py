@@ -27,7 +27,7 @@ from common.text import escaped_json, printable
 from manager.cli import decoding
 from manager.cli.app import app
 from manager.cli.client import Client, Download
-from manager.cli.failures import RefusedError
+from manager.cli.failures import ApiRefusedError
 from nodeagent import cli as nodeagent_cli
 from nodeagent import status as nodeagent_status
 from nodeagent.health import plugin
@@ -175,7 +175,7 @@ def test_whatever_a_manager_answers_no_command_prints_a_control_character_or_a_l
 
 @pytest.mark.parametrize("path", [each for each in ALL if each not in LOCAL], ids=" ".join)
 def test_nor_does_any_command_when_it_is_refused(shown: Any, path: tuple[str, ...]):
-    error = RefusedError(
+    error = ApiRefusedError(
         HOSTILE,
         status=400,
         code=HOSTILE,

@@ -15,7 +15,7 @@ from common.ids import NodeName
 from manager.store import postgresql
 from manager.store.address import ServerAddress
 from manager.store.place import StorePlace
-from manager.store.postgresql import Limits
+from manager.store.postgresql import StatementLimits
 from manager.store.sealing import Keyring
 from manager.store.store import Store
 from tests.fakes.traffic import Traffic
@@ -104,7 +104,7 @@ async def test_a_server_whose_disk_is_full_says_so_still_answers_and_then_writes
 
 
 async def test_what_was_acknowledged_is_there_once_a_replica_was_promoted(tmp_path, monkeypatch):
-    monkeypatch.setattr(postgresql, "LIMITS", Limits(statement_s=20, answer_s=3.0))
+    monkeypatch.setattr(postgresql, "LIMITS", StatementLimits(statement_s=20, answer_s=3.0))
     with made_cluster() as primary, made_root() as root:
         primary.make_database("c")
         replica = primary.replica(root)

@@ -19,7 +19,7 @@ from common.wire import enrolment, frames, messages
 from manager.domain import assertion
 from manager.infinity_api.contract.bodies import read_bulk, read_values
 from manager.infinity_api.contract.description import Kind, Resource
-from manager.infinity_api.contract.errors import RefusedError
+from manager.infinity_api.contract.errors import InvalidRequestError
 from manager.infinity_api.contract.index import RESOURCES
 from manager.infinity_api.contract.query import read_query, select
 from manager.pki.judge.lint import lint
@@ -157,7 +157,7 @@ def run_body(data: bytes) -> None:
     ):
         try:
             read()
-        except RefusedError:
+        except InvalidRequestError:
             continue
 
 

@@ -23,7 +23,7 @@ from common.errors import (
 )
 from common.pki.pem import read_blocks
 from common.wire import enrolment, frames
-from manager.infinity_api.contract.errors import RefusedError
+from manager.infinity_api.contract.errors import InvalidRequestError
 from manager.infinity_api.contract.index import RESOURCES
 from manager.pki.read.findings import PkiFindingsError
 from manager.pki.read.pfx import open_pfx
@@ -214,7 +214,7 @@ TARGETS: Final[Mapping[str, Target]] = {
         Target(
             name="query",
             run=run_query,
-            refusals=(RefusedError,),
+            refusals=(InvalidRequestError,),
             seeds=lambda: [
                 bytes([number]) + query
                 for number in range(len(RESOURCES))
@@ -228,7 +228,7 @@ TARGETS: Final[Mapping[str, Target]] = {
         Target(
             name="body",
             run=run_body,
-            refusals=(RefusedError,),
+            refusals=(InvalidRequestError,),
             seeds=lambda: [
                 bytes([number]) + body
                 for number in range(len(RESOURCES))

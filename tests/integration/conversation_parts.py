@@ -59,7 +59,8 @@ class Manager:
         self.bundles |= bundle.payloads
         self.play(
             self.sender.offer(
-                manager.Push(push_id=push_id, manifest=bundle.manifest, digest=bundle.manifest.digest), 0.0
+                manager.PushAttempt(push_id=push_id, manifest=bundle.manifest, digest=bundle.manifest.digest),
+                0.0,
             )
         )
 

@@ -48,7 +48,7 @@ class Stage:
         self.payloads |= bundle.payloads
         self.play_manager(
             self.sender.offer(
-                manager.Push(
+                manager.PushAttempt(
                     push_id=push_id, manifest=bundle.manifest, digest=bundle.manifest.digest, forced=forced
                 ),
                 self.now_s,

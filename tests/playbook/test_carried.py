@@ -8,7 +8,7 @@ from common.bundle.manifest import canonical
 from common.errors import ProtocolError, Reason
 from common.ids import Digest
 from common.wire.messages import Accepted, Hello, Offer, Payload, Rejected, Want, decode, encode
-from common.wire.sender import CHECK_DEADLINE_S, Push, Send, Sender
+from common.wire.sender import CHECK_DEADLINE_S, PushAttempt, Send, Sender
 from tests.bundles import opaque_bundle
 from tests.playbook.stage import Stage
 
@@ -26,7 +26,9 @@ def running_first() -> Stage:
 
 def offer(stage: Stage, bundle: Bundle, carried: dict[Digest, bytes], push_id: str = "push-2") -> None:
     stage.payloads |= bundle.payloads
-    push = Push(push_id=push_id, manifest=bundle.manifest, digest=bundle.manifest.digest, carried=carried)
+    push = PushAttempt(
+        push_id=push_id, manifest=bundle.manifest, digest=bundle.manifest.digest, carried=carried
+    )
     stage.play_manager(stage.sender.offer(push, stage.now_s))
 
 
@@ -43,7 +45,9 @@ def test_an_offer_that_carries_all_that_is_lacked_is_installed_without_a_questio
 
 def test_what_is_carried_leaves_in_the_same_write_as_its_offer():
     stage = running_first()
-    push = Push(push_id="push-2", manifest=SECOND.manifest, digest=SECOND.manifest.digest, carried=LACKED)
+    push = PushAttempt(
+        push_id="push-2", manifest=SECOND.manifest, digest=SECOND.manifest.digest, carried=LACKED
+    )
     commands = stage.sender.offer(push, stage.now_s)
     assert [type(command) for command in commands] == [Send] * (1 + len(LACKED))
     assert commands[0].message.carried == list(LACKED)
@@ -80,7 +84,9 @@ def test_an_agent_of_an_earlier_release_is_asked_first():
     sender.receive(hello, b"", stage.now_s)
     sender.welcome(stage.said(type(stage.log[1]))[0])
     commands = sender.offer(
-        Push(push_id="p", manifest=FIRST.manifest, digest=FIRST.manifest.digest, carried=FIRST.payloads),
+        PushAttempt(
+            push_id="p", manifest=FIRST.manifest, digest=FIRST.manifest.digest, carried=FIRST.payloads
+        ),
         stage.now_s,
     )
     assert [command.message.carried for command in commands] == [[]]
@@ -118,7 +124,9 @@ def test_a_payload_that_is_neither_asked_for_nor_announced_ends_the_conversation
 def test_an_agent_that_was_given_all_has_the_time_of_its_checks_to_answer():
     stage = running_first()
     stage.swallow = {Offer}
-    push = Push(push_id="push-2", manifest=SECOND.manifest, digest=SECOND.manifest.digest, carried=LACKED)
+    push = PushAttempt(
+        push_id="push-2", manifest=SECOND.manifest, digest=SECOND.manifest.digest, carried=LACKED
+    )
     stage.sender.offer(push, stage.now_s)
     assert stage.sender.deadline_s == stage.now_s + CHECK_DEADLINE_S
 

@@ -28,7 +28,7 @@ from common.wire.sender import (
     WANT_DEADLINE_S,
     Close,
     Overdue,
-    Push,
+    PushAttempt,
     Sender,
 )
 from tests.bundles import NODE, opaque_bundle
@@ -148,7 +148,7 @@ def test_a_payload_whose_bytes_are_wrong_is_refused_and_nothing_is_installed():
     stage = Stage()
     bundle = opaque_bundle()
     stage.payloads = {digest: b"x" * len(body) for digest, body in bundle.payloads.items()}
-    push = Push(push_id="p", manifest=bundle.manifest, digest=bundle.manifest.digest)
+    push = PushAttempt(push_id="p", manifest=bundle.manifest, digest=bundle.manifest.digest)
     stage.play_manager(stage.sender.offer(push, stage.now_s)[:1])
     assert stage.installs == []
     assert stage.heard[-1].reason == Reason.BAD_DIGEST

@@ -10,7 +10,7 @@ import pytest
 
 from common.errors import ConflictError, DutyLostError, MembershipLostError, NotFoundError
 from common.ids import NodeName
-from manager.domain.members import Changes, HoldRequest, MemberId, NodeState
+from manager.domain.members import HoldRequest, MemberId, NodeState, StoreChanges
 from manager.store.engine import Database
 from manager.store.holds import Over
 from manager.store.members import LEASE_S
@@ -243,7 +243,7 @@ class Onlooker:
     looks: int = 0
     told: int = 0
 
-    async def look(self) -> Changes:
+    async def look(self) -> StoreChanges:
         changes = await self.store.feed.since(self.number)
         assert changes.number >= self.number
         self.number = changes.number

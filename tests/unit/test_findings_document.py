@@ -21,7 +21,7 @@ from common.explained.meanings import (
 )
 from common.explained.reasons import CLIENT_ALARMS, REASONS
 from common.pki.finding import LintCode
-from common.pki.path import Problem
+from common.pki.path import LinkProblem
 from manager.cli.app import app
 from manager.domain.alarms import AlarmKind
 from manager.domain.comparison import DifferenceCode
@@ -44,7 +44,7 @@ def test_the_document_has_one_row_for_every_code():
 
 
 def test_every_problem_of_a_link_has_words():
-    assert list(PROBLEM_WORDS) == list(Problem)
+    assert list(PROBLEM_WORDS) == list(LinkProblem)
     for code, words in PROBLEM_WORDS.items():
         assert f"| `{code}` | {words} |" in DOCUMENT.read_text()
 

@@ -7,14 +7,14 @@ Invariant: at most one active alarm for each kind and subject.
 """
 
 from manager.domain.alarms.kinds import AlarmKind, Condition, Subject
-from manager.domain.alarms.records import AlarmRecord, Changes, OnsetDelay, compare
+from manager.domain.alarms.records import AlarmChanges, AlarmRecord, OnsetDelay, compare
 from manager.domain.alarms.registry import ALARM_SPECS, conditions_of_inventory, conditions_of_nodes
 
 __all__ = [
     "ALARM_SPECS",
+    "AlarmChanges",
     "AlarmKind",
     "AlarmRecord",
-    "Changes",
     "Condition",
     "OnsetDelay",
     "Subject",

@@ -39,7 +39,7 @@ class AlarmRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Changes:
+class AlarmChanges:
     """What to do so that the active alarms say what is: raise, lower (by id), and word again (by id)."""
 
     raised: Sequence[Condition]
@@ -70,11 +70,11 @@ class OnsetDelay:
         return lasting
 
 
-def compare(active: Iterable[AlarmRecord], conditions: Iterable[Condition]) -> Changes:
+def compare(active: Iterable[AlarmRecord], conditions: Iterable[Condition]) -> AlarmChanges:
     """Return what makes the active alarms equal to the conditions."""
     wanted = {condition.subject: condition for condition in conditions}
     active_by_subject = {record.subject: record for record in active}
-    return Changes(
+    return AlarmChanges(
         raised=[
             condition
             for subject, condition in wanted.items()

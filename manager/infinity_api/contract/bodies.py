@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Final
 
 from manager.infinity_api.contract.description import Field, Resource, Value, Values
-from manager.infinity_api.contract.errors import WHOLE, RefusedError, ValuesError
+from manager.infinity_api.contract.errors import WHOLE, InvalidRequestError, ValuesError
 from manager.infinity_api.contract.filters import Row
 from manager.infinity_api.contract.more import read_more
 from manager.infinity_api.contract.values import (
@@ -59,7 +59,7 @@ def read_values(resource: Resource, body: object, *, whole: bool, before: Row = 
     Raises RefusedError if the body is not an object or only lacks fields, ValuesError with every finding otherwise.
     """
     if not isinstance(body, dict):
-        raise RefusedError("The body must be a JSON object.")
+        raise InvalidRequestError("The body must be a JSON object.")
     values: Values = {}
     missing: dict[str, str] = {}
     wrong: dict[str, str] = {}
@@ -78,7 +78,7 @@ def read_values(resource: Resource, body: object, *, whole: bool, before: Row = 
     if wrong:
         raise ValuesError(resource.name, {name: [text] for name, text in (missing | wrong).items()})
     if missing:
-        raise RefusedError(" ".join(missing.values()))
+        raise InvalidRequestError(" ".join(missing.values()))
     return values | read_more(resource, body)
 
 
@@ -89,21 +89,21 @@ def _is_shown(field: Field, value: object, before: Row) -> bool:
 def read_bulk(resource: Resource, body: object, rows: Mapping[int, Row]) -> Bulk:
     """Return what a PATCH of a collection with these rows says. Raises RefusedError, ValuesError; the text says which object it is."""
     if not isinstance(body, dict) or not isinstance(body.get("objects", []), list):
-        raise RefusedError("The body must be a JSON object with a list 'objects'.")
+        raise InvalidRequestError("The body must be a JSON object with a list 'objects'.")
     objects, deleted = body.get("objects", []), body.get("deleted_objects", [])
     if "objects" not in body and "deleted_objects" not in body:
-        raise RefusedError("Invalid data sent, missing 'objects'.")
+        raise InvalidRequestError("Invalid data sent, missing 'objects'.")
     if not isinstance(deleted, list):
-        raise RefusedError("'deleted_objects' must be a list of resource URIs.")
+        raise InvalidRequestError("'deleted_objects' must be a list of resource URIs.")
     if len(objects) + len(deleted) > BULK_MAX:
-        raise RefusedError(f"One request changes and deletes at most {BULK_MAX} objects.")
+        raise InvalidRequestError(f"One request changes and deletes at most {BULK_MAX} objects.")
     changes = [_change(resource, f"objects[{number}]", each, rows) for number, each in enumerate(objects)]
     return Bulk(changes=changes, deleted=[_own_id(resource, each, "deleted_objects") for each in deleted])
 
 
 def _change(resource: Resource, place: str, body: object, rows: Mapping[int, Row]) -> Change:
     if not isinstance(body, Mapping):
-        raise RefusedError(f"{place}: each object must be a JSON object.")
+        raise InvalidRequestError(f"{place}: each object must be a JSON object.")
     uri = body.get("resource_uri")
     object_id = None if uri is None or uri == "" else _own_id(resource, uri, place)
     before = _NOTHING if object_id is None else rows.get(object_id, _NOTHING)
@@ -113,8 +113,8 @@ def _change(resource: Resource, place: str, body: object, rows: Mapping[int, Row
     except ValuesError as error:
         findings = {name: [f"{place}: {text}" for text in texts] for name, texts in error.findings.items()}
         raise ValuesError(resource.name, findings) from error
-    except RefusedError as error:
-        raise RefusedError(f"{place}: {error.message}") from error
+    except InvalidRequestError as error:
+        raise InvalidRequestError(f"{place}: {error.message}") from error
 
 
 def _own_id(resource: Resource, uri: Value, place: str) -> int:

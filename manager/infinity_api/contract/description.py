@@ -52,7 +52,7 @@ class Method(StrEnum):
     DELETE = "delete"
 
 
-class Lookup(StrEnum):
+class FilterComparison(StrEnum):
     """How a filter compares; the bare field name is EXACT."""
 
     EXACT = "exact"
@@ -74,8 +74,8 @@ class Lookup(StrEnum):
     ISNULL = "isnull"
 
 
-ALL_LOOKUPS: Final = frozenset(Lookup)
-NO_LOOKUPS: Final[frozenset[Lookup]] = frozenset()
+ALL_LOOKUPS: Final = frozenset(FilterComparison)
+NO_LOOKUPS: Final[frozenset[FilterComparison]] = frozenset()
 _NO_SPELLINGS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
@@ -132,7 +132,7 @@ class Field:
     related_type: RelatedType = RelatedType.TO_ONE
     nested: bool = False
     through: tuple[str, ...] = ()
-    filtering: frozenset[Lookup] = NO_LOOKUPS
+    filtering: frozenset[FilterComparison] = NO_LOOKUPS
     orderable: bool = False
     zero_is_absent: bool = False
     precise: bool = False
@@ -328,10 +328,10 @@ class Resource:
         return tuple(each for each in self.fields if each.masked or not each.is_hidden)
 
     @property
-    def filtering(self) -> dict[str, tuple[Lookup, ...]]:
+    def filtering(self) -> dict[str, tuple[FilterComparison, ...]]:
         """Return the fields that can be filtered by, with their lookups in our order."""
         return {
-            each.name: tuple(lookup for lookup in Lookup if lookup in each.filtering)
+            each.name: tuple(lookup for lookup in FilterComparison if lookup in each.filtering)
             for each in self.fields
             if each.filtering
         }

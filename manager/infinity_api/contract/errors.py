@@ -22,7 +22,7 @@ _NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Reply:
     """What goes back to a client. `body` is empty, or JSON as bytes; then its Content-Type is JSON.
 
     A long body comes in `chunks` instead, which are made as they are sent.
@@ -34,7 +34,7 @@ class Answer:
     chunks: AsyncIterator[bytes] | None = None
 
 
-class RefusedError(CertcastError):
+class InvalidRequestError(CertcastError):
     """A request that cannot be carried out as it is: 400 and the shape `{"error": text}`."""
 
     reason = Reason.INVALID
@@ -45,12 +45,12 @@ class RefusedError(CertcastError):
         return {"error": self.message}
 
     @property
-    def answer(self) -> Answer:
+    def answer(self) -> Reply:
         """Return the answer to the client."""
-        return Answer(400, msgspec.json.encode(self.body))
+        return Reply(400, msgspec.json.encode(self.body))
 
 
-class ValuesError(RefusedError):
+class ValuesError(InvalidRequestError):
     """Values that the fields of a resource cannot take: 400 and the shape `{resource: {field: [text, ...]}}`.
 
     `findings` are all that were found, by field; WHOLE stands for the object itself.
@@ -82,82 +82,82 @@ class NoObjectError(CertcastError):
     reason = Reason.NOT_FOUND
 
     @property
-    def answer(self) -> Answer:
+    def answer(self) -> Reply:
         """Return the answer to the client."""
         return NOT_FOUND
 
 
-def _say(status: int, text: str, **headers: str) -> Answer:
-    return Answer(status, msgspec.json.encode({"error": text}), headers)
+def _say(status: int, text: str, **headers: str) -> Reply:
+    return Reply(status, msgspec.json.encode({"error": text}), headers)
 
 
-def found(document: object) -> Answer:
+def found(document: object) -> Reply:
     """Return 200 with a document."""
-    return Answer(200, msgspec.json.encode(document))
+    return Reply(200, msgspec.json.encode(document))
 
 
-def created(uri: str, document: object = None) -> Answer:
+def created(uri: str, document: object = None) -> Reply:
     """Return 201 with the Location of the new object; the body is empty unless a document is given."""
-    return Answer(201, b"" if document is None else msgspec.json.encode(document), {"Location": uri})
+    return Reply(201, b"" if document is None else msgspec.json.encode(document), {"Location": uri})
 
 
-ACCEPTED: Final = Answer(202)
+ACCEPTED: Final = Reply(202)
 """A PATCH of one object was carried out."""
-NO_CONTENT: Final = Answer(204)
+NO_CONTENT: Final = Reply(204)
 """A PUT or a DELETE was carried out."""
-COMMAND_DONE: Final = Answer(202, msgspec.json.encode({"status": "success", "data": None}))
+COMMAND_DONE: Final = Reply(202, msgspec.json.encode({"status": "success", "data": None}))
 """A command was carried out."""
-NOT_FOUND: Final = Answer(404)
+NOT_FOUND: Final = Reply(404)
 """There is no such object."""
-BAD_ID: Final = Answer(
+BAD_ID: Final = Reply(
     404,
     msgspec.json.encode(
         {"error_message": "Sorry, this request could not be processed. Please try again later."}
     ),
 )
 """The id in a path is not a number."""
-INTERNAL: Final = Answer(500, BAD_ID.body)
+INTERNAL: Final = Reply(500, BAD_ID.body)
 """Something unexpected; nothing was done."""
-NOT_IMPLEMENTED: Final = Answer(501)
+NOT_IMPLEMENTED: Final = Reply(501)
 """A POST to one object."""
-UNAUTHENTICATED: Final = Answer(
+UNAUTHENTICATED: Final = Reply(
     401, headers=MappingProxyType({"WWW-Authenticate": f'Basic realm="{REALM}", charset="UTF-8"'})
 )
 """Who asks is unknown."""
 
 
-def forbidden(text: str) -> Answer:
+def forbidden(text: str) -> Reply:
     """Return 403: who asks is known and may not do this."""
     return _say(403, text)
 
 
-def unsupported_media_type(content_type: str) -> Answer:
+def unsupported_media_type(content_type: str) -> Reply:
     """Return 415 for a body that is not JSON. `content_type` is what the client said."""
     return _say(415, f"The format indicated '{content_type[:100]}' had no available deserialization method.")
 
 
-def throttled(retry_after_s: int) -> Answer:
+def throttled(retry_after_s: int) -> Reply:
     """Return 429 with an empty body. Never for a write that was carried out."""
-    return Answer(429, headers={"Retry-After": str(retry_after_s)})
+    return Reply(429, headers={"Retry-After": str(retry_after_s)})
 
 
-def overloaded(text: str, retry_after_s: int, *, own: bool) -> Answer:
+def overloaded(text: str, retry_after_s: int, *, own: bool) -> Reply:
     """Return 429 for who asks too much, or 503 where all together do. Nothing was begun."""
     answer = _say(429 if own else 503, text)
     return replace(answer, headers={**answer.headers, "Retry-After": str(retry_after_s)})
 
 
-def method_not_allowed(methods: Iterable[Method]) -> Answer:
+def method_not_allowed(methods: Iterable[Method]) -> Reply:
     """Return 405 with what is allowed instead."""
-    return Answer(405, headers={"Allow": ", ".join(method.upper() for method in order_methods(methods))})
+    return Reply(405, headers={"Allow": ", ".join(method.upper() for method in order_methods(methods))})
 
 
-def options(methods: Iterable[Method]) -> Answer:
+def options(methods: Iterable[Method]) -> Reply:
     """Return 200 with what is allowed."""
-    return Answer(200, headers={"Allow": ", ".join(method.upper() for method in order_methods(methods))})
+    return Reply(200, headers={"Allow": ", ".join(method.upper() for method in order_methods(methods))})
 
 
-def check_method(resource: Resource, method: str, *, to_one: bool) -> Answer | None:
+def check_method(resource: Resource, method: str, *, to_one: bool) -> Reply | None:
     """Return the refusal of a method (in any case) on the collection or on one object; None if it is allowed."""
     allowed = resource.detail_methods if to_one else resource.list_methods
     wanted = method.lower()

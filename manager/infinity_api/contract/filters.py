@@ -14,8 +14,8 @@ from typing import Any, Final, TypeAlias
 
 import re2  # type: ignore[import-untyped] # it has no types
 
-from manager.infinity_api.contract.description import Field, Kind, Lookup, Resource
-from manager.infinity_api.contract.errors import MISMATCH, RefusedError
+from manager.infinity_api.contract.description import Field, FilterComparison, Kind, Resource
+from manager.infinity_api.contract.errors import MISMATCH, InvalidRequestError
 from manager.infinity_api.contract.values import (
     INTEGER_MAX,
     WrongValueError,
@@ -36,26 +36,26 @@ PATTERN_MEMORY_BYTES: Final = 256 * 1024
 PATTERN_COST_MAX: Final = 100_000_000
 """Characters looked at times the size of the compiled pattern: the worst case of RE2's slowest engine takes half a second."""
 
-_TEXTS: Final[Mapping[Lookup, Callable[[str, str], bool]]] = MappingProxyType(
+_TEXTS: Final[Mapping[FilterComparison, Callable[[str, str], bool]]] = MappingProxyType(
     {
-        Lookup.CONTAINS: lambda text, wanted: wanted in text,
-        Lookup.STARTSWITH: lambda text, wanted: text.startswith(wanted),
-        Lookup.ENDSWITH: lambda text, wanted: text.endswith(wanted),
+        FilterComparison.CONTAINS: lambda text, wanted: wanted in text,
+        FilterComparison.STARTSWITH: lambda text, wanted: text.startswith(wanted),
+        FilterComparison.ENDSWITH: lambda text, wanted: text.endswith(wanted),
     }
 )
-_FOLDED: Final[Mapping[Lookup, Lookup]] = MappingProxyType(
+_FOLDED: Final[Mapping[FilterComparison, FilterComparison]] = MappingProxyType(
     {
-        Lookup.ICONTAINS: Lookup.CONTAINS,
-        Lookup.ISTARTSWITH: Lookup.STARTSWITH,
-        Lookup.IENDSWITH: Lookup.ENDSWITH,
+        FilterComparison.ICONTAINS: FilterComparison.CONTAINS,
+        FilterComparison.ISTARTSWITH: FilterComparison.STARTSWITH,
+        FilterComparison.IENDSWITH: FilterComparison.ENDSWITH,
     }
 )
-_COMPARISONS: Final[Mapping[Lookup, Callable[[Any, Any], bool]]] = MappingProxyType(
+_COMPARISONS: Final[Mapping[FilterComparison, Callable[[Any, Any], bool]]] = MappingProxyType(
     {
-        Lookup.LT: lambda value, wanted: value < wanted,
-        Lookup.LTE: lambda value, wanted: value <= wanted,
-        Lookup.GT: lambda value, wanted: value > wanted,
-        Lookup.GTE: lambda value, wanted: value >= wanted,
+        FilterComparison.LT: lambda value, wanted: value < wanted,
+        FilterComparison.LTE: lambda value, wanted: value <= wanted,
+        FilterComparison.GT: lambda value, wanted: value > wanted,
+        FilterComparison.GTE: lambda value, wanted: value >= wanted,
     }
 )
 _NONE: Final = frozenset({"none", "None", "nil", "null"})
@@ -94,7 +94,7 @@ def read_filters(resource: Resource, parameters: Parameters) -> list[Filter]:
         if field is not None and field_name != "resource_uri":
             found.append(_filter(field, rest, given))
     if len(found) > FILTERS_MAX:
-        raise RefusedError(f"A list is filtered by at most {FILTERS_MAX} conditions.")
+        raise InvalidRequestError(f"A list is filtered by at most {FILTERS_MAX} conditions.")
     return found
 
 
@@ -103,14 +103,14 @@ def check_no_stray_filter(resource: Resource, parameters: Parameters) -> None:
     for name, _ in parameters:
         field_name = name.partition("__")[0]
         if name not in _NO_FILTERS and (field_name not in resource.by_name or field_name == "resource_uri"):
-            raise RefusedError(
+            raise InvalidRequestError(
                 f"'{name[:40]}' is not a field to filter by, so nothing was deleted. Without a filter, everything is."
             )
 
 
 def _filter(field: Field, rest: str, texts: Sequence[str]) -> Filter:
     if not field.filtering:
-        raise RefusedError(f"The '{field.name}' field does not allow filtering.")
+        raise InvalidRequestError(f"The '{field.name}' field does not allow filtering.")
     key, read_as = field.name, field
     first, _, lookup_name = rest.partition("__")
     if first in field.through and first:
@@ -118,12 +118,18 @@ def _filter(field: Field, rest: str, texts: Sequence[str]) -> Filter:
     else:
         lookup_name = rest
     if "__" in lookup_name:
-        raise RefusedError(f"Lookups are not allowed more than one level deep on the '{field.name}' field.")
-    lookup = next((each for each in Lookup if each == (lookup_name or Lookup.EXACT)), None)
+        raise InvalidRequestError(
+            f"Lookups are not allowed more than one level deep on the '{field.name}' field."
+        )
+    lookup = next(
+        (each for each in FilterComparison if each == (lookup_name or FilterComparison.EXACT)), None
+    )
     if lookup is None or lookup not in field.filtering:
-        raise RefusedError(f"'{lookup_name[:40]}' is not an allowed filter on the '{field.name}' field.")
-    if lookup in {Lookup.REGEX, Lookup.IREGEX}:
-        pattern = _compile(texts[-1], ignore_case=lookup is Lookup.IREGEX)
+        raise InvalidRequestError(
+            f"'{lookup_name[:40]}' is not an allowed filter on the '{field.name}' field."
+        )
+    if lookup in {FilterComparison.REGEX, FilterComparison.IREGEX}:
+        pattern = _compile(texts[-1], ignore_case=lookup is FilterComparison.IREGEX)
         return Filter(
             key=key,
             field=read_as,
@@ -133,37 +139,37 @@ def _filter(field: Field, rest: str, texts: Sequence[str]) -> Filter:
     return Filter(key=key, field=read_as, test=_test(read_as, lookup, texts))
 
 
-def _test(field: Field, lookup: Lookup, texts: Sequence[str]) -> Test:
+def _test(field: Field, lookup: FilterComparison, texts: Sequence[str]) -> Test:
     last = texts[-1]
     match lookup:
-        case Lookup.ISNULL:
+        case FilterComparison.ISNULL:
             if last not in _YES | _NO:
-                raise RefusedError(MISMATCH)
+                raise InvalidRequestError(MISMATCH)
             return (lambda held: held is None) if last in _YES else (lambda held: held is not None)
-        case Lookup.EXACT:
+        case FilterComparison.EXACT:
             wanted = _wanted(field, last)
             return lambda held: held == wanted
-        case Lookup.IEXACT:
+        case FilterComparison.IEXACT:
             folded = last.casefold()
             return lambda held: held is not None and _text(field, held).casefold() == folded
-        case Lookup.IN:
+        case FilterComparison.IN:
             # from a set, or each row would be compared with each value
             options = {_wanted(field, each) for text in texts for each in text.split(",")}
             return lambda held: held is not None and held in options
-        case Lookup.RANGE:
+        case FilterComparison.RANGE:
             bounds = ",".join(texts).split(",")
             if len(bounds) != 2:
-                raise RefusedError(MISMATCH)
+                raise InvalidRequestError(MISMATCH)
             low, high = (_compared(field, each) for each in bounds)
             return lambda held: held is not None and low <= held <= high
-        case Lookup.LT | Lookup.LTE | Lookup.GT | Lookup.GTE:
+        case FilterComparison.LT | FilterComparison.LTE | FilterComparison.GT | FilterComparison.GTE:
             compare, bound = _COMPARISONS[lookup], _compared(field, last)
             return lambda held: held is not None and compare(held, bound)
         case _:
             return _text_test(field, lookup, last)
 
 
-def _text_test(field: Field, lookup: Lookup, wanted: str) -> Test:
+def _text_test(field: Field, lookup: FilterComparison, wanted: str) -> Test:
     plain = _FOLDED.get(lookup)
     if plain is None:
         compare = _TEXTS[lookup]
@@ -192,14 +198,14 @@ def _wanted(field: Field, text: str) -> Any:
     try:
         return read_value(_UNLIMITED[field.kind], text)
     except WrongValueError as error:
-        raise RefusedError(MISMATCH) from error
+        raise InvalidRequestError(MISMATCH) from error
 
 
 def _compared(field: Field, text: str) -> Any:
     """Return the value that a filter's text stands for, where it must have an order."""
     wanted = _wanted(field, text)
     if wanted is None:
-        raise RefusedError(MISMATCH)
+        raise InvalidRequestError(MISMATCH)
     return wanted
 
 
@@ -208,7 +214,7 @@ def _related(field: Field, text: str) -> int:
     reference = read_reference(text)
     number = reference.id if reference is not None and reference.name == field.related else read_count(text)
     if number is None or abs(number) > INTEGER_MAX:
-        raise RefusedError(MISMATCH)
+        raise InvalidRequestError(MISMATCH)
     return number
 
 
@@ -221,13 +227,13 @@ _UNLIMITED: Final[Mapping[Kind, Field]] = MappingProxyType(
 def _compile(text: str, *, ignore_case: bool) -> Any:
     """Return a compiled pattern. Raises RefusedError: too long, not a pattern, or of a kind that is not bounded."""
     if len(text) > PATTERN_MAX:
-        raise RefusedError(f"A regular expression has at most {PATTERN_MAX} characters.")
+        raise InvalidRequestError(f"A regular expression has at most {PATTERN_MAX} characters.")
     options = re2.Options()
     options.max_mem, options.log_errors, options.case_sensitive = PATTERN_MEMORY_BYTES, False, not ignore_case
     try:
         return re2.compile(text, options)
     except (re2.error, UnicodeError) as error:
-        raise RefusedError(
+        raise InvalidRequestError(
             "The regular expression cannot be used: it is not one, it is too large, or it looks ahead, behind or back."
         ) from error
 
@@ -237,7 +243,7 @@ def check_cost(condition: Filter, rows: Iterable[Row]) -> None:
     values = (row.get(condition.key) for row in rows)
     characters = sum(len(_text(condition.field, held)) + 1 for held in values if held is not None)
     if characters * condition.pattern.programsize > PATTERN_COST_MAX:
-        raise RefusedError(
+        raise InvalidRequestError(
             "The regular expression is too costly for so many objects; repeat less in it, or add another filter."
         )
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from manager.infinity_api.contract.bodies import BULK_MAX
-from manager.infinity_api.contract.description import Kind, Lookup, Method, Resource
+from manager.infinity_api.contract.description import FilterComparison, Kind, Method, Resource
 from manager.infinity_api.contract.index import RESOURCES, ROOTS
 from manager.infinity_api.contract.query import DEFAULT_LIMIT, LIMIT_MAX
 from manager.infinity_api.contract.resources.status import WORKER_STATUS
@@ -244,7 +244,7 @@ def _filters(resource: Resource) -> list[Json]:
     """Return one parameter for each field; the lookups stand in its text, because 17 for each would drown the rest."""
     parameters = []
     for name, lookups in resource.filtering.items():
-        others = ", ".join(f"{name}__{each}" for each in lookups if each is not Lookup.EXACT)
+        others = ", ".join(f"{name}__{each}" for each in lookups if each is not FilterComparison.EXACT)
         field = resource.by_name[name]
         kind = TEXT if field.kind in {Kind.RELATED, Kind.LIST, Kind.DATETIME} else {"type": TYPES[field.kind]}
         parameters.append(_query(name, kind, f"Only those with this value. Also {others}."))

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 from manager.domain.listing import Sort, page_from, sort_rows
 from manager.infinity_api.contract.description import Resource
-from manager.infinity_api.contract.errors import RefusedError
+from manager.infinity_api.contract.errors import InvalidRequestError
 from manager.infinity_api.contract.filters import (
     Filter,
     Parameters,
@@ -64,7 +64,7 @@ class Query:
 def read_query(resource: Resource, parameters: Parameters) -> Query:
     """Return what a query asks. Raises RefusedError."""
     if len(parameters) > PARAMETERS_MAX:
-        raise RefusedError(f"A request has at most {PARAMETERS_MAX} parameters.")
+        raise InvalidRequestError(f"A request has at most {PARAMETERS_MAX} parameters.")
     return Query(
         filters=read_filters(resource, parameters),
         orders=_orders(resource, parameters),
@@ -132,9 +132,11 @@ def _limit(parameters: Parameters) -> int:
         return DEFAULT_LIMIT
     limit = read_count(text)
     if limit is None:
-        raise RefusedError(f"Invalid limit '{text[:40]}' provided. Please provide a positive integer.")
+        raise InvalidRequestError(f"Invalid limit '{text[:40]}' provided. Please provide a positive integer.")
     if limit < 0:
-        raise RefusedError(f"Invalid limit '{limit}' provided. Please provide a positive integer >= 0.")
+        raise InvalidRequestError(
+            f"Invalid limit '{limit}' provided. Please provide a positive integer >= 0."
+        )
     return LIMIT_MAX if limit == 0 else min(limit, LIMIT_MAX)
 
 
@@ -144,9 +146,11 @@ def _offset(parameters: Parameters) -> int:
         return 0
     offset = read_count(text)
     if offset is None:
-        raise RefusedError(f"Invalid offset '{text[:40]}' provided. Please provide an integer.")
+        raise InvalidRequestError(f"Invalid offset '{text[:40]}' provided. Please provide an integer.")
     if offset < 0:
-        raise RefusedError(f"Invalid offset '{offset}' provided. Please provide a positive integer >= 0.")
+        raise InvalidRequestError(
+            f"Invalid offset '{offset}' provided. Please provide a positive integer >= 0."
+        )
     return min(offset, OFFSET_MAX)
 
 
@@ -155,7 +159,7 @@ def _orders(resource: Resource, parameters: Parameters) -> list[SortKey]:
     for word in ("order_by", "sort_by"):
         found = [_order(resource, text) for name, text in parameters if name == word and text]
         if len(found) > ORDERS_MAX:
-            raise RefusedError(f"A list is ordered by at most {ORDERS_MAX} fields.")
+            raise InvalidRequestError(f"A list is ordered by at most {ORDERS_MAX} fields.")
         if found:
             return found
     return []
@@ -166,9 +170,9 @@ def _order(resource: Resource, text: str) -> SortKey:
     field, _, sub = name.partition("__")
     known = resource.by_name.get(field)
     if known is None or (sub and sub not in known.through):
-        raise RefusedError(f"No matching '{name[:80]}' field for ordering on.")
+        raise InvalidRequestError(f"No matching '{name[:80]}' field for ordering on.")
     if not (known.orderable or sub):
-        raise RefusedError(f"The '{field}' field does not allow ordering.")
+        raise InvalidRequestError(f"The '{field}' field does not allow ordering.")
     return SortKey(key=name, descending=descending)
 
 

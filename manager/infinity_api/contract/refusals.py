@@ -27,9 +27,9 @@ from manager.infinity_api.contract.errors import (
     NOT_FOUND,
     UNAUTHENTICATED,
     WHOLE,
-    Answer,
+    InvalidRequestError,
     NoObjectError,
-    RefusedError,
+    Reply,
     ValuesError,
     forbidden,
     overloaded,
@@ -55,10 +55,10 @@ _STATUS: Final[Mapping[Reason, int]] = MappingProxyType(
 )
 
 
-def answer_to(error: CertcastError, resource: Resource | None) -> Answer:
+def answer_to(error: CertcastError, resource: Resource | None) -> Reply:
     """Return the answer to an error that a request for this resource met; None: for none in particular."""
     match error:
-        case RefusedError():
+        case InvalidRequestError():
             return error.answer
         case NoObjectError() | NotFoundError():
             return NOT_FOUND
@@ -74,14 +74,14 @@ def answer_to(error: CertcastError, resource: Resource | None) -> Answer:
             return _say(413, error.message)
         case PkiFindingsError() | PkiError() | InvalidInputError() | ConflictError():
             if resource is None or resource.is_command:
-                return RefusedError(error.message).answer
+                return InvalidRequestError(error.message).answer
             return ValuesError(resource.name, _findings(error, resource)).answer
         case _:
             status = _STATUS.get(error.reason)
             return INTERNAL if status is None else _say(status, error.message)
 
 
-def _access(error: AccessError) -> Answer:
+def _access(error: AccessError) -> Reply:
     match error.reason:
         case Reason.FORBIDDEN | Reason.PASSWORD_REQUIRED:
             return forbidden(error.message)
@@ -118,5 +118,5 @@ def _located(finding: PkiError) -> str:
     return f"{', '.join(parts)}: {finding.message}" if parts else finding.message
 
 
-def _say(status: int, text: str) -> Answer:
-    return Answer(status, msgspec.json.encode({"error": text}))
+def _say(status: int, text: str) -> Reply:
+    return Reply(status, msgspec.json.encode({"error": text}))

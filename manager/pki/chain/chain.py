@@ -12,7 +12,7 @@ from types import MappingProxyType
 from common.codes import ChainState
 from common.pki.certificate import Certificate, is_signed_by
 from common.pki.constraints import Comparisons
-from common.pki.path import Problem, Purpose, is_usable, problems_of
+from common.pki.path import LinkProblem, Purpose, is_usable, problems_of
 from manager.pki.chain.search import DEFAULT_LIMITS, End, Issuers, Path, Search, Source, WorkLimits
 
 _ROOTLESS = frozenset(
@@ -28,11 +28,11 @@ CROWD = 10
 """So many CA certificates of one name are worth a word where the search met its limit."""
 
 _STATES = (
-    (ChainState.EXPIRED, frozenset({Problem.EXPIRED})),
-    (ChainState.NOT_YET_VALID, frozenset({Problem.NOT_YET_VALID})),
-    (ChainState.WEAK, frozenset({Problem.WEAK_SIGNATURE, Problem.WEAK_KEY})),
+    (ChainState.EXPIRED, frozenset({LinkProblem.EXPIRED})),
+    (ChainState.NOT_YET_VALID, frozenset({LinkProblem.NOT_YET_VALID})),
+    (ChainState.WEAK, frozenset({LinkProblem.WEAK_SIGNATURE, LinkProblem.WEAK_KEY})),
 )
-_MILD = frozenset[Problem]().union(*(problems for _, problems in _STATES))
+_MILD = frozenset[LinkProblem]().union(*(problems for _, problems in _STATES))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +41,7 @@ class Link:
 
     certificate: Certificate
     source: Source
-    problems: tuple[Problem, ...]
+    problems: tuple[LinkProblem, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,22 +108,22 @@ class Chain:
                 return f"The chain of trust leads to a trusted root, but clients refuse it: {wrong}.{more}"
 
 
-PROBLEM_WORDS: Mapping[Problem, str] = MappingProxyType(
+PROBLEM_WORDS: Mapping[LinkProblem, str] = MappingProxyType(
     {
-        Problem.EXPIRED: "expired",
-        Problem.NOT_YET_VALID: "not valid yet",
-        Problem.WEAK_SIGNATURE: "weak signature",
-        Problem.WEAK_KEY: "weak key",
-        Problem.NOT_A_CA: "not a CA certificate",
-        Problem.KEY_USAGE: "its key usage does not allow it to sign certificates",
-        Problem.PURPOSE: "its extended key usage does not allow this use",
-        Problem.EXPLICIT_CURVE: "its public key spells out the curve's parameters instead of naming the curve",
-        Problem.PATH_LENGTH: "more intermediates follow than its path length allows",
-        Problem.NAME_CONSTRAINTS: "a name is outside what a CA above may sign for",
-        Problem.POLICY: "a CA above demands a certificate policy that it does not have",
-        Problem.CRITICAL_EXTENSION: "a critical extension that clients do not know",
-        Problem.UNDECODABLE: "a part of it is not encoded as clients demand",
-        Problem.OTHER_ISSUER: "its authority key identifier means another certificate than the one above it, so OpenSSL refuses it",
+        LinkProblem.EXPIRED: "expired",
+        LinkProblem.NOT_YET_VALID: "not valid yet",
+        LinkProblem.WEAK_SIGNATURE: "weak signature",
+        LinkProblem.WEAK_KEY: "weak key",
+        LinkProblem.NOT_A_CA: "not a CA certificate",
+        LinkProblem.KEY_USAGE: "its key usage does not allow it to sign certificates",
+        LinkProblem.PURPOSE: "its extended key usage does not allow this use",
+        LinkProblem.EXPLICIT_CURVE: "its public key spells out the curve's parameters instead of naming the curve",
+        LinkProblem.PATH_LENGTH: "more intermediates follow than its path length allows",
+        LinkProblem.NAME_CONSTRAINTS: "a name is outside what a CA above may sign for",
+        LinkProblem.POLICY: "a CA above demands a certificate policy that it does not have",
+        LinkProblem.CRITICAL_EXTENSION: "a critical extension that clients do not know",
+        LinkProblem.UNDECODABLE: "a part of it is not encoded as clients demand",
+        LinkProblem.OTHER_ISSUER: "its authority key identifier means another certificate than the one above it, so OpenSSL refuses it",
     }
 )
 """Each problem in words that complete a certificate's name and a colon."""
@@ -134,7 +134,7 @@ class _Candidate:
     rank: tuple[int, int]
     path: Path
     state: ChainState
-    problems: tuple[tuple[Problem, ...], ...]
+    problems: tuple[tuple[LinkProblem, ...], ...]
 
 
 def build_chain(
@@ -232,7 +232,7 @@ def ancestors(leaf: Certificate, pool: Iterable[Certificate]) -> tuple[Certifica
     return (*_served(best, cas, lambda one: one.is_ca), *roots)
 
 
-def _state(path: Path, problems: tuple[tuple[Problem, ...], ...]) -> ChainState:
+def _state(path: Path, problems: tuple[tuple[LinkProblem, ...], ...]) -> ChainState:
     if path.end is End.UNTRUSTED:
         return ChainState.SELF_SIGNED if len(path.certificates) == 1 else ChainState.UNTRUSTED
     if path.end is not End.TRUSTED:

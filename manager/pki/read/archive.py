@@ -46,14 +46,14 @@ _DAMAGED: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
+class ArchiveMember:
     """A file in an archive. May hold private keys."""
 
     name: str
     data: bytes = field(repr=False)
 
 
-def unpack(data: bytes, *, file: str | None) -> tuple[tuple[Member, ...], tuple[PkiError, ...]]:
+def unpack(data: bytes, *, file: str | None) -> tuple[tuple[ArchiveMember, ...], tuple[PkiError, ...]]:
     """Return an archive's files, each named with the archive's name in front, and what could not be read. Never raises."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
@@ -65,7 +65,9 @@ def unpack(data: bytes, *, file: str | None) -> tuple[tuple[Member, ...], tuple[
         return (), (PkiError("the ZIP archive is damaged", file=file),)
 
 
-def _members(archive: zipfile.ZipFile, file: str | None) -> tuple[tuple[Member, ...], tuple[PkiError, ...]]:
+def _members(
+    archive: zipfile.ZipFile, file: str | None
+) -> tuple[tuple[ArchiveMember, ...], tuple[PkiError, ...]]:
     entries = [one for one in archive.infolist() if one.file_size or not one.is_dir()]
     if any(one.filename == _OFFICE for one in entries):
         return (), (
@@ -77,7 +79,7 @@ def _members(archive: zipfile.ZipFile, file: str | None) -> tuple[tuple[Member, 
         )
     if len(entries) > MAX_MEMBERS:
         return (), (_too_big(f"the ZIP archive has more than {MAX_MEMBERS} files", file),)
-    members: list[Member] = []
+    members: list[ArchiveMember] = []
     findings: list[PkiError] = []
     room = MAX_UNPACKED_BYTES
     for entry in entries:
@@ -92,9 +94,9 @@ def _members(archive: zipfile.ZipFile, file: str | None) -> tuple[tuple[Member, 
             return (), (_too_big(f"the ZIP archive unpacks to more than {MAX_UNPACKED_BYTES} bytes", file),)
         # macOS puts each file's attributes beside it
         if not content.startswith(_APPLE_DOUBLE) or _MARK in content:
-            members.append(Member(name, content))
+            members.append(ArchiveMember(name, content))
     if archive.comment.strip():
-        members.append(Member(f"{file} (comment)" if file else "(comment)", archive.comment))
+        members.append(ArchiveMember(f"{file} (comment)" if file else "(comment)", archive.comment))
     if not members and not findings:
         findings.append(PkiError("the ZIP archive is empty", reason=Reason.INVALID, file=file))
     return tuple(members), tuple(findings)

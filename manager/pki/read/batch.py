@@ -16,7 +16,7 @@ from common.pki.certificate import Certificate
 from common.pki.pem import Block, at
 from manager.pki.chain.chain import ancestors, serving_chain
 from manager.pki.judge.identity import clashes, key_of
-from manager.pki.read.contents import Content, Contents
+from manager.pki.read.contents import Contents, FileContent
 from manager.pki.read.findings import raise_findings
 from manager.pki.read.keys import PrivateKey, private_key_pem
 from manager.pki.read.material import TlsMaterial
@@ -37,7 +37,7 @@ class ImportFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class CertificateBatch:
     """What a batch holds, in the order of the files; each certificate once.
 
     Attributes:
@@ -62,7 +62,7 @@ def read_batch(
     trusted_keys: Collection[str] = frozenset(),
     skip_unusable: bool = False,
     peers: bool = False,
-) -> Batch:
+) -> CertificateBatch:
     """Read all files; the passphrase is tried on every encrypted key and PKCS#12 file.
 
     A certificate without its key is taken if that is one of the `stored_keys` (`identity.key_of`), so that a server's own never becomes a trusted CA;
@@ -121,7 +121,7 @@ class _Sorter:
             if certificate.public_key_id in self._keys or self._is_stored(certificate)
         }
 
-    def sort(self) -> Batch:
+    def sort(self) -> CertificateBatch:
         above: dict[Certificate, dict[Certificate, None]] = {}
         for one in self._files:
             self._sort_file(one, above)
@@ -138,7 +138,7 @@ class _Sorter:
             for leaf in self._leaves
             if leaf not in clashing
         ]
-        return Batch(
+        return CertificateBatch(
             tls=tuple(one for one in made if one.private_key_pem),
             trusted_cas=tuple(one for one in trusted if one not in clashing),
             without_key=tuple(one for one in made if not one.private_key_pem),
@@ -150,7 +150,7 @@ class _Sorter:
     def _is_own_ca(self, certificate: Certificate) -> bool:
         return certificate.is_ca and key_of(certificate) in self._stored_ca_keys
 
-    def _sort_file(self, one: Content, above: dict[Certificate, dict[Certificate, None]]) -> None:
+    def _sort_file(self, one: FileContent, above: dict[Certificate, dict[Certificate, None]]) -> None:
         """Keep each leaf's own CAs with it; the rest of the file has no place yet."""
         cas = [found for found in one.certificates if found.is_ca]
         used: set[Certificate] = set()
@@ -235,7 +235,7 @@ class _Sorter:
                     placed.setdefault(owner, []).append((pem, block))
         return placed
 
-    def _owner(self, one: Content, block: Block) -> Certificate | None:
+    def _owner(self, one: FileContent, block: Block) -> Certificate | None:
         """Return the leaf that parameters are appended to, else one that follows, or whose key they are beside."""
         own = [(place.number, leaf) for leaf, place in one.certificates.items() if leaf in self._leaves]
         before = [leaf for number, leaf in own if number < block.number]

@@ -27,7 +27,7 @@ _KEY_MARK = b"PRIVATE KEY-"
 
 
 @dataclass(slots=True)
-class Content:
+class FileContent:
     """One file's content, each with the block that it came from."""
 
     certificates: dict[Certificate, Block] = field(default_factory=dict)
@@ -42,14 +42,14 @@ class Contents:
         self._passphrase = passphrase
         self._keys_left = MAX_KEYS
         self._parameters_left = MAX_PARAMETERS
-        self.files: list[Content] = []
+        self.files: list[FileContent] = []
         self.findings: list[PkiError] = []
         self.left_out: list[PkiError] = []
         self.unread = Unread()
 
     def read(self, name: str, data: bytes) -> None:
         """Read one file."""
-        content = Content()
+        content = FileContent()
         self.files.append(content)
         for block in self._blocks(name, data):
             try:
@@ -74,7 +74,7 @@ class Contents:
             self.unread.add_damaged(each.file for each in reading.findings)
         return reading.blocks
 
-    def _take(self, block: Block, content: Content) -> None:
+    def _take(self, block: Block, content: FileContent) -> None:
         if block.label == CERTIFICATE:
             content.certificates.setdefault(decode_block(block), block)
         elif is_private_key(block):

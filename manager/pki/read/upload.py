@@ -132,14 +132,14 @@ def read_trusted_ca(text: str) -> Certificate:
 
 
 @dataclass(frozen=True, slots=True)
-class TrustedCas:
+class UploadedCas:
     """CA certificates, each once, in the order given, and what of the text is not taken."""
 
     certificates: tuple[Certificate, ...]
     left_out: tuple[PkiError, ...] = ()
 
 
-def read_trusted_cas(text: str, *, file: str | None = None, skip_unusable: bool = False) -> TrustedCas:
+def read_trusted_cas(text: str, *, file: str | None = None, skip_unusable: bool = False) -> UploadedCas:
     """Read CA certificates. With `skip_unusable` what cannot be used is left out, and named.
 
     Raises PkiFindingsError with every finding: a key or a request among them, a certificate that is neither a CA's nor self-signed, none.
@@ -160,7 +160,7 @@ def read_trusted_cas(text: str, *, file: str | None = None, skip_unusable: bool 
         findings.append(unreadable(text, "a certificate", file=file))
     if not skip_unusable or not found:
         raise_findings(findings)
-    return TrustedCas(tuple(found), (*findings, *reading.left_out))
+    return UploadedCas(tuple(found), (*findings, *reading.left_out))
 
 
 def _clash(group: Sequence[Certificate], places: Mapping[Certificate, Block]) -> PkiError:

@@ -41,7 +41,7 @@ _HOST_MAX = 253
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RequestFields:
+class CsrFields:
     """What to ask for.
 
     `subject` is RFC 4514, and may be "" where there are `alternatives`: host names, IP addresses, URIs, email addresses in plain
@@ -69,13 +69,13 @@ class Request:
     public_key_id: str
 
 
-def prefill(certificate: Certificate, *, as_client: bool) -> RequestFields:
+def prefill(certificate: Certificate, *, as_client: bool) -> CsrFields:
     """Return what a request to replace this certificate asks for, to be edited.
 
     Public CAs refuse a request for clientAuth, so that is asked for only where it is used (`as_client`) or nothing else was.
     """
     server_auth = certificate.extended_usages is None or certificate.server_auth_usage
-    return RequestFields(
+    return CsrFields(
         subject=certificate.raw_subject,
         alternatives=certificate.subject_alt_names,
         server_auth=server_auth,
@@ -83,7 +83,7 @@ def prefill(certificate: Certificate, *, as_client: bool) -> RequestFields:
     )
 
 
-def make_request(fields: RequestFields, key: PrivateKey) -> Request:
+def make_request(fields: CsrFields, key: PrivateKey) -> Request:
     """Make and sign a request. Raises InvalidInputError: `subject`, `subject_alt_names`, `template`."""
     builder = x509.CertificateSigningRequestBuilder().subject_name(_subject(fields))
     alternatives = _alternatives(fields.alternatives)
@@ -125,7 +125,7 @@ def _decode(data: bytes) -> Request:
     )
 
 
-def _subject(fields: RequestFields) -> x509.Name:
+def _subject(fields: CsrFields) -> x509.Name:
     if not fields.subject:
         if not fields.alternatives:
             raise InvalidInputError("subject", "a request needs a subject or subject alternative names")

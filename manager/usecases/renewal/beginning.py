@@ -23,7 +23,7 @@ from manager.domain.renewal.records import (
 from manager.domain.renewal.schedule import entry_of, names_of, rested
 from manager.pki.read.keys import private_key_pem
 from manager.pki.read.upload import read_private_key
-from manager.pki.write.csr import RequestFields, make_request
+from manager.pki.write.csr import CsrFields, make_request
 from manager.pki.write.keys import make_key
 from manager.usecases.context import Context
 from manager.usecases.workers import MAKE_KEY_TIMEOUT_S
@@ -108,5 +108,5 @@ def _make(names: tuple[str, ...], terms: Terms, given: str) -> tuple[str, str]:
     """Make the request, in a worker: an RSA key takes seconds."""
     key = read_private_key(given) if given else make_key(terms.key)
     # a CA takes names from the extension alone, and no longer wants one in the subject (CA/Browser Forum BR 7.1.4.3)
-    made = make_request(RequestFields(subject="", alternatives=names), key)
+    made = make_request(CsrFields(subject="", alternatives=names), key)
     return made.pem, private_key_pem(key)

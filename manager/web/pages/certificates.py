@@ -10,7 +10,7 @@ from common.api.codes import CertificateOrder, ChainState, Format, Role, StatusC
 from common.errors import CertcastError, ConflictError, InvalidInputError, NotFoundError
 from common.ids import CertificateId
 from common.pki.certificate import Certificate
-from manager.domain.certificate_list import Query
+from manager.domain.certificate_list import CertificateQuery
 from manager.domain.consequences import ConfirmationNeededError
 from manager.domain.inventory import Entry
 from manager.http.downloads import attachment
@@ -232,14 +232,14 @@ def _format(text: str) -> Format:
         raise InvalidInputError("format", f"a format is one of {', '.join(Format)}") from error
 
 
-def _query(page_request: PageRequest) -> Query:
+def _query(page_request: PageRequest) -> CertificateQuery:
     order = page_request.query("order", CertificateOrder.ID)
     try:
         by = CertificateOrder(order.removeprefix("-"))
         status = StatusCode(page_request.query("status")) if page_request.query("status") else None
     except ValueError as error:
         raise InvalidInputError("order", "this list has no such order or status") from error
-    return Query(
+    return CertificateQuery(
         search=page_request.query("search").strip(),
         status=status,
         node=page_request.request.query.get("node"),

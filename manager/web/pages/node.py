@@ -8,7 +8,7 @@ from common.api.codes import CertificateOrder, Role
 from common.bundle.manifest import Slot
 from common.errors import ChangedMeanwhileError, NotFoundError
 from common.ids import NO_CERTIFICATE, CertificateId
-from manager.domain.certificate_list import Query, fits
+from manager.domain.certificate_list import CertificateQuery, fits
 from manager.domain.consequences import ConfirmationNeededError
 from manager.domain.model import NodeRecord
 from manager.http.errors import status_of
@@ -62,7 +62,7 @@ async def _choose(
     inventory = await page_request.use_cases.inventory()
     number, search = page_request.page(), page_request.query("search")
     total, found = await page_request.use_cases.certificates.list(
-        Query(
+        CertificateQuery(
             search=search,
             fitting=record.name if slot == "server" else None,
             order=CertificateOrder.EXPIRY,

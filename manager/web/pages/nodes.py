@@ -17,7 +17,7 @@ from manager.domain.model import NodeDescription, NodeRecord
 from manager.domain.node_names import findings_of_node
 from manager.domain.view import NodeView
 from manager.http.errors import status_of
-from manager.usecases.nodes import NewToken
+from manager.usecases.nodes import IssuedToken
 from manager.usecases.views import views_of
 from manager.web.fleetstatus import tiles
 from manager.web.forms import FormFields
@@ -265,7 +265,7 @@ async def joining(page_request: PageRequest) -> web.StreamResponse:
 
 
 def _joining(
-    page_request: PageRequest, record: NodeRecord, view: NodeView | None, token: NewToken
+    page_request: PageRequest, record: NodeRecord, view: NodeView | None, token: IssuedToken
 ) -> web.Response:
     """Show a join command, which is shown once: nothing is read for it that somebody may have removed. A new node has no `view` yet."""
     return page_request.render(

@@ -14,7 +14,7 @@ from common.errors import (
     Reason,
     UnreachableError,
 )
-from common.runtime.dial import Login, dial
+from common.runtime.dial import Dialler, dial
 from common.runtime.ssh import JOIN_SUBSYSTEM, SUBSYSTEM, generate_key, load_key, public_line
 from common.wire.enrolment import hash_secret
 from nodeagent.channel import identity
@@ -99,7 +99,7 @@ async def test_the_join_login_opens_nothing_but_the_join(tmp_path: Path):
         with pytest.raises(UnreachableError):
             await dial(
                 [there.address],
-                Login(
+                Dialler(
                     user="join",
                     key=load_key(generate_key()),
                     subsystem=SUBSYSTEM,
@@ -116,7 +116,7 @@ async def test_a_join_message_that_is_none_is_answered_and_closed():
         ear = RecordingListener()
         transport = await dial(
             [there.address],
-            Login(
+            Dialler(
                 user="join",
                 key=load_key(generate_key()),
                 subsystem=JOIN_SUBSYSTEM,

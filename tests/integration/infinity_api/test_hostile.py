@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from manager.infinity_api.contract.description import Kind, Lookup
+from manager.infinity_api.contract.description import FilterComparison, Kind
 from manager.infinity_api.contract.index import RESOURCES, ROOTS
 from tests.integration.infinity_api.platform import Client, leaf, management, upload
 
@@ -29,7 +29,9 @@ PARAMETERS = st.lists(
         st.one_of(
             st.sampled_from(["limit", "offset", "order_by", "format"]),
             st.sampled_from(NAMES),
-            st.tuples(st.sampled_from(NAMES), st.sampled_from([*Lookup, "name", "like", ""])).map("__".join),
+            st.tuples(st.sampled_from(NAMES), st.sampled_from([*FilterComparison, "name", "like", ""])).map(
+                "__".join
+            ),
             st.text(max_size=10),
         ),
         TEXTS,

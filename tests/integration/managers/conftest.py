@@ -9,7 +9,7 @@ import pytest
 from manager.store import postgresql
 from manager.store.address import ServerAddress
 from manager.store.place import StorePlace
-from manager.store.postgresql import Limits
+from manager.store.postgresql import StatementLimits
 from manager.store.sealing import Keyring
 from manager.store.store import Store
 from tests.integration.fleet.parts import Parts, running_over
@@ -56,7 +56,7 @@ async def started(address: ServerAddress, directory: Path) -> AsyncIterator[Part
 
 @pytest.fixture
 async def servers(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Servers]:
-    monkeypatch.setattr(postgresql, "LIMITS", Limits(statement_s=20, answer_s=3.0))
+    monkeypatch.setattr(postgresql, "LIMITS", StatementLimits(statement_s=20, answer_s=3.0))
     with made_cluster() as primary, made_root() as root:
         primary.make_database(NAME)
         replica = primary.replica(root)

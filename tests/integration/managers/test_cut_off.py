@@ -13,7 +13,7 @@ from manager.domain.members import MemberId
 from manager.store import connection_pool, postgresql
 from manager.store.address import ServerAddress
 from manager.store.holds import Over
-from manager.store.postgresql import Limits
+from manager.store.postgresql import StatementLimits
 from tests.fakes.lossy_tcp import LossyTcp
 from tests.integration.fleet.parts import Parts
 from tests.integration.managers.conftest import Start, started
@@ -31,7 +31,7 @@ def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("manager.fleet.membership.LEASE_S", 5.0)
     monkeypatch.setattr("manager.fleet.membership.RENEW_EACH_S", 0.3)
     monkeypatch.setattr("manager.fleet.holding.WELCOME_S", 2.0)
-    monkeypatch.setattr(postgresql, "LIMITS", Limits(statement_s=20, answer_s=1.0))
+    monkeypatch.setattr(postgresql, "LIMITS", StatementLimits(statement_s=20, answer_s=1.0))
     monkeypatch.setattr(connection_pool, "TRY_S", 0.5)
 
 

@@ -19,7 +19,7 @@ from manager.store import connection_pool, postgresql
 from manager.store.address import ServerAddress
 from manager.store.engine import Database
 from manager.store.place import StorePlace
-from manager.store.postgresql import Limits, Postgresql
+from manager.store.postgresql import Postgresql, StatementLimits
 from manager.store.sealing import Keyring
 from manager.store.store import Store
 from tests.fakes.traffic import Traffic, names
@@ -33,7 +33,7 @@ ROOT = Path(__file__).parents[3]
 
 
 async def test_a_statement_that_takes_too_long_is_ended_and_told(place, monkeypatch):
-    monkeypatch.setattr(postgresql, "LIMITS", Limits(statement_s=1, answer_s=PATIENCE_S))
+    monkeypatch.setattr(postgresql, "LIMITS", StatementLimits(statement_s=1, answer_s=PATIENCE_S))
     store = await Store.open(place, Keyring(KEK))
     with pytest.raises(StorageError, match="took too long for a statement") as caught:
         async with store._database.read() as connection:
@@ -44,7 +44,7 @@ async def test_a_statement_that_takes_too_long_is_ended_and_told(place, monkeypa
 
 
 async def test_a_server_that_stands_still_is_told_and_used_again_once_it_goes_on(tmp_path, monkeypatch):
-    monkeypatch.setattr(postgresql, "LIMITS", Limits(statement_s=1, answer_s=1.0))
+    monkeypatch.setattr(postgresql, "LIMITS", StatementLimits(statement_s=1, answer_s=1.0))
     monkeypatch.setattr(connection_pool, "TRY_S", 0.5)
     with made_cluster() as cluster:
         cluster.make_database("c")

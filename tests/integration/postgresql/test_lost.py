@@ -12,7 +12,7 @@ from common.errors import Reason, StorageError
 from manager.store import connection_pool, postgresql
 from manager.store.address import ServerAddress
 from manager.store.place import StorePlace
-from manager.store.postgresql import Limits
+from manager.store.postgresql import StatementLimits
 from manager.store.sealing import Keyring
 from manager.store.store import Store
 from tests.fakes.lossy_tcp import LossyTcp
@@ -39,7 +39,7 @@ async def test_a_change_that_no_replica_confirmed_in_time_is_not_told_as_kept(
     cluster, store_database, tmp_path, monkeypatch
 ):
     """No statement's timeout ends the server's waiting, after which it would say success: a replica that takes over need not have the change."""
-    monkeypatch.setattr(postgresql, "LIMITS", Limits(statement_s=1, answer_s=5.0))
+    monkeypatch.setattr(postgresql, "LIMITS", StatementLimits(statement_s=1, answer_s=5.0))
     store = await Store.open(StorePlace(tmp_path, store_database), Keyring(KEK))
     effects: list[str] = []
 
@@ -121,7 +121,7 @@ async def test_a_commit_that_is_lost_is_told_as_unknown_and_was_not_kept(cluster
 async def test_a_commit_that_is_never_answered_is_told_as_unknown(
     cluster, store_database, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(postgresql, "LIMITS", Limits(statement_s=20, answer_s=1.0))
+    monkeypatch.setattr(postgresql, "LIMITS", StatementLimits(statement_s=20, answer_s=1.0))
     async with (
         LossyTcp(cluster.port) as proxy,
         through(proxy, cluster, store_database.name, tmp_path) as store,
@@ -158,7 +158,7 @@ async def test_a_statement_whose_answer_is_lost_changed_nothing_and_says_so(
 async def test_connections_that_lead_nowhere_are_given_up_and_made_anew(
     cluster, store_database, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(postgresql, "LIMITS", Limits(statement_s=20, answer_s=1.0))
+    monkeypatch.setattr(postgresql, "LIMITS", StatementLimits(statement_s=20, answer_s=1.0))
     monkeypatch.setattr(connection_pool, "TRY_S", 0.5)
     async with (
         LossyTcp(cluster.port) as proxy,

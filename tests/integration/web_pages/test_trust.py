@@ -6,7 +6,7 @@ from common.errors import Reason
 from common.explained.findings import FINDINGS
 from common.explained.statuses import CHAIN_STATES, STATUSES
 from common.pki.certificate import decode
-from common.pki.path import Problem
+from common.pki.path import LinkProblem
 from common.pki.pem import pem_of
 from manager.domain.alarms import AlarmKind
 from manager.domain.comparison import DifferenceCode
@@ -79,7 +79,7 @@ async def test_every_code_that_a_page_shows_is_explained_on_one_page(browser):
         "wait": get_args(WaitReason),
         "difference": DifferenceCode,
         "consequence": ConsequenceCode,
-        "problem": Problem,
+        "problem": LinkProblem,
     }
     anchors = [row.anchor for row in (*FINDINGS, *STATUSES, *CHAIN_STATES)]
     anchors += [f"{kind}-{code}" for kind, codes in kinds.items() for code in codes]

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from common.bundle.build import Bundle, SlotMaterial, TrustMaterial, build_bundle, slot_files, trust_files
-from common.bundle.manifest import Entry, SlotFacts
+from common.bundle.manifest import ManifestEntry, SlotFacts
 from common.bundle.verify import find_faults
 from common.errors import BundleError, Reason
 from common.ids import NodeName, digest_of
@@ -150,7 +150,7 @@ def test_files_that_contradict_each_other_are_refused():
     bundle = bundle_of()
     swapped = b"other\n"
     entries = tuple(
-        Entry(path=each.path, digest=digest_of(swapped), size_bytes=len(swapped))
+        ManifestEntry(path=each.path, digest=digest_of(swapped), size_bytes=len(swapped))
         if each.path == "server/combined.pem"
         else each
         for each in bundle.manifest.entries

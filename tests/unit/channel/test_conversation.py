@@ -6,7 +6,7 @@ from common.errors import ProtocolError, Reason
 from common.ids import Digest
 from common.wire import messages as wire
 from common.wire.frames import FrameDecoder
-from common.wire.sender import GREETING_DEADLINE_S, Fetch, Overdue, Push
+from common.wire.sender import GREETING_DEADLINE_S, Fetch, Overdue, PushAttempt
 from manager.channel.allowance import CONNECTIONS, Allowance
 from manager.channel.conversation import Close, Conversation, LimitExceeded, Write
 from manager.domain.report import Greeting, Report
@@ -68,7 +68,7 @@ def test_a_node_that_is_turned_away_is_told_why_before_the_end():
 
 def test_payloads_that_follow_each_other_leave_in_one_write():
     talk, bundle = welcomed(), opaque_bundle()
-    talk.offer(Push(push_id="p", manifest=bundle.manifest, digest=bundle.manifest.digest), NOW_S)
+    talk.offer(PushAttempt(push_id="p", manifest=bundle.manifest, digest=bundle.manifest.digest), NOW_S)
     digests = [entry.digest for entry in bundle.manifest.entries][:2]
     wanted = wire.encode(wire.Want(push_id="p", digests=list(digests)))
     assert list(talk.receive(wanted, NOW_S)) == [[Fetch("p", tuple(map(Digest, digests)))]]
@@ -79,7 +79,8 @@ def test_payloads_that_follow_each_other_leave_in_one_write():
 def test_a_push_without_an_answer_is_overdue_and_the_conversation_ends():
     talk = welcomed()
     talk.offer(
-        Push(push_id="p", manifest=opaque_bundle().manifest, digest=opaque_bundle().manifest.digest), NOW_S
+        PushAttempt(push_id="p", manifest=opaque_bundle().manifest, digest=opaque_bundle().manifest.digest),
+        NOW_S,
     )
     assert talk.expire(talk.deadline_s) == [Overdue("p", "want"), Close(Reason.TIMEOUT)]
 

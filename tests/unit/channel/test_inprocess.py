@@ -3,7 +3,7 @@
 import asyncio
 
 from common.ids import MANAGEMENT_NODE
-from common.wire.sender import Fetch, Push
+from common.wire.sender import Fetch, PushAttempt
 from manager.channel.allowance import Allowance
 from manager.channel.connection import Connection
 from manager.channel.inprocess import InProcessAgent
@@ -12,7 +12,7 @@ from tests.bundles import opaque_bundle
 from tests.patience import PATIENCE_S
 
 BUNDLE = opaque_bundle(node=MANAGEMENT_NODE)
-OFFERED = Push(push_id="p", manifest=BUNDLE.manifest, digest=BUNDLE.manifest.digest)
+OFFERED = PushAttempt(push_id="p", manifest=BUNDLE.manifest, digest=BUNDLE.manifest.digest)
 
 
 class Node:

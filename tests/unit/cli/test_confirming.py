@@ -7,7 +7,7 @@ from aiohttp import web
 
 from common.api.errors import ConsequenceAnswer
 from manager.cli import confirming
-from manager.cli.failures import RefusedError, lines
+from manager.cli.failures import ApiRefusedError, lines
 from tests.unit.cli.contract import complete, success_type
 from tests.unit.cli.fake_api import LEAF, PREFIX, FakeApi
 
@@ -162,7 +162,7 @@ def test_what_an_assignment_meant_is_told_once_with_how_bad_it_is(served, run):
 
 def test_what_asks_for_a_confirmation_is_printed_once():
     asks = ConsequenceAnswer(code="expired", message="It expired.", severity="error", asks=True, nodes=())
-    refused = RefusedError(
+    refused = ApiRefusedError(
         "this needs confirmation, and nothing was changed: It expired.",
         status=409,
         consequences=(asks,),

@@ -2,7 +2,7 @@ import pytest
 
 from common.api.errors import FailureFinding
 from manager.cli import words
-from manager.cli.failures import RefusedError, finding_line
+from manager.cli.failures import ApiRefusedError, finding_line
 from manager.cli.files import JoinedFiles
 
 
@@ -65,7 +65,7 @@ def test_a_refused_upload_names_the_file_in_an_archive():
         FailureFinding(message="bad", file=each)
         for each in ("certificate/inner.crt", "private key", "other", None)
     ]
-    error = RefusedError("no", status=400, findings=findings).with_files(
+    error = ApiRefusedError("no", status=400, findings=findings).with_files(
         {"certificate": "a.zip", "private key": "a.key"}
     )
     assert [each.file for each in error.findings] == ["a.zip/inner.crt", "a.key", "other", None]

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from manager.domain.listing import Page, Sort, mentions, page_from, page_of, sort_rows
+from manager.domain.listing import ListPage, Sort, mentions, page_from, page_of, sort_rows
 
 ROWS = [("b", 2), ("a", 2), ("c", 1)]
 
@@ -26,8 +26,8 @@ def test_pages_together_are_the_list(rows, size):
 
 
 def test_a_page_tells_how_many_there_are_in_all():
-    assert page_from([1, 2, 3], offset=2, limit=5) == Page(3, [3])
-    assert page_from([1, 2, 3], offset=9, limit=5) == Page(3, [])
+    assert page_from([1, 2, 3], offset=2, limit=5) == ListPage(3, [3])
+    assert page_from([1, 2, 3], offset=9, limit=5) == ListPage(3, [])
 
 
 def test_a_text_is_found_without_regard_to_case():

@@ -9,7 +9,7 @@ from common.pki.faults import wrong_with
 from common.text import ascii_name
 from manager.domain.model import NodeDescription, NodeRecord
 from manager.domain.node_names import check_description, check_own_address, findings_of_node
-from manager.pki.write.csr import RequestFields, make_request
+from manager.pki.write.csr import CsrFields, make_request
 from tests.unit.pki.chain.building import LOW
 
 
@@ -48,7 +48,7 @@ def test_an_international_name_has_its_form_for_dns_where_that_is_certain(name: 
     [
         node_name,
         lambda name: check_description(NodeDescription(names=[name], addresses=[])),
-        lambda name: make_request(RequestFields(subject="CN=x", alternatives=[name]), LOW.key),
+        lambda name: make_request(CsrFields(subject="CN=x", alternatives=[name]), LOW.key),
     ],
     ids=["node", "dns name", "signing request"],
 )
@@ -72,7 +72,7 @@ def test_an_address_with_a_zone_index_is_refused_by_name(address: str):
     assert found.field == "addresses"
     assert "zone index" in found.message
     with pytest.raises(InvalidInputError, match="zone index"):
-        make_request(RequestFields(subject="CN=x", alternatives=[address.strip()]), LOW.key)
+        make_request(CsrFields(subject="CN=x", alternatives=[address.strip()]), LOW.key)
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ from manager.infinity_api.contract.description import (
     ID,
     RESOURCE_URI,
     Field,
+    FilterComparison,
     Kind,
-    Lookup,
     Method,
     Namespace,
     RelatedType,
@@ -34,7 +34,10 @@ CERTIFICATE = Resource(
         Field(name="end_date", kind=Kind.DATETIME, readonly=True, filtering=ALL_LOOKUPS, orderable=True),
         Field(name="subject_name", readonly=True, max_length=250, filtering=ALL_LOOKUPS, orderable=True),
         Field(
-            name="key_id", readonly=True, nullable=True, filtering=frozenset({Lookup.EXACT, Lookup.ISNULL})
+            name="key_id",
+            readonly=True,
+            nullable=True,
+            filtering=frozenset({FilterComparison.EXACT, FilterComparison.ISNULL}),
         ),
         RESOURCE_URI,
     ),

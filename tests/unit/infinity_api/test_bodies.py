@@ -4,7 +4,7 @@ import pytest
 
 from manager.infinity_api.contract.bodies import BULK_MAX, read_bulk, read_values
 from manager.infinity_api.contract.description import Field, Kind, Resource
-from manager.infinity_api.contract.errors import RefusedError, ValuesError
+from manager.infinity_api.contract.errors import InvalidRequestError, ValuesError
 from manager.infinity_api.contract.resources.nodes import WORKER_VM
 from tests.unit.infinity_api.examples import CERTIFICATE, WORKER
 
@@ -41,19 +41,19 @@ def test_unknown_and_readonly_fields_are_ignored():
 
 @pytest.mark.parametrize("body", [None, [], "text", 7, True])
 def test_a_body_that_is_no_object_is_refused(body):
-    with pytest.raises(RefusedError) as caught:
+    with pytest.raises(InvalidRequestError) as caught:
         read_values(CERTIFICATE, body, whole=False)
     assert caught.value.body == {"error": "The body must be a JSON object."}
 
 
 def test_missing_fields_are_named_all_at_once_in_the_frameworks_words():
-    with pytest.raises(RefusedError) as caught:
+    with pytest.raises(InvalidRequestError) as caught:
         read_values(CERTIFICATE, {}, whole=True)
     assert caught.value.body == {
         "error": "The 'certificate' field has no data and doesn't allow a default or null value."
         " The 'private_key' field has no data and doesn't allow a default or null value."
     }
-    with pytest.raises(RefusedError) as caught:
+    with pytest.raises(InvalidRequestError) as caught:
         read_values(CERTIFICATE, {"certificate": None, "private_key": "x"}, whole=True)
     assert "'certificate' field has no data" in caught.value.message
 
@@ -108,7 +108,7 @@ def test_several_objects_are_changed_by_uri_made_without_one_and_deleted():
     ],
 )
 def test_a_change_of_several_that_cannot_be_is_refused_with_its_place(body, text):
-    with pytest.raises(RefusedError) as caught:
+    with pytest.raises(InvalidRequestError) as caught:
         read_bulk(WORKER, body, {})
     assert text in caught.value.message
 

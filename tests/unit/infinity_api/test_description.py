@@ -2,7 +2,14 @@ import dataclasses
 
 import pytest
 
-from manager.infinity_api.contract.description import ALL_LOOKUPS, UNSET, Field, Kind, Lookup, Method
+from manager.infinity_api.contract.description import (
+    ALL_LOOKUPS,
+    UNSET,
+    Field,
+    FilterComparison,
+    Kind,
+    Method,
+)
 from tests.unit.infinity_api.examples import ALARM, CERTIFICATE, IMPORT, WORKER
 
 
@@ -39,7 +46,7 @@ def test_read_only_fields_are_not_writable():
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"secret": True, "filtering": frozenset({Lookup.EXACT})},
+        {"secret": True, "filtering": frozenset({FilterComparison.EXACT})},
         {"writeonly": True, "orderable": True},
         {"secret": True, "readonly": True},
         {"masked": True},
@@ -78,7 +85,7 @@ def test_a_new_object_has_the_default_or_the_empty_value_of_the_kind(field, init
 
 
 def test_filters_are_listed_in_one_order():
-    assert WORKER.filtering["name"] == tuple(Lookup)
-    assert CERTIFICATE.filtering["key_id"] == (Lookup.EXACT, Lookup.ISNULL)
-    assert set(Lookup) == ALL_LOOKUPS
+    assert WORKER.filtering["name"] == tuple(FilterComparison)
+    assert CERTIFICATE.filtering["key_id"] == (FilterComparison.EXACT, FilterComparison.ISNULL)
+    assert set(FilterComparison) == ALL_LOOKUPS
     assert repr(UNSET) == "UNSET"

@@ -5,9 +5,9 @@ import pytest
 
 from manager.infinity_api.contract import errors
 from manager.infinity_api.contract.errors import (
-    Answer,
+    InvalidRequestError,
     NoObjectError,
-    RefusedError,
+    Reply,
     ValuesError,
     check_method,
 )
@@ -19,7 +19,7 @@ def read(answer):
 
 
 def test_a_refused_request_is_400_with_one_error_text():
-    answer = RefusedError("Bad JSON.").answer
+    answer = InvalidRequestError("Bad JSON.").answer
     assert answer.status == 400
     assert read(answer) == {"error": "Bad JSON."}
 
@@ -42,7 +42,7 @@ def test_pitfall_2_a_created_object_is_201_with_an_empty_body_and_a_location_tha
 
 
 def test_pitfall_4_a_patch_is_202_with_an_empty_body():
-    assert Answer(202) == errors.ACCEPTED
+    assert Reply(202) == errors.ACCEPTED
 
 
 def test_pitfall_9_a_command_is_202_with_a_body_that_every_client_reads():
@@ -51,19 +51,19 @@ def test_pitfall_9_a_command_is_202_with_a_body_that_every_client_reads():
 
 
 def test_pitfall_10_a_missing_object_is_404_with_an_empty_body_so_that_clients_say_not_found():
-    assert NoObjectError("no such object").answer == Answer(404)
+    assert NoObjectError("no such object").answer == Reply(404)
 
 
 def test_the_table_of_status_codes():
     assert errors.found({}).status == 200
-    assert Answer(204) == errors.NO_CONTENT
+    assert Reply(204) == errors.NO_CONTENT
     assert errors.UNAUTHENTICATED.status == 401
     assert errors.UNAUTHENTICATED.headers["WWW-Authenticate"].startswith("Basic ")
     assert errors.forbidden("no").status == 403
     assert errors.BAD_ID.status == 404
     assert set(read(errors.BAD_ID)) == {"error_message"}
     assert errors.unsupported_media_type("text/xml").status == 415
-    assert errors.throttled(5) == Answer(429, headers={"Retry-After": "5"})
+    assert errors.throttled(5) == Reply(429, headers={"Retry-After": "5"})
     assert errors.INTERNAL.status == 500
 
 

@@ -11,7 +11,7 @@ from common.errors import (
     StorageError,
     ThrottledError,
 )
-from manager.infinity_api.contract.errors import INTERNAL, NoObjectError, RefusedError, ValuesError
+from manager.infinity_api.contract.errors import INTERNAL, InvalidRequestError, NoObjectError, ValuesError
 from manager.infinity_api.contract.refusals import answer_to
 from manager.pki.read.findings import PkiFindingsError
 from manager.pki.read.upload import CERTIFICATE_FIELD, KEY_FIELD
@@ -22,7 +22,7 @@ from tests.unit.infinity_api.test_errors import read
 @pytest.mark.parametrize(
     ("error", "status"),
     [
-        (RefusedError("no"), 400),
+        (InvalidRequestError("no"), 400),
         (ValuesError("worker_vm", {"name": ["no"]}), 400),
         (NoObjectError("no"), 404),
         (NotFoundError("no"), 404),

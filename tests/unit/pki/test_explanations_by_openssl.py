@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from common.api.codes import ChainState, StatusCode
-from common.explained.explanation import Client
+from common.explained.explanation import ClientFamily
 from common.explained.statuses import CHAIN_STATES, FINDINGS, STATUSES, explain
 from common.pki.certificate import Certificate, decode
 from common.pki.finding import LintCode, Severity
@@ -189,7 +189,7 @@ def test_openssl_refuses_what_its_row_says_and_accepts_the_rest(tmp_path, row, m
         purpose=served.purpose,
         cwd=tmp_path,
     )
-    assert accepted is (Client.OPENSSL not in explain(row).refused_by)
+    assert accepted is (ClientFamily.OPENSSL not in explain(row).refused_by)
     leaf = read(served.leaf)
     if isinstance(row, LintCode) and row not in OF_ITS_PLACE:
         assert row in {finding.code for finding in lint(leaf, now_s=NOW_S)}

@@ -6,7 +6,7 @@ from common.api.codes import KeyKind
 from common.pki.certificate import decode
 from common.pki.oids import ATTRIBUTES
 from common.pki.pem import read_blocks
-from manager.pki.write.csr import RequestFields, make_request, prefill
+from manager.pki.write.csr import CsrFields, make_request, prefill
 from manager.pki.write.keys import make_key
 from tests.odd import attribute, certificate, name, rdn, seq
 from tests.unit.pki.openssl import openssl
@@ -46,7 +46,7 @@ def test_a_name_that_is_shown_can_be_asked_for_again():
 def test_every_known_attribute_can_be_asked_for_by_its_name(oid):
     value = "GB" if ATTRIBUTES[oid] in {"C", "jurisdictionC"} else "x"
     text = f"{ATTRIBUTES[oid]}={value}"
-    request = make_request(RequestFields(subject=text), make_key(KeyKind.ECDSAP256))
+    request = make_request(CsrFields(subject=text), make_key(KeyKind.ECDSAP256))
     assert request.raw_subject == text
 
 

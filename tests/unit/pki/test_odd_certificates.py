@@ -14,7 +14,7 @@ from common.pki import der
 from common.pki.certificate import decode, is_signed_by
 from common.pki.constraints import Comparisons, constraints_hold
 from common.pki.finding import LintCode, Severity
-from common.pki.path import Problem, problems_of
+from common.pki.path import LinkProblem, problems_of
 from common.pki.pem import pem_of
 from common.pki.strict import StrictClient
 from common.runtime.handshake import leaf_not_after_s
@@ -252,7 +252,7 @@ def test_a_validity_that_cannot_be_read_is_refused_by_clients_and_so_by_us(wrong
     found = decode(certificate(**wrong))
     (field,) = wrong
     assert found.undecodable == (field,)
-    assert Problem.UNDECODABLE in problems_of([found], now_s=NOW_S, comparisons=Comparisons(100))[0]
-    assert Problem.EXPIRED not in problems_of([found], now_s=NOW_S, comparisons=Comparisons(100))[0]
+    assert LinkProblem.UNDECODABLE in problems_of([found], now_s=NOW_S, comparisons=Comparisons(100))[0]
+    assert LinkProblem.EXPIRED not in problems_of([found], now_s=NOW_S, comparisons=Comparisons(100))[0]
     severities = {each.code: each.severity for each in lint(found, now_s=NOW_S)}
     assert severities[LintCode.UNDECODABLE] is Severity.ERROR

@@ -4,7 +4,7 @@ import asyncio
 
 import asyncssh
 
-from common.runtime.dial import Advice, Login, dial
+from common.runtime.dial import Advice, Dialler, dial
 from common.runtime.ssh import generate_key, load_key
 from common.runtime.transport import Peer
 from tests.patience import PATIENCE_S
@@ -36,7 +36,7 @@ async def test_who_gives_up_before_the_login_has_begun_leaves_no_connection_open
         dialling = group.create_task(
             dial(
                 [address],
-                Login(
+                Dialler(
                     user="n1",
                     key=load_key(generate_key()),
                     subsystem="any",

@@ -10,14 +10,14 @@ import pytest
 from sqlalchemy import text
 
 from manager.store.sqlite import Sqlite
-from manager.store.sqlite_driver import FIRST_ROWS, Connection, connect
+from manager.store.sqlite_driver import FIRST_ROWS, SqliteConnection, connect
 from tests.patience import PATIENCE_S
 
 MANY = 3 * FIRST_ROWS + 7
 
 
 @pytest.fixture
-async def opened(tmp_path: Path) -> AsyncIterator[Connection]:
+async def opened(tmp_path: Path) -> AsyncIterator[SqliteConnection]:
     connection = await connect(tmp_path / "store.db")
     try:
         yield connection
@@ -29,13 +29,13 @@ async def opened(tmp_path: Path) -> AsyncIterator[Connection]:
 def journeys(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What connections have had done in their threads."""
     made: list[str] = []
-    travels = Connection._execute
+    travels = SqliteConnection._execute
 
     async def counted(connection: Any, act: Callable[..., Any], *given: Any, **named: Any) -> Any:
         made.append(act.__name__)
         return await travels(connection, act, *given, **named)
 
-    monkeypatch.setattr(Connection, "_execute", counted)
+    monkeypatch.setattr(SqliteConnection, "_execute", counted)
     return made
 
 

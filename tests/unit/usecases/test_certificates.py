@@ -4,7 +4,7 @@ import pytest
 
 from common.errors import ConflictError, InvalidInputError, NotFoundError, Reason
 from common.pki.certificate import decode
-from manager.domain.certificate_list import Query
+from manager.domain.certificate_list import CertificateQuery
 from manager.pki.read.batch import ImportFile
 from manager.pki.read.findings import PkiFindingsError
 from manager.store import inventory as subject
@@ -37,7 +37,7 @@ async def upload(world: World, made: Made, nodes=(), slot="server", **changes):
 
 
 async def listed(world: World):
-    total, found = await world.use_cases.certificates.list(Query())
+    total, found = await world.use_cases.certificates.list(CertificateQuery())
     assert total == len(found)
     return {each.entry.id: each for each in found}
 

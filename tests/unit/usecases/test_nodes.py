@@ -5,7 +5,7 @@ import pytest
 from common.errors import ConflictError, InvalidInputError, NotFoundError, Reason, StorageError
 from common.ids import MANAGEMENT_NODE
 from common.wire.enrolment import decode_token, hash_secret
-from manager.domain.certificate_list import Query
+from manager.domain.certificate_list import CertificateQuery
 from manager.domain.model import NodeDescription
 from manager.domain.renewal.records import ChallengeKind
 from manager.usecases.renewal.ports import NoCas, wake_nobody
@@ -25,7 +25,7 @@ async def test_a_new_node_has_a_temporary_certificate_for_all_its_names_in_its_s
         ),
         actor="ada",
     )
-    _, (view,) = await world.use_cases.certificates.list(Query())
+    _, (view,) = await world.use_cases.certificates.list(CertificateQuery())
     assert record.names == ("n1.example.com", "alias.example.com")
     assert record.addresses == ("192.0.2.7", "2001:db8::7")
     assert [(each.node, each.slot) for each in view.entry.places] == [("n1", "server")]
@@ -197,7 +197,7 @@ async def test_a_removed_node_takes_its_temporary_certificate_along_and_no_other
         actor="ada",
     )
     await world.use_cases.nodes.remove("n1", actor="ada")
-    _, left = await world.use_cases.certificates.list(Query())
+    _, left = await world.use_cases.certificates.list(CertificateQuery())
     assert {view.entry.id: [each.node for each in view.entry.places] for view in left} == {
         2: ["n2"],
         uploaded.record.id: [],

@@ -4,7 +4,7 @@ from cryptography import x509
 
 from common.api.codes import ChainState
 from common.pki.certificate import decode
-from common.pki.path import Problem
+from common.pki.path import LinkProblem
 from manager.pki.chain.chain import build_chain
 from manager.pki.chain.search import Issuers, Source
 from tests.pki import (
@@ -65,7 +65,7 @@ def test_an_expired_intermediate_is_named_by_its_link():
     leaf = make_leaf(old)
     chain = build(leaf, uploaded=[old])
     assert chain.state is ChainState.EXPIRED
-    assert [link.problems for link in chain.links] == [(), (Problem.EXPIRED,), ()]
+    assert [link.problems for link in chain.links] == [(), (LinkProblem.EXPIRED,), ()]
     assert "CN=Old: expired" in chain.explanation
     assert not strict(leaf, old).accepted
 
@@ -130,14 +130,14 @@ def test_a_path_longer_than_its_ca_allows_is_invalid():
     assert build(make_leaf(top), uploaded=[top]).state is ChainState.COMPLETE
     leaf = make_leaf(low)
     chain = build(leaf, uploaded=[top, low])
-    assert (chain.state, problems(chain)) == (ChainState.INVALID, {Problem.PATH_LENGTH})
+    assert (chain.state, problems(chain)) == (ChainState.INVALID, {LinkProblem.PATH_LENGTH})
     assert not strict(leaf, top, low).accepted
 
 
 def test_an_issuer_that_is_no_ca_is_invalid():
     middle = make_leaf(ROOT, ["middle.example.com"])
     chain = build(make_leaf(middle), uploaded=[middle])
-    assert (chain.state, problems(chain)) == (ChainState.INVALID, {Problem.NOT_A_CA})
+    assert (chain.state, problems(chain)) == (ChainState.INVALID, {LinkProblem.NOT_A_CA})
 
 
 def test_a_ca_whose_key_usage_forbids_signing_is_invalid():
@@ -153,7 +153,7 @@ def test_a_ca_whose_key_usage_forbids_signing_is_invalid():
         not_after_s=NOW_S + DAY_S,
         extensions=extensions,
     )
-    assert problems(build(make_leaf(low), uploaded=[low])) == {Problem.KEY_USAGE}
+    assert problems(build(make_leaf(low), uploaded=[low])) == {LinkProblem.KEY_USAGE}
 
 
 def test_an_old_signature_in_the_chain_makes_it_weak_but_not_incomplete(tmp_path):
@@ -176,13 +176,13 @@ def test_an_old_signature_in_the_chain_makes_it_weak_but_not_incomplete(tmp_path
     issuers = Issuers(trusted=decoded([root]))
     chain = build_chain(decode(make_leaf(low).certificate_der), issuers, uploaded=[old], now_s=NOW_S)
     assert chain.state is ChainState.WEAK
-    assert chain.links[1].problems == (Problem.WEAK_SIGNATURE,)
+    assert chain.links[1].problems == (LinkProblem.WEAK_SIGNATURE,)
 
 
 def test_a_critical_extension_that_nobody_knows_is_a_problem():
     odd = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4.5"), b"\x05\x00")
     leaf = make_leaf(ROOT, extensions=[(odd, True)])
-    assert problems(build(leaf)) == {Problem.CRITICAL_EXTENSION}
+    assert problems(build(leaf)) == {LinkProblem.CRITICAL_EXTENSION}
     assert not strict(leaf).accepted
 
 

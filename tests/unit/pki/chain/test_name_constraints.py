@@ -6,7 +6,7 @@ import pytest
 from cryptography import x509
 
 from common.api.codes import ChainState
-from common.pki.path import Problem
+from common.pki.path import LinkProblem
 from tests.pki import (
     make_intermediate,
     make_leaf,
@@ -47,7 +47,7 @@ def test_name_constraints_bind_the_leaf(permitted, excluded, names, addresses, g
     chain = build(leaf, uploaded=[low])
     assert (chain.state is ChainState.COMPLETE) is good
     assert strict(leaf, low).accepted is good
-    assert (Problem.NAME_CONSTRAINTS in problems(chain)) is not good
+    assert (LinkProblem.NAME_CONSTRAINTS in problems(chain)) is not good
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from common.api.codes import ChainState
 from common.pki.certificate import decode
-from common.pki.path import Problem, Purpose
+from common.pki.path import LinkProblem, Purpose
 from common.pki.pem import read_blocks
 from common.pki.strict import StrictClient
 from manager.pki.chain.chain import build_chain
@@ -74,7 +74,7 @@ def test_a_cas_extended_key_usage_binds_what_is_below_it(tmp_path, usages, good)
     low = usable_for(*usages)
     answers = ask(make_leaf(low), low, tmp_path=tmp_path)
     assert (answers.state is ChainState.COMPLETE) is good
-    assert answers.problems == (set() if good else {Problem.PURPOSE})
+    assert answers.problems == (set() if good else {LinkProblem.PURPOSE})
     assert answers.strict is answers.openssl is good
 
 
@@ -155,7 +155,7 @@ def test_a_policy_that_a_ca_demands_must_be_common_to_the_path(
     low = make_intermediate(ROOT, "Low", extensions=[*policies(low_policies), demand])
     leaf = make_leaf(low, extensions=policies(leaf_policies))
     answers = ask(leaf, low, tmp_path=tmp_path)
-    assert answers.problems == (set() if good else {Problem.POLICY})
+    assert answers.problems == (set() if good else {LinkProblem.POLICY})
     assert good is accepts(
         leaf.certificate_pem,
         *("-policy_check", "-policy", "2.5.29.32.0"),
@@ -187,7 +187,7 @@ def explicit(tmp_path, *, subject, issuer=None, ca=False):
 def test_a_leaf_that_spells_out_its_curve_is_refused_as_openssl_does(tmp_path):
     leaf, text = explicit(tmp_path, subject="leaf.example.com", issuer=ROOT)
     chain = build_chain(leaf, Issuers(trusted=[decode(ROOT.certificate_der)]), now_s=leaf.not_before_s + 60)
-    assert (chain.state, chain.links[0].problems) == (ChainState.INVALID, (Problem.EXPLICIT_CURVE,))
+    assert (chain.state, chain.links[0].problems) == (ChainState.INVALID, (LinkProblem.EXPLICIT_CURVE,))
     assert "spells out the curve" in chain.explanation
     client = StrictClient([decode(ROOT.certificate_der)])
     verdict = client.ask(leaf, [], now_s=leaf.not_before_s + 60)
@@ -208,7 +208,7 @@ def test_a_root_that_spells_out_its_curve_makes_no_good_chain(tmp_path):
     leaf = decode(read_blocks(signed).blocks[0].der)
     now_s = leaf.not_before_s + 60
     chain = build_chain(leaf, Issuers(trusted=[root]), now_s=now_s)
-    assert (chain.state, chain.links[1].problems) == (ChainState.INVALID, (Problem.EXPLICIT_CURVE,))
+    assert (chain.state, chain.links[1].problems) == (ChainState.INVALID, (LinkProblem.EXPLICIT_CURVE,))
     assert not StrictClient([root]).ask(leaf, [], now_s=now_s).accepted
     assert not accepts(signed, trusted=text, cwd=tmp_path, now_s=now_s)
 

@@ -6,7 +6,7 @@ import pytest
 
 from common.pki.certificate import decode
 from manager.pki.judge.identity import key_of
-from manager.pki.read.batch import Batch, ImportFile, read_batch
+from manager.pki.read.batch import CertificateBatch, ImportFile, read_batch
 from tests.pki import Made, chain_pem, make_intermediate, make_leaf, make_root
 
 OWN = make_root("own.example.com")
@@ -20,11 +20,11 @@ def keys(*made: Made) -> set[str]:
     return {key_of(decode(each.certificate_der)) for each in made}
 
 
-def read(texts: dict[str, str], **more) -> Batch:
+def read(texts: dict[str, str], **more) -> CertificateBatch:
     return read_batch([ImportFile(name, text.encode()) for name, text in texts.items()], **more)
 
 
-def names(batch: Batch) -> tuple[list[str], list[str], list[str]]:
+def names(batch: CertificateBatch) -> tuple[list[str], list[str], list[str]]:
     """Return who came with a key, whose key is stored, and who is trusted."""
     return (
         [each.leaf.subject_name for each in batch.tls],

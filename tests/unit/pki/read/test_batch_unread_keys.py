@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from common.errors import Reason
-from manager.pki.read.batch import Batch, ImportFile, read_batch
+from manager.pki.read.batch import CertificateBatch, ImportFile, read_batch
 from manager.pki.read.contents import MAX_FILE_BYTES
 from manager.pki.read.findings import PkiFindingsError
 from tests.pki import chain_pem, make_intermediate, make_leaf, make_root
@@ -37,7 +37,7 @@ REFUSED = {
 }
 
 
-def read(**texts: str) -> Batch:
+def read(**texts: str) -> CertificateBatch:
     given = {"good": GOOD.key_pem + GOOD.certificate_pem} | texts
     return read_batch(
         [ImportFile(name.replace("__", "."), text.encode()) for name, text in given.items()],
@@ -46,11 +46,11 @@ def read(**texts: str) -> Batch:
     )
 
 
-def trusted(batch: Batch) -> list[str]:
+def trusted(batch: CertificateBatch) -> list[str]:
     return [each.subject_name for each in batch.trusted_cas]
 
 
-def named(batch: Batch, name: str) -> list[str]:
+def named(batch: CertificateBatch, name: str) -> list[str]:
     return [each.message for each in batch.left_out if f"{name}'" in each.message]
 
 

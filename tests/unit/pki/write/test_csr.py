@@ -7,13 +7,13 @@ from common.errors import InvalidInputError
 from common.pki.certificate import decode
 from manager.pki.read.keys import private_key_pem
 from manager.pki.read.upload import read_tls
-from manager.pki.write.csr import DEFAULT_TEMPLATE, RequestFields, make_request, prefill
+from manager.pki.write.csr import DEFAULT_TEMPLATE, CsrFields, make_request, prefill
 from manager.pki.write.keys import make_key
 from tests.pki import make_leaf, make_root
 from tests.unit.pki.openssl import openssl
 
 ROOT = make_root()
-FIELDS = RequestFields(
+FIELDS = CsrFields(
     subject="CN=node.example.com,O=Example\\, Ltd,C=GB",
     alternatives=[
         "node.example.com",
@@ -61,7 +61,7 @@ def test_a_request_is_prefilled_from_a_certificate():
         ROOT, ["a.example.com"], addresses=["10.0.0.1"], usages=[ExtendedKeyUsageOID.SERVER_AUTH]
     )
     fields = prefill(decode(made.certificate_der), as_client=False)
-    assert fields == RequestFields(
+    assert fields == CsrFields(
         subject="CN=a.example.com", alternatives=("a.example.com", "10.0.0.1"), client_auth=False
     )
     assert make_request(fields, make_key(KeyKind.ECDSAP256)).subject_alt_names == fields.alternatives
@@ -85,15 +85,15 @@ def test_a_client_use_is_asked_for_only_where_the_certificate_is_used_so(usages,
 @pytest.mark.parametrize(
     ("fields", "field"),
     [
-        (RequestFields(subject="no name at all"), "subject"),
-        (RequestFields(subject=""), "subject"),
-        (RequestFields(subject="CN=" + "x" * 65), "subject"),
-        (RequestFields(subject="CN=x", alternatives=["not a name"]), "subject_alt_names"),
-        (RequestFields(subject="CN=x", alternatives=["ex\xe4mple.com"]), "subject_alt_names"),
-        (RequestFields(subject="CN=x", alternatives=["a..b"]), "subject_alt_names"),
-        (RequestFields(subject="CN=x", alternatives=["a.*.b"]), "subject_alt_names"),
-        (RequestFields(subject="CN=x", alternatives=[f"{n}.org" for n in range(501)]), "subject_alt_names"),
-        (RequestFields(subject="CN=x", template=""), "template"),
+        (CsrFields(subject="no name at all"), "subject"),
+        (CsrFields(subject=""), "subject"),
+        (CsrFields(subject="CN=" + "x" * 65), "subject"),
+        (CsrFields(subject="CN=x", alternatives=["not a name"]), "subject_alt_names"),
+        (CsrFields(subject="CN=x", alternatives=["ex\xe4mple.com"]), "subject_alt_names"),
+        (CsrFields(subject="CN=x", alternatives=["a..b"]), "subject_alt_names"),
+        (CsrFields(subject="CN=x", alternatives=["a.*.b"]), "subject_alt_names"),
+        (CsrFields(subject="CN=x", alternatives=[f"{n}.org" for n in range(501)]), "subject_alt_names"),
+        (CsrFields(subject="CN=x", template=""), "template"),
     ],
 )
 def test_what_cannot_be_asked_for_is_named_by_its_field(fields, field):
@@ -103,8 +103,6 @@ def test_what_cannot_be_asked_for_is_named_by_its_field(fields, field):
 
 
 def test_an_empty_subject_makes_the_alternative_names_critical():
-    request = make_request(
-        RequestFields(subject="", alternatives=["a.example.com"]), make_key(KeyKind.ECDSAP256)
-    )
+    request = make_request(CsrFields(subject="", alternatives=["a.example.com"]), make_key(KeyKind.ECDSAP256))
     loaded = x509.load_der_x509_csr(request.der)
     assert loaded.extensions.get_extension_for_class(x509.SubjectAlternativeName).critical

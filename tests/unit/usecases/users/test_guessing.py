@@ -11,7 +11,7 @@ from common.errors import (
     Reason,
     ThrottledError,
 )
-from manager.usecases.connections import Connection
+from manager.usecases.connections import ClientConnection
 from manager.usecases.devices import DEVICE_S
 from manager.usecases.remembered import VERIFIED_S
 from manager.usecases.throttle import DELAY_MAX_S, FREE_FAILURES, delay_s
@@ -58,7 +58,7 @@ async def test_a_password_that_was_verified_elsewhere_waits_as_any_guess_does(us
 async def test_a_password_that_was_verified_a_moment_ago_passes_on_its_connection_while_others_guess_from_the_same_source(
     world: World, users: UserUseCases, hasher: CountingHasher
 ):
-    own = Connection()
+    own = ClientConnection()
     await users.passwords.prove("ada", PASSWORD, address=HERE, connection=own)
     await fail(users, "ada", FREE_FAILURES)
     for _ in range(5):
@@ -74,18 +74,18 @@ async def test_a_password_that_was_verified_a_moment_ago_passes_on_its_connectio
 async def test_a_few_failures_make_no_client_wait_whose_password_is_remembered_for_the_address(
     users: UserUseCases, hasher: CountingHasher
 ):
-    await users.passwords.prove("ada", PASSWORD, address=HERE, connection=Connection())
+    await users.passwords.prove("ada", PASSWORD, address=HERE, connection=ClientConnection())
     await fail(users, "ada", FREE_FAILURES - 1)
     hashed = hasher.verified
-    await users.passwords.prove("ada", PASSWORD, address=HERE, connection=Connection())
+    await users.passwords.prove("ada", PASSWORD, address=HERE, connection=ClientConnection())
     assert hasher.verified == hashed
 
 
 async def test_a_right_guess_among_too_many_is_not_told_from_a_wrong_one(users: UserUseCases):
-    own = Connection()
+    own = ClientConnection()
     await users.passwords.prove("ada", PASSWORD, address=HERE, connection=own)
     await fail(users, "ada", FREE_FAILURES)
-    for connection in (None, Connection()):
+    for connection in (None, ClientConnection()):
         with pytest.raises(ThrottledError):
             await users.passwords.prove("ada", PASSWORD, address=HERE, connection=connection)
 
@@ -93,10 +93,10 @@ async def test_a_right_guess_among_too_many_is_not_told_from_a_wrong_one(users: 
 async def test_guesses_at_a_remembered_password_are_counted_before_any_of_them_is_hashed(
     users: UserUseCases, hasher: CountingHasher
 ):
-    own = Connection()
+    own = ClientConnection()
     await users.passwords.prove("ada", PASSWORD, address=HERE, connection=own)
     guesses = [refusal(users, "ada", f"guess {number}") for number in range(60)]
-    right = users.passwords.prove("ada", PASSWORD, address=HERE, connection=Connection())
+    right = users.passwords.prove("ada", PASSWORD, address=HERE, connection=ClientConnection())
     *reasons, shown = await asyncio.gather(*guesses, right, return_exceptions=True)
     assert hasher.verified <= FREE_FAILURES + 2
     assert reasons.count(Reason.BUSY) >= 60 - FREE_FAILURES - 1
@@ -104,14 +104,14 @@ async def test_guesses_at_a_remembered_password_are_counted_before_any_of_them_i
 
 
 async def test_a_connection_on_which_somebody_guesses_proves_nothing_any_more(users: UserUseCases):
-    of_a_proxy = Connection()
+    of_a_proxy = ClientConnection()
     await users.passwords.prove("ada", PASSWORD, address=HERE, connection=of_a_proxy)
     await fail(users, "ada", FREE_FAILURES)
     assert await refusal_on(users, of_a_proxy, "guess") is Reason.BUSY
     assert await refusal_on(users, of_a_proxy, PASSWORD) is Reason.BUSY
 
 
-async def refusal_on(users: UserUseCases, connection: Connection, password: str) -> Reason:
+async def refusal_on(users: UserUseCases, connection: ClientConnection, password: str) -> Reason:
     with pytest.raises(AccessError) as caught:
         await users.passwords.prove("ada", password, address=HERE, connection=connection)
     return caught.value.reason
@@ -132,7 +132,7 @@ async def test_guesses_within_a_session_are_counted_together_wherever_they_come_
 async def test_whoever_guesses_beside_a_client_that_asks_all_the_time_has_a_hundred_guesses_an_hour(
     world: World, users: UserUseCases, hasher: CountingHasher, record_property
 ):
-    own, guessers = Connection(), Connection()
+    own, guessers = ClientConnection(), ClientConnection()
     await users.passwords.prove("ada", PASSWORD, address=HERE, connection=own)
     hashed, hour_s, answered = hasher.verified, 3600, 0
     for _ in range(hour_s):
