@@ -7,8 +7,10 @@ import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import aiohttp
 import pytest
 
+from demo.run import ready, trusting
 from demo.services import TINY
 from demo.site import Site
 from manager.store.place import DATABASE_FILE, StorePlace
@@ -52,16 +54,12 @@ class Machine(Site):
         return (self.directory / "manager.log").read_text()
 
     async def states(self) -> dict[str, str]:
-        """Return each node's state, as the manager tells it once it answers."""
-        async with asyncio.timeout(PATIENCE_S):
-            while True:
-                try:
-                    said = json.loads(await self.run("certcast", "status", "--json"))
-                except RuntimeError:
-                    assert not self.dead(), self.log
-                    await asyncio.sleep(0.1)
-                else:
-                    return {node["name"]: node["state"] for node in said["nodes"]}
+        """Return each node's state, as the manager tells it once it is ready."""
+        connector = aiohttp.TCPConnector(ssl=trusting())
+        async with aiohttp.ClientSession(connector=connector) as session:
+            await ready(self, session)
+        said = json.loads(await self.run("certcast", "status", "--json"))
+        return {node["name"]: node["state"] for node in said["nodes"]}
 
     async def until_in_sync(self) -> None:
         async with asyncio.timeout(PATIENCE_S):
