@@ -1,6 +1,7 @@
 """A Debian machine with systemd as PID 1, in a container, with our units and this source tree."""
 
 import asyncio
+import compileall
 import shutil
 import sys
 from pathlib import Path
@@ -41,6 +42,8 @@ async def run_in_machine(script: str, directory: Path, *, timeout_s: float) -> s
     for package in ("common", "manager", "nodeagent"):
         # copied, because the checkout may stand where the manager's account may not look
         shutil.copytree(REPOSITORY / package, directory / "opt" / "src" / package)
+    # the machine may not write there: each of its commands would compile them anew
+    compileall.compile_dir(directory / "opt" / "src", quiet=1)
     for name, (module, function) in COMMANDS.items():
         (commands / name).write_text(COMMAND.format(module=module, function=function))
         (commands / name).chmod(0o755)
