@@ -3,8 +3,8 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-# one more than there are cores: many tests wait for services
-WORKERS := $(shell expr $$(nproc) + 1)
+# two more than there are cores: many tests wait for services, and for what must not happen before its time
+WORKERS := $(shell expr $$(nproc) + 2)
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test test-fast fuzz check format bench bench-full siege crash chaos scenarios simulate screenshots lock findings clean
