@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from manager.domain.alarms import AlarmKind, Changes, Condition, Subject
+from manager.domain.alarms import AlarmChanges, AlarmKind, Condition, Subject
 from manager.store.place import StorePlace
 from manager.store.sealing import Keyring
 from manager.store.store import Store
@@ -27,9 +27,9 @@ def condition(kind: AlarmKind, node: str) -> Condition:
 
 
 async def raise_and_lower(store: Store, *conditions: Condition) -> None:
-    await store.alarms.apply(Changes(raised=list(conditions), lowered=[], updated={}), now_s=1.0)
+    await store.alarms.apply(AlarmChanges(raised=list(conditions), lowered=[], updated={}), now_s=1.0)
     lowered = list(await store.alarms.active())
-    await store.alarms.apply(Changes(raised=[], lowered=lowered, updated={}), now_s=2.0)
+    await store.alarms.apply(AlarmChanges(raised=[], lowered=lowered, updated={}), now_s=2.0)
 
 
 async def test_a_node_that_changes_all_the_time_leaves_the_others_their_alarms(store: Store, record_property):
@@ -53,7 +53,7 @@ async def test_the_latest_of_each_are_kept_and_what_stands_is_not_history(store:
         await raise_and_lower(store, condition(AlarmKind.OFFLINE, "loud"))
     last = max(record.id for record in await store.alarms.history(limit=10))
     await store.alarms.apply(
-        Changes(raised=[condition(AlarmKind.OFFLINE, "loud")], lowered=[], updated={}), now_s=3.0
+        AlarmChanges(raised=[condition(AlarmKind.OFFLINE, "loud")], lowered=[], updated={}), now_s=3.0
     )
     await store.alarms.collect(keep=10, keep_each=1)
     assert [record.label for record in await store.alarms.history(limit=10)] == ["loud", "quiet"]

@@ -26,7 +26,7 @@ from common.runtime import terminal
 from common.text import escaped_json, printable
 from manager.cli import decoding
 from manager.cli.app import app
-from manager.cli.client import Client, Download
+from manager.cli.client import Client, DownloadedFile
 from manager.cli.failures import ApiRefusedError
 from nodeagent import cli as nodeagent_cli
 from nodeagent import status as nodeagent_status
@@ -129,8 +129,8 @@ def shown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
             raise answers[0]
         return json.dumps({"text": HOSTILE}, ensure_ascii=False).encode()
 
-    async def file(*_args: Any, **_named: Any) -> Download:
-        return Download(name="file.pem", content=HOSTILE.encode())
+    async def file(*_args: Any, **_named: Any) -> DownloadedFile:
+        return DownloadedFile(name="file.pem", content=HOSTILE.encode())
 
     for name in ("get", "post", "put", "patch", "delete"):
         if hasattr(Client, name):

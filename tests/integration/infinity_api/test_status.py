@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from manager.domain.alarms import AlarmKind, Changes, Condition, Subject
+from manager.domain.alarms import AlarmChanges, AlarmKind, Condition, Subject
 from manager.infinity_api.contract.alarms import LEVELS
 from tests.fakes import sdk_client, splunk_client
 from tests.integration.infinity_api.platform import (
@@ -30,7 +30,7 @@ async def raise_every_alarm(client: Client) -> None:
         for kind in AlarmKind
     ]
     await client.api.context.store.alarms.apply(
-        Changes(raised=conditions, lowered=[], updated={}), now_s=1_800_000_000.0
+        AlarmChanges(raised=conditions, lowered=[], updated={}), now_s=1_800_000_000.0
     )
 
 
@@ -100,7 +100,7 @@ async def test_the_splunk_add_on_finds_alarms_by_name_and_level_and_reads_their_
     assert {"offline", "certificate_expired"} <= {each["instance"] for each in levels}
     # what was raised before and lowered since is found by its end
     offline = [each for each in await store.active() if each.subject.kind is AlarmKind.OFFLINE]
-    await store.apply(Changes(raised=[], lowered=offline, updated={}), now_s=1_800_000_000.0 + 7200)
+    await store.apply(AlarmChanges(raised=[], lowered=offline, updated={}), now_s=1_800_000_000.0 + 7200)
     late = await splunk_client.alarms(client.get, splunk_client.read_time("2027-01-15T08:00:00.5") + hour)
     assert [(each["name"], each["time_raised"], each["time_lowered"]) for each in late] == [
         ("connectivity_lost", "2027-01-15T08:00:00.000000", "2027-01-15T10:00:00.000000")

@@ -11,7 +11,7 @@ from common.api.codes import Role
 from common.codes import Fault
 from common.errors import AccessError, CertcastError, ConflictError
 from common.ids import MANAGEMENT_NODE, NodeName
-from manager.domain.alarms import AlarmKind, Changes, Condition, Subject
+from manager.domain.alarms import AlarmChanges, AlarmKind, Condition, Subject
 from manager.store.address import ServerAddress
 from tests.integration.api import PASSWORD
 from tests.integration.managers.people import NAME, Manager, manager_over, one, two, until
@@ -257,7 +257,7 @@ async def test_an_open_page_is_told_of_alarms_that_another_manager_raises_and_th
     async with asyncio.timeout(PATIENCE_S), two.session.get(f"{two.url}/live/alarms") as stream:
         assert stream.status == 200
         await until(lambda: bool(two.use_cases.alarms._watching))
-        await one.store.alarms.apply(Changes(raised=[ALARM], lowered=[], updated={}), now_s=1.0)
+        await one.store.alarms.apply(AlarmChanges(raised=[ALARM], lowered=[], updated={}), now_s=1.0)
         await _is_told(stream)
         (alarm,) = await two.use_cases.alarms.active()
         await one.use_cases.alarms.acknowledge([alarm.id], actor=NAME)
@@ -276,7 +276,7 @@ async def test_a_page_that_hears_nothing_is_told_of_alarms_at_the_next_reconcile
         await two.parts.fleet.reconciler.reconcile()
         news.take()
         woken.clear()
-        await one.store.alarms.apply(Changes(raised=[ALARM], lowered=[], updated={}), now_s=1.0)
+        await one.store.alarms.apply(AlarmChanges(raised=[ALARM], lowered=[], updated={}), now_s=1.0)
         assert await two.parts.fleet.reconciler.reconcile()
         assert news.take()
         assert woken.is_set()

@@ -7,7 +7,7 @@ import pytest
 
 from common.codes import Role
 from common.ids import NodeName
-from manager.domain.alarms import AlarmKind, Changes, Condition, Subject
+from manager.domain.alarms import AlarmChanges, AlarmKind, Condition, Subject
 from manager.domain.tallies import Tally
 from manager.store import hearing
 from manager.store.backend import NoticeHandlers
@@ -40,7 +40,9 @@ CHANGES = {
     "content": lambda store: store.certificates.add(new_certificate(), now_s=NOW_S),
     "rights": lambda store: store.users.set_role("ann", Role.OPERATOR),
     "report": lambda store: store.reports.record([report()]),
-    "alarm": lambda store: store.alarms.apply(Changes(raised=[ALARM], lowered=[], updated={}), now_s=NOW_S),
+    "alarm": lambda store: store.alarms.apply(
+        AlarmChanges(raised=[ALARM], lowered=[], updated={}), now_s=NOW_S
+    ),
     "membership": lambda store: store.members.leave(store._database.member),
     "newcomer": lambda store: store.members.join(M1),
 }

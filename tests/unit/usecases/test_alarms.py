@@ -7,7 +7,7 @@ import pytest
 
 from common.errors import NotFoundError, StorageError
 from common.ids import NodeName
-from manager.domain.alarms import ALARM_SPECS, AlarmKind, Changes, Condition, Subject
+from manager.domain.alarms import ALARM_SPECS, AlarmChanges, AlarmKind, Condition, Subject
 from manager.domain.facts import NodeFacts
 from manager.domain.model import NodeDescription
 from manager.domain.view import NodeView
@@ -100,7 +100,7 @@ async def test_an_overview_tells_what_the_list_of_what_stands_does(world: World)
         for number in range(4)
         for kind in specs
     ]
-    await store.apply(Changes(raised=raised, lowered=[], updated={}), now_s=NOW_S)
+    await store.apply(AlarmChanges(raised=raised, lowered=[], updated={}), now_s=NOW_S)
     (seen, *_) = await alarms.active()
     await alarms.acknowledge([seen.id], actor="ada")
     for wait_s in (0, SILENT_S + 1):

@@ -15,7 +15,7 @@ from common.codes import HostKeyState
 from common.errors import StorageError
 from common.ids import NodeName
 from common.runtime.ssh import generate_key
-from manager.domain.alarms import AlarmKind, Changes, Condition, Subject
+from manager.domain.alarms import AlarmChanges, AlarmKind, Condition, Subject
 from manager.domain.model import NodeDescription
 from manager.domain.renewal.account_fields import AccountChanges, AccountFields
 from manager.domain.renewal.records import AccountId, ChallengeKind, Terms
@@ -25,7 +25,7 @@ from manager.store.tables import metadata
 from manager.usecases.downloads import DownloadOptions
 from manager.usecases.renewal.accounts import AccountUseCases
 from manager.usecases.renewal.ports import wake_nobody
-from manager.usecases.requests import KeyChoice, RequestChanges
+from manager.usecases.requests import CsrChanges, KeyChoice
 from manager.usecases.uploads import Edit, Upload
 from manager.usecases.usecases import UseCases
 from tests.fakes.ca import ModelCas
@@ -109,7 +109,7 @@ ACTS: dict[str, Callable[[UseCases], Awaitable[Any]]] = {
     "clients.remove": lambda o: o.clients.remove("one", actor="ada"),
     "alarms.acknowledge": lambda o: o.alarms.acknowledge([1], actor="ada"),
     "requests.create": lambda o: o.requests.create(
-        replaces=1, changes=RequestChanges(), key=KeyChoice(kind=KeyKind.ECDSAP256), actor="ada"
+        replaces=1, changes=CsrChanges(), key=KeyChoice(kind=KeyKind.ECDSAP256), actor="ada"
     ),
     "requests.answer": lambda o: o.requests.answer(
         1,
@@ -194,7 +194,7 @@ async def arranged(world: World) -> World:
     await _upload(world.use_cases, FIRST, ["n1"])
     await world.use_cases.trust.take(ROOT.certificate_pem, actor="ada")
     await world.use_cases.requests.create(
-        replaces=1, changes=RequestChanges(), key=KeyChoice(private_key=ANSWER.key_pem), actor="ada"
+        replaces=1, changes=CsrChanges(), key=KeyChoice(private_key=ANSWER.key_pem), actor="ada"
     )
     bob = await store.users.add("bob", Role.OPERATOR, password_hash="x", now_s=NOW_S)
     await store.users.add_token(
@@ -216,7 +216,7 @@ async def arranged(world: World) -> World:
     await store.roles.add("mine", ["operate"])
     await store.documents.add("thing", {"name": "a"})
     condition = Condition(subject=Subject(AlarmKind.EVALUATION_SILENT, "x"), label="x", details="x")
-    await store.alarms.apply(Changes(raised=[condition], lowered=[], updated={}), now_s=NOW_S)
+    await store.alarms.apply(AlarmChanges(raised=[condition], lowered=[], updated={}), now_s=NOW_S)
     await store.generations.publish([new_generation(1)])
     await store.host_keys.keep("announced", generate_key(), generate_key())
     await world.use_cases.host_key.begin(_present)

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
+from manager.domain.renewal.account_fields import AccountFields
 from manager.domain.renewal.records import ChallengeKind, OrderState, RenewalRecord
-from manager.usecases.renewal.account_fields import AccountFields
 from manager.usecases.renewal.ports import CaError
 from tests.pki import DAY_S
 from tests.renewals import Renewing
