@@ -95,7 +95,7 @@ class ReceivedSets:
         self._newest = None
 
     def take(self, challenges: Challenges) -> Challenges:
-        """Take a set. Raises ProtocolError if its number does not rise, or it names one challenge twice."""
+        """Take a set. Raises ProtocolError if its number is not higher than the last, or it names one challenge twice."""
         if self._newest is not None and challenges.number <= self._newest.number:
             raise ProtocolError("the number of a set of challenges must increase")
         if len({each.token for each in challenges.challenges}) < len(challenges.challenges):

@@ -8,7 +8,7 @@ from common.api.alarms import Acknowledge, AlarmAnswer, AlarmsAnswer
 from common.api.codes import Role
 from manager.api.routes import Call, QueryParameter, Route, empty, reply
 from manager.domain.alarms import AlarmRecord
-from manager.http.pieces import AT_ONCE, guarded, listed, send
+from manager.http.pieces import AT_ONCE, guard_stream, send, stream_list
 from manager.usecases.alarms import HISTORY_MAX
 
 
@@ -17,8 +17,8 @@ async def list_active(call: Call) -> web.StreamResponse:
     found = await call.api.use_cases.alarms.active_by_node()
     if len(found) <= AT_ONCE:
         return reply(AlarmsAnswer(alarms=[_answer(each, nodes) for each, nodes in found]))
-    pieces = listed(AlarmsAnswer(alarms=[]), _parts(found))
-    return await send(call.request, guarded(pieces, call.rights.check), turn=call.heavy_turn)
+    pieces = stream_list(AlarmsAnswer(alarms=[]), _parts(found))
+    return await send(call.request, guard_stream(pieces, call.rights.check), turn=call.heavy_turn)
 
 
 async def _parts(

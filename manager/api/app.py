@@ -79,7 +79,7 @@ async def _failures(request: web.Request, handler: Handler) -> web.StreamRespons
         return errors.answer(error)
     except web.HTTPException as error:
         reason = Reason.NOT_FOUND if error.status == 404 else Reason.INVALID
-        response = errors.failed(
+        response = errors.failure_response(
             error.status, FailureDetail(reason=reason, message=f"{error.status} {error.reason}")
         )
         if isinstance(error, web.HTTPMethodNotAllowed):
@@ -88,4 +88,4 @@ async def _failures(request: web.Request, handler: Handler) -> web.StreamRespons
     except Exception:
         log.exception("request.failed", method=request.method, path=request.path)
         failure = FailureDetail(reason=Reason.INTERNAL, message="the manager failed; its log says why")
-        return errors.failed(500, failure)
+        return errors.failure_response(500, failure)

@@ -41,7 +41,7 @@ from manager.domain.callers import check_password_given, includes
 from manager.domain.certificate_list import PAGE, CertificateQuery
 from manager.http.downloads import PEM_FILE, PFX_FILE, attachment
 from manager.http.errors import consequence_answers
-from manager.http.pieces import AT_ONCE, guarded, listed, send
+from manager.http.pieces import AT_ONCE, guard_stream, send, stream_list
 from manager.pki.read.batch import ImportFile
 from manager.usecases.assignments import Assigned
 from manager.usecases.certificate_views import ListedCertificate
@@ -58,8 +58,8 @@ async def list_all(call: Call) -> web.StreamResponse:
         return reply(
             CertificatesAnswer(total=total, certificates=[certificate_answer(each) for each in found])
         )
-    pieces = listed(CertificatesAnswer(total=total, certificates=[]), _parts(found))
-    return await send(call.request, guarded(pieces, call.rights.check), turn=call.heavy_turn)
+    pieces = stream_list(CertificatesAnswer(total=total, certificates=[]), _parts(found))
+    return await send(call.request, guard_stream(pieces, call.rights.check), turn=call.heavy_turn)
 
 
 async def _parts(found: Sequence[ListedCertificate]) -> AsyncIterator[Sequence[CertificateAnswer]]:

@@ -17,7 +17,7 @@ from manager.api.routes import Call, Route, reply
 from manager.domain.difference import GenerationDifference
 from manager.domain.informed import find_uninformed
 from manager.domain.view import PlannedPush
-from manager.http.pieces import AT_ONCE, guarded, listed, send
+from manager.http.pieces import AT_ONCE, guard_stream, send, stream_list
 from manager.http.streams import EVENT_STREAM, HEARTBEAT_S, Streams, event_stream, write
 from manager.usecases.ports import FleetView
 from manager.usecases.views import views_of
@@ -39,8 +39,8 @@ async def show(call: Call) -> web.StreamResponse:
         return reply(msgspec.structs.replace(answer, nodes=node_answers(await views_of(fleet, names))))
     # nodes last, as pieces need it
     empty = {name: value for name, value in msgspec.structs.asdict(answer).items() if name != "nodes"}
-    pieces = listed(empty | {"nodes": []}, _parts(fleet, names))
-    return await send(call.request, guarded(pieces, call.rights.check), turn=call.heavy_turn)
+    pieces = stream_list(empty | {"nodes": []}, _parts(fleet, names))
+    return await send(call.request, guard_stream(pieces, call.rights.check), turn=call.heavy_turn)
 
 
 async def _parts(fleet: FleetView, names: Sequence[NodeName]) -> AsyncIterator[Sequence[NodeView]]:

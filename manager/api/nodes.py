@@ -25,7 +25,7 @@ from manager.api.facts import node_answers
 from manager.api.routes import CONFIRM, Call, Route, empty, reply
 from manager.domain.brief import NodeBrief
 from manager.domain.model import NodeDescription, NodeRecord
-from manager.http.pieces import AT_ONCE, guarded, listed, send
+from manager.http.pieces import AT_ONCE, guard_stream, send, stream_list
 from manager.usecases.assignments import slot_name
 
 
@@ -34,8 +34,8 @@ async def list_all(call: Call) -> web.StreamResponse:
     found = list((await call.api.use_cases.inventory()).nodes.values())
     if len(found) <= AT_ONCE:
         return reply(NodesAnswer(nodes=_listed(found, call.api.fleet.briefs())))
-    pieces = listed(NodesAnswer(nodes=[]), _parts(call, found))
-    return await send(call.request, guarded(pieces, call.rights.check), turn=call.heavy_turn)
+    pieces = stream_list(NodesAnswer(nodes=[]), _parts(call, found))
+    return await send(call.request, guard_stream(pieces, call.rights.check), turn=call.heavy_turn)
 
 
 async def _parts(call: Call, found: Sequence[NodeRecord]) -> AsyncIterator[Sequence[ListedNode]]:

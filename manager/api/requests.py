@@ -16,10 +16,10 @@ from common.errors import InvalidInputError
 from common.ids import CertificateId, RequestId, node_names
 from manager.api.answers import shown_answer
 from manager.api.routes import CONFIRM, Call, Route, empty, reply
-from manager.domain.model import RequestRecord
+from manager.domain.model import CsrRecord
 from manager.http.errors import consequence_answers
 from manager.pki.write.csr import DEFAULT_TEMPLATE
-from manager.usecases.requests import KeyChoice, RequestChanges
+from manager.usecases.requests import CsrChanges, KeyChoice
 
 
 async def list_all(call: Call) -> web.StreamResponse:
@@ -60,7 +60,7 @@ async def add(call: Call) -> web.StreamResponse:
         private_key=body.private_key,
         passphrase=body.private_key_passphrase,
     )
-    changes = RequestChanges(
+    changes = CsrChanges(
         subject=body.subject,
         alt_names=body.subject_alt_names,
         extra_alt_names=body.extra_subject_alt_names,
@@ -110,7 +110,7 @@ async def delete(call: Call) -> web.StreamResponse:
     return empty()
 
 
-def _answer(record: RequestRecord) -> RequestAnswer:
+def _answer(record: CsrRecord) -> RequestAnswer:
     return RequestAnswer(
         id=record.id,
         subject_name=record.subject_name,

@@ -13,7 +13,7 @@ from common.api.certificates import CertificateAnswer, SlotAnswer, SlotsAnswer
 from common.ids import CertificateId
 from manager.api.answers import certificate_answer
 from manager.api.routes import Call
-from manager.http.pieces import guarded, listed, send
+from manager.http.pieces import guard_stream, send, stream_list
 from manager.usecases.assignments import SlotList
 
 SLOTS_AT_ONCE: Final = 20
@@ -23,8 +23,8 @@ SLOTS_AT_ONCE: Final = 20
 async def by_node(call: Call) -> web.StreamResponse:
     """Answer with what each node's slots have."""
     found = await call.api.use_cases.assignments.by_node()
-    pieces = listed(SlotsAnswer(slots=[]), _slots(found))
-    return await send(call.request, guarded(pieces, call.rights.check), turn=nullcontext)
+    pieces = stream_list(SlotsAnswer(slots=[]), _slots(found))
+    return await send(call.request, guard_stream(pieces, call.rights.check), turn=nullcontext)
 
 
 async def _slots(found: SlotList) -> AsyncIterator[Sequence[SlotAnswer]]:

@@ -57,7 +57,7 @@ MESSAGES: Final[Mapping[type[Message], Rate]] = MappingProxyType(
 
 
 class Allowance:
-    """One node's; see the module."""
+    """What one node may still send: buckets by kind of message, and how long it rests after a flood."""
 
     __slots__ = ("_bytes", "_connections", "_exceeded_s", "_kinds", "_rest_until_s", "_strikes")
 

@@ -40,7 +40,7 @@ LEAP_MAX: Final = 1_000_000
 
 @dataclass(slots=True, kw_only=True)
 class NodeFacts:
-    """What is known of one node; see the module. Times are unix seconds by the manager's clock."""
+    """What is known of one node: the four facts, none of which is derived from another. Times are unix seconds by the manager's clock."""
 
     name: NodeName
     kind: NodeKind

@@ -89,7 +89,7 @@ class TrustedCaRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RequestRecord:
+class CsrRecord:
     """A certificate signing request whose key is in the store.
 
     `replaces_id` is the certificate that it was made for, `answer_id` the one that came of it; None if there is none or it was

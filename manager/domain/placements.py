@@ -23,7 +23,7 @@ from manager.domain.consequences import (
     unique,
 )
 from manager.domain.inventory import Entry, Inventory
-from manager.domain.model import AssignmentRecord, NodeRecord, RequestRecord
+from manager.domain.model import AssignmentRecord, CsrRecord, NodeRecord
 from manager.domain.moves import Move
 
 
@@ -45,7 +45,7 @@ def of_content(before: Entry, after: Entry) -> list[Consequence]:
     return [of_difference(each) for each in _differences(before, after)]
 
 
-def of_answer(request: RequestRecord, answer: Entry, replaced: Entry | None) -> list[Consequence]:
+def of_answer(request: CsrRecord, answer: Entry, replaced: Entry | None) -> list[Consequence]:
     """Return what an answer lacks of its request, and of the certificate that the request was made to replace."""
     found = compare_request(request.subject_alt_names, request.raw_subject, answer.leaf)
     if replaced is not None:

@@ -14,7 +14,7 @@ from common.pki.path import LinkProblem, faults_as_ca, has_ended
 from common.words import listed
 from manager.domain.consequences import Consequence, ConsequenceCode, ask, left_without, name_entry
 from manager.domain.inventory import Entry, Inventory
-from manager.domain.model import NodeRecord, RequestRecord
+from manager.domain.model import CsrRecord, NodeRecord
 from manager.pki.chain.chain import PROBLEM_WORDS
 from manager.pki.judge.identity import key_of
 
@@ -83,7 +83,7 @@ def of_removing_nodes(nodes: Sequence[NodeRecord], inventory: Inventory) -> list
     return found
 
 
-def of_deleting_requests(gone: Sequence[RequestRecord], inventory: Inventory) -> list[Consequence]:
+def of_deleting_requests(gone: Sequence[CsrRecord], inventory: Inventory) -> list[Consequence]:
     """Return what follows when certificate signing requests are deleted."""
     waiting = [each for each in gone if each.answer_id not in inventory.entries]
     if not waiting:

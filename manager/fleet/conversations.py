@@ -257,7 +257,7 @@ class Conversations:
             self._reports.put(facts, now_s)
         facts.disconnect(now_s)
         if number:
-            self._holding.release(facts.name, number, heard_s=facts.last_report_s or now_s)
+            self._holding.release(facts.name, number, last_report_s=facts.last_report_s or now_s)
 
     def _welcome(
         self, connection: Connection, greeting: Greeting, facts: NodeFacts, *, since_s: float

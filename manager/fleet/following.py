@@ -195,7 +195,9 @@ class Follower:
         elif hold.member == self._member():
             # there is none here if the answer of the store was lost, or its connection ended meanwhile
             if not facts.session and not self._holding.is_taking(facts.name):
-                self._holding.release(facts.name, hold.number, heard_s=facts.last_report_s or hold.since_s)
+                self._holding.release(
+                    facts.name, hold.number, last_report_s=facts.last_report_s or hold.since_s
+                )
         elif hold.number > facts.session:
             facts.session = 0
             self._connections.end(facts.name)

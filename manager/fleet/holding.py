@@ -95,11 +95,11 @@ class Holding:
         self._waiting.append(_Waiting(wanted, connection, answer, time.monotonic() + WELCOME_S))
         self._wanted.set()
 
-    def release(self, name: NodeName, number: int, *, heard_s: float) -> None:
+    def release(self, name: NodeName, number: int, *, last_report_s: float) -> None:
         """Give up a session soon, in which the node was heard until then, unless a newer one has taken its place."""
         known = self._released.get(name)
         if known is None or number >= known.number:
-            self._released[name] = Over(number, heard_s)
+            self._released[name] = Over(number, last_report_s)
         self._wanted.set()
 
     def is_taking(self, name: NodeName) -> bool:
@@ -163,7 +163,7 @@ class Holding:
                 if each.connection.is_open:
                     gone.pop(each.wanted.node, None)
         for name, number in gone.items():
-            self.release(name, number, heard_s=self._clock())
+            self.release(name, number, last_report_s=self._clock())
 
 
 def _turn_away(connection: Connection) -> None:

@@ -73,13 +73,13 @@ def answer(error: CertcastError) -> web.Response:
         findings=_findings(error),
         confirmation=_confirmation(error),
     )
-    response = failed(status_of(error), failure)
+    response = failure_response(status_of(error), failure)
     if isinstance(error, OverloadedError | ThrottledError | CaError) and error.retry_after_s is not None:
         response.headers[hdrs.RETRY_AFTER] = f"{error.retry_after_s:.0f}"
     return response
 
 
-def failed(status: int, failure: FailureDetail) -> web.Response:
+def failure_response(status: int, failure: FailureDetail) -> web.Response:
     """Return an answer with this status and failure."""
     headers = _HEADERS.get(status)
     return web.Response(

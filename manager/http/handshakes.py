@@ -236,10 +236,10 @@ async def _something_came(accepted: socket.socket) -> None:
 
 def measure(context: ssl.SSLContext) -> float:
     """Return the seconds of CPU that a server's side of a handshake takes with this context. Blocking, for milliseconds."""
-    return OVERHEAD_S + min(_measured(context) for _ in range(_MEASUREMENTS))
+    return OVERHEAD_S + min(_measure(context) for _ in range(_MEASUREMENTS))
 
 
-def _measured(context: ssl.SSLContext) -> float:
+def _measure(context: ssl.SSLContext) -> float:
     anybody = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     anybody.check_hostname, anybody.verify_mode = False, ssl.CERT_NONE
     to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()

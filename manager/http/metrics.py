@@ -107,8 +107,10 @@ class Metrics:
 
     async def show(self, _request: web.Request) -> web.Response:
         """Answer with all current values."""
-        served = await asyncio.to_thread(_served, self._sources.briefs().values(), self._sources.clock())
-        page = _Page([*self._counts.collect(), *self._live(), *served, *await self._stored()])
+        served = await asyncio.to_thread(
+            _served_metrics, self._sources.briefs().values(), self._sources.clock()
+        )
+        page = _Page([*self._counts.collect(), *self._live(), *served, *await self._stored_metrics()])
         return web.Response(body=generate_latest(page), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     def _live(self) -> list[Metric]:
@@ -122,7 +124,7 @@ class Metrics:
         readings = [_family(each) for each in self.readings]
         return [build, nodes, *readings]
 
-    async def _stored(self) -> list[Metric]:
+    async def _stored_metrics(self) -> list[Metric]:
         """Return what the store tells, or nothing while it cannot."""
         sources = self._sources
         try:
@@ -156,7 +158,7 @@ def _family(reading: MetricReading) -> Metric:
     return kind(f"certcast_{reading.name}", reading.meaning, value=reading.read())
 
 
-def _served(briefs: Iterable[NodeBrief], now_s: float) -> list[Metric]:
+def _served_metrics(briefs: Iterable[NodeBrief], now_s: float) -> list[Metric]:
     """Return when what ports serve expires: how many endpoints are close to it, and the earliest moment."""
     ends = [seen.ends_s for brief in briefs for seen in brief.serving if seen.ends_s is not None]
     soon = _expiring(

@@ -29,7 +29,7 @@ _NO_HEADERS: Final[Mapping[str, str]] = {}
 _END: Final = b"]}"
 
 
-async def listed(empty: object, parts: AsyncIterator[Sequence[object]]) -> AsyncIterator[bytes]:
+async def stream_list(empty: object, parts: AsyncIterator[Sequence[object]]) -> AsyncIterator[bytes]:
     """Return JSON in pieces: `empty` is the object with an empty list as its last member, which gets what is in `parts`."""
     begun = msgspec.json.encode(empty).removesuffix(_END)
     between = b""
@@ -41,7 +41,9 @@ async def listed(empty: object, parts: AsyncIterator[Sequence[object]]) -> Async
     yield begun + _END
 
 
-async def guarded(pieces: AsyncIterator[bytes], check: Callable[[], Awaitable[None]]) -> AsyncIterator[bytes]:
+async def guard_stream(
+    pieces: AsyncIterator[bytes], check: Callable[[], Awaitable[None]]
+) -> AsyncIterator[bytes]:
     """Return the same pieces as long as `check` lets them go, which raises AccessError where the right to read them has gone."""
     async for piece in pieces:
         await check()

@@ -72,13 +72,13 @@ class Proxies:
         """Return the address that a trusted proxy's request comes from, and the host that was asked for."""
         elements = request.forwarded[-HOPS_MAX:]
         by_element, depth = self._walk([each.get("for", "") for each in elements], peer)
-        by_list, _ = self._walk(_listed(request, FOR)[-HOPS_MAX:], peer)
+        by_list, _ = self._walk(_values_of(request, FOR)[-HOPS_MAX:], peer)
         both = hdrs.FORWARDED in request.headers and FOR in request.headers
         if both and by_element != by_list:
             # a proxy writes one of the two, and the other is what the client sent
             return peer, request.host
         address = by_element if hdrs.FORWARDED in request.headers else by_list
-        host = (elements[-depth].get("host", "") if depth else "") or _listed(request, HOST)[-1].strip()
+        host = (elements[-depth].get("host", "") if depth else "") or _values_of(request, HOST)[-1].strip()
         return address, host or request.host
 
     def _walk(self, nodes: Sequence[str], peer: str) -> tuple[str, int]:
@@ -94,7 +94,7 @@ class Proxies:
         return known, depth
 
 
-def _listed(request: web.BaseRequest, name: str) -> list[str]:
+def _values_of(request: web.BaseRequest, name: str) -> list[str]:
     return ",".join(request.headers.getall(name, ())).split(",")
 
 

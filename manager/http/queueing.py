@@ -97,14 +97,14 @@ class FairQueue:
                 self._give_back(amount)
                 self._free_share(owner, amount)
             if isinstance(error, TimeoutError):
-                raise self._overloaded(own=self._is_full(owner, amount)) from error
+                raise self._overload_error(own=self._is_full(owner, amount)) from error
             raise
 
     def _check_room(self, turn: asyncio.Future[None], owner: str) -> None:
         own = sum(1 for each, _ in self._waiting.values() if each == owner)
         if own > self._limit.waiting_each or len(self._waiting) > self._limit.waiting_in_all:
             del self._waiting[turn]
-            raise self._overloaded(own=own > self._limit.waiting_each)
+            raise self._overload_error(own=own > self._limit.waiting_each)
 
     def _rest_s(self, owner: str, now_s: float, used_s: float) -> float:
         if self._duty is None or self._used is None:
@@ -141,7 +141,7 @@ class FairQueue:
     def _is_full(self, owner: str, amount: int) -> bool:
         return self._held[owner] + amount > self._limit.each if owner in self._held else False
 
-    def _overloaded(self, *, own: bool) -> OverloadedError:
+    def _overload_error(self, *, own: bool) -> OverloadedError:
         whose = "you have too many" if own else "the manager has too many"
         return OverloadedError(
             f"{whose} {self._limit.what} under way; try again in {self._limit.wait_s:.0f} s",

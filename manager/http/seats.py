@@ -196,7 +196,7 @@ class HttpsSeats:
         self._watched.pop(protocol, None)
         self.free(seat)
 
-    def proved(self, seat: Seat, now_s: float) -> None:
+    def record_proof(self, seat: Seat, now_s: float) -> None:
         """Stop counting a connection on which a user was proven for the pace of its source."""
         self._paces.give_back(seat.source, now_s)
 
@@ -295,7 +295,7 @@ class _Watched(asyncio.Protocol):
         """Note that a user was proven on this connection."""
         if not self._has_proven:
             self._has_proven = True
-            self._seats.proved(self._seat, self._loop.time())
+            self._seats.record_proof(self._seat, self._loop.time())
 
     def ends(self) -> None:
         """Note that it was answered: from now on the place is others' who need it."""

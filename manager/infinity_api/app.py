@@ -20,7 +20,7 @@ from manager.http.bodies import decode_json, sender_of
 from manager.http.failures import log_failure
 from manager.http.gate import Admission, Api, identify, let_through
 from manager.http.guard import add_route, heavy_turn, read_bytes
-from manager.http.pieces import guarded, send
+from manager.http.pieces import guard_stream, send
 from manager.infinity_api.contract.description import ROOT
 from manager.infinity_api.contract.errors import (
     INTERNAL,
@@ -119,7 +119,7 @@ class _Shell:
         )
         if answer.chunks is None:
             return answer
-        return replace(answer, chunks=guarded(answer.chunks, rights.check))
+        return replace(answer, chunks=guard_stream(answer.chunks, rights.check))
 
 
 def _effective_method(request: web.Request) -> str:

@@ -16,7 +16,7 @@ import msgspec
 from common.errors import CertcastError
 from manager.domain.callers import Caller
 from manager.http.gate import Api
-from manager.http.pieces import AT_ONCE, listed
+from manager.http.pieces import AT_ONCE, stream_list
 from manager.infinity_api.bindings import collections_of
 from manager.infinity_api.collection import SPARED, Collection, Made, Rows
 from manager.infinity_api.contract.bodies import Change, read_bulk, read_values
@@ -154,7 +154,7 @@ class Handlers:
         cut = page(query, wanted)
         if len(cut) > AT_ONCE:
             empty = envelope(resource, query, total=len(wanted), objects=[])
-            return Reply(200, chunks=listed(empty, self._parts(collection, rows, cut)))
+            return Reply(200, chunks=stream_list(empty, self._parts(collection, rows, cut)))
         objects = await self._shown(collection, [rows[number] for number in cut])
         document = envelope(resource, query, total=len(wanted), objects=objects)
         return await asyncio.to_thread(found, document)

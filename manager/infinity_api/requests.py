@@ -16,7 +16,7 @@ from manager.infinity_api.contract.filters import Row
 from manager.infinity_api.contract.resources.certificates import CERTIFICATE_SIGNING_REQUEST
 from manager.pki.read.batch import ImportFile
 from manager.pki.write.csr import DEFAULT_TEMPLATE
-from manager.usecases.requests import KeyChoice, RequestChanges
+from manager.usecases.requests import CsrChanges, KeyChoice
 from manager.usecases.usecases import UseCases
 
 _HOST = re.compile(r"[A-Za-z0-9*_-]+(\.[A-Za-z0-9_-]+)+")
@@ -54,7 +54,7 @@ class SigningRequests:
             replaces=CertificateId(values["tls_certificate"])
             if isinstance(values["tls_certificate"], int)
             else None,
-            changes=RequestChanges(
+            changes=CsrChanges(
                 subject=_subject(name, str(values["dn"]).strip()),
                 extra_alt_names=[text for text in (name if _HOST.fullmatch(name) else "", *more) if text],
                 server_auth=bool(values["eku_server_auth"]),

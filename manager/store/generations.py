@@ -48,7 +48,7 @@ class Generations:
         self._swept: int | None = None  # the store's revision when unnamed payloads were last looked for
 
     async def publish(self, items: Sequence[NewGeneration]) -> Sequence[GenerationRecord]:
-        """Keep all or none, in one transaction; return them. Raises ConflictError if a number does not rise.
+        """Keep all or none, in one transaction; return them. Raises ConflictError if a number is not higher than the last.
 
         Those of nodes that are gone are left out, whoever has their names now.
         """

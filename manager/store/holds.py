@@ -36,7 +36,7 @@ class Over:
     """A session that is over: its number, and when its node said something last, by the manager's clock."""
 
     number: int
-    heard_s: float
+    last_report_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +96,13 @@ class Holds:
         async with self._database.write() as connection:
             there = await sessions_of(connection, over)
             heard = {
-                each.node_id: over[name].heard_s
+                each.node_id: over[name].last_report_s
                 for name, each in there.items()
                 if each.number == over[name].number
             }
             own = self._database.among(hold.c.node_id, heard) & (hold.c.member_id == member)
             removed = await connection.execute(delete(hold).where(own).returning(hold.c.node_id))
-            left = [{"of": each, "heard_s": heard[each]} for each in removed.scalars()]
+            left = [{"of": each, "last_report_s": heard[each]} for each in removed.scalars()]
             if left:
                 await connection.execute(_LEFT, left)
             await self._database.changed(connection, heard)
@@ -122,7 +122,7 @@ class Holds:
         await self._database.upsert(connection, seat, rows, key="node_id")
 
 
-_LEFT: Final = update(seat).where(seat.c.node_id == bindparam("of")).values(left_s=bindparam("heard_s"))
+_LEFT: Final = update(seat).where(seat.c.node_id == bindparam("of")).values(left_s=bindparam("last_report_s"))
 
 
 async def sessions_of(

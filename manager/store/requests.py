@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from common.errors import Hint, NotFoundError
 from common.ids import RequestId
-from manager.domain.model import RequestRecord
+from manager.domain.model import CsrRecord
 from manager.store.engine import Database
 from manager.store.records import NewRequest
 from manager.store.sealing import Keyring
@@ -26,7 +26,7 @@ class Requests:
         self._database = database
         self._keyring = keyring
 
-    async def add(self, new: NewRequest, *, now_s: float) -> RequestRecord:
+    async def add(self, new: NewRequest, *, now_s: float) -> CsrRecord:
         """Keep a request. Raises NotFoundError if the certificate that it replaces is not there."""
         async with self._database.write() as connection:
             if new.replaces_id is not None:
@@ -46,12 +46,12 @@ class Requests:
             await connection.execute(update(request).where(request.c.id == number).values(sealed_key=sealed))
             return await get_request(connection, number)
 
-    async def get(self, request_id: RequestId) -> RequestRecord:
+    async def get(self, request_id: RequestId) -> CsrRecord:
         """Return one. Raises NotFoundError."""
         async with self._database.read() as connection:
             return await get_request(connection, request_id)
 
-    async def list(self) -> Sequence[RequestRecord]:
+    async def list(self) -> Sequence[CsrRecord]:
         """Return all by id."""
         async with self._database.read() as connection:
             rows = await connection.execute(select(*_PLAIN).order_by(request.c.id))
@@ -75,7 +75,7 @@ class Requests:
                 await connection.execute(delete(request).where(request.c.id == request_id))
 
 
-async def get_request(connection: AsyncConnection, request_id: RequestId) -> RequestRecord:
+async def get_request(connection: AsyncConnection, request_id: RequestId) -> CsrRecord:
     """Return a request within a transaction. Raises NotFoundError."""
     row = (await connection.execute(select(*_PLAIN).where(request.c.id == request_id))).first()
     if row is None:
@@ -83,9 +83,9 @@ async def get_request(connection: AsyncConnection, request_id: RequestId) -> Req
     return _record(row)
 
 
-def _record(row: Row[Any]) -> RequestRecord:
+def _record(row: Row[Any]) -> CsrRecord:
     fields = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's documented name
-    return RequestRecord(**{**fields, "subject_alt_names": tuple(json.loads(fields["subject_alt_names"]))})
+    return CsrRecord(**{**fields, "subject_alt_names": tuple(json.loads(fields["subject_alt_names"]))})
 
 
 def _identity(request_id: RequestId) -> str:

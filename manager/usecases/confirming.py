@@ -27,7 +27,7 @@ from manager.domain.consequences import (
 )
 from manager.domain.inventory import Entry, Inventory
 from manager.domain.keeping import CompanionPolicy, carry_over, complete_material, new_entry, of_broken_chain
-from manager.domain.model import AssignmentRecord, RequestRecord
+from manager.domain.model import AssignmentRecord, CsrRecord
 from manager.domain.moves import Move, moves_from, moves_of_content, moves_to
 from manager.domain.placements import of_answer, of_content, of_moves
 from manager.domain.removals import (
@@ -240,7 +240,7 @@ def assess_deleted(inventory: Inventory, certificate_ids: Sequence[CertificateId
 
 def assess_answered(
     inventory: Inventory,
-    request: RequestRecord,
+    request: CsrRecord,
     material: TlsMaterial,
     nodes: Sequence[NodeName],
     slot: Slot,
@@ -322,7 +322,7 @@ def assess_removed(inventory: Inventory, names: Sequence[NodeName]) -> Impact:
     return Impact(consequences=of_removing_nodes(gone, inventory), facts=facts)
 
 
-def assess_unasked(inventory: Inventory, records: Sequence[RequestRecord]) -> Impact:
+def assess_unasked(inventory: Inventory, records: Sequence[CsrRecord]) -> Impact:
     """Assess what deleting certificate signing requests does."""
     facts = [[each.id, each.answer_id] for each in records]
     return Impact(consequences=of_deleting_requests(records, inventory), facts=facts)

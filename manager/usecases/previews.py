@@ -10,7 +10,7 @@ from common.ids import NO_CERTIFICATE, CertificateId, NodeName, TrustedCaId
 from common.pki.certificate import Certificate
 from manager.domain.inventory import Entry, Judgement
 from manager.domain.keeping import new_entry
-from manager.domain.model import AssignmentRecord, RequestRecord
+from manager.domain.model import AssignmentRecord, CsrRecord
 from manager.pki.judge.headline import Headline, headline
 from manager.pki.read.material import TlsMaterial
 from manager.usecases.confirming import (
@@ -105,7 +105,7 @@ class PreviewUseCases:
         inventory = await self._context.inventories.current()
         return await asyncio.to_thread(assess_removed, inventory, names)
 
-    async def unasking(self, records: Sequence[RequestRecord]) -> Impact:
+    async def unasking(self, records: Sequence[CsrRecord]) -> Impact:
         """Assess what `requests.delete` does."""
         inventory = await self._context.inventories.current()
         return await asyncio.to_thread(assess_unasked, inventory, records)

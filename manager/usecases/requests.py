@@ -12,11 +12,11 @@ from common.errors import Hint, InvalidInputError, NotFoundError
 from common.ids import NO_CERTIFICATE, CertificateId, NodeName, RequestId
 from manager.domain.consequences import Consequence
 from manager.domain.inventory import Inventory
-from manager.domain.model import RequestRecord
+from manager.domain.model import CsrRecord
 from manager.pki.read.keys import private_key_pem
 from manager.pki.read.material import TlsMaterial
 from manager.pki.read.upload import read_private_key
-from manager.pki.write.csr import CsrFields, Request, make_request, prefill
+from manager.pki.write.csr import Csr, CsrFields, make_request, prefill
 from manager.pki.write.keys import kind_like, make_key
 from manager.store.catalogue import KeptAnswer
 from manager.store.records import NewRequest
@@ -40,7 +40,7 @@ class KeyChoice:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RequestChanges:
+class CsrChanges:
     """What a request asks for where it differs from what it was prefilled with; None leaves a field as it is.
 
     `extra_alt_names` come in addition. `template` names a Microsoft certificate template, "" for none.
@@ -55,7 +55,7 @@ class RequestChanges:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AnsweredRequest:
+class AnsweredCsr:
     """What came of a signed answer: what was kept, what followed for nodes and clients, and the inventory with it."""
 
     kept: KeptAnswer
@@ -63,7 +63,7 @@ class AnsweredRequest:
     inventory: Inventory
 
 
-class RequestUseCases:
+class CsrUseCases:
     def __init__(self, context: Context) -> None:
         self._context = context
 
@@ -82,8 +82,8 @@ class RequestUseCases:
         return kind_like(entry.leaf.key_type, entry.leaf.key_bits) if entry is not None else KeyKind.RSA2048
 
     async def create(
-        self, *, replaces: CertificateId | None, changes: RequestChanges, key: KeyChoice, actor: str
-    ) -> RequestRecord:
+        self, *, replaces: CertificateId | None, changes: CsrChanges, key: KeyChoice, actor: str
+    ) -> CsrRecord:
         """Make a key (or take one) and a request signed by it, and keep both.
 
         Raises InvalidInputError, PkiFindingsError, NotFoundError.
@@ -110,10 +110,10 @@ class RequestUseCases:
         log.info("request.made", csr=record.id, user=actor)
         return record
 
-    async def list(self) -> Sequence[RequestRecord]:
+    async def list(self) -> Sequence[CsrRecord]:
         return await self._context.store.requests.list()
 
-    async def get(self, request_id: RequestId) -> RequestRecord:
+    async def get(self, request_id: RequestId) -> CsrRecord:
         """Return one. Raises NotFoundError."""
         return await self._context.store.requests.get(request_id)
 
@@ -130,7 +130,7 @@ class RequestUseCases:
         confirm: str | None = None,
         replaces: bool = False,
         actor: str,
-    ) -> AnsweredRequest:
+    ) -> AnsweredCsr:
         """Take the certificate that a CA made from a request, with its chain.
 
         It becomes a TLS certificate beside the one that it replaces (or in its place, if issuer and serial number are the
@@ -168,10 +168,10 @@ class RequestUseCases:
             then = await self._context.inventories.changed(inventory)
         log.info("request.answered", csr=request_id, certificate=number, user=actor)
         self._context.changed(kept.nodes, cause=f"request {request_id} answered")
-        return AnsweredRequest(kept=kept, consequences=impact.consequences, inventory=then)
+        return AnsweredCsr(kept=kept, consequences=impact.consequences, inventory=then)
 
     async def _read(
-        self, record: RequestRecord, certificate: str, parameters: str, passphrase: str | None
+        self, record: CsrRecord, certificate: str, parameters: str, passphrase: str | None
     ) -> TlsMaterial:
         """Read an answer, and give it the request's key. Raises PkiFindingsError."""
         return await self._context.workers.run(
@@ -197,7 +197,7 @@ class RequestUseCases:
                 await self._context.note(actor, "request.deleted", f"request {number}")
 
 
-def _merged(base: CsrFields, changes: RequestChanges) -> CsrFields:
+def _merged(base: CsrFields, changes: CsrChanges) -> CsrFields:
     names = base.alternatives if changes.alt_names is None else changes.alt_names
     return replace(
         base,
@@ -209,7 +209,7 @@ def _merged(base: CsrFields, changes: RequestChanges) -> CsrFields:
     )
 
 
-def _make(fields: CsrFields, choice: KeyChoice) -> tuple[Request, str]:
+def _make(fields: CsrFields, choice: KeyChoice) -> tuple[Csr, str]:
     """Make the request, in a worker: an RSA key takes seconds, and so may opening one that is given."""
     if choice.kind is not None:
         key = make_key(choice.kind)

@@ -25,7 +25,7 @@ from manager.usecases.pushes import PushUseCases
 from manager.usecases.renewal.accounts import AccountUseCases
 from manager.usecases.renewal.ports import Cas
 from manager.usecases.renewal.renewals import RenewalUseCases
-from manager.usecases.requests import RequestUseCases
+from manager.usecases.requests import CsrUseCases
 from manager.usecases.rights import Rights
 from manager.usecases.roles import RoleUseCases
 from manager.usecases.sessions import SessionUseCases
@@ -66,7 +66,7 @@ class UseCases:
         self.previews = PreviewUseCases(context)
         self.pushes = PushUseCases(context, self.generations)
         self.renewals = RenewalUseCases(context, wake=wake, challenges=challenges)
-        self.requests = RequestUseCases(context)
+        self.requests = CsrUseCases(context)
         self.sessions = SessionUseCases(context)
         self.trust = TrustUseCases(context)
         self.users = UserUseCases(context)

@@ -15,7 +15,7 @@ from common.api.codes import Role
 from common.ids import NodeName
 from manager.channel.pipe import pipe
 from manager.domain.annotations import Annotations
-from manager.usecases.requests import KeyChoice, RequestChanges
+from manager.usecases.requests import CsrChanges, KeyChoice
 from manager.usecases.uploads import Upload
 from manager.usecases.workers import Workers
 from tests import pki
@@ -128,7 +128,7 @@ async def _fill(room: Showroom) -> None:
     await room.require_confirmation()
     await room.api.use_cases.requests.create(
         replaces=1,
-        changes=RequestChanges(extra_alt_names=["rooms.example.com"]),
+        changes=CsrChanges(extra_alt_names=["rooms.example.com"]),
         key=KeyChoice(private_key=pki.make_leaf(None, ["x"]).key_pem),
         actor=ACTOR,
     )

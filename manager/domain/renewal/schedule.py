@@ -61,8 +61,8 @@ def brings_another(before: Terms | None, after: Terms | None) -> bool:
     return replace(before, challenge=after.challenge) != after
 
 
-def rested(renewal: RenewalRecord, *, now_s: float) -> RenewalRecord:
-    """Return a renewal for which somebody has done something now."""
+def end_rest(renewal: RenewalRecord, *, now_s: float) -> RenewalRecord:
+    """Return a renewal for which somebody has done something now, so that it rests no longer."""
     return replace(renewal, retry_at_s=at_once_s(renewal), changed_s=now_s)
 
 

@@ -56,7 +56,7 @@ class CsrFields:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class Csr:
     """A request that was read; fields as in Certificate."""
 
     der: bytes
@@ -83,7 +83,7 @@ def prefill(certificate: Certificate, *, as_client: bool) -> CsrFields:
     )
 
 
-def make_request(fields: CsrFields, key: PrivateKey) -> Request:
+def make_request(fields: CsrFields, key: PrivateKey) -> Csr:
     """Make and sign a request. Raises InvalidInputError: `subject`, `subject_alt_names`, `template`."""
     builder = x509.CertificateSigningRequestBuilder().subject_name(_subject(fields))
     alternatives = _alternatives(fields.alternatives)
@@ -110,10 +110,10 @@ def make_request(fields: CsrFields, key: PrivateKey) -> Request:
     return _decode(signed.public_bytes(Encoding.DER))
 
 
-def _decode(data: bytes) -> Request:
+def _decode(data: bytes) -> Csr:
     frame = read_request_frame(data)
     subject, key = read_name(frame.subject), read_public_key(frame.public_key)
-    return Request(
+    return Csr(
         der=frame.raw,
         pem=pem_of(frame.raw, label=REQUEST_LABEL),
         subject_name=subject.short,

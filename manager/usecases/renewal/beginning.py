@@ -20,7 +20,7 @@ from manager.domain.renewal.records import (
     Step,
     Terms,
 )
-from manager.domain.renewal.schedule import entry_of, names_of, rested
+from manager.domain.renewal.schedule import end_rest, entry_of, names_of
 from manager.pki.read.keys import private_key_pem
 from manager.pki.read.upload import read_private_key
 from manager.pki.write.csr import CsrFields, make_request
@@ -87,7 +87,7 @@ class Beginning:
         act = "renewal.tested" if is_test else "renewal.ordered"
         await self._context.note(asked_by, act, f"renewal {renewal.id}")
         if not is_test:
-            await self._context.store.renewals.keep(rested(renewal, now_s=self._context.clock()))
+            await self._context.store.renewals.keep(end_rest(renewal, now_s=self._context.clock()))
 
 
 def _to_order(renewal: RenewalRecord, entry: Entry | None) -> tuple[Terms, tuple[str, ...]]:

@@ -11,10 +11,10 @@ from manager.domain.renewal.records import AccountId, RenewalRecord, Terms
 from manager.domain.renewal.schedule import (
     at_once_s,
     brings_another,
+    end_rest,
     entry_of,
     follows_at_once,
     names_of,
-    rested,
 )
 from manager.usecases.context import Context
 from manager.usecases.renewal.progress import signed_for
@@ -30,7 +30,7 @@ async def let_rest_no_longer(context: Context, account_id: AccountId) -> None:
             and renewal.retry_at_s > now_s
             and not _was_signed(renewal)
         ):
-            await context.store.renewals.keep(rested(renewal, now_s=now_s))
+            await context.store.renewals.keep(end_rest(renewal, now_s=now_s))
 
 
 async def with_terms(

@@ -24,7 +24,7 @@ from manager.domain.renewal.records import (
     RenewalRecord,
     Terms,
 )
-from manager.domain.renewal.schedule import at_once_s, entry_of, rested
+from manager.domain.renewal.schedule import at_once_s, end_rest, entry_of
 from manager.usecases.context import Context
 from manager.usecases.renewal.beginning import Beginning
 from manager.usecases.renewal.mending import with_terms
@@ -187,7 +187,7 @@ class RenewalUseCases:
             known = await store.renewals.get(renewal_id)
             now_s = self._context.clock()
             record = replace(
-                known if paused else rested(known, now_s=now_s), is_paused=paused, changed_s=now_s
+                known if paused else end_rest(known, now_s=now_s), is_paused=paused, changed_s=now_s
             )
             await store.renewals.keep(record)
             await self._context.note(actor, act, f"renewal {renewal_id}")
@@ -267,7 +267,7 @@ class RenewalUseCases:
             if order is None or order.is_test:
                 return None
             await self._context.note(actor, "renewal.ordered", f"renewal {renewal_id}")
-            await store.renewals.keep(rested(known, now_s=self._context.clock()))
+            await store.renewals.keep(end_rest(known, now_s=self._context.clock()))
             return order
 
     async def collect(self) -> None:

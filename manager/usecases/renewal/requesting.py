@@ -11,10 +11,10 @@ import structlog
 from common.ids import CertificateId
 from manager.domain.audit import RENEWAL
 from manager.domain.inventory import Entry
-from manager.domain.model import RequestRecord
+from manager.domain.model import CsrRecord
 from manager.domain.renewal.records import RenewalRecord
 from manager.usecases.context import Context
-from manager.usecases.requests import KeyChoice, RequestChanges, RequestUseCases
+from manager.usecases.requests import CsrChanges, CsrUseCases, KeyChoice
 
 log = structlog.get_logger(__name__)
 
@@ -22,7 +22,7 @@ log = structlog.get_logger(__name__)
 class Requesting:
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._requests = RequestUseCases(context)
+        self._requests = CsrUseCases(context)
 
     async def look(self, renewal: RenewalRecord, entry: Entry | None) -> None:
         """Follow an answer, or open a request if none waits, of a renewal that is due or has a request. Raises CertcastError."""
@@ -32,11 +32,11 @@ class Requesting:
                 await self._follow(renewal, request.answer_id)
         elif entry is not None:
             request = await self._waiting(entry.id) or await self._requests.create(
-                replaces=entry.id, changes=RequestChanges(), key=KeyChoice(is_alike=True), actor=RENEWAL
+                replaces=entry.id, changes=CsrChanges(), key=KeyChoice(is_alike=True), actor=RENEWAL
             )
             await self._keep(renewal, request)
 
-    async def _waiting(self, certificate_id: CertificateId) -> RequestRecord | None:
+    async def _waiting(self, certificate_id: CertificateId) -> CsrRecord | None:
         """Return the latest request that is to replace a certificate and has no answer."""
         waiting = [
             each
@@ -45,7 +45,7 @@ class Requesting:
         ]
         return waiting[-1] if waiting else None
 
-    async def _keep(self, renewal: RenewalRecord, request: RequestRecord) -> None:
+    async def _keep(self, renewal: RenewalRecord, request: CsrRecord) -> None:
         store = self._context.store
         async with store.transaction():
             known = await store.renewals.get(renewal.id)

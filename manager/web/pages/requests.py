@@ -10,11 +10,11 @@ from common.api.codes import KeyKind, Role
 from common.errors import CertcastError, InvalidInputError
 from common.ids import NO_CERTIFICATE, CertificateId, RequestId, node_names, parse_id
 from manager.domain.consequences import ConfirmationNeededError
-from manager.domain.model import RequestRecord
+from manager.domain.model import CsrRecord
 from manager.http.errors import status_of
 from manager.pki.write.csr import DEFAULT_TEMPLATE
 from manager.pki.write.export import Download
-from manager.usecases.requests import KeyChoice, RequestChanges
+from manager.usecases.requests import CsrChanges, KeyChoice
 from manager.web.choices import NODE_FIELDS, chosen_nodes, node_choices
 from manager.web.forms import TICKED, FormFields, pem
 from manager.web.pagerequest import Page, PageRequest
@@ -71,7 +71,7 @@ async def create(page_request: PageRequest) -> web.StreamResponse:
         "template": DEFAULT_TEMPLATE if form.flag("template") else "",
         "kind": form.text("kind"),
     }
-    changes = RequestChanges(
+    changes = CsrChanges(
         subject=shown["subject"],
         alt_names=form.lines("alt_names"),
         server_auth=shown["server_auth"],
@@ -204,7 +204,7 @@ async def _new_form(
 
 async def _request(
     page_request: PageRequest,
-    record: RequestRecord,
+    record: CsrRecord,
     fields: Mapping[str, str],
     nodes: Sequence[str],
     refusal: FormRefusal = NOT_REFUSED,

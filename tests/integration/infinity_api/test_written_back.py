@@ -6,7 +6,7 @@ from common.api.codes import KeyKind, Role
 from manager.domain.model import NodeDescription
 from manager.infinity_api.contract.description import Method
 from manager.infinity_api.contract.index import RESOURCES
-from manager.usecases.requests import KeyChoice, RequestChanges
+from manager.usecases.requests import CsrChanges, KeyChoice
 from tests import pki
 from tests.integration.infinity_api.platform import Client, leaf, upload
 from tests.oauth import public_pem
@@ -32,7 +32,7 @@ async def make_through_other_doors(client: Client) -> None:
     await client.api.call("POST", "trusted-cas", {"pem": root.certificate_pem})
     await client.api.use_cases.requests.create(
         replaces=None,
-        changes=RequestChanges(alt_names=["conf1.example.test"]),
+        changes=CsrChanges(alt_names=["conf1.example.test"]),
         key=KeyChoice(kind=KeyKind.RSA2048),
         actor="ada",
     )

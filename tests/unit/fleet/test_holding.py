@@ -166,7 +166,7 @@ async def test_of_several_sessions_of_a_node_that_ended_the_last_is_given_up():
     holds = Holds()
     holding = holding_over(holds)
     for number in (4, 7, 5):
-        holding.release(NodeName("n1"), number, heard_s=0.0)
+        holding.release(NodeName("n1"), number, last_report_s=0.0)
     assert await holding.flush()
     assert holds.released == [{"n1": 7}]
 
@@ -174,8 +174,8 @@ async def test_of_several_sessions_of_a_node_that_ended_the_last_is_given_up():
 async def test_a_session_is_given_up_only_once_what_was_said_in_it_is_kept():
     holds = Holds()
     holding = holding_over(holds, "busy")
-    holding.release(NodeName("busy"), 1, heard_s=0.0)
-    holding.release(NodeName("idle"), 2, heard_s=0.0)
+    holding.release(NodeName("busy"), 1, last_report_s=0.0)
+    holding.release(NodeName("idle"), 2, last_report_s=0.0)
     assert await holding.flush()
     assert holds.released == [{"idle": 2}]
 
@@ -184,7 +184,7 @@ async def test_a_session_is_given_up_only_once_what_was_said_in_it_is_kept():
 async def test_a_session_is_given_up_although_the_store_fails_first(failures):
     holds = Holds(failures=failures)
     holding = holding_over(holds)
-    holding.release(NodeName("n1"), 3, heard_s=0.0)
+    holding.release(NodeName("n1"), 3, last_report_s=0.0)
     for _ in range(failures):
         assert not await holding.flush()
     assert await holding.flush()

@@ -13,7 +13,7 @@ from aiohttp.test_utils import make_mocked_request
 
 from common.errors import StorageError
 from manager.http import pieces
-from manager.http.pieces import listed
+from manager.http.pieces import stream_list
 
 
 class Thing(msgspec.Struct, weakref=True):
@@ -34,7 +34,7 @@ async def parts(*sizes: int) -> AsyncIterator[Sequence[Thing]]:
 
 @pytest.mark.parametrize("sizes", [(), (0,), (1,), (2, 0, 3), (0, 0, 1), (3, 3, 0)])
 async def test_pieces_are_together_what_the_whole_would_be(sizes: tuple[int, ...]):
-    whole = b"".join([piece async for piece in listed(Things(9, []), parts(*sizes))])
+    whole = b"".join([piece async for piece in stream_list(Things(9, []), parts(*sizes))])
     numbers = [{"number": number} for number in range(sum(sizes))]
     assert json.loads(whole) == {"total": 9, "things": numbers}
 
@@ -47,7 +47,7 @@ async def test_a_piece_is_made_only_when_the_one_before_it_was_taken():
             made.extend(map(weakref.ref, things))
             yield things
 
-    async for _piece in listed(Things(0, []), watched()):
+    async for _piece in stream_list(Things(0, []), watched()):
         assert sum(one() is not None for one in made) <= 100
     assert len(made) == 2000
 
@@ -88,7 +88,7 @@ async def test_a_reader_that_does_not_read_or_is_gone_is_let_go(
     monkeypatch.setattr(pieces, "WRITE_S", 0.01)
     monkeypatch.setattr(pieces.web, "StreamResponse", lambda **_given: answer)
     request = make_mocked_request("GET", "/", transport=transport)
-    await pieces.send(request, listed(Things(0, []), parts(1, 1, 1)), turn=nullcontext)
+    await pieces.send(request, stream_list(Things(0, []), parts(1, 1, 1)), turn=nullcontext)
     assert transport.abort.called
     assert not answer.ended
 
@@ -100,7 +100,7 @@ async def test_an_answer_that_fails_on_the_way_is_cut_off_and_its_end_is_never_w
     monkeypatch.setattr(pieces.web, "StreamResponse", lambda **_given: answer)
     request = make_mocked_request("GET", "/", transport=transport)
     await pieces.send(
-        request, listed(Things(0, []), broken(StorageError("the disk is gone"))), turn=nullcontext
+        request, stream_list(Things(0, []), broken(StorageError("the disk is gone"))), turn=nullcontext
     )
     assert transport.abort.called
     assert not answer.ended

@@ -21,8 +21,8 @@ def greeting(node=N1, **changes) -> HoldRequest:
     return HoldRequest(**{**given, "instance": "a", "displaces": False, **changes})
 
 
-def over(number: int, heard_s: float = 0.0) -> Over:
-    return Over(number, heard_s)
+def over(number: int, last_report_s: float = 0.0) -> Over:
+    return Over(number, last_report_s)
 
 
 @pytest.fixture

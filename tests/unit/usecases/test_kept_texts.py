@@ -15,7 +15,7 @@ from manager.pki.read.batch import ImportFile
 from manager.pki.read.parameters import FFDHE2048_PEM
 from manager.pki.read.upload import read_tls
 from manager.usecases.kept import new_certificate
-from manager.usecases.requests import KeyChoice, RequestChanges
+from manager.usecases.requests import CsrChanges, KeyChoice
 from manager.usecases.uploads import Edit, Upload
 from tests.pki import NOW_S, Made, make_intermediate, make_leaf, make_root
 from tests.unit.usecases.conftest import World
@@ -94,7 +94,7 @@ async def test_no_way_in_keeps_a_key_in_the_clear(world: World, tmp_path: Path):
         actor="ada",
     )
     request = await world.use_cases.requests.create(
-        replaces=number, changes=RequestChanges(), key=KeyChoice(private_key=made.key_pem), actor="ada"
+        replaces=number, changes=CsrChanges(), key=KeyChoice(private_key=made.key_pem), actor="ada"
     )
     await world.use_cases.requests.answer(
         request.id,
@@ -140,7 +140,7 @@ async def test_parameters_that_came_with_an_answer_outlive_an_edit_of_the_certif
     made = make_leaf(ISSUER)
     request = await world.use_cases.requests.create(
         replaces=None,
-        changes=RequestChanges(subject="CN=node.example.com"),
+        changes=CsrChanges(subject="CN=node.example.com"),
         key=KeyChoice(private_key=made.key_pem),
         actor="ada",
     )

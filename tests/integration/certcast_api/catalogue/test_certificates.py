@@ -8,7 +8,7 @@ from common.api.certificates import CertificateAnswer
 from common.limits import NOTE_MAX_CHARS
 from manager.api import certificates
 from manager.api.answers import certificate_answer
-from manager.http.pieces import listed
+from manager.http.pieces import stream_list
 from manager.usecases.certificate_views import ListedCertificate
 from tests import pki
 from tests.integration.api import ApiClient
@@ -144,7 +144,7 @@ async def test_a_long_list_is_sent_in_pieces_and_says_the_same(api: ApiClient, m
 
     async def counted(empty: object, parts: AsyncIterator[Sequence[object]]) -> AsyncIterator[bytes]:
         made.append(0)
-        async for piece in listed(empty, parts):
+        async for piece in stream_list(empty, parts):
             yield piece
             made.append(0)
 

@@ -4,7 +4,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from manager.usecases.requests import KeyChoice, RequestChanges
+from manager.usecases.requests import CsrChanges, KeyChoice
 from manager.usecases.uploads import Edit, Upload
 from tests.pki import DAY_S, NOW_S, Made, make_intermediate, make_leaf, make_root, sign_request
 from tests.unit.usecases.confirming.conftest import ISSUER, ROOT, WEST, add_node, codes, refused, upload
@@ -54,7 +54,7 @@ async def test_an_answer_is_held_against_its_request_and_what_it_replaces(world:
     old = (await upload(world, make_leaf(ISSUER, WEST), ["n1"])).record
     request = await world.use_cases.requests.create(
         replaces=old.id,
-        changes=RequestChanges(extra_alt_names=["more.example.com"]),
+        changes=CsrChanges(extra_alt_names=["more.example.com"]),
         key=KeyChoice(private_key=make_leaf(ISSUER).key_pem),
         actor="ada",
     )

@@ -7,7 +7,7 @@ from cryptography.x509 import load_der_x509_certificate
 from manager.domain.model import NodeDescription
 from manager.pki.read.findings import PkiFindingsError
 from manager.pki.read.reader import as_text
-from manager.usecases.requests import KeyChoice, RequestChanges
+from manager.usecases.requests import CsrChanges, KeyChoice
 from manager.usecases.uploads import Edit
 from tests.pki import make_intermediate, make_leaf, make_root
 from tests.unit.usecases.confirming.conftest import ISSUER, ROOT, WEST, add_node, codes, refused, upload
@@ -30,7 +30,7 @@ async def test_removing_a_node_and_an_unanswered_request_is_told(world: World):
     await world.use_cases.nodes.remove("n1", confirm=error.token, actor="ada")
     request = await world.use_cases.requests.create(
         replaces=None,
-        changes=RequestChanges(subject="CN=a.example.com"),
+        changes=CsrChanges(subject="CN=a.example.com"),
         key=KeyChoice(private_key=make_leaf(ISSUER).key_pem),
         actor="ada",
     )

@@ -4,7 +4,7 @@ import pytest
 
 from manager.domain.identity import IdentityConflictError
 from manager.pki.read.batch import ImportFile
-from manager.usecases.requests import KeyChoice, RequestChanges
+from manager.usecases.requests import CsrChanges, KeyChoice
 from manager.usecases.uploads import Edit, Upload
 from tests.pki import DAY_S, NOW_S, make_leaf, make_rsa_key
 from tests.unit.usecases.confirming.conftest import ISSUER, WEST, add_node, codes, refused, upload
@@ -177,7 +177,7 @@ async def test_a_request_that_says_no_kind_of_key_asks_for_one_no_weaker_than_th
     ):
         made = await world.use_cases.requests.create(
             replaces=replaces,
-            changes=RequestChanges(subject="CN=node.example.com"),
+            changes=CsrChanges(subject="CN=node.example.com"),
             key=KeyChoice(is_alike=True),
             actor="ada",
         )

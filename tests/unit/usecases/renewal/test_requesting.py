@@ -3,7 +3,7 @@
 import pytest
 
 from manager.domain.alarms import AlarmKind
-from manager.usecases.requests import KeyChoice, RequestChanges
+from manager.usecases.requests import CsrChanges, KeyChoice
 from tests.pki import DAY_S, chain_pem, sign_request
 from tests.renewals import Renewing
 from tests.unit.usecases.renewal.looking import alarms_of
@@ -53,7 +53,7 @@ async def test_its_answer_is_what_is_renewed_next_and_lowers_the_alarm(world: Re
 async def test_a_request_that_waits_already_is_not_opened_a_second_time(world: Renewing, requested):
     await world.use_cases.requests.create(
         replaces=requested.certificate_id,
-        changes=RequestChanges(),
+        changes=CsrChanges(),
         key=KeyChoice(is_alike=True),
         actor="ada",
     )
