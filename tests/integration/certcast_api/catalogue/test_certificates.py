@@ -150,7 +150,7 @@ async def test_a_long_list_is_sent_in_pieces_and_says_the_same(api: ApiClient, m
 
     monkeypatch.setattr(certificates, "AT_ONCE", 2)
     monkeypatch.setattr(certificates, "certificate_answer", watched)
-    monkeypatch.setattr(certificates, "listed", counted)
+    monkeypatch.setattr(certificates, "stream_list", counted)
     assert await api.call("GET", "certificates?order=-subject") == whole
     assert [count for count in made if count] == [2, 2, 1]
 
