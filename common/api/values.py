@@ -72,8 +72,9 @@ PhaseCode = Annotated[str, one_of(get_args(codes.Phase))]
 Text = Annotated[str, _text(512)]
 PartText = Annotated[str, _text(120)]
 Name = Annotated[str, _text(128)]
-Hex = Annotated[str, _text(64, "^[0-9a-f]*$")]
-ReasonText = Annotated[str, _text(64, "^[a-z0-9_]*$")]
+Hex = Annotated[str, _text(64, r"^[0-9a-f]*$(?!\n)")]
+"""Python's $ lets a line end follow, and its \\Z is none in the OpenAPI document (ECMA-262): this means the end in both."""
+ReasonText = Annotated[str, _text(64, r"^[a-z0-9_]*$(?!\n)")]
 Count = Annotated[int, _between(0, 2**53)]
 Moment = Annotated[float, _between(0, 2**40)]
 """Unix seconds."""

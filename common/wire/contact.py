@@ -27,7 +27,7 @@ HOST_KEYS_MAX: Final = 4
 LETS_GO: Final = Reason.STORAGE
 """The reason of a goodbye by which a manager that may take no nodes lets go of those that it has: they dial the others first."""
 
-KeyLine = Annotated[str, Meta(max_length=200, pattern="^ssh-ed25519 [A-Za-z0-9+/=]+$")]
+KeyLine = Annotated[str, Meta(max_length=200, pattern=r"^ssh-ed25519 [A-Za-z0-9+/=]+\Z")]
 
 _NAME = re.compile(r"[^\s\x00-\x20\x7f\[\]/@:%]{1,253}")
 

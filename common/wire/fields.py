@@ -14,8 +14,8 @@ PART_TEXT_MAX_CHARS: Final = 120
 Text = Annotated[str, Meta(max_length=TEXT_MAX_CHARS)]
 PartText = Annotated[str, Meta(max_length=PART_TEXT_MAX_CHARS)]
 Name = Annotated[str, Meta(max_length=128)]
-Hex = Annotated[str, Meta(max_length=64, pattern="^[0-9a-f]*$")]
-ReasonText = Annotated[str, Meta(max_length=64, pattern="^[a-z0-9_]*$")]
+Hex = Annotated[str, Meta(max_length=64, pattern=r"^[0-9a-f]*\Z")]
+ReasonText = Annotated[str, Meta(max_length=64, pattern=r"^[a-z0-9_]*\Z")]
 Count = Annotated[int, Meta(ge=0, le=2**53)]
 
 Moment = Annotated[float, Meta(ge=0, le=2**40)]

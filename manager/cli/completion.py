@@ -1,11 +1,13 @@
 """Shell completion beyond commands, options and their choices: the names of nodes, users and certificates.
 
 Decides when to ask the manager: only where nobody would be asked for a password. Invariant: completion never fails, waits or prints;
-whatever goes wrong, it offers nothing, and the command itself will say what is wrong.
+whatever goes wrong, it offers nothing, and the command itself will say what is wrong. And what it offers is a plain word: shells put it into
+the line as it is, and some evaluate it before, so that a certificate's name could be a command.
 """
 
 import asyncio
 import os
+import re
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final
 
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
 OFFERED_MAX: Final = 100
 WAIT_S: Final = 2.0
 """Who pressed a key waits for an answer."""
+
+_PLAIN: Final = re.compile(r"(?!-)[A-Za-z0-9._@:+-]+")
+"""Names that mean themselves in every shell. What else is there is given by its number, or typed and quoted."""
 
 
 def node_names(context: typer.Context, incomplete: str) -> list[str]:
@@ -78,7 +83,7 @@ def _beginning(
         found = asyncio.run(_asked(access, names))
     except (CertcastError, TimeoutError):
         return []
-    return sorted({name for name in found if name.startswith(incomplete)})
+    return sorted({name for name in found if name.startswith(incomplete) and _PLAIN.fullmatch(name)})
 
 
 async def _asked(access: Access, names: Callable[["Client"], Awaitable[list[str]]]) -> list[str]:

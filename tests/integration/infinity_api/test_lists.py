@@ -4,7 +4,9 @@ import aiohttp
 import pytest
 
 from common.errors import StorageError
+from manager.http.guard import HEAVY
 from manager.http.pieces import AT_ONCE
+from manager.http.queueing import FairQueue
 from manager.infinity_api import handlers
 from manager.infinity_api.documents import Documents
 from tests.fakes import sdk_client
@@ -142,6 +144,44 @@ async def test_a_long_list_is_made_and_sent_in_pieces(client: Client, monkeypatc
     assert len(set(ids)) == count
     head = await client.call("HEAD", path)
     assert (head.status, head.body) == (200, b"")
+
+
+async def test_objects_that_are_named_again_and_again_are_shown_once(client: Client):
+    for name in ("a", "b"):
+        await client.post(LOCATIONS, {"name": name})
+    asked = ";".join(["2", "1", "01", "2", "9", "x", "9"] * 500)
+    found = await client.get(f"{LOCATIONS}set/{asked}/")
+    assert [each["id"] for each in found["objects"]] == [2, 1]
+    assert found["not_found"] == ["9", "x"]
+
+
+async def test_many_objects_that_are_named_are_sent_in_pieces_and_take_turns(client: Client, monkeypatch):
+    store = client.api.context.store.documents
+    count = AT_ONCE * 2 + 7
+    async with client.api.context.store.transaction():
+        for number in range(count):
+            await store.add("dns_server", {"address": f"198.51.{number // 256}.{number % 256}"})
+    made, whole, turns = [], Documents.complete, []
+    take = FairQueue.take
+
+    async def watched(self: Documents, rows: list) -> object:
+        made.append(len(rows))
+        return await whole(self, rows)
+
+    def counted(self: FairQueue, user: str, **options: object) -> object:
+        turns.append(self._limit)
+        return take(self, user, **options)
+
+    monkeypatch.setattr(Documents, "complete", watched)
+    monkeypatch.setattr(FairQueue, "take", counted)
+    asked = [*range(count, 0, -1), count + 1]
+    found = await client.get(f"{CONFIGURATION}/dns_server/set/{';'.join(map(str, asked))}/")
+    assert made == [AT_ONCE, AT_ONCE, 7]
+    assert [each["id"] for each in found["objects"]] == asked[:-1]
+    assert found["not_found"] == [str(count + 1)]
+    assert turns.count(HEAVY) == 1
+    await client.get(f"{CONFIGURATION}/dns_server/set/1;2/")
+    assert turns.count(HEAVY) == 1
 
 
 async def test_a_long_list_leaves_out_what_was_deleted_while_it_was_sent(client: Client, monkeypatch):

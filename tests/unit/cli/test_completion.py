@@ -58,6 +58,56 @@ def test_certificates_names_are_completed(api, words):
     assert offered == ["conf.example.com", "conf2.example.com"]
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "conf$(touch pwned)",
+        "conf`id`",
+        "conf\\$(id)",
+        "conf;id",
+        "conf&id",
+        "conf|id",
+        "conf>x",
+        "conf id",
+        "conf'x",
+        'conf"x',
+        "conf\nid",
+        "conf\x1b[2J",
+        "conf\u202eid",
+        "conf\u200bid",
+        "conf!!",
+        "conf{a,b}",
+        "conf*",
+        "conf~",
+        "conf#x",
+    ],
+)
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish", "powershell"])
+def test_no_name_is_offered_that_a_shell_or_a_terminal_would_take_for_more_than_a_name(api, name, shell):
+    found = {"id": 3, "subject_name": name, "subject_alt_names": ["conf2.example.com", f"{name}.example.com"]}
+    api.answer("GET", "certificates?search=conf&limit=100", {"certificates": [found], "total": 1})
+    words = "certcast certificate show conf"
+    asked = {
+        "_CERTCAST_COMPLETE": f"complete_{shell}",
+        "COMP_WORDS": words,
+        "COMP_CWORD": "3",
+        "_TYPER_COMPLETE_ARGS": words,
+        "_TYPER_COMPLETE_FISH_ACTION": "get-args",
+        "_TYPER_COMPLETE_WORD_TO_COMPLETE": "conf",
+        "CERTCAST_URL": api.url,
+        "CERTCAST_TOKEN": "cct_x",
+    }
+    offered = CliRunner().invoke(app, [], prog_name="certcast", env=asked).stdout
+    assert "conf2.example.com" in offered
+    assert offered.count("conf") == 1
+
+
+def test_no_option_is_made_of_a_name(api):
+    found = {"id": 3, "subject_name": "--force", "subject_alt_names": ["-x.example.com"]}
+    api.answer("GET", "certificates?search=&limit=100", {"certificates": [found], "total": 1})
+    assert complete("certcast certificate show ", CERTCAST_URL=api.url, CERTCAST_TOKEN="cct_x") == []
+
+
 def test_users_names_are_completed(api):
     users = [{"name": name, "role": "operator", "created_at_s": 0} for name in ("anna", "bert")]
     api.answer("GET", "users", {"users": users})
