@@ -7,6 +7,7 @@ estimators that try every spelling take seconds for a hostile one. Pure.
 
 import math
 import re
+from collections.abc import Iterator
 from typing import Final
 
 STRONG: Final = 10.0
@@ -47,6 +48,7 @@ _WORDS: Final = frozenset(
         "batman",
         "birthday",
         "blink",
+        "business",
         "butter",
         "cert",
         "certcast",
@@ -60,10 +62,12 @@ _WORDS: Final = frozenset(
         "chicken",
         "chocolate",
         "cisco",
+        "company",
         "computer",
         "conference",
         "cookie",
         "corona",
+        "corporate",
         "correct horse battery",
         "correct horse battery staple",
         "correct-horse-battery-staple",
@@ -139,6 +143,7 @@ _WORDS: Final = frozenset(
         "mother",
         "mustang",
         "naruto",
+        "network",
         "nicole",
         "ninja",
         "nothing",
@@ -189,6 +194,8 @@ _WORDS: Final = frozenset(
         "thomas",
         "thursday",
         "tigger",
+        "troubador",
+        "troubadour",
         "trustno1",
         "tuesday",
         "ubuntu",
@@ -219,6 +226,7 @@ _RUNS: Final = (
     "!@#$%^&*()_+",
     "1qaz2wsx3edc4rfv5tgb6yhn7ujm8ik,9ol.0p;/",
     "zaq1xsw2cde3vfr4bgt5nhy6mju7",
+    "zaq12wsxcde34rfvbgt56yhnmju7",
     "1q2w3e4r5t6y7u8i9o0p",
     "q1w2e3r4t5y6u7i8o9p0",
 )
@@ -227,7 +235,12 @@ _AS_LETTERS: Final = str.maketrans("@4301!$57", "aaeoiisst")
 _RUN_MIN, _COPY_MIN, _WORD_MIN = 3, 2, 4
 _WORD_MAX: Final = max(map(len, _WORDS))
 _LETTER, _OTHER, _YEAR, _DATE, _SPELLING = 0.7, 1.0, 2.0, 4.5, 0.5
+_ADDRESS: Final = 9.6
+"""There are two to the power of 32 of them, and few are in use."""
+
 _SEPARATORS: Final = re.compile(r"[\W_]+")
+_REPEATED: Final = re.compile(r"(.)\1+")
+_IPV4: Final = re.compile(r"\d{1,3}(\.\d{1,3}){3}", re.ASCII)
 _LETTERS_MIN: Final = 4
 """So many letters in a row may be a word, of which one more letter narrows the rest down."""
 
@@ -243,12 +256,27 @@ def is_unguessable(text: str, known: tuple[str, ...] = ()) -> bool:
 
 
 def _cheapest(text: str, known: tuple[str, ...], *, with_any_word: bool) -> float:
-    found = _cost_of_all(text, known, with_any_word=with_any_word)
+    found = [
+        cost + sum(_cost_of_all(part, known, with_any_word=with_any_word) for part in parts)
+        for cost, parts in _ways_to_write(text)
+    ]
+    return min(found if _IPV4.fullmatch(text) is None else [*found, _ADDRESS])
+
+
+def _ways_to_write(text: str) -> Iterator[tuple[float, tuple[str, ...]]]:
+    """Return what a text may be made of, and what it costs to know that it is written like this."""
+    yield 0.0, (text,)
     parts = _SEPARATORS.split(text)
-    if sum(len(each) == 1 for each in parts) * 2 <= len(parts):
-        return found
-    # p-a-s-s-w-o-r-d is that word, and a way to write it
-    return min(found, _OTHER + _cost_of_all("".join(parts), known, with_any_word=with_any_word))
+    joined = "".join(parts)
+    if sum(len(each) == 1 for each in parts) * 2 > len(parts):
+        # p-a-s-s-w-o-r-d is that word
+        yield _OTHER, (joined,)
+    # 112233 is 123, with or without something between
+    yield _OTHER, (_REPEATED.sub(r"\1", joined if joined.isdecimal() else text),)
+    halves = text[::2], text[1::2]
+    if any(each.isdecimal() for each in halves):
+        # 1a2b3c is 123 and abc
+        yield _OTHER, halves
 
 
 def _cost_of_all(text: str, known: tuple[str, ...], *, with_any_word: bool) -> float:

@@ -155,3 +155,10 @@ def test_parts_of_one_file_have_one_salt_and_vectors_of_their_own_and_two_files_
 def derivation(algorithm: bytes) -> bytes:
     _, parameters = der.sequence(algorithm, 2)
     return der.members(parameters, der.SEQUENCE, 2)[0].raw
+
+
+@pytest.mark.parametrize("form", list(Format))
+def test_the_names_of_what_is_in_the_file_add_nothing_to_its_passphrase(form: Format):
+    with pytest.raises(InvalidInputError) as refused:
+        export(items(3), form, passphrase="B.Example.com-2026")
+    assert refused.value.field == "passphrase"

@@ -84,7 +84,9 @@ def export(items: Sequence[ExportItem], form: Format, *, passphrase: str | None 
     if not any(item.include_leaf or item.chain or item.private_key_pem for item in items):
         raise InvalidInputError("items", "there is nothing to download")
     if with_key:
-        check_passphrase(passphrase)
+        # the file itself says whose keys it has
+        names = {name for each in items for name in (each.leaf.subject_name, *each.leaf.subject_alt_names)}
+        check_passphrase(passphrase, tuple(names))
     name = file_name([item.leaf for item in items], with_key=with_key, form=form)
     if form is Format.PEM:
         return Download(name, _pem(items, passphrase))

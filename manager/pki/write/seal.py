@@ -35,8 +35,8 @@ _HMAC_SHA256: Final = der.encode(der.SEQUENCE, der.encode_object_id("1.2.840.113
 _AES256_CBC: Final = der.encode_object_id("2.16.840.1.101.3.4.1.42")
 
 
-def check_passphrase(passphrase: str | None) -> str:
-    """Return a passphrase that may protect a key. Raises InvalidInputError."""
+def check_passphrase(passphrase: str | None, known: tuple[str, ...]) -> str:
+    """Return a passphrase that may protect a key; whoever guesses knows the texts in `known`. Raises InvalidInputError."""
     given = passphrase or ""
     if len(given) < PASSPHRASE_MIN:
         raise InvalidInputError(
@@ -44,7 +44,7 @@ def check_passphrase(passphrase: str | None) -> str:
             "a private key is only downloaded encrypted, and whoever has the file can guess for as long as they like: give a "
             f"passphrase of at least {PASSPHRASE_MIN} characters",
         )
-    if strength_of(given) < STRONG:
+    if strength_of(given, known) < STRONG:
         raise InvalidInputError(
             "passphrase", f"whoever has the file can guess for as long as they like, and {WEAK}"
         )

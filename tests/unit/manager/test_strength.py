@@ -64,6 +64,28 @@ def test_a_walk_over_the_keyboard_and_a_birthday_are_weak(text: str):
 @pytest.mark.parametrize(
     "text",
     [
+        "112233445566",
+        "1122334455667788",
+        "111222333444555",
+        "aabbccddeeff",
+        "010203040506",
+        "10203040506070",
+        "1a2b3c4d5e6f",
+        "a1b2c3d4e5f6",
+        "192.168.100.200",
+        "00:11:22:33:44:55",
+        "zaq12wsxcde34rfv",
+        "Tr0ub4dor&3xxx",
+    ],
+)
+def test_repetitions_interleaved_runs_and_addresses_are_weak(text: str):
+    assert strength_of(text) < STRONG
+    assert not is_unguessable(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
         "internationalcommunications",
         "InternationalCommunications",
         "INTERNATIONALCOMMUNICATIONS",
