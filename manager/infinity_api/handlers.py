@@ -217,7 +217,9 @@ class Handlers:
         absent = list(dict.fromkeys(part for part, number in wanted if number not in rows))
         rest = {"not_found": absent} if absent else {}
         if len(there) > AT_ONCE:
-            return Reply(200, chunks=listed({**rest, "objects": []}, self._parts(collection, rows, there)))
+            return Reply(
+                200, chunks=stream_list({**rest, "objects": []}, self._parts(collection, rows, there))
+            )
         return found({**rest, "objects": await self._shown(collection, [rows[each] for each in there])})
 
     async def _command(self, request: ApiRequest, resource: Resource) -> Reply:
