@@ -6,6 +6,7 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -17,20 +18,28 @@ from bench.siege.target import Target
 from common.runtime import log as logs
 
 ATTACKS: Final = STRANGERS | INSIDERS
+NICENESS_MAX: Final = 19
 
 
 async def main(target: Target, names: Sequence[str]) -> None:
     """Carry out these attacks until SIGTERM, then print what was done.
 
-    They share the machine with what they attack; elsewhere they would have their own. So they take what cores are left (SCHED_IDLE of
-    sched(7)), and what is measured is what their requests do to the manager, not what their computing does to its cores.
+    They share the machine with what they attack; elsewhere they would have their own. So they take what cores are left, and what is
+    measured is what their requests do to the manager, not what their computing does to its cores.
     """
     raise_file_limit()
     logs.configure(level="error")
-    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+    take_what_is_left()
     counts: Counter[str] = Counter()
     await run_until_stopped(*(ATTACKS[name](target, counts) for name in names))
     print(json.dumps(counts), flush=True)
+
+
+def take_what_is_left() -> None:
+    """Run where nobody else does: among processes, and, where the kernel shares cores between sessions, this session among them (sched(7))."""
+    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+    with suppress(OSError):  # a kernel without that, or that wants longer between two changes
+        Path("/proc/self/autogroup").write_text(str(NICENESS_MAX), encoding="ascii")
 
 
 if __name__ == "__main__":

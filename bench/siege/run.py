@@ -130,7 +130,14 @@ class Siege:
 
     async def _start(self, module: str, *arguments: str) -> Process:
         return await asyncio.create_subprocess_exec(
-            sys.executable, "-m", f"bench.siege.{module}", self._file, *arguments, stdout=PIPE
+            sys.executable,
+            "-m",
+            f"bench.siege.{module}",
+            self._file,
+            *arguments,
+            stdout=PIPE,
+            # the attackers' rank among processes is that of their session, where the kernel groups by it
+            start_new_session=True,
         )
 
     async def _sample(self) -> None:
