@@ -57,7 +57,9 @@ async def add(call: Call) -> web.StreamResponse:
     """Add a node; its join token is shown once."""
     body: NewNode = call.body
     described = NodeDescription(names=body.names, addresses=body.addresses)
-    record, token = await call.api.use_cases.nodes.add(node_name(body.name), described, actor=call.actor)
+    record, token = await call.api.use_cases.nodes.add(
+        node_name(body.name), described, maker=call.caller.maker, actor=call.actor
+    )
     answer = AddedNode(node=_answer(record), join_token=token.text, expires_at_s=token.expires_s)
     return reply(answer, status=201)
 
@@ -84,7 +86,7 @@ async def remove(call: Call) -> web.StreamResponse:
 
 async def new_token(call: Call) -> web.StreamResponse:
     """Make another join token."""
-    token = await call.api.use_cases.nodes.new_token(call.node(), actor=call.actor)
+    token = await call.api.use_cases.nodes.new_token(call.node(), maker=call.caller.maker, actor=call.actor)
     return reply(JoinTokenAnswer(join_token=token.text, expires_at_s=token.expires_s), status=201)
 
 

@@ -79,7 +79,7 @@ def remove_user(
 ) -> None:
     """Remove a user, with its tokens and programs.
 
-    The user's tokens end, and the programs that the user registered and the unused join tokens that it made are removed.
+    The user's tokens end, unused join tokens too, and the programs that the user registered are removed.
 
     Example: certcast user remove anna
     """
@@ -98,7 +98,7 @@ def set_role(
     role: Annotated[Role, typer.Argument(metavar="ROLE", help="read-only, operator or administrator.")],
     json: JsonOption = False,
 ) -> None:
-    """Change what a user may do, at once; the user's tokens end.
+    """Change what a user may do, at once; the user's tokens end, unused join tokens too.
 
     Example: certcast user role anna administrator
     """

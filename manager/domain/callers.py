@@ -5,6 +5,7 @@ was given again just now by who is signed in, lets a caller make credentials or 
 private keys, since whoever joins as a node is sent its keys: it takes a password too, or a credential that was made for it.
 """
 
+import math
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
@@ -36,10 +37,24 @@ _ROLE_OF: Final = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Maker:
+    """What a join token is made with and does not outlive: the right that one of these has, by its number, which no renaming changes.
+
+    That is a user with the password, an API token, or a program. `until_s` is when it ends of itself, in unix seconds.
+    """
+
+    user_id: int | None = None
+    api_token_id: int | None = None
+    oauth_client_id: int | None = None
+    until_s: float = math.inf
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
     """Who asks. `user` has the role that the credential gives now; `proof` is the hash of the credential.
 
     `token_id` is the API token's number, None for any other credential; `provisions` says that a token was made to obtain join tokens.
+    `until_s` is when the credential ends of itself, and what it has made with it; an access token does not count, since its program goes on.
     """
 
     user: UserRecord
@@ -48,6 +63,18 @@ class Caller:
     token_id: int | None = None
     push_only: bool = False
     provisions: bool = False
+    until_s: float = math.inf
+
+    @property
+    def maker(self) -> Maker:
+        """What a join token that this caller asks for is made with."""
+        match self.credential:
+            case Credential.PASSWORD:
+                return Maker(user_id=self.user.id)
+            case Credential.API_TOKEN:
+                return Maker(api_token_id=self.token_id, until_s=self.until_s)
+            case Credential.ACCESS_TOKEN:
+                return Maker(oauth_client_id=self.user.id)
 
     @property
     def may_provision(self) -> bool:

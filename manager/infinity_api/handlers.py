@@ -141,8 +141,8 @@ class Handlers:
 
     async def _create(self, resource: Resource, values: Values, request: ApiRequest) -> Made:
         collection = self._writable[resource.path]
-        if isinstance(collection, Nodes) and not request.caller.may_provision:
-            return await collection.create_without_token(values, actor=request.actor)
+        if isinstance(collection, Nodes) and request.caller.may_provision:
+            return await collection.create_to_join(values, maker=request.caller.maker, actor=request.actor)
         return await collection.create(values, actor=request.actor)
 
     async def _list(self, request: ApiRequest, resource: Resource) -> Reply:
@@ -255,13 +255,7 @@ class Handlers:
         for number, change in enumerate(changes):
             try:
                 if change.object_id is None:
-                    # what is shown once would not be shown here
-                    create = (
-                        collection.create_without_token
-                        if isinstance(collection, Nodes)
-                        else collection.create
-                    )
-                    ids.append((await create(change.values, actor=actor)).object_id)
+                    ids.append((await collection.create(change.values, actor=actor)).object_id)
                 else:
                     await collection.change(change.object_id, change.values, actor=actor)
                     ids.append(change.object_id)

@@ -4,12 +4,14 @@ import asyncio
 import shlex
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TypeAlias, TypeVar
 
 from common.api.codes import NodeKind
 from common.bundle.manifest import Slot
 from common.errors import ConflictError, NotFoundError
 from common.ids import CertificateId, NodeName
+from manager.domain.callers import Maker
 from manager.domain.etag import etag_of_node
 from manager.domain.inventory import Inventory
 from manager.domain.likeness import likeness
@@ -58,14 +60,14 @@ class Nodes:
         """Return these as they are."""
         return rows
 
-    async def create(self, values: Values, *, actor: str) -> Made:
-        """Add a node that is to join, and return what it needs for that, which is shown once."""
-        record, token = await self._add(self._use_cases.nodes.add, values, actor)
+    async def create_to_join(self, values: Values, *, maker: Maker, actor: str) -> Made:
+        """Add a node, and return what it needs to join, which is shown once."""
+        record, token = await self._add(partial(self._use_cases.nodes.add, maker=maker), values, actor)
         command = f"certcast-nodeagent join {shlex.quote(token.text)}"
         return Made(object_id=record.id, document={"join_token": token.text, "join_command": command})
 
-    async def create_without_token(self, values: Values, *, actor: str) -> Made:
-        """Add a node for a caller that may have no join token: the texts are there, and empty."""
+    async def create(self, values: Values, *, actor: str) -> Made:
+        """Add a node where nobody may have, or is shown, its join token: the texts are there, and empty."""
         record = await self._add(self._use_cases.nodes.add_without_token, values, actor)
         return Made(object_id=record.id, document=dict.fromkeys(self.resource.shown_once, ""))
 

@@ -3,6 +3,7 @@
 Invariant: an assertion is spent and its token kept in one transaction, so each gives one token at most.
 """
 
+import json
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -13,8 +14,16 @@ from common.codes import Role
 from common.errors import AccessError, ConflictError, Hint, NotFoundError, ThrottledError
 from manager.domain.likeness import check_name_free
 from manager.domain.model import ClientRecord
+from manager.domain.permissions import PROVISION
 from manager.store.engine import Database
-from manager.store.tables.content import meta, oauth_assertion, oauth_client, oauth_token
+from manager.store.tables.content import (
+    api_role,
+    join_token,
+    meta,
+    oauth_assertion,
+    oauth_client,
+    oauth_token,
+)
 
 QUOTA_RETRY_S: Final = 60.0
 """When a client that has asked for too many tokens may ask again: by then some of its assertions may have expired."""
@@ -63,17 +72,21 @@ class Clients:
         return await self._one(oauth_client.c.client_id == client_id)
 
     async def change(self, number: int, *, name: str, role: Role, api_role_id: int | None) -> ClientRecord:
-        """Rename a client, or give it another role. Raises NotFoundError, ConflictError if the name is taken."""
+        """Rename a client, or give it another role; its unused join tokens end if that gives no right to make any.
+
+        Raises NotFoundError, ConflictError if the name is taken.
+        """
         async with self._database.write(rights=True) as connection:
             await _check_name(connection, name, number)
             chosen = oauth_client.c.id == number
             values = {"name": name, "role": role.value, "api_role_id": api_role_id}
             if not (await connection.execute(update(oauth_client).where(chosen).values(values))).rowcount:
                 raise NotFoundError(f"there is no client {number}")
+            await remove_join_tokens_without_right(connection)
             return _record((await connection.execute(select(oauth_client).where(chosen))).one())
 
     async def remove(self, name: str) -> None:
-        """Remove a client; its tokens go with it. Raises NotFoundError."""
+        """Remove a client; its access tokens and unused join tokens go with it. Raises NotFoundError."""
         async with self._database.write(rights=True) as connection:
             result = await connection.execute(delete(oauth_client).where(oauth_client.c.name == name))
             if not result.rowcount:
@@ -179,6 +192,16 @@ async def _forgotten_s(connection: AsyncConnection) -> float:
     """Return until when assertions expired that are not remembered any more."""
     kept = (await connection.execute(select(meta.c.value).where(meta.c.name == _FORGOTTEN))).scalar()
     return float(kept) if kept is not None else float("-inf")
+
+
+async def remove_join_tokens_without_right(connection: AsyncConnection) -> None:
+    """Remove the unused join tokens of clients whose role does not let them make any, after roles have changed."""
+    roles = select(oauth_client.c.id, api_role.c.permissions).outerjoin(
+        api_role, api_role.c.id == oauth_client.c.api_role_id
+    )
+    rows = await connection.execute(roles)
+    without = [row.id for row in rows if PROVISION not in json.loads(row.permissions or "[]")]
+    await connection.execute(delete(join_token).where(join_token.c.oauth_client_id.in_(without)))
 
 
 async def _check_name(connection: AsyncConnection, name: str, own: int | None) -> None:

@@ -1,6 +1,7 @@
 """Nodes, their pinned keys, and their join tokens.
 
-Invariant: a token is used once; which key used it is remembered, so that the same key may join again with it.
+Invariant: a token is used once; which key used it is remembered, so that the same key may join again with it. Until then it goes with what it
+was made with (`Maker`), whichever way that is removed; from then on with nobody.
 """
 
 import hmac
@@ -16,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from common.codes import NodeKind
 from common.errors import ConflictError, EnrolmentError, Hint, NotFoundError, Reason
 from common.ids import NodeName
+from manager.domain.callers import Maker
 from manager.domain.model import JoinTokenRecord, KeyChange, NodeRecord
 from manager.store.engine import Database
 from manager.store.numbers import REMOVED
@@ -150,7 +152,14 @@ class Nodes:
             await self._changed(connection, owner)
 
     async def add_join_token(
-        self, name: NodeName, *, secret_hash: str, created_by: str, expires_s: float, now_s: float
+        self,
+        name: NodeName,
+        *,
+        secret_hash: str,
+        created_by: str,
+        maker: Maker,
+        expires_s: float,
+        now_s: float,
     ) -> None:
         """Keep a token's hash. Raises NotFoundError, ConflictError if too many are live."""
         async with self._database.write() as connection:
@@ -169,6 +178,9 @@ class Nodes:
                     created_s=now_s,
                     expires_s=expires_s,
                     created_by=created_by,
+                    user_id=maker.user_id,
+                    api_token_id=maker.api_token_id,
+                    oauth_client_id=maker.oauth_client_id,
                 )
             )
 
@@ -205,12 +217,6 @@ class Nodes:
             if not result.rowcount:
                 raise NotFoundError(f"node '{name}' has no unused join token {token_id}")
 
-    async def remove_join_tokens_of(self, creator: str) -> None:
-        """Forget the unused join tokens that one user or program made."""
-        async with self._database.write() as connection:
-            unused = (join_token.c.created_by == creator) & join_token.c.used_key.is_(None)
-            await connection.execute(delete(join_token).where(unused))
-
     async def remove_every_join_token(self) -> None:
         """Forget all unused join tokens."""
         async with self._database.write() as connection:
@@ -242,7 +248,9 @@ class Nodes:
                     reason=Reason.TOKEN_EXPIRED,
                 )
             await connection.execute(
-                update(join_token).where(join_token.c.id == token.id).values(used_key=public_key)
+                update(join_token)
+                .where(join_token.c.id == token.id)
+                .values(used_key=public_key, user_id=None, api_token_id=None, oauth_client_id=None)
             )
             record = await get_node(connection, name)
             if token.used_key is not None and record.public_key != public_key:

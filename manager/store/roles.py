@@ -14,6 +14,7 @@ from common.codes import Role
 from common.errors import ConflictError, NotFoundError
 from manager.domain.likeness import check_name_free
 from manager.domain.model import ApiRoleRecord
+from manager.store.clients import remove_join_tokens_without_right
 from manager.store.engine import Database
 from manager.store.tables.content import api_role, oauth_client
 
@@ -40,7 +41,10 @@ class Roles:
     async def change(
         self, role_id: int, name: str, permissions: Collection[str], *, level: Role | None
     ) -> None:
-        """Replace a role, and the level of the programs that have it. Raises NotFoundError, ConflictError."""
+        """Replace a role, and the level of the programs that have it; unused join tokens end that they could not make any more.
+
+        Raises NotFoundError, ConflictError.
+        """
         async with self._database.write(rights=True) as connection:
             known = await _require(connection, role_id)
             await _check_name(connection, name, role_id)
@@ -53,6 +57,7 @@ class Roles:
             if level is not None:
                 mine = oauth_client.c.api_role_id == role_id
                 await connection.execute(update(oauth_client).where(mine).values(role=level.value))
+                await remove_join_tokens_without_right(connection)
 
     async def remove(self, role_ids: Collection[int]) -> None:
         """Remove all of these or none. Raises NotFoundError, ConflictError if one is built in or in use."""

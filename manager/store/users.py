@@ -46,26 +46,26 @@ class Users:
             return [user_record(row) for row in await connection.execute(select(user).order_by(user.c.name))]
 
     async def remove(self, name: str) -> None:
-        """Remove a user and all that belongs to them: sessions, tokens, programs and unused join tokens. Raises NotFoundError."""
+        """Remove a user and all that belongs to them: sessions, tokens, programs, and the unused join tokens made with any of it. Raises NotFoundError."""
         async with self._database.write(rights=True) as connection:
             result = await connection.execute(delete(user).where(user.c.name == name))
             if not result.rowcount:
                 raise _missing(name)
-            await _remove_made_by(connection, name)
+            await _remove_clients_of(connection, name)
 
     async def set_password(self, name: str, password_hash: str) -> None:
-        """Replace a password's hash; sessions and tokens of the user end. Raises NotFoundError."""
+        """Replace a password's hash; what came of the one before ends: sessions, API tokens and unused join tokens. Raises NotFoundError."""
         async with self._database.write(rights=True) as connection:
             owner = await _owner(connection, name)
             values = {"password_hash": password_hash}
             await connection.execute(update(user).where(user.c.id == owner).values(values))
-            for table in (session, api_token):
+            for table in (session, api_token, join_token):
                 await connection.execute(delete(table).where(table.c.user_id == owner))
 
     async def set_role(self, name: str, role: Role) -> bool:
         """Replace a user's role; return whether it was another.
 
-        Then the tokens of the user end, and if it is no longer an administrator, what it made for others to come in with too.
+        Then the tokens of the user end, API tokens and unused join tokens, and if it is no longer an administrator, the programs that it registered too.
         Raises NotFoundError.
         """
         async with self._database.write(rights=True) as connection:
@@ -74,9 +74,10 @@ class Users:
             if (await connection.execute(select(user.c.role).where(chosen))).scalar() == role.value:
                 return False
             await connection.execute(update(user).where(chosen).values(role=role.value))
-            await connection.execute(delete(api_token).where(api_token.c.user_id == owner))
+            for table in (api_token, join_token):
+                await connection.execute(delete(table).where(table.c.user_id == owner))
             if role is not Role.ADMINISTRATOR:
-                await _remove_made_by(connection, name)
+                await _remove_clients_of(connection, name)
             return True
 
     async def tokens(self, name: str | None, *, now_s: float) -> Sequence[TokenRecord]:
@@ -166,11 +167,9 @@ async def _owner(connection: AsyncConnection, name: str) -> int:
     return int(owner)
 
 
-async def _remove_made_by(connection: AsyncConnection, name: str) -> None:
-    """Remove what an administrator made for programs and nodes to come in with; a node that joined stays."""
+async def _remove_clients_of(connection: AsyncConnection, name: str) -> None:
+    """Remove the programs that an administrator registered, and what they made with them; a node that joined stays."""
     await connection.execute(delete(oauth_client).where(oauth_client.c.created_by == name))
-    unused = (join_token.c.created_by == name) & join_token.c.used_key.is_(None)
-    await connection.execute(delete(join_token).where(unused))
 
 
 def user_record(row: Row[Any]) -> UserRecord:

@@ -84,7 +84,7 @@ class ClientUseCases:
         return ClientWithKey(record=record, private_key_pem=private)
 
     async def change(self, number: int, *, name: str, api_role_id: int, actor: str) -> ClientRecord:
-        """Rename a client or give it another role; its key and its tokens stay. Raises as `add_with_key` does."""
+        """Rename a client or give it another role; its key and its access tokens stay. Raises as `add_with_key` does."""
         _check_name(name)
         async with self._context.store.transaction():
             level = await self._level(api_role_id)
@@ -132,11 +132,10 @@ class ClientUseCases:
         return await self._context.store.clients.made_by(name)
 
     async def remove(self, *names: str, actor: str) -> None:
-        """Remove all of these clients or none; their access tokens are revoked. Raises NotFoundError."""
+        """Remove all of these clients or none; their access tokens and unused join tokens are revoked. Raises NotFoundError."""
         async with self._context.store.transaction():
             for name in names:
                 await self._context.store.clients.remove(name)
-                await self._context.store.nodes.remove_join_tokens_of(f"{ACTOR_PREFIX}{name}")
                 await self._context.note(actor, "oauth_client.removed", f"client {name}")
 
     async def new_token(self, assertion: str, *, address: str) -> str:

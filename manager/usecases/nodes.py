@@ -13,6 +13,7 @@ from common.errors import ChangedMeanwhileError, ConflictError, InvalidInputErro
 from common.ids import MANAGEMENT_NODE, NO_CERTIFICATE, CertificateId, NodeName
 from common.runtime.ssh import JOIN_USER
 from common.wire.enrolment import JoinToken, encode_token, hash_secret, new_secret
+from manager.domain.callers import Maker
 from manager.domain.consequences import Consequence
 from manager.domain.etag import etag_of_node
 from manager.domain.inventory import Inventory
@@ -64,14 +65,14 @@ class NodeUseCases:
         return {number: str(body.get("name", "")) for number, body in found.items()}
 
     async def add(
-        self, name: NodeName, described: NodeDescription, *, actor: str
+        self, name: NodeName, described: NodeDescription, *, maker: Maker, actor: str
     ) -> tuple[NodeRecord, IssuedToken]:
         """Add a node with a temporary certificate; return it and its join token. One without names has its own as the only one.
 
         Raises InvalidInputError (an address that another node has among them), ConflictError (name taken), NotFoundError (certificate).
         """
         async with self._adding(name, described, actor) as record:
-            token = await self.new_token(record.name, actor=actor)
+            token = await self.new_token(record.name, maker=maker, actor=actor)
         return record, token
 
     async def add_without_token(
@@ -184,17 +185,22 @@ class NodeUseCases:
             log.info("node.removed", node=name, user=actor)
         self._context.content_changed.set()
 
-    async def new_token(self, name: NodeName, *, actor: str) -> IssuedToken:
-        """Make a join token for a node. Raises NotFoundError, ConflictError (too many unused ones)."""
+    async def new_token(self, name: NodeName, *, maker: Maker, actor: str) -> IssuedToken:
+        """Make a join token for a node, which ends with its maker at the latest. Raises NotFoundError, ConflictError (too many unused ones)."""
         if self._join is None:
             raise ConflictError("the manager does not run; start it first")
         now_s = self._context.clock()
-        secret, expires_s = new_secret(), now_s + self._join.lifetime_s
+        secret, expires_s = new_secret(), min(now_s + self._join.lifetime_s, maker.until_s)
         async with self._context.store.transaction():
             if (await self._context.store.nodes.get(name)).kind == "management":
                 raise ConflictError("a management node does not join")
             await self._context.store.nodes.add_join_token(
-                name, secret_hash=hash_secret(secret), created_by=actor, expires_s=expires_s, now_s=now_s
+                name,
+                secret_hash=hash_secret(secret),
+                created_by=actor,
+                maker=maker,
+                expires_s=expires_s,
+                now_s=now_s,
             )
             await self._context.note(actor, "node.token_made", f"node {name}", {"expires_s": expires_s})
         token = JoinToken(

@@ -73,7 +73,7 @@ class UserUseCases:
         return record
 
     async def set_password(self, name: str, *, password: str, actor: str) -> None:
-        """Replace a user's password; the user's sessions and API tokens end. Raises InvalidInputError, NotFoundError."""
+        """Replace a user's password; the user's sessions, API tokens and unused join tokens end. Raises InvalidInputError, NotFoundError."""
         check_password(password, name)
         hashed = await self.passwords.hash(password)
         async with self._context.store.transaction():
@@ -88,7 +88,7 @@ class UserUseCases:
         return await self._context.store.users.list()
 
     async def set_role(self, name: str, *, role: Role, seen: str | None = None, actor: str) -> None:
-        """Replace a user's role, at once for sessions too; the user's API tokens end.
+        """Replace a user's role, at once for sessions too; the user's API tokens and unused join tokens end.
 
         `seen` is the role that the change was begun with, None for any. Raises NotFoundError, ChangedMeanwhileError; ConflictError for the
         own role, and for the role of the last administrator.
@@ -112,7 +112,7 @@ class UserUseCases:
         return await self._context.store.users.tokens(name, now_s=self._context.clock())
 
     async def remove_token(self, token_id: int, *, name: str | None, actor: str) -> TokenRecord:
-        """Revoke an API token, of this user if one is named; it is revoked. Raises NotFoundError."""
+        """Revoke an API token, of this user if one is named, and the unused join tokens made with it; return what it was. Raises NotFoundError."""
         async with self._context.store.transaction():
             record = await self._context.store.users.remove_token(token_id, name=name)
             await self._context.note(actor, "token.removed", f"user {record.user}", {"label": record.label})
@@ -195,6 +195,7 @@ class UserUseCases:
             token_id=token.id,
             push_only=scope is Scope.PUSH_ONLY,
             provisions=scope is Scope.PROVISIONING,
+            until_s=token.expires_s,
         )
 
     async def _has_administrator(self) -> bool:

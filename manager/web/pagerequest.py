@@ -18,7 +18,7 @@ from aiohttp import web
 from common.api.codes import Role
 from common.errors import AccessError, Reason
 from common.ids import NodeName, node_name, parse_id
-from manager.domain.callers import includes
+from manager.domain.callers import Maker, includes
 from manager.domain.model import UserRecord
 from manager.http.guard import READING
 from manager.http.heads import SESSION_COOKIE, cookie
@@ -86,6 +86,11 @@ class PageRequest:
     def actor(self) -> str:
         """Who is asking, for the audit log. Raises AccessError if nobody is signed in."""
         return self.signed_in.name
+
+    @property
+    def maker(self) -> Maker:
+        """What a join token is made with that is asked for on a page: the password. Raises AccessError if nobody is signed in."""
+        return Maker(user_id=self.signed_in.id)
 
     @property
     def signed_in(self) -> UserRecord:

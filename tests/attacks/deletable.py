@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from common.ids import NodeName
+from manager.domain.callers import Maker
 from manager.domain.model import NodeDescription
 from manager.pki.read.batch import ImportFile
 from tests import pki
@@ -88,7 +89,9 @@ async def ground(directory: Path) -> AsyncIterator[Ground]:
     server = CaServer(time.time, showing)
     async with real_api(directory, InPlace(), cas=ModelCas(server, server)) as api:
         cases = api.use_cases
-        await cases.nodes.add(NodeName("n1"), NodeDescription(names=[], addresses=[]), actor="test")
+        await cases.nodes.add(
+            NodeName("n1"), NodeDescription(names=[], addresses=[]), maker=Maker(), actor="test"
+        )
         _, (ca, _) = (await cases.trust.take(pki.chain_pem(ROOT, ISSUER), actor="test")).kept
         batch = [ImportFile("all.pem", (MADE.certificate_pem + MADE.key_pem).encode())]
         ((kept, _),) = (await cases.certificates.import_files(batch, passphrase=None, actor="test")).tls

@@ -26,6 +26,7 @@ from manager.channel.limits import Limits
 from manager.channel.listener import Listener
 from manager.channel.manager_enrolment import ManagerEnrolment
 from manager.channel.sources import KnownSources
+from manager.domain.callers import Maker
 from manager.domain.consequences import ConfirmationNeededError
 from manager.domain.renewal.records import ChallengeKind
 from manager.fleet.compiler import Compiler
@@ -149,6 +150,7 @@ class Manager:
             NodeName(name),
             secret_hash=hash_secret(secret),
             created_by="test",
+            maker=Maker(),
             expires_s=now_s + 600,
             now_s=now_s,
         )

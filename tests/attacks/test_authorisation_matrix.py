@@ -14,6 +14,7 @@ import pytest
 from aiohttp import web
 
 from common.api.codes import Role, Scope
+from manager.domain.callers import Maker
 from manager.http.guard import GUARD
 from manager.http.turnstile import Pace, Turnstile
 from manager.infinity_api.contract.index import RESOURCES, ROOTS
@@ -312,7 +313,7 @@ async def secrets_in_store(api: ApiClient) -> AsyncIterator[str]:
 async def test_readers_see_no_secret_and_nothing_of_other_users_credentials(api: ApiClient):
     """The labels of others' tokens, where others are signed in, and every hash of a secret."""
     await api.add_node("n1")
-    await api.use_cases.nodes.new_token("n1", actor=ADMIN)
+    await api.use_cases.nodes.new_token("n1", maker=Maker(), actor=ADMIN)
     await new_api_token(api, Role.ADMINISTRATOR, label="label-of-the-administrator")
     user = await api.use_cases.users.get(ADMIN)
     await api.use_cases.sessions.start(user, address="203.0.113.77")

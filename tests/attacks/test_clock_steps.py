@@ -5,6 +5,7 @@ import pytest
 from common.api.codes import Role
 from common.errors import AccessError
 from common.ids import MANAGEMENT_NODE
+from manager.domain.callers import Maker
 from manager.domain.model import UserRecord
 from manager.domain.renewal.records import ChallengeKind
 from manager.store.manager_tokens import ManagerTokenRecord
@@ -110,7 +111,7 @@ async def test_an_api_token_that_expired_stays_so_when_the_clock_is_set_back_a_w
 
 async def test_what_somebody_may_join_with_ends_if_the_clock_was_set_back(world: World):
     await world.store.nodes.add("n1.example.com", "conferencing", names=[], addresses=[], now_s=0)
-    keep = {"created_by": "ada", "expires_s": world.now[0] + HOUR_S, "now_s": world.now[0]}
+    keep = {"created_by": "ada", "maker": Maker(), "expires_s": world.now[0] + HOUR_S, "now_s": world.now[0]}
     await world.store.nodes.add_join_token("n1.example.com", secret_hash="a" * 64, **keep)
     token = ManagerTokenRecord(secret_hash="b" * 64, tells_database=False, expires_s=world.now[0] + HOUR_S)
     await world.store.manager_tokens.add(token, now_s=world.now[0])

@@ -10,6 +10,7 @@ from alembic import command
 from sqlalchemy import Integer
 
 from common.ids import NodeName
+from manager.domain.callers import Maker
 from manager.domain.model import Role
 from manager.store.place import DATABASE_FILE, StorePlace
 from manager.store.sealing import Keyring
@@ -40,7 +41,7 @@ async def upgraded(directory: Path, keyring: Keyring, monkeypatch: pytest.Monkey
         await (await Store.create(StorePlace(directory, None), keyring)).close()
     with closing(sqlite3.connect(directory / DATABASE_FILE)) as raw, raw:
         raw.execute(
-            'INSERT INTO "user" (id, name, role, password_hash, created_s) VALUES (7, "ann", "operator", "", 1)'
+            'INSERT INTO "user" (id, name, role, password_hash, created_s) VALUES (7, "ann", "administrator", "", 1)'
         )
         raw.execute(
             "INSERT INTO node (id, name, kind, names, addresses, created_s) VALUES (7, 'n7', 'node', '[]', '[]', 1)"
@@ -86,7 +87,9 @@ async def test_a_token_never_has_the_number_of_one_that_was_revoked(
         await store.users.add_token(
             "bob", token_hash=f"{turn}", label="", scope="read-only", expires_s=9.0, now_s=1.0, most=20
         )
-        await store.nodes.add_join_token(name, secret_hash=f"{turn}", created_by="", expires_s=9.0, now_s=1.0)
+        await store.nodes.add_join_token(
+            name, secret_hash=f"{turn}", created_by="", maker=Maker(), expires_s=9.0, now_s=1.0
+        )
         (token,) = await store.users.tokens("bob", now_s=2.0)
         (join,) = await store.nodes.join_tokens(name, now_s=2.0)
         assert token.id not in seen["API"]

@@ -18,6 +18,7 @@ from common.wire.enrolment import EnrolDecoder, JoinToken, encode_token, hash_se
 from common.wire.frames import encode_frame
 from manager.channel import clustering
 from manager.channel.clustering import ManagerReply, decode_token
+from manager.domain.callers import Maker
 from manager.store.manager_tokens import LIVE_MAX
 from manager.store.sealing import KEK_FILE, read_kek
 from manager.usecases.audit import AuditUseCases
@@ -148,7 +149,12 @@ async def test_a_nodes_token_is_no_managers_and_a_managers_no_nodes(there):
     await there.store.nodes.add("n1", "node", names=[], addresses=[], now_s=0)
     secret = new_secret()
     await there.store.nodes.add_join_token(
-        "n1", secret_hash=hash_secret(secret), created_by="ann", expires_s=there.now_s + 60, now_s=there.now_s
+        "n1",
+        secret_hash=hash_secret(secret),
+        created_by="ann",
+        maker=Maker(),
+        expires_s=there.now_s + 60,
+        now_s=there.now_s,
     )
     of_node = clustering.encode_request(request(secret))
     assert is_refusal(await ask_as(token, new_key(), question=of_node))

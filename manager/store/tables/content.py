@@ -157,6 +157,10 @@ join_token = Table(
     Column("expires_s", Moment("join_token.expires_s"), nullable=False),
     Column("used_key", short(128), nullable=True),
     Column("created_by", TEXT, nullable=False, server_default=""),
+    # the one that an unused token goes with (`manager.domain.callers.Maker`); one that was used goes with nobody
+    Column("user_id", ForeignKey("user.id", ondelete="CASCADE"), nullable=True),
+    Column("api_token_id", ForeignKey("api_token.id", ondelete="CASCADE"), nullable=True),
+    Column("oauth_client_id", ForeignKey("oauth_client.id", ondelete="CASCADE"), nullable=True),
     sqlite_autoincrement=True,
 )
 

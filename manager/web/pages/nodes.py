@@ -115,7 +115,7 @@ async def add(page_request: PageRequest) -> web.StreamResponse:
     try:
         described = NodeDescription(names=names, addresses=addresses)
         record, token = await page_request.use_cases.nodes.add(
-            node_name(name), described, actor=page_request.actor
+            node_name(name), described, maker=page_request.maker, actor=page_request.actor
         )
     except CertcastError as error:
         return _new(page_request, refusal_of(error))
@@ -167,7 +167,9 @@ async def make_token(page_request: PageRequest) -> web.StreamResponse:
     """Make another join token, and show the join command once."""
     record = await _record(page_request)
     view = await page_request.site.fleet.find_node(record.name)
-    token = await page_request.use_cases.nodes.new_token(record.name, actor=page_request.actor)
+    token = await page_request.use_cases.nodes.new_token(
+        record.name, maker=page_request.maker, actor=page_request.actor
+    )
     return _joining(page_request, record, view, token)
 
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from manager.domain.callers import Maker
 from manager.domain.model import NodeDescription
 from tests import pki
 from tests.fakes import sdk_client
@@ -305,10 +306,10 @@ async def test_a_node_that_was_added_elsewhere_meanwhile_is_said_to_exist_alread
     location = await client.post(LOCATIONS, {"name": "Oslo"})
     add = client.api.use_cases.nodes.add
 
-    async def late(name: str, described: NodeDescription, *, actor: str) -> Any:
+    async def late(name: str, described: NodeDescription, *, maker: Maker, actor: str) -> Any:
         monkeypatch.undo()
-        await add(name, NodeDescription(names=[], addresses=[]), actor="somebody else")
-        return await add(name, described, actor=actor)
+        await add(name, NodeDescription(names=[], addresses=[]), maker=maker, actor="somebody else")
+        return await add(name, described, maker=maker, actor=actor)
 
     monkeypatch.setattr(client.api.use_cases.nodes, "add", late)
     refused = await client.call("POST", WORKERS, worker(system_location=location))

@@ -3,6 +3,7 @@
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from common.api.codes import KeyKind, Role
+from manager.domain.callers import Maker
 from manager.domain.model import NodeDescription
 from manager.infinity_api.contract.description import Method
 from manager.infinity_api.contract.index import RESOURCES
@@ -24,9 +25,9 @@ CHANGING = tuple(
 async def make_through_other_doors(client: Client) -> None:
     """Make objects of every kind that another door makes, with as little as it needs and as much as it takes."""
     nodes = client.api.use_cases.nodes
-    await nodes.add("conf1", NodeDescription(names=[], addresses=[]), actor="ada")
+    await nodes.add("conf1", NodeDescription(names=[], addresses=[]), maker=Maker(), actor="ada")
     described = NodeDescription(names=["h" * 63 + ".example.test", "alias"], addresses=["2001:db8::1"])
-    await nodes.add("n" * 63, described, actor="ada")
+    await nodes.add("n" * 63, described, maker=Maker(), actor="ada")
     await client.api.call("POST", "certificates", upload(leaf("conf1.example.test")))
     root, _ = pki.current_ca("Elsewhere")
     await client.api.call("POST", "trusted-cas", {"pem": root.certificate_pem})

@@ -5,6 +5,7 @@ import pytest
 from common.codes import Role
 from common.errors import ConflictError
 from common.ids import NodeName
+from manager.domain.callers import Maker
 from manager.domain.model import KeyChange, NodeDescription
 from manager.store.holds import Over
 from manager.store.members import LEASE_S
@@ -41,7 +42,9 @@ async def other(shared, clock, store, again):
 
 
 async def join_by_token(store) -> None:
-    await store.nodes.add_join_token(N1, secret_hash="s", created_by="ann", expires_s=NOW_S + 1, now_s=NOW_S)
+    await store.nodes.add_join_token(
+        N1, secret_hash="s", created_by="ann", maker=Maker(), expires_s=NOW_S + 1, now_s=NOW_S
+    )
     await store.nodes.redeem_join_token(N1, secret_hash="s", public_key=KEY, now_s=NOW_S)
 
 

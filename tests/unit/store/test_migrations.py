@@ -2,9 +2,11 @@
 
 import pytest
 from alembic import command
-from sqlalchemy import column, insert, table
+from sqlalchemy import column, func, insert, select, table
 
+from common.ids import NodeName
 from common.pki.certificate import decode
+from manager.domain.callers import Maker
 from manager.pki.judge.identity import issuer_of, key_of
 from manager.pki.read.upload import read_tls
 from manager.store.engine import Database
@@ -153,3 +155,76 @@ async def test_tokens_of_before_keep_their_users_role_and_live_a_year_at_most(
         await store.close()
     assert {each.scope for each in found.values()} == {"operator"}
     assert [found[number].expires_s - 1000.0 for number in (1, 2)] == [year_s, year_s / 2]
+
+
+async def test_unused_join_tokens_of_before_belong_to_whom_may_make_them_and_go_if_there_is_nobody(
+    empty_place: StorePlace, keyring, monkeypatch: pytest.MonkeyPatch
+):
+    to_head = command.upgrade
+    with monkeypatch.context() as patched:
+        patched.setattr(command, "upgrade", lambda config, _revision: to_head(config, "0019"))
+        await (await Store.create(empty_place, keyring)).close()
+    roles = [("mine", '["is_admin", "provision"]'), ("other", '["is_admin"]')]
+    users = [("ann", "administrator"), ("bob", "operator")]
+    made_by = ["ann", "bob", "oauth:ci", "oauth:other", "oauth:gone", "gone", ""]
+    rows = [
+        *(
+            ("user", {"name": name, "role": role, "password_hash": "x", "created_s": 1.0})
+            for name, role in users
+        ),
+        *(("api_role", {"name": name, "permissions": given, "built_in": False}) for name, given in roles),
+        *(
+            (
+                "oauth_client",
+                {
+                    "client_id": name,
+                    "name": name,
+                    "role": "administrator",
+                    "public_key": "",
+                    "created_s": 1.0,
+                    "api_role_id": number,
+                },
+            )
+            for name, number in (("ci", 4), ("other", 5))
+        ),
+        ("node", {"name": "n1", "kind": "node", "names": "[]", "addresses": "[]", "created_s": 1.0}),
+        *(
+            (
+                "join_token",
+                {
+                    "node_id": 1,
+                    "secret_hash": f"{name} {used}",
+                    "created_by": name,
+                    "created_s": 1.0,
+                    "expires_s": 9.0,
+                    "used_key": used,
+                },
+            )
+            for name in made_by
+            for used in (None, f"key of {name}")
+        ),
+    ]
+    database = Database(engine_of(empty_place))
+    async with database.write() as connection:
+        for name, row in rows:
+            await connection.execute(insert(table(name, *map(column, row))).values(row))
+        await database.set_ids_given(connection, {"join_token": 99})
+    await database.close()
+    store = await Store.open(empty_place, keyring)
+    try:
+        assert [each.created_by for each in await store.nodes.join_tokens(None, now_s=1.0)] == [
+            "oauth:ci",
+            "ann",
+        ]
+        await store.clients.remove("ci")
+        await store.users.remove("ann")
+        assert await store.nodes.join_tokens(None, now_s=1.0) == []
+        async with store._database.read() as connection:
+            (left,) = (await connection.execute(select(func.count()).select_from(table("join_token")))).one()
+        assert left == len(made_by)
+        await store.nodes.add_join_token(
+            NodeName("n1"), secret_hash="s", created_by="ann", maker=Maker(), expires_s=9.0, now_s=1.0
+        )
+        assert [each.id for each in await store.nodes.join_tokens(None, now_s=1.0)] == [100]
+    finally:
+        await store.close()

@@ -3,6 +3,7 @@ import asyncio
 import pytest
 
 from common.errors import ConflictError, EnrolmentError, NotFoundError, Reason
+from manager.domain.callers import Maker
 from manager.domain.model import NodeRecord
 from manager.store.nodes import LIVE_TOKENS_MAX
 from tests.unit.store.given import (
@@ -22,7 +23,7 @@ KEY_A, KEY_B = f"{LINE}a", f"{LINE}b"
 
 async def add_token(store, node=N1, secret=SECRET, expires_s=NOW_S + 60, now_s=NOW_S) -> None:
     await store.nodes.add_join_token(
-        node, secret_hash=secret, created_by="ann", expires_s=expires_s, now_s=now_s
+        node, secret_hash=secret, created_by="ann", maker=Maker(), expires_s=expires_s, now_s=now_s
     )
 
 

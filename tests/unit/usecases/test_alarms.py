@@ -8,6 +8,7 @@ import pytest
 from common.errors import NotFoundError, StorageError
 from common.ids import NodeName
 from manager.domain.alarms import ALARM_SPECS, AlarmChanges, AlarmKind, Condition, Subject
+from manager.domain.callers import Maker
 from manager.domain.facts import NodeFacts
 from manager.domain.model import NodeDescription
 from manager.domain.view import NodeView
@@ -193,7 +194,7 @@ async def test_an_alarm_of_a_certificate_that_ends_within_the_day_says_in_how_ma
 async def test_a_node_without_a_certificate_raises_an_alarm_until_it_has_one(world: World, add: str):
     if add == "add":
         record, _ = await world.use_cases.nodes.add(
-            "n1", NodeDescription(names=[], addresses=[]), actor="ada"
+            "n1", NodeDescription(names=[], addresses=[]), maker=Maker(), actor="ada"
         )
     else:
         record = await world.use_cases.nodes.add_management_node(names=[], addresses=[], actor="ada")

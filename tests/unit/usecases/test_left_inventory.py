@@ -5,6 +5,7 @@ from sqlalchemy import delete, update
 
 from common.ids import NodeName
 from common.pki.certificate import decode
+from manager.domain.callers import Maker
 from manager.domain.model import NodeDescription
 from manager.store.inventory import Inventories
 from manager.store.numbers import REVISION
@@ -83,7 +84,7 @@ async def test_a_store_that_went_back_is_read_whole(world: World):
 
 
 async def test_a_node_that_joined_is_in_the_inventory_with_its_key(world: World):
-    await world.use_cases.nodes.add("n1", NodeDescription(names=[], addresses=[]), actor="ada")
+    await world.use_cases.nodes.add("n1", NodeDescription(names=[], addresses=[]), maker=Maker(), actor="ada")
     before = await world.use_cases.inventory()
     await world.store.nodes.pin(N1, "ssh-ed25519 one", former_key="")
     after = await world.use_cases.inventory()

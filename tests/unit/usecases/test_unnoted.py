@@ -16,6 +16,7 @@ from common.errors import StorageError
 from common.ids import NodeName
 from common.runtime.ssh import generate_key
 from manager.domain.alarms import AlarmChanges, AlarmKind, Condition, Subject
+from manager.domain.callers import Maker
 from manager.domain.model import NodeDescription
 from manager.domain.renewal.account_fields import AccountChanges, AccountFields
 from manager.domain.renewal.records import AccountId, ChallengeKind, Terms
@@ -141,7 +142,7 @@ ACTS: dict[str, Callable[[UseCases], Awaitable[Any]]] = {
     ),
     "certificates.delete": lambda o: o.certificates.delete([1], force=True, actor="ada"),
     "nodes.add": lambda o: o.nodes.add(
-        "n3", NodeDescription(names=[], addresses=[], slots={"server": 1}), actor="ada"
+        "n3", NodeDescription(names=[], addresses=[], slots={"server": 1}), maker=Maker(), actor="ada"
     ),
     "nodes.add_without_token": lambda o: o.nodes.add_without_token(
         "n4", NodeDescription(names=[], addresses=[]), actor="ada"
@@ -153,7 +154,7 @@ ACTS: dict[str, Callable[[UseCases], Awaitable[Any]]] = {
     "nodes.remove": lambda o: o.nodes.remove("n1", "n2", actor="ada"),
     "nodes.remove_token": lambda o: o.nodes.remove_token("n1", 1, actor="ada"),
     "sessions.end_of": lambda o: o.sessions.end_of("bob", actor="ada"),
-    "nodes.new_token": lambda o: o.nodes.new_token("n1", actor="ada"),
+    "nodes.new_token": lambda o: o.nodes.new_token("n1", maker=Maker(), actor="ada"),
     "documents.add": lambda o: o.documents.add("other", {"name": "b"}, unique=[["name"]], actor="ada"),
     "documents.change": lambda o: o.documents.change(
         "thing", 1, {"name": "b"}, unique=[["name"]], check=_accept, actor="ada"
@@ -201,7 +202,7 @@ async def arranged(world: World) -> World:
         "bob", token_hash="x", label="l", scope="operator", expires_s=NOW_S + 9, now_s=NOW_S, most=9
     )
     await store.nodes.add_join_token(
-        NodeName("n1"), secret_hash="x", created_by="ada", expires_s=NOW_S + 9, now_s=NOW_S
+        NodeName("n1"), secret_hash="x", created_by="ada", maker=Maker(), expires_s=NOW_S + 9, now_s=NOW_S
     )
     await store.sessions.add("x", bob.id, source="", now_s=NOW_S, keep=9)
     await store.clients.add(

@@ -4,6 +4,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, pkcs12
 from cryptography.x509 import load_der_x509_certificate
 
+from manager.domain.callers import Maker
 from manager.domain.model import NodeDescription
 from manager.pki.read.findings import PkiFindingsError
 from manager.pki.read.reader import as_text
@@ -24,7 +25,7 @@ async def test_deleting_names_the_nodes_and_the_keys_that_go(world: World):
 
 
 async def test_removing_a_node_and_an_unanswered_request_is_told(world: World):
-    await world.use_cases.nodes.add("n1", NodeDescription(names=[], addresses=[]), actor="ada")
+    await world.use_cases.nodes.add("n1", NodeDescription(names=[], addresses=[]), maker=Maker(), actor="ada")
     error = await refused(world.use_cases.nodes.remove("n1", confirm="", actor="ada"))
     assert codes(error.consequences) == {"node_removed"}
     await world.use_cases.nodes.remove("n1", confirm=error.token, actor="ada")
