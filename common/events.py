@@ -151,7 +151,7 @@ EVENTS: Mapping[str, str] = MappingProxyType(
         "renewals.failed": "renewals could not be looked at, or something of one not be kept; they will be again",
         "trust.changed": "the set of custom trusted CAs changed",
         "setup.offered": "there is no user yet; the link makes the first administrator",
-        "clock.set_back": "the clock went back, so sessions and access tokens ended: how old they are is not known",
+        "clock.set_back": "the clock went back, so sessions, access tokens, tokens to join with and the set-up link ended: how old they are is not known",
         "login.use_unnoted": "a token's last use could not be written down; the token still works",
         "request.failed": "a request could not be answered because of our own failure",
         "audit.extended": "the audit log has new entries; the signed head is to be kept where the manager cannot write",

@@ -311,6 +311,7 @@ def _keep(supervisor: Supervisor, given: Given, core: Core, local: LocalNode) ->
         ),
         ("audit verification", lambda: use_cases.audit.run_verification(fleet.lead)),
         ("renewals", lambda: core.renewing.runner.run(fleet.lead)),
+        ("clock", lambda: use_cases.sessions.run_clock(fleet.lead)),
         ("collect", lambda: use_cases.run_collection(fleet.lead)),
         ("pulse", pulse),
     ):

@@ -92,7 +92,7 @@ def remove(
     force: YesOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Remove a program; its tokens end, unused join tokens too.
+    """Remove a program; its tokens end.
 
     Example: certcast oauth-client remove terraform
     """

@@ -98,7 +98,7 @@ def set_role(
     role: Annotated[Role, typer.Argument(metavar="ROLE", help="read-only, operator or administrator.")],
     json: JsonOption = False,
 ) -> None:
-    """Change what a user may do, at once; the user's tokens end, unused join tokens too.
+    """Change what a user may do, at once; the user's tokens end.
 
     Example: certcast user role anna administrator
     """

@@ -4,6 +4,7 @@ Invariant: the store has only a hash of what a browser keeps; a session that nob
 whatever is done to the clock.
 """
 
+import asyncio
 import secrets
 from collections.abc import Sequence
 from typing import Final
@@ -19,8 +20,9 @@ from manager.store.sessions import session_id
 from manager.usecases.context import Context
 from manager.usecases.lastuse import SOURCE_MAX
 from manager.usecases.lifetimes import Lifetimes
+from manager.usecases.ports import Lead
 from manager.usecases.ratelimit import BURST, NOTED_BURST, RateLimit
-from manager.usecases.users import hash_token
+from manager.usecases.users import SETUP_LINK, hash_token
 
 log = structlog.get_logger(__name__)
 
@@ -37,7 +39,10 @@ PER_USER_MAX: Final = 20
 """Sessions that one user has; with one more the one that was longest unused ends."""
 
 CLOCK: Final = "clock"
-"""Where the store has what the clock said last."""
+"""Where the store has the latest moment that the clock has said since it was set back."""
+
+LOOK_S: Final = 60.0
+"""How often it is looked whether the clock was set back: what ended by it comes back for so long at most."""
 
 SET_BACK_S: Final = 300.0
 """How far a clock may be set back before what it measured is not believed; smaller corrections are everyday ones."""
@@ -156,25 +161,42 @@ class SessionUseCases:
     async def end(self, token: str) -> None:
         await self._context.store.sessions.remove(hash_token(token))
 
+    async def run_clock(self, lead: Lead) -> None:
+        """Look each minute whether the clock was set back, until cancelled. One manager does it for all."""
+        while True:
+            await asyncio.sleep(LOOK_S)
+            if lead.is_ours:
+                with lead.enforced():
+                    await self.distrust_clock()
+
     async def distrust_clock(self) -> None:
         """End what lasts for hours, if the clock was set back: how old it is is not known. Raises StorageError.
 
-        That is every session and access token, and the unused tokens to join with. An API token, which lasts for months, ends by the clock as it
-        was the time before, too: one that is ahead for a moment ends none. Asked at the start and now and then, because only the store remembers what the clock said before a restart. It is the one clock of all
-        managers (`Store.clock`), so a manager that starts beside others ends nothing by its own clock.
+        That is every session and access token, the unused tokens to join with and the link for the first administrator. Many small steps back
+        count like one that is as long. An API token, which lasts for months, ends by the clock as it was at a look before, too: one that is
+        ahead for one look ends none. Asked at the start and each minute, because only the store remembers what the clock said before a restart; a
+        look writes that one row if nothing ends. It is the one clock of all managers (`Store.clock`), so a manager that starts beside others
+        ends nothing by its own clock.
         """
         store, now_s = self._context.store, self._context.clock()
         async with store.transaction():
             kept = await store.meta.get(CLOCK)
+            latest_s = now_s if kept is None else float(kept)
             if kept is not None:
-                await store.users.forget_expired_tokens(before_s=min(now_s, float(kept)))
-            if kept is not None and now_s < float(kept) - SET_BACK_S:
-                await store.sessions.remove_every()
-                await store.clients.remove_every_token()
-                await store.nodes.remove_every_join_token()
-                await store.manager_tokens.remove_every_unused()
-                log.warning("clock.set_back", duration_ms=round((float(kept) - now_s) * 1000))
-            await store.meta.set(CLOCK, str(now_s).encode())
+                await store.users.forget_expired_tokens(before_s=min(now_s, latest_s))
+            if now_s < latest_s - SET_BACK_S:
+                await self._end_what_lasts_for_hours()
+                log.warning("clock.set_back", duration_ms=round((latest_s - now_s) * 1000))
+                latest_s = now_s
+            await store.meta.set(CLOCK, str(max(latest_s, now_s)).encode())
+
+    async def _end_what_lasts_for_hours(self) -> None:
+        store = self._context.store
+        await store.sessions.remove_every()
+        await store.clients.remove_every_token()
+        await store.nodes.remove_every_join_token()
+        await store.manager_tokens.remove_every_unused()
+        await store.meta.remove(SETUP_LINK)
 
     async def collect(self) -> None:
         """Forget sessions that are over. Raises StorageError."""

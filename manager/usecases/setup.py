@@ -1,6 +1,7 @@
 """The first administrator: made by whoever has the link that a manager printed where it was started.
 
-Invariant: a link works while there is no user, once, at whichever manager; all managers of a store offer the same. The store has its hash,
+Invariant: a link works while there is no user, once, at whichever manager, until it expires or the clock is set back
+(`SessionUseCases.distrust_clock`); all managers of a store offer the same. The store has its hash,
 and what the link is made of together with a key that is not in the database: so each of them can print it, and so can one that was killed
 before it did.
 """
@@ -77,7 +78,8 @@ class SetupUseCases:
             if known and link.expires_s > self._context.clock():
                 return
         raise AccessError(
-            "this set-up link is not valid: it was used, or has expired and a later start of a manager printed another",
+            "this set-up link is not valid: it was used, or has expired, or the clock was set back. If there is no user yet, a manager prints "
+            "another when it is started",
             reason=Reason.FORBIDDEN,
         )
 

@@ -103,7 +103,6 @@ class UseCases:
                     await self._context.store.generations.collect()
                     await self.alarms.collect()
                     await self.renewals.collect()
-                    await self.sessions.distrust_clock()
                     await self.sessions.collect()
 
     def rights(self, check: Callable[[], Awaitable[None]]) -> Rights:

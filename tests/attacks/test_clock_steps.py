@@ -1,5 +1,8 @@
 """Setting the clock brings nothing back: no session, no access token, no spent assertion; and it makes nobody wait."""
 
+import asyncio
+from itertools import pairwise
+
 import pytest
 
 from common.api.codes import Role
@@ -9,13 +12,17 @@ from manager.domain.callers import Maker
 from manager.domain.model import UserRecord
 from manager.domain.renewal.records import ChallengeKind
 from manager.store.manager_tokens import ManagerTokenRecord
+from manager.store.meta import VALUE
 from manager.usecases.clients import ACCESS_S, FORGET_EVERY_S
 from manager.usecases.renewal.ports import NoCas, wake_nobody
-from manager.usecases.sessions import IDLE_S, LIFE_S, SET_BACK_S
+from manager.usecases.sessions import CLOCK, IDLE_S, LIFE_S, LOOK_S, SET_BACK_S, SessionUseCases
+from manager.usecases.setup import LINK_S
 from manager.usecases.usecases import UseCases
 from tests import pki
+from tests.fakes.lead import FakeLead
 from tests.oauth import claims, public_pem, sign
 from tests.unit.usecases.conftest import World, world
+from tests.unit.usecases.test_unnoted import everything
 
 __all__ = ["world"]  # a fixture
 
@@ -124,6 +131,68 @@ async def test_what_somebody_may_join_with_ends_if_the_clock_was_set_back(world:
     await world.use_cases.sessions.distrust_clock()
     assert not await world.store.nodes.join_tokens(None, now_s=world.now[0])
     assert not await world.store.manager_tokens.find(token.secret_hash)
+
+
+async def test_many_small_steps_back_count_like_one_that_is_as_long(world: World):
+    sessions, token = world.use_cases.sessions, await signed_in(world)
+    await sessions.distrust_clock()
+    for number in range(10):
+        assert await sessions.find(token) is not None, number
+        world.now[0] -= SET_BACK_S / 9
+        await sessions.distrust_clock()
+    assert await sessions.find(token) is None
+
+
+async def test_the_set_up_link_ends_if_the_clock_was_set_back_and_the_next_start_prints_another(world: World):
+    setup, sessions = world.use_cases.setup, world.use_cases.sessions
+    token = await setup.open()
+    await sessions.distrust_clock()
+    world.now[0] += LINK_S
+    await sessions.distrust_clock()
+    for step_s in (0, LINK_S):
+        world.now[0] -= step_s
+        await sessions.distrust_clock()
+        with pytest.raises(AccessError, match="the clock was set back"):
+            await setup.check(token)
+    again = await setup.open()
+    assert again != token
+    await setup.check(again)
+    with pytest.raises(AccessError):
+        await setup.check(token)
+
+
+async def test_a_look_at_the_clock_writes_one_row_and_asks_for_no_right_again(world: World):
+    await signed_in(world)
+    await world.use_cases.users.new_token("ada", label="l", days=1, scope=None, actor="ada")
+    before: list[dict[str, list[tuple[object, ...]]]] = []
+    rights = world.store.rights_revision
+    for _ in range(3):
+        await world.use_cases.sessions.distrust_clock()
+        before.append(await everything(world.store._database))
+        world.wait(LOOK_S)
+    for one, other in pairwise(before):
+        changed = [row for name in one for row in set(other[name]) ^ set(one[name])]
+        assert [row[0] for row in changed] == [f"{VALUE}{CLOCK}"] * 2
+    assert world.store.rights_revision == rights
+
+
+async def test_the_manager_that_leads_looks_each_minute_and_no_other(world: World, monkeypatch):
+    looked, turns, lead = [], iter([True, False, True]), FakeLead()
+
+    async def minute(seconds: float) -> None:
+        assert seconds == LOOK_S
+        lead.is_ours = next(turns, None)
+        if lead.is_ours is None:
+            raise asyncio.CancelledError
+
+    async def look(_self: SessionUseCases) -> None:
+        looked.append(lead.is_ours)
+
+    monkeypatch.setattr(asyncio, "sleep", minute)
+    monkeypatch.setattr(SessionUseCases, "distrust_clock", look)
+    with pytest.raises(asyncio.CancelledError):
+        await world.use_cases.sessions.run_clock(lead)
+    assert looked == [True, True]
 
 
 async def test_an_access_token_ends_in_time_whatever_the_clock_says(world: World):
