@@ -18,6 +18,7 @@ from aiohttp import hdrs, web
 
 from common.api.codes import Role
 from common.errors import CertcastError, InvalidInputError, Reason
+from manager.http.leftovers import leave_nothing
 from manager.http.queueing import FairQueue, Limit
 
 BODY_MAX_BYTES: Final = 12 * 1024 * 1024
@@ -157,7 +158,8 @@ class Bodies:
         await reading.make_room(size)
         await _go_on(request)
         try:
-            return await reading.receive(request)
+            with leave_nothing():
+                return await reading.receive(request)
         except TimeoutError as error:
             raise InvalidInputError(
                 "",

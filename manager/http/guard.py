@@ -17,6 +17,7 @@ from aiohttp.typedefs import Handler
 from common.source import source_of
 from manager.http.bodies import Bodies, BodySender
 from manager.http.heads import HeadFault, KnownCredentials, fault_of, weight_of
+from manager.http.leftovers import leave_nothing
 from manager.http.longanswers import InPieces, LongAnswers, cut
 from manager.http.proxies import Proxies
 from manager.http.queueing import Duty, FairQueue, Limit
@@ -204,8 +205,9 @@ async def _send(request: web.Request, response: web.StreamResponse) -> None:
     size = 0 if pieces is None else len(pieces)
     try:
         async with asyncio.timeout(WRITE_S + size / WRITE_RATE_BYTES_S), _turn_to_send(request, pieces):
-            await response.prepare(request)
-            await response.write_eof()
+            with leave_nothing():
+                await response.prepare(request)
+                await response.write_eof()
     except TimeoutError:
         if request.transport is not None:
             request.transport.abort()

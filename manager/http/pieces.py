@@ -15,6 +15,7 @@ from aiohttp import web
 
 from common.errors import AccessError, CertcastError, OverloadedError
 from manager.http.failures import log_failure
+from manager.http.leftovers import leave_nothing
 
 log = structlog.get_logger(__name__)
 
@@ -68,11 +69,12 @@ async def send(
         return response
     piece = await _next(pieces, turn)
     try:
-        await response.prepare(request)
-        while piece is not None:
-            await _write(response, piece)
-            piece = await _next(pieces, turn)
-        await response.write_eof()
+        with leave_nothing():
+            await response.prepare(request)
+            while piece is not None:
+                await _write(response, piece)
+                piece = await _next(pieces, turn)
+            await response.write_eof()
     except (AccessError, OverloadedError):
         # the right to the rest has gone, or others ask for so much that there was no turn for it
         _cut(request)
