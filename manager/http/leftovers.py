@@ -1,4 +1,4 @@
-"""What a failure leaves behind: an error for which somebody waited holds the frames that it was raised through, and one of these holds it.
+"""Leftovers of a failure: an error for which somebody waited holds the frames that it was raised through, and one of these holds it.
 
 aiohttp gives it to a future that the waiting frame keeps, so all that those frames knew, an answer of 20 MB or half a body, would stay until
 somebody collects garbage, which is seldom here (`common.runtime.memory_release`). Invariant: what a request brought or was to get is free
