@@ -65,7 +65,7 @@ async def test_users_who_looked_the_same_before_go_on_as_they_were(world: World,
         for name in ("Ada", "ADA"):
             await connection.execute(user.insert().values(name=name, **values))
     for name in ("ada", "Ada", "ADA"):
-        assert (await users.passwords.prove(name, PASSWORD, address="192.0.2.9")).name == name
+        assert (await users.passwords.prove(name, PASSWORD, address="192.0.2.9")).user.name == name
     await users.set_role("Ada", role=Role.READ_ONLY, actor="ada")
     await users.set_password("ADA", password="another long Password 1", actor="ada")
     await users.remove("Ada", actor="ada")
