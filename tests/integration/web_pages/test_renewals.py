@@ -19,6 +19,7 @@ from tests.patience import PATIENCE_S
 
 NAME = "meet.example.test"
 WORDS = f"CAA record for {NAME} prevents issuance"
+TERMS_URL = "https://ca.example.test/terms"
 
 
 @pytest.fixture
@@ -129,6 +130,21 @@ async def test_a_failure_comes_first_in_the_list_with_the_cas_own_words_and_its_
     assert "Failed" not in (await browser.get(f"/renewals/{broken.id}")).text
     assert "Failed" not in (await browser.get("/renewals?search=sooner")).text
     assert sooner.id != broken.id
+
+
+@pytest.mark.parametrize(("act", "is_offered"), [("register", True), ("order", False)])
+async def test_terms_are_agreed_to_here_for_an_account_that_is_not_registered_and_else_where_the_ca_says(
+    world: RenewingApi, browser: Visitor, act: str, is_offered: bool
+):
+    record = await renewing(world)
+    error = CaError(f"agree at {TERMS_URL}", type="userActionRequired", is_final=True)
+    # its window is asked for with the account, too
+    world.ca.to_fail += [(act, error)] * 2
+    await browser.post(f"/renewals/{record.id}/order")
+    await world.carry_on()
+    shown = await browser.get(f"/renewals/{record.id}")
+    assert f"agree at {TERMS_URL}" in shown.text
+    assert ("Agree to its terms" in shown.text) == is_offered
 
 
 async def test_the_list_is_in_pages_and_is_searched(world: RenewingApi, browser: Visitor, monkeypatch):
