@@ -166,12 +166,18 @@ def limited(renewals: Iterable[RenewalRecord]) -> Mapping[AccountId, float]:
     """Return until when accounts must ask for no order, because their CA said so of one."""
     found: dict[AccountId, float] = {}
     for each in renewals:
-        problem, terms = each.problem, each.terms
-        if problem is None or terms is None or problem.type != RATE_LIMITED:
-            continue
-        if each.retry_at_s - problem.at_s <= ACCOUNT_LIMIT_MOST_S:
+        terms = each.terms
+        if terms is not None and is_account_limit(each):
             found[terms.account_id] = max(found.get(terms.account_id, 0.0), each.retry_at_s)
     return found
+
+
+def is_account_limit(renewal: RenewalRecord) -> bool:
+    """Whether a renewal rests for what its CA counts of the whole account, not of the names."""
+    problem = renewal.problem
+    if problem is None or problem.type != RATE_LIMITED:
+        return False
+    return renewal.retry_at_s - problem.at_s <= ACCOUNT_LIMIT_MOST_S
 
 
 def advanced_s(order: OrderRecord, renewal: RenewalRecord, *, limits: Mapping[AccountId, float]) -> float:

@@ -14,6 +14,7 @@ from manager.domain.renewal.schedule import (
     end_rest,
     entry_of,
     follows_at_once,
+    is_account_limit,
     names_of,
 )
 from manager.usecases.context import Context
@@ -39,7 +40,7 @@ async def with_terms(
     """Return a renewal that is given other terms, by which what was wrong may be no longer. Raises NotFoundError."""
     order = await context.store.orders.unfinished_of(known.id)
     given = replace(known, terms=terms, follows_at_once=follows_at_once(known, terms, order))
-    again_s = at_once_s(known)
+    again_s = await _limited_s(context, known, terms)
     if _was_signed(known) and terms is not None:
         if not brings_another(known.terms, terms):
             return given
@@ -48,6 +49,21 @@ async def with_terms(
         if again_s:
             return replace(given, retry_at_s=max(again_s, known.retry_at_s))
     return replace(given, failures=0, retry_at_s=again_s, problem=known.problem if again_s else None)
+
+
+async def _limited_s(context: Context, known: RenewalRecord, terms: Terms | None) -> float:
+    """Return until when a CA's limit holds for other terms: one of the account ends with another account, one of the names with another CA. Raises NotFoundError."""
+    before = known.terms
+    if before is None or terms is None:
+        return 0.0
+    if before.account_id != terms.account_id:
+        if is_account_limit(known):
+            return 0.0
+        accounts = context.store.accounts
+        former, given = await accounts.get(before.account_id), await accounts.get(terms.account_id)
+        if former.directory_url != given.directory_url:
+            return 0.0
+    return at_once_s(known)
 
 
 def _was_signed(renewal: RenewalRecord) -> bool:

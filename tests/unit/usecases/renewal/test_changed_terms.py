@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from manager.domain.renewal.account_fields import AccountFields
-from manager.domain.renewal.records import ChallengeKind, OrderState, RenewalRecord
+from manager.domain.renewal.records import AccountId, ChallengeKind, OrderState, RenewalRecord
+from manager.domain.renewal.schedule import RATE_LIMITED, limited
 from manager.usecases.renewal.ports import CaError
 from tests.pki import DAY_S
 from tests.renewals import Renewing
@@ -28,6 +29,11 @@ async def being_signed(world: Renewing, *, by_hand: bool = False) -> RenewalReco
 
 async def change(world: Renewing, renewal: RenewalRecord, **terms: object) -> None:
     await world.renewals.change(renewal.id, replace(renewal.terms, **terms), actor="ada")
+
+
+async def at_another_ca(world: Renewing) -> AccountId:
+    fields = AccountFields(name="other", directory_url="https://other.example.com/directory")
+    return (await world.accounts.add(fields, actor="ada")).id
 
 
 @pytest.mark.parametrize("by_hand", [False, True])
@@ -98,8 +104,7 @@ async def test_another_account_does_not_wait_for_a_ca_that_does_not_sign(world: 
     renewal = await being_signed(world)
     if is_down:
         world.server.to_fail += [("look", CaError("it is down"))] * 9
-    fields = AccountFields(name="other", directory_url="https://other.example.com/directory")
-    other = (await world.accounts.add(fields, actor="ada")).id
+    other = await at_another_ca(world)
     world.server.processing_s = 0.0
     await change(world, renewal, account_id=other)
     await world.once()
@@ -122,3 +127,50 @@ async def test_a_renewal_by_request_follows_nothing_at_once(world: Renewing):
     await world.renewals.change(renewal.id, None, send_to="pki", actor="ada")
     await world.pass_time(3 * HOUR_S, step_s=60)
     assert (await world.renewal(renewal)).request_id is None
+
+
+async def limited_for(world: Renewing, seconds: float) -> RenewalRecord:
+    """Let a CA ask a renewal that is due to wait."""
+    renewal = await world.renewing("n1", age_days=40)
+    error = CaError("the CA refused", type=RATE_LIMITED, detail="too many", retry_after_s=seconds)
+    world.server.to_fail.append(("order", error))
+    await world.once()
+    assert (await world.renewal(renewal)).retry_at_s >= world.now[0] + seconds
+    return renewal
+
+
+@pytest.mark.parametrize("wait_s", [HOUR_S, 7 * HOUR_S])
+async def test_another_ca_is_not_waited_for_as_long_as_the_former_asked_and_holds_up_no_other_order(
+    world: Renewing, wait_s: float
+):
+    renewal = await limited_for(world, wait_s)
+    await change(world, renewal, account_id=await at_another_ca(world))
+    kept = await world.renewal(renewal)
+    assert (kept.retry_at_s, kept.problem, limited([kept])) == (0.0, None, {})
+    await world.pass_time(60, step_s=5)
+    assert await world.states(renewal) == [FAILED, SERVED]
+
+
+@pytest.mark.parametrize(("wait_s", "is_kept"), [(HOUR_S, False), (7 * HOUR_S, True)])
+async def test_another_account_at_the_same_ca_waits_for_what_is_counted_of_names_and_not_of_the_former_account(
+    world: Renewing, wait_s: float, is_kept: bool
+):
+    renewal = await limited_for(world, wait_s)
+    await change(world, renewal, account_id=await world.account("second"))
+    kept = await world.renewal(renewal)
+    assert (kept.retry_at_s > world.now[0], kept.problem is not None) == (is_kept, is_kept)
+    assert limited([kept]) == {}
+
+
+async def test_a_request_does_not_wait_for_a_ca_that_is_asked_no_more(world: Renewing):
+    renewal = await limited_for(world, HOUR_S)
+    await world.renewals.change(renewal.id, None, send_to="pki", actor="ada")
+    kept = await world.renewal(renewal)
+    assert (kept.retry_at_s, kept.problem) == (0.0, None)
+
+
+async def test_the_same_account_is_waited_for_with_other_names_too(world: Renewing):
+    renewal = await limited_for(world, HOUR_S)
+    await change(world, renewal, names=MORE)
+    kept = await world.renewal(renewal)
+    assert limited([kept]) == {renewal.terms.account_id: kept.retry_at_s}
