@@ -181,7 +181,7 @@ def is_account_limit(renewal: RenewalRecord) -> bool:
 
 
 def advanced_s(order: OrderRecord, renewal: RenewalRecord, *, limits: Mapping[AccountId, float]) -> float:
-    """Return when an order is to be looked at again; infinite while its renewal is paused.
+    """Return when an order is to be looked at again; infinite while its renewal is paused, unless other terms were given, by which it ends.
 
     It rests for what the CA has not decided, and after a failure. What is finalised is brought to its end, and what is taken over is only looked at.
     """
@@ -191,10 +191,12 @@ def advanced_s(order: OrderRecord, renewal: RenewalRecord, *, limits: Mapping[Ac
     if order.is_test or renewal.is_over or order.state is OrderState.TAKEN_OVER:
         return order.recheck_at_s
     limited_s = limits.get(order.terms.account_id, 0.0) if order.state is OrderState.CREATED else 0.0
-    if renewal.is_paused and order.state not in {OrderState.FINALISED, OrderState.DOWNLOADED}:
+    is_by_other_terms = _is_by_other_terms(order, renewal)
+    is_held = renewal.is_paused and order.state not in {OrderState.FINALISED, OrderState.DOWNLOADED}
+    if is_held and not is_by_other_terms:
         return float("inf")
     # what nobody wants any more is not waited for
-    recheck_at_s = 0.0 if _is_by_other_terms(order, renewal) else order.recheck_at_s
+    recheck_at_s = 0.0 if is_by_other_terms else order.recheck_at_s
     return max(recheck_at_s, renewal.retry_at_s, limited_s)
 
 

@@ -199,6 +199,8 @@ def test_what_is_renewed_by_request_or_not_due_begins_no_order():
 def test_an_order_rests_for_the_ca_after_a_failure_and_while_it_is_paused():
     assert advanced_s(order(recheck_at_s=5.0), renewal(retry_at_s=7.0), limits={}) == 7.0
     assert advanced_s(order(), renewal(is_paused=True), limits={}) == float("inf")
+    other = replace(TERMS, profile="short")
+    assert advanced_s(order(recheck_at_s=5.0), renewal(is_paused=True, terms=other), limits={}) == 0.0
     for state in (OrderState.FINALISED, OrderState.DOWNLOADED):
         assert advanced_s(order(state=state, recheck_at_s=5.0), renewal(is_paused=True), limits={}) == 5.0
     for free in (order(state=OrderState.TAKEN_OVER), order(is_test=True)):

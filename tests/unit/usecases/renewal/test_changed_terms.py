@@ -9,7 +9,7 @@ from manager.domain.renewal.records import AccountId, ChallengeKind, OrderState,
 from manager.domain.renewal.schedule import RATE_LIMITED, limited
 from manager.usecases.renewal.ports import CaError
 from tests.pki import DAY_S
-from tests.renewals import Renewing
+from tests.renewals import STAGING, Renewing
 
 HOUR_S = 3600.0
 MORE = ("n1.example.com", "more.example.com")
@@ -31,8 +31,10 @@ async def change(world: Renewing, renewal: RenewalRecord, **terms: object) -> No
     await world.renewals.change(renewal.id, replace(renewal.terms, **terms), actor="ada")
 
 
-async def at_another_ca(world: Renewing) -> AccountId:
-    fields = AccountFields(name="other", directory_url="https://other.example.com/directory")
+async def at_another_ca(world: Renewing, *, staging_url: str = "") -> AccountId:
+    fields = AccountFields(
+        name="other", directory_url="https://other.example.com/directory", staging_url=staging_url
+    )
     return (await world.accounts.add(fields, actor="ada")).id
 
 
@@ -127,6 +129,29 @@ async def test_a_renewal_by_request_follows_nothing_at_once(world: Renewing):
     await world.renewals.change(renewal.id, None, send_to="pki", actor="ada")
     await world.pass_time(3 * HOUR_S, step_s=60)
     assert (await world.renewal(renewal)).request_id is None
+
+
+@pytest.mark.parametrize("state", [OrderState.PLACED, OrderState.VALIDATED])
+async def test_an_order_by_former_terms_ends_while_its_renewal_is_paused_so_that_the_new_ones_can_be_tried(
+    world: Renewing, state: OrderState
+):
+    renewal = await world.renewing("n1", age_days=40)
+    if state is OrderState.PLACED:
+        world.server.validation_s = HOUR_S
+    else:
+        world.server.to_fail.append(("finalize", CaError("it is down")))
+    await world.pass_time(30, step_s=5)
+    assert await world.states(renewal) == [state]
+    await world.renewals.set_paused(renewal.id, paused=True, actor="ada")
+    await change(world, renewal, account_id=await at_another_ca(world, staging_url=STAGING))
+    await world.pass_time(30, step_s=5)
+    assert await world.states(renewal) == [FAILED]
+    assert world.showing.placed == {}
+    assert (await world.accounts.deactivate(renewal.terms.account_id, actor="ada")).is_deactivated
+    await world.renewals.test(renewal.id, actor="ada")
+    world.server.validation_s = 0.0
+    await world.pass_time(60, step_s=5)
+    assert await world.states(renewal) == [FAILED, OrderState.TESTED]
 
 
 async def limited_for(world: Renewing, seconds: float) -> RenewalRecord:
