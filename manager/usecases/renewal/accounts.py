@@ -148,8 +148,12 @@ class AccountUseCases:
         return record
 
     async def delete(self, account_id: AccountId, *, actor: str) -> None:
-        """Forget an account with its key; its CA is not told. Raises NotFoundError, ConflictError while something is renewed with it."""
+        """Forget an account with its key; its CA is not told.
+
+        Raises NotFoundError, ConflictError while something is renewed with it, or its CA signs what was ordered with it.
+        """
         async with self._context.store.transaction():
+            await self._require_nothing_signed(account_id)
             await self._context.store.accounts.delete(account_id)
             await self._context.note(actor, "account.deleted", f"account {account_id}")
         log.info("account.deleted", account=account_id, user=actor)

@@ -3,6 +3,7 @@
 Invariant: what a CA has signed and counts is not thrown away, and a CA that is to sign no more holds up nothing.
 """
 
+from common.errors import NotFoundError
 from manager.domain.renewal.records import OrderRecord, RenewalRecord
 from manager.domain.renewal.schedule import is_being_signed, is_elsewhere
 from manager.usecases.renewal.asking import AccountsAtCas
@@ -10,12 +11,17 @@ from manager.usecases.renewal.ports import CaError
 
 
 async def is_signed(asking: AccountsAtCas, order: OrderRecord, renewal: RenewalRecord) -> bool:
-    """Whether the CA has signed what an order asked for, or will and is still the one that is to. Raises CaError."""
+    """Whether the CA has signed what an order asked for, or will and is still the one that is to; without its account nobody can know.
+
+    Raises CaError.
+    """
     if not is_being_signed(order):
         return False
     try:
         ca = await asking.ca(order.terms.account_id, is_test=False)
         ordered = await ca.look(order.url)
+    except NotFoundError:
+        return False
     except CaError:
         if is_elsewhere(order, renewal):
             return False

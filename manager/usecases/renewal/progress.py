@@ -171,12 +171,12 @@ async def forget_failure(context: Context, renewal: RenewalRecord) -> None:
 
 
 async def signed_for(context: Context, names: Collection[str], account_id: AccountId) -> list[float]:
-    """Return when a CA has signed what it counts for these names within the time over which it does. Raises NotFoundError."""
+    """Return when a CA has signed what it counts for these names within the time over which it does; of an account that is gone, what it had signed."""
     store, now_s = context.store, context.clock()
     since_s = now_s - SIGNED_WITHIN_S
-    accounts = await store.accounts.list()
-    directory = (await store.accounts.get(account_id)).directory_url
-    same = {each.id for each in accounts if each.directory_url == directory}
+    directories = {each.id: each.directory_url for each in await store.accounts.list()}
+    directory = directories.get(account_id)
+    same = {account_id, *(each for each, url in directories.items() if url == directory)}
     found = signed_s(await store.orders.changed_since(since_s), names, same)
     # the clock may have been ahead
     return [min(each, now_s) for each in found if each > since_s]

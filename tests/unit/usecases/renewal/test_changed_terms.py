@@ -4,10 +4,12 @@ from dataclasses import replace
 
 import pytest
 
+from common.errors import ConflictError
 from manager.domain.renewal.account_fields import AccountFields
 from manager.domain.renewal.records import AccountId, ChallengeKind, OrderState, RenewalRecord
 from manager.domain.renewal.schedule import RATE_LIMITED, limited
 from manager.usecases.renewal.ports import CaError
+from manager.usecases.renewal.progress import fail
 from tests.pki import DAY_S
 from tests.renewals import STAGING, Renewing
 
@@ -114,6 +116,39 @@ async def test_another_account_does_not_wait_for_a_ca_that_does_not_sign(world: 
     world.server.to_fail.clear()
     await world.pass_time(60, step_s=5)
     assert await world.states(renewal) == [FAILED, SERVED]
+
+
+@pytest.mark.parametrize("is_gone", [False, True])
+async def test_a_former_account_stays_until_nothing_is_signed_for_it_and_an_order_without_its_account_is_given_up(
+    world: Renewing, is_gone: bool
+):
+    renewal = await being_signed(world)
+    fields = AccountFields(name="other", directory_url="https://other.example.com/directory")
+    other = (await world.accounts.add(fields, actor="ada")).id
+    await change(world, renewal, account_id=other)
+    former = renewal.terms.account_id
+    with pytest.raises(ConflictError, match="nobody could collect it any more"):
+        await world.accounts.delete(former, actor="ada")
+    if is_gone:
+        # as an earlier release let it go
+        await world.store.accounts.delete(former)
+    world.server.processing_s = 0.0
+    await world.pass_time(60, step_s=5)
+    assert await world.states(renewal) == [FAILED, SERVED]
+    if not is_gone:
+        await world.accounts.delete(former, actor="ada")
+
+
+async def test_what_is_refused_after_its_account_went_is_a_failure_like_any_other(world: Renewing):
+    renewal = await being_signed(world)
+    order = await world.store.orders.unfinished_of(renewal.id)
+    fields = AccountFields(name="other", directory_url="https://other.example.com/directory")
+    other = (await world.accounts.add(fields, actor="ada")).id
+    await change(world, renewal, account_id=other)
+    await world.store.accounts.delete(renewal.terms.account_id)
+    context = world.renewals._context
+    await fail(context, order, CaError("it is not what was asked for", is_final=True, is_signed=True))
+    assert (await world.renewal(renewal)).failures == 1
 
 
 async def test_terms_that_are_changed_while_nothing_is_ordered_wait_for_the_next_renewal(world: Renewing):
