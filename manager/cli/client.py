@@ -73,40 +73,40 @@ class Client:
             await self._session.close()
 
     async def get(self, *path: str, query: Mapping[str, str] | None = None) -> bytes:
-        """Return what is at a path, as JSON. Raises RefusedError, UnreachableError."""
+        """Return what is at a path, as JSON. Raises ApiRefusedError, UnreachableError."""
         return (await self._ask("GET", path, query=query)).content
 
     async def post(
         self, *path: str, body: RequestBody = NOTHING, query: Mapping[str, str] | None = None
     ) -> bytes:
-        """Send a new thing; return the answer. Raises RefusedError, UnreachableError."""
+        """Send a new thing; return the answer. Raises ApiRefusedError, UnreachableError."""
         return (await self._ask("POST", path, body=body, query=query)).content
 
     async def put(self, *path: str, body: RequestBody) -> bytes:
-        """Set a thing; return the answer. Raises RefusedError, UnreachableError."""
+        """Set a thing; return the answer. Raises ApiRefusedError, UnreachableError."""
         return (await self._ask("PUT", path, body=body)).content
 
     async def patch(self, *path: str, body: RequestBody) -> bytes:
-        """Change a thing; return the answer. Raises RefusedError, UnreachableError."""
+        """Change a thing; return the answer. Raises ApiRefusedError, UnreachableError."""
         return (await self._ask("PATCH", path, body=body)).content
 
     async def delete(self, *path: str, query: Mapping[str, str] | None = None) -> bytes:
-        """Remove a thing; return the answer. Raises RefusedError, UnreachableError."""
+        """Remove a thing; return the answer. Raises ApiRefusedError, UnreachableError."""
         return (await self._ask("DELETE", path, query=query)).content
 
     async def get_file(self, *path: str) -> DownloadedFile:
-        """Return the file at a path, with the manager's name for it. Raises RefusedError, UnreachableError."""
+        """Return the file at a path, with the manager's name for it. Raises ApiRefusedError, UnreachableError."""
         return await self._ask("GET", path, accept="*/*")
 
     async def post_file(self, *path: str, body: RequestBody) -> DownloadedFile:
-        """Ask for a file. Raises RefusedError, UnreachableError."""
+        """Ask for a file. Raises ApiRefusedError, UnreachableError."""
         return await self._ask("POST", path, body=body, accept="*/*")
 
     @asynccontextmanager
     async def stream(self) -> AsyncIterator[AsyncIterator[bytes]]:
         """Open the stream of events; yields an iterator of each node that changes, as JSON, until the stream ends.
 
-        Raises RefusedError, UnreachableError.
+        Raises ApiRefusedError, UnreachableError.
         """
         async with self._open("GET", ("events",), accept="text/event-stream") as response:
             if response.status != 200:

@@ -44,7 +44,7 @@ Work = Callable[["Client", dict[str, str]], Awaitable[bytes]]
 def ask_confirmed(
     context: typer.Context, work: Work, *, force: bool, replaces: bool | None = None, confirmed: str = ""
 ) -> bytes:
-    """Make a change, after a question if it wants one. Raises CertcastError; RefusedError if the answer is no.
+    """Make a change, after a question if it wants one. Raises CertcastError; ApiRefusedError if the answer is no.
 
     `replaces` is what was said about replacing a private key; None for a change that never does. `confirmed` is
     the token of what was shown and confirmed already.
@@ -97,7 +97,7 @@ def delete_confirmed(context: typer.Context, resource: str, body: "ToDelete") ->
 
 
 def confirm_unless_forced(question: str, *, force: bool, check: Callable[[], None]) -> None:
-    """Ask at the terminal whether something is meant that can be made again; a script is not asked. Raises RefusedError.
+    """Ask at the terminal whether something is meant that can be made again; a script is not asked. Raises ApiRefusedError.
 
     `check` raises before the question if there is no use in asking it.
     """

@@ -33,7 +33,7 @@ class Watch:
     async def changes(self) -> AsyncGenerator[tuple[NodeView, bytes | None], None]:
         """Yield each node: once at the start and after a reconnection, then as it changes with the event's own JSON.
 
-        Raises RefusedError, and UnreachableError if the first reading fails or the manager stays away.
+        Raises ApiRefusedError, and UnreachableError if the first reading fails or the manager stays away.
         """
         loop = asyncio.get_running_loop()
         is_heard, lost_s = False, 0.0

@@ -16,8 +16,10 @@ def leave_nothing() -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        each: BaseException | None = error
-        while each is not None:
+        # a chain of causes may be a ring
+        each, seen = error, set[int]()
+        while each is not None and id(each) not in seen:
+            seen.add(id(each))
             clear_frames(each.__traceback__)
             each = each.__cause__ or each.__context__
         raise

@@ -136,7 +136,7 @@ def _takes_body(target: Target, method: str) -> bool:
 
 
 async def _decoded(data: bytearray) -> object:
-    """Decode JSON. Raises RefusedError, which quotes nothing: what was sent may be a key."""
+    """Decode JSON. Raises InvalidRequestError, which quotes nothing: what was sent may be a key."""
     if not data.strip():
         raise InvalidRequestError("The body is empty; send a JSON object.")
     try:

@@ -287,7 +287,7 @@ class Handlers:
 
 
 def is_heavy(request: ApiRequest) -> bool:
-    """Whether a request may take long: one that reads what strangers made, or a long list. Raises RefusedError."""
+    """Whether a request may take long: one that reads what strangers made, or a long list. Raises InvalidRequestError."""
     resource = request.target.resource
     if resource is None:
         return False

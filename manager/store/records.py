@@ -53,7 +53,7 @@ class NewTrustedCa:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewRequest:
-    """A certificate signing request as it is made; see `manager.domain.model.RequestRecord`."""
+    """A certificate signing request as it is made; see `manager.domain.model.CsrRecord`."""
 
     pem: str
     private_key_pem: str = field(repr=False)

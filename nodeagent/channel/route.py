@@ -27,7 +27,7 @@ SPREAD_S: Final = 1.0
 
 
 class AddressOrder:
-    """Implements `common.runtime.dial.Order`. `uniform` draws a number between two."""
+    """Implements `common.runtime.dial.DialOrder`. `uniform` draws a number between two."""
 
     def __init__(self, uniform: Callable[[float, float], float]) -> None:
         self._uniform = uniform

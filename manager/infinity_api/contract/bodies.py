@@ -56,7 +56,7 @@ def read_values(resource: Resource, body: object, *, whole: bool, before: Row = 
     `before` is the row of the object that is to be changed: a value that the field does not take says nothing if it is the one that
     an answer shows.
 
-    Raises RefusedError if the body is not an object or only lacks fields, ValuesError with every finding otherwise.
+    Raises InvalidRequestError if the body is not an object or only lacks fields, ValuesError with every finding otherwise.
     """
     if not isinstance(body, dict):
         raise InvalidRequestError("The body must be a JSON object.")
@@ -87,7 +87,7 @@ def _is_shown(field: Field, value: object, before: Row) -> bool:
 
 
 def read_bulk(resource: Resource, body: object, rows: Mapping[int, Row]) -> Bulk:
-    """Return what a PATCH of a collection with these rows says. Raises RefusedError, ValuesError; the text says which object it is."""
+    """Return what a PATCH of a collection with these rows says. Raises InvalidRequestError, ValuesError; the text says which object it is."""
     if not isinstance(body, dict) or not isinstance(body.get("objects", []), list):
         raise InvalidRequestError("The body must be a JSON object with a list 'objects'.")
     objects, deleted = body.get("objects", []), body.get("deleted_objects", [])

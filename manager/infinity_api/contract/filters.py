@@ -82,7 +82,7 @@ _COUNT: Final = re.compile(r"\s*([+-]?\d{1,30})\s*", re.ASCII)
 
 
 def read_filters(resource: Resource, parameters: Parameters) -> list[Filter]:
-    """Return the conditions of a query. Raises RefusedError."""
+    """Return the conditions of a query. Raises InvalidRequestError."""
     texts: dict[str, list[str]] = {}
     for name, text in parameters:
         texts.setdefault(name, []).append(text)
@@ -99,7 +99,7 @@ def read_filters(resource: Resource, parameters: Parameters) -> list[Filter]:
 
 
 def check_no_stray_filter(resource: Resource, parameters: Parameters) -> None:
-    """Refuse to delete by what is not a field: ignored, as in a search, it would leave a filter that finds everything. Raises RefusedError."""
+    """Refuse to delete by what is not a field: ignored, as in a search, it would leave a filter that finds everything. Raises InvalidRequestError."""
     for name, _ in parameters:
         field_name = name.partition("__")[0]
         if name not in _NO_FILTERS and (field_name not in resource.by_name or field_name == "resource_uri"):
@@ -188,7 +188,7 @@ def _text(field: Field, held: object) -> str:
 
 
 def _wanted(field: Field, text: str) -> Any:
-    """Return the value that a filter's text stands for. Raises RefusedError: the framework's text for a mismatch."""
+    """Return the value that a filter's text stands for. Raises InvalidRequestError: the framework's text for a mismatch."""
     if text in _NONE and (field.nullable or field.kind is not Kind.STRING):
         return None
     if field.kind is Kind.STRING:
@@ -225,7 +225,7 @@ _UNLIMITED: Final[Mapping[Kind, Field]] = MappingProxyType(
 
 
 def _compile(text: str, *, ignore_case: bool) -> Any:
-    """Return a compiled pattern. Raises RefusedError: too long, not a pattern, or of a kind that is not bounded."""
+    """Return a compiled pattern. Raises InvalidRequestError: too long, not a pattern, or of a kind that is not bounded."""
     if len(text) > PATTERN_MAX:
         raise InvalidRequestError(f"A regular expression has at most {PATTERN_MAX} characters.")
     options = re2.Options()
@@ -239,7 +239,7 @@ def _compile(text: str, *, ignore_case: bool) -> Any:
 
 
 def check_cost(condition: Filter, rows: Iterable[Row]) -> None:
-    """Check that a pattern may be tried on all these rows. Raises RefusedError."""
+    """Check that a pattern may be tried on all these rows. Raises InvalidRequestError."""
     values = (row.get(condition.key) for row in rows)
     characters = sum(len(_text(condition.field, held)) + 1 for held in values if held is not None)
     if characters * condition.pattern.programsize > PATTERN_COST_MAX:

@@ -62,7 +62,7 @@ class Query:
 
 
 def read_query(resource: Resource, parameters: Parameters) -> Query:
-    """Return what a query asks. Raises RefusedError."""
+    """Return what a query asks. Raises InvalidRequestError."""
     if len(parameters) > PARAMETERS_MAX:
         raise InvalidRequestError(f"A request has at most {PARAMETERS_MAX} parameters.")
     return Query(
@@ -77,7 +77,7 @@ def read_query(resource: Resource, parameters: Parameters) -> Query:
 def select(query: Query, rows: Mapping[int, Row]) -> Sequence[int]:
     """Return the ids of the rows that a query finds, in its order; equal ones stay in theirs.
 
-    A row may be made each time it is looked at, and none is kept. Raises RefusedError for a costly pattern.
+    A row may be made each time it is looked at, and none is kept. Raises InvalidRequestError for a costly pattern.
     """
     found = list(rows)
     # plain conditions first, all in one look: they cost little, and leave fewer rows to patterns

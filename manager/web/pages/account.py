@@ -47,7 +47,7 @@ async def own_password(page_request: PageRequest) -> web.StreamResponse:
     )
     response = page_request.redirect(
         "/users/me",
-        "Your password was changed; your other sessions have ended, and your API tokens are revoked.",
+        "Your password was changed; your other sessions have ended, and your API tokens and unused join tokens are revoked.",
     )
     await page_request.begin_session(response, user)
     return response

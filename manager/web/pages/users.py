@@ -71,7 +71,7 @@ async def set_password(page_request: PageRequest) -> web.StreamResponse:
     )
     return page_request.redirect(
         "/users",
-        f"{record.name} has a new password; earlier sessions have ended, and earlier API tokens are revoked.",
+        f"{record.name} has a new password; earlier sessions have ended, and earlier API tokens and unused join tokens are revoked.",
     )
 
 

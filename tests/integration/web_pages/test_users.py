@@ -80,7 +80,10 @@ async def test_an_administrator_replaces_a_password_and_deletes_a_user_but_never
         wrong = await browser.post(f"/users/named/{OPERATOR}/password", {"password": NEW, "again": "x"})
         assert wrong.status == 400
         done = await browser.post(f"/users/named/{OPERATOR}/password", {"password": NEW, "again": NEW})
-        assert "earlier sessions have ended, and earlier API tokens are revoked" in done.text
+        assert (
+            "earlier sessions have ended, and earlier API tokens and unused join tokens are revoked"
+            in done.text
+        )
         await users.new_token(OPERATOR, label="renewal script", days=9, scope=None, actor="test")
         assert (await other.get("/")).path.startswith("/sign-in")
         assert (await users.passwords.prove(OPERATOR, NEW, address="192.0.2.1")).user.name == OPERATOR
