@@ -17,7 +17,8 @@ def leave_nothing() -> Iterator[None]:
         yield
     except BaseException as error:
         # a chain of causes may be a ring
-        each, seen = error, set[int]()
+        each: BaseException | None = error
+        seen = set[int]()
         while each is not None and id(each) not in seen:
             seen.add(id(each))
             clear_frames(each.__traceback__)
