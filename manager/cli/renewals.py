@@ -123,7 +123,7 @@ def set_terms(
 
     What is not given stays. For a certificate that is there: --certificate. For new names: --name and --node; the first certificate is ordered at once, and takes the place of the one that a node has, which needs confirmation; in a script, use --force. To try it before, add --paused, then 'certcast renewal test'.
 
-    An order that is under way with other terms is given up, unless the CA has signed already.
+    An order that is under way with other terms is given up, unless the CA has its request already (with another account: unless it has signed).
 
     Example: certcast renewal set --certificate meet.example.com --account le
     """

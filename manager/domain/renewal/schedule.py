@@ -204,8 +204,11 @@ def follows_at_once(renewal: RenewalRecord, terms: Terms | None, order: OrderRec
     """Whether another order is to follow at once one that was under way as other terms were given: it is given up, or brings what nobody wants any more."""
     if terms is None:
         return False
-    if order is None or order.is_test or order.state.is_over or terms in {order.terms, renewal.terms}:
+    if order is None or order.is_test or order.state.is_over or terms == renewal.terms:
         return renewal.follows_at_once
+    if terms == order.terms:
+        # changed back: what is under way is what is wanted
+        return False
     is_at_ca = order.state in BEFORE_TAKING_OVER - {OrderState.FINALISED, OrderState.DOWNLOADED}
     return is_at_ca or brings_another(order.terms, terms)
 

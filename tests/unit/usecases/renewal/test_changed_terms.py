@@ -75,6 +75,18 @@ async def test_what_was_changed_is_ordered_at_once_though_the_nodes_do_not_serve
     assert await world.states(renewal) == [SERVED, SERVED]
 
 
+async def test_what_was_changed_and_changed_back_while_a_node_is_awaited_is_not_ordered_again(world: Renewing):
+    renewal = await world.renewing("n1", age_days=31)
+    world.fleet.is_held = lambda _name: True
+    await world.pass_time(60, step_s=5)
+    assert await world.states(renewal) == [OrderState.TAKEN_OVER]
+    await change(world, renewal, names=MORE)
+    await change(world, renewal)
+    world.fleet.is_held = lambda _name: False
+    await world.pass_time(5 * DAY_S, step_s=HOUR_S)
+    assert await world.states(renewal) == [SERVED]
+
+
 async def test_an_order_whose_request_the_ca_took_without_an_answer_is_collected_all_the_same(
     world: Renewing,
 ):
