@@ -75,7 +75,9 @@ async def test_what_was_changed_is_ordered_at_once_though_the_nodes_do_not_serve
     assert await world.states(renewal) == [SERVED, SERVED]
 
 
-async def test_what_was_changed_and_changed_back_while_a_node_is_awaited_is_not_ordered_again(world: Renewing):
+async def test_what_was_changed_and_changed_back_while_a_node_is_awaited_is_not_ordered_again(
+    world: Renewing,
+):
     renewal = await world.renewing("n1", age_days=31)
     world.fleet.is_held = lambda _name: True
     await world.pass_time(60, step_s=5)
