@@ -71,6 +71,7 @@ class StoredRenewal(Struct, frozen=True, kw_only=True):
     nodes: tuple[str, ...]
     slot: Slot
     takes_from: tuple[int, ...] = ()
+    takes_leaves: tuple[str, ...] = ()
     send_to: str
     window: StoredWindow | None
     window_of: str | None

@@ -116,7 +116,7 @@ class RenewalRecord:
     """How a certificate is renewed: by an order with `terms`, or, without them, by a request that somebody sends to its CA.
 
     `certificate_id` is None while it `is_new`: until the first order has brought one, which `nodes` then get in `slot`, from `takes_from` and from no
-    other certificate that is not a temporary one. `window` is what the CA
+    other certificate that is not a temporary one. `takes_leaves` are the fingerprints that these had then, empty where only their numbers were kept. `window` is what the CA
     suggested last for the certificate `window_of`, `window_why` where it explains that; `poll_at_s` when to ask again. After `failures` in a row
     it is tried again at `retry_at_s`. `request_id` is the request that was opened and not answered yet, `send_to` who is to get it, in words.
     `follows_at_once`: the terms were changed while an order was under way, so that the next one does not wait for its time.
@@ -128,6 +128,7 @@ class RenewalRecord:
     nodes: tuple[NodeName, ...] = ()
     slot: Slot = "server"
     takes_from: tuple[CertificateId, ...] = ()
+    takes_leaves: tuple[Fingerprint, ...] = ()
     is_new: bool = False
     is_paused: bool = False
     follows_at_once: bool = False

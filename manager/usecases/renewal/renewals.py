@@ -29,7 +29,7 @@ from manager.usecases.context import Context
 from manager.usecases.renewal.beginning import Beginning
 from manager.usecases.renewal.mending import with_terms
 from manager.usecases.renewal.shown import ShownRenewal
-from manager.usecases.renewal.slots import assess_ordered, check_slots, held_now
+from manager.usecases.renewal.slots import assess_ordered, check_slots, with_held
 from manager.usecases.renewal.terms import checked_terms, checked_word, noted_terms, prefilled
 
 log = structlog.get_logger(__name__)
@@ -303,7 +303,7 @@ class RenewalUseCases:
             if terms is not None and new.is_new:
                 check_slots(inventory, await self.records(), new.nodes, slot)
                 assess_ordered(inventory, terms, new.nodes, slot).require_confirmation(confirm)
-                new = replace(new, takes_from=held_now(inventory, new.nodes, slot))
+                new = with_held(new, inventory)
             await self._check_account(terms)
             record = await self._context.store.renewals.add(new)
             await self._context.note(actor, "renewal.added", f"renewal {record.id}", noted_terms(record))

@@ -5,12 +5,13 @@ that whoever ordered was not asked about.
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from common.bundle.manifest import Slot
 from common.errors import ConflictError
-from common.ids import CertificateId, NodeName
+from common.ids import NodeName
 from manager.domain.consequences import name_entry
-from manager.domain.inventory import Inventory
+from manager.domain.inventory import Entry, Inventory
 from manager.domain.moves import Move
 from manager.domain.placements import of_ordering
 from manager.domain.renewal.records import RenewalRecord, Terms
@@ -31,21 +32,34 @@ def assess_ordered(inventory: Inventory, terms: Terms, nodes: Sequence[NodeName]
     )
 
 
-def held_now(inventory: Inventory, nodes: Iterable[NodeName], slot: Slot) -> tuple[CertificateId, ...]:
-    """Return the certificates that slots of nodes have."""
-    held = (inventory.slots.get((name, slot)) for name in nodes)
-    return tuple(dict.fromkeys(number for number in held if number is not None))
+def with_held(renewal: RenewalRecord, inventory: Inventory) -> RenewalRecord:
+    """Return a first certificate's renewal that may take its slots from the certificates that have them now."""
+    numbers = [inventory.slots.get((name, renewal.slot)) for name in renewal.nodes]
+    held = [inventory.entries[number] for number in dict.fromkeys(numbers) if number is not None]
+    return replace(
+        renewal,
+        takes_from=tuple(each.id for each in held),
+        takes_leaves=tuple(each.leaf.fingerprint for each in held),
+    )
 
 
 def why_occupied(renewal: RenewalRecord, inventory: Inventory) -> str:
     """Say which slot of a first certificate somebody has given another one since it was ordered, "" for none."""
     for name in renewal.nodes if renewal.is_new else ():
         number = inventory.slots.get((name, renewal.slot))
-        if number is None or number in renewal.takes_from or inventory.entries[number].temporary:
+        entry = None if number is None else inventory.entries[number]
+        if entry is None or entry.temporary or _may_be_taken(renewal, entry):
             continue
-        what = name_entry(inventory.entries[number])
+        what = name_entry(entry)
         return f"the {renewal.slot} slot of node '{name}' has {what}, which was not there when this was ordered; empty that slot, or remove this renewal and order anew, where you are asked about it"
     return ""
+
+
+def _may_be_taken(renewal: RenewalRecord, entry: Entry) -> bool:
+    if not renewal.takes_leaves:
+        # ordered by a manager that kept numbers alone
+        return entry.id in renewal.takes_from
+    return entry.leaf.fingerprint in renewal.takes_leaves
 
 
 def require_free(renewal: RenewalRecord, inventory: Inventory) -> None:

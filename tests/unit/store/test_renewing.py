@@ -25,6 +25,7 @@ from manager.domain.renewal.records import (
 from manager.store.sealing import Keyring
 from manager.store.store import Store
 from manager.store.tables.renewal import acme_account, acme_order
+from manager.store.tables.renewal import renewal as renewal_table
 from tests.unit.store.given import KEY_PEM, NOW_S, add_nodes, new_certificate
 
 SECRET = "c2VjcmV0LWJpbmRpbmcta2V5"
@@ -161,6 +162,8 @@ async def test_a_renewal_is_read_as_it_was_kept(store: Store):
         terms=None,
         nodes=(NodeName("n1"),),
         slot="client",
+        takes_from=(CertificateId(7),),
+        takes_leaves=(Fingerprint("b" * 64),),
         is_paused=True,
         send_to="certs@example.com",
         window=Window(start_s=1.25, end_s=2.5),
@@ -175,6 +178,16 @@ async def test_a_renewal_is_read_as_it_was_kept(store: Store):
     await store.renewals.keep(changed)
     assert await store.renewals.get(renewal.id) == changed
     assert await store.renewals.of_certificate(renewal.certificate_id) == changed
+
+
+async def test_a_renewal_whose_confirmed_fingerprints_were_not_kept_is_read_without_them(store: Store):
+    renewal = await add_renewal(store, takes_from=(CertificateId(7),))
+    async with store.side() as side:
+        body = (await side.connection.execute(select(renewal_table.c.body))).scalar_one()
+        former = body.replace('"takes_leaves":[],', "")
+        assert former != body
+        await side.connection.execute(renewal_table.update().values(body=former))
+    assert await store.renewals.get(renewal.id) == renewal
 
 
 async def test_a_certificate_has_one_renewal(store: Store):

@@ -1,5 +1,7 @@
 """Slots that a first certificate is ordered for, and that another certificate has."""
 
+from dataclasses import replace
+
 import pytest
 
 from common.errors import ConflictError
@@ -9,7 +11,8 @@ from manager.domain.consequences import ConfirmationNeededError
 from manager.domain.model import NodeDescription
 from manager.domain.renewal.records import ChallengeKind, OrderState, Terms
 from manager.usecases.renewal.shown import ShownRenewal
-from tests.pki import DAY_S
+from manager.usecases.uploads import Edit, NewKey
+from tests.pki import DAY_S, make_leaf
 from tests.renewals import Renewing
 from tests.unit.usecases.renewal.looking import alarms_of
 
@@ -142,6 +145,34 @@ async def test_no_order_takes_a_slot_from_a_certificate_that_came_there_after_it
     await world.use_cases.assignments.unassign(NodeName("n1"), "server", actor="ada")
     await world.pass_time(DAY_S, step_s=600)
     assert (await world.states(new.renewal))[-1] is OrderState.SERVED
+
+
+async def replace_in_place(world: Renewing, number: CertificateId) -> str:
+    """Upload another certificate under a number that is known, and return its fingerprint."""
+    by_hand = make_leaf(world.server.issuer, ["n1.example.com", "by-hand.example.com"])
+    text = by_hand.certificate_pem + world.server.issuer.certificate_pem
+    edit = Edit(certificate=text, key=NewKey(pem=by_hand.key_pem))
+    await world.use_cases.certificates.edit(number, edit, actor="ada")
+    return (await world.context.inventories.current()).entries[number].leaf.fingerprint
+
+
+async def test_no_order_takes_a_slot_from_a_certificate_that_was_replaced_under_its_number_after_it_was_confirmed(
+    world: Renewing,
+):
+    new = await new_one(world)
+    number = await at(world, "n1")
+    by_hand = await replace_in_place(world, number)
+    assert by_hand not in new.renewal.takes_leaves
+    await world.pass_time(3 * 3600.0, step_s=60)
+    assert (await at(world, "n1"), world.server.issued) == (number, [])
+    assert "which was not there when this was ordered" in (await world.renewal(new.renewal)).problem.message
+
+
+async def test_what_was_ordered_when_only_numbers_were_kept_takes_the_slots_of_these(world: Renewing):
+    new = await new_one(world)
+    await world.store.renewals.keep(replace(new.renewal, takes_leaves=()))
+    await world.pass_time(60, step_s=5)
+    assert await world.states(new.renewal) == [OrderState.SERVED]
 
 
 async def test_what_the_ca_has_signed_meanwhile_takes_no_such_slot_either(world: Renewing):
