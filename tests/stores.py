@@ -40,8 +40,8 @@ async def fill_every_table(store: Store, *, rows: int = 7) -> None:
         for table in metadata.sorted_tables:
             if "id" in table.columns and table.name not in SEALED_ALREADY:
                 await _give_and_take_back(side.connection, table, FIRST + rows + 20)
-        given = await side.database.ids_given(side.connection)
-        await side.database.set_ids_given(
+        given = await side.database.engine.ids_given(side.connection)
+        await side.database.engine.set_ids_given(
             side.connection,
             {name: max(highest, FIRST + rows + 20) for name, highest in given.items() if name != "audit"},
         )
@@ -103,7 +103,7 @@ async def contents(place: StorePlace) -> Mapping[str, list[dict[str, Any]]]:
                 found[table.name] = sorted(
                     (dict(row) for row in rows), key=lambda row: [str(row[c.key]) for c in table.primary_key]
                 )
-            given = await database.ids_given(connection)
+            given = await database.engine.ids_given(connection)
             found["ids given"] = [
                 {"name": name, "highest": highest} for name, highest in sorted(given.items()) if highest
             ]

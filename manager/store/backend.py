@@ -66,6 +66,9 @@ class Engine(Protocol):
         Raises ConflictError, NotFoundError, InvalidInputError.
         """
 
+    async def check_room(self) -> None:
+        """Check that there is room for the largest change, where that can be asked. Raises StorageError."""
+
     async def take_turn(self, connection: AsyncConnection) -> None:
         """Wait until no other process writes; what is read in this transaction afterwards holds until its end."""
 

@@ -72,8 +72,8 @@ async def copy_rows(source: Side, target: Side, report: ProgressCallback = ignor
             await _insert(target.connection, table, rows)
             done += len(rows)
             report(CopyProgress(step="copied", done=done, total=total))
-    given = await source.database.ids_given(source.connection)
-    await target.database.set_ids_given(target.connection, given)
+    given = await source.database.engine.ids_given(source.connection)
+    await target.database.engine.set_ids_given(target.connection, given)
     return Copied(rows=total, given=given)
 
 
@@ -100,7 +100,7 @@ async def compare_rows(
                 f"the copy has {there} rows in its table '{table.name}', and the store {counted}; nothing was changed"
             )
     # not the source's own of now: whoever still writes there gives ids, which PostgreSQL shows in every transaction at once
-    given = await target.database.ids_given(target.connection)
+    given = await target.database.engine.ids_given(target.connection)
     if any(given.get(name, 0) < highest for name, highest in copied.given.items()):
         raise StorageError("the copy would give ids again that the store has given; nothing was changed")
 

@@ -43,7 +43,7 @@ class Database:
     """Connections for reading and transactions for writing. A `patient` one makes a store or copies it, and draws nothing that others see."""
 
     def __init__(self, engine: Engine, *, patient: bool = False) -> None:
-        self._engine = engine
+        self.engine = engine
         self._is_patient = patient
         self._pool: AsyncEngine = engine.connect(patient=patient)
         self._reader = self._pool.execution_options(**engine.reader)
@@ -76,7 +76,7 @@ class Database:
             if (outer := self._own()) is not None:
                 yield outer.connection
                 return
-            async with self._readers.lent(self._reader, self._engine.reader_wait_s) as connection:
+            async with self._readers.lent(self._reader, self.engine.reader_wait_s) as connection:
                 yield connection
         except (SQLAlchemyError, OSError, UnicodeEncodeError) as error:
             raise self._translated(error) from error
@@ -101,13 +101,13 @@ class Database:
                 return
             async with self._writing:
                 async with self._writer.begin() as connection:
-                    await self._engine.take_turn(connection)
+                    await self.engine.take_turn(connection)
                     self._check_standing()  # whose turn it was may have been who copies the store
                     if acting is not None:
                         await self._check_member(connection, acting)
                     async with self._whole(connection, rights=rights) as transaction:
                         is_noting = self.is_shared and not self._is_patient
-                        if is_noting and await note_timeline(connection, self._engine, transaction.effects):
+                        if is_noting and await note_timeline(connection, self.engine, transaction.effects):
                             # whatever was read on the former one may be something else now
                             transaction.content = transaction.rights = True
                             transaction.touched.add(everything=True)
@@ -164,7 +164,7 @@ class Database:
         if not self.is_shared:
             return
         async with self.read() as connection:
-            is_due = await is_taken_over(connection, self._engine)
+            is_due = await is_taken_over(connection, self.engine)
         if is_due:
             async with self.write(by_member=False):
                 pass
@@ -172,7 +172,7 @@ class Database:
     @property
     def is_shared(self) -> bool:
         """Whether several managers can serve this store at once."""
-        return self._engine.is_shared
+        return self.engine.is_shared
 
     @property
     def acting(self) -> MemberId | None:
@@ -193,7 +193,7 @@ class Database:
 
     async def now_s(self, connection: AsyncConnection) -> float:
         """Return the time by the one clock that all managers on this store share."""
-        ask = partial(self._engine.now_s, connection)
+        ask = partial(self.engine.now_s, connection)
         return await (self.clock.note(ask) if self.is_shared else ask())
 
     async def number(self, connection: AsyncConnection) -> int:
@@ -279,7 +279,7 @@ class Database:
         if transaction.rights:
             await draw(transaction.connection, self.insert(counter), RIGHTS)
         if transaction.rights or transaction.content or transaction.number:
-            await self._engine.tell(transaction.connection, self.sender)
+            await self.engine.tell(transaction.connection, self.sender)
 
     @property
     def sender(self) -> str:
@@ -301,19 +301,11 @@ class Database:
 
     def insert(self, table: Table) -> "sqlite.Insert | postgresql.Insert":
         """Return an INSERT that knows ON CONFLICT."""
-        return self._engine.insert(table)
+        return self.engine.insert(table)
 
     def among(self, column: ColumnElement[int], numbers: Collection[int]) -> ColumnElement[bool]:
         """Return the condition that a column is one of these numbers: one value of one statement, however many there are."""
-        return self._engine.among(column, numbers)
-
-    async def ids_given(self, connection: AsyncConnection) -> Mapping[str, int]:
-        """Return the highest id that each table has ever given."""
-        return await self._engine.ids_given(connection)
-
-    async def set_ids_given(self, connection: AsyncConnection, given: Mapping[str, int]) -> None:
-        """Let each table go on after the highest id that it has ever given elsewhere."""
-        await self._engine.set_ids_given(connection, given)
+        return self.engine.among(column, numbers)
 
     async def insert_absent(
         self, connection: AsyncConnection, table: Table, rows: Sequence[Mapping[str, Any]]
@@ -339,11 +331,11 @@ class Database:
     ) -> StorageError | ConflictError | InvalidInputError:
         if isinstance(error, IntegrityError | UnicodeEncodeError):
             return translate(error)
-        return self._engine.explain(error, committing=committing) or translate(error)
+        return self.engine.explain(error, committing=committing) or translate(error)
 
     def listening(self, handlers: NoticeHandlers) -> AbstractAsyncContextManager[Lasting]:
         """Hear what is told from now on, by this process too. Raises StorageError."""
-        return self._engine.listen(handlers)
+        return self.engine.listen(handlers)
 
     async def close(self) -> None:
         await self._pool.dispose()

@@ -164,6 +164,9 @@ class Postgresql:
                 f"there is no store in the database {self._address}; 'certcast-manager init' makes one"
             )
 
+    async def check_room(self) -> None:
+        """Go on: a server does not tell how much room it has."""
+
     async def take_turn(self, connection: AsyncConnection) -> None:
         """Wait until no other process writes."""
         await connection.execute(select(func.pg_advisory_xact_lock(WRITER_LOCK)))

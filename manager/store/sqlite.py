@@ -7,6 +7,7 @@ Owns the file: its creation for its owner only, and what every connection to it 
 import asyncio
 import contextlib
 import json
+import os
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Collection, Mapping
@@ -49,6 +50,9 @@ PRAGMAS: Final = (
     f"cache_size=-{KEPT_KIB}",
 )
 """Of every connection."""
+
+ROOM_BYTES: Final = 16 * 1024 * 1024
+"""What must be free on the disk: a change may be as large as a request (12 MiB), and comes with its bundles."""
 
 _WRITES: Final = "certcast_writes"
 
@@ -100,6 +104,13 @@ class Sqlite:
 
     async def check(self, connection: AsyncConnection, *, is_new: bool) -> None:
         """Accept any content: that the file was not there, or was, has been seen."""
+
+    async def check_room(self) -> None:
+        """Check that the disk has room: a small write can succeed on a full one, in blocks that the log has already. Raises StorageError."""
+        facts = await asyncio.to_thread(os.statvfs, self._path.parent)
+        if facts.f_bavail * facts.f_frsize < ROOM_BYTES:
+            message = f"the disk of the store has less than {ROOM_BYTES >> 20} MiB left; free space, or changes will be refused"
+            raise StorageError(message, reason=Reason.NO_SPACE)
 
     async def take_turn(self, connection: AsyncConnection) -> None:
         """Go on: the writer has its place since it began."""

@@ -208,7 +208,7 @@ class Store:
             yield Side(database=self._database, connection=connection)
 
     async def check(self) -> None:
-        """Read and write, neither for long. Raises StorageError, which says which of them failed or did not end."""
+        """Read and write, neither for long, and ask whether there is room for more. Raises StorageError, which says what failed or did not end."""
         try:
             async with asyncio.timeout(CHECK_S):
                 await self.meta.epoch()
@@ -224,6 +224,7 @@ class Store:
                 "another process holds it, or its disk is slow"
             )
             raise StorageError(message, reason=Reason.BUSY) from error
+        await self._database.engine.check_room()
 
     async def close(self) -> None:
         await self._database.close()

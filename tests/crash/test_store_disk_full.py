@@ -100,6 +100,18 @@ async def test_on_a_full_disk_the_store_reads_opens_and_recovers(small):
     await store.close()
 
 
+@pytest.mark.services("root", "mount", "umount")
+async def test_health_says_that_room_runs_out_while_small_changes_are_still_kept(small):
+    store = await Store.create(StorePlace(small / "data", None), Keyring(secrets.token_bytes(KEK_BYTES)))
+    await store.meta.secret_set("small", b"kept")
+    with pytest.raises(StorageError, match="less than 16 MiB left; free space") as caught:
+        await store.check()
+    assert caught.value.reason is Reason.NO_SPACE
+    assert mount("-o", f"remount,size={8 * SIZE_BYTES}", str(small)) == 0
+    await store.check()
+    await store.close()
+
+
 @pytest.mark.parametrize("pages_left", [0, 1, 2, 8, 12])
 @pytest.mark.services("root", "mount", "umount")
 async def test_a_full_disk_is_reported_when_a_store_is_made(small, pages_left):

@@ -82,7 +82,7 @@ async def before(empty_place: StorePlace, keyring, monkeypatch: pytest.MonkeyPat
     async with database.write() as connection:
         for name, row in rows.items():
             await connection.execute(insert(table(name, *map(column, row))).values(row))
-        await database.set_ids_given(connection, {"certificate": 9, "trusted_ca": 3, "node": 1, "request": 2})
+        await database.engine.set_ids_given(connection, {"certificate": 9, "trusted_ca": 3, "node": 1, "request": 2})
     await database.close()
     return empty_place
 
@@ -208,7 +208,7 @@ async def test_unused_join_tokens_of_before_belong_to_whom_may_make_them_and_go_
     async with database.write() as connection:
         for name, row in rows:
             await connection.execute(insert(table(name, *map(column, row))).values(row))
-        await database.set_ids_given(connection, {"join_token": 99})
+        await database.engine.set_ids_given(connection, {"join_token": 99})
     await database.close()
     store = await Store.open(empty_place, keyring)
     try:

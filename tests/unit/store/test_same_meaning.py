@@ -223,10 +223,10 @@ async def test_how_far_ids_were_given_is_told_and_taken_over(store):
         record, _ = await store.certificates.add(new_certificate(serial), now_s=NOW_S)
         await store.certificates.delete([record.id], even_assigned=True)
     async with store._database.read() as connection:
-        assert (await store._database.ids_given(connection)).get("certificate") == 2
+        assert (await store._database.engine.ids_given(connection)).get("certificate") == 2
     async with store._database.write() as connection:
-        await store._database.set_ids_given(connection, {"certificate": 2**40, "user": 7})
-        given = await store._database.ids_given(connection)
+        await store._database.engine.set_ids_given(connection, {"certificate": 2**40, "user": 7})
+        given = await store._database.engine.ids_given(connection)
     assert (given["certificate"], given["user"]) == (2**40, 7)
     record, _ = await store.certificates.add(new_certificate("03"), now_s=NOW_S)
     assert record.id == 2**40 + 1
