@@ -1,11 +1,21 @@
 """Readings of the running manager for its metrics: one number each, read at each scrape."""
 
+from common.runtime.supervise import Supervisor
 from manager.channel.listener import Listener
 from manager.fleet.fleet import Fleet
 from manager.http.metrics import MetricReading
 from manager.http.server import HttpsServer
 from manager.usecases.renewal.runner import RenewalRunner
 from manager.usecases.usecases import UseCases
+
+
+def task_failures(supervisor: Supervisor) -> MetricReading:
+    """Return that of the tasks in the background."""
+    return MetricReading(
+        "task_failures_total",
+        "Times that a task in the background ended with an error; the log says which (task.failed).",
+        lambda: float(supervisor.failures),
+    )
 
 
 def readings_of(

@@ -97,8 +97,14 @@ async def run(settings: Settings) -> None:
             after_upkeep=watch,
         )
         tree_watch = TreeWatch(asyncio.get_running_loop(), conversation.tree_changed)
-        health = Health(state=state, status=conversation.status, is_recovered=conversation.recovered.is_set)
-        async with _health_served(health, settings) as (address, unlistening), Supervisor() as supervisor:
+        supervisor = Supervisor()
+        health = Health(
+            state=state,
+            status=conversation.status,
+            is_recovered=conversation.recovered.is_set,
+            task_failures=lambda: supervisor.failures,
+        )
+        async with _health_served(health, settings) as (address, unlistening), supervisor:
             await _converse(settings, conversation, supervisor, state, shown, health=address)
 
 

@@ -30,9 +30,10 @@ def full_jitter(
 
 
 class Supervisor:
-    """Owns a TaskGroup. `async with` it in the composition root; `stop` ends everything."""
+    """Owns a TaskGroup. `async with` it in the composition root; `stop` ends everything. `failures` counts loops and jobs that ended with an error."""
 
     def __init__(self) -> None:
+        self.failures = 0
         self._group = asyncio.TaskGroup()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -53,7 +54,7 @@ class Supervisor:
 
     def run(self, name: str, job: Coroutine[object, object, None]) -> None:
         """Run a job once; a failure is logged and harms nothing else."""
-        self._start(name, self._run(name, job))
+        self._start(name, self._run(name, lambda: job))
 
     def stop(self) -> None:
         """Cancel everything; leaving the `async with` waits for it."""
@@ -69,26 +70,19 @@ class Supervisor:
         attempt = 0
         while True:
             started = asyncio.get_running_loop().time()
-            try:
-                await loop()
-            except StorageError as error:
-                _tell(name, error)
-            except Exception:  # a loop must outlive whatever went wrong in one turn
-                log.exception("task.failed", task=name)
+            await self._run(name, loop)
             if asyncio.get_running_loop().time() - started > RESTART_CAP_S:
                 attempt = 0
             await asyncio.sleep(full_jitter(attempt, base_s=RESTART_BASE_S, cap_s=RESTART_CAP_S))
             attempt += 1
 
-    async def _run(self, name: str, job: Coroutine[object, object, None]) -> None:
+    async def _run(self, name: str, begin: Callable[[], Awaitable[None]]) -> None:
         try:
-            await job
+            await begin()
         except StorageError as error:
-            _tell(name, error)
-        except Exception:  # one job's failure is told, and is nobody else's
+            self.failures += 1
+            # a store that is away is not a fault of the task's: its sentence says what was found, and a trace would hide it
+            log.error("task.failed", task=name, reason=error.reason, message=error.message)
+        except Exception:  # it is told, and is nobody else's: a loop outlives whatever went wrong in one turn
+            self.failures += 1
             log.exception("task.failed", task=name)
-
-
-def _tell(name: str, error: StorageError) -> None:
-    # a store that is away is not a fault of the task's: its sentence says what was found, and a trace would hide it
-    log.error("task.failed", task=name, reason=error.reason, message=error.message)

@@ -32,6 +32,11 @@ def render(health: Health) -> str:
         *_manager(health.status),
         *_applied(report),
         *_counter("certcast_agent_drifts_total", "Drifts repaired since the agent started.", report.drifts),
+        *_counter(
+            "certcast_agent_task_failures_total",
+            "Times that a task in the background ended with an error; the log says which (task.failed).",
+            health.task_failures(),
+        ),
         *_gauge(
             "certcast_agent_disk_right",
             "Whether the live files and copies were as installed when last checked.",

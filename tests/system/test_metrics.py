@@ -43,6 +43,7 @@ async def test_what_expires_is_applied_and_alarms_is_in_the_metrics_of_the_runni
         assert samples["certcast_nodes", "state=in_sync"] >= 1
         assert samples["certcast_pushes_total", "result=applied"] >= 1
         assert samples["certcast_change_to_applied_seconds_count", ""] >= 1
+        assert ("certcast_task_failures_total", "") in samples
         assert samples["certcast_served_expiring", "days=30"] == 0
         assert samples["certcast_served_expiry_timestamp_seconds", ""] == ends_s
         assert samples["certcast_certificates_expiring", "days=30"] == 0
@@ -65,6 +66,7 @@ async def test_what_expires_is_applied_and_alarms_is_in_the_metrics_of_the_runni
         _, samples = await scrape(fleet.session, f"http://127.0.0.1:{node.health}")
         assert samples["certcast_agent_ready", ""] == 1
         assert samples["certcast_agent_drifts_total", ""] == 0
+        assert samples["certcast_agent_task_failures_total", ""] == 0
         assert [
             value
             for (name, _), value in samples.items()

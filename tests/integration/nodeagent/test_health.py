@@ -56,7 +56,7 @@ def health(state, *, word_age_s: float | None = 3.0) -> Health:
     status = ConnectionStatus(
         welcomed=True, last_seen_s=None if word_age_s is None else 1000.0 - word_age_s, trouble=""
     )
-    return Health(state=state, status=status, is_recovered=lambda: True, monotonic=lambda: 1000.0)
+    return Health(state=state, status=status, is_recovered=lambda: True, task_failures=lambda: 3, monotonic=lambda: 1000.0)
 
 
 def failed(state, **what) -> list[str]:
@@ -196,6 +196,7 @@ async def test_the_endpoint_the_metrics_and_the_plugin_say_the_same(state):
 
     assert "certcast_agent_ready 1" in page
     assert "certcast_agent_applied_generation 1" in page
+    assert "certcast_agent_task_failures_total 3" in page
     assert f'slot="server"}} {pki.NOW_S + 90 * pki.DAY_S}' in page
 
 
