@@ -216,6 +216,7 @@ _WORD: Final = math.log10(2 * len(_WORDS))
 _RUNS: Final = (
     "abcdefghijklmnopqrstuvwxyz",
     "01234567890123456789",
+    "1234567890",
     "qwertyuiop[]",
     "qwertzuiopü+",
     "azertyuiop^$",
@@ -231,6 +232,7 @@ _RUNS: Final = (
     "q1w2e3r4t5y6u7i8o9p0",
 )
 _RUN: Final = math.log10(2 * sum(map(len, _RUNS)))
+_START_OF_RUN: Final = math.log10(len(_RUNS))
 _AS_LETTERS: Final = str.maketrans("@4301!$57", "aaeoiisst")
 _RUN_MIN, _COPY_MIN, _WORD_MIN = 3, 2, 4
 _WORD_MAX: Final = max(map(len, _WORDS))
@@ -319,6 +321,8 @@ def _cost_of_part(
         return _DATE
     if len(part) >= _COPY_MIN and (part in small[:start] or part[::-1] in small[:start]):
         return math.log10(2 * (start + len(part))) + spelt
+    if len(part) >= _RUN_MIN and any(run.startswith(part) for run in _RUNS):
+        return _START_OF_RUN + math.log10(len(part)) + spelt
     if len(part) >= _RUN_MIN and (
         len(set(part)) == 1 or any(part in run or part[::-1] in run for run in _RUNS)
     ):

@@ -56,7 +56,13 @@ def health(state, *, word_age_s: float | None = 3.0) -> Health:
     status = ConnectionStatus(
         welcomed=True, last_seen_s=None if word_age_s is None else 1000.0 - word_age_s, trouble=""
     )
-    return Health(state=state, status=status, is_recovered=lambda: True, task_failures=lambda: 3, monotonic=lambda: 1000.0)
+    return Health(
+        state=state,
+        status=status,
+        is_recovered=lambda: True,
+        task_failures=lambda: 3,
+        monotonic=lambda: 1000.0,
+    )
 
 
 def failed(state, **what) -> list[str]:

@@ -56,7 +56,18 @@ def test_some_words_or_random_characters_are_strong(text: str):
     assert strength_of(text) >= STRONG
 
 
-@pytest.mark.parametrize("text", ["1q2w3e4r5t6y7u", "q1w2e3r4t5y6", "zaq1xsw2cde3", "24121987#24121987"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1q2w3e4r5t6y7u",
+        "q1w2e3r4t5y6",
+        "zaq1xsw2cde3",
+        "24121987#24121987",
+        "qwe123asd456",
+        "qweasdzxc123",
+        "QWEasd123zxc",
+    ],
+)
 def test_a_walk_over_the_keyboard_and_a_birthday_are_weak(text: str):
     assert strength_of(text) < STRONG
 
