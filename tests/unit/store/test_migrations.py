@@ -82,7 +82,9 @@ async def before(empty_place: StorePlace, keyring, monkeypatch: pytest.MonkeyPat
     async with database.write() as connection:
         for name, row in rows.items():
             await connection.execute(insert(table(name, *map(column, row))).values(row))
-        await database.engine.set_ids_given(connection, {"certificate": 9, "trusted_ca": 3, "node": 1, "request": 2})
+        await database.engine.set_ids_given(
+            connection, {"certificate": 9, "trusted_ca": 3, "node": 1, "request": 2}
+        )
     await database.close()
     return empty_place
 
