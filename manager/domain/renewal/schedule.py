@@ -17,7 +17,6 @@ from manager.domain.renewal.records import (
     AccountId,
     OrderRecord,
     OrderState,
-    RenewalId,
     RenewalRecord,
     Terms,
 )
@@ -180,24 +179,27 @@ def is_account_limit(renewal: RenewalRecord) -> bool:
     return renewal.retry_at_s - problem.at_s <= ACCOUNT_LIMIT_MOST_S
 
 
-def advanced_s(order: OrderRecord, renewal: RenewalRecord, *, limits: Mapping[AccountId, float]) -> float:
-    """Return when an order is to be looked at again; infinite while its renewal is paused, unless other terms were given, by which it ends.
+def advanced_s(
+    order: OrderRecord, renewal: RenewalRecord, entry: Entry | None, *, limits: Mapping[AccountId, float]
+) -> float:
+    """Return when an order is to be looked at again; infinite while its renewal is paused, unless it is of no use any more, so that it ends.
 
     It rests for what the CA has not decided, and after a failure. What is finalised is brought to its end, and what is taken over is only looked at.
     """
     if order.is_test and why_obsolete_test(order, renewal):
         return 0.0
     # a test asks another directory
-    if order.is_test or renewal.is_over or order.state is OrderState.TAKEN_OVER:
+    if order.is_test or renewal.is_over:
         return order.recheck_at_s
-    limited_s = limits.get(order.terms.account_id, 0.0) if order.state is OrderState.CREATED else 0.0
-    is_by_other_terms = _is_by_other_terms(order, renewal)
-    is_held = renewal.is_paused and order.state not in {OrderState.FINALISED, OrderState.DOWNLOADED}
-    if is_held and not is_by_other_terms:
+    if order.state is OrderState.TAKEN_OVER:
+        return max(order.recheck_at_s, renewal.retry_at_s)
+    if why_obsolete(order, renewal, entry):
+        # what nobody wants any more is not waited for
+        return renewal.retry_at_s
+    if renewal.is_paused and order.state not in {OrderState.FINALISED, OrderState.DOWNLOADED}:
         return float("inf")
-    # what nobody wants any more is not waited for
-    recheck_at_s = 0.0 if is_by_other_terms else order.recheck_at_s
-    return max(recheck_at_s, renewal.retry_at_s, limited_s)
+    limited_s = limits.get(order.terms.account_id, 0.0) if order.state is OrderState.CREATED else 0.0
+    return max(order.recheck_at_s, renewal.retry_at_s, limited_s)
 
 
 def follows_at_once(renewal: RenewalRecord, terms: Terms | None, order: OrderRecord | None) -> bool:
@@ -214,11 +216,9 @@ def follows_at_once(renewal: RenewalRecord, terms: Terms | None, order: OrderRec
 
 
 def is_of_another(renewal: RenewalRecord, entry: Entry | None) -> bool:
-    """Whether what was wrong last was wrong with a certificate in whose place somebody has put another one since."""
+    """Whether what was wrong last was wrong with a certificate in whose place there is another one since, or before there was any."""
     problem = renewal.problem
-    if problem is None or problem.leaf is None or entry is None:
-        return False
-    return problem.leaf != entry.leaf.fingerprint
+    return problem is not None and entry is not None and problem.leaf != entry.leaf.fingerprint
 
 
 def asked_s(renewal: RenewalRecord, entry: Entry | None) -> float | None:
@@ -275,10 +275,11 @@ def next_s(
 ) -> float:
     """Return when there is something to do again, infinite if there never is. What is due and cannot begin waits for an order to end."""
     by_id = {each.id: each for each in renewals}
-    busy: dict[RenewalId, OrderRecord] = {each.renewal_id: each for each in orders}
     limits = limited(by_id.values())
     moments = [
-        advanced_s(order, by_id[number], limits=limits) for number, order in busy.items() if number in by_id
+        advanced_s(order, renewal, entry_of(renewal, entries), limits=limits)
+        for order in orders
+        if (renewal := by_id.get(order.renewal_id)) is not None
     ]
     is_any_due = False
     for renewal in by_id.values():

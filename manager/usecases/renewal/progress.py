@@ -11,7 +11,7 @@ from typing import Any, Final
 import structlog
 
 from common.errors import CertcastError, ChangedMeanwhileError, NotFoundError
-from manager.domain.inventory import Inventory
+from manager.domain.inventory import Entry
 from manager.domain.renewal.budget import SIGNED_WITHIN_S, allowed_s, signed_s, words_of_limit
 from manager.domain.renewal.clocks import order_by, renewal_by
 from manager.domain.renewal.moments import REST_MOST_S, retry_at_s
@@ -100,10 +100,15 @@ async def end(context: Context, order: OrderRecord, message: str) -> None:
 
 async def fail(context: Context, order: OrderRecord, error: CaError) -> None:
     """Keep a failure: its renewal rests, and the order is tried again if that can help. A test ends with its first. Raises ChangedMeanwhileError."""
-    now_s = context.clock()
     is_end = error.is_final or order.is_test
+    # what the order has brought, or somebody put there meanwhile, is none of its failure
     problem = Problem(
-        at_s=now_s, message=error.message, type=error.type, detail=error.detail, is_signed=error.is_signed
+        at_s=context.clock(),
+        message=error.message,
+        type=error.type,
+        detail=error.detail,
+        is_signed=error.is_signed,
+        leaf=order.replaces_leaf,
     )
     # by the time that it is tried again, what was shown may be gone
     before = OrderState.ORDERED if order.state is OrderState.PLACED else order.state
@@ -117,17 +122,19 @@ async def fail(context: Context, order: OrderRecord, error: CaError) -> None:
         if not order.is_test:
             known = await context.store.renewals.get(order.renewal_id)
             signed = await signed_for(context, order.names, order.terms.account_id) if error.is_signed else ()
-            await _rest(context, known, problem, error, inventory, signed=signed)
+            await _rest(context, known, problem, error, entry_of(known, inventory.entries), signed=signed)
     log.warning("order.failed", order=order.id, renewal=order.renewal_id, message=error.message)
 
 
 async def fail_to_begin(context: Context, renewal: RenewalRecord, error: CertcastError) -> None:
     """Keep that no order could begin: the renewal rests."""
-    problem = Problem(at_s=context.clock(), message=error.message)
     inventory = await context.inventories.current()
     async with context.store.transaction():
         known = await context.store.renewals.get(renewal.id)
-        await _rest(context, known, problem, CaError(error.message), inventory)
+        entry = entry_of(known, inventory.entries)
+        leaf = None if entry is None else entry.leaf.fingerprint
+        problem = Problem(at_s=context.clock(), message=error.message, leaf=leaf)
+        await _rest(context, known, problem, CaError(error.message), entry)
     log.warning("order.failed", renewal=renewal.id, message=error.message)
 
 
@@ -136,14 +143,12 @@ async def _rest(
     renewal: RenewalRecord,
     problem: Problem,
     error: CaError,
-    inventory: Inventory,
+    entry: Entry | None,
     *,
     signed: Collection[float] = (),
 ) -> None:
-    """Keep what was wrong, and until when the renewal rests; `signed` is when its CA has signed what it counts."""
+    """Keep what was wrong, and until when the renewal rests; `entry` is what nodes have meanwhile, and `signed` when its CA has signed what it counts."""
     now_s, failures = context.clock(), renewal.failures + 1
-    entry = entry_of(renewal, inventory.entries)
-    problem = replace(problem, leaf=None if entry is None else entry.leaf.fingerprint)
     ends_s = None if entry is None else entry.leaf.not_after_s
     rested_s = _rested_s(now_s, error)
     rests_until_s = retry_at_s(

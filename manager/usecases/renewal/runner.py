@@ -22,7 +22,7 @@ from common.errors import (
     StorageError,
 )
 from manager.domain.audit import RENEWAL
-from manager.domain.inventory import Inventory
+from manager.domain.inventory import Entry, Inventory
 from manager.domain.renewal.records import AccountId, OrderRecord, OrderState, RenewalRecord
 from manager.domain.renewal.schedule import (
     advanced_s,
@@ -152,15 +152,15 @@ class RenewalRunner:
             return await renewal_by_clock(self._context, renewal)
 
     async def _forget_failures(self, snapshot: Snapshot, lead: Lead) -> Sequence[RenewalRecord]:
-        """Forget what was wrong with certificates that somebody has replaced since, once no order is under way for them. Return of which renewals."""
+        """Forget what was wrong with certificates that have been replaced since; with an order that has replaced one, once that is over. Return of which renewals."""
         now_s, entries = self._context.clock(), snapshot.inventory.entries
-        busy = {each.renewal_id for each in snapshot.orders}
+        looked_at = {each.renewal_id for each in snapshot.orders if each.state is OrderState.TAKEN_OVER}
         due = [
             each
             for each in snapshot.renewals
             if is_of_another(each, entry_of(each, entries))
             and at_once_s(each) <= now_s
-            and each.id not in busy
+            and each.id not in looked_at
         ]
         for renewal in due:
             with lead.enforced():
@@ -239,12 +239,13 @@ class RenewalRunner:
 
     async def _carry_on(self, snapshot: Snapshot, lead: Lead) -> Sequence[RenewalRecord]:
         """Take the next steps of orders that do not rest. Return of which renewals."""
-        now_s, by_id = self._context.clock(), {each.id: each for each in snapshot.renewals}
-        limits = limited(snapshot.renewals)
+        now_s, entries = self._context.clock(), snapshot.inventory.entries
+        by_id, limits = {each.id: each for each in snapshot.renewals}, limited(snapshot.renewals)
         due = [
-            (each, by_id[each.renewal_id])
+            (each, renewal)
             for each in snapshot.orders
-            if each.renewal_id in by_id and advanced_s(each, by_id[each.renewal_id], limits=limits) <= now_s
+            if (renewal := by_id.get(each.renewal_id)) is not None
+            and advanced_s(each, renewal, entry_of(renewal, entries), limits=limits) <= now_s
         ]
         await self._each(
             [
@@ -259,18 +260,21 @@ class RenewalRunner:
         store = self._context.store
         with lead.enforced():
             for _ in range(STEPS_AT_ONCE):
-                await self._step(order, renewal)
+                entry = entry_of(renewal, (await self._context.inventories.current()).entries)
+                if (
+                    order.state.is_over
+                    or advanced_s(order, renewal, entry, limits={}) > self._context.clock()
+                ):
+                    return
+                await self._step(order, renewal, entry)
                 before = renewal
                 order, renewal = await store.orders.get(order.id), await store.renewals.get(renewal.id)
                 self.failures += renewal.failures > before.failures
                 if order.state is OrderState.SERVED:
                     for observer in self.observers:
                         observer(order.reached_s(OrderState.SERVED) - order.created_s)
-                if order.state.is_over or advanced_s(order, renewal, limits={}) > self._context.clock():
-                    return
 
-    async def _step(self, order: OrderRecord, renewal: RenewalRecord) -> None:
-        entry = entry_of(renewal, (await self._context.inventories.current()).entries)
+    async def _step(self, order: OrderRecord, renewal: RenewalRecord, entry: Entry | None) -> None:
         try:
             await self._steps.take(order, renewal, entry)
         except (ConflictError, NotFoundError, StorageError):

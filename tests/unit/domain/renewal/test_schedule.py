@@ -178,9 +178,9 @@ def test_a_test_order_holds_up_no_order():
 
 def test_a_test_order_of_other_terms_than_those_that_count_is_looked_at_at_once():
     tested = order(is_test=True, recheck_at_s=9.0)
-    assert advanced_s(tested, renewal(), limits={}) == 9.0
-    assert advanced_s(tested, renewal(terms=replace(TERMS, profile="short")), limits={}) == 0.0
-    assert advanced_s(tested, renewal(terms=None), limits={}) == 0.0
+    assert advanced_s(tested, renewal(), entry(), limits={}) == 9.0
+    assert advanced_s(tested, renewal(terms=replace(TERMS, profile="short")), entry(), limits={}) == 0.0
+    assert advanced_s(tested, renewal(terms=None), entry(), limits={}) == 0.0
 
 
 def test_those_begin_first_that_end_first():
@@ -197,15 +197,30 @@ def test_what_is_renewed_by_request_or_not_due_begins_no_order():
 
 
 def test_an_order_rests_for_the_ca_after_a_failure_and_while_it_is_paused():
-    assert advanced_s(order(recheck_at_s=5.0), renewal(retry_at_s=7.0), limits={}) == 7.0
-    assert advanced_s(order(), renewal(is_paused=True), limits={}) == float("inf")
+    assert advanced_s(order(recheck_at_s=5.0), renewal(retry_at_s=7.0), entry(), limits={}) == 7.0
+    assert advanced_s(order(), renewal(is_paused=True), entry(), limits={}) == float("inf")
     other = replace(TERMS, profile="short")
-    assert advanced_s(order(recheck_at_s=5.0), renewal(is_paused=True, terms=other), limits={}) == 0.0
+    assert (
+        advanced_s(order(recheck_at_s=5.0), renewal(is_paused=True, terms=other), entry(), limits={}) == 0.0
+    )
     for state in (OrderState.FINALISED, OrderState.DOWNLOADED):
-        assert advanced_s(order(state=state, recheck_at_s=5.0), renewal(is_paused=True), limits={}) == 5.0
-    for free in (order(state=OrderState.TAKEN_OVER), order(is_test=True)):
-        assert advanced_s(free, renewal(is_paused=True, retry_at_s=9.0), limits={}) == 0.0
-    assert advanced_s(order(), renewal(certificate_id=None, retry_at_s=9.0), limits={}) == 0.0
+        assert (
+            advanced_s(order(state=state, recheck_at_s=5.0), renewal(is_paused=True), entry(), limits={})
+            == 5.0
+        )
+    rested = renewal(is_paused=True, retry_at_s=9.0)
+    assert advanced_s(order(is_test=True), rested, entry(), limits={}) == 0.0
+    assert advanced_s(order(state=OrderState.TAKEN_OVER), rested, entry(), limits={}) == 9.0
+    assert advanced_s(order(), renewal(certificate_id=None, retry_at_s=9.0), entry(), limits={}) == 0.0
+
+
+def test_an_order_whose_certificate_was_replaced_waits_for_no_ca_and_no_pause():
+    other = entry(leaf=decode(make_leaf(ROOT, ["a.example.com"]).certificate_der))
+    limits = {TERMS.account_id: 7.0}
+    for state in (OrderState.CREATED, OrderState.PLACED, OrderState.FINALISED):
+        useless = order(state=state, recheck_at_s=5.0)
+        assert advanced_s(useless, renewal(is_paused=True), other, limits=limits) == 0.0
+    assert advanced_s(order(), renewal(retry_at_s=9.0), other, limits={}) == 9.0
 
 
 def limited_renewal(wait_s: float) -> RenewalRecord:
@@ -223,8 +238,8 @@ def test_a_short_rate_limit_is_the_accounts_and_a_long_one_that_of_its_names():
     asked = {"window_of": LEAF.fingerprint, "poll_at_s": 1e12}
     assert next_s([renewal(**asked), replace(short, **asked)], [], ENTRIES, now_s=DUE_S) == until_s
     waiting = order(state=OrderState.CREATED)
-    assert advanced_s(waiting, renewal(), limits=limited([short])) == until_s
-    assert advanced_s(order(), renewal(), limits=limited([short])) == 0.0
+    assert advanced_s(waiting, renewal(), entry(), limits=limited([short])) == until_s
+    assert advanced_s(order(), renewal(), entry(), limits=limited([short])) == 0.0
 
 
 def test_what_somebody_mended_is_tried_at_once_unless_the_ca_asked_to_wait():

@@ -3,9 +3,9 @@
 from manager.domain.alarms import AlarmKind
 from manager.domain.renewal.records import OrderState
 from manager.usecases.renewal.ports import CaError
-from manager.usecases.uploads import Edit, NewKey
-from tests.pki import DAY_S, make_leaf
+from tests.pki import DAY_S
 from tests.renewals import Renewing
+from tests.unit.usecases.renewal.by_hand import put_another
 from tests.unit.usecases.renewal.looking import alarms_of
 
 
@@ -16,18 +16,7 @@ async def test_resuming_goes_back_to_the_plan_of_a_certificate_that_somebody_has
     world.server.to_fail.append(("order", CaError("no", is_final=True)))
     await world.pass_time(60, step_s=5)
     assert (await world.renewal(renewal)).failures == 1
-    begins = int(world.now[0])
-    made = make_leaf(
-        world.server.issuer, ["n1.example.com"], not_before_s=begins, not_after_s=begins + 45 * DAY_S
-    )
-    await world.use_cases.certificates.edit(
-        renewal.certificate_id,
-        Edit(
-            certificate=made.certificate_pem + world.server.issuer.certificate_pem,
-            key=NewKey(pem=made.key_pem),
-        ),
-        actor="ada",
-    )
+    await put_another(world, renewal)
     await world.pass_time(60, step_s=5)
     kept = await world.renewal(renewal)
     assert (kept.failures, kept.problem) == (0, None)
