@@ -233,6 +233,11 @@ def is_being_signed(order: OrderRecord) -> bool:
     return not order.is_test and order.state in {OrderState.VALIDATED, OrderState.FINALISED}
 
 
+def needs_account(order: OrderRecord) -> bool:
+    """Whether a certificate could be lost with an order's account: its CA signs, or looks at proofs, and signs within seconds once it has seen them."""
+    return is_being_signed(order) or (order.state is OrderState.PLACED and not order.is_test)
+
+
 def is_elsewhere(order: OrderRecord, renewal: RenewalRecord) -> bool:
     """Whether another CA is to sign than the one of an order, or none is asked any more."""
     return renewal.terms is None or renewal.terms.account_id != order.terms.account_id

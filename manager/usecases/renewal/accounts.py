@@ -20,7 +20,7 @@ from manager.domain.renewal.account_fields import (
     normalise,
 )
 from manager.domain.renewal.records import AccountId, AccountRecord
-from manager.domain.renewal.schedule import is_being_signed
+from manager.domain.renewal.schedule import needs_account
 from manager.pki.read.keys import private_key_pem
 from manager.pki.write.keys import make_key
 from manager.usecases.admission import read_trusted_cas
@@ -130,12 +130,12 @@ class AccountUseCases:
         return account
 
     async def deactivate(self, account_id: AccountId, *, actor: str) -> AccountRecord:
-        """End an account at its CA for good. Raises NotFoundError, ConflictError (also while the CA signs for it), CaError."""
+        """End an account at its CA for good. Raises NotFoundError, ConflictError (also while the CA looks at proofs, or signs), CaError."""
         account = await self._living(account_id)
         if account.url:
             ca = await self._asking.ca(account_id, is_test=False)
             async with self._context.store.transaction():
-                await self._require_nothing_signed(account_id)
+                await self._require_unneeded(account_id)
                 # first, since it cannot be undone
                 await self._context.note(actor, "account.deactivation_begun", f"account {account_id}")
             await ca.deactivate()
@@ -150,20 +150,20 @@ class AccountUseCases:
     async def delete(self, account_id: AccountId, *, actor: str) -> None:
         """Forget an account with its key; its CA is not told.
 
-        Raises NotFoundError, ConflictError while something is renewed with it, or its CA signs what was ordered with it.
+        Raises NotFoundError, ConflictError while something is renewed with it, or its CA looks at proofs of what was ordered with it, or signs that.
         """
         async with self._context.store.transaction():
-            await self._require_nothing_signed(account_id)
+            await self._require_unneeded(account_id)
             await self._context.store.accounts.delete(account_id)
             await self._context.note(actor, "account.deleted", f"account {account_id}")
         log.info("account.deleted", account=account_id, user=actor)
 
-    async def _require_nothing_signed(self, account_id: AccountId) -> None:
+    async def _require_unneeded(self, account_id: AccountId) -> None:
         """Refuse to end what a certificate could not be collected with that its CA has signed, or is about to. Raises ConflictError."""
         orders = [
             each
             for each in await self._context.store.orders.unfinished()
-            if each.terms.account_id == account_id and is_being_signed(each)
+            if each.terms.account_id == account_id and needs_account(each)
         ]
         if not orders:
             return
@@ -175,7 +175,7 @@ class AccountUseCases:
         )
         more = f" and {len(orders) - NAMED} more" if len(orders) > NAMED else ""
         raise ConflictError(
-            f"the CA signs what was ordered with this account, and nobody could collect it any more: {named}{more}. Wait for the end, or give these renewals another account first"
+            f"the CA signs what was ordered with this account, or is about to, and nobody could collect it any more: {named}{more}. Wait for the end, or give these renewals another account first"
         )
 
     async def _check_trust(self, trusted_cas: str) -> None:

@@ -6,6 +6,7 @@ from common.errors import ConflictError, InvalidInputError
 from manager.domain.renewal.account_fields import AccountChanges, AccountFields
 from manager.domain.renewal.records import AccountId, OrderState
 from manager.usecases.renewal.ports import CaError
+from tests.fakes.ca import ModelCa
 from tests.pki import make_root
 from tests.renewals import DIRECTORY, STAGING, Renewing
 
@@ -189,6 +190,38 @@ async def test_no_account_is_ended_while_its_ca_signs_what_was_ordered_with_it_a
     await world.pass_time(2 * 3600.0, step_s=60)
     assert await world.states(renewal) == [OrderState.SERVED]
     assert (await world.accounts.deactivate(renewal.terms.account_id, actor="ada")).is_deactivated
+
+
+async def test_no_account_is_ended_while_its_ca_looks_at_proofs_for_it_would_sign_meanwhile(
+    world: Renewing, monkeypatch: pytest.MonkeyPatch
+):
+    renewal = await world.renewing("n1", age_days=40)
+    world.server.validation_s = 30.0
+    await world.pass_time(20, step_s=5)
+    assert await world.states(renewal) == [OrderState.PLACED]
+    deactivate = ModelCa.deactivate
+
+    async def late(ca: ModelCa) -> None:
+        # the CA takes a minute, in which the order goes on
+        await world.pass_time(60, step_s=5)
+        await deactivate(ca)
+
+    monkeypatch.setattr(ModelCa, "deactivate", late)
+    with pytest.raises(ConflictError, match="signs what was ordered with this account, or is about to"):
+        await world.accounts.deactivate(renewal.terms.account_id, actor="ada")
+    await world.pass_time(60, step_s=5)
+    assert await world.states(renewal) == [OrderState.SERVED]
+
+
+async def test_an_account_is_ended_while_nothing_but_a_test_order_is_looked_at(world: Renewing):
+    renewal = await world.renewing("n1")
+    world.staging.validation_s = 3600.0
+    await world.renewals.test(renewal.id, actor="ada")
+    await world.pass_time(20, step_s=5)
+    assert await world.states(renewal) == [OrderState.PLACED]
+    assert (await world.accounts.deactivate(renewal.terms.account_id, actor="ada")).is_deactivated
+    await world.pass_time(600, step_s=5)
+    assert (await world.states(renewal), world.showing.placed) == ([OrderState.FAILED], {})
 
 
 async def test_an_account_is_ended_at_once_while_an_order_is_not_signed_for_and_leaves_no_proof(
