@@ -152,10 +152,8 @@ class Renewal:
 
     @property
     def can_order(self) -> bool:
-        """Whether an order can begin now, or go on that rests after a failure."""
-        if self.account is None:
-            return False
-        return self.state == "failing" or (self.state == "waiting" and not self.is_under_way)
+        """Whether an order can begin now, also in the place of a test, or go on that rests after a failure."""
+        return self.account is not None and self.state in {"failing", "waiting"}
 
     @property
     def can_test(self) -> bool:

@@ -1,6 +1,6 @@
 """Beginning of an order: a key and a request that are kept before any CA is asked.
 
-Decides for which names and with which key. Invariant: in one transaction it is found that nothing of the renewal is under way, and an order begins.
+Decides for which names and with which key. Invariant: in one transaction it is found that nothing of the renewal is under way, or a test is ended that is, and an order begins.
 """
 
 from dataclasses import replace
@@ -26,6 +26,7 @@ from manager.pki.read.upload import read_private_key
 from manager.pki.write.csr import CsrFields, make_request
 from manager.pki.write.keys import make_key
 from manager.usecases.context import Context
+from manager.usecases.renewal.progress import end
 from manager.usecases.workers import MAKE_KEY_TIMEOUT_S
 
 log = structlog.get_logger(__name__)
@@ -41,15 +42,13 @@ class Beginning:
     async def begin(self, renewal_id: RenewalId, *, is_test: bool, asked_by: str | None) -> OrderRecord:
         """Make a key (or take the certificate's own) and a request, and keep an order with both; `asked_by` is None where it is time for it.
 
-        Raises NotFoundError, ConflictError (one is under way), InvalidInputError (no names), CertcastError (the worker).
+        A test order that is under way ends then. Raises NotFoundError, ConflictError (one is under way), InvalidInputError (no names), CertcastError (the worker).
         """
         store = self._context.store
         renewal = await store.renewals.get(renewal_id)
         entry = entry_of(renewal, (await self._context.inventories.current()).entries)
         terms, names = _to_order(renewal, entry)
-        if (other := await store.orders.unfinished_of(renewal_id)) is not None:
-            kind = "a test order" if other.is_test else "an order"
-            raise ConflictError(f"{kind} of this renewal is under way; wait for its end")
+        _require_nothing_else(await store.orders.unfinished_of(renewal_id), terms, is_test=is_test)
         given = ""
         if terms.keeps_key and entry is not None:
             given = await store.certificates.private_key(entry.id)
@@ -73,6 +72,12 @@ class Beginning:
             renewal = await store.renewals.get(renewal_id)
             if renewal.terms != terms:
                 raise ConflictError("what it is renewed with was changed in the meantime")
+            under_way = await store.orders.unfinished_of(renewal_id)
+            _require_nothing_else(under_way, terms, is_test=is_test)
+            if under_way is not None:
+                await end(self._context, under_way, "The order was given up, because the real order begins.")
+                # which takes away what is shown
+                new = replace(new, proofs=under_way.proofs)
             order = await store.orders.add(new, private_key_pem=key_pem)
             if renewal.follows_at_once and not is_test:
                 renewal = replace(renewal, follows_at_once=False)
@@ -98,6 +103,16 @@ def _to_order(renewal: RenewalRecord, entry: Entry | None) -> tuple[Terms, tuple
     if not names:
         raise InvalidInputError("names", "the certificate has no name that a CA can be shown to be ours")
     return renewal.terms, names
+
+
+def _require_nothing_else(under_way: OrderRecord | None, terms: Terms, *, is_test: bool) -> None:
+    """Refuse an order beside another one; a test makes way, unless its proofs are of another kind, so that the new order could not take them away. Raises ConflictError."""
+    if under_way is None:
+        return
+    makes_way = under_way.is_test and not is_test and under_way.terms.challenge is terms.challenge
+    if not makes_way:
+        kind = "a test order" if under_way.is_test else "an order"
+        raise ConflictError(f"{kind} of this renewal is under way; wait for its end")
 
 
 def _known_by(entry: Entry) -> str:

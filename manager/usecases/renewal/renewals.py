@@ -180,7 +180,7 @@ class RenewalUseCases:
     async def set_paused(self, renewal_id: RenewalId, *, paused: bool, actor: str) -> ShownRenewal:
         """Let nothing be ordered for a while, or go on at once; what has failed before its time is ordered again.
 
-        Raises NotFoundError, InvalidInputError, ConflictError (a test order is under way that would keep such an order from beginning).
+        Raises NotFoundError, InvalidInputError.
         """
         store, act = self._context.store, "renewal.paused" if paused else "renewal.resumed"
         async with self._context.deciding() as inventory:
@@ -192,15 +192,8 @@ class RenewalUseCases:
             await store.renewals.keep(record)
             await self._context.note(actor, act, f"renewal {renewal_id}")
             shown = await self._shown(record, inventory)
-            begins = not paused and self._is_begun_again(shown)
-            if begins and (under_way := await store.orders.unfinished_of(renewal_id)) is not None:
-                begins = False
-                if under_way.is_test:
-                    raise ConflictError(
-                        "a test order of this renewal is under way; wait for its end, and resume then"
-                    )
-        if begins and (order := await self._begin_again(renewal_id, actor)) is not None:
-            shown = replace(shown, orders=[order, *shown.orders])
+        if not paused and self._is_begun_again(shown):
+            shown = await self._begin_again(shown, actor)
         self._announce(act, renewal_id, actor)
         return shown
 
@@ -211,11 +204,12 @@ class RenewalUseCases:
         has_failed = renewal.failures > 0 and at_once_s(renewal) <= now_s
         return has_failed and renewal.terms is not None and not is_begun_by_itself
 
-    async def _begin_again(self, renewal_id: RenewalId, actor: str) -> OrderRecord | None:
-        """Begin an order; return it, None if another was begun meanwhile, which is as good."""
+    async def _begin_again(self, shown: ShownRenewal, actor: str) -> ShownRenewal:
+        """Begin an order; return the renewal with its orders as they are then. That another was begun meanwhile is as good."""
         with suppress(ConflictError):
-            return await self._beginning.begin(renewal_id, is_test=False, asked_by=actor)
-        return None
+            await self._beginning.begin(shown.id, is_test=False, asked_by=actor)
+        orders = await self._context.store.orders.of_renewal(shown.id, limit=ATTEMPTS_SHOWN)
+        return replace(shown, orders=orders)
 
     async def remove(self, renewal_id: RenewalId, *, actor: str) -> None:
         """Renew no longer; the certificate stays. An order that is under way is ended first, by the runner. Raises NotFoundError."""

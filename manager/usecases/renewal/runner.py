@@ -195,7 +195,7 @@ class RenewalRunner:
     async def _begin(self, snapshot: Snapshot, lead: Lead) -> Sequence[RenewalRecord]:
         """Begin orders, open requests, and end renewals of what is gone. Return for which there was anything to do."""
         now_s, entries = self._context.clock(), snapshot.inventory.entries
-        busy = {each.renewal_id: each for each in snapshot.orders}
+        busy = {each.renewal_id for each in snapshot.orders}
         acts: list[tuple[RenewalRecord, Callable[[], Awaitable[object]]]] = []
         for renewal in snapshot.renewals:
             if renewal.is_over and renewal.id not in busy:
@@ -206,7 +206,7 @@ class RenewalRunner:
                 if renewal.request_id is not None or (begins is not None and begins <= now_s):
                     acts.append((renewal, partial(self._requesting.look, renewal, entry)))
         acts += [
-            (renewal, partial(self._begin_order, renewal, busy.get(renewal.id)))
+            (renewal, partial(self._beginning.begin, renewal.id, is_test=False, asked_by=None))
             for renewal in beginning(snapshot.renewals, snapshot.orders, entries, now_s=now_s)
         ]
         for renewal, act in acts:
@@ -220,12 +220,6 @@ class RenewalRunner:
                     log.exception("renewals.failed", renewal=renewal.id)
                     await self._fail_to_begin(renewal, CaError(FAULT))
         return [renewal for renewal, _ in acts]
-
-    async def _begin_order(self, renewal: RenewalRecord, test: OrderRecord | None) -> None:
-        """Begin an order that is due, after what is under way of the renewal, which can only be a test."""
-        if test is not None:
-            await self._steps.give_up(test, "the real order begins")
-        await self._beginning.begin(renewal.id, is_test=False, asked_by=None)
 
     async def _fail_to_begin(self, renewal: RenewalRecord, error: CertcastError) -> None:
         self.failures += 1

@@ -87,7 +87,7 @@ class OrderSteps:
             elif not (why := self._of_no_use(order, renewal, entry)):
                 await self._take(order, renewal, entry)
             elif why != OTHER_TERMS or not await is_signed(self._asking, order, renewal):
-                await self.give_up(order, why)
+                await self._give_up(order, why)
             elif order.state is OrderState.VALIDATED:
                 # the answer to its request was lost
                 await advance(self._context, order, OrderState.FINALISED)
@@ -98,7 +98,7 @@ class OrderSteps:
                 await self._remove(order, order.proofs)
             await fail(self._context, order, error)
 
-    async def give_up(self, order: OrderRecord, why: str) -> None:
+    async def _give_up(self, order: OrderRecord, why: str) -> None:
         """End an order that is of no use any more, with all that was shown for it. Raises ChangedMeanwhileError, StorageError."""
         await self._remove(order, order.proofs)
         await end(self._context, order, f"The order was given up, because {why}.")

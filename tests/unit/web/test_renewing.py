@@ -137,6 +137,8 @@ def test_only_what_would_go_on_at_once_is_offered():
     waiting, over = replace(NEW, is_new=True), replace(ORDER, state=OrderState.SERVED)
     assert (of(waiting, over).can_order, of(waiting, over).can_test) == (True, True)
     assert (of(waiting, ORDER).can_order, of(waiting, ORDER).can_test) == (False, False)
+    tried = of(waiting, replace(ORDER, is_test=True))
+    assert (tried.can_order, tried.can_test) == (True, False)
     paused = replace(NEW, is_paused=True)
     assert (of(paused).can_order, of(paused).can_test) == (False, True)
     failing = replace(NEW, failures=1)

@@ -1,9 +1,11 @@
 """Test orders: what they ask, for how long they wait, and that they hold nothing up."""
 
+from dataclasses import replace
+
 import pytest
 
 from common.errors import ConflictError
-from manager.domain.renewal.records import OrderState, RenewalRecord
+from manager.domain.renewal.records import ChallengeKind, OrderState, RenewalRecord
 from manager.usecases.renewal.steps import TRIED_WITHIN_S
 from tests.renewals import Renewing
 
@@ -92,19 +94,55 @@ async def failed_early(world: Renewing) -> RenewalRecord:
     return await world.renewal(renewal)
 
 
-async def test_a_test_order_is_never_taken_for_the_one_that_is_ordered_by_hand(world: Renewing):
+async def assert_ordered_in_place_of_the_test(world: Renewing, renewal: RenewalRecord) -> None:
+    """Look that the test has ended, with all that was shown for it, and that one certificate was ordered and is served."""
+    assert world.showing.placed != {}
+    await world.pass_time(60, step_s=5)
+    failed, test, real = await world.orders(renewal)
+    assert test.problem.message == "The order was given up, because the real order begins."
+    assert [each.state for each in (failed, test, real)] == [
+        OrderState.FAILED,
+        OrderState.FAILED,
+        OrderState.SERVED,
+    ]
+    assert (world.showing.placed, len(world.server.issued), len(world.staging.issued)) == ({}, 1, 0)
+
+
+async def test_what_is_ordered_by_hand_takes_the_place_of_a_test_order(world: Renewing):
+    renewal = await failed_early(world)
+    begun = await world.renewals.order_now(renewal.id, actor="ada")
+    assert (begun.is_test, begun.state) == (False, OrderState.CREATED)
+    await assert_ordered_in_place_of_the_test(world, renewal)
+
+
+async def test_what_is_ordered_again_because_it_is_resumed_takes_the_place_of_a_test_order(world: Renewing):
+    renewal = await failed_early(world)
+    resumed = await world.renewals.set_paused(renewal.id, paused=False, actor="ada")
+    real, test, _ = resumed.orders
+    assert (real.is_test, real.state, test.is_test, test.state) == (
+        False,
+        OrderState.CREATED,
+        True,
+        OrderState.FAILED,
+    )
+    await assert_ordered_in_place_of_the_test(world, renewal)
+
+
+async def test_a_test_order_takes_the_place_of_no_other(world: Renewing):
     renewal = await failed_early(world)
     with pytest.raises(ConflictError, match="a test order of this renewal is under way; wait for its end"):
-        await world.renewals.order_now(renewal.id, actor="ada")
+        await world.renewals.test(renewal.id, actor="ada")
+    await world.renewals.order_now(renewal.id, actor="ada")
+    with pytest.raises(ConflictError, match="an order of this renewal is under way"):
+        await world.renewals.test(renewal.id, actor="ada")
 
 
-async def test_what_cannot_be_ordered_again_for_a_test_is_not_resumed_either(world: Renewing):
+async def test_a_test_order_whose_proofs_are_of_another_kind_ends_before_an_order_by_hand(world: Renewing):
     renewal = await failed_early(world)
-    before = await world.renewal(renewal)
-    with pytest.raises(ConflictError, match="wait for its end, and resume then"):
-        await world.renewals.set_paused(renewal.id, paused=False, actor="ada")
-    assert await world.renewal(renewal) == before
-    await world.pass_time(2 * HOUR_S)
-    resumed = await world.renewals.set_paused(renewal.id, paused=False, actor="ada")
-    assert resumed.orders[0].state is OrderState.CREATED
-    assert not resumed.orders[0].is_test
+    wanted = replace(renewal.terms, challenge=ChallengeKind.DNS)
+    await world.renewals.change(renewal.id, wanted, actor="ada")
+    with pytest.raises(ConflictError, match="wait for its end"):
+        await world.renewals.order_now(renewal.id, actor="ada")
+    await world.once()
+    assert world.showing.placed == {}
+    assert not (await world.renewals.order_now(renewal.id, actor="ada")).is_test
