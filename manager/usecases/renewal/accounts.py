@@ -114,7 +114,8 @@ class AccountUseCases:
                 await store.accounts.keep_binding_key(account_id, fields.binding_key)
             detail = _changes(before, record, has_other_key=has_other_key)
             await self._context.note(actor, "account.changed", f"account {account_id}", detail)
-            await let_rest_no_longer(self._context, account_id)
+            is_at_another_ca = record.directory_url != before.directory_url
+            await let_rest_no_longer(self._context, account_id, is_at_another_ca=is_at_another_ca)
         self._wake()
         return record
 

@@ -21,8 +21,13 @@ from manager.usecases.context import Context
 from manager.usecases.renewal.progress import signed_for
 
 
-async def let_rest_no_longer(context: Context, account_id: AccountId) -> None:
-    """Let renewals be tried again that failed: what was wrong with their account may be no longer. What it had signed was not refused for that."""
+async def let_rest_no_longer(
+    context: Context, account_id: AccountId, *, is_at_another_ca: bool = False
+) -> None:
+    """Let renewals be tried again that failed: what was wrong with their account may be no longer. What it had signed was not refused for that.
+
+    A limit stays, unless the account `is_at_another_ca` from now on.
+    """
     now_s = context.clock()
     for renewal in await context.store.renewals.list():
         if (
@@ -31,7 +36,8 @@ async def let_rest_no_longer(context: Context, account_id: AccountId) -> None:
             and renewal.retry_at_s > now_s
             and not _was_signed(renewal)
         ):
-            await context.store.renewals.keep(end_rest(renewal, now_s=now_s))
+            ended = end_rest(renewal, now_s=now_s)
+            await context.store.renewals.keep(replace(ended, retry_at_s=0.0) if is_at_another_ca else ended)
 
 
 async def with_terms(

@@ -5,6 +5,7 @@ import pytest
 from common.errors import ConflictError, InvalidInputError
 from manager.domain.renewal.account_fields import AccountChanges, AccountFields
 from manager.domain.renewal.records import AccountId, OrderState
+from manager.domain.renewal.schedule import RATE_LIMITED
 from manager.usecases.renewal.ports import CaError
 from tests.fakes.ca import ModelCa
 from tests.pki import make_root
@@ -99,6 +100,27 @@ async def test_what_failed_with_an_account_is_tried_again_once_the_account_was_m
     assert (await world.renewal(renewal)).retry_at_s <= world.now[0]
     await world.pass_time(60)
     assert (await world.states(renewal))[-1] is OrderState.SERVED
+
+
+@pytest.mark.parametrize("wait_s", [3600.0, 7 * 3600.0])
+@pytest.mark.parametrize(
+    ("directory_url", "is_kept"), [(DIRECTORY, True), ("https://own.example.com/directory", False)]
+)
+async def test_a_limit_of_the_former_ca_ends_with_another_directory_and_with_nothing_else_of_an_account(
+    world: Renewing, wait_s: float, directory_url: str, is_kept: bool
+):
+    limit = CaError("too many accounts", type=RATE_LIMITED, detail="too many", retry_after_s=wait_s)
+    # also when a window is asked for
+    world.server.to_fail += [("register", limit)] * 2
+    renewal = await world.renewing("n1", age_days=40)
+    await world.pass_time(60, step_s=5)
+    failed = await world.renewal(renewal)
+    assert failed.retry_at_s > world.now[0]
+    await edit(world, renewal.terms.account_id, name="own", directory_url=directory_url)
+    kept = await world.renewal(renewal)
+    assert kept.retry_at_s == (failed.retry_at_s if is_kept else 0.0)
+    await world.pass_time(60, step_s=5)
+    assert await world.states(renewal) == [OrderState.CREATED if is_kept else OrderState.SERVED]
 
 
 @pytest.mark.parametrize(
