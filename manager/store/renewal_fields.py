@@ -78,6 +78,7 @@ class StoredRenewal(Struct, frozen=True, kw_only=True):
     window_why: str
     problem: StoredProblem | None
     follows_at_once: bool = False
+    kept_until_s: float | None = None
 
 
 class StoredOrder(Struct, frozen=True, kw_only=True):

@@ -1,6 +1,6 @@
 """Renewals: what certificates are renewed with.
 
-Invariant: a certificate has one at most.
+Invariants: a certificate has one at most; one that was retired is known to nobody, while its orders are.
 """
 
 from collections.abc import Sequence
@@ -39,15 +39,14 @@ class Renewals:
         """Return one. Raises NotFoundError."""
         async with self._database.read() as connection:
             row = (await connection.execute(select(renewal).where(renewal.c.id == renewal_id))).first()
-        if row is None:
+        found = None if row is None else renewal_of(row)
+        if found is None or found.kept_until_s is not None:
             raise _missing(renewal_id)
-        return renewal_of(row)
+        return found
 
     async def list(self) -> Sequence[RenewalRecord]:
         """Return all by id, those that are over among them."""
-        async with self._database.read() as connection:
-            rows = (await connection.execute(select(renewal).order_by(renewal.c.id))).all()
-        return [renewal_of(row) for row in rows]
+        return [each for each in await self._all() if each.kept_until_s is None]
 
     async def of_certificate(self, certificate_id: CertificateId) -> RenewalRecord | None:
         """Return that of a certificate, None if it has none."""
@@ -63,6 +62,25 @@ class Renewals:
             changed = update(renewal).where(renewal.c.id == record.id).values(renewal_values(record))
             if not (await connection.execute(changed)).rowcount:
                 raise _missing(record.id)
+
+    async def retire(self, record: RenewalRecord, *, until_s: float) -> None:
+        """Remove one, but keep its orders until then; neither its certificate nor its account is used by it any more. Raises NotFoundError."""
+        await self.keep(
+            replace(
+                record, certificate_id=None, terms=None, request_id=None, is_new=False, kept_until_s=until_s
+            )
+        )
+
+    async def collect(self, *, now_s: float) -> None:
+        """Remove, with their orders, those that were retired until now."""
+        for each in await self._all():
+            if each.kept_until_s is not None and each.kept_until_s <= now_s:
+                await self.delete(each.id)
+
+    async def _all(self) -> Sequence[RenewalRecord]:
+        async with self._database.read() as connection:
+            rows = (await connection.execute(select(renewal).order_by(renewal.c.id))).all()
+        return [renewal_of(row) for row in rows]
 
     async def delete(self, renewal_id: RenewalId) -> None:
         """Remove one with its orders. Raises NotFoundError."""

@@ -34,6 +34,12 @@ def signed_s(
     return sorted(found)
 
 
+def counted_until_s(orders: Iterable[OrderRecord]) -> float:
+    """Return until when a CA counts what it has signed of these, 0 where it counts none of them."""
+    signed = [each.reached_s(OrderState.DOWNLOADED) for each in orders if _is_counted(each)]
+    return max(signed) + SIGNED_WITHIN_S if signed else 0.0
+
+
 def _is_counted(order: OrderRecord) -> bool:
     states = {each.state for each in order.steps}
     is_exempt = bool(order.replaces) and OrderState.TAKEN_OVER in states

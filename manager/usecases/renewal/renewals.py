@@ -27,6 +27,7 @@ from manager.domain.renewal.records import (
 from manager.domain.renewal.schedule import at_once_s, end_rest, entry_of
 from manager.usecases.context import Context
 from manager.usecases.renewal.beginning import Beginning
+from manager.usecases.renewal.ending import let_go
 from manager.usecases.renewal.mending import with_terms
 from manager.usecases.renewal.shown import ShownRenewal
 from manager.usecases.renewal.slots import assess_ordered, check_slots, with_held
@@ -217,7 +218,7 @@ class RenewalUseCases:
         async with store.transaction():
             known = await store.renewals.get(renewal_id)
             if await store.orders.unfinished_of(renewal_id) is None:
-                await store.renewals.delete(renewal_id)
+                await let_go(self._context, known)
             else:
                 over = replace(
                     known, certificate_id=None, is_new=False, nodes=(), changed_s=self._context.clock()
@@ -265,7 +266,8 @@ class RenewalUseCases:
             return order
 
     async def collect(self) -> None:
-        """Forget orders that were over long ago. Raises StorageError."""
+        """Forget orders that were over long ago, and what is left of renewals that are. Raises StorageError."""
+        await self._context.store.renewals.collect(now_s=self._context.clock())
         await self._context.store.orders.collect(keep_each=ORDERS_KEPT)
 
     async def _add(

@@ -38,6 +38,7 @@ from manager.domain.renewal.schedule import (
 from manager.usecases.ports import Lead
 from manager.usecases.renewal.around import Around
 from manager.usecases.renewal.beginning import Beginning
+from manager.usecases.renewal.ending import let_go
 from manager.usecases.renewal.ports import Ca, CaError, Suggested
 from manager.usecases.renewal.progress import (
     fail,
@@ -228,7 +229,7 @@ class RenewalRunner:
     async def _drop(self, renewal: RenewalRecord) -> None:
         """Remove a renewal whose certificate is gone, and whose order has ended."""
         async with self._context.store.transaction():
-            await self._context.store.renewals.delete(renewal.id)
+            await let_go(self._context, renewal)
             await self._context.note(RENEWAL, "renewal.ended", f"renewal {renewal.id}")
 
     async def _carry_on(self, snapshot: Snapshot, lead: Lead) -> Sequence[RenewalRecord]:

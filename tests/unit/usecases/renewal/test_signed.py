@@ -4,11 +4,13 @@ from dataclasses import replace
 
 import pytest
 
+from common.errors import NotFoundError
 from common.ids import NodeName
 from manager.domain.alarms import AlarmKind
 from manager.domain.renewal.account_fields import AccountChanges
 from manager.domain.renewal.budget import SIGNED_BY_ITSELF_MOST, SIGNED_MOST, allowed_s, words_of_limit
 from manager.domain.renewal.records import OrderState, RenewalRecord
+from manager.usecases.renewal.progress import signed_for
 from tests.pki import DAY_S, make_root
 from tests.renewals import Renewing
 from tests.unit.usecases.renewal.looking import alarms_of
@@ -108,6 +110,50 @@ async def test_terms_that_bring_another_certificate_are_tried_at_once_while_ther
     assert "is left for whoever resumes the renewal" in kept.problem.message
     await mend(world, renewal)
     assert (await world.states(renewal))[-1] is OrderState.SERVED
+
+
+async def test_what_a_ca_has_signed_counts_also_if_its_renewal_is_removed_and_set_up_again(world: Renewing):
+    renewal = await refused(world)
+    for _ in range(SIGNED_BY_ITSELF_MOST - 1):
+        await world.renewals.remove(renewal.id, actor="ada")
+        again = await world.renewals.switch_on(renewal.certificate_id, renewal.terms, actor="ada")
+        renewal = again.renewal
+        await world.pass_time(60, step_s=5)
+    assert len(world.server.issued) == SIGNED_BY_ITSELF_MOST
+    await world.pass_time(6 * DAY_S, step_s=HOUR_S)
+    assert len(world.server.issued) == SIGNED_BY_ITSELF_MOST
+    assert "the last one is left for whoever resumes" in (await world.renewal(renewal)).problem.message
+
+
+@pytest.mark.parametrize("with_certificate", [False, True])
+async def test_what_is_left_of_a_renewal_for_counting_is_seen_by_nobody_uses_no_account_and_goes_in_a_week(
+    world: Renewing, with_certificate: bool
+):
+    renewal = await refused(world)
+    if with_certificate:
+        await world.use_cases.certificates.delete([renewal.certificate_id], force=True, actor="ada")
+        await world.once()
+    else:
+        await world.renewals.remove(renewal.id, actor="ada")
+    account, names = renewal.terms.account_id, ["n1.example.com"]
+    assert len(await signed_for(world.context, names, account)) == 1
+    assert await world.store.renewals.list() == []
+    with pytest.raises(NotFoundError):
+        await world.renewals.show(renewal.id)
+    await world.pass_time(WEEK_S - HOUR_S, step_s=DAY_S)
+    await world.renewals.collect()
+    assert len(await world.orders(renewal)) == 1
+    await world.pass_time(HOUR_S)
+    await world.renewals.collect()
+    assert await world.orders(renewal) == []
+    await world.accounts.delete(account, actor="ada")
+
+
+async def test_an_account_can_go_though_what_its_ca_has_signed_still_counts(world: Renewing):
+    renewal = await refused(world)
+    await world.renewals.remove(renewal.id, actor="ada")
+    await world.accounts.delete(renewal.terms.account_id, actor="ada")
+    assert await world.accounts.list() == []
 
 
 async def test_other_names_are_counted_by_themselves(world: Renewing):

@@ -1,0 +1,20 @@
+"""End of a renewal: what stays of one that is over.
+
+Invariant: what a CA has signed for a renewal, and counts, is forgotten no sooner because the renewal ends.
+"""
+
+from manager.domain.renewal.budget import SIGNED_WITHIN_S, counted_until_s
+from manager.domain.renewal.records import RenewalRecord
+from manager.usecases.context import Context
+
+
+async def let_go(context: Context, renewal: RenewalRecord) -> None:
+    """Remove a renewal of which no order is under way, within the transaction that is open. Raises NotFoundError."""
+    store, now_s = context.store, context.clock()
+    orders = await store.orders.changed_since(now_s - SIGNED_WITHIN_S)
+    until_s = counted_until_s(each for each in orders if each.renewal_id == renewal.id)
+    if until_s > now_s:
+        # the clock may have been ahead
+        await store.renewals.retire(renewal, until_s=min(until_s, now_s + SIGNED_WITHIN_S))
+    else:
+        await store.renewals.delete(renewal.id)
