@@ -106,6 +106,15 @@ def goes_on_s(renewal: RenewalRecord, entry: Entry | None, order: OrderRecord | 
     return begins_s(renewal, entry)
 
 
+def has_failed_early(
+    renewal: RenewalRecord, entry: Entry | None, order: OrderRecord | None, *, now_s: float
+) -> bool:
+    """Whether an order before its time has failed, after which nothing begins now, though its CA has not asked to wait; `order` as for `goes_on_s`."""
+    goes_on = goes_on_s(renewal, entry, order)
+    is_left = renewal.terms is not None and (goes_on is None or goes_on > now_s)
+    return is_left and renewal.failures > 0 and at_once_s(renewal) <= now_s
+
+
 def urgent_s(renewal: RenewalRecord, entry: Entry | None) -> float | None:
     """Return when half of the time is gone that is left for a renewal from its moment to the certificate's end; of a new one, when somebody has waited long enough."""
     if renewal.is_new:

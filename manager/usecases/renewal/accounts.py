@@ -85,8 +85,8 @@ class AccountUseCases:
         known = await self._living(account_id)
         known = replace(known, terms_agreed=known.terms_agreed or (agrees and not known.url))
         record = await self._asking.register(known, actor=actor)
-        async with self._context.store.transaction():
-            await let_rest_no_longer(self._context, account_id)
+        async with self._context.deciding() as inventory:
+            await let_rest_no_longer(self._context, account_id, inventory)
         log.info("account.registered", account=account_id, user=actor)
         self._wake()
         return record
@@ -104,7 +104,7 @@ class AccountUseCases:
             # by the trust that may have been mended just now
             ca = await self._asking.ca(account_id, is_test=False, trusted_cas=fields.trusted_cas)
             await ca.update_contact(fields.contact)
-        async with store.transaction():
+        async with self._context.deciding() as inventory:
             before, keys = await store.accounts.with_keys(account_id)
             fields = apply_changes(changes, before, keys.binding_key)
             record = describe_anew(before, fields)
@@ -115,7 +115,7 @@ class AccountUseCases:
             detail = _changes(before, record, has_other_key=has_other_key)
             await self._context.note(actor, "account.changed", f"account {account_id}", detail)
             is_at_another_ca = record.directory_url != before.directory_url
-            await let_rest_no_longer(self._context, account_id, is_at_another_ca=is_at_another_ca)
+            await let_rest_no_longer(self._context, account_id, inventory, is_at_another_ca=is_at_another_ca)
         self._wake()
         return record
 

@@ -14,6 +14,7 @@ from manager.domain.renewal.schedule import (
     end_rest,
     entry_of,
     follows_at_once,
+    has_failed_early,
     is_account_limit,
     names_of,
 )
@@ -22,22 +23,25 @@ from manager.usecases.renewal.progress import signed_for
 
 
 async def let_rest_no_longer(
-    context: Context, account_id: AccountId, *, is_at_another_ca: bool = False
+    context: Context, account_id: AccountId, inventory: Inventory, *, is_at_another_ca: bool = False
 ) -> None:
-    """Let renewals be tried again that failed: what was wrong with their account may be no longer. What it had signed was not refused for that.
+    """Let renewals be tried again that failed, also before their time: what was wrong with their account may be no longer.
 
-    A limit stays, unless the account `is_at_another_ca` from now on.
+    What it had signed was not refused for that. A limit stays, unless the account `is_at_another_ca` from now on.
     """
     now_s = context.clock()
+    orders = {each.renewal_id: each for each in await context.store.orders.unfinished()}
     for renewal in await context.store.renewals.list():
-        if (
-            renewal.terms is not None
-            and renewal.terms.account_id == account_id
-            and renewal.retry_at_s > now_s
-            and not _was_signed(renewal)
-        ):
-            ended = end_rest(renewal, now_s=now_s)
-            await context.store.renewals.keep(replace(ended, retry_at_s=0.0) if is_at_another_ca else ended)
+        if renewal.terms is None or renewal.terms.account_id != account_id or _was_signed(renewal):
+            continue
+        rested = end_rest(renewal, now_s=now_s)
+        if is_at_another_ca:
+            rested = replace(rested, retry_at_s=0.0)
+        entry, order = entry_of(renewal, inventory.entries), orders.get(renewal.id)
+        is_early = not renewal.is_paused and has_failed_early(rested, entry, order, now_s=now_s)
+        if is_early or renewal.retry_at_s > now_s:
+            follows = renewal.follows_at_once or is_early
+            await context.store.renewals.keep(replace(rested, follows_at_once=follows))
 
 
 async def with_terms(

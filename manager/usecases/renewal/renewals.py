@@ -24,7 +24,7 @@ from manager.domain.renewal.records import (
     RenewalRecord,
     Terms,
 )
-from manager.domain.renewal.schedule import at_once_s, end_rest, entry_of
+from manager.domain.renewal.schedule import at_once_s, end_rest, entry_of, has_failed_early
 from manager.usecases.context import Context
 from manager.usecases.renewal.beginning import Beginning
 from manager.usecases.renewal.ending import let_go
@@ -193,17 +193,11 @@ class RenewalUseCases:
             await store.renewals.keep(record)
             await self._context.note(actor, act, f"renewal {renewal_id}")
             shown = await self._shown(record, inventory)
-        if not paused and self._is_begun_again(shown):
+        latest = shown.orders[0] if shown.orders else None
+        if not paused and has_failed_early(record, shown.entry, latest, now_s=now_s):
             shown = await self._begin_again(shown, actor)
         self._announce(act, renewal_id, actor)
         return shown
-
-    def _is_begun_again(self, shown: ShownRenewal) -> bool:
-        """Whether an order has failed before its time, so that nothing else would begin one now."""
-        renewal, now_s = shown.renewal, self._context.clock()
-        is_begun_by_itself = shown.next_at_s is not None and shown.next_at_s <= now_s
-        has_failed = renewal.failures > 0 and at_once_s(renewal) <= now_s
-        return has_failed and renewal.terms is not None and not is_begun_by_itself
 
     async def _begin_again(self, shown: ShownRenewal, actor: str) -> ShownRenewal:
         """Begin an order; return the renewal with its orders as they are then. That another was begun meanwhile is as good."""

@@ -8,7 +8,7 @@ from manager.domain.renewal.records import AccountId, OrderState
 from manager.domain.renewal.schedule import RATE_LIMITED
 from manager.usecases.renewal.ports import CaError
 from tests.fakes.ca import ModelCa
-from tests.pki import make_root
+from tests.pki import DAY_S, make_root
 from tests.renewals import DIRECTORY, STAGING, Renewing
 
 WRONG, RIGHT = "d3JvbmctYmluZGluZy1rZXk", "cmlnaHQtYmluZGluZy1rZXk"
@@ -100,6 +100,29 @@ async def test_what_failed_with_an_account_is_tried_again_once_the_account_was_m
     assert (await world.renewal(renewal)).retry_at_s <= world.now[0]
     await world.pass_time(60)
     assert (await world.states(renewal))[-1] is OrderState.SERVED
+
+
+@pytest.mark.parametrize("later_s", [60.0, 3 * DAY_S])
+@pytest.mark.parametrize("mend", ["edit", "register"])
+async def test_what_failed_with_an_account_before_its_time_is_tried_again_too_and_what_has_not_failed_waits(
+    world: Renewing, mend: str, later_s: float
+):
+    renewal, other = await world.renewing("n1"), await world.renewing("n2")
+    account = renewal.terms.account_id
+    agree = CaError("agree", type="userActionRequired", is_final=True)
+    world.server.to_fail += [("register", agree)] * 9
+    await world.renewals.order_now(renewal.id, actor="ada")
+    await world.once()
+    assert await world.states(renewal) == [OrderState.FAILED]
+    world.server.to_fail.clear()
+    world.now[0] += later_s
+    await (
+        edit(world, account, name="x") if mend == "edit" else world.accounts.register(account, actor="ada")
+    )
+    await world.pass_time(60, step_s=5)
+    assert await world.states(renewal) == [OrderState.FAILED, OrderState.SERVED]
+    await world.pass_time(3 * DAY_S)
+    assert (len(await world.orders(renewal)), await world.orders(other)) == (2, [])
 
 
 @pytest.mark.parametrize("wait_s", [3600.0, 7 * 3600.0])
