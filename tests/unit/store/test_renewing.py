@@ -267,6 +267,25 @@ async def test_orders_go_with_their_renewal(store: Store):
         await store.orders.get(order.id)
 
 
+async def test_orders_of_a_retired_renewal_stay_for_a_while_and_it_keeps_neither_its_account_nor_its_certificate(
+    store: Store,
+):
+    renewal = await add_renewal(store)
+    order = await store.orders.add(new_order(renewal), private_key_pem=KEY_PEM)
+    await store.orders.keep(replace(order, state=OrderState.FAILED))
+    await store.renewals.retire(renewal, until_s=NOW_S + 9.0)
+    with pytest.raises(NotFoundError):
+        await store.renewals.get(renewal.id)
+    assert (await store.renewals.list(), await store.renewals.of_certificate(renewal.certificate_id)) == (
+        [],
+        None,
+    )
+    await store.accounts.delete(renewal.terms.account_id)
+    for now_s, kept in ((NOW_S + 8.0, [order.id]), (NOW_S + 9.0, [])):
+        await store.renewals.collect(now_s=now_s)
+        assert [each.id for each in await store.orders.of_renewal(renewal.id, limit=9)] == kept
+
+
 async def test_of_each_renewal_the_latest_orders_stay(store: Store):
     first, second = await add_renewal(store), await add_renewal(store)
     for renewal in (first, second, first, first):
