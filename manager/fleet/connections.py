@@ -67,9 +67,12 @@ class Connections:
         """Return all, those that were not answered yet included."""
         return [*self._current.values(), *self._greeting]
 
-    def due(self, now_s: float) -> list[Connection]:
-        """Return those of all of which a deadline has passed."""
-        return [each for each in (*self._current.values(), *self._greeting) if each.due_s <= now_s]
+    def sweep(self, now_s: float) -> None:
+        """Act on passed deadlines of all connections; called each second."""
+        for connection in [
+            each for each in (*self._current.values(), *self._greeting) if each.due_s <= now_s
+        ]:
+            connection.sweep(now_s)
 
     def discard(self, connection: Connection) -> bool:
         """Drop a connection that is over; return whether it was the one that counts."""

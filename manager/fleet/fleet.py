@@ -1,41 +1,47 @@
 """The fleet: its parts put together, and what use cases and front ends ask of them.
 
-Decides nothing: `registry` knows the nodes, `publisher` makes generations, `pushes` and `conversations` bring them out, `reconcile` says
+Composes: `registry` knows the nodes, `publisher` makes generations, `pushes` and `conversations` bring them out, `reconcile` says
 when, and `membership`, `holding` and `following` share all of it with the other managers of the store. Invariant: an event, the minute's reconcile and a manual push differ only in when they ask the planner.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from functools import partial
 
 from common.bundle.manifest import Manifest
 from common.ids import NodeName
+from manager.channel.connection import Connection
 from manager.channel.keys import KeyRegistry
 from manager.domain.brief import NodeBrief
 from manager.domain.contact import Contact
+from manager.domain.facts import NodeFacts
 from manager.domain.members import MemberId
 from manager.domain.model import NodeRecord
-from manager.domain.planner import QUIET_MAX_S, QUIET_S, preview_push
+from manager.domain.planner import QUIET_MAX_S, QUIET_S
 from manager.domain.view import NodeView, PlannedPush, Previews
 from manager.domain.view_of_facts import view_of
+from manager.fleet.announcements import ContactAnnouncer
 from manager.fleet.challenges import ChallengeDelivery
 from manager.fleet.changes import ChangeQueue
-from manager.fleet.compiler import YIELD_EVERY, Compiler
+from manager.fleet.compiler import Compiler
 from manager.fleet.connections import Connections
 from manager.fleet.conversations import Conversations
 from manager.fleet.delivery import Delivery
+from manager.fleet.flood_control import FloodControl
 from manager.fleet.following import Follower
+from manager.fleet.greetings import Greetings
 from manager.fleet.holding import Holding
 from manager.fleet.leading import Lead
+from manager.fleet.manual_pushes import ManualPushes
 from manager.fleet.membership import Membership
+from manager.fleet.node_sessions import NodeSessions, end_lost_session
 from manager.fleet.publisher import Publisher
 from manager.fleet.pushes import Pushes
 from manager.fleet.reconcile import Reconciler
 from manager.fleet.registry import Registry
 from manager.fleet.reports import ReportWriter
 from manager.fleet.roster import Roster
+from manager.fleet.statements import Statements
 from manager.fleet.telling import Telling
 from manager.fleet.watch import Subscription
 from manager.store.store import Store
@@ -50,9 +56,11 @@ class Fleet:
         self._store = store
         self._changes = ChangeQueue(clock=store.clock, quiet_s=QUIET_S, quiet_max_s=QUIET_MAX_S)
         self.registry = Registry(store.clock)
-        self.reports = ReportWriter(store.reports, ended=self._session_ended)
-        self.delivery = Delivery(store.generations)
         self.connections = Connections(keys)
+        self.reports = ReportWriter(
+            store.reports, ended=partial(end_lost_session, self.registry, self.connections)
+        )
+        self.delivery = Delivery(store.generations)
         self.challenges = ChallengeDelivery(store, self.connections)
         self.lead = Lead(store, taken=partial(self.changed, None, cause="this manager leads now"))
         self.membership = Membership(
@@ -81,20 +89,8 @@ class Fleet:
             self.registry, self.connections, self._publisher, self.delivery, self._telling, clock=store.clock
         )
         self.follower = self._make_follower(store)
-        self.conversations = Conversations(
-            self.registry,
-            self.connections,
-            holding=self._holding,
-            follower=self.follower,
-            pushes=self.pushes,
-            reports=self.reports,
-            changes=self._changes,
-            telling=self._telling,
-            challenges=self.challenges,
-            lead=self.lead,
-            epoch=epoch,
-            clock=store.clock,
-        )
+        self._announcer = ContactAnnouncer(self.registry, self.connections, epoch=epoch, clock=store.clock)
+        self.conversations = self._make_conversations(store)
         self.reconciler = Reconciler(
             self.registry,
             changes=self._changes,
@@ -103,6 +99,7 @@ class Fleet:
             pushes=self.pushes,
             clock=store.clock,
         )
+        self._manual = self._make_manual_pushes(store, own_node)
 
     def loops(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
         """Return what must be kept running while nodes are served, by name."""
@@ -133,31 +130,11 @@ class Fleet:
 
     async def push(self, nodes: Sequence[NodeName] | None, *, forced: bool) -> list[PlannedPush]:
         """Publish and push at once; say of each node what was done and why. Raises NotFoundError, StorageError."""
-        await self.follower.look_at_others()
-        chosen = self.registry.choose(nodes)
-        published = await self._publisher.publish(
-            chosen, cause="manual push", changed_s=self._store.clock(), forced=forced, everybodys=True
-        )
-        plans = await self.pushes.pursue_each(chosen, forced=forced)
-        await self._ask(plans, forced=forced)
-        return [
-            replace(plan, action="publish_and_push")
-            if plan.node in published and plan.action == "push"
-            else plan
-            for plan in plans
-        ]
+        return await self._manual.push(nodes, forced=forced)
 
     async def plan(self, nodes: Sequence[NodeName] | None, *, forced: bool = False) -> Previews:
         """Say what `push` would do, and do nothing. Raises NotFoundError, StorageError."""
-        await self.follower.look_at_others()
-        chosen, now_s = self.registry.choose(nodes), self._store.clock()
-        news, bodies = await self._publisher.preview(chosen, now_s=now_s, forced=forced)
-        previews = []
-        for count, facts in enumerate(chosen):
-            if count % YIELD_EVERY == YIELD_EVERY - 1:
-                await asyncio.sleep(0)
-            previews.append(preview_push(facts, news.get(facts.name), now_s=now_s, forced=forced))
-        return Previews(nodes=previews, bodies=bodies)
+        return await self._manual.plan(nodes, forced=forced)
 
     async def republish(
         self, name: NodeName, number: int, *, note: Callable[[int, Manifest | None], Awaitable[None]]
@@ -166,24 +143,16 @@ class Fleet:
 
         It stays until the assigned content of the node changes. `note` as for the compiler's. Raises NotFoundError, ConflictError, StorageError.
         """
-        facts = self.registry.get(name)
-        desired = await self._publisher.republish(facts, number, note=note)
-        plan = self.pushes.pursue(facts)
-        await self._ask([plan], forced=False)
-        return replace(
-            plan,
-            generation=desired.version.generation,
-            action="publish_and_push" if plan.action == "push" else plan.action,
-        )
+        return await self._manual.republish(name, number, note=note)
 
     @property
     def contact(self) -> Contact:
         """How nodes reach this manager, as it is announced to them; empty until it listens."""
-        return self.conversations.contact
+        return self._announcer.contact
 
     def announce(self, contact: Contact) -> None:
         """Announce to all nodes how to reach this manager: to those that are connected now, to others when they are."""
-        self.conversations.announce(contact)
+        self._announcer.announce(contact)
 
     def names(self) -> list[NodeName]:
         """Return the names of all nodes, in order."""
@@ -281,34 +250,70 @@ class Fleet:
         follower.challenge_observers.append(self.challenges.wake)
         return follower
 
+    def _make_conversations(self, store: Store) -> Conversations:
+        floods = FloodControl(self.registry, self.connections, self._telling)
+        statements = Statements(
+            self.registry,
+            pushes=self.pushes,
+            reports=self.reports,
+            challenges=self.challenges,
+            announcer=self._announcer,
+            clock=store.clock,
+        )
+        sessions = NodeSessions(
+            self.registry,
+            self.connections,
+            holding=self._holding,
+            reports=self.reports,
+            telling=self._telling,
+            announcer=self._announcer,
+            started=self._session_started,
+            clock=store.clock,
+        )
+        greetings = Greetings(
+            self.registry,
+            self.connections,
+            floods=floods,
+            holding=self._holding,
+            follower=self.follower,
+            sessions=sessions,
+            clock=store.clock,
+        )
+        return Conversations(
+            self.connections,
+            greetings=greetings,
+            sessions=sessions,
+            statements=statements,
+            pushes=self.pushes,
+            floods=floods,
+        )
+
+    def _make_manual_pushes(self, store: Store, own_node: NodeName) -> ManualPushes:
+        return ManualPushes(
+            store,
+            self.registry,
+            publisher=self._publisher,
+            pushes=self.pushes,
+            follower=self.follower,
+            own_node=own_node,
+        )
+
+    def _session_started(self, connection: Connection, facts: NodeFacts, *, was_elsewhere: bool) -> None:
+        """Bring a node up to date that was welcomed."""
+        if facts.awaiting_first_report:
+            # what it brings may have higher numbers than ours; publishing goes above them
+            self.changed([facts.name], cause="node joined")
+        self.challenges.welcomed(connection)
+        self.pushes.pursue(facts)
+        if was_elsewhere or not self.lead.is_ours:
+            # who published to it until now may not have published what changed last
+            self.changed([facts.name], cause="connected to another manager")
+
     def _member(self) -> MemberId | None:
         return self.membership.id
 
     async def _read_anew(self) -> None:
         await self.follower.look()
-
-    async def _ask(self, plans: Iterable[PlannedPush], *, forced: bool) -> None:
-        """Leave to the other managers the pushes of nodes that they hold; forced ones all, since what is forced over may not be known here yet."""
-        names = [
-            plan.node
-            for plan in plans
-            if (forced or plan.action == "push")
-            and (facts := self.registry.find(plan.node))
-            and facts.elsewhere
-        ]
-        if names:
-            await self._store.asked_pushes.ask(names, is_forced=forced, asked_by=self.membership.node)
-
-    def _session_ended(self, node: NodeName, session: int, *, is_nobodys: bool) -> None:
-        """End a connection whose session is over, as the store said."""
-        facts = self.registry.find(node)
-        if facts is None or facts.session != session:
-            return
-        facts.session = 0
-        if is_nobodys:
-            self.connections.send_back(node)
-        else:
-            self.connections.end(node)
 
     def _membership_lost(self) -> None:
         """End every connection: the nodes go to managers that can write to the store."""

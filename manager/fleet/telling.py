@@ -67,7 +67,8 @@ class Telling:
             self._pushes[name] = _Pushed(time.monotonic() + PUSH_TOLD_S)
 
     def noticed(self, name: NodeName) -> None:
-        """Note that a node began or ceased to flood, or that its agent was sent away."""
+        """Tell whoever watches, here and at other managers, that a node began or ceased to flood, or that its agent was sent away."""
+        self._registry.note(name)
         if self._store.is_shared:
             self._noticed.add(name)
 

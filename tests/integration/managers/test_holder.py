@@ -187,7 +187,7 @@ async def test_a_manager_that_was_counted_out_tells_again_what_it_noticed(first:
     await first.add("n1")
     await second.until(lambda: second.fleet.names() == [N1])
     second.fleet.connections.floods.note(second.fleet.registry.get(N1), "192.0.2.9", "connections")
-    second.fleet.conversations._notice(N1)
+    second.fleet._telling.noticed(N1)
     await first.until(lambda: first.fleet.node(N1).flood == "connections, from 192.0.2.9")
     await first.store.members.leave(second.fleet.membership.id)
     await first.until(lambda: first.fleet.node(N1).flood == "")

@@ -1,0 +1,53 @@
+"""Flood control: what becomes of a node that connects all the time, or says more than an agent has to say.
+
+Decides who may stay. Leaves the counting to `manager.channel.floods`.
+"""
+
+import time
+
+from common.errors import Reason
+from manager.channel.connection import Connection
+from manager.channel.keys import PinnedKey
+from manager.fleet.connections import REPLACED_RETRY_S, Connections
+from manager.fleet.registry import Registry
+from manager.fleet.telling import Telling
+
+
+class FloodControl:
+    def __init__(self, registry: Registry, connections: Connections, telling: Telling) -> None:
+        self._registry = registry
+        self._floods = connections.floods
+        self._telling = telling
+
+    def admit(self, key: PinnedKey, address: str) -> bool:
+        """Whether a node that has logged in may stay: not one that connects all the time."""
+        facts = self._registry.find(key.node)
+        if facts is None:
+            return False
+        if self._floods.allowance_of(facts.name).connect(time.monotonic()):
+            return True
+        if not self._floods.rest_s(facts.name):
+            self._floods.note(facts, address, "connections")
+            self._telling.noticed(facts.name)
+        return False
+
+    def turn_away(self, connection: Connection) -> bool:
+        """Tell a node that has sent too much lately when it may greet again; return whether it is one."""
+        rest_s = self._floods.rest_s(connection.node)
+        if rest_s > 0:
+            text = "this node has sent too much lately; see the manager's log"
+            connection.turn_away("wait", retry_after_s=rest_s, message=text)
+        return rest_s > 0
+
+    def send_away(self, connection: Connection, what: str) -> None:
+        """End the connection of a node that says too much, and of what."""
+        rest_s = REPLACED_RETRY_S
+        if (facts := self._registry.find(connection.node)) is not None:
+            rest_s = self._floods.note(facts, connection.address, what)
+            self._telling.noticed(facts.name)
+        connection.goodbye(Reason.BUSY, rest_s)
+
+    def sweep(self, now_s: float) -> None:
+        """Show the floods no more that are over; called each second."""
+        for name in self._floods.calm(self._registry.find, now_s):
+            self._telling.noticed(name)

@@ -1,0 +1,126 @@
+"""Node sessions: what of a node begins and ends with a session at this manager.
+
+Leaves whose a session is to `manager.fleet.holding`. Invariant: of a node's connections the one that its session was begun with counts,
+and nobody is pushed to before.
+"""
+
+from collections.abc import Callable
+from typing import Protocol
+
+import structlog
+
+from common.errors import Reason
+from common.ids import NodeName
+from manager.channel.connection import Connection
+from manager.domain.facts import NodeFacts
+from manager.domain.report import Greeting
+from manager.fleet.announcements import ContactAnnouncer
+from manager.fleet.connections import Connections
+from manager.fleet.holding import Holding
+from manager.fleet.registry import Registry
+from manager.fleet.reports import ReportWriter
+from manager.fleet.telling import Telling
+
+log = structlog.get_logger(__name__)
+
+
+class OnSessionStart(Protocol):
+    """Is told of a node that was welcomed; `was_elsewhere`: until now its session was another manager's."""
+
+    def __call__(self, connection: Connection, facts: NodeFacts, *, was_elsewhere: bool) -> None: ...
+
+
+class NodeSessions:
+    """`started` brings a node up to date that was welcomed."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        connections: Connections,
+        *,
+        holding: Holding,
+        reports: ReportWriter,
+        telling: Telling,
+        announcer: ContactAnnouncer,
+        started: OnSessionStart,
+        clock: Callable[[], float],
+    ) -> None:
+        self._registry = registry
+        self._connections = connections
+        self._holding = holding
+        self._reports = reports
+        self._telling = telling
+        self._announcer = announcer
+        self._started = started
+        self._clock = clock
+
+    def begin(
+        self,
+        connection: Connection,
+        greeting: Greeting,
+        facts: NodeFacts,
+        *,
+        since_s: float,
+        was_elsewhere: bool,
+    ) -> None:
+        """Welcome a node, whose session this manager has since `since_s`."""
+        self._connections.count_on(connection)
+        now_s = self._clock()
+        facts.joined = True
+        has_moved = (facts.address, facts.agent_version) != (connection.address, greeting.agent_version)
+        facts.connect(
+            address=connection.address,
+            agent_version=greeting.agent_version,
+            since_s=since_s,
+            now_s=now_s,
+        )
+        # an agent that was put back to an earlier release keeps what it is told no more
+        if forgets := facts.contact is not None and greeting.report.contact is None:
+            facts.contact = None
+        if facts.apply_report(greeting.report, now_s) or has_moved or forgets:
+            self._reports.put(facts, now_s)
+        log.info(
+            "node.connected", node=facts.name, address=connection.address, version=greeting.agent_version
+        )
+        self._announcer.welcome(connection, facts)
+        self._started(connection, facts, was_elsewhere=was_elsewhere)
+        self._registry.note(facts.name)
+
+    def end(self, connection: Connection, reason: Reason) -> None:
+        """Note that a connection is over, and give the node's session up if it was the one that counts."""
+        facts = self._registry.find(connection.node)
+        if facts is not None and reason == Reason.UNSUPPORTED and facts.connected_s is None:
+            facts.turned_away = (
+                "its agent speaks a protocol that the manager does not; upgrade the older side"
+            )
+            self._telling.noticed(facts.name)
+        if not self._connections.discard(connection):
+            return
+        log.info("node.disconnected", node=connection.node, address=connection.address, reason=reason)
+        if facts is not None:
+            self._give_up(facts, self._clock())
+            self._registry.note(facts.name)
+
+    def _give_up(self, facts: NodeFacts, now_s: float) -> None:
+        """Give up a node's session, if this manager still has it."""
+        number = facts.session
+        if number and facts.is_pushing:
+            facts.lose_push(now_s)
+            self._reports.put(facts, now_s)
+        facts.disconnect(now_s)
+        if number:
+            self._holding.release(facts.name, number, last_report_s=facts.last_report_s or now_s)
+
+
+def end_lost_session(
+    registry: Registry, connections: Connections, node: NodeName, session: int, *, is_nobodys: bool
+) -> None:
+    """End a connection whose session is over, as the store said: `is_nobodys`, or another manager's."""
+    facts = registry.find(node)
+    if facts is None or facts.session != session:
+        return
+    facts.session = 0
+    if is_nobodys:
+        connections.send_back(node)
+    else:
+        connections.end(node)
