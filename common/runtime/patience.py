@@ -1,7 +1,7 @@
 """Patience with a manager that is being dialled: for how long its answer is waited for.
 
 Decides by when something last came. A manager to which a whole fleet returns keeps connections waiting and says so every few seconds
-(`manager.channel.listener`); one that says nothing is hung, or is not a manager. Invariant: whatever comes, a dial is over in time.
+(`manager.channel.arrivals`); one that says nothing is hung, or is not a manager. Invariant: whatever comes, a dial is over in time.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """Limits of the nodes' channel: what peers may do before they have logged in and said what for, and how often from then on.
 
-Names each limit and says why it is what it is; `gate`, `guard`, `login` and `listener` hold peers to them.
+Names each limit and says why it is what it is; `gate`, `guard`, `login` and `logins` hold peers to them.
 """
 
 from dataclasses import dataclass

@@ -1,25 +1,19 @@
 """The nodes' channel: an SSH server that offers one subsystem, one raw session, and nothing else.
 
-Owns the listening socket and every SSH connection. Whose key is whose is the key registry's word; what is said on a session
-is its peer's business. Invariant: no shell, exec, pty, sftp, forwarding or second session, for anybody; and a login is worth
-what its key is worth now: that is asked again when a session is opened, and whoever's key is revoked is cut at once.
+Owns the listening socket and every SSH connection; peers that wait to begin are in `arrivals`. Whose key is whose is the key registry's
+word; what is said on a session is its peer's business. Invariant: no shell, exec, pty, sftp, forwarding or second session, for anybody;
+and a login is worth what its key is worth now: that is asked again when a session is opened, and whoever's key is revoked is cut at once.
 """
 
 import asyncio
-import contextlib
 import socket
-import time
-from collections import OrderedDict
 from collections.abc import Sequence
-from functools import partial
-from itertools import islice
 from typing import Final
 
 import asyncssh
-import structlog
 
 from common.errors import Reason, UnreachableError
-from common.runtime.acceptor import accept_from, has_hung_up, listen, stop_listening
+from common.runtime.acceptor import accept_from, listen, stop_listening
 from common.runtime.ssh import (
     SUCCESSION,
     accepting_options,
@@ -27,33 +21,19 @@ from common.runtime.ssh import (
 )
 from common.runtime.supervise import Supervisor
 from common.runtime.transport import Peer, Transport
-from manager.channel.gate import Gate
+from manager.channel.arrivals import Arrivals
 from manager.channel.guard import READ_BYTES, SocketGuard
 from manager.channel.joining import Enrol, EnrolManager, JoinPeer, ManagerQuestion, NodeQuestion
 from manager.channel.keys import KeyRegistry, PinnedKey
 from manager.channel.limits import Limits
 from manager.channel.login import Accept, Admit, CountedConnection, Login
+from manager.channel.logins import Logins
 from manager.channel.sources import KnownSources
-from manager.channel.visitors import GONE, Visitor
-
-log = structlog.get_logger(__name__)
-
-
-SWEEP_S: Final = 0.25
-"""How often it is looked whether somebody has become slow enough to give a place to who waits for it."""
+from manager.channel.visitors import Visitor
 
 ACCEPTED_PER_TURN: Final = 16
 """Connections that are let in before the loop has its next turn: to let one wait costs a twentieth of a login, and what the system's own
 queue cannot hold (`BACKLOG`) dials again."""
-
-TOLD_EVERY_S: Final = 5.0
-"""How often who waits is told so. An agent hangs up on a manager that has been silent three times as long (`common.runtime.patience`)."""
-
-TOLD_AT_ONCE: Final = 512
-"""How many are told in one go, which takes some milliseconds; 10,000 have been told after five seconds."""
-
-WAIT_LINE: Final = b"Certcast is busy and keeps this connection waiting for its turn.\r\n"
-"""What is sent before the version line, where RFC 4253 4.2 lets a server say anything; clients must pass over it."""
 
 
 class Listener:
@@ -85,17 +65,16 @@ class Listener:
         self.enrol = enrol
         self.enrol_manager = enrol_manager
         self.sources = sources
-        self._due = asyncio.Event()
-        self.gate = Gate(limits, sources, time.monotonic(), wake=self._due.set)
+        self._arrivals = Arrivals(limits, sources, self._begin)
+        self.gate = self._arrivals.gate
+        self.logins = Logins(self.gate)
         self.supervisor = Supervisor()
         self._socket: socket.socket | None = None
         self._vouching: asyncssh.SSHKey | None = None
         self.host_key = ""
         self._options: asyncssh.SSHServerConnectionOptions | None = None
         self._connections: set[asyncssh.SSHServerConnection] = set()
-        self._logins: dict[PinnedKey, list[Login]] = {}
         self._arriving: Login | None = None
-        self._waiting: OrderedDict[Visitor, socket.socket] = OrderedDict()
         self._buffer = bytearray(READ_BYTES)
 
     @property
@@ -156,107 +135,23 @@ class Listener:
             raise RuntimeError("the listener has not been started")
         self.supervisor = Supervisor()
         async with self.supervisor:
-            self.supervisor.keep("gate", self._sweep)
-            self.supervisor.keep("turns", self._take_turns)
+            self.supervisor.keep("gate", self._arrivals.run_sweep)
+            self.supervisor.keep("turns", self._arrivals.run_turns)
             await accept_from(self._socket, self._admit, per_turn=ACCEPTED_PER_TURN)
 
     async def close(self) -> None:
         """Stop listening and end every connection."""
         if self._socket is not None:
             stop_listening(self._socket)
-        for visitor in list(self._waiting):
-            self._no_longer_waiting(visitor).close()
+        self._arrivals.close()
         for connection in list(self._connections):
             connection.close()
 
     def _admit(self, accepted: socket.socket, address: str) -> bool:
-        visitor = self.gate.arrive(
-            address, connections=len(self._connections), now_s=asyncio.get_running_loop().time()
-        )
-        if visitor is None:
-            accepted.close()
-            return False
-        self._waiting[visitor] = accepted
-        visitor.dismiss = partial(self._turn_away, visitor)
-        visitor.has_left = partial(has_hung_up, accepted.fileno())
-        if not self._listen_to(visitor, accepted):
-            # by its number: of a socket the loop makes a text for an error that it then drops, with two calls of the system
-            asyncio.get_running_loop().add_reader(accepted.fileno(), self._spoke, visitor)
-        return True
+        return self._arrivals.admit(accepted, address, connections=len(self._connections))
 
-    def _spoke(self, visitor: Visitor) -> None:
-        accepted = self._waiting[visitor]
-        asyncio.get_running_loop().remove_reader(accepted.fileno())
-        self._listen_to(visitor, accepted)
-
-    def _listen_to(self, visitor: Visitor, accepted: socket.socket) -> bool:
-        """Tell the gate if one that waits has said something, which is read when there is a place, or has gone; False for neither."""
-        try:
-            has_spoken = bool(accepted.recv(1, socket.MSG_PEEK))
-        except BlockingIOError:
-            return False
-        except OSError:
-            has_spoken = False
-        if has_spoken:
-            self.gate.spoke(visitor)
-        else:
-            self._turn_away(visitor, GONE)
-        return True
-
-    def _turn_away(self, visitor: Visitor, why: str) -> None:
-        """Turn away a visitor that waits for its place."""
-        if visitor in self._waiting:
-            self._no_longer_waiting(visitor).close()
-            self.gate.give_up(visitor, asyncio.get_running_loop().time())
-            self.gate.refuse(visitor.address, why)
-
-    def _no_longer_waiting(self, visitor: Visitor) -> socket.socket:
-        accepted = self._waiting.pop(visitor)
-        asyncio.get_running_loop().remove_reader(accepted.fileno())
-        return accepted
-
-    async def _take_turns(self) -> None:
-        """Begin with peers and work on handshakes, one at a time: between two of them everybody else has a turn of the loop.
-
-        So what nodes that come back take of the loop is what others leave, and nobody waits for more than the one that is at work.
-        """
-        loop = asyncio.get_running_loop()
-        while True:
-            self._due.clear()
-            now_s = loop.time()
-            beginners, turns = self.gate.beginners(now_s), self.gate.take_turns(now_s)
-            for visitor in beginners:
-                self.supervisor.run("arrival", self._connect(visitor, self._no_longer_waiting(visitor)))
-            for visitor in turns:
-                visitor.begin()
-            if beginners or turns or self._due.is_set():
-                await asyncio.sleep(0)
-                continue
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self.gate.until_turn_s(now_s)):
-                    await self._due.wait()
-
-    async def _sweep(self) -> None:
-        while True:
-            await asyncio.sleep(SWEEP_S)
-            self._due.set()
-            self._tell_waiting()
-
-    def _tell_waiting(self) -> None:
-        """Tell those who have waited for a while that they wait, so that they neither hang up nor dial again."""
-        now_s = asyncio.get_running_loop().time()
-        for visitor, accepted in list(islice(self._waiting.items(), TOLD_AT_ONCE)):
-            if visitor.told_s > now_s - TOLD_EVERY_S:
-                return
-            visitor.told_s = now_s
-            self._waiting.move_to_end(visitor)
-            try:
-                accepted.send(WAIT_LINE)
-            except BlockingIOError:
-                # it does not read; it may wait all the same
-                continue
-            except OSError:
-                self._turn_away(visitor, GONE)
+    def _begin(self, visitor: Visitor, accepted: socket.socket) -> None:
+        self.supervisor.run("arrival", self._connect(visitor, accepted))
 
     async def _connect(self, visitor: Visitor, accepted: socket.socket) -> None:
         try:
@@ -298,28 +193,11 @@ class Listener:
         question = ManagerQuestion(self.enrol_manager) if is_manager else NodeQuestion(self.enrol)
         return JoinPeer(guard, transport, line, question, self.supervisor)
 
-    def logged_in(self, login: Login, key: PinnedKey) -> None:
-        """Keep who has logged in with a node's key; of too many the oldest goes."""
-        logins = self._logins.setdefault(key, [])
-        logins.append(login)
-        if len(logins) > self.gate.limits.connections_per_key:
-            oldest = logins.pop(0)
-            self.gate.refuse(oldest.address, "too many connections of one key")
-            oldest.end()
-
-    def logged_out(self, login: Login, key: PinnedKey) -> None:
-        logins = self._logins.get(key, [])
-        if login in logins:
-            logins.remove(login)
-        if not logins:
-            self._logins.pop(key, None)
-
     def _key_revoked(self, key: PinnedKey, reason: Reason) -> None:
-        """Cut whoever logged in with a key, whatever has become of the login since; where a removed node came from is strange again."""
+        """Cut whoever logged in with a key; where a removed node came from is strange again."""
         if reason == Reason.FORBIDDEN:
             self.sources.forget(key.node)
-        for login in list(self._logins.get(key, ())):
-            login.end()
+        self.logins.end(key)
 
 
 def _vouch(former: asyncssh.SSHKey, key: asyncssh.SSHKey) -> asyncssh.SSHCertificate:

@@ -27,6 +27,7 @@ from common.runtime.transport import Peer, Transport
 from manager.channel.gate import Gate
 from manager.channel.guard import SocketGuard
 from manager.channel.keys import KeyRegistry, PinnedKey
+from manager.channel.logins import Logins
 from manager.channel.sources import KnownSources
 
 log = structlog.get_logger(__name__)
@@ -40,11 +41,12 @@ Accept = Callable[[PinnedKey, Transport], Peer]
 Admit = Callable[[PinnedKey, str], bool]
 
 
-class Host(Protocol):
-    """Whom a connection has come to; the listener."""
+class LoginServer(Protocol):
+    """What a login needs of the server that it is made to; `manager.channel.listener.Listener` is the real one."""
 
     gate: Gate
     keys: KeyRegistry
+    logins: Logins
     sources: KnownSources
     accept: Accept
     admit: Admit
@@ -54,11 +56,6 @@ class Host(Protocol):
     def opened(self, connection: asyncssh.SSHServerConnection) -> None: ...
 
     def closed(self, connection: asyncssh.SSHServerConnection) -> None: ...
-
-    def logged_in(self, login: "Login", key: PinnedKey) -> None:
-        """Keep who has logged in with a node's key."""
-
-    def logged_out(self, login: "Login", key: PinnedKey) -> None: ...
 
     def join_peer(self, guard: SocketGuard, transport: Transport, line: str, *, is_manager: bool) -> Peer:
         """Return who hears a node, or a manager, that wants to join with the key of this line."""
@@ -95,10 +92,10 @@ class CountedConnection(asyncssh.SSHServerConnection):
 class Login(asyncssh.SSHServer):
     """One connection's authentication and what it may ask for afterwards."""
 
-    def __init__(self, listener: Host, guard: SocketGuard, address: str) -> None:
-        self._listener = listener
+    def __init__(self, server: LoginServer, guard: SocketGuard, address: str) -> None:
+        self._server = server
         self.guard = guard
-        self._host_key = listener.host_key
+        self._host_key = server.host_key
         self._connection: asyncssh.SSHServerConnection | None = None
         self._session: _Session | None = None
         self._attempts = 0
@@ -113,13 +110,13 @@ class Login(asyncssh.SSHServer):
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
         """Note that the handshake begins."""
         self._connection = conn
-        self._listener.opened(conn)
+        self._server.opened(conn)
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self.key is not None:
-            self._listener.logged_out(self, self.key)
+            self._server.logins.remove(self, self.key)
         if self._connection is not None:
-            self._listener.closed(self._connection)
+            self._server.closed(self._connection)
 
     def begin_auth(self, username: str) -> bool:
         """Ask everybody for a key."""
@@ -135,7 +132,7 @@ class Login(asyncssh.SSHServer):
     def validate_public_key(self, username: str, key: asyncssh.SSHKey) -> bool:
         """Look the key up in memory. Called before and after its signature is checked, so twice for one login."""
         self._attempts += 1
-        if self._attempts > 2 * self._listener.gate.limits.attempts:
+        if self._attempts > 2 * self._server.gate.limits.attempts:
             self.refused("login.refused", "too many keys tried")
             if self._connection is not None:
                 self._connection.abort()
@@ -144,7 +141,7 @@ class Login(asyncssh.SSHServer):
         self.line, self.is_joining, self.key = public_line(key), username == JOIN_USER, None
         if self.is_joining:
             return key.get_algorithm() == "ssh-ed25519"
-        owner = self._listener.keys.find(self.line)
+        owner = self._server.keys.find(self.line)
         if owner is None or owner.node != username:
             self.refused("login.refused", f"the key is not that of node '{username[:63]}'")
             return False
@@ -155,19 +152,19 @@ class Login(asyncssh.SSHServer):
         """Keep who it is, unless that node connects all the time."""
         self.guard.logged_in()
         if self.key is not None:
-            self._listener.logged_in(self, self.key)
-            if not self._listener.admit(self.key, self.address):
+            self._server.logins.add(self, self.key)
+            if not self._server.admit(self.key, self.address):
                 self.end()
 
     @property
     def is_valid(self) -> bool:
         """Whether the key that was proven is still what it was."""
-        return self.is_joining or (self.key is not None and self._listener.keys.is_current(self.key))
+        return self.is_joining or (self.key is not None and self._server.keys.is_current(self.key))
 
     @property
     def is_outdated(self) -> bool:
         """Whether the host key that was proven to it is not the one that is presented any more."""
-        return self._host_key != self._listener.host_key
+        return self._host_key != self._server.host_key
 
     def end(self) -> None:
         """Cut the connection; a goodbye that was just written has a moment to leave."""
@@ -191,7 +188,7 @@ class Login(asyncssh.SSHServer):
         channel = self._connection.create_server_channel(
             encoding=None, window=CHANNEL_WINDOW_BYTES, max_pktsize=PACKET_BYTES
         )
-        self._session = _Session(self._listener, self, self._connection)
+        self._session = _Session(self._server, self, self._connection)
         setattr(channel, ENVIRONMENT_HANDLER, self._session.env_requested)
         return channel, self._session
 
@@ -217,13 +214,13 @@ class Login(asyncssh.SSHServer):
 
     def refused(self, event: str, what: str) -> None:
         """Count and tell a refusal; who goes on asking is cut, so that the log stays as short as the patience."""
-        self._listener.gate.refused[what.partition(" '")[0]] += 1
+        self._server.gate.refused[what.partition(" '")[0]] += 1
         self._refusals += 1
-        if self._refusals <= self._listener.gate.limits.refusals:
+        if self._refusals <= self._server.gate.limits.refusals:
             log.warning(event, address=self.address, node=self.name, request=what)
         elif self._connection is not None:
-            if self._refusals == self._listener.gate.limits.refusals + 1:
-                self._listener.gate.refuse(self.address, OBSTINATE)
+            if self._refusals == self._server.gate.limits.refusals + 1:
+                self._server.gate.refuse(self.address, OBSTINATE)
             self._connection.abort()
 
     @property
@@ -235,9 +232,9 @@ class Login(asyncssh.SSHServer):
 class _Session(RawSession, asyncssh.SSHServerSession[bytes]):
     """The one raw session of a connection, and what it may ask for; nobody hears it before its subsystem is granted."""
 
-    def __init__(self, listener: Host, login: Login, connection: asyncssh.SSHServerConnection) -> None:
+    def __init__(self, server: LoginServer, login: Login, connection: asyncssh.SSHServerConnection) -> None:
         super().__init__(connection, login.address, None)
-        self._listener = listener
+        self._server = server
         self._login = login
 
     @property
@@ -258,13 +255,13 @@ class _Session(RawSession, asyncssh.SSHServerSession[bytes]):
             self._login.end()
             return False
         if key is None:
-            self._peer = self._listener.join_peer(
+            self._peer = self._server.join_peer(
                 self._login.guard, self, self._login.line, is_manager=subsystem == CLUSTER_SUBSYSTEM
             )
         else:
             self._login.guard.passed()
-            self._listener.sources.saw(key.node, self.address)
-            self._peer = self._listener.accept(key, self)
+            self._server.sources.saw(key.node, self.address)
+            self._peer = self._server.accept(key, self)
         return True
 
     def shell_requested(self) -> bool:

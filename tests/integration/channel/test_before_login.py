@@ -7,8 +7,8 @@ import pytest
 
 from common.runtime.ssh import JOIN_SUBSYSTEM, generate_key, load_key
 from manager.channel import guard
+from manager.channel.arrivals import WAIT_LINE
 from manager.channel.limits import Limits
-from manager.channel.listener import WAIT_LINE
 from nodeagent.channel import identity
 from nodeagent.channel.dial import connect
 from tests.integration.channel.parts import Channel, RecordingListener, a_good_node_is_served, channel, raw

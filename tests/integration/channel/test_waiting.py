@@ -8,7 +8,7 @@ import pytest
 
 from common.errors import UnreachableError
 from common.runtime import patience
-from manager.channel import listener
+from manager.channel import arrivals
 from manager.channel.limits import Limits
 from manager.channel.sources import KnownSources
 from nodeagent.channel.dial import connect
@@ -33,7 +33,7 @@ async def until_told(reader: asyncio.StreamReader, count: int) -> None:
     """Wait until a connection was told so often that it waits."""
     async with asyncio.timeout(PATIENCE_S):
         for _ in range(count):
-            assert await reader.readline() == listener.WAIT_LINE
+            assert await reader.readline() == arrivals.WAIT_LINE
 
 
 async def test_nodes_come_back_together_however_low_the_rate_of_logins_that_come_to_nothing():
@@ -53,8 +53,8 @@ async def test_a_node_that_is_told_to_wait_does_so_for_longer_than_for_a_silent_
     monkeypatch: pytest.MonkeyPatch,
 ):
     silence_s = 1.0
-    monkeypatch.setattr(listener, "SWEEP_S", silence_s / 40)
-    monkeypatch.setattr(listener, "TOLD_EVERY_S", silence_s / 10)
+    monkeypatch.setattr(arrivals, "SWEEP_S", silence_s / 40)
+    monkeypatch.setattr(arrivals, "TOLD_EVERY_S", silence_s / 10)
     async with known_channel(known_logins=1, **PATIENT) as there:
         reader, holder = await asyncio.open_connection("127.0.0.1", there.listener.port)
         holder.write(VERSION)
@@ -125,6 +125,6 @@ async def test_a_manager_that_accepts_and_says_nothing_is_given_up():
 
 async def test_whoever_says_something_for_ever_is_given_up_too(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(patience, "HELD_MAX_S", 0.6)
-    async with other_host(listener.WAIT_LINE, 0.05) as who, asyncio.timeout(PATIENCE_S):
+    async with other_host(arrivals.WAIT_LINE, 0.05) as who, asyncio.timeout(PATIENCE_S):
         with pytest.raises(UnreachableError, match="did not answer"):
             await connect(who, peer=RecordingListener(), timeout_s=0.3)
