@@ -29,7 +29,7 @@ NO_CERTIFICATE = CertificateId(0)
 TrustedCaId = NewType("TrustedCaId", int)
 """The number of a custom trusted CA in the store, never given twice."""
 
-RequestId = NewType("RequestId", int)
+CsrId = NewType("CsrId", int)
 """The number of a certificate signing request in the store, never given twice."""
 
 MANAGEMENT_NODE = NodeName("management")

@@ -16,12 +16,12 @@ from manager.api import (
     audit,
     certificates,
     clients,
+    csrs,
     fleet,
     generations,
     host_key,
     nodes,
     renewals,
-    requests,
     trust,
     users,
 )
@@ -39,7 +39,7 @@ log = structlog.get_logger(__name__)
 ROOT: Final = "/api/certcast/v1"
 ROUTES: Final[tuple[Route, ...]] = (
     *certificates.ROUTES,
-    *requests.ROUTES,
+    *csrs.ROUTES,
     *renewals.ROUTES,
     *accounts.ROUTES,
     *trust.ROUTES,

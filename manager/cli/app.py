@@ -18,6 +18,7 @@ from manager.cli import (
     alarms,
     audit,
     certificates,
+    csrs,
     explain,
     generations,
     host_key,
@@ -27,7 +28,6 @@ from manager.cli import (
     pushes,
     renew,
     renewals,
-    requests,
     status,
     trust,
     trusted_cas,
@@ -166,7 +166,7 @@ nodes.app.command("revoke-join-token")(join_tokens.revoke)
 for command in (generations.generations, generations.difference, generations.republish):
     nodes.app.command()(command)
 app.add_typer(certificates.app, name="certificate")
-app.add_typer(requests.app, name="csr")
+app.add_typer(csrs.app, name="csr")
 app.command("renew")(renew.renew)
 app.add_typer(renewals.app, name="renewal")
 app.add_typer(accounts.app, name="account")

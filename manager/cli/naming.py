@@ -83,7 +83,7 @@ async def find_cas(client: "Client", _wanted: str) -> Sequence["Entry"]:
     return read(await client.get("trusted-cas"), TrustedCasAnswer).trusted_cas
 
 
-async def find_requests(client: "Client", _wanted: str) -> Sequence["Entry"]:
+async def find_csrs(client: "Client", _wanted: str) -> Sequence["Entry"]:
     """Return all signing requests. Raises CertcastError."""
     from common.api.signing_requests import RequestsAnswer
     from manager.cli.decoding import read
@@ -119,7 +119,7 @@ def _resolver(kind: str, find: _Find) -> Callable[[typer.Context, Any], Any]:
 
 resolve_certificate: Final = _resolver("certificate", find_certificates)
 _CA: Final = _resolver("trusted CA", find_cas)
-_REQUEST: Final = _resolver("request", find_requests)
+_CSR: Final = _resolver("request", find_csrs)
 _WHICH: Final = "its number in the list, a name of it, or how its fingerprint begins"
 
 
@@ -151,13 +151,13 @@ CaArgument = Annotated[int, typer.Argument(metavar="CA", help=f"Which: {_WHICH}.
 CasArgument = Annotated[
     list[int], typer.Argument(metavar="CA", help=f"One or more: {_WHICH}.", parser=str, callback=_CA)
 ]
-RequestArgument = Annotated[
+CsrArgument = Annotated[
     int,
     typer.Argument(
         metavar="REQUEST",
         help="Which: its number in 'certcast csr list', or a name of it.",
         parser=str,
-        callback=_REQUEST,
+        callback=_CSR,
     ),
 ]
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from common.bundle.manifest import Slot
 from common.codes import KeyChangeKind, NodeKind, Phase, Role
-from common.ids import CertificateId, Digest, Fingerprint, NodeName, RequestId, TrustedCaId
+from common.ids import CertificateId, CsrId, Digest, Fingerprint, NodeName, TrustedCaId
 from common.pki.name import name_or_placeholder
 from manager.domain.annotations import Annotations
 from manager.domain.contact import Contact
@@ -96,7 +96,7 @@ class CsrRecord:
     deleted. A CA may answer more than once; `answer_text` is what came last, verbatim.
     """
 
-    id: RequestId
+    id: CsrId
     pem: str
     subject_name: str
     raw_subject: str

@@ -17,9 +17,9 @@ from manager.infinity_api.contract.resources.nodes import MANAGEMENT_VM, SYSTEM_
 from manager.infinity_api.contract.resources.platform import GLOBAL
 from manager.infinity_api.contract.resources.small import SMALL
 from manager.infinity_api.contract.resources.status import MANAGEMENT_STATUS, WORKER_STATUS
+from manager.infinity_api.csrs import SigningRequests
 from manager.infinity_api.documents import Documents, Singleton
 from manager.infinity_api.nodes import Nodes
-from manager.infinity_api.requests import SigningRequests
 from manager.infinity_api.status import AlarmHistory, Alarms, NodeStatus
 
 

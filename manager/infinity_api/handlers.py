@@ -18,6 +18,7 @@ from manager.domain.callers import Caller
 from manager.http.gate import Api
 from manager.http.pieces import AT_ONCE, stream_list
 from manager.infinity_api.bindings import collections_of
+from manager.infinity_api.certificates_import import CertificatesImport
 from manager.infinity_api.collection import SPARED, Collection, Made, Rows
 from manager.infinity_api.contract.bodies import Change, read_bulk, read_values
 from manager.infinity_api.contract.description import Method, Resource, Values
@@ -52,7 +53,6 @@ from manager.infinity_api.contract.schema import root_document, schema_document
 from manager.infinity_api.contract.values import read_path_id, write_object
 from manager.infinity_api.links import Linked, Links, resolve_links
 from manager.infinity_api.nodes import Nodes
-from manager.infinity_api.requests import CertificatesImport
 
 READ_BY_WORKERS: Final = (
     TLS_CERTIFICATE,

@@ -11,16 +11,16 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from common.bundle.manifest import Slot
-from common.ids import CertificateId, NodeName, RequestId
+from common.ids import CertificateId, CsrId, NodeName
 from manager.domain.model import CertificateRecord, NodeDescription, TrustedCaRecord
 from manager.store.assignments import assign_nodes, assignments_of
 from manager.store.certificate_rows import keep_certificate, require_certificate
+from manager.store.csrs import get_csr
 from manager.store.engine import Database
 from manager.store.nodes import get_node
 from manager.store.records import NewCertificate, NewTrustedCa
-from manager.store.requests import get_request
 from manager.store.sealing import Keyring
-from manager.store.tables.content import assignment, node, request
+from manager.store.tables.content import assignment, csr, node
 from manager.store.trust import keep_trusted_ca
 
 
@@ -70,7 +70,7 @@ class Catalogue:
 
     async def answer(
         self,
-        request_id: RequestId,
+        csr_id: CsrId,
         new: NewCertificate,
         *,
         take_over: bool,
@@ -85,7 +85,7 @@ class Catalogue:
         `replaced` as for `Certificates.add`. Raises NotFoundError, IdentityConflictError.
         """
         async with self._database.write() as connection:
-            replaces_id = (await get_request(connection, request_id)).replaces_id
+            replaces_id = (await get_csr(connection, csr_id)).replaces_id
             record, created = await keep_certificate(
                 connection, self._keyring, new, replaced=replaced, now_s=now_s
             )
@@ -94,7 +94,7 @@ class Catalogue:
                 await self._take_over(connection, CertificateId(replaces_id), record.id)
             await assign_nodes(self._database, connection, record.id, nodes, slot)
             answered = {"answer_id": record.id, "answered_s": now_s, "answer_text": new.text}
-            await connection.execute(update(request).where(request.c.id == request_id).values(answered))
+            await connection.execute(update(csr).where(csr.c.id == csr_id).values(answered))
             return KeptAnswer(
                 certificate=record, created=created, nodes=await _nodes_of(connection, record.id)
             )

@@ -52,7 +52,7 @@ class NewTrustedCa:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NewRequest:
+class NewCsr:
     """A certificate signing request as it is made; see `manager.domain.model.CsrRecord`."""
 
     pem: str

@@ -23,6 +23,7 @@ from manager.store.catalogue import Catalogue
 from manager.store.certificates import Certificates
 from manager.store.clients import Clients
 from manager.store.copying import Side
+from manager.store.csrs import Csrs
 from manager.store.documents import Documents
 from manager.store.duties import Duties
 from manager.store.engine import Database
@@ -41,7 +42,6 @@ from manager.store.place import DATABASE_FILE, StorePlace
 from manager.store.placed_challenges import PlacedChallenges
 from manager.store.renewals import Renewals
 from manager.store.reports import Reports
-from manager.store.requests import Requests
 from manager.store.roles import Roles
 from manager.store.schema import bring_up_to_date
 from manager.store.sealing import Keyring
@@ -73,7 +73,7 @@ class Store:
         self.assignments = Assignments(database)
         self.trusted_cas = TrustedCas(database)
         self.catalogue = Catalogue(database, keyring)
-        self.requests = Requests(database, keyring)
+        self.csrs = Csrs(database, keyring)
         self.accounts = Accounts(database, keyring)
         self.renewals = Renewals(database)
         self.orders = Orders(database, keyring)

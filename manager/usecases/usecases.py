@@ -14,6 +14,7 @@ from manager.usecases.callers import CallerUseCases
 from manager.usecases.certificates import CertificateUseCases
 from manager.usecases.clients import ClientUseCases
 from manager.usecases.context import Context
+from manager.usecases.csrs import CsrUseCases
 from manager.usecases.documents import DocumentUseCases
 from manager.usecases.downloads import DownloadUseCases
 from manager.usecases.generations import GenerationUseCases
@@ -25,7 +26,6 @@ from manager.usecases.pushes import PushUseCases
 from manager.usecases.renewal.accounts import AccountUseCases
 from manager.usecases.renewal.ports import Cas
 from manager.usecases.renewal.renewals import RenewalUseCases
-from manager.usecases.requests import CsrUseCases
 from manager.usecases.rights import Rights
 from manager.usecases.roles import RoleUseCases
 from manager.usecases.sessions import SessionUseCases
@@ -66,7 +66,7 @@ class UseCases:
         self.previews = PreviewUseCases(context)
         self.pushes = PushUseCases(context, self.generations)
         self.renewals = RenewalUseCases(context, wake=wake, challenges=challenges)
-        self.requests = CsrUseCases(context)
+        self.csrs = CsrUseCases(context)
         self.sessions = SessionUseCases(context)
         self.trust = TrustUseCases(context)
         self.users = UserUseCases(context)

@@ -64,7 +64,7 @@ class Ground:
 
     async def _delete_all(self) -> None:
         store = self.api.context.store
-        await store.requests.delete([each.id for each in await store.requests.list()])
+        await store.csrs.delete([each.id for each in await store.csrs.list()])
         await store.certificates.delete(
             [each.id for each in await store.certificates.list()], even_assigned=True
         )

@@ -18,7 +18,7 @@ from manager.domain.renewal.records import (
     Terms,
 )
 from manager.domain.renewal.schedule import entry_of, names_of
-from manager.usecases.requests import CsrChanges, KeyChoice
+from manager.usecases.csrs import CsrChanges, KeyChoice
 from manager.usecases.usecases import UseCases
 from tests import pki
 
@@ -149,7 +149,7 @@ async def open_request(use_cases: UseCases, number: int) -> None:
         CertificateId(number), None, send_to="pki@example.com", actor=ACTOR
     )
     key = KeyChoice(private_key=pki.make_leaf(None, ["x"]).key_pem)
-    request = await use_cases.requests.create(
+    request = await use_cases.csrs.create(
         replaces=CertificateId(number), changes=CsrChanges(), key=key, actor=ACTOR
     )
     await use_cases._context.store.renewals.keep(replace(made.renewal, request_id=request.id))

@@ -15,7 +15,7 @@ from common.api.codes import Role
 from common.ids import NodeName
 from manager.channel.pipe import pipe
 from manager.domain.annotations import Annotations
-from manager.usecases.requests import CsrChanges, KeyChoice
+from manager.usecases.csrs import CsrChanges, KeyChoice
 from manager.usecases.uploads import Upload
 from manager.usecases.workers import Workers
 from tests import pki
@@ -126,7 +126,7 @@ async def _fill(room: Showroom) -> None:
     room.simulators["madrid-1"].behaviour = "never_concludes"
     await room.upload(["west.example.com"], days=365, nodes=["london-2", "madrid-1"])
     await room.require_confirmation()
-    await room.api.use_cases.requests.create(
+    await room.api.use_cases.csrs.create(
         replaces=1,
         changes=CsrChanges(extra_alt_names=["rooms.example.com"]),
         key=KeyChoice(private_key=pki.make_leaf(None, ["x"]).key_pem),

@@ -142,8 +142,8 @@ class Leaks:
         numbers = [record.id for record in await store.certificates.list()]
         materials = await store.certificates.slot_material(numbers)
         self.keys.update(material.private_key_pem for material in materials.values())
-        for record in await store.requests.list():
-            self.keys.add(await store.requests.private_key(record.id))
+        for record in await store.csrs.list():
+            self.keys.add(await store.csrs.private_key(record.id))
         for order in await store.orders.unfinished():
             self.keys.add(await store.orders.private_key(order.id))
         for account in await store.accounts.list():

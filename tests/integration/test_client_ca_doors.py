@@ -25,7 +25,7 @@ WRITERS = {
     ("usecases/trust.py", "edit"),
     ("usecases/certificates.py", "import_files"),
     # takes no trusted CAs
-    ("usecases/requests.py", "answer"),
+    ("usecases/csrs.py", "answer"),
 }
 """The functions that write trusted CAs, or what may hold some, into the store."""
 

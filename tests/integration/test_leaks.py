@@ -99,7 +99,7 @@ async def test_a_key_that_only_the_store_knows_is_looked_for_too(tmp_path: Path,
         body = {"private_key_type": "ECDSAP256", "subject": "CN=n1.example.test"}
         status, made = await api.call("POST", "requests", body)
         assert status == 201
-        key = await api.context.store.requests.private_key(made["id"])
+        key = await api.context.store.csrs.private_key(made["id"])
         await say(api, key.splitlines()[1], monkeypatch)
 
 

@@ -20,7 +20,7 @@ from manager.domain.partial_inventory import nodes_concerned
 from manager.pki.read.batch import ImportFile
 from manager.store import journal
 from manager.store.inventory import Inventories
-from manager.usecases.requests import CsrChanges, KeyChoice
+from manager.usecases.csrs import CsrChanges, KeyChoice
 from manager.usecases.uploads import Edit, NewKey, Upload
 from tests.pki import NOW_S, Made, make_intermediate, make_key, make_leaf, make_root, sign_request
 from tests.unit.usecases.conftest import BUILTIN, World

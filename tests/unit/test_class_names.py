@@ -20,7 +20,7 @@ SHARED = {
             "ConfigurationFault",
         ),
         *("Contact", "Failure", "FileChange", "Finding", "Headline", "KeyChange", "Link", "Named"),
-        *("NewCertificate", "NewRequest", "NodeView", "NotKept", "Outcome", "PartRefused", "Progress"),
+        *("NewCertificate", "NodeView", "NotKept", "Outcome", "PartRefused", "Progress"),
         *(
             "PushView",
             "Rejected",

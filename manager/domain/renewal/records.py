@@ -9,7 +9,7 @@ from typing import Final, NewType
 
 from common.bundle.manifest import Slot
 from common.codes import KeyKind
-from common.ids import CertificateId, Fingerprint, NodeName, RequestId
+from common.ids import CertificateId, CsrId, Fingerprint, NodeName
 from manager.domain.renewal.moments import Window
 
 AccountId = NewType("AccountId", int)
@@ -141,7 +141,7 @@ class RenewalRecord:
     failures: int = 0
     retry_at_s: float = 0.0
     problem: Problem | None = None
-    request_id: RequestId | None = None
+    request_id: CsrId | None = None
     kept_until_s: float | None = None
     created_s: float
     changed_s: float

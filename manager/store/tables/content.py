@@ -90,7 +90,7 @@ document = Table(
     sqlite_autoincrement=True,
 )
 
-request = Table(
+csr = Table(
     "request",
     metadata,
     Column("id", WHOLE, primary_key=True, autoincrement=True),

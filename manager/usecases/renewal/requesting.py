@@ -1,6 +1,6 @@
 """Renewal by request: for CAs that sign what is sent to them by email or through a form.
 
-Decides when a signing request is opened, and when it was answered. Leaves answering to `manager.usecases.requests`. Invariant: while a request for a
+Decides when a signing request is opened, and when it was answered. Leaves answering to `manager.usecases.csrs`. Invariant: while a request for a
 certificate waits for its answer, whoever opened it, no other is opened.
 """
 
@@ -14,7 +14,7 @@ from manager.domain.inventory import Entry
 from manager.domain.model import CsrRecord
 from manager.domain.renewal.records import RenewalRecord
 from manager.usecases.context import Context
-from manager.usecases.requests import CsrChanges, CsrUseCases, KeyChoice
+from manager.usecases.csrs import CsrChanges, CsrUseCases, KeyChoice
 
 log = structlog.get_logger(__name__)
 

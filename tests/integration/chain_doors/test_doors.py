@@ -38,7 +38,7 @@ WRITERS = {
     ("usecases/certificates.py", "upload"),
     ("usecases/certificates.py", "import_files"),
     ("usecases/certificates.py", "edit"),
-    ("usecases/requests.py", "answer"),
+    ("usecases/csrs.py", "answer"),
     # makes a new temporary one
     ("usecases/nodes.py", "_keep"),
 }

@@ -7,7 +7,7 @@ from manager.domain.callers import Maker
 from manager.domain.model import NodeDescription
 from manager.infinity_api.contract.description import Method
 from manager.infinity_api.contract.index import RESOURCES
-from manager.usecases.requests import CsrChanges, KeyChoice
+from manager.usecases.csrs import CsrChanges, KeyChoice
 from tests import pki
 from tests.integration.infinity_api.platform import Client, leaf, upload
 from tests.oauth import public_pem
@@ -31,7 +31,7 @@ async def make_through_other_doors(client: Client) -> None:
     await client.api.call("POST", "certificates", upload(leaf("conf1.example.test")))
     root, _ = pki.current_ca("Elsewhere")
     await client.api.call("POST", "trusted-cas", {"pem": root.certificate_pem})
-    await client.api.use_cases.requests.create(
+    await client.api.use_cases.csrs.create(
         replaces=None,
         changes=CsrChanges(alt_names=["conf1.example.test"]),
         key=KeyChoice(kind=KeyKind.RSA2048),

@@ -95,7 +95,7 @@ async def test_what_a_certificate_is_known_by_is_read_from_it_and_nothing_that_r
     store = await Store.open(before, keyring)
     assert await store.certificates.private_key(5) == KEY_PEM
     assert [(each.node, each.certificate_id) for each in await store.assignments.list()] == [("n1", 5)]
-    request = await store.requests.get(2)
+    request = await store.csrs.get(2)
     assert (request.replaces_id, request.answer_id) == (5, 5)
     assert [record.id for record in await store.trusted_cas.list()] == [3]
     leaf = decode(LEAF.certificate_der)
@@ -117,7 +117,7 @@ async def test_an_answered_request_has_the_text_of_its_answer_and_the_levels_are
     before: StorePlace, keyring
 ):
     store = await Store.open(before, keyring)
-    assert (await store.requests.get(2)).answer_text == decode(LEAF.certificate_der).pem
+    assert (await store.csrs.get(2)).answer_text == decode(LEAF.certificate_der).pem
     assert [(each.id, each.name, each.permissions, each.built_in) for each in await store.roles.list()] == [
         (1, "read-only", ("use_api",), True),
         (2, "operator", ("use_api", "operate"), True),

@@ -104,7 +104,7 @@ async def test_a_number_that_no_entry_has_is_not_found_however_large(store, numb
     for ask in (
         store.certificates.get(number),
         store.trusted_cas.get(number),
-        store.requests.get(number),
+        store.csrs.get(number),
         store.certificates.delete([number], even_assigned=False),
         store.documents.delete("kind", [number]),
         store.alarms.acknowledge([number], actor="ann", now_s=1.0),

@@ -14,8 +14,8 @@ from common.pki.pem import pem_of
 from manager.pki.read.batch import ImportFile
 from manager.pki.read.parameters import FFDHE2048_PEM
 from manager.pki.read.upload import read_tls
+from manager.usecases.csrs import CsrChanges, KeyChoice
 from manager.usecases.kept import new_certificate
-from manager.usecases.requests import CsrChanges, KeyChoice
 from manager.usecases.uploads import Edit, Upload
 from tests.pki import NOW_S, Made, make_intermediate, make_leaf, make_root
 from tests.unit.usecases.conftest import World
@@ -93,10 +93,10 @@ async def test_no_way_in_keeps_a_key_in_the_clear(world: World, tmp_path: Path):
         force=False,
         actor="ada",
     )
-    request = await world.use_cases.requests.create(
+    request = await world.use_cases.csrs.create(
         replaces=number, changes=CsrChanges(), key=KeyChoice(private_key=made.key_pem), actor="ada"
     )
-    await world.use_cases.requests.answer(
+    await world.use_cases.csrs.answer(
         request.id,
         certificate=wrapped(made) + make_leaf(ISSUER, key=made.key).certificate_pem,
         parameters="",
@@ -138,13 +138,13 @@ async def test_texts_without_a_key_are_kept_as_they_were_given(world: World):
 
 async def test_parameters_that_came_with_an_answer_outlive_an_edit_of_the_certificate(world: World):
     made = make_leaf(ISSUER)
-    request = await world.use_cases.requests.create(
+    request = await world.use_cases.csrs.create(
         replaces=None,
         changes=CsrChanges(subject="CN=node.example.com"),
         key=KeyChoice(private_key=made.key_pem),
         actor="ada",
     )
-    answered = await world.use_cases.requests.answer(
+    answered = await world.use_cases.csrs.answer(
         request.id,
         certificate=made.certificate_pem,
         parameters=FFDHE2048_PEM,

@@ -23,10 +23,10 @@ from manager.domain.renewal.records import AccountId, ChallengeKind, Terms
 from manager.pki.read.batch import ImportFile
 from manager.store.engine import Database
 from manager.store.tables import metadata
+from manager.usecases.csrs import CsrChanges, KeyChoice
 from manager.usecases.downloads import DownloadOptions
 from manager.usecases.renewal.accounts import AccountUseCases
 from manager.usecases.renewal.ports import wake_nobody
-from manager.usecases.requests import CsrChanges, KeyChoice
 from manager.usecases.uploads import Edit, Upload
 from manager.usecases.usecases import UseCases
 from tests.fakes.ca import ModelCas
@@ -194,7 +194,7 @@ async def arranged(world: World) -> World:
         world.fleet.nodes.add(name)
     await _upload(world.use_cases, FIRST, ["n1"])
     await world.use_cases.trust.take(ROOT.certificate_pem, actor="ada")
-    await world.use_cases.requests.create(
+    await world.use_cases.csrs.create(
         replaces=1, changes=CsrChanges(), key=KeyChoice(private_key=ANSWER.key_pem), actor="ada"
     )
     bob = await store.users.add("bob", Role.OPERATOR, password_hash="x", now_s=NOW_S)

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from common.ids import CertificateId, RequestId
+from common.ids import CertificateId, CsrId
 from manager.domain.renewal.records import OrderState
 from manager.domain.renewal.state import state_of
 from tests.unit.domain.renewal.test_schedule import order, renewal
@@ -19,7 +19,7 @@ UNDER_WAY, OVER = order(state=OrderState.PLACED), order(state=OrderState.SERVED)
         ({}, [UNDER_WAY, OVER], "ordering"),
         ({}, [replace(UNDER_WAY, is_test=True)], "waiting"),
         ({"failures": 1}, [UNDER_WAY], "failing"),
-        ({"request_id": RequestId(3), "terms": None}, [], "requested"),
+        ({"request_id": CsrId(3), "terms": None}, [], "requested"),
         ({"is_paused": True, "failures": 1}, [UNDER_WAY], "paused"),
         ({"certificate_id": None, "is_paused": True}, [UNDER_WAY], "ending"),
         ({"certificate_id": None, "is_new": True}, [UNDER_WAY], "ordering"),

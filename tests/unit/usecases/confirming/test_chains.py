@@ -4,7 +4,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from manager.usecases.requests import CsrChanges, KeyChoice
+from manager.usecases.csrs import CsrChanges, KeyChoice
 from manager.usecases.uploads import Edit, Upload
 from tests.pki import DAY_S, NOW_S, Made, make_intermediate, make_leaf, make_root, sign_request
 from tests.unit.usecases.confirming.conftest import ISSUER, ROOT, WEST, add_node, codes, refused, upload
@@ -52,7 +52,7 @@ async def test_what_nodes_and_clients_would_refuse_is_told_before(world: World, 
 async def test_an_answer_is_held_against_its_request_and_what_it_replaces(world: World):
     await add_node(world, "n1", *WEST)
     old = (await upload(world, make_leaf(ISSUER, WEST), ["n1"])).record
-    request = await world.use_cases.requests.create(
+    request = await world.use_cases.csrs.create(
         replaces=old.id,
         changes=CsrChanges(extra_alt_names=["more.example.com"]),
         key=KeyChoice(private_key=make_leaf(ISSUER).key_pem),
@@ -61,11 +61,11 @@ async def test_an_answer_is_held_against_its_request_and_what_it_replaces(world:
     short = make_leaf(
         ISSUER,
         ["west.example.com"],
-        key=load_pem_private_key((await world.store.requests.private_key(request.id)).encode(), None),
+        key=load_pem_private_key((await world.store.csrs.private_key(request.id)).encode(), None),
     )
 
     async def answer(certificate: str, confirm: str | None):
-        return await world.use_cases.requests.answer(
+        return await world.use_cases.csrs.answer(
             request.id,
             certificate=certificate + ISSUER.certificate_pem,
             parameters="",
@@ -79,7 +79,7 @@ async def test_an_answer_is_held_against_its_request_and_what_it_replaces(world:
     error = await refused(answer(short.certificate_pem, ""))
     assert {"names_missing", "names_lost", "name_mismatch"} <= codes(error.consequences)
     assert "more.example.com" in error.message
-    assert (await world.store.requests.get(request.id)).answer_id is None
+    assert (await world.store.csrs.get(request.id)).answer_id is None
     whole = await answer(sign_request(ISSUER, request.pem), "")
     assert list(whole.kept.nodes) == ["n1"]
     shown = await answer(short.certificate_pem, None)

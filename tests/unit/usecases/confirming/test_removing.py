@@ -8,7 +8,7 @@ from manager.domain.callers import Maker
 from manager.domain.model import NodeDescription
 from manager.pki.read.findings import PkiFindingsError
 from manager.pki.read.reader import as_text
-from manager.usecases.requests import CsrChanges, KeyChoice
+from manager.usecases.csrs import CsrChanges, KeyChoice
 from manager.usecases.uploads import Edit
 from tests.pki import make_intermediate, make_leaf, make_root
 from tests.unit.usecases.confirming.conftest import ISSUER, ROOT, WEST, add_node, codes, refused, upload
@@ -29,13 +29,13 @@ async def test_removing_a_node_and_an_unanswered_request_is_told(world: World):
     error = await refused(world.use_cases.nodes.remove("n1", confirm="", actor="ada"))
     assert codes(error.consequences) == {"node_removed"}
     await world.use_cases.nodes.remove("n1", confirm=error.token, actor="ada")
-    request = await world.use_cases.requests.create(
+    request = await world.use_cases.csrs.create(
         replaces=None,
         changes=CsrChanges(subject="CN=a.example.com"),
         key=KeyChoice(private_key=make_leaf(ISSUER).key_pem),
         actor="ada",
     )
-    error = await refused(world.use_cases.requests.delete([request.id], confirm="", actor="ada"))
+    error = await refused(world.use_cases.csrs.delete([request.id], confirm="", actor="ada"))
     assert codes(error.consequences) == {"request_unanswered"}
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from manager.domain.identity import IdentityConflictError
 from manager.pki.read.batch import ImportFile
-from manager.usecases.requests import CsrChanges, KeyChoice
+from manager.usecases.csrs import CsrChanges, KeyChoice
 from manager.usecases.uploads import Edit, Upload
 from tests.pki import DAY_S, NOW_S, make_leaf, make_rsa_key
 from tests.unit.usecases.confirming.conftest import ISSUER, WEST, add_node, codes, refused, upload
@@ -175,7 +175,7 @@ async def test_a_request_that_says_no_kind_of_key_asks_for_one_no_weaker_than_th
         (large.record.id, "RSA 4096"),
         (None, "RSA 2048"),
     ):
-        made = await world.use_cases.requests.create(
+        made = await world.use_cases.csrs.create(
             replaces=replaces,
             changes=CsrChanges(subject="CN=node.example.com"),
             key=KeyChoice(is_alike=True),

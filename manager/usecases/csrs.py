@@ -9,7 +9,7 @@ import structlog
 from common.bundle.manifest import Slot
 from common.codes import KeyKind
 from common.errors import Hint, InvalidInputError, NotFoundError
-from common.ids import NO_CERTIFICATE, CertificateId, NodeName, RequestId
+from common.ids import NO_CERTIFICATE, CertificateId, CsrId, NodeName
 from manager.domain.consequences import Consequence
 from manager.domain.inventory import Inventory
 from manager.domain.model import CsrRecord
@@ -19,7 +19,7 @@ from manager.pki.read.upload import read_private_key
 from manager.pki.write.csr import Csr, CsrFields, make_request, prefill
 from manager.pki.write.keys import kind_like, make_key
 from manager.store.catalogue import KeptAnswer
-from manager.store.records import NewRequest
+from manager.store.records import NewCsr
 from manager.usecases.admission import read_for_key
 from manager.usecases.confirming import assess_answered, assess_unasked
 from manager.usecases.context import Context
@@ -94,7 +94,7 @@ class CsrUseCases:
         made, key_pem = await self._context.workers.run(
             MAKE_KEY_TIMEOUT_S, _make, _merged(base, changes), key
         )
-        new = NewRequest(
+        new = NewCsr(
             pem=made.pem,
             private_key_pem=key_pem,
             subject_name=made.subject_name,
@@ -104,22 +104,22 @@ class CsrUseCases:
             replaces_id=replaces,
         )
         async with self._context.store.transaction():
-            record = await self._context.store.requests.add(new, now_s=self._context.clock())
+            record = await self._context.store.csrs.add(new, now_s=self._context.clock())
             detail = {"subject": made.raw_subject}
             await self._context.note(actor, "request.made", f"request {record.id}", detail)
         log.info("request.made", csr=record.id, user=actor)
         return record
 
     async def list(self) -> Sequence[CsrRecord]:
-        return await self._context.store.requests.list()
+        return await self._context.store.csrs.list()
 
-    async def get(self, request_id: RequestId) -> CsrRecord:
+    async def get(self, csr_id: CsrId) -> CsrRecord:
         """Return one. Raises NotFoundError."""
-        return await self._context.store.requests.get(request_id)
+        return await self._context.store.csrs.get(csr_id)
 
     async def answer(
         self,
-        request_id: RequestId,
+        csr_id: CsrId,
         *,
         certificate: str,
         parameters: str,
@@ -139,7 +139,7 @@ class CsrUseCases:
         the request's key, InvalidInputError, NotFoundError, IdentityConflictError, ConfirmationNeededError; then nothing was changed.
         """
         store, where = self._context.store, list(nodes)
-        record = await store.requests.get(request_id)
+        record = await store.csrs.get(csr_id)
         if take_over and record.replaces_id is None:
             raise InvalidInputError(
                 "take_over", "this request replaces no certificate, so there are no nodes to take over"
@@ -147,13 +147,13 @@ class CsrUseCases:
         material = await self._read(record, certificate, parameters, passphrase)
         now_s = self._context.clock()
         async with self._context.deciding() as inventory:
-            record = await store.requests.get(request_id)
+            record = await store.csrs.get(csr_id)
             impact = await asyncio.to_thread(
                 assess_answered, inventory, record, material, where, slot, take_over=take_over, now_s=now_s
             )
             impact.require_confirmation(confirm, replaces=replaces)
             kept = await store.catalogue.answer(
-                request_id,
+                csr_id,
                 new_certificate(impact.materials[0]),
                 take_over=take_over,
                 nodes=where,
@@ -164,10 +164,10 @@ class CsrUseCases:
             number = kept.certificate.id
             detail: dict[str, object] = {"certificate": number, "take_over": take_over}
             detail |= {"nodes": kept.nodes, **impact.noted}
-            await self._context.note(actor, "request.answered", f"request {request_id}", detail)
+            await self._context.note(actor, "request.answered", f"request {csr_id}", detail)
             then = await self._context.inventories.changed(inventory)
-        log.info("request.answered", csr=request_id, certificate=number, user=actor)
-        self._context.changed(kept.nodes, cause=f"request {request_id} answered")
+        log.info("request.answered", csr=csr_id, certificate=number, user=actor)
+        self._context.changed(kept.nodes, cause=f"request {csr_id} answered")
         return AnsweredCsr(kept=kept, consequences=impact.consequences, inventory=then)
 
     async def _read(
@@ -178,22 +178,20 @@ class CsrUseCases:
             READ_TIMEOUT_S,
             read_for_key,
             certificate=certificate,
-            private_key=await self._context.store.requests.private_key(record.id),
+            private_key=await self._context.store.csrs.private_key(record.id),
             parameters=parameters,
             passphrase=passphrase,
             owner=f"the key of request {record.id} ({record.raw_subject or 'no subject'})",
         )
 
-    async def delete(
-        self, request_ids: Sequence[RequestId], *, confirm: str | None = None, actor: str
-    ) -> None:
+    async def delete(self, csr_ids: Sequence[CsrId], *, confirm: str | None = None, actor: str) -> None:
         """Remove all of these with their keys, or none. Raises NotFoundError, ConfirmationNeededError (`manager.usecases.confirming`)."""
         async with self._context.deciding() as inventory:
-            records = [await self._context.store.requests.get(number) for number in request_ids]
+            records = [await self._context.store.csrs.get(number) for number in csr_ids]
             impact = await asyncio.to_thread(assess_unasked, inventory, records)
             impact.require_confirmation(confirm)
-            await self._context.store.requests.delete(request_ids)
-            for number in dict.fromkeys(request_ids):
+            await self._context.store.csrs.delete(csr_ids)
+            for number in dict.fromkeys(csr_ids):
                 await self._context.note(actor, "request.deleted", f"request {number}")
 
 

@@ -13,29 +13,29 @@ from common.api.signing_requests import (
     SignedCertificate,
 )
 from common.errors import InvalidInputError
-from common.ids import CertificateId, RequestId, node_names
+from common.ids import CertificateId, CsrId, node_names
 from manager.api.answers import shown_answer
 from manager.api.routes import CONFIRM, Call, Route, empty, reply
 from manager.domain.model import CsrRecord
 from manager.http.errors import consequence_answers
 from manager.pki.write.csr import DEFAULT_TEMPLATE
-from manager.usecases.requests import CsrChanges, KeyChoice
+from manager.usecases.csrs import CsrChanges, KeyChoice
 
 
 async def list_all(call: Call) -> web.StreamResponse:
     """Return all certificate signing requests, answered or not."""
-    found = await call.api.use_cases.requests.list()
+    found = await call.api.use_cases.csrs.list()
     return reply(RequestsAnswer(requests=[_answer(each) for each in found]))
 
 
 async def show(call: Call) -> web.StreamResponse:
     """Return one certificate signing request, with its PEM text."""
-    return reply(_answer(await call.api.use_cases.requests.get(RequestId(call.number("id")))))
+    return reply(_answer(await call.api.use_cases.csrs.get(CsrId(call.number("id")))))
 
 
 async def fields(call: Call) -> web.StreamResponse:
     """Answer with what a request to replace a certificate would ask for."""
-    found = await call.api.use_cases.requests.fields_for(CertificateId(call.number("id")))
+    found = await call.api.use_cases.csrs.fields_for(CertificateId(call.number("id")))
     return reply(
         RequestFields(
             subject=found.subject,
@@ -68,7 +68,7 @@ async def add(call: Call) -> web.StreamResponse:
         client_auth=body.eku_client_auth,
         template=DEFAULT_TEMPLATE if body.ad_compatible else "",
     )
-    made = await call.api.use_cases.requests.create(
+    made = await call.api.use_cases.csrs.create(
         replaces=None if body.certificate is None else CertificateId(body.certificate),
         changes=changes,
         key=key,
@@ -80,8 +80,8 @@ async def add(call: Call) -> web.StreamResponse:
 async def answer(call: Call) -> web.StreamResponse:
     """Take the signed answer."""
     body: SignedCertificate = call.body
-    answered = await call.api.use_cases.requests.answer(
-        RequestId(call.number("id")),
+    answered = await call.api.use_cases.csrs.answer(
+        CsrId(call.number("id")),
         certificate=body.certificate,
         passphrase=body.passphrase,
         parameters=body.parameters,
@@ -104,9 +104,7 @@ async def answer(call: Call) -> web.StreamResponse:
 
 async def delete(call: Call) -> web.StreamResponse:
     """Delete a certificate signing request, with its private key."""
-    await call.api.use_cases.requests.delete(
-        [RequestId(call.number("id"))], confirm=call.confirm(), actor=call.actor
-    )
+    await call.api.use_cases.csrs.delete([CsrId(call.number("id"))], confirm=call.confirm(), actor=call.actor)
     return empty()
 
 

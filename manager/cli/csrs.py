@@ -12,10 +12,7 @@ from manager.cli.access import passphrase
 from manager.cli.certificate_options import NodesOption, ParametersOption, SlotOption
 from manager.cli.certificates import going_to, say_remarks
 from manager.cli.confirming import ReplaceKeyOption, YesOption, ask_confirmed, send_confirmed
-from manager.cli.failures import ApiRefusedError
-from manager.cli.files import JoinedFiles, only_one_from_stdin, read_joined, read_text
-from manager.cli.naming import CertificateOption, RequestArgument
-from manager.cli.request_options import (
+from manager.cli.csr_options import (
     AdCompatibleOption,
     ClientAuthOption,
     FilesArgument,
@@ -27,6 +24,9 @@ from manager.cli.request_options import (
     SubjectOption,
     TakeOverOption,
 )
+from manager.cli.failures import ApiRefusedError
+from manager.cli.files import JoinedFiles, only_one_from_stdin, read_joined, read_text
+from manager.cli.naming import CertificateOption, CsrArgument
 from manager.cli.running import (
     AskPassphraseOption,
     JsonOption,
@@ -124,14 +124,14 @@ def _list(answer: bytes) -> None:
 
 
 @app.command()
-def show(context: typer.Context, request_id: RequestArgument, json: JsonOption = False) -> None:
+def show(context: typer.Context, csr_id: CsrArgument, json: JsonOption = False) -> None:
     """Print a request in PEM.
 
     What it asks for is printed on standard error.
 
     Example: certcast csr show 5 > conf.csr
     """
-    answer = ask(context, lambda client: client.get("requests", str(request_id)))
+    answer = ask(context, lambda client: client.get("requests", str(csr_id)))
     present(answer, _describe, json=json)
 
 
@@ -146,7 +146,7 @@ def _describe(answer: bytes) -> None:
 @app.command()
 def answer(
     context: typer.Context,
-    request_id: RequestArgument,
+    csr_id: CsrArgument,
     files: FilesArgument,
     take_over: TakeOverOption = False,
     nodes: NodesOption = None,
@@ -185,23 +185,23 @@ def answer(
         taken = send_confirmed(
             context,
             body,
-            lambda client, confirmed: client.post("requests", str(request_id), "answer", body=confirmed),
+            lambda client, confirmed: client.post("requests", str(csr_id), "answer", body=confirmed),
             force=force,
             replaces=replaces,
         )
     except ApiRefusedError as error:
         raise _located(error, sent, parameters) from error
-    present(taken, lambda taken: _say_answered(taken, request_id), json=json)
+    present(taken, lambda taken: _say_answered(taken, csr_id), json=json)
 
 
-def _say_answered(taken: bytes, request_id: int) -> None:
+def _say_answered(taken: bytes, csr_id: int) -> None:
     from common.api.certificates import CertificateAnswer
     from manager.cli.decoding import read
 
     kept = read(taken, CertificateAnswer)
     done = "is now" if kept.created else "updated"
     say(
-        f"Request {request_id} {done} certificate {kept.id} ({kept.fingerprint[:8]})"
+        f"Request {csr_id} {done} certificate {kept.id} ({kept.fingerprint[:8]})"
         f"{going_to([each.node for each in kept.nodes])}."
     )
     say_remarks(kept)
@@ -209,7 +209,7 @@ def _say_answered(taken: bytes, request_id: int) -> None:
 
 @app.command()
 def delete(
-    context: typer.Context, request_id: RequestArgument, force: YesOption = False, json: JsonOption = False
+    context: typer.Context, csr_id: CsrArgument, force: YesOption = False, json: JsonOption = False
 ) -> None:
     """Delete a request, and its private key.
 
@@ -219,10 +219,10 @@ def delete(
     """
     gone = ask_confirmed(
         context,
-        lambda client, confirm: client.delete("requests", str(request_id), query=confirm),
+        lambda client, confirm: client.delete("requests", str(csr_id), query=confirm),
         force=force,
     )
-    present(gone, lambda _: say(f"Deleted request {request_id}."), json=json)
+    present(gone, lambda _: say(f"Deleted request {csr_id}."), json=json)
 
 
 def _located(error: ApiRefusedError, sent: JoinedFiles, parameters: str | None) -> ApiRefusedError:

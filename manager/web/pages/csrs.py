@@ -8,13 +8,13 @@ from aiohttp import web
 
 from common.api.codes import KeyKind, Role
 from common.errors import CertcastError, InvalidInputError
-from common.ids import NO_CERTIFICATE, CertificateId, RequestId, node_names, parse_id
+from common.ids import NO_CERTIFICATE, CertificateId, CsrId, node_names, parse_id
 from manager.domain.consequences import ConfirmationNeededError
 from manager.domain.model import CsrRecord
 from manager.http.errors import status_of
 from manager.pki.write.csr import DEFAULT_TEMPLATE
 from manager.pki.write.export import Download
-from manager.usecases.requests import CsrChanges, KeyChoice
+from manager.usecases.csrs import CsrChanges, KeyChoice
 from manager.web.choices import NODE_FIELDS, chosen_nodes, node_choices
 from manager.web.forms import TICKED, FormFields, pem
 from manager.web.pagerequest import Page, PageRequest
@@ -32,7 +32,7 @@ async def list_all(page_request: PageRequest) -> web.StreamResponse:
 
 
 async def _list(page_request: PageRequest, refusal: FormRefusal = NOT_REFUSED) -> web.Response:
-    found = sorted(await page_request.use_cases.requests.list(), key=lambda each: -each.id)
+    found = sorted(await page_request.use_cases.csrs.list(), key=lambda each: -each.id)
     entries = (await page_request.use_cases.inventory()).entries
     return page_request.render_form("requests.html", refusal, found=found, entries=entries)
 
@@ -49,13 +49,13 @@ async def new_form(page_request: PageRequest) -> web.StreamResponse:
         "kind": KeyKind.ECDSAP256,
     }
     if replaces is not None:
-        fields = await page_request.use_cases.requests.fields_for(replaces)
+        fields = await page_request.use_cases.csrs.fields_for(replaces)
         shown.update(
             subject=fields.subject,
             alt_names="\n".join(fields.alternatives),
             server_auth=fields.server_auth,
             client_auth=fields.client_auth,
-            kind=await page_request.use_cases.requests.kind_for(replaces),
+            kind=await page_request.use_cases.csrs.kind_for(replaces),
         )
     return await _new_form(page_request, shown, replaces)
 
@@ -79,7 +79,7 @@ async def create(page_request: PageRequest) -> web.StreamResponse:
         template=shown["template"],
     )
     try:
-        record = await page_request.use_cases.requests.create(
+        record = await page_request.use_cases.csrs.create(
             replaces=replaces, changes=changes, key=await _key(page_request), actor=page_request.actor
         )
     except CertcastError as error:
@@ -91,14 +91,14 @@ async def create(page_request: PageRequest) -> web.StreamResponse:
 
 async def show(page_request: PageRequest) -> web.StreamResponse:
     """Show one, and ask for the answer to it."""
-    record = await page_request.use_cases.requests.get(RequestId(page_request.number()))
+    record = await page_request.use_cases.csrs.get(CsrId(page_request.number()))
     fields = {"certificate": "", "parameters": ""}
     return await _request(page_request, record, fields, [], take_over=True)
 
 
 async def download(page_request: PageRequest) -> web.StreamResponse:
     """Answer with the request as a file."""
-    record = await page_request.use_cases.requests.get(RequestId(page_request.number()))
+    record = await page_request.use_cases.csrs.get(CsrId(page_request.number()))
     stem = _UNSAFE.sub("_", record.subject_name).strip(".") or f"request_{record.id}"
     file = Download(f"{stem}_request.csr", record.pem.encode())
     headers = {"Content-Disposition": f'attachment; filename="{file.name}"', "Cache-Control": "no-store"}
@@ -107,13 +107,13 @@ async def download(page_request: PageRequest) -> web.StreamResponse:
 
 async def answer(page_request: PageRequest) -> web.StreamResponse:
     """Take the certificate that the CA made, and hand over the nodes."""
-    form, number, nodes = page_request.form, RequestId(page_request.number()), chosen_nodes(page_request.form)
-    record = await page_request.use_cases.requests.get(number)
+    form, number, nodes = page_request.form, CsrId(page_request.number()), chosen_nodes(page_request.form)
+    record = await page_request.use_cases.csrs.get(number)
     take_over = form.flag("take_over") and record.replaces_id is not None
     fields = {name: form.text(name) for name in ("certificate", "parameters")}
     try:
         fields |= {name: await page_request.given_text(name) for name in ("certificate", "parameters")}
-        answered = await page_request.use_cases.requests.answer(
+        answered = await page_request.use_cases.csrs.answer(
             number,
             certificate=fields["certificate"],
             parameters=fields["parameters"],
@@ -141,24 +141,22 @@ async def delete_form(page_request: PageRequest) -> web.StreamResponse:
     """Say what is lost, and ask."""
     if not page_request.ids():
         return await _list(page_request, refusal_for(["tick at least one request first"]))
-    return await _delete_form(page_request, [*map(RequestId, page_request.ids())])
+    return await _delete_form(page_request, [*map(CsrId, page_request.ids())])
 
 
-async def _delete_form(
-    page_request: PageRequest, ids: Sequence[RequestId], *, status: int = 200
-) -> web.Response:
+async def _delete_form(page_request: PageRequest, ids: Sequence[CsrId], *, status: int = 200) -> web.Response:
     if not ids:
         raise InvalidInputError("id", "no request was chosen; go back and tick at least one")
-    records = [await page_request.use_cases.requests.get(number) for number in ids]
+    records = [await page_request.use_cases.csrs.get(number) for number in ids]
     impact = await page_request.use_cases.previews.unasking(records)
     return page_request.render("requests_delete.html", status=status, records=records, impact=impact)
 
 
 async def delete(page_request: PageRequest) -> web.StreamResponse:
     """Delete all that were chosen, or none."""
-    ids = [*map(RequestId, page_request.form.ids())]
+    ids = [*map(CsrId, page_request.form.ids())]
     try:
-        await page_request.use_cases.requests.delete(
+        await page_request.use_cases.csrs.delete(
             ids, confirm=page_request.form.text("confirm"), actor=page_request.actor
         )
     except ConfirmationNeededError as error:

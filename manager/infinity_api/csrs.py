@@ -1,4 +1,4 @@
-"""Certificate signing requests, and the import command."""
+"""Certificate signing requests as the management API's clients see them."""
 
 import re
 from collections.abc import Sequence
@@ -8,15 +8,14 @@ from cryptography.x509.oid import NameOID
 
 from common.api.codes import KeyKind
 from common.errors import InvalidInputError
-from common.ids import CertificateId, RequestId
+from common.ids import CertificateId, CsrId
 from manager.infinity_api.collection import Made, Rows
 from manager.infinity_api.contract.description import Values
 from manager.infinity_api.contract.errors import ValuesError
 from manager.infinity_api.contract.filters import Row
 from manager.infinity_api.contract.resources.certificates import CERTIFICATE_SIGNING_REQUEST
-from manager.pki.read.batch import ImportFile
 from manager.pki.write.csr import DEFAULT_TEMPLATE
-from manager.usecases.requests import CsrChanges, KeyChoice
+from manager.usecases.csrs import CsrChanges, KeyChoice
 from manager.usecases.usecases import UseCases
 
 _HOST = re.compile(r"[A-Za-z0-9*_-]+(\.[A-Za-z0-9_-]+)+")
@@ -37,7 +36,7 @@ class SigningRequests:
                 "csr": record.pem,
                 "certificate": record.answer_text or "",
             }
-            for record in await self._use_cases.requests.list()
+            for record in await self._use_cases.csrs.list()
         }
 
     async def complete(self, rows: Sequence[Row]) -> Sequence[Row]:
@@ -50,7 +49,7 @@ class SigningRequests:
         given, kind = str(values["private_key"] or ""), str(values["private_key_type"])
         self._check_key(kind, given)
         more = [text.strip() for text in str(values["additional_subject_alt_names"]).split(",")]
-        made = await self._use_cases.requests.create(
+        made = await self._use_cases.csrs.create(
             replaces=CertificateId(values["tls_certificate"])
             if isinstance(values["tls_certificate"], int)
             else None,
@@ -75,7 +74,7 @@ class SigningRequests:
 
         A request itself does not change: what says the same again, or is only taken on creation, changes nothing.
         """
-        record = await self._use_cases.requests.get(RequestId(object_id))
+        record = await self._use_cases.csrs.get(CsrId(object_id))
         if values.get("tls_certificate", record.replaces_id) != record.replaces_id:
             raise ValuesError(
                 self.resource.name, {"tls_certificate": ["It cannot be changed; create another request."]}
@@ -87,8 +86,8 @@ class SigningRequests:
         certificate = str(values.get("certificate") or "")
         if not certificate or certificate == record.answer_text:
             return
-        await self._use_cases.requests.answer(
-            RequestId(object_id),
+        await self._use_cases.csrs.answer(
+            CsrId(object_id),
             certificate=certificate,
             parameters="",
             take_over=record.replaces_id is not None,
@@ -99,7 +98,7 @@ class SigningRequests:
 
     async def delete(self, object_ids: Sequence[int], *, actor: str) -> None:
         """Delete, with their keys."""
-        await self._use_cases.requests.delete([*map(RequestId, object_ids)], actor=actor)
+        await self._use_cases.csrs.delete([*map(CsrId, object_ids)], actor=actor)
 
     def _check_key(self, kind: str, given: str) -> None:
         if kind == "UPLOAD" and not given:
@@ -108,21 +107,6 @@ class SigningRequests:
             raise ValuesError(
                 self.resource.name, {"private_key_type": ["A private key is only taken with UPLOAD."]}
             )
-
-
-class CertificatesImport:
-    """The command that sorts a bundle into TLS certificates and trusted CAs."""
-
-    def __init__(self, use_cases: UseCases) -> None:
-        self._use_cases = use_cases
-
-    async def run(self, values: Values, *, actor: str) -> None:
-        """Import all or nothing; when it returns, the next request sees what came of it."""
-        await self._use_cases.certificates.import_files(
-            [ImportFile("bundle", str(values["bundle"]).encode())],
-            passphrase=str(values["private_key_passphrase"] or "") or None,
-            actor=actor,
-        )
 
 
 def _subject(name: str, dn: str) -> str:
