@@ -29,7 +29,7 @@ from manager.store.store import Store
 log = structlog.get_logger(__name__)
 
 LOOK_S: Final = 60.0
-"""How often it is looked whether a management node has other names or addresses."""
+"""How often names and addresses of the management nodes are read again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +47,7 @@ class HostKeyPresenter:
             self.fleet.host_key_changed()
         self.enrolment.host_keys = list(keys.announced)
         self.advertised.host_keys = keys.announced
-        await self.advertised.look()
+        await self.advertised.refresh()
 
 
 class AdvertisedAddresses:
@@ -72,14 +72,14 @@ class AdvertisedAddresses:
         self._announce = announce
         self._announced = Contact()
         self.host_keys: tuple[str, ...] = ()
-        """What nodes are to pin; whoever changes it looks again."""
+        """What nodes are to pin; whoever changes it calls `refresh`."""
         self._was_read = asyncio.Event()
 
     def __call__(self) -> Sequence[str]:
-        """Return those of all managers as HOST:PORT, as they were when it was looked last."""
+        """Return those of all managers as HOST:PORT, as they were at the last refresh."""
         return self._addresses
 
-    async def look(self) -> None:
+    async def refresh(self) -> None:
         """Read what this management node is called and what the others say, and announce the list if it differs from the last.
 
         Raises StorageError.
@@ -124,6 +124,6 @@ class AdvertisedAddresses:
                     await self._was_read.wait()
             self._was_read.clear()
             try:
-                await self.look()
+                await self.refresh()
             except StorageError as error:
                 log.error("store.failed", reason=error.reason, message=error.message, retry_after_s=LOOK_S)

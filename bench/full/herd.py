@@ -16,7 +16,7 @@ from bench.fleet import raise_file_limit
 from common.errors import CertcastError
 from common.ids import Digest, NodeName
 from common.runtime.ssh import load_key
-from common.wire.contact import LETS_GO
+from common.wire.contact import GO_ELSEWHERE
 from common.wire.receiver import Command, Disconnect, Install
 from nodeagent.channel.backoff import Backoff
 from nodeagent.channel.dial import connect
@@ -85,7 +85,7 @@ class Node(NodeSimulator):
         for command in commands:
             if isinstance(command, Disconnect):
                 self._retry_after_s = command.retry_after_s
-                if command.reason == LETS_GO:
+                if command.reason == GO_ELSEWHERE:
                     self._order.avoid()
             super().run((command,))
         if self.welcomes > welcomes:

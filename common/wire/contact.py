@@ -24,7 +24,7 @@ Address = Annotated[str, Meta(max_length=ADDRESS_MAX_CHARS)]
 HOST_KEYS_MAX: Final = 4
 """The one that is used, and one that comes or goes."""
 
-LETS_GO: Final = Reason.STORAGE
+GO_ELSEWHERE: Final = Reason.STORAGE
 """The reason of a goodbye by which a manager that may take no nodes lets go of those that it has: they dial the others first."""
 
 KeyLine = Annotated[str, Meta(max_length=200, pattern=r"^ssh-ed25519 [A-Za-z0-9+/=]+\Z")]

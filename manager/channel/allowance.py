@@ -69,15 +69,15 @@ class Allowance:
         self._exceeded_s = float("-inf")
         self._strikes = 0
 
-    def connect(self, now_s: float) -> bool:
+    def take_connection(self, now_s: float) -> bool:
         """Take a connection; False if there were too many."""
         return self._connections.take(now_s)
 
-    def receive(self, size_bytes: int, now_s: float) -> bool:
+    def take_bytes(self, size_bytes: int, now_s: float) -> bool:
         """Take bytes; False if there were too many."""
         return self._bytes.take(now_s, size_bytes)
 
-    def say(self, kind: type[Message], now_s: float) -> bool:
+    def take_message(self, kind: type[Message], now_s: float) -> bool:
         """Take a message of a kind; False if there were too many. A kind without a rate has no limit: agents do not send it."""
         if kind not in MESSAGES:
             return True

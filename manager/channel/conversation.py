@@ -86,12 +86,12 @@ class Conversation:
         Those of a message are to be carried out before the next is asked for, since what may be said next depends on them; none is to be
         asked for after a `Close` or a `LimitExceeded`. Raises ProtocolError for a peer that breaks the protocol.
         """
-        if not self._allowance.receive(len(data), now_s):
+        if not self._allowance.take_bytes(len(data), now_s):
             yield [LimitExceeded("bytes")]
             return
         for header, blob in self._decoder.feed(data):
             message = decode(header)
-            if self._allowance.say(type(message), now_s):
+            if self._allowance.take_message(type(message), now_s):
                 yield _commands(self._sender.receive(message, blob, now_s))
             else:
                 yield [LimitExceeded(f"messages of the kind '{tag_of(type(message))}'")]

@@ -49,7 +49,7 @@ class NodeKeys(Protocol):
     ) -> None:
         """Pin a key in place of this one, and of no other; `binds` as for a join. Raises EnrolmentError."""
 
-    def refused(self, name: NodeName, *, by_proof: bool, address: str) -> None:
+    def note_refusal(self, name: NodeName, *, by_proof: bool, address: str) -> None:
         """Take note that a join, or a rotation `by_proof`, was refused."""
 
 
@@ -84,7 +84,7 @@ class Enrolment:
                     binds=request.binds,
                 )
         except EnrolmentError as error:
-            self._keys.refused(name, by_proof=bool(request.proof), address=address)
+            self._keys.note_refusal(name, by_proof=bool(request.proof), address=address)
             log.warning("join.refused", node=name, address=address, reason=error.reason)
             if error.reason == Reason.BUSY:
                 raise

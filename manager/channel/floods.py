@@ -31,16 +31,16 @@ class Floods:
         """Return how much longer a node rests, 0 if it may go on."""
         return self.allowance_of(name).rest_s(time.monotonic())
 
-    def note(self, facts: NodeFacts, address: str, what: str) -> float:
-        """Note that a node took too much, of what and from where; return how long it rests."""
+    def record(self, facts: NodeFacts, address: str, what: str) -> float:
+        """Record that a node took too much, of what and from where; return how long it rests."""
         rest_s = self.allowance_of(facts.name).suspend(time.monotonic())
         facts.flood = f"{what}, from {address}"
         self._flooding.add(facts.name)
         log.warning("node.rate_limited", node=facts.name, address=address, message=what, retry_after_s=rest_s)
         return rest_s
 
-    def calm(self, find: Callable[[NodeName], NodeFacts | None], now_s: float) -> list[NodeName]:
-        """Forget the floods that are over, whose facts `find` has; return whose they were."""
+    def clear_over(self, find: Callable[[NodeName], NodeFacts | None], now_s: float) -> list[NodeName]:
+        """Clear the floods that are over from the facts, which `find` has; return whose they were."""
         over = [name for name in self._flooding if self.allowance_of(name).is_calm(now_s)]
         self._flooding.difference_update(over)
         for name in over:

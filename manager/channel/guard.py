@@ -125,21 +125,21 @@ class SocketGuard(asyncio.BufferedProtocol):
         if self._inner is not None:
             self._inner.resume_writing()
 
-    def logged_in(self) -> None:
+    def note_login(self) -> None:
         """Give the peer a moment to say what for; its place, its bytes and its deadlines stay as they are."""
         self._expect(self._gate.limits.session_s, "no session was opened in time after the login")
 
-    def joining(self) -> None:
+    def expect_request(self) -> None:
         """Give a peer that wants to join a moment to say so."""
         self._expect(self._gate.limits.request_s, "no request to join came")
 
-    def answering(self) -> None:
+    def expect_answer_taken(self) -> None:
         """Give us a moment to answer a request to join, and the peer to take the answer."""
         self._is_worthy = True
         self.visitor.yields_at_s = float("inf")
         self._expect(self._gate.limits.answer_s, "the answer to a request to join was not taken in time")
 
-    def passed(self) -> None:
+    def release_place(self) -> None:
         """Free the place: the peer has proven that it is a node, and said what it wants."""
         if not self._is_over and self._bucket is None:
             self._bucket = Bucket(burst=NODE_BURST_BYTES, per_s=NODE_BYTES_PER_S, now_s=self._loop.time())
@@ -152,7 +152,7 @@ class SocketGuard(asyncio.BufferedProtocol):
             self._stop_timer()
             self._gate.leave(self.visitor)
 
-    def exchanging(self) -> None:
+    def count_key_exchange(self) -> None:
         """Count a key exchange, which keeps the loop for milliseconds; who wants too many is cut off."""
         if self._exchanges is None:
             if self._has_exchanged:

@@ -96,7 +96,7 @@ class JoinPeer:
         self._question = question
         self._supervisor = supervisor
         self._has_asked = False
-        guard.joining()
+        guard.expect_request()
 
     def data_received(self, data: bytes) -> None:
         """Take the question; there is only one."""
@@ -110,7 +110,7 @@ class JoinPeer:
             self._answer(self._question.refusal(error.reason, error.message))
             return
         if self._has_asked:
-            self._guard.answering()
+            self._guard.expect_answer_taken()
             self._supervisor.run("join", self._ask())
 
     def connection_lost(self, error: Exception | None) -> None:

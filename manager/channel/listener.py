@@ -174,7 +174,7 @@ class Listener:
             raise RuntimeError("the listener has not been started")
         # asked for by the connection while it starts, which follows at once in the same turn of the loop
         self._arriving = Login(self, guard, address)
-        return CountedConnection(guard.exchanging, asyncio.get_running_loop(), self._options)
+        return CountedConnection(guard.count_key_exchange, asyncio.get_running_loop(), self._options)
 
     def _arrived(self) -> Login:
         login, self._arriving = self._arriving, None

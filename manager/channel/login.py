@@ -69,18 +69,18 @@ class CountedConnection(asyncssh.SSHServerConnection):
 
     def __init__(
         self,
-        exchanging: Callable[[], None],
+        on_key_exchange: Callable[[], None],
         loop: asyncio.AbstractEventLoop,
         options: asyncssh.SSHServerConnectionOptions,
     ) -> None:
-        self._exchanging = exchanging
+        self._on_key_exchange = on_key_exchange
         super().__init__(loop, options)
 
     async def reload_config(self) -> None:
         """Keep the options: asyncssh would read a configuration for who logs in, in a thread, and there is none. It takes a tenth of a login."""
 
     def _send_kexinit(self) -> None:
-        self._exchanging()
+        self._on_key_exchange()
         super()._send_kexinit()
 
     def send_packet(self, pkttype: int, *args: bytes, handler: SSHPacketLogger | None = None) -> None:
@@ -133,7 +133,7 @@ class Login(asyncssh.SSHServer):
         """Look the key up in memory. Called before and after its signature is checked, so twice for one login."""
         self._attempts += 1
         if self._attempts > 2 * self._server.gate.limits.attempts:
-            self.refused("login.refused", "too many keys tried")
+            self.refuse("login.refused", "too many keys tried")
             if self._connection is not None:
                 self._connection.abort()
             return False
@@ -143,14 +143,14 @@ class Login(asyncssh.SSHServer):
             return key.get_algorithm() == "ssh-ed25519"
         owner = self._server.keys.find(self.line)
         if owner is None or owner.node != username:
-            self.refused("login.refused", f"the key is not that of node '{username[:63]}'")
+            self.refuse("login.refused", f"the key is not that of node '{username[:63]}'")
             return False
         self.key = owner
         return True
 
     def auth_completed(self) -> None:
         """Keep who it is, unless that node connects all the time."""
-        self.guard.logged_in()
+        self.guard.note_login()
         if self.key is not None:
             self._server.logins.add(self, self.key)
             if not self._server.admit(self.key, self.address):
@@ -180,10 +180,10 @@ class Login(asyncssh.SSHServer):
     ) -> "tuple[asyncssh.SSHServerChannel[bytes], asyncssh.SSHServerSession[bytes]] | bool":
         """Open the one session, if the key is still what it was."""
         if self._session is not None or self._connection is None:
-            self.refused("request.refused", "a second session")
+            self.refuse("request.refused", "a second session")
             return False
         if not self.is_valid:
-            self.refused("request.refused", "a session for a key that was revoked")
+            self.refuse("request.refused", "a session for a key that was revoked")
             return False
         channel = self._connection.create_server_channel(
             encoding=None, window=CHANNEL_WINDOW_BYTES, max_pktsize=PACKET_BYTES
@@ -194,25 +194,25 @@ class Login(asyncssh.SSHServer):
 
     def connection_requested(self, dest_host: str, dest_port: int, orig_host: str, orig_port: int) -> bool:
         """Refuse to forward."""
-        self.refused("request.refused", "forwarding")
+        self.refuse("request.refused", "forwarding")
         return False
 
     def unix_connection_requested(self, dest_path: str) -> bool:
         """Refuse to forward."""
-        self.refused("request.refused", "forwarding")
+        self.refuse("request.refused", "forwarding")
         return False
 
     def server_requested(self, listen_host: str, listen_port: int) -> bool:
         """Refuse to forward."""
-        self.refused("request.refused", "forwarding")
+        self.refuse("request.refused", "forwarding")
         return False
 
     def unix_server_requested(self, listen_path: str) -> bool:
         """Refuse to forward."""
-        self.refused("request.refused", "forwarding")
+        self.refuse("request.refused", "forwarding")
         return False
 
-    def refused(self, event: str, what: str) -> None:
+    def refuse(self, event: str, what: str) -> None:
         """Count and tell a refusal; who goes on asking is cut, so that the log stays as short as the patience."""
         self._server.gate.refused[what.partition(" '")[0]] += 1
         self._refusals += 1
@@ -259,8 +259,8 @@ class _Session(RawSession, asyncssh.SSHServerSession[bytes]):
                 self._login.guard, self, self._login.line, is_manager=subsystem == CLUSTER_SUBSYSTEM
             )
         else:
-            self._login.guard.passed()
-            self._server.sources.saw(key.node, self.address)
+            self._login.guard.release_place()
+            self._server.sources.note_login(key.node, self.address)
             self._peer = self._server.accept(key, self)
         return True
 
@@ -302,5 +302,5 @@ class _Session(RawSession, asyncssh.SSHServerSession[bytes]):
         super().close()
 
     def _refuse(self, what: str) -> bool:
-        self._login.refused("request.refused", what)
+        self._login.refuse("request.refused", what)
         return False

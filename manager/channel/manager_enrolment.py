@@ -23,7 +23,7 @@ class Managers(Protocol):
     async def join(self, newcomer: Newcomer, *, secret: str, public_key: str, address: str) -> Joined:
         """Let a manager join. Raises EnrolmentError, InvalidInputError, ConflictError, StorageError."""
 
-    def refused(self, *, address: str) -> None:
+    def note_refusal(self, *, address: str) -> None:
         """Take note that a manager was refused."""
 
 
@@ -45,7 +45,7 @@ class ManagerEnrolment:
                 newcomer, secret=request.secret, public_key=public_key, address=address
             )
         except EnrolmentError as error:
-            self._managers.refused(address=address)
+            self._managers.note_refusal(address=address)
             log.warning("manager_join.refused", address=address, reason=error.reason)
             if error.reason not in _UNTOLD:
                 raise

@@ -38,7 +38,7 @@ class KnownSources:
     def __contains__(self, source: object) -> bool:
         return source in self._all
 
-    def saw(self, node: NodeName, address: str) -> None:
+    def note_login(self, node: NodeName, address: str) -> None:
         """Note from where a node has logged in."""
         source = source_of(address)
         seen = self._seen.setdefault(node, OrderedDict())

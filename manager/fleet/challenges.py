@@ -23,7 +23,7 @@ from manager.store.store import Store
 log = structlog.get_logger(__name__)
 
 RECONCILE_S: Final = 60.0
-"""How often it is looked at what is placed, though nobody told of a change: word of it may be lost."""
+"""How often what is placed is read although nobody told of a change: a notification may be lost."""
 
 PAUSE_S: Final = 0.2
 """How long changes are gathered: the answers of a fleet's nodes then share a transaction."""
@@ -44,32 +44,32 @@ class _Sent:
 
 
 class ChallengeDelivery:
-    """`run` it; whoever changes what is placed, or hears that another manager did, calls `wake`."""
+    """`run` it; whoever changes what is placed, or is notified that another manager did, calls `wake`."""
 
     def __init__(self, store: Store, connections: Connections) -> None:
         self._store = store
         self._connections = connections
         self._placed: Mapping[NodeName, Sequence[PlacedChallenge]] | None = None
         self._sent: dict[NodeName, _Sent] = {}
-        self._said: dict[NodeName, dict[str, str]] = {}
+        self._unwritten: dict[NodeName, dict[str, str]] = {}
         self._number = 0
         self._woken = asyncio.Event()
         self._woken.set()
 
     def wake(self) -> None:
-        """Look soon at what is placed."""
+        """Read soon what is placed."""
         self._woken.set()
 
-    def welcomed(self, connection: Connection) -> None:
+    def send_on_welcome(self, connection: Connection) -> None:
         """Send a node that was welcomed what it is to show."""
         if self._placed is not None:
             self._send(connection, self._placed.get(connection.node, ()))
 
-    def heard(self, connection: Connection, kept: ChallengesKept) -> None:
+    def note_kept(self, connection: Connection, kept: ChallengesKept) -> None:
         """Take what a node says of its set."""
         sent = self._sent.get(connection.node)
         if sent is not None and sent.connection is connection and sent.number == kept.number:
-            self._say(connection.node, faults_by_token(kept, (token for token, _, _ in sent.placed)))
+            self._note(connection.node, faults_by_token(kept, (token for token, _, _ in sent.placed)))
 
     async def run(self) -> None:
         """Send what is placed and keep what was said, until cancelled."""
@@ -109,7 +109,7 @@ class ChallengeDelivery:
         if not connection.ready:
             return
         if held is None:
-            self._say(name, {each.token: UNKNOWING for each in placed})
+            self._note(name, {each.token: UNKNOWING for each in placed})
             return
         wanted = frozenset((each.token, each.response, each.expires_s) for each in placed)
         sent = self._sent.get(name)
@@ -120,22 +120,22 @@ class ChallengeDelivery:
         self._sent[name] = _Sent(connection=connection, number=self._number, placed=wanted)
         connection.show(self._number, to_send(placed, now_s=self._store.clock()))
 
-    def _say(self, name: NodeName, faults: Mapping[str, str]) -> None:
+    def _note(self, name: NodeName, faults: Mapping[str, str]) -> None:
         """Note what is to be written of a node, but for what the store has already."""
         placed = (self._placed or {}).get(name, ())
         known = {each.token: each.fault for each in placed if each.fault or each.kept_s is not None}
         news = {token: fault for token, fault in faults.items() if known.get(token) != fault}
-        self._said.pop(name, None)
+        self._unwritten.pop(name, None)
         if news:
-            self._said[name] = news
+            self._unwritten[name] = news
             self._woken.set()
 
     async def _write(self) -> None:
-        said, self._said = self._said, {}
+        said, self._unwritten = self._unwritten, {}
         if not said:
             return
         try:
             await self._store.placed_challenges.note_kept(said)
         except StorageError:
-            self._said = said | self._said
+            self._unwritten = said | self._unwritten
             raise

@@ -13,7 +13,7 @@ import structlog
 from common.errors import Reason
 from common.ids import NodeName
 from common.runtime.transport import Transport
-from common.wire.contact import LETS_GO
+from common.wire.contact import GO_ELSEWHERE
 from manager.channel.connection import Connection, Handle
 from manager.channel.floods import Floods
 from manager.channel.keys import KeyRegistry, PinnedKey
@@ -49,7 +49,7 @@ class Connections:
         """Take a transport within this process, whose other end nobody else can hold."""
         return self._open(node, transport, handle, lambda: True)
 
-    def count_on(self, connection: Connection) -> Connection | None:
+    def make_current(self, connection: Connection) -> Connection | None:
         """Make a connection the one of its node; return the one that it replaces, after a goodbye."""
         self._greeting.discard(connection)
         older = self._current.pop(connection.node, None)
@@ -102,24 +102,24 @@ class Connections:
             log.info("node.replaced", node=name, address=connection.address)
             connection.goodbye(Reason.CONFLICT, REPLACED_RETRY_S)
 
-    def send_back(self, name: NodeName) -> None:
+    def reconnect(self, name: NodeName) -> None:
         """End the connection that counts, so that the node greets again: its session is nobody's."""
         if (connection := self._current.get(name)) is not None:
-            self._send_back(connection)
+            self._reconnect(connection)
 
-    def send_all_back(self) -> None:
+    def reconnect_all(self) -> None:
         """Say goodbye to all, and when each comes back: to this manager (once it runs again, if it stops), or to another one meanwhile."""
-        self._send_all_back(Reason.BUSY)
+        self._reconnect_all(Reason.BUSY)
 
-    def let_all_go(self) -> None:
+    def reconnect_all_elsewhere(self) -> None:
         """Say goodbye to all, and when each comes back, to another manager first: this one may take none for now."""
-        self._send_all_back(LETS_GO)
+        self._reconnect_all(GO_ELSEWHERE)
 
-    def _send_all_back(self, reason: Reason) -> None:
+    def _reconnect_all(self, reason: Reason) -> None:
         for connection in self.all():
-            self._send_back(connection, reason)
+            self._reconnect(connection, reason)
 
-    def _send_back(self, connection: Connection, reason: Reason = Reason.BUSY) -> None:
+    def _reconnect(self, connection: Connection, reason: Reason = Reason.BUSY) -> None:
         """Say goodbye to one that is to come back soon, behind those that were told so a moment ago."""
         now_s = time.monotonic()
         comes_s = max(now_s, self._returning_until_s)

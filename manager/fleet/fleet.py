@@ -1,7 +1,8 @@
 """The fleet: its parts put together, and what use cases and front ends ask of them.
 
 Composes: `registry` knows the nodes, `publisher` makes generations, `pushes` and `conversations` bring them out, `reconcile` says
-when, and `membership`, `holding` and `following` share all of it with the other managers of the store. Invariant: an event, the minute's reconcile and a manual push differ only in when they ask the planner.
+when, and `membership`, `hold_queue` and `following` share all of it with the other managers of the store. Invariant: an event, the minute's
+reconcile and a manual push differ only in when they ask the planner.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -23,6 +24,7 @@ from manager.domain.view_of_facts import view_of
 from manager.fleet.announcements import ContactAnnouncer
 from manager.fleet.challenges import ChallengeDelivery
 from manager.fleet.changes import ChangeQueue
+from manager.fleet.cluster_notifier import ClusterNotifier
 from manager.fleet.compiler import Compiler
 from manager.fleet.connections import Connections
 from manager.fleet.conversations import Conversations
@@ -30,7 +32,7 @@ from manager.fleet.delivery import Delivery
 from manager.fleet.flood_control import FloodControl
 from manager.fleet.following import Follower
 from manager.fleet.greetings import Greetings
-from manager.fleet.holding import Holding
+from manager.fleet.hold_queue import HoldQueue
 from manager.fleet.leading import Lead
 from manager.fleet.manual_pushes import ManualPushes
 from manager.fleet.membership import Membership
@@ -42,7 +44,6 @@ from manager.fleet.registry import Registry
 from manager.fleet.reports import ReportWriter
 from manager.fleet.roster import Roster
 from manager.fleet.statements import Statements
-from manager.fleet.telling import Telling
 from manager.fleet.watch import Subscription
 from manager.store.store import Store
 
@@ -67,7 +68,7 @@ class Fleet:
             store, own_node, lead=self.lead, lost=self._membership_lost, freed=self._read_anew
         )
         self._roster = Roster(self.registry, self.connections, reports=self.reports, changes=self._changes)
-        self._holding = Holding(
+        self._hold_queue = HoldQueue(
             store.holds,
             changes_meanwhile=self._roster.changes_meanwhile,
             is_member=lambda: self.membership.id is not None,
@@ -84,9 +85,9 @@ class Fleet:
             read_anew=self._read_anew,
             epoch=epoch,
         )
-        self._telling = Telling(store, self.registry, self.reports, member=self._member)
+        self._notifier = ClusterNotifier(store, self.registry, self.reports, member=self._member)
         self.pushes = Pushes(
-            self.registry, self.connections, self._publisher, self.delivery, self._telling, clock=store.clock
+            self.registry, self.connections, self._publisher, self.delivery, self._notifier, clock=store.clock
         )
         self.follower = self._make_follower(store)
         self._announcer = ContactAnnouncer(self.registry, self.connections, epoch=epoch, clock=store.clock)
@@ -105,11 +106,11 @@ class Fleet:
         """Return what must be kept running while nodes are served, by name."""
         return {
             "membership": self.membership.run,
-            "hearing": self.follower.run_hearing,
+            "hearing": self.follower.run_listener,
             "following": self.follower.run,
-            "sessions": self._holding.run,
+            "sessions": self._hold_queue.run,
             "reports": self.reports.run,
-            "telling": self._telling.run,
+            "telling": self._notifier.run,
             "delivery": self.delivery.run,
             "challenges": self.challenges.run,
             "changes": self.reconciler.run_changes,
@@ -122,7 +123,7 @@ class Fleet:
         self.changed(None, cause="start")
         await self.membership.join()
         await self._publisher.load()
-        await self.follower.look()
+        await self.follower.catch_up()
 
     def changed(self, nodes: Iterable[NodeName] | None, *, cause: str) -> None:
         """Note that what these nodes (None: all) must hold may have changed; it is pushed when things are quiet."""
@@ -169,7 +170,7 @@ class Fleet:
     async def find_node(self, name: NodeName) -> NodeView:
         """Return one node, one that another manager has added just now too. Raises NotFoundError, StorageError."""
         if self.registry.find(name) is None:
-            await self.follower.look_at_others()
+            await self.follower.catch_up_with_others()
         return self.node(name)
 
     def counts(self) -> Mapping[str, int]:
@@ -226,11 +227,11 @@ class Fleet:
 
     def host_key_changed(self) -> None:
         """Send all nodes back, so that each is proven the host key that is presented now; an agent keeps no other list than one with that."""
-        self.connections.send_all_back()
+        self.connections.reconnect_all()
 
     async def close(self) -> None:
         """Say goodbye to all, keep what was reported, and leave the nodes to the other managers. Raises StorageError."""
-        self.connections.send_all_back()
+        self.connections.reconnect_all()
         await self.reports.flush()
         await self.membership.leave()
 
@@ -242,7 +243,7 @@ class Fleet:
             self.registry,
             self.connections,
             roster=self._roster,
-            holding=self._holding,
+            hold_queue=self._hold_queue,
             pushes=self.pushes,
             changes=self._changes,
             member=self._member,
@@ -251,7 +252,7 @@ class Fleet:
         return follower
 
     def _make_conversations(self, store: Store) -> Conversations:
-        floods = FloodControl(self.registry, self.connections, self._telling)
+        floods = FloodControl(self.registry, self.connections, self._notifier)
         statements = Statements(
             self.registry,
             pushes=self.pushes,
@@ -263,9 +264,9 @@ class Fleet:
         sessions = NodeSessions(
             self.registry,
             self.connections,
-            holding=self._holding,
+            hold_queue=self._hold_queue,
             reports=self.reports,
-            telling=self._telling,
+            notifier=self._notifier,
             announcer=self._announcer,
             started=self._session_started,
             clock=store.clock,
@@ -274,7 +275,7 @@ class Fleet:
             self.registry,
             self.connections,
             floods=floods,
-            holding=self._holding,
+            hold_queue=self._hold_queue,
             follower=self.follower,
             sessions=sessions,
             clock=store.clock,
@@ -303,7 +304,7 @@ class Fleet:
         if facts.awaiting_first_report:
             # what it brings may have higher numbers than ours; publishing goes above them
             self.changed([facts.name], cause="node joined")
-        self.challenges.welcomed(connection)
+        self.challenges.send_on_welcome(connection)
         self.pushes.pursue(facts)
         if was_elsewhere or not self.lead.is_ours:
             # who published to it until now may not have published what changed last
@@ -313,10 +314,10 @@ class Fleet:
         return self.membership.id
 
     async def _read_anew(self) -> None:
-        await self.follower.look()
+        await self.follower.catch_up()
 
     def _membership_lost(self) -> None:
         """End every connection: the nodes go to managers that can write to the store."""
         for facts in self.registry:
             facts.session = 0
-        self.connections.let_all_go()
+        self.connections.reconnect_all_elsewhere()

@@ -8,27 +8,27 @@ import time
 from common.errors import Reason
 from manager.channel.connection import Connection
 from manager.channel.keys import PinnedKey
+from manager.fleet.cluster_notifier import ClusterNotifier
 from manager.fleet.connections import REPLACED_RETRY_S, Connections
 from manager.fleet.registry import Registry
-from manager.fleet.telling import Telling
 
 
 class FloodControl:
-    def __init__(self, registry: Registry, connections: Connections, telling: Telling) -> None:
+    def __init__(self, registry: Registry, connections: Connections, notifier: ClusterNotifier) -> None:
         self._registry = registry
         self._floods = connections.floods
-        self._telling = telling
+        self._notifier = notifier
 
     def admit(self, key: PinnedKey, address: str) -> bool:
         """Whether a node that has logged in may stay: not one that connects all the time."""
         facts = self._registry.find(key.node)
         if facts is None:
             return False
-        if self._floods.allowance_of(facts.name).connect(time.monotonic()):
+        if self._floods.allowance_of(facts.name).take_connection(time.monotonic()):
             return True
         if not self._floods.rest_s(facts.name):
-            self._floods.note(facts, address, "connections")
-            self._telling.noticed(facts.name)
+            self._floods.record(facts, address, "connections")
+            self._notifier.note_sighting(facts.name)
         return False
 
     def turn_away(self, connection: Connection) -> bool:
@@ -43,11 +43,11 @@ class FloodControl:
         """End the connection of a node that says too much, and of what."""
         rest_s = REPLACED_RETRY_S
         if (facts := self._registry.find(connection.node)) is not None:
-            rest_s = self._floods.note(facts, connection.address, what)
-            self._telling.noticed(facts.name)
+            rest_s = self._floods.record(facts, connection.address, what)
+            self._notifier.note_sighting(facts.name)
         connection.goodbye(Reason.BUSY, rest_s)
 
     def sweep(self, now_s: float) -> None:
         """Show the floods no more that are over; called each second."""
-        for name in self._floods.calm(self._registry.find, now_s):
-            self._telling.noticed(name)
+        for name in self._floods.clear_over(self._registry.find, now_s):
+            self._notifier.note_sighting(name)

@@ -1,7 +1,7 @@
-"""Follows the store: what other managers of the same store changed, and what a node's session found there.
+"""Follower of the store's change feed: what other managers of the same store changed, and what a node's session found there.
 
-Decides when to look, and whom what was found concerns; `manager.domain.following` decides what is news of one node. Invariant: a change
-that was made elsewhere is seen at the next look however it was told, and the minute's reconcile looks too.
+Decides when to catch up with the feed, and whom what was found concerns; `manager.domain.following` decides what is news of one node.
+Invariant: a change that was made elsewhere is seen with the next pass, notified or not, and the minute's reconcile makes one too.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ from manager.domain.members import Hold, MemberId, NodeState, StoreChanges
 from manager.fleet.changes import ChangeQueue
 from manager.fleet.compiler import YIELD_EVERY
 from manager.fleet.connections import Connections
-from manager.fleet.holding import Holding
+from manager.fleet.hold_queue import HoldQueue
 from manager.fleet.pushes import Pushes
 from manager.fleet.registry import Registry
 from manager.fleet.roster import Roster
@@ -36,14 +36,14 @@ from manager.store.store import Store
 log = structlog.get_logger(__name__)
 
 PAUSE_S: Final = 0.05
-"""How long a look is followed by none, and three times as long as it took if that is more: others' waves are looked at together."""
+"""How long a pass is followed by none, and three times as long as it took if that is more: a wave of others' changes shares passes."""
 
 RETRY_S: Final = 1.0
 """How long to wait after the store failed."""
 
 
 class Follower:
-    """Looks when it hears of a change. `member` is who this manager is.
+    """Catches up with the feed when it is notified. `member` is who this manager is.
 
     Called when it changed elsewhere: `observers` for content, `alarm_observers` for alarms, `challenge_observers` for what nodes are to show to CAs.
     """
@@ -55,7 +55,7 @@ class Follower:
         connections: Connections,
         *,
         roster: Roster,
-        holding: Holding,
+        hold_queue: HoldQueue,
         pushes: Pushes,
         changes: ChangeQueue,
         member: Callable[[], MemberId | None],
@@ -64,12 +64,12 @@ class Follower:
         self._registry = registry
         self._connections = connections
         self._roster = roster
-        self._holding = holding
+        self._hold_queue = hold_queue
         self._pushes = pushes
         self._changes = changes
         self._member = member
-        self._hearing = store.hearing
-        self._looking = asyncio.Lock()
+        self._listener = store.change_listener
+        self._catching_up = asyncio.Lock()
         self._number = 0
         self._content: int | None = None
         self._alarms: int | None = None
@@ -78,26 +78,26 @@ class Follower:
         self.alarm_observers: list[Callable[[], None]] = []
         self.challenge_observers: list[Callable[[], None]] = []
 
-    async def run_hearing(self) -> None:
+    async def run_listener(self) -> None:
         """Listen until cancelled."""
-        await self._hearing.run()
+        await self._listener.run()
 
     async def run(self) -> None:
-        """Look whenever something may have changed elsewhere, until cancelled."""
+        """Catch up whenever something may have changed elsewhere, until cancelled."""
         while True:
-            await self._hearing.wait()
+            await self._listener.wait()
             started_s = time.monotonic()
             try:
-                await self.look()
+                await self.catch_up()
             except StorageError as error:
                 log.error("store.failed", reason=error.reason, message=error.message, retry_after_s=RETRY_S)
                 await asyncio.sleep(RETRY_S)
                 continue
             await asyncio.sleep(max(PAUSE_S, 3 * (time.monotonic() - started_s)))
 
-    async def look(self) -> None:
-        """Take what changed since the last look. Raises StorageError."""
-        async with self._looking:
+    async def catch_up(self) -> None:
+        """Take what changed since the last pass. Raises StorageError."""
+        async with self._catching_up:
             with self._roster.changes_meanwhile() as meanwhile:
                 began_s = time.monotonic()
                 changes = await self._store.feed.since(self._number)
@@ -105,7 +105,7 @@ class Follower:
                     log.warning("store.taken_over", count=len(changes.nodes))
                 wanted = await self._take(changes, meanwhile, began_s)
                 if not any(state.record.id in meanwhile for state in changes.nodes):
-                    # else what the store said of these nodes before this manager changed them is looked at again
+                    # else what the store said of these nodes before this manager changed them is read again
                     self._number = changes.number
             self._take_content(changes.content)
             self._take_alarms(changes.alarms)
@@ -113,10 +113,10 @@ class Follower:
         if wanted:
             await self._take_pushes()
 
-    async def look_at_others(self) -> None:
-        """Take what others changed, for whoever waits: what this manager changed itself is left to the next look. Raises StorageError."""
+    async def catch_up_with_others(self) -> None:
+        """Take what others changed, for whoever waits: what this manager changed itself is left to the next pass. Raises StorageError."""
         if not await self._store.feed.is_all_own(self._number):
-            await self.look()
+            await self.catch_up()
 
     def take(self, state: NodeState, meanwhile: Collection[int]) -> NodeFacts | None:
         """Take what the store says of one node; return its facts, None if this manager removed it meanwhile."""
@@ -140,8 +140,8 @@ class Follower:
             self._registry.note(facts.name)
         return facts
 
-    def hear_elsewhere(self, now_s: float) -> None:
-        """Note that other managers hear each minute of the nodes whose sessions they have: else they would have given them up."""
+    def note_reports_elsewhere(self, now_s: float) -> None:
+        """Note that other managers get a report each minute of the nodes whose sessions they have: else they would have given them up."""
         for facts in self._registry:
             if facts.elsewhere:
                 facts.last_report_s = now_s
@@ -171,22 +171,22 @@ class Follower:
     def _forget_lost(self, state: NodeState, meanwhile: Collection[int], began_s: float) -> None:
         self._roster.follow_back(state.record, meanwhile)
         facts = self._registry.find(state.record.name)
-        # a session that was taken since the look began is of what the store has now
+        # a session that was taken since the pass began is of what the store has now
         if facts is None or state.record.id in meanwhile or facts.session_s >= began_s:
             return
         if forget_lost(facts, state):
             self._registry.note(facts.name)
             if facts.session:
                 facts.session = 0
-                self._connections.send_back(facts.name)
+                self._connections.reconnect(facts.name)
 
     def _take_hold(self, facts: NodeFacts, hold: Hold | None, began_s: float) -> None:
         has_changed = False
         if hold is None and facts.session:
-            # one that was taken since the look began need not be among what it found
+            # one that was taken since the pass began need not be among what it found
             if facts.session_s < began_s:
                 facts.session = 0
-                self._connections.send_back(facts.name)
+                self._connections.reconnect(facts.name)
         elif hold is None:
             has_changed = release_elsewhere(facts, self._store.clock())
             if has_changed:
@@ -194,8 +194,8 @@ class Follower:
                 self._changes.note([facts.name], cause="left by another manager")
         elif hold.member == self._member():
             # there is none here if the answer of the store was lost, or its connection ended meanwhile
-            if not facts.session and not self._holding.is_taking(facts.name):
-                self._holding.release(
+            if not facts.session and not self._hold_queue.is_requested(facts.name):
+                self._hold_queue.release(
                     facts.name, hold.number, last_report_s=facts.last_report_s or hold.since_s
                 )
         elif hold.number > facts.session:

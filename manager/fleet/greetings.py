@@ -1,6 +1,6 @@
 """Greetings: what an agent that introduces itself is answered, at once or when its node's session is this manager's.
 
-Decides who may have a session here. Leaves whose it is to `manager.fleet.holding`, and what follows to `manager.fleet.node_sessions`.
+Decides who may have a session here. Leaves whose it is to `manager.fleet.hold_queue`, and what follows to `manager.fleet.node_sessions`.
 """
 
 import time
@@ -15,7 +15,7 @@ from manager.domain.report import Greeting
 from manager.fleet.connections import Connections
 from manager.fleet.flood_control import FloodControl
 from manager.fleet.following import Follower
-from manager.fleet.holding import Holding
+from manager.fleet.hold_queue import HoldQueue
 from manager.fleet.node_sessions import NodeSessions
 from manager.fleet.registry import Registry
 from manager.store.holds import Held
@@ -31,7 +31,7 @@ class Greetings:
         connections: Connections,
         *,
         floods: FloodControl,
-        holding: Holding,
+        hold_queue: HoldQueue,
         follower: Follower,
         sessions: NodeSessions,
         clock: Callable[[], float],
@@ -39,7 +39,7 @@ class Greetings:
         self._registry = registry
         self._connections = connections
         self._floods = floods
-        self._holding = holding
+        self._hold_queue = hold_queue
         self._follower = follower
         self._sessions = sessions
         self._clock = clock
@@ -60,11 +60,11 @@ class Greetings:
             instance=greeting.instance,
             displaces=self._connections.of(facts.name) is not None,
         )
-        self._holding.take(wanted, connection, partial(self._answer, connection, greeting))
+        self._hold_queue.request(wanted, connection, partial(self._answer, connection, greeting))
 
     def sweep(self, now_s: float) -> None:
         """Turn away whoever has waited for an answer for too long; called each second."""
-        self._holding.sweep(now_s)
+        self._hold_queue.sweep(now_s)
 
     def _answer(
         self, connection: Connection, greeting: Greeting, held: Held | None, meanwhile: Collection[int]

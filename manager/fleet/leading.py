@@ -23,7 +23,7 @@ class Lead:
         self._taken = taken
         self.is_ours = False
 
-    async def look(self) -> None:
+    async def try_to_lead(self) -> None:
         """Lead if nobody does; to be called by a member, again and again. Raises MembershipLostError, StorageError."""
         was, self.is_ours = self.is_ours, await self._store.duties.take(LEAD)
         if self.is_ours and not was:

@@ -42,7 +42,7 @@ class ManualPushes:
 
     async def push(self, nodes: Sequence[NodeName] | None, *, forced: bool) -> list[PlannedPush]:
         """Publish and push at once; say of each node what was done and why. Raises NotFoundError, StorageError."""
-        await self._follower.look_at_others()
+        await self._follower.catch_up_with_others()
         chosen = self._registry.choose(nodes)
         published = await self._publisher.publish(
             chosen, cause="manual push", changed_s=self._store.clock(), forced=forced, everybodys=True
@@ -58,7 +58,7 @@ class ManualPushes:
 
     async def plan(self, nodes: Sequence[NodeName] | None, *, forced: bool) -> Previews:
         """Say what `push` would do, and do nothing. Raises NotFoundError, StorageError."""
-        await self._follower.look_at_others()
+        await self._follower.catch_up_with_others()
         chosen, now_s = self._registry.choose(nodes), self._store.clock()
         news, bodies = await self._publisher.preview(chosen, now_s=now_s, forced=forced)
         previews = []

@@ -79,7 +79,7 @@ class Membership:
         self._store.act_as(member)
         self._id, self._renewed_s = member, time.monotonic()
         log.info("member.joined", member=member)
-        await self._lead.look()
+        await self._lead.try_to_lead()
 
     async def run(self) -> None:
         """Keep the lease, and count out those who do not keep theirs, until cancelled."""
@@ -132,7 +132,7 @@ class Membership:
         for each in gone:
             log.warning("member.expired", member=each.id, node=each.node)
         self._has_others = self._store.is_shared and len(await members.list()) > 1
-        await self._lead.look()
+        await self._lead.try_to_lead()
         return bool(gone)
 
     def _lose(self, why: str) -> None:

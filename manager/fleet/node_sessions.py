@@ -1,6 +1,6 @@
 """Node sessions: what of a node begins and ends with a session at this manager.
 
-Leaves whose a session is to `manager.fleet.holding`. Invariant: of a node's connections the one that its session was begun with counts,
+Leaves whose a session is to `manager.fleet.hold_queue`. Invariant: of a node's connections the one that its session was begun with counts,
 and nobody is pushed to before.
 """
 
@@ -15,11 +15,11 @@ from manager.channel.connection import Connection
 from manager.domain.facts import NodeFacts
 from manager.domain.report import Greeting
 from manager.fleet.announcements import ContactAnnouncer
+from manager.fleet.cluster_notifier import ClusterNotifier
 from manager.fleet.connections import Connections
-from manager.fleet.holding import Holding
+from manager.fleet.hold_queue import HoldQueue
 from manager.fleet.registry import Registry
 from manager.fleet.reports import ReportWriter
-from manager.fleet.telling import Telling
 
 log = structlog.get_logger(__name__)
 
@@ -38,18 +38,18 @@ class NodeSessions:
         registry: Registry,
         connections: Connections,
         *,
-        holding: Holding,
+        hold_queue: HoldQueue,
         reports: ReportWriter,
-        telling: Telling,
+        notifier: ClusterNotifier,
         announcer: ContactAnnouncer,
         started: OnSessionStart,
         clock: Callable[[], float],
     ) -> None:
         self._registry = registry
         self._connections = connections
-        self._holding = holding
+        self._hold_queue = hold_queue
         self._reports = reports
-        self._telling = telling
+        self._notifier = notifier
         self._announcer = announcer
         self._started = started
         self._clock = clock
@@ -64,7 +64,7 @@ class NodeSessions:
         was_elsewhere: bool,
     ) -> None:
         """Welcome a node, whose session this manager has since `since_s`."""
-        self._connections.count_on(connection)
+        self._connections.make_current(connection)
         now_s = self._clock()
         facts.joined = True
         has_moved = (facts.address, facts.agent_version) != (connection.address, greeting.agent_version)
@@ -93,7 +93,7 @@ class NodeSessions:
             facts.turned_away = (
                 "its agent speaks a protocol that the manager does not; upgrade the older side"
             )
-            self._telling.noticed(facts.name)
+            self._notifier.note_sighting(facts.name)
         if not self._connections.discard(connection):
             return
         log.info("node.disconnected", node=connection.node, address=connection.address, reason=reason)
@@ -109,7 +109,7 @@ class NodeSessions:
             self._reports.put(facts, now_s)
         facts.disconnect(now_s)
         if number:
-            self._holding.release(facts.name, number, last_report_s=facts.last_report_s or now_s)
+            self._hold_queue.release(facts.name, number, last_report_s=facts.last_report_s or now_s)
 
 
 def end_lost_session(
@@ -121,6 +121,6 @@ def end_lost_session(
         return
     facts.session = 0
     if is_nobodys:
-        connections.send_back(node)
+        connections.reconnect(node)
     else:
         connections.end(node)

@@ -19,12 +19,12 @@ from manager.domain.facts import NodeFacts
 from manager.domain.planner import lacking, plan_push, should_override_shrink_guard
 from manager.domain.report import Outcome, Rejected
 from manager.domain.view import PlannedPush, PushView
+from manager.fleet.cluster_notifier import ClusterNotifier
 from manager.fleet.compiler import YIELD_EVERY
 from manager.fleet.connections import Connections
 from manager.fleet.delivery import Delivery
 from manager.fleet.publisher import Publisher
 from manager.fleet.registry import Registry
-from manager.fleet.telling import Telling
 
 log = structlog.get_logger(__name__)
 
@@ -40,12 +40,12 @@ class Pushes:
         connections: Connections,
         publisher: Publisher,
         delivery: Delivery,
-        telling: Telling,
+        notifier: ClusterNotifier,
         *,
         clock: Callable[[], float],
     ) -> None:
         self._clock = clock
-        self._telling = telling
+        self._notifier = notifier
         self._registry = registry
         self._connections = connections
         self._publisher = publisher
@@ -129,5 +129,5 @@ class Pushes:
             carried=self._delivery.carry(connection, lacking(facts)),
         )
         connection.offer(push)
-        self._telling.offered(facts.name)
+        self._notifier.note_push(facts.name)
         self._registry.note(facts.name)

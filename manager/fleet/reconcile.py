@@ -92,7 +92,7 @@ class Reconciler:
         """
         started = time.monotonic()
         try:
-            await self._follower.look()
+            await self._follower.catch_up()
             inventory = await self._publisher.inventory()
             chosen = self._concerned(inventory)
             if chosen:
@@ -101,7 +101,7 @@ class Reconciler:
         except StorageError as error:
             log.error("reconcile.failed", reason=error.reason, message=error.message)
             return False
-        self._follower.hear_elsewhere(self._clock())
+        self._follower.note_reports_elsewhere(self._clock())
         plans = await self._pushes.pursue_each([facts for facts in self._registry if not facts.elsewhere])
         self._done_s = time.monotonic()
         log.debug(

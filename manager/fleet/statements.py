@@ -41,7 +41,7 @@ class Statements:
     def take(self, connection: Connection, statement: Statement) -> None:
         """Take what a node says."""
         if isinstance(statement, ChallengesKept):
-            self._challenges.heard(connection, statement)
+            self._challenges.note_kept(connection, statement)
             return
         facts = self._registry.find(connection.node)
         if facts is None:

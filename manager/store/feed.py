@@ -1,7 +1,7 @@
 """Feed of changes: what other managers changed, by numbers that rise from one transaction to the next.
 
-Where one manager is alone (SQLite) no numbers are drawn for changes: only the first look has nodes.
-Invariant: what is read is of one moment, and no change that was kept before it is missed by looks that each begin where the last ended.
+Where one manager is alone (SQLite) no numbers are drawn for changes: only the first pass has nodes.
+Invariant: what is read is of one moment, and no change that was kept before it is missed by passes that each begin where the last ended.
 """
 
 from collections.abc import Mapping, Sequence
@@ -46,7 +46,7 @@ class Feed:
     async def since(self, number: int) -> StoreChanges:
         """Return what changed after this number; all there is for 0, and for a number that was seen before a server took over.
 
-        One's own changes are among it. `Store.rights_revision` rises if rights were changed since the last look. Raises StorageError.
+        One's own changes are among it. `Store.rights_revision` rises if rights were changed since the last pass. Raises StorageError.
         """
         await self._database.note_takeover()
         async with self._database.read() as connection:

@@ -21,6 +21,7 @@ from manager.store.audit_faults import AuditFaults
 from manager.store.backend import Engine
 from manager.store.catalogue import Catalogue
 from manager.store.certificates import Certificates
+from manager.store.change_listener import ChangeListener
 from manager.store.clients import Clients
 from manager.store.copying import Side
 from manager.store.csrs import Csrs
@@ -29,7 +30,6 @@ from manager.store.duties import Duties
 from manager.store.engine import Database
 from manager.store.feed import Feed
 from manager.store.generations import Generations
-from manager.store.hearing import Hearing
 from manager.store.holds import Holds
 from manager.store.host_keys import HostKeyStore
 from manager.store.journal import Journal, Touched
@@ -96,7 +96,7 @@ class Store:
         self.placed_challenges = PlacedChallenges(database)
         self.feed = Feed(database)
         self.tallies = Tallies(database, keyring)
-        self.hearing = Hearing(database, self.tallies)
+        self.change_listener = ChangeListener(database, self.tallies)
 
     @classmethod
     async def create(cls, place: StorePlace, keyring: Keyring, *, fill: Fill | None = None) -> Self:

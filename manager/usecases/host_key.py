@@ -21,7 +21,7 @@ from manager.usecases.context import Context
 log = structlog.get_logger(__name__)
 
 LOOK_S: Final = 60.0
-"""How often it is looked whether another manager of the store took a step."""
+"""How often another manager's steps are taken over."""
 
 NAMED_MAX: Final = 20
 """How many nodes a refusal names."""
@@ -42,17 +42,17 @@ class HostKeyUseCases:
         self._present = present
         await self._take_into_use(present)
 
-    async def look(self) -> None:
+    async def refresh(self) -> None:
         """Take into use what another manager of this store made of the keys. Raises NotFoundError, StorageError."""
         if self._present is not None and await self._context.store.host_keys.read() != self._in_use:
             await self._take_into_use(self._present)
 
     async def run(self) -> None:
-        """Call `look` each minute, until cancelled."""
+        """Call `refresh` each minute, until cancelled."""
         while True:
             await asyncio.sleep(LOOK_S)
             try:
-                await self.look()
+                await self.refresh()
             except StorageError as error:
                 log.error("store.failed", reason=error.reason, message=error.message, retry_after_s=LOOK_S)
 

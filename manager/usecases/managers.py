@@ -114,7 +114,7 @@ class ManagerUseCases:
         node = token.node or await self._add(newcomer, secret_hash, public_key, address)
         return Joined(node=node, kek=kek, database=shared.database if token.tells_database else "")
 
-    def refused(self, *, address: str) -> None:
+    def note_refusal(self, *, address: str) -> None:
         """Count a join that was refused."""
         self._context.attempted(Attempt.MANAGER_JOIN_REFUSED, name="", source=source_of(address))
 

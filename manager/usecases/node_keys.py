@@ -76,7 +76,7 @@ class NodeKeyUseCases:
                 store.after_commit(partial(self._context.fleet.node_rotated, record))
                 store.after_commit(self._context.content_changed.set)
 
-    def refused(self, name: NodeName, *, by_proof: bool, address: str) -> None:
+    def note_refusal(self, name: NodeName, *, by_proof: bool, address: str) -> None:
         """Count a join, or a rotation `by_proof`, that was refused."""
         attempt = Attempt.KEY_ROTATION_REFUSED if by_proof else Attempt.JOIN_REFUSED
         self._context.attempted(attempt, name=name, source=source_of(address))

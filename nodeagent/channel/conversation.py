@@ -19,7 +19,7 @@ import structlog
 from common.bundle.verify import CLOCK_TOLERANCE_S
 from common.errors import BundleError, CertcastError, InstallError, ProtocolError, Reason
 from common.wire.challenges import Challenges, NotKept
-from common.wire.contact import LETS_GO, Contact
+from common.wire.contact import GO_ELSEWHERE, Contact
 from common.wire.messages import Welcome, decode, encode
 from common.wire.receiver import (
     Acknowledged,
@@ -234,7 +234,7 @@ class Conversation:
             was_welcomed, self.status.welcomed = self.status.welcomed, False
             connection.ended.set()
             connection.transport.close()
-        if not was_welcomed or connection.reason == LETS_GO:
+        if not was_welcomed or connection.reason == GO_ELSEWHERE:
             self._way.avoid()
         if was_welcomed and time.monotonic() - welcomed_s > STABLE_S:
             self._backoff.reset()

@@ -206,16 +206,16 @@ def test_an_allowance_comes_back_with_time_and_rests_grow_until_it_is_calm():
     now_s = 1000.0
     allowance = Allowance(now_s)
     burst = int(MESSAGES[Outcome].burst)
-    assert [allowance.say(Outcome, now_s) for _ in range(burst + 1)] == [True] * burst + [False]
-    assert allowance.say(Outcome, now_s + 1)
-    assert allowance.say(Tick, now_s), "each kind has its own"
+    assert [allowance.take_message(Outcome, now_s) for _ in range(burst + 1)] == [True] * burst + [False]
+    assert allowance.take_message(Outcome, now_s + 1)
+    assert allowance.take_message(Tick, now_s), "each kind has its own"
     rests = [allowance.suspend(now_s + 10 * count) for count in range(5)]
     assert rests == [60, 300, 900, 3600, 3600]
     assert (allowance.rest_s(now_s + 40), allowance.rest_s(now_s + 4000)) == (3600, 0)
     assert not allowance.is_calm(now_s + 3700)
     assert allowance.is_calm(now_s + 8000)
     assert allowance.suspend(now_s + 9000) == 60
-    assert not allowance.receive(2**30, now_s)
+    assert not allowance.take_bytes(2**30, now_s)
 
 
 # -- numbers that no store has published

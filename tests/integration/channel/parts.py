@@ -94,7 +94,7 @@ class Tokens:
             await self.pinning_of(name, public_key, make=True)
         self.directory.pin(name, public_key)
 
-    def refused(self, name: NodeName, *, by_proof: bool, address: str) -> None:
+    def note_refusal(self, name: NodeName, *, by_proof: bool, address: str) -> None:
         pass
 
     async def join(

@@ -45,7 +45,7 @@ class Parts:
 
     def hear_nothing(self) -> None:
         """Lose every notification from now on."""
-        heard = self.store.hearing._heard
+        heard = self.store.change_listener._notified
         heard.clear()
         heard.set = lambda: None
 

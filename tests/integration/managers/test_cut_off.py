@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from common.ids import NodeName
-from common.wire.contact import LETS_GO
+from common.wire.contact import GO_ELSEWHERE
 from manager.domain.members import MemberId
 from manager.store import connection_pool, postgresql
 from manager.store.address import ServerAddress
@@ -30,7 +30,7 @@ def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("manager.store.members.LEASE_S", 5.0)
     monkeypatch.setattr("manager.fleet.membership.LEASE_S", 5.0)
     monkeypatch.setattr("manager.fleet.membership.RENEW_EACH_S", 0.3)
-    monkeypatch.setattr("manager.fleet.holding.WELCOME_S", 2.0)
+    monkeypatch.setattr("manager.fleet.hold_queue.WELCOME_S", 2.0)
     monkeypatch.setattr(postgresql, "LIMITS", StatementLimits(statement_s=20, answer_s=1.0))
     monkeypatch.setattr(connection_pool, "TRY_S", 0.5)
 
@@ -73,7 +73,7 @@ async def test_a_manager_that_is_cut_off_lets_its_nodes_go_to_another_and_comes_
         await behind.until(lambda: behind.fleet.membership._has_others)
         proxy.is_silent = True
         await behind.until(lambda: bool(node.disconnects))
-        assert node.disconnects[0].reason == LETS_GO
+        assert node.disconnects[0].reason == GO_ELSEWHERE
         assert "could not renew its lease" in behind.fleet.membership.fault()
         assert not behind.fleet.lead.is_ours
         await other.until(lambda: other.fleet.lead.is_ours)
@@ -110,7 +110,7 @@ async def test_who_comes_back_before_the_manager_is_a_member_again_is_welcomed_o
 ):
     monkeypatch.setattr("manager.fleet.membership.LEASE_S", 1.0)
     monkeypatch.setattr("manager.store.members.LEASE_S", 600.0)
-    monkeypatch.setattr("manager.fleet.holding.WELCOME_S", PATIENCE_S)
+    monkeypatch.setattr("manager.fleet.hold_queue.WELCOME_S", PATIENCE_S)
     await behind.add("n1")
     node = behind.dial("n1")
     await behind.until(lambda: node.welcomes == 1)
@@ -132,7 +132,7 @@ async def test_who_comes_back_before_the_manager_is_a_member_again_is_welcomed_o
         proxy.is_silent = False
         await other.until(lambda: other.fleet.membership.id is not None)
         await behind.store.check()
-        await behind.fleet._holding.flush()
+        await behind.fleet._hold_queue.flush()
         assert again.welcomes == 0
         may_join.set()
         await behind.until(lambda: behind.fleet.membership.id is not None)
@@ -152,7 +152,7 @@ async def test_who_has_a_session_that_is_nobodys_any_more_is_back_at_once(first:
         await first.store.holds.release({facts.name: Over(facts.session, 0.0)})
     first.fleet.reports.put(first.fleet.registry.get(NodeName("n2")), 0.0)
     await first.fleet.reports.flush()
-    await first.fleet.follower.look()
+    await first.fleet.follower.catch_up()
     await first.until(lambda: bool(looked.disconnects) and bool(told.disconnects))
     for each in (looked, told):
         assert each.disconnects[0].reason == "busy"

@@ -115,7 +115,7 @@ async def test_what_a_manager_changes_while_it_reads_the_store_is_not_undone_by_
 
     monkeypatch.setattr(first.store.feed, "since", slowly)
     async with asyncio.timeout(PATIENCE_S), asyncio.TaskGroup() as tasks:
-        look = tasks.create_task(first.fleet.follower.look())
+        look = tasks.create_task(first.fleet.follower.catch_up())
         await reading.wait()
         async with first.store.transaction():
             await first.store.nodes.remove(N1)

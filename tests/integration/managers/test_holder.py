@@ -16,7 +16,7 @@ from manager.cli.pushes import Pursuit
 from manager.domain.alarms import AlarmKind, conditions_of_nodes
 from manager.domain.clocks import SKEW_KEPT_S
 from manager.domain.members import Sighting
-from manager.fleet.telling import EACH_S
+from manager.fleet.cluster_notifier import EACH_S
 from tests.fakes.simulator import NodeSimulator
 from tests.integration.fleet.parts import Parts
 from tests.integration.managers.conftest import Start
@@ -29,9 +29,9 @@ N1 = NodeName("n1")
 
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("manager.fleet.telling.PUSH_TOLD_S", 0.2)
-    monkeypatch.setattr("manager.fleet.telling.EACH_S", 0.2)
-    monkeypatch.setattr("manager.fleet.telling.SWEEP_S", 0.05)
+    monkeypatch.setattr("manager.fleet.cluster_notifier.PUSH_AFTER_S", 0.2)
+    monkeypatch.setattr("manager.fleet.cluster_notifier.EACH_S", 0.2)
+    monkeypatch.setattr("manager.fleet.cluster_notifier.SWEEP_S", 0.05)
 
 
 def shown(parts: Parts) -> Mapping[str, object]:
@@ -186,8 +186,8 @@ async def test_a_flood_is_told_once_in_a_while_and_so_is_its_end(
 async def test_a_manager_that_was_counted_out_tells_again_what_it_noticed(first: Parts, second: Parts):
     await first.add("n1")
     await second.until(lambda: second.fleet.names() == [N1])
-    second.fleet.connections.floods.note(second.fleet.registry.get(N1), "192.0.2.9", "connections")
-    second.fleet._telling.noticed(N1)
+    second.fleet.connections.floods.record(second.fleet.registry.get(N1), "192.0.2.9", "connections")
+    second.fleet._notifier.note_sighting(N1)
     await first.until(lambda: first.fleet.node(N1).flood == "connections, from 192.0.2.9")
     await first.store.members.leave(second.fleet.membership.id)
     await first.until(lambda: first.fleet.node(N1).flood == "")
@@ -226,7 +226,7 @@ async def test_when_a_node_was_heard_last_is_the_same_at_each_manager_and_the_ne
     heard_s = second.fleet.node(N1).last_report_at_s
     node.tick()
     await second.until(lambda: second.fleet.node(N1).last_report_at_s > heard_s)
-    first.fleet.follower.hear_elsewhere(heard_s + 1000)
+    first.fleet.follower.note_reports_elsewhere(heard_s + 1000)
     node.transport.close()
     await first.until(lambda: first.state("n1") == "offline")
     await alike(first, second)

@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 import pytest
 
 from common.ids import NodeName
-from manager.store.hearing import Hearing
+from manager.store.change_listener import ChangeListener
 from tests.fakes.simulator import NodeSimulator
 from tests.integration.fleet.parts import Parts
 from tests.integration.managers.conftest import Start
@@ -130,13 +130,13 @@ async def test_whatever_happens_to_managers_every_node_ends_with_what_was_assign
     start: Start, seed: int, monkeypatch: pytest.MonkeyPatch, record_property
 ):
     chance = random.Random(seed)
-    hear = Hearing._receive
+    hear = ChangeListener._receive
 
-    def hear_some(hearing: Hearing, sender: str) -> None:
+    def hear_some(hearing: ChangeListener, sender: str) -> None:
         if chance.random() < 0.5:
             hear(hearing, sender)
 
-    monkeypatch.setattr(Hearing, "_receive", hear_some)
+    monkeypatch.setattr(ChangeListener, "_receive", hear_some)
     async with AsyncExitStack() as stack, asyncio.TaskGroup() as tasks:
         site = Site(start, stack, chance)
         for _ in range(3):

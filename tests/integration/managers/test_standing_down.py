@@ -4,7 +4,7 @@ import pytest
 
 from common.errors import MembershipLostError
 from common.ids import NodeName
-from common.wire.contact import LETS_GO
+from common.wire.contact import GO_ELSEWHERE
 from tests.integration.fleet.parts import Parts
 from tests.postgres import NEEDED
 
@@ -20,7 +20,7 @@ async def test_a_manager_that_stands_down_lets_its_nodes_go_changes_nothing_and_
     node = first.dial("n1")
     await first.until(lambda: node.welcomes == 1)
     first.fleet.membership.stand_down(WHY)
-    await first.until(lambda: [each.reason for each in node.disconnects] == [LETS_GO])
+    await first.until(lambda: [each.reason for each in node.disconnects] == [GO_ELSEWHERE])
     for _ in range(2):
         assert first.fleet.membership.fault() == f"this manager takes no nodes: {WHY}"
         with pytest.raises(MembershipLostError, match=WHY):

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from common.errors import AccessError, Reason
-from common.wire.contact import LETS_GO
+from common.wire.contact import GO_ELSEWHERE
 from common.wire.messages import Accepted, Hello, Outcome, Rejected, Tick, Welcome
 from nodeagent.channel import conversation as module
 from nodeagent.channel import managerclock
@@ -145,7 +145,7 @@ async def test_a_verdict_to_wait_is_obeyed(tmp_path, reload, peer):
     assert way.avoided == 1
 
 
-@pytest.mark.parametrize(("reason", "avoided"), [(Reason.BUSY, 0), (LETS_GO, 1)])
+@pytest.mark.parametrize(("reason", "avoided"), [(Reason.BUSY, 0), (GO_ELSEWHERE, 1)])
 async def test_a_manager_that_sends_a_node_away_is_avoided_only_if_it_may_take_none(
     tmp_path, reload, peer, reason: Reason, avoided: int
 ):

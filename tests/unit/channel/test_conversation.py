@@ -101,13 +101,13 @@ def test_a_goodbye_is_said_before_the_end():
 def test_a_kind_of_message_that_comes_too_often_is_a_flood_of_its_name():
     allowance = Allowance(NOW_S)
     for _ in range(int(CONNECTIONS.burst)):
-        allowance.say(wire.Hello, NOW_S)
+        allowance.take_message(wire.Hello, NOW_S)
     (commands,) = Conversation(NOW_S, allowance).receive(HELLO, NOW_S)
     assert commands == [LimitExceeded("messages of the kind 'hello'")]
 
 
 def test_more_bytes_than_a_node_may_send_are_a_flood_before_they_are_read():
     allowance = Allowance(NOW_S)
-    while allowance.receive(len(HELLO), NOW_S):
+    while allowance.take_bytes(len(HELLO), NOW_S):
         pass
     assert list(Conversation(NOW_S, allowance).receive(HELLO, NOW_S)) == [[LimitExceeded("bytes")]]

@@ -197,7 +197,7 @@ def test_what_a_source_made_of_its_place_is_forgotten_after_a_minute_or_with_a_n
 def test_where_a_node_has_logged_in_it_is_known_and_only_some_such_places_are_kept():
     sources = KnownSources()
     for number in range(10):
-        sources.saw("n1", f"203.0.113.{number}")
+        sources.note_login("n1", f"203.0.113.{number}")
     known = [number for number in range(10) if f"203.0.113.{number}" in sources]
     assert known == [6, 7, 8, 9]
     sources.read([], {})

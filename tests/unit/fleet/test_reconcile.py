@@ -37,7 +37,7 @@ async def test_a_pass_that_the_store_failed_is_repeated_within_seconds_and_then_
         if len(waits) == PASSES:
             raise asyncio.CancelledError
 
-    async def look() -> None:
+    async def catch_up() -> None:
         """Find nothing that others changed."""
 
     async def pursue_each(nodes: Sequence[object]) -> Sequence[object]:
@@ -49,7 +49,7 @@ async def test_a_pass_that_the_store_failed_is_repeated_within_seconds_and_then_
         [],
         changes=None,
         publisher=FailingPublisher(2),
-        follower=SimpleNamespace(look=look, hear_elsewhere=lambda _now_s: None),
+        follower=SimpleNamespace(catch_up=catch_up, note_reports_elsewhere=lambda _now_s: None),
         pushes=SimpleNamespace(pursue_each=pursue_each),
         clock=lambda: 0.0,
     )

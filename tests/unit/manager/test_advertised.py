@@ -62,22 +62,22 @@ async def manager_of(
 
 async def test_what_is_advertised_goes_before_the_managers_own_names(store: Store):
     manager = await manager_of(store, "lb.example:9422")
-    await manager.advertised.look()
+    await manager.advertised.refresh()
     assert manager.announced == [Contact(addresses=("lb.example:9422",))]
 
 
 async def test_new_names_are_announced_once(store: Store):
     manager = await manager_of(store)
-    await manager.advertised.look()
-    await manager.advertised.look()
+    await manager.advertised.refresh()
+    await manager.advertised.refresh()
     await manager.call(names=["m2.example"])
-    await manager.advertised.look()
+    await manager.advertised.refresh()
     assert manager.told == [("[2001:db8::1]:9422", "m.example:9422"), ("m2.example:9422",)]
 
 
 async def test_settings_that_were_read_again_are_announced_and_bad_ones_are_not(store: Store):
     manager = await manager_of(store, "lb.example:9422")
-    await manager.advertised.look()
+    await manager.advertised.refresh()
 
     def refuse():
         raise InvalidInputError("advertise", "it is not TOML")
@@ -87,13 +87,13 @@ async def test_settings_that_were_read_again_are_announced_and_bad_ones_are_not(
     assert manager.advertised() == ("lb.example:9422",)
     manager.advertised._read_again = lambda: SimpleNamespace(advertise=("lb2.example:9422",))
     await manager.advertised.read_settings()
-    await manager.advertised.look()
+    await manager.advertised.refresh()
     assert manager.told == [("lb.example:9422",), ("lb2.example:9422",)]
 
 
 async def test_of_many_names_no_more_are_told_than_a_token_can_carry(store: Store):
     manager = await manager_of(store, names=tuple(f"m{number}.example" for number in range(32)))
-    await manager.advertised.look()
+    await manager.advertised.refresh()
     (told,) = manager.told
     assert len(told) == ADDRESSES_MAX
     assert can_be_kept(told)
@@ -101,7 +101,7 @@ async def test_of_many_names_no_more_are_told_than_a_token_can_carry(store: Stor
 
 async def test_a_manager_without_a_name_announces_nothing(store: Store):
     manager = await manager_of(store, names=(), addresses=())
-    await manager.advertised.look()
+    await manager.advertised.refresh()
     assert manager.announced == []
 
 
@@ -112,7 +112,7 @@ async def test_all_managers_announce_the_same_list_in_which_they_take_turns(stor
     first = await manager_of(store, addresses=("192.0.2.1",))
     second = await manager_of(store, name=SECOND, names=("m2.example",), addresses=("192.0.2.2",))
     for manager in (first, second, first):
-        await manager.advertised.look()
+        await manager.advertised.refresh()
     expected = ("192.0.2.1:9422", "192.0.2.2:9422", "m.example:9422", "m2.example:9422")
     assert first.told == [("192.0.2.1:9422", "m.example:9422"), expected]
     assert second.told == [expected]
@@ -123,19 +123,19 @@ async def test_a_load_balancer_that_all_of_them_advertise_is_announced_once(stor
     first = await manager_of(store, "lb.example:9422")
     second = await manager_of(store, "lb.example:9422", name=SECOND)
     for manager in (first, second, first):
-        await manager.advertised.look()
+        await manager.advertised.refresh()
     assert first.told == second.told == [("lb.example:9422",)]
 
 
 async def test_a_manager_that_is_away_is_still_announced_and_one_that_was_removed_is_not(store: Store):
     first = await manager_of(store, "m.example:9422")
     second = await manager_of(store, "m2.example:9422", name=SECOND)
-    await second.advertised.look()
-    await first.advertised.look()
+    await second.advertised.refresh()
+    await first.advertised.refresh()
     again = Manager(store, MANAGEMENT_NODE, "m.example:9422")  # was started since; the second was not
-    await again.advertised.look()
+    await again.advertised.refresh()
     await store.nodes.remove(SECOND)
-    await again.advertised.look()
+    await again.advertised.refresh()
     assert again.told == [("m.example:9422", "m2.example:9422"), ("m.example:9422",)]
 
 
@@ -147,8 +147,8 @@ async def test_of_more_addresses_than_a_token_can_carry_each_manager_keeps_some(
         for number in range(5)
     ]
     for manager in managers:
-        await manager.advertised.look()
-    await managers[0].advertised.look()
+        await manager.advertised.refresh()
+    await managers[0].advertised.refresh()
     told = managers[0].told[-1]
     assert can_be_kept(told)
     shares = [sum(f".m{number}." in each for each in told) for number in range(5)]
@@ -157,11 +157,11 @@ async def test_of_more_addresses_than_a_token_can_carry_each_manager_keeps_some(
 
 async def test_what_did_not_change_is_not_written_again(store: Store):
     manager = await manager_of(store, "m.example:9422")
-    await manager.advertised.look()
+    await manager.advertised.refresh()
 
     async def refuse(*_args):
         raise AssertionError("it was written again")
 
     store.address_book.keep = refuse  # type: ignore[method-assign]
-    await manager.advertised.look()
-    await Manager(store, MANAGEMENT_NODE, "m.example:9422").advertised.look()
+    await manager.advertised.refresh()
+    await Manager(store, MANAGEMENT_NODE, "m.example:9422").advertised.refresh()

@@ -137,10 +137,10 @@ async def test_a_step_that_another_manager_took_is_taken_into_use_once(world, sh
     await use_cases.begin(other.present)
     announced = await world.use_cases.host_key.announce(actor="ann")
     for _ in range(2):
-        await use_cases.look()
+        await use_cases.refresh()
     assert other.now[1:] == [announced]
     switched = await use_cases.switch([], force=True, actor="bob")
-    await world.use_cases.host_key.look()
+    await world.use_cases.host_key.refresh()
     assert shown.now[-1] == other.now[-1] == switched
 
 
@@ -155,7 +155,7 @@ async def test_a_step_that_could_not_be_taken_into_use_is_tried_again(world, sho
 
     use_cases._present = fail
     with pytest.raises(StorageError):
-        await use_cases.look()
+        await use_cases.refresh()
     use_cases._present = seen.present
-    await use_cases.look()
+    await use_cases.refresh()
     assert seen.now[-1] == announced

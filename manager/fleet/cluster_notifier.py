@@ -1,4 +1,5 @@
-"""Telling: what other managers are to know of a node and no report of it says: pushes that take long, floods, and agents that were sent away.
+"""Notifier of the other managers: writes what they are to know of a node and no report of it says, which is pushes that take long, floods, and agents
+that were sent away.
 
 Decides when it is written. Invariants: of one push, and of what is noticed of one node, at most one write in EACH_S, whatever the node does;
 nothing where one manager is alone, and nothing that the store has already.
@@ -22,10 +23,10 @@ from manager.store.store import Store
 log = structlog.get_logger(__name__)
 
 SWEEP_S: Final = 0.5
-"""How often it is looked for what is due: all of it then shares a transaction."""
+"""How often what is due is written: all of it then shares a transaction."""
 
-PUSH_TOLD_S: Final = 2.0
-"""How long a push has to be under way to be told before its end is: a wave that is over sooner costs no write but those of its outcomes."""
+PUSH_AFTER_S: Final = 2.0
+"""How long a push has to be under way until it is written before its end is: a wave that is over sooner costs no write but those of its outcomes."""
 
 EACH_S: Final = 5.0
 
@@ -35,14 +36,14 @@ RETRY_S: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class _Pushed:
-    """A push that is under way: when its next step may be told, and what was told last, as push and phase."""
+    """A push that is under way: when its next step may be written, and what was written last, as push and phase."""
 
     due_s: float
-    told: tuple[str, str | None] | None = None
+    written: tuple[str, str | None] | None = None
 
 
 class Telling:
-    """Is told of what happens here, and writes what is due. `member` is who this manager is."""
+    """`run` it. `member` is who this manager is."""
 
     def __init__(
         self,
@@ -56,21 +57,21 @@ class Telling:
         self._registry = registry
         self._reports = reports
         self._member = member
-        self._told_as: MemberId | None = None
+        self._written_as: MemberId | None = None
         self._pushes: dict[NodeName, _Pushed] = {}
-        self._noticed: set[NodeName] = set()
+        self._sighted: set[NodeName] = set()
         self._written_s: dict[NodeName, float] = {}
 
-    def offered(self, name: NodeName) -> None:
+    def note_push(self, name: NodeName) -> None:
         """Note that a push to a node began."""
         if self._store.is_shared:
-            self._pushes[name] = _Pushed(time.monotonic() + PUSH_TOLD_S)
+            self._pushes[name] = _Pushed(time.monotonic() + PUSH_AFTER_S)
 
-    def noticed(self, name: NodeName) -> None:
+    def note_sighting(self, name: NodeName) -> None:
         """Tell whoever watches, here and at other managers, that a node began or ceased to flood, or that its agent was sent away."""
         self._registry.note(name)
         if self._store.is_shared:
-            self._noticed.add(name)
+            self._sighted.add(name)
 
     async def run(self) -> None:
         """Write what is due until cancelled."""
@@ -85,12 +86,12 @@ class Telling:
     async def sweep(self) -> None:
         """Write what is due now. Raises StorageError."""
         now_s = time.monotonic()
-        self._tell_pushes(now_s)
-        await self._tell_noticed(now_s)
+        self._write_pushes(now_s)
+        await self._write_sightings(now_s)
 
     # -- inside
 
-    def _tell_pushes(self, now_s: float) -> None:
+    def _write_pushes(self, now_s: float) -> None:
         for name in [name for name, each in self._pushes.items() if each.due_s <= now_s]:
             facts = self._registry.find(name)
             push = facts.push if facts is not None and facts.session and facts.is_pushing else None
@@ -99,19 +100,19 @@ class Telling:
                 del self._pushes[name]
                 continue
             seen = push.push_id, push.phase
-            if seen != self._pushes[name].told:
+            if seen != self._pushes[name].written:
                 self._reports.put(facts, self._store.clock())
             self._pushes[name] = _Pushed(now_s + EACH_S, seen)
 
-    async def _tell_noticed(self, now_s: float) -> None:
+    async def _write_sightings(self, now_s: float) -> None:
         member = self._member()
         if member is None:
             return
-        if member != self._told_as:
+        if member != self._written_as:
             self._begin_anew(member)
         self._written_s = {name: at_s for name, at_s in self._written_s.items() if now_s < at_s + EACH_S}
-        due = self._registry.remaining(self._noticed - self._written_s.keys())
-        self._noticed &= self._written_s.keys()
+        due = self._registry.remaining(self._sighted - self._written_s.keys())
+        self._sighted &= self._written_s.keys()
         news = {
             facts.name: Sighting(member=member, flood=facts.flood, turned_away=facts.turned_away)
             for facts in due
@@ -120,7 +121,7 @@ class Telling:
         try:
             await self._store.sightings.tell(news)
         except StorageError:
-            self._noticed |= news.keys()
+            self._sighted |= news.keys()
             raise
         self._written_s |= dict.fromkeys(news, now_s)
         for name, sighting in news.items():
@@ -128,9 +129,9 @@ class Telling:
                 facts.told = sighting.flood, sighting.turned_away
 
     def _begin_anew(self, member: MemberId) -> None:
-        """Tell everything once more: what this manager told as another member went with that one."""
-        self._told_as = member
+        """Write everything once more: what this manager wrote as another member went with that one."""
+        self._written_as = member
         for facts in self._registry:
             facts.told = "", ""
             if facts.flood or facts.turned_away:
-                self._noticed.add(facts.name)
+                self._sighted.add(facts.name)

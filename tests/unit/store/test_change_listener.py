@@ -52,9 +52,9 @@ CHANGES = {
 async def listening(store):
     """Let a store listen, once what is heard at the beginning was heard."""
     async with asyncio.timeout(PATIENCE_S), asyncio.TaskGroup() as tasks:
-        task = tasks.create_task(store.hearing.run())
-        await store.hearing.wait()
-        yield store.hearing
+        task = tasks.create_task(store.change_listener.run())
+        await store.change_listener.wait()
+        yield store.change_listener
         task.cancel()
 
 
@@ -71,9 +71,9 @@ async def other(store, again):
 @on_server
 @pytest.mark.parametrize("how", CHANGES)
 async def test_what_another_manager_changes_is_heard(store, other, how):
-    async with listening(other) as ear:
+    async with listening(other) as listener:
         await CHANGES[how](store)
-        await ear.wait()
+        await listener.wait()
 
 
 @on_server
@@ -91,12 +91,12 @@ async def test_what_is_nobodys_concern_is_not_told(store, other, again, how):
 
 @on_server
 async def test_ones_own_changes_are_not_heard_and_those_of_who_is_no_member_are(store, other, again):
-    async with listening(other) as ear:
+    async with listening(other) as listener:
         await add_nodes(other, N2)
         offline = again()
         await add_nodes(offline, NodeName("n3"))
-        await ear.wait()
-        assert not ear._heard.is_set()
+        await listener.wait()
+        assert not listener._notified.is_set()
 
 
 @on_server
@@ -104,24 +104,24 @@ async def test_who_listens_again_hears_that_something_may_have_been_missed(
     store, other, monkeypatch, cluster
 ):
     monkeypatch.setattr(hearing, "AGAIN_S", 0.05)
-    async with listening(other) as ear:
+    async with listening(other) as listener:
         ended = cluster.sql(
             "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE query LIKE '%LISTEN%' AND pid <> pg_backend_pid()"
         )
         assert int(ended) >= 1
-        await ear.wait()
+        await listener.wait()
         await add_nodes(store, N2)
-        await ear.wait()
+        await listener.wait()
 
 
 @on_server
 async def test_a_change_that_is_undone_is_not_heard(store, other):
-    async with listening(other) as ear:
+    async with listening(other) as listener:
         with pytest.raises(ZeroDivisionError):
             await _change_and_fail(store)
         await add_nodes(store, N2)
-        await ear.wait()
-        assert not ear._heard.is_set()
+        await listener.wait()
+        assert not listener._notified.is_set()
 
 
 async def _change_and_fail(store) -> None:
@@ -132,8 +132,8 @@ async def _change_and_fail(store) -> None:
 
 async def test_where_one_manager_is_alone_nothing_is_ever_heard(local):
     async with asyncio.TaskGroup() as tasks:
-        running = tasks.create_task(local.hearing.run())
-        waiting = tasks.create_task(local.hearing.wait())
+        running = tasks.create_task(local.change_listener.run())
+        waiting = tasks.create_task(local.change_listener.wait())
         await add_nodes(local, N1)
         await local.certificates.add(new_certificate(), now_s=NOW_S)
         for _ in range(10):

@@ -1,7 +1,7 @@
-"""Hearing of changes that other managers make, as soon as they are kept.
+"""Listener for notifications of changes that other managers make, as soon as they are kept.
 
-What is heard is only that something may have changed; what, is for `Feed`. It may be lost, and heard without need.
-Where one manager is alone (SQLite) nothing is ever heard.
+A notification says only that something may have changed; what did is in the `Feed`. It may be lost, and come without need.
+Where one manager is alone (SQLite) none ever comes.
 """
 
 import asyncio
@@ -16,13 +16,13 @@ AGAIN_S: Final = 2.0
 """How long to wait before listening again, on a server that does not answer."""
 
 
-class Hearing:
-    """`run` it, and `wait` again and again. `tallies` hears what managers count."""
+class ChangeListener:
+    """`run` it, and `wait` again and again. `tallies` gets what managers count."""
 
     def __init__(self, database: Database, tallies: Tallies) -> None:
         self._database = database
         self._tallies = tallies
-        self._heard = asyncio.Event()
+        self._notified = asyncio.Event()
 
     async def run(self) -> None:
         """Listen until cancelled, on a connection of its own, which is made again whenever it is lost."""
@@ -37,9 +37,9 @@ class Hearing:
 
     async def wait(self) -> None:
         """Return once another manager may have changed something since this was called last, or since `run` listens (again)."""
-        await self._heard.wait()
-        self._heard.clear()
+        await self._notified.wait()
+        self._notified.clear()
 
     def _receive(self, sender: str) -> None:
         if not sender or sender != self._database.sender:
-            self._heard.set()
+            self._notified.set()

@@ -1,4 +1,4 @@
-"""Sessions of nodes: a greeting is answered once the store says that the node's session is this manager's.
+"""Queue in front of the store's holds: a greeting is answered once the store says that the node's session is this manager's.
 
 Owns the order "held first, welcomed after", many greetings in one transaction. Invariant: whoever greets is answered in WELCOME_S, by a
 welcome or by being told when to come again; a session whose node has gone is given up, as soon as the store can be written; and none is
@@ -62,7 +62,7 @@ class _Waiting:
     until_s: float
 
 
-class Holding:
+class HoldQueue:
     """A queue in front of the store's holds.
 
     `changes_meanwhile` is the roster's, `is_member` whether this manager may have sessions now, `is_reporting` whether a node's report
@@ -90,7 +90,7 @@ class Holding:
         self._answered = 0
         self.failures = 0
 
-    def take(self, wanted: HoldRequest, connection: Connection, answer: Answer) -> None:
+    def request(self, wanted: HoldRequest, connection: Connection, answer: Answer) -> None:
         """Answer a greeting once the session is this manager's."""
         self._waiting.append(_Waiting(wanted, connection, answer, time.monotonic() + WELCOME_S))
         self._wanted.set()
@@ -102,7 +102,7 @@ class Holding:
             self._released[name] = Over(number, last_report_s)
         self._wanted.set()
 
-    def is_taking(self, name: NodeName) -> bool:
+    def is_requested(self, name: NodeName) -> bool:
         """Whether a session of this node is being taken."""
         return any(each.wanted.node == name for each in (*self._taking, *self._waiting))
 
