@@ -12,9 +12,9 @@ from manager.domain.model import GenerationRecord, NodeRecord, NodeReportRecord
 from manager.domain.seats import Seats
 
 MemberId = NewType("MemberId", int)
-"""The number of a member, never given twice: a manager that was counted out and comes back is another one."""
+"""The number of a member, never given twice: a manager that was evicted and comes back is another one."""
 
-COUNTED_OUT: Final = (
+EVICTED: Final = (
     "this manager could not renew its lease in time, so the others go on without it; it joins them again by itself: "
     "try again in a few seconds"
 )

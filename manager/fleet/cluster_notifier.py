@@ -1,7 +1,6 @@
-"""Notifier of the other managers: writes what they are to know of a node and no report of it says, which is pushes that take long, floods, and agents
-that were sent away.
+"""Notifier of the other managers: writes what they are to know of a node and no report of it says.
 
-Decides when it is written. Invariants: of one push, and of what is noticed of one node, at most one write in EACH_S, whatever the node does;
+That is pushes that take long, floods, and agents that were sent away. Decides when it is written. Invariants: of one push, and of what is noticed of one node, at most one write in EACH_S, whatever the node does;
 nothing where one manager is alone, and nothing that the store has already.
 """
 

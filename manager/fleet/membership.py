@@ -1,6 +1,6 @@
 """Membership: this manager among those that serve the same store, by a lease that it renews, and whether it leads them.
 
-Decides when this manager counts itself out. Invariant: a manager that was counted out, or could not renew its lease while there were
+Decides when this manager evicts itself. Invariant: a manager that was evicted, or could not renew its lease while there were
 others, holds no node's connection and is not ready, until it is a member again, under another number; one that stood down, until it is restarted.
 One that is alone keeps its
 connections while the store is away: there is nobody to whom its nodes could go.
@@ -25,14 +25,14 @@ log = structlog.get_logger(__name__)
 ANSWER_S: Final = 5.0
 """How long the store may take to renew a lease; then it counts as away."""
 
-EXPIRED: Final = "another manager counted it out"
+EXPIRED: Final = "another manager evicted it"
 CUT_OFF: Final = "it could not renew its lease"
 
 
 class Membership:
     """`node` is this manager's own. `lost` is called whenever it is a member no longer; connections are to end then.
 
-    `freed` is called when it has counted out others, whose nodes nobody holds from then on.
+    `freed` is called when it has evicted others, whose nodes nobody holds from then on.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class Membership:
         await self._lead.try_to_lead()
 
     async def run(self) -> None:
-        """Keep the lease, and count out those who do not keep theirs, until cancelled."""
+        """Keep the lease, and evict those who do not keep theirs, until cancelled."""
         while True:
             await self.renew()
             await asyncio.sleep(RENEW_EACH_S)
@@ -122,7 +122,7 @@ class Membership:
             await self._store.members.leave(member)
 
     async def _renew(self) -> bool:
-        """Renew the lease; return whether others were counted out."""
+        """Renew the lease; return whether others were evicted."""
         members = self._store.members
         if self._id is None:
             return False

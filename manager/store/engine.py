@@ -26,7 +26,7 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from common.errors import ConflictError, InvalidInputError, MembershipLostError, StorageError
-from manager.domain.members import COUNTED_OUT, MemberId
+from manager.domain.members import EVICTED, MemberId
 from manager.store.backend import Engine, Lasting, NoticeHandlers
 from manager.store.clock import StoreClock
 from manager.store.failures import translate
@@ -87,7 +87,7 @@ class Database:
 
         Whoever changes what nodes must hold says so by `Transaction.touch`, which raises the store's revision in the same transaction.
         `rights` says that what somebody may do changes, so that answers which are under way are asked for again.
-        `by_member`: only while the member that the store acts as now, if it acts as one, was not counted out.
+        `by_member`: only while the member that the store acts as now, if it acts as one, was not evicted.
         Within a transaction of the same task it is a part of that one: an error in it undoes the whole, even if it is caught
         in between.
         """
@@ -189,7 +189,7 @@ class Database:
     async def _check_member(self, connection: AsyncConnection, acting: MemberId) -> None:
         known = select(member.c.id).where(member.c.id == acting)
         if (await connection.execute(known)).first() is None:
-            raise MembershipLostError(COUNTED_OUT)
+            raise MembershipLostError(EVICTED)
 
     async def now_s(self, connection: AsyncConnection) -> float:
         """Return the time by the one clock that all managers on this store share."""

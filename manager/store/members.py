@@ -1,6 +1,6 @@
 """Members: the managers that share a store, each with a lease by the database's clock.
 
-Decides who is counted out. A lease says nothing else: a member whose row is there may change what it likes, however late it is.
+Decides who is evicted. A lease says nothing else: a member whose row is there may change what it likes, however late it is.
 Invariant: the number of a member is never given again, and what it holds goes with its row.
 """
 
@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from common.errors import MembershipLostError
 from common.ids import NodeName
-from manager.domain.members import COUNTED_OUT, Member, MemberId
+from manager.domain.members import EVICTED, Member, MemberId
 from manager.store.engine import Database
 from manager.store.tables.content import node
 from manager.store.tables.running import hold, member, seat, sighting
@@ -44,15 +44,15 @@ class Members:
             now_s = await self._database.now_s(connection)
             renewed = update(member).where(member.c.id == number).values(renewed_s=now_s)
             if not (await connection.execute(renewed)).rowcount:
-                raise MembershipLostError(COUNTED_OUT)
+                raise MembershipLostError(EVICTED)
 
     async def leave(self, number: MemberId) -> None:
-        """Remove a member with what it holds; without effect if it was counted out. Raises StorageError."""
+        """Remove a member with what it holds; without effect if it was evicted. Raises StorageError."""
         async with self._database.write(by_member=False) as connection:
             await self._remove(connection, [number])
 
     async def expire(self) -> Sequence[Member]:
-        """Count out who did not renew the lease for LEASE_S, but for oneself; return these. It only reads if there are none.
+        """Evict who did not renew the lease for LEASE_S, but for oneself; return these. It only reads if there are none.
 
         Raises MembershipLostError, StorageError.
         """

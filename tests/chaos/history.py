@@ -215,7 +215,7 @@ def of_reloads(history: History) -> Iterator[str]:
 
 
 def of_members(kept: Sequence[Kept]) -> Iterator[str]:
-    """A manager changed something after it had been counted out, or what only another one may change.
+    """A manager changed something after it had been evicted, or what only another one may change.
 
     Before it joins for the first time a manager may write what a start writes.
     """
@@ -241,7 +241,7 @@ class _Members:
             return ""
         own = self._runs[row.run] - self._gone
         if not own:
-            return f"changed '{row.table}' after it was counted out"
+            return f"changed '{row.table}' after it was evicted"
         if row.table == "report" and self._holders.get(row.node) not in own:
             return f"kept a report of {row.node}, which it did not hold"
         if row.table == "alarm" and self._leader not in own:

@@ -44,4 +44,4 @@ async def test_a_manager_that_ignores_the_end_of_its_lease_is_found():
         async with asyncio.timeout(2 * PATIENCE_S):
             await asking
         found = await stage.check(within_s=0.0)
-    assert f"{first.run_name} changed 'certificate' after it was counted out" in found
+    assert f"{first.run_name} changed 'certificate' after it was evicted" in found

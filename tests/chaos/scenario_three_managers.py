@@ -66,7 +66,7 @@ async def test_a_manager_that_is_killed_in_a_push_or_stands_still_costs_its_node
         await first.until_ready(stage.session)
         measured("in sync at the manager that is back", await stage.until_served(change))
 
-        # what it was asked while it stood still is asked of it once it goes on, and it has been counted out by then
+        # what it was asked while it stood still is asked of it once it goes on, and it has been evicted by then
         await stage.ask_nodes("hang_up", count=SIMULATED)
         second.stand_still()
         await stage.until_member(second, is_there=False)

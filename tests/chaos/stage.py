@@ -224,7 +224,7 @@ class Stage:
         )
 
     async def until_member(self, machine: Machine, *, is_there: bool) -> None:
-        """Wait until a manager is a member, or was counted out."""
+        """Wait until a manager is a member, or was evicted."""
         query = f"SELECT count(*) > 0 FROM member WHERE node = '{machine.node}'"
         wanted = "t" if is_there else "f"
         async with asyncio.timeout(2 * PATIENCE_S):

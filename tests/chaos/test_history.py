@@ -194,14 +194,14 @@ def test_content_that_comes_again_needs_no_reload():
     [
         (
             row("m1.1", "generation", node="n1", generation=4),
-            "m1.1 changed 'generation' after it was counted out",
+            "m1.1 changed 'generation' after it was evicted",
         ),
-        (row("m1.1", "meta", "UPDATE"), "m1.1 changed 'meta' after it was counted out"),
+        (row("m1.1", "meta", "UPDATE"), "m1.1 changed 'meta' after it was evicted"),
         (row("m2.1", "report", "UPDATE", node="n1"), "m2.1 kept a report of n1, which it did not hold"),
         (row("m2.1", "alarm"), "m2.1 raised or lowered an alarm without that duty"),
     ],
 )
-def test_a_manager_that_goes_on_after_it_was_counted_out(late: Kept, found: str):
+def test_a_manager_that_goes_on_after_it_was_evicted(late: Kept, found: str):
     history = whole()
     history.kept += [
         row("m2.1", "duty", "DELETE", member=1),

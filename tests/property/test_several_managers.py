@@ -1,4 +1,4 @@
-"""Several managers on one store, in random order and at random speed: who was counted out changes nothing, and the feed misses nothing."""
+"""Several managers on one store, in random order and at random speed: who was evicted changes nothing, and the feed misses nothing."""
 
 import asyncio
 import random
@@ -87,7 +87,7 @@ async def stores(place: StorePlace, world: World) -> AsyncIterator[list[Store]]:
 
 
 class Manager:
-    """One that does something, pauses, and does something else; whenever it was counted out it joins again, not always at once.
+    """One that does something, pauses, and does something else; whenever it was evicted it joins again, not always at once.
 
     Each change leaves an entry in the audit log, in the same transaction, of the member as which it was made: the log's order is the
     order in which changes were kept.
@@ -130,7 +130,7 @@ class Manager:
             await kind()
             self.world.count(kind.__name__)
         except MembershipLostError:
-            self.world.count("counted out")
+            self.world.count("evicted")
             if self.world.chance.random() < 0.5:
                 await self.join()
         except DutyLostError:
@@ -274,14 +274,14 @@ async def run(stores: list[Store], world: World) -> list[Onlooker]:
             acting.create_task(manager.act(STEPS))
     for each in onlookers:
         await each.check()
-    await _count_out(managers, world)
+    await _evict(managers, world)
     for each in onlookers:
         await each.check()
     return onlookers
 
 
-async def _count_out(managers: list[Manager], world: World) -> None:
-    """Let one be counted out for certain, whatever chance has brought."""
+async def _evict(managers: list[Manager], world: World) -> None:
+    """Let one be evicted for certain, whatever chance has brought."""
     late, other = managers[:2]
     await late.join()
     world.now_s += 2 * LEASE_S
@@ -291,7 +291,7 @@ async def _count_out(managers: list[Manager], world: World) -> None:
 
 
 async def too_late(store: Store) -> list[str]:
-    """Return what was kept of members that had been counted out, by the audit log's order."""
+    """Return what was kept of members that had been evicted, by the audit log's order."""
     gone: set[str] = set()
     found = []
     for act in sorted(await store.audit.list(limit=100_000), key=lambda act: act.id):
@@ -299,11 +299,11 @@ async def too_late(store: Store) -> list[str]:
             found.append(f"{act.action} of member {act.actor}")
         if act.action == "expired":
             gone.add(act.subject)
-    assert gone, "nobody was counted out"
+    assert gone, "nobody was evicted"
     return found
 
 
-async def test_who_was_counted_out_changes_nothing_and_whoever_looks_at_random_moments_misses_nothing(
+async def test_who_was_evicted_changes_nothing_and_whoever_looks_at_random_moments_misses_nothing(
     stores, world, record_property
 ):
     looking = await run(stores, world)
@@ -324,5 +324,5 @@ async def test_a_lease_that_is_ignored_is_found(stores, world, monkeypatch):
     managers = [
         Manager(store, world, Onlooker(stores[-1]), number) for number, store in enumerate(stores[:-1])
     ]
-    await _count_out(managers, world)
+    await _evict(managers, world)
     assert await too_late(stores[-1])

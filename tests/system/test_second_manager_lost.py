@@ -66,9 +66,7 @@ async def test_a_killed_manager_s_node_is_in_sync_through_the_other_and_reloads_
 @pytest.mark.timeout(900)
 @NEEDED
 @pytest.mark.services("nginx", "postgres", "root")
-async def test_a_manager_that_slept_is_counted_out_changes_nothing_and_begins_anew(
-    cluster: Cluster, monkeypatch
-):
+async def test_a_manager_that_slept_is_evicted_changes_nothing_and_begins_anew(cluster: Cluster, monkeypatch):
     async with two_managers(cluster, "slept_manager", monkeypatch) as pair:
         node = await pair.first.site.add_node("n1")
         await pair.first.until_served(await pair.upload(pair.first, "n1"), "n1")

@@ -183,7 +183,7 @@ async def test_a_flood_is_told_once_in_a_while_and_so_is_its_end(
     assert len(told) <= 4
 
 
-async def test_a_manager_that_was_counted_out_tells_again_what_it_noticed(first: Parts, second: Parts):
+async def test_a_manager_that_was_evicted_tells_again_what_it_noticed(first: Parts, second: Parts):
     await first.add("n1")
     await second.until(lambda: second.fleet.names() == [N1])
     second.fleet.connections.floods.record(second.fleet.registry.get(N1), "192.0.2.9", "connections")

@@ -1,4 +1,4 @@
-"""When a manager counts itself out: told by another one, or by its own clock; and what it does while it is alone."""
+"""When a manager evicts itself: told by another one, or by its own clock; and what it does while it is alone."""
 
 import itertools
 from collections.abc import Sequence
@@ -38,7 +38,7 @@ class Members:
     async def renew(self, number: MemberId) -> None:
         self._try()
         if number not in self.rows:
-            raise MembershipLostError("counted out")
+            raise MembershipLostError("evicted")
 
     async def leave(self, number: MemberId) -> None:
         self._try()
@@ -96,7 +96,7 @@ async def test_a_manager_is_ready_only_while_it_is_a_member(monkeypatch):
     assert (there.membership.fault(), there.acted, there.lead.is_ours) == ("", [100], True)
 
 
-async def test_a_manager_that_was_counted_out_ends_its_connections_and_is_another_member_then(monkeypatch):
+async def test_a_manager_that_was_evicted_ends_its_connections_and_is_another_member_then(monkeypatch):
     members = Members(1)
     there = Managed(monkeypatch, members)
     await there.membership.join()
@@ -104,7 +104,7 @@ async def test_a_manager_that_was_counted_out_ends_its_connections_and_is_anothe
     del members.rows[100]
     await there.membership.renew()
     assert (there.lost, there.lead.is_ours) == (1, False)
-    assert there.membership.fault() == "this manager takes no nodes: another manager counted it out"
+    assert there.membership.fault() == "this manager takes no nodes: another manager evicted it"
     await there.membership.renew()
     assert (there.membership.id, there.acted, there.membership.fault()) == (101, [100, 101], "")
     assert (there.lead.is_ours, there.taken) == (True, 2)

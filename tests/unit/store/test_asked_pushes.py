@@ -81,7 +81,7 @@ async def test_a_push_that_is_taken_in_a_change_that_fails_is_still_there(store,
     assert len(await other.asked_pushes.take()) == 1
 
 
-async def test_who_was_counted_out_neither_asks_nor_takes(store, other, clock):
+async def test_who_was_evicted_neither_asks_nor_takes(store, other, clock):
     await store.asked_pushes.ask([N1], is_forced=False, asked_by="ann")
     clock.now_s += LEASE_S + 1
     await store.members.renew(store._database.member)

@@ -36,7 +36,7 @@ async def test_a_duty_is_free_once_it_was_given_up_or_who_had_it_is_gone(store, 
     assert await store.duties.take(LEAD)
 
 
-async def test_who_was_counted_out_has_no_duty(store, other, clock):
+async def test_who_was_evicted_has_no_duty(store, other, clock):
     assert await store.duties.take(LEAD)
     clock.now_s += LEASE_S + 1
     await other.members.expire()
@@ -62,7 +62,7 @@ async def test_what_is_done_on_a_duty_is_kept_only_by_who_has_it(store, other):
 
 
 async def test_a_duty_that_is_another_members_of_the_same_manager_does_not_count(store, other):
-    """Work that was begun before it was counted out, and goes on after it joined again and took the duty anew."""
+    """Work that was begun before it was evicted, and goes on after it joined again and took the duty anew."""
     assert await store.duties.take(LEAD)
     begun_before = store.duties.condition(LEAD)
     await store.members.leave(store._database.member)

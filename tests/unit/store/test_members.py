@@ -1,4 +1,4 @@
-"""Managers that share a store: who was counted out changes nothing any more, whatever it does and however late."""
+"""Managers that share a store: who was evicted changes nothing any more, whatever it does and however late."""
 
 import asyncio
 import time
@@ -69,7 +69,7 @@ async def test_the_clock_is_the_databases(store):
     assert before_s - 1 <= found.started_s <= time.time() + 1
 
 
-async def test_who_does_not_renew_its_lease_is_counted_out_and_no_sooner(store, again, clock):
+async def test_who_does_not_renew_its_lease_is_evicted_and_no_sooner(store, again, clock):
     other = again()
     late, alive = await store.members.join(M1), await other.members.join(M2)
     other.act_as(alive)
@@ -92,7 +92,7 @@ async def test_two_renewals_may_fail(store, again, clock):
 
 
 @pytest.mark.parametrize("how", CHANGES)
-async def test_who_was_counted_out_changes_nothing_and_reads_all(store, again, clock, how):
+async def test_who_was_evicted_changes_nothing_and_reads_all(store, again, clock, how):
     other = again()
     await add_nodes(store, N1)
     store.act_as(await store.members.join(M1))
@@ -107,7 +107,7 @@ async def test_who_was_counted_out_changes_nothing_and_reads_all(store, again, c
     await CHANGES[how](other)
 
 
-async def test_a_member_that_is_late_and_was_not_counted_out_changes_what_it_likes(store, clock):
+async def test_a_member_that_is_late_and_was_not_evicted_changes_what_it_likes(store, clock):
     store.act_as(await store.members.join(M1))
     clock.now_s += 1000 * LEASE_S
     await add_nodes(store, N1)
@@ -115,7 +115,7 @@ async def test_a_member_that_is_late_and_was_not_counted_out_changes_what_it_lik
     await add_nodes(store, N2)
 
 
-async def test_who_was_counted_out_cannot_renew_and_joins_under_another_number(store, again, clock):
+async def test_who_was_evicted_cannot_renew_and_joins_under_another_number(store, again, clock):
     other = again()
     former = await store.members.join(M1)
     store.act_as(former)
@@ -146,7 +146,7 @@ async def test_the_number_of_a_member_that_left_is_not_given_again(store):
 
 
 async def test_what_was_begun_as_one_member_is_not_kept_as_the_next(store):
-    """Such as a change that waited for its turn while its manager was counted out, and joined again."""
+    """Such as a change that waited for its turn while its manager was evicted, and joined again."""
     inside, go_on = asyncio.Event(), asyncio.Event()
 
     async def hold_up() -> None:
@@ -194,8 +194,8 @@ async def test_a_renewal_waits_for_no_other_manager_that_writes(store, again):
         await store.members.renew(member)
 
 
-async def test_a_transaction_of_who_is_counted_out_meanwhile_is_kept_whole_or_not_at_all(store, again, clock):
-    """It had its turn before the other: what it changes is there before it is counted out."""
+async def test_a_transaction_of_who_is_evicted_meanwhile_is_kept_whole_or_not_at_all(store, again, clock):
+    """It had its turn before the other: what it changes is there before it is evicted."""
     other = again()
     store.act_as(await store.members.join(M1))
     other.act_as(await other.members.join(M2))
