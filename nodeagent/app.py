@@ -58,7 +58,7 @@ async def run(settings: Settings) -> None:
     logs.configure(style=settings.log_style, level=settings.log_level)
     keep_little()
     me = identity.load(settings.data)
-    with only_one(settings.data):
+    with hold_data_lock(settings.data):
         state = await open_with_services(settings)
 
         route = Route(settings.data, state.local, random.uniform)
@@ -71,27 +71,27 @@ async def run(settings: Settings) -> None:
         )
 
         def say(challenges: Challenges, not_kept: Sequence[NotKept]) -> None:
-            state.local.shows(shown.held)
+            state.local.set_challenges_held(shown.held)
             conversation.tell_kept(challenges, not_kept)
 
         shown = ShownChallenges(settings.data, say=say)
         await shown.begin()
-        state.local.shows(shown.held)
+        state.local.set_challenges_held(shown.held)
         shown.configure(state.services.challenges)
 
         async def watch() -> None:
-            tree_watch.watch(await asyncio.to_thread(places, state))
+            tree_watch.watch(await asyncio.to_thread(watched_directories, state))
             faults = await find_faults(
                 services_file=settings.services, data=settings.data, in_use=state.services
             )
             if shown.fault:
                 faults.insert(0, fault(ConfigurationCode.CHALLENGES, shown.fault))
-            state.local.was_configured([*unlistening, *faults][:CONFIGURATION_FAULTS_MAX])
+            state.local.set_faults([*unlistening, *faults][:CONFIGURATION_FAULTS_MAX])
 
         conversation = Conversation(
             receiver=receiver,
             state=state,
-            way=route,
+            route=route,
             show=shown.show,
             on_pulse=watchdog(),
             after_upkeep=watch,
@@ -105,7 +105,7 @@ async def run(settings: Settings) -> None:
             task_failures=lambda: supervisor.failures,
         )
         async with _health_served(health, settings) as (address, unlistening), supervisor:
-            await _converse(settings, conversation, supervisor, state, shown, health=address)
+            await _run_until_stopped(settings, conversation, supervisor, state, shown, health=address)
 
 
 @asynccontextmanager
@@ -125,7 +125,7 @@ async def _health_served(
         yield f"{host}:{port}", faults
 
 
-async def _converse(
+async def _run_until_stopped(
     settings: Settings,
     conversation: Conversation,
     supervisor: Supervisor,
@@ -201,14 +201,14 @@ async def _read_services_again(
         return
     async with state.lock:
         state.services, state.tree.owners, state.is_services_known = services, owners, True
-        state.local.expect(services.consumers)
+        state.local.retain_serving(services.consumers)
     shown.configure(services.challenges)
     log.info("services.read", count=len(services.consumers))
     conversation.upkeep_soon()
 
 
 @contextmanager
-def only_one(data: Path) -> Iterator[None]:
+def hold_data_lock(data: Path) -> Iterator[None]:
     """Hold the data directory's lock. Raises DataInUseError if another agent holds it."""
     try:
         descriptor = durable.open_lock(data / LOCK_FILE)
@@ -224,7 +224,7 @@ def only_one(data: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def places(state: NodeState) -> list[Path]:
+def watched_directories(state: NodeState) -> list[Path]:
     """Return the directories whose changes are a hint that the live tree or a copy was touched."""
     directory = state.file.journal.directory
     copies = {Path(copy.to).parent for one in state.services.consumers for copy in one.copies}

@@ -31,8 +31,8 @@ async def ask(
     Raises UnreachableError, AccessError, ProtocolError.
     """
     asking = _Asking(decode)
-    login = Dialler(user=JOIN_USER, key=key, subsystem=subsystem, trusts=trusts, advice=advice, peer=asking)
-    transport = await dial(addresses, login)
+    dialler = Dialler(user=JOIN_USER, key=key, subsystem=subsystem, trusts=trusts, advice=advice, peer=asking)
+    transport = await dial(addresses, dialler)
     try:
         transport.write(question)
         async with asyncio.timeout(ANSWER_TIMEOUT_S):

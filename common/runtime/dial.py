@@ -96,7 +96,7 @@ AS_GIVEN: Final = AsGiven()
 
 async def dial(
     addresses: Sequence[str],
-    login: Dialler,
+    dialler: Dialler,
     *,
     timeout_s: float = DIAL_TIMEOUT_S,
     order: DialOrder = AS_GIVEN,
@@ -112,7 +112,7 @@ async def dial(
         if number:
             await asyncio.sleep(order.pause_s())
         try:
-            return await _dial_either(address, login, timeout_s)
+            return await _dial_either(address, dialler, timeout_s)
         except TimeoutError:
             failures.append(
                 UnreachableError(f"{address} did not answer in {timeout_s:g} s", reason=Reason.TIMEOUT)
@@ -129,15 +129,15 @@ async def dial(
     raise UnreachableError("; ".join(each.message for each in failures), reason=failures[-1].reason)
 
 
-async def _dial_either(address: str, login: Dialler, timeout_s: float) -> Session:
+async def _dial_either(address: str, dialler: Dialler, timeout_s: float) -> Session:
     """Open the session with a host key that is trusted, or else with one for which a trusted key vouches."""
     stranger: AccessError | None = None
     for algorithm in (HOST_KEY_ALGORITHM, VOUCHED_ALGORITHM):
         connected = await _reach(address)
         try:
             async with while_heard(connected, timeout_s):
-                judge = _Judge(login.trusts, algorithm, login.advice)
-                return await _dial_one(address, connected, login, judge)
+                judge = _Judge(dialler.trusts, algorithm, dialler.advice)
+                return await _dial_one(address, connected, dialler, judge)
         except HostKeyError as error:
             stranger = stranger or error
         except UnreachableError:
@@ -186,15 +186,15 @@ async def _connected(connecting: socket.socket, where: Any) -> socket.socket:
     return connecting
 
 
-async def _dial_one(address: str, connected: socket.socket, login: Dialler, judge: "_Judge") -> Session:
-    connection = await _log_in(address, connected, login, judge)
+async def _dial_one(address: str, connected: socket.socket, dialler: Dialler, judge: "_Judge") -> Session:
+    connection = await _log_in(address, connected, dialler, judge)
     presented = connection.get_server_host_key()
-    session = Session(connection, address, login.peer)
+    session = Session(connection, address, dialler.peer)
     session.host_key = public_line(presented) if presented is not None else ""
     try:
         await connection.create_session(
             lambda: session,
-            subsystem=login.subsystem,
+            subsystem=dialler.subsystem,
             encoding=None,
             window=CHANNEL_WINDOW_BYTES,
             max_pktsize=PACKET_BYTES,
@@ -209,13 +209,13 @@ async def _dial_one(address: str, connected: socket.socket, login: Dialler, judg
 
 
 async def _log_in(
-    address: str, connected: socket.socket, login: Dialler, judge: "_Judge"
+    address: str, connected: socket.socket, dialler: Dialler, judge: "_Judge"
 ) -> asyncssh.SSHClientConnection:
     """Connect and authenticate both sides. Raises AccessError, UnreachableError."""
     options: dict[str, Any] = {
         **common_options(),
-        "username": login.user,
-        "client_keys": [login.key],
+        "username": dialler.user,
+        "client_keys": [dialler.key],
         "agent_path": None,
         "known_hosts": ([], [], []),
         "server_host_key_algs": [judge.algorithm],

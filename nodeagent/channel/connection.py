@@ -22,7 +22,7 @@ BUFFERED_MAX_BYTES: Final = 1024 * 1024
 """What may wait for a manager that does not read; an agent never sends that much."""
 
 
-class Way(Protocol):
+class ManagerRoute(Protocol):
     """How the manager is reached, and what is kept of that."""
 
     async def dial(self, peer: Peer) -> Transport:

@@ -1,6 +1,6 @@
 """Conversation with the manager: kept up for good, and what is agreed in it is carried out.
 
-Drives `common.wire.receiver` over whatever its `Way` dials, and dials again when a connection ends. Decides when
+Drives `common.wire.receiver` over whatever its `ManagerRoute` dials, and dials again when a connection ends. Decides when
 a silent manager is given up, and in which order jobs run. Leaves when to dial to `backoff`, protocol and policy to the receiver,
 disks and services to the installer.
 Invariant: installations outlive connections and run one after the other; and a connection on which the manager has been
@@ -34,7 +34,7 @@ from common.wire.receiver import (
 )
 from common.wire.sender import Send
 from nodeagent.channel.backoff import Backoff
-from nodeagent.channel.connection import SILENCE_S, Connection, ConnectionStatus, Way
+from nodeagent.channel.connection import SILENCE_S, Connection, ConnectionStatus, ManagerRoute
 from nodeagent.channel.jobs import Jobs, RestOver
 from nodeagent.channel.managerclock import ManagerClock
 from nodeagent.core.steps import acknowledge, end_rest
@@ -69,7 +69,7 @@ class Conversation:
         *,
         receiver: Receiver,
         state: NodeState,
-        way: Way,
+        route: ManagerRoute,
         show: Callable[[Challenges], None],
         on_pulse: Callable[[], None],
         after_upkeep: Callable[[], Awaitable[None]],
@@ -77,7 +77,7 @@ class Conversation:
     ) -> None:
         self._receiver = receiver
         self._state = state
-        self._way = way
+        self._route = route
         self._show = show
         self._on_pulse = on_pulse
         self._after_upkeep = after_upkeep
@@ -130,7 +130,7 @@ class Conversation:
     async def _take_contact(self, contact: Contact) -> None:
         """Keep how the manager is to be reached, and confirm it; what cannot be kept is announced again each minute."""
         try:
-            has_changed = await self._way.keep(contact)
+            has_changed = await self._route.keep(contact)
         except InstallError as error:
             log.error("store.failed", reason=error.reason, message=error.message)
         except ProtocolError as error:
@@ -219,7 +219,7 @@ class Conversation:
         """Hold one conversation; return how long to wait before the next."""
         connection = Connection(self.received)
         try:
-            connection.transport = await self._way.dial(connection)
+            connection.transport = await self._route.dial(connection)
         except CertcastError as error:
             self._log_trouble("manager.unreachable", error.reason, error.message)
             return self._backoff.pause_s(0.0)
@@ -235,7 +235,7 @@ class Conversation:
             connection.ended.set()
             connection.transport.close()
         if not was_welcomed or connection.reason == GO_ELSEWHERE:
-            self._way.avoid()
+            self._route.avoid()
         if was_welcomed and time.monotonic() - welcomed_s > STABLE_S:
             self._backoff.reset()
         self._log_trouble("manager.lost", connection.reason, connection.message)

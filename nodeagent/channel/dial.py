@@ -21,7 +21,7 @@ async def connect(
     Raises UnreachableError if none does, AccessError if one does and is not the pinned manager or refuses our key.
     """
     pinned = set(identity.host_keys)
-    login = Dialler(
+    dialler = Dialler(
         user=identity.node,
         key=identity.key,
         subsystem=SUBSYSTEM,
@@ -29,4 +29,4 @@ async def connect(
         advice=ADVICE,
         peer=peer,
     )
-    return await dial(identity.addresses, login, timeout_s=timeout_s, order=order)
+    return await dial(identity.addresses, dialler, timeout_s=timeout_s, order=order)

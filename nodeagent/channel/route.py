@@ -53,7 +53,7 @@ class AddressOrder:
 
 
 class Route:
-    """Implements `nodeagent.channel.connection.Way`."""
+    """Implements `nodeagent.channel.connection.ManagerRoute`."""
 
     def __init__(
         self, data_dir: Path, local: NodeLocalState, uniform: Callable[[float, float], float]
@@ -70,7 +70,7 @@ class Route:
         transport = await connect_as(self._data_dir, peer=peer, order=self._order)
         self._me, self._proven = me, transport.host_key
         self._order.answered(transport.address)
-        self._local.knows(Contact(addresses=list(me.addresses), host_keys=list(me.host_keys)))
+        self._local.set_contact(Contact(addresses=list(me.addresses), host_keys=list(me.host_keys)))
         return transport
 
     def avoid(self) -> None:
@@ -97,6 +97,6 @@ class Route:
         if kept is None or (kept.addresses, kept.host_keys) == (me.addresses, me.host_keys):
             return False
         self._me = kept
-        self._local.knows(Contact(addresses=list(kept.addresses), host_keys=list(kept.host_keys)))
+        self._local.set_contact(Contact(addresses=list(kept.addresses), host_keys=list(kept.host_keys)))
         log.info("contact.kept", address=", ".join(kept.addresses), count=len(kept.host_keys))
         return True

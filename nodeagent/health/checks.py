@@ -108,7 +108,7 @@ class Health:
         local = self.state.local
         if local.is_damaged:
             return Check(name="files", ok=False, message="files are damaged and must be sent again")
-        ok = local.is_disk_right()
+        ok = local.is_disk_right
         return Check(
             name="files",
             ok=ok,

@@ -40,7 +40,7 @@ def render(health: Health) -> str:
         *_gauge(
             "certcast_agent_disk_right",
             "Whether the live files and copies were as installed when last checked.",
-            [("", int(health.state.local.is_disk_right()))],
+            [("", int(health.state.local.is_disk_right))],
         ),
         *_gauge(
             "certcast_agent_reloads_waiting",

@@ -58,12 +58,13 @@ class NodeLocalState:
         """How many drifts were repaired since start."""
         return self._drifts
 
+    @property
     def is_disk_right(self) -> bool:
         """Whether the live tree was last seen to be what was installed."""
         return self._live is None or self._disk == self._live.digest
 
-    def went_live(self, manifest: Manifest | None) -> None:
-        """This is what `current` shows, whole."""
+    def set_live(self, manifest: Manifest | None) -> None:
+        """Take what `current` shows now, whole; None where it shows nothing that is."""
         self._live = manifest
         self._held = (
             frozenset(entry.digest for entry in manifest.entries) if manifest is not None else frozenset()
@@ -72,25 +73,25 @@ class NodeLocalState:
         self._is_damaged = False
         self._disk = manifest.digest if manifest is not None else ""
 
-    def was_listed(self, disk: Digest) -> None:
-        """The live tree was hashed."""
+    def set_disk_digest(self, disk: Digest) -> None:
+        """Take what the live tree was hashed to."""
         self._disk = disk
 
-    def was_repaired(self) -> None:
-        """A drift was repaired."""
+    def count_repair(self) -> None:
+        """Count a drift that was repaired."""
         self._drifts += 1
 
-    def was_damaged(self, missing: Iterable[Digest]) -> None:
-        """These payloads of the live tree are nowhere on this node any more."""
+    def mark_damaged(self, missing: Iterable[Digest]) -> None:
+        """Note that these payloads of the live tree are nowhere on this node any more."""
         self._is_damaged = True
         self._lost |= frozenset(missing)
 
-    def was_lost(self, digests: Iterable[Digest]) -> None:
-        """These payloads were thought to be held and could not be read."""
+    def mark_lost(self, digests: Iterable[Digest]) -> None:
+        """Note that these payloads were thought to be held and could not be read."""
         self._lost |= frozenset(digests)
 
-    def was_seen(self, seen: Iterable[Serving]) -> None:
-        """These endpoints were probed."""
+    def update_serving(self, seen: Iterable[Serving]) -> None:
+        """Take what these endpoints were seen to serve."""
         self._serving |= {(one.consumer, one.endpoint): one for one in seen}
 
     @property
@@ -98,17 +99,17 @@ class NodeLocalState:
         """Why the reloads of these consumers were last seen to wait."""
         return self._waits
 
-    def must_wait(self, waits: Mapping[str, Wait]) -> None:
-        """The reloads of these consumers wait, and why."""
+    def set_waits(self, waits: Mapping[str, Wait]) -> None:
+        """Take which consumers' reloads wait, and why."""
         self._waits = dict(waits)
 
-    def expect(self, consumers: Sequence[Consumer]) -> None:
-        """These consumers exist; what others were seen to serve is forgotten."""
+    def retain_serving(self, consumers: Sequence[Consumer]) -> None:
+        """Forget what endpoints were seen to serve that none of these consumers has."""
         known = {(consumer.name, endpoint.label) for consumer in consumers for endpoint in consumer.endpoints}
         self._serving = {key: seen for key, seen in self._serving.items() if key in known}
 
-    def was_configured(self, faults: Sequence[ConfigurationFault]) -> None:
-        """The node's own configuration was checked."""
+    def set_faults(self, faults: Sequence[ConfigurationFault]) -> None:
+        """Take what is wrong with the node's own configuration."""
         self._faults = list(faults)
 
     @property
@@ -116,8 +117,8 @@ class NodeLocalState:
         """What is wrong with the node's own configuration."""
         return self._faults
 
-    def shows(self, count: int) -> None:
-        """So many challenges are shown to CAs."""
+    def set_challenges_held(self, count: int) -> None:
+        """Take how many challenges are shown to CAs."""
         self._challenges_held = count
 
     # -- LocalState
@@ -149,8 +150,8 @@ class NodeLocalState:
             refused=[to_part_refused(one, now_s) for one in journal.refused.values()],
         )
 
-    def knows(self, contact: Contact) -> None:
-        """This is how the manager is reached, as the identity has it."""
+    def set_contact(self, contact: Contact) -> None:
+        """Take how the manager is reached, as the identity has it."""
         self._contact = contact
 
     def contact(self) -> Contact | None:

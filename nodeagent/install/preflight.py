@@ -293,7 +293,7 @@ async def _held(
         payloads |= await asyncio.to_thread(state.tree.payloads, manifest, [directory])
     if lost := wanted - payloads.keys():
         # no reason for quarantine: with the next offer it will travel
-        state.local.was_lost(lost)
+        state.local.mark_lost(lost)
         raise BundleError(
             f"{counted(len(lost), 'file')} that this node held cannot be read any more and must be sent again",
             reason=Reason.BAD_DIGEST,

@@ -64,7 +64,7 @@ class Proof:
 async def probe_baseline(state: NodeState, consumers: Sequence[Consumer]) -> list[Serving]:
     """Probe the ports before anything is changed."""
     seen = await state.prober.probe(consumers, {}, timeout_s=BASELINE_TIMEOUT_S)
-    state.local.was_seen(seen)
+    state.local.update_serving(seen)
     return seen
 
 
@@ -245,7 +245,7 @@ async def _await_endpoints(
         ]
     seen = [probe.result() for probe in probes]
     for one in seen:
-        state.local.was_seen(one)
+        state.local.update_serving(one)
     return zip(consumers, seen, strict=True)
 
 

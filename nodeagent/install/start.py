@@ -57,9 +57,9 @@ async def _rest(state: NodeState) -> None:
     if isinstance(decision, Idle | Forget) and journal.applied is not None and manifest is not None:
         # a manifest that is not the one applied is damage, which upkeep deals with
         manifest = manifest if version_of(manifest) == journal.applied else None
-    state.local.went_live(manifest)
+    state.local.set_live(manifest)
     if shown and manifest is None:
-        state.local.was_damaged(())
+        state.local.mark_damaged(())
 
 
 async def _carry_out(state: NodeState, decision: Decision) -> str:

@@ -162,8 +162,8 @@ class Transaction:
                 waiting={name: wait.message for name, wait in waits.items()},
             )
         )
-        state.local.went_live(manifest)
-        state.local.must_wait(waits)
+        state.local.set_live(manifest)
+        state.local.set_waits(waits)
         if (previous := state.file.journal.previous) and previous != before.previous:
             await self._remember(previous)
         outcome = self.outcome()
@@ -227,7 +227,7 @@ class Transaction:
                 reloads=forward.reloads + proof.reloads,
             )
         )
-        state.local.went_live(old)
+        state.local.set_live(old)
         return self._failed("install.rolled_back" if proof.cause is None else "install.failed")
 
     async def _prove_former(
@@ -274,7 +274,7 @@ class Transaction:
                 waiting=waits,
             )
         )
-        state.local.must_wait({**state.local.waits, **waits})
+        state.local.set_waits({**state.local.waits, **waits})
         directory = state.file.journal.directory
         try:
             if await asyncio.to_thread(state.tree.live) != directory:
@@ -282,7 +282,7 @@ class Transaction:
         except OSError as error:  # upkeep makes the link right
             wrong = name_fault("the files of the first attempt could not be made live again", error)
             log.warning("store.failed", reason=wrong.reason, message=wrong.message)
-        state.local.went_live(await asyncio.to_thread(state.tree.manifest, directory))
+        state.local.set_live(await asyncio.to_thread(state.tree.manifest, directory))
         return self._failed("install.failed")
 
     def _manifest_of_attempt(self) -> Manifest | None:

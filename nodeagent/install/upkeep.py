@@ -79,7 +79,7 @@ class Upkeep:
             return
         listing = await asyncio.to_thread(state.tree.listing, directory)
         drifts = find_drift(listing, manifest, directory=directory, owners=state.tree.owners)
-        state.local.was_listed(disk_digest(listing, manifest, drifts))
+        state.local.set_disk_digest(disk_digest(listing, manifest, drifts))
         if drifts:
             _log_drift(drifts)
             await self._repair(manifest, directory, drifts)
@@ -95,7 +95,7 @@ class Upkeep:
             payloads = await asyncio.to_thread(state.tree.payloads, manifest, [directory, *others])
             missing = {entry.digest for entry in manifest.entries} - payloads.keys()
             if missing:
-                state.local.was_damaged(missing)
+                state.local.mark_damaged(missing)
                 return
             directory = next_copy(names.keys(), manifest.epoch, manifest.generation)
             await asyncio.to_thread(state.tree.stage, directory, manifest, payloads)
@@ -105,8 +105,8 @@ class Upkeep:
                 steps.move(steps.mark_unverified(state.file.journal, unverified), directory)
             )
         await asyncio.to_thread(state.tree.switch, directory)
-        state.local.went_live(manifest)
-        state.local.was_repaired()
+        state.local.set_live(manifest)
+        state.local.count_repair()
         log.warning("drift.repaired", count=len(drifts))
 
     # -- drift of the copies
@@ -123,7 +123,7 @@ class Upkeep:
             return
         _log_drift(drifts)
         listing = await asyncio.to_thread(state.tree.listing, journal.directory)
-        state.local.was_listed(disk_digest(listing, manifest, drifts))
+        state.local.set_disk_digest(disk_digest(listing, manifest, drifts))
         damaged = damaged_paths(drifts)
         unverified = [
             one
@@ -133,8 +133,8 @@ class Upkeep:
         await state.file.save(steps.mark_unverified(journal, unverified))
         directory = journal.directory
         await asyncio.to_thread(write_copies, copies, lambda path: state.tree.body(directory, path))
-        state.local.was_listed(manifest.digest)
-        state.local.was_repaired()
+        state.local.set_disk_digest(manifest.digest)
+        state.local.count_repair()
         log.warning("drift.repaired", count=len(drifts))
 
     # -- what the ports serve
@@ -154,8 +154,8 @@ class Upkeep:
         loaded = [one for one in state.services.consumers if one.name in state.file.journal.loaded]
         stale = {one.name for one in loaded if one.name in stale and not await self._passes(one, wanted)}
         if not state.lock.locked() and state.file.journal.directory == directory:
-            state.local.expect(state.services.consumers)
-            state.local.was_seen(seen)
+            state.local.retain_serving(state.services.consumers)
+            state.local.update_serving(seen)
         return directory, frozenset(stale)
 
     async def _wanted(self) -> Wanted:
@@ -217,7 +217,7 @@ class Upkeep:
         if not is_unproven:
             proven = [*by_hand, *await self._load(behind, ready, by_hand, stopped, target)]
         waits = {name: wait for name, wait in waits.items() if name not in {one.name for one in proven}}
-        state.local.must_wait(waits)
+        state.local.set_waits(waits)
         await self._record(
             manifest, behind, proven, waits=waits.keys(), excused=stopped.keys() | waits.keys()
         )
@@ -293,7 +293,7 @@ class Upkeep:
             if consumer in proof.proven:
                 if consumer.name in self._stale:
                     self._stale.discard(consumer.name)
-                    state.local.was_repaired()
+                    state.local.count_repair()
                     log.warning("drift.repaired", count=1)
                 continue
             attempts = self._tries.get(consumer.name, (0, 0.0))[0] + 1

@@ -159,7 +159,7 @@ class Node:
             assert {one.digest for one in shown.manifest.entries} == {one.digest for one in applied.entries}
             assert applied.generation <= journal.highest[1]
             assert self.loaded.read_bytes() == leaf_of(shown)
-            assert state.local.is_disk_right()
+            assert state.local.is_disk_right
         if journal.previous:
             assert state.tree.remembered() == journal.previous
             assert (self.data / "previous/manifest.json").exists()

@@ -107,7 +107,7 @@ class Agent:
         )
 
 
-class Way:
+class StubRoute:
     """A way to whatever `dial` reaches. Counts how often it is to be avoided, and keeps nothing."""
 
     def __init__(self, dial) -> None:
@@ -121,14 +121,14 @@ class Way:
         return False
 
 
-def make_conversation(state, way, **more):
+def make_conversation(state, route, **more):
     async def upkeep_ended():
         pass
 
     return Conversation(
         receiver=Receiver(node=NODE, boot_id="boot", instance="one", agent_version="0", local=state.local),
         state=state,
-        way=way,
+        route=route,
         on_pulse=lambda: None,
         after_upkeep=upkeep_ended,
         **{"show": lambda _challenges: None, **more},
@@ -138,7 +138,7 @@ def make_conversation(state, way, **more):
 @asynccontextmanager
 async def agent(data, chosen, dial):
     state = await open_node(data, chosen)
-    talk = make_conversation(state, Way(dial), uniform=lambda low, high: low)
+    talk = make_conversation(state, StubRoute(dial), uniform=lambda low, high: low)
     async with Supervisor() as supervisor:
         for name in ("run_pulse", "run_jobs", "run", "run_upkeep"):
             supervisor.keep(name, getattr(talk, name))

@@ -14,7 +14,7 @@ from manager.cli import decoding
 from manager.http.errors import answer
 from manager.web import site
 from nodeagent import cli
-from nodeagent.app import only_one
+from nodeagent.app import hold_data_lock
 from nodeagent.channel.identity import Pin, ensure_key, save_pin
 
 ROOT = Path(manager.__file__).parents[1]
@@ -95,7 +95,7 @@ def test_the_command_of_a_node_words_what_to_do_where_it_has_not_joined(tmp_path
 def test_the_command_of_a_node_words_what_to_do_where_another_agent_runs(tmp_path, capsys):
     ensure_key(tmp_path)
     save_pin(tmp_path, Pin(node="mcu-1", addresses=["127.0.0.1:9"], host_keys=["ssh-ed25519 AAAA"]))
-    with only_one(tmp_path):
+    with hold_data_lock(tmp_path):
         assert cli.main(["run", "--data", str(tmp_path)]) == 1
     assert capsys.readouterr().err == (
         f"certcast-nodeagent: another nodeagent runs on {tmp_path}; stop it first, "

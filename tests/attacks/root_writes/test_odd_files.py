@@ -8,7 +8,7 @@ import pytest
 
 from common.errors import CertcastError
 from common.runtime import durable
-from nodeagent.app import only_one
+from nodeagent.app import hold_data_lock
 from nodeagent.channel import identity
 from nodeagent.install.journalfile import load_journal
 from nodeagent.install.lastgood import read_last_good
@@ -30,7 +30,7 @@ async def test_nothing_but_a_plain_file_is_read_and_nothing_waits_for_the_other_
     readers = {
         node.data / "journal.json": lambda: load_journal(node.data),
         node.data / "services.last-good": lambda: read_last_good(node.data),
-        node.data / "agent.lock": lambda: only_one(node.data).__enter__(),
+        node.data / "agent.lock": lambda: hold_data_lock(node.data).__enter__(),
         node.data / "identity/node_key": lambda: identity.ensure_key(node.data),
         node.data / "identity/manager.json": lambda: identity.load(node.data),
         node.directory / "services.toml": lambda: load_services(node.directory / "services.toml"),

@@ -23,7 +23,7 @@ class Known:
     def __init__(self) -> None:
         self.known = None
 
-    def knows(self, contact):
+    def set_contact(self, contact):
         self.known = contact
 
     def contact(self):

@@ -5,19 +5,19 @@ from common.runtime.supervise import Supervisor
 from common.wire.contact import Contact
 from common.wire.messages import Hello, Tick
 from tests.integration.agent_parts import open_node, services
-from tests.integration.conversation_parts import Manager, Way, make_conversation
+from tests.integration.conversation_parts import Manager, StubRoute, make_conversation
 
 FIRST = Contact(addresses=["m1.example:9422"])
 NEXT = Contact(addresses=["m1.example:9422", "m2.example:9422"])
 
 
-class Keeper(Way):
+class Keeper(StubRoute):
     def __init__(self, state, dial) -> None:
         super().__init__(dial)
         self.state = state
         self.failing = None
         self.asked = []
-        state.local.knows(FIRST)
+        state.local.set_contact(FIRST)
 
     async def keep(self, contact):
         self.asked.append(contact)
@@ -25,7 +25,7 @@ class Keeper(Way):
             raise self.failing
         if contact == self.state.local.contact():
             return False
-        self.state.local.knows(contact)
+        self.state.local.set_contact(contact)
         return True
 
 

@@ -24,7 +24,7 @@ from tests.integration.agent_parts import (
     services,
     with_trust,
 )
-from tests.integration.conversation_parts import Manager, Way, agent, make_conversation
+from tests.integration.conversation_parts import Manager, StubRoute, agent, make_conversation
 from tests.patience import PATIENCE_S
 
 
@@ -138,11 +138,11 @@ async def test_a_manager_that_was_away_is_reached_when_it_is_back(node, peer):
 async def test_a_verdict_to_wait_is_obeyed(tmp_path, reload, peer):
     peer.welcome = Welcome(verdict="wait", retry_after_s=40)
     state = await open_node(tmp_path / "data", services(consumer(reload)))
-    way = Way(peer.dial)
-    talk = make_conversation(state, way)
+    route = StubRoute(peer.dial)
+    talk = make_conversation(state, route)
 
     assert 40 <= await talk._converse() <= 50
-    assert way.avoided == 1
+    assert route.avoided == 1
 
 
 @pytest.mark.parametrize(("reason", "avoided"), [(Reason.BUSY, 0), (GO_ELSEWHERE, 1)])
@@ -150,14 +150,14 @@ async def test_a_manager_that_sends_a_node_away_is_avoided_only_if_it_may_take_n
     tmp_path, reload, peer, reason: Reason, avoided: int
 ):
     state = await open_node(tmp_path / "data", services(consumer(reload)))
-    way = Way(peer.dial)
+    route = StubRoute(peer.dial)
     async with asyncio.timeout(PATIENCE_S), asyncio.TaskGroup() as tasks:
-        conversing = tasks.create_task(make_conversation(state, way)._converse())
+        conversing = tasks.create_task(make_conversation(state, route)._converse())
         await peer.until(lambda: peer.said(Hello))
         peer.play(peer.sender.goodbye(reason, 2.0))
 
     assert 2 <= conversing.result() <= 3
-    assert way.avoided == avoided
+    assert route.avoided == avoided
 
 
 def test_attempts_are_spread_and_never_more_than_half_a_minute_apart():
@@ -308,6 +308,6 @@ async def test_a_manager_that_does_not_know_the_key_is_told_apart_from_one_out_o
         raise AccessError("it does not know this node's key", reason=Reason.FORBIDDEN)
 
     assert node.conversation.status.reason is None
-    node.conversation._way = Way(unknown)
+    node.conversation._route = StubRoute(unknown)
     peer.far.close()
     await peer.until(lambda: node.conversation.status.reason == Reason.FORBIDDEN)

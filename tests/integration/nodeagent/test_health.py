@@ -284,7 +284,7 @@ async def test_a_manager_that_does_not_know_the_nodes_key_any_more_is_told_apart
 
 async def test_mistakes_in_the_nodes_configuration_warn_and_leave_the_node_ready(state):
     well = health(state)
-    state.local.was_configured([ConfigurationFault(code="unit_missing", message="no unit x.service")])
+    state.local.set_faults([ConfigurationFault(code="unit_missing", message="no unit x.service")])
     (wrong,) = [check for check in well.ready() if not check.ok]
     assert (wrong.name, wrong.level, wrong.message) == ("services", "warning", "no unit x.service")
     async with serve_health(well, host="127.0.0.1", port=0) as (host, port):

@@ -61,7 +61,7 @@ async def test_a_copy_that_was_changed_is_written_again_reloaded_and_counted(nod
     assert not service.path.is_symlink()
     assert elsewhere.read_text() == "not ours"
     assert (service.reloads, node.local.report(0).drifts) == (reloads + 1, 1)
-    assert node.local.is_disk_right()
+    assert node.local.is_disk_right
 
 
 async def test_a_copy_whose_mode_was_widened_is_closed_again_without_a_reload(node, service):
@@ -82,11 +82,11 @@ async def test_a_copy_that_cannot_be_repaired_is_reported_as_drift(node, service
     monkeypatch.setattr(durable, "write_file", refuse)
     with pytest.raises(Exception, match="could not be written"):
         await Upkeep(node).turn()
-    assert not node.local.is_disk_right()
+    assert not node.local.is_disk_right
 
     monkeypatch.undo()
     await Upkeep(node).turn()
-    assert node.local.is_disk_right()
+    assert node.local.is_disk_right
 
 
 async def test_a_copy_that_is_declared_later_is_written_and_loaded(node, service):

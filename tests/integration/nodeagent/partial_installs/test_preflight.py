@@ -119,5 +119,5 @@ async def test_a_partial_installation_survives_a_restart_and_is_at_rest(node, da
     await Upkeep(again).turn()
     assert again.local.applied().digest == outcome.report.applied.digest
     assert again.local.report(pki.NOW_S).refused == outcome.report.refused
-    assert again.local.is_disk_right()
+    assert again.local.is_disk_right
     assert service.reloads == reloads
