@@ -1,4 +1,4 @@
-"""News of a node that the store has: another manager may have published to it, heard it, or hold its session.
+"""News of a node that the store has: another manager may have published to it, got its reports, or hold its session.
 
 Decides what of it changes the node's facts. Invariant: what this manager knows of a session of its own is never replaced by what the store kept of it
 before, and generations only rise.
@@ -42,10 +42,10 @@ def follow_report(facts: NodeFacts, report: NodeReportRecord | None) -> bool:
 
 
 def follow_past(facts: NodeFacts, state: NodeState) -> bool:
-    """Take when a node was heard last that has no session any more, and what became of the push in it; return whether that is news."""
+    """Take when a node reported last that has no session any more, and what became of the push in it; return whether that is news."""
     before = facts.last_report_s, facts.is_pushing
-    heard_s = state.report.heard_s or state.report.at_s if state.report is not None else None
-    ends_s = [each for each in (heard_s, state.left_s) if each is not None]
+    report_s = state.report.last_report_s or state.report.at_s if state.report is not None else None
+    ends_s = [each for each in (report_s, state.left_s) if each is not None]
     if ends_s:
         facts.last_report_s = max(ends_s)
         facts.lose_push(max(ends_s))

@@ -201,16 +201,16 @@ class PushRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeReportRecord:
-    """What the store keeps of a node's last report, and what the manager that heard it knows beside it. Times are by that one's clock.
+    """What the store keeps of a node's last report, and what the manager that got it knows beside it. Times are by that one's clock.
 
     `node_id` is the store's number of the node: another one that has its name meanwhile did not say this. `at_s` is when this was put
-    together, `heard_s` when the node said something last; `enrolled_s` is when it had joined whose report this is. What a node says of its last
+    together, `last_report_s` when the node said something last; `enrolled_s` is when it had joined whose report this is. What a node says of its last
     failure rests until `reported_retry_s`, `refused` is what only the manager keeps. Those are None in what former releases kept.
     """
 
     node: NodeName
     at_s: float
-    heard_s: float | None = None
+    last_report_s: float | None = None
     enrolled_s: float | None = None
     awaiting_first_report: bool = False
     applied: Applied | None

@@ -14,7 +14,7 @@ def record_of(facts: NodeFacts, now_s: float) -> NodeReportRecord:
     return NodeReportRecord(
         node=facts.name,
         at_s=now_s,
-        heard_s=facts.last_report_s,
+        last_report_s=facts.last_report_s,
         enrolled_s=facts.enrolled_s,
         awaiting_first_report=facts.awaiting_first_report,
         applied=facts.applied,
@@ -41,7 +41,7 @@ def record_of(facts: NodeFacts, now_s: float) -> NodeReportRecord:
 def restore(facts: NodeFacts, record: NodeReportRecord) -> None:
     """Take what the store kept of a node last."""
     facts.kept_s, facts.kept_skew_s = record.at_s, record.clock_skew_s
-    facts.last_report_s = max(facts.last_report_s or 0.0, record.heard_s or record.at_s)
+    facts.last_report_s = max(facts.last_report_s or 0.0, record.last_report_s or record.at_s)
     # what was kept before the node joined once more is of an earlier life; former releases did not say
     is_earlier = record.enrolled_s is not None and record.enrolled_s != facts.enrolled_s
     facts.awaiting_first_report = is_earlier or record.awaiting_first_report

@@ -95,17 +95,17 @@ class Holds:
             return
         async with self._database.write() as connection:
             there = await sessions_of(connection, over)
-            heard = {
+            ended = {
                 each.node_id: over[name].last_report_s
                 for name, each in there.items()
                 if each.number == over[name].number
             }
-            own = self._database.among(hold.c.node_id, heard) & (hold.c.member_id == member)
+            own = self._database.among(hold.c.node_id, ended) & (hold.c.member_id == member)
             removed = await connection.execute(delete(hold).where(own).returning(hold.c.node_id))
-            left = [{"of": each, "last_report_s": heard[each]} for each in removed.scalars()]
+            left = [{"of": each, "last_report_s": ended[each]} for each in removed.scalars()]
             if left:
                 await connection.execute(_LEFT, left)
-            await self._database.changed(connection, heard)
+            await self._database.changed(connection, ended)
 
     async def _seat(self, connection: AsyncConnection, taken: Sequence[HoldRequest], now_s: float) -> None:
         """Note whose agents greeted; of one that only reconnects there is nothing to note."""

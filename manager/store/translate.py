@@ -108,7 +108,7 @@ class StoredReport(Struct, frozen=True, kw_only=True):
     version: int = UNVERSIONED
     node: str
     at_s: float
-    heard_s: float | None = None
+    last_report_s: float | None = field(default=None, name="heard_s")
     enrolled_s: float | None = None
     awaiting_first_report: bool = False
     applied: StoredApplied | None

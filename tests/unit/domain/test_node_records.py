@@ -122,7 +122,7 @@ def test_a_refusal_that_only_the_manager_keeps_outlasts_the_reports_after_it():
 def test_what_a_former_release_kept_is_read_as_it_meant_it():
     record = replace(
         record_of(known(), NOW_S),
-        heard_s=None,
+        last_report_s=None,
         enrolled_s=None,
         reported_retry_s=None,
         refused=None,

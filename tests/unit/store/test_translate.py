@@ -112,7 +112,7 @@ def test_a_report_is_kept_as_it_always_was_but_for_its_version_and_what_was_adde
 def test_what_was_added_to_a_report_comes_back():
     report = replace(
         REPORT,
-        heard_s=1_800_000_000.25,
+        last_report_s=1_800_000_000.25,
         enrolled_s=1_700_000_000.0,
         awaiting_first_report=True,
         reported_retry_s=1_800_000_300.0,
