@@ -33,20 +33,20 @@ PARAMETERS = "-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAM
 Act = Callable[[], Awaitable[Any]]
 
 
-def strike(world: World | Context, monkeypatch: pytest.MonkeyPatch, act: Act) -> list[str]:
+def race(world: World | Context, monkeypatch: pytest.MonkeyPatch, act: Act) -> list[str]:
     """Let `act` come first before the next transaction; return what notes that it did."""
-    transaction, struck = world.store.transaction, list[str]()
+    transaction, raced = world.store.transaction, list[str]()
 
     @asynccontextmanager
     async def late() -> AsyncIterator[None]:
-        if not struck:
-            struck.append("struck")
+        if not raced:
+            raced.append("raced")
             await act()
         async with transaction():
             yield
 
     monkeypatch.setattr(world.store, "transaction", late)
-    return struck
+    return raced
 
 
 async def trust(world: World, *made: Made) -> list[int]:
@@ -77,10 +77,10 @@ async def test_an_edit_of_a_ca_asks_about_the_chain_of_a_certificate_that_was_up
     _, number = await trust(world, ROOT, ISSUER)
     # of the same name and key, and expired, so that it signs nothing any more
     over = make_intermediate(ROOT, key=ISSUER.key, not_after_s=NOW_S - DAY_S)
-    struck = strike(world, monkeypatch, lambda: upload(world, make_leaf(ISSUER)))
+    raced = race(world, monkeypatch, lambda: upload(world, make_leaf(ISSUER)))
     with pytest.raises(ConfirmationNeededError) as asked:
         await edit_ca(world, number, over.certificate_pem)
-    assert struck
+    assert raced
     assert {each.code for each in asked.value.consequences} == {"chain_broken", "untrusted"}
     assert (await world.store.trusted_cas.get(number)).certificate_pem == ISSUER.certificate_pem
 
@@ -92,10 +92,10 @@ async def test_what_was_confirmed_before_a_certificate_came_that_needs_the_ca_is
     delete = world.use_cases.trust.delete
     with pytest.raises(ConfirmationNeededError) as shown:
         await delete([number], force=False, confirm="", actor="ada")
-    struck = strike(world, monkeypatch, lambda: upload(world, make_leaf(ISSUER)))
+    raced = race(world, monkeypatch, lambda: upload(world, make_leaf(ISSUER)))
     with pytest.raises(ConfirmationNeededError) as again:
         await delete([number], force=False, confirm=shown.value.token, actor="ada")
-    assert struck
+    assert raced
     assert again.value.token != shown.value.token
     assert "chain_broken" in {each.code for each in again.value.consequences}
     assert len(await world.store.trusted_cas.list()) == 2
@@ -106,10 +106,10 @@ async def test_a_change_of_a_cas_use_never_brings_back_the_text_that_it_had(
 ):
     _, number = await trust(world, ROOT, ISSUER)
     renewed = make_intermediate(ROOT, key=ISSUER.key)
-    struck = strike(world, monkeypatch, lambda: edit_ca(world, number, renewed.certificate_pem))
+    raced = race(world, monkeypatch, lambda: edit_ca(world, number, renewed.certificate_pem))
     with pytest.raises(ChangedMeanwhileError, match="look at it again"):
         await edit_ca(world, number, None, verifies=False, force=True)
-    assert struck
+    assert raced
     kept = await world.store.trusted_cas.get(number)
     assert (kept.certificate_pem, kept.trusted_intermediate) == (renewed.certificate_pem, True)
 
@@ -125,16 +125,16 @@ async def test_a_change_of_parameters_never_brings_back_the_certificate_that_was
     def edit(**what: str) -> Awaitable[Any]:
         return world.use_cases.certificates.edit(number, Edit(**what), actor="ada")
 
-    struck = strike(world, monkeypatch, lambda: edit(certificate=renewed.certificate_pem))
+    raced = race(world, monkeypatch, lambda: edit(certificate=renewed.certificate_pem))
     with pytest.raises(ChangedMeanwhileError, match="look at it again"):
         await edit(parameters=PARAMETERS)
-    assert struck
+    assert raced
     assert (await world.store.certificates.get(number)).leaf_pem == renewed.certificate_pem
     # what was only uploaded again is the same
     monkeypatch.undo()
-    struck = strike(world, monkeypatch, lambda: upload(world, renewed))
+    raced = race(world, monkeypatch, lambda: upload(world, renewed))
     await edit(parameters=PARAMETERS)
-    assert struck
+    assert raced
 
 
 async def test_a_program_gets_what_its_role_gives_when_it_is_registered(
@@ -143,9 +143,9 @@ async def test_a_program_gets_what_its_role_gives_when_it_is_registered(
     strong, weak = ["is_admin"], ["use_api"]
     role = await world.use_cases.roles.add("ci", strong, actor="ada")
     roles = world.use_cases.roles
-    struck = strike(world, monkeypatch, lambda: roles.change(role, "ci", weak, actor="ada"))
+    raced = race(world, monkeypatch, lambda: roles.change(role, "ci", weak, actor="ada"))
     made = await world.use_cases.clients.add_with_key("ci", api_role_id=role, actor="ada")
-    assert struck
+    assert raced
     assert made.record.role is Role.READ_ONLY
 
 
@@ -155,10 +155,10 @@ async def test_a_role_that_somebody_else_gave_a_moment_ago_is_not_taken_back_uns
     users = world.use_cases.users
     for name in ("ada", "bob", "eve"):
         await users.add(name, role=Role.ADMINISTRATOR, password="copper horse battery", actor="console")
-    struck = strike(world, monkeypatch, lambda: users.set_role("eve", role=Role.READ_ONLY, actor="bob"))
+    raced = race(world, monkeypatch, lambda: users.set_role("eve", role=Role.READ_ONLY, actor="bob"))
     with pytest.raises(ChangedMeanwhileError, match="somebody else made eve read-only in the meantime"):
         await users.set_role("eve", role=Role.OPERATOR, seen=Role.ADMINISTRATOR, actor="ada")
-    assert struck
+    assert raced
     assert (await users.get("eve")).role is Role.READ_ONLY
 
 
@@ -188,13 +188,13 @@ async def test_an_existing_client_that_leaves_names_out_never_brings_back_those_
         await api.add_node("n1")
         (record,) = [each for each in await api.use_cases._context.store.nodes.list() if each.name == "n1"]
         described = NodeDescription(names=["renamed.example.com"], addresses=["192.0.2.77"])
-        struck = strike(
+        raced = race(
             api.use_cases._context,
             monkeypatch,
             lambda: api.use_cases.nodes.describe("n1", described, actor="ada"),
         )
         answer = await Client(api).call("PATCH", f"{WORKERS}{record.id}/", {"description": "in the cellar"})
-        assert struck
+        assert raced
         assert (answer.status, b"was changed in the meantime" in answer.body) == (400, True)
         kept = await api.use_cases._context.store.nodes.get(record.name)
         assert (kept.names, kept.addresses) == (("renamed.example.com",), ("192.0.2.77",))

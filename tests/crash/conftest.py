@@ -25,13 +25,13 @@ def _quiet() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def sweeper() -> Iterator[Sweeper]:
-    """The processes that strike, one for each processor."""
+    """The processes that inject faults, one for each processor."""
     yield from _sweeper(os.cpu_count() or 1)
 
 
 @pytest.fixture(scope="session")
 def patient_sweeper() -> Iterator[Sweeper]:
-    """More of them, for strikes that wait more than they work."""
+    """More of them, for trials that wait more than they work."""
     yield from _sweeper(2 * (os.cpu_count() or 1))
 
 

@@ -82,7 +82,7 @@ def trust_of(bundle: Bundle) -> bytes:
 
 
 class Node:
-    """`data` is what a sweep strikes; beside it lies what the service has loaded, and how often it was reloaded."""
+    """A sweep injects faults into what changes `data`; beside it lies what the service has loaded, and how often it was reloaded."""
 
     def __init__(self, directory: Path, data: Path | None = None) -> None:
         self.directory = directory

@@ -22,7 +22,7 @@ import pytest
 from tests.crash import syscalls
 from tests.crash.node import Node
 from tests.crash.scenarios import acknowledged
-from tests.crash.sweep import END, Series, Try, act, check_struck
+from tests.crash.sweep import END, Series, Try, act, check_injected
 from tests.crash.syscalls import Call, Kill
 from tests.patience import PATIENCE_S
 
@@ -124,15 +124,15 @@ def _cuts(filesystem: str, series: Series) -> Iterator[Try]:
 
     def try_one(number: int, call: Call) -> None:
         _lay(node, template, disk)
-        cut = partial(disk.cut_power, CUTS[series.strike])
+        cut = partial(disk.cut_power, CUTS[series.fault])
         ran = syscalls.run(
-            node.data, partial(act, series, node, is_healed=False), at=number, strike=Kill(first=cut)
+            node.data, partial(act, series, node, is_healed=False), at=number, fault=Kill(first=cut)
         )
         if call == END:
             cut()
         disk.unmount()
         disk.mount()
-        check_struck(ran, call, status=-signal.SIGKILL)
+        check_injected(ran, call, status=-signal.SIGKILL)
         _check(node, series, acknowledged(ran.messages))
 
     try:

@@ -1,4 +1,4 @@
-"""What a node does that changes its disk, each as one act that can be struck at any of its calls."""
+"""What a node does that changes its disk, each as one act into any of whose calls a fault can be injected."""
 
 import asyncio
 import os

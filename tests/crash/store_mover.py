@@ -24,7 +24,7 @@ def die(*_args: object, **_given: object) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def strike(point: str) -> None:
+def crash_at(point: str) -> None:
     """Let this process be killed when it comes there."""
     match point:
         case "verified":
@@ -56,7 +56,7 @@ async def main(directory: Path, url: str, to: str, point: str) -> None:
             die()
 
     file, server = StorePlace(directory, None), StorePlace(directory, ServerAddress.parse(url))
-    strike(point)
+    crash_at(point)
     source, target = (file, server) if to == "postgresql" else (server, file)
     await move(source, target, report)
 

@@ -1,4 +1,4 @@
-"""Strike every call of a scenario in turn, in processes of their own that hold little memory, since each point is a fork."""
+"""Inject a fault at every call of a scenario in turn, in processes of their own that hold little memory, since each point is a fork."""
 
 import errno
 import gc
@@ -21,10 +21,10 @@ import structlog
 from tests.crash import syscalls
 from tests.crash.node import NEW, Node, copied
 from tests.crash.scenarios import BY_NAME, Scenario, acknowledged, act_in_child, make_template
-from tests.crash.syscalls import Call, Half, Kill, Ran, Refuse, Strike
+from tests.crash.syscalls import Call, Fault, Half, Kill, Ran, Refuse
 
 KILL: Final = "kill"
-ERRORS: Final[dict[str, Callable[[], Strike]]] = {
+ERRORS: Final[dict[str, Callable[[], Fault]]] = {
     "EIO": lambda: Refuse(errno.EIO, lasts=False),
     "ENOSPC": lambda: Refuse(errno.ENOSPC, lasts=True),
     "EROFS": lambda: Refuse(errno.EROFS, lasts=True),
@@ -34,13 +34,13 @@ ERRORS: Final[dict[str, Callable[[], Strike]]] = {
 ON_WRITES: Final = frozenset({"short write", "short write, then ENOSPC"})
 
 WHOLE: Final = bool(os.environ.get("CERTCAST_WHOLE_SWEEPS"))
-"""Whether strikes of a kind are tried at all calls, and do not take turns at them."""
+"""Whether faults of a kind are tried at all calls, and do not take turns at them."""
 
 SHARE_S: Final = 600.0
 """A process that takes so long for its share hangs."""
 
 Point = tuple[int, Call]
-"""A call's number from 0, and what it was when nothing was struck."""
+"""A call's number from 0, and what it was without a fault."""
 
 END: Final = Call("end", "")
 """Stands for the moment after the last call."""
@@ -48,10 +48,10 @@ END: Final = Call("end", "")
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """What is swept: a scenario, struck in one way, from copies of a template. `plant` puts a fault into the installer."""
+    """What is swept: a scenario, with one kind of fault, from copies of a template. `plant` puts a fault into the installer."""
 
     scenario: str
-    strike: str
+    fault: str
     directory: Path
     plant: str = ""
 
@@ -80,9 +80,9 @@ class Share:
 ALL: Final = Share(0, 1)
 
 
-def turn_of(strike: object, strikes: Sequence[object]) -> Share:
-    """Return the calls at which a strike is tried that takes turns with others of its kind: at each call one of them, unless the sweep is whole."""
-    return ALL if WHOLE else Share(strikes.index(strike), len(strikes))
+def turn_of(fault: object, faults: Sequence[object]) -> Share:
+    """Return the calls at which a fault is tried that takes turns with others of its kind: at each call one of them, unless the sweep is whole."""
+    return ALL if WHOLE else Share(faults.index(fault), len(faults))
 
 
 @dataclass(slots=True)
@@ -105,13 +105,13 @@ class Tally:
 
 
 Try = Callable[[int, Call], None]
-"""Try the call with this number, which was this one when nothing was struck. Raises AssertionError if it is a loss."""
+"""Try the call with this number, which was this one without a fault. Raises AssertionError if it is a loss."""
 
 Tries = Callable[[Series], AbstractContextManager[Try]]
 
 
 class Sweeper:
-    """Has the processes that strike."""
+    """Has the processes that inject faults."""
 
     def __init__(self, directory: Path, workers: int) -> None:
         self.directory = directory
@@ -125,24 +125,24 @@ class Sweeper:
     def sweep(
         self,
         scenarios: Sequence[str],
-        strike: str,
+        fault: str,
         tries: Tries,
         *,
         plant: str = "",
         last: int | None = None,
         turn: Share = ALL,
     ) -> Tally:
-        """Try each point of these scenarios at which it is this strike's turn, or only the `last` ones of each."""
+        """Try each point of these scenarios at which it is this fault's turn, or only the `last` ones of each."""
         total = Tally()
         for scenario in scenarios:
-            try_share = partial(_try_share, scenario, strike, tries, plant=plant, last=last, turn=turn)
+            try_share = partial(_try_share, scenario, fault, tries, plant=plant, last=last, turn=turn)
             total.add(self.spread(try_share))
         return total
 
     def spread(self, try_share: Callable[[Path, Share], Tally]) -> Tally:
         """Have each process try its share of some points, in a directory of its own.
 
-        A strike forks, and only a process with a single thread may: a lock that another holds is never let go in the child.
+        A trial forks, and only a process with a single thread may: a lock that another holds is never let go in the child.
         """
         self._series += 1
         directories = [self.directory / f"{self._series}-{number}" for number in range(self._workers)]
@@ -167,7 +167,7 @@ def _be_worker() -> None:
 
 def _try_share(
     scenario: str,
-    strike: str,
+    fault: str,
     tries: Tries,
     directory: Path,
     share: Share,
@@ -176,7 +176,7 @@ def _try_share(
     last: int | None,
     turn: Share,
 ) -> Tally:
-    tally, series = Tally(), Series(scenario, strike, directory, plant)
+    tally, series = Tally(), Series(scenario, fault, directory, plant)
     points = turn.of(points_of(series))
     chosen = points[-last:] if last is not None else points
     with tries(series) as try_one:
@@ -186,22 +186,22 @@ def _try_share(
             try:
                 try_one(number, call)
             except Exception as error:  # noqa: BLE001 - whatever it is, this point was not survived
-                where = f"{series.scenario}, {series.strike} at {number}, {call.name} of {call.path}"
+                where = f"{series.scenario}, {series.fault} at {number}, {call.name} of {call.path}"
                 tally.losses.append(f"{where}: {type(error).__name__}: {error}"[:2000])
     return tally
 
 
 def points_of(series: Series) -> list[Point]:
-    """Return the calls to strike."""
+    """Return the calls to inject a fault at."""
     calls = run_through(series)
-    if series.strike in ON_WRITES:
+    if series.fault in ON_WRITES:
         return [(number, call) for number, call in enumerate(calls) if call.name == "write"]
-    last = [] if series.strike in ERRORS else [(len(calls), END)]
+    last = [] if series.fault in ERRORS else [(len(calls), END)]
     return [*enumerate(calls), *last]
 
 
 def run_through(series: Series) -> list[Call]:
-    """Carry the act out without a strike; return its calls."""
+    """Carry the act out without a fault; return its calls."""
     node = copied(series.template, series.directory / "through")
     ran = syscalls.run(node.data, partial(act, series, node, is_healed=False))
     shutil.rmtree(node.directory)
@@ -214,13 +214,13 @@ def act(series: Series, node: Node, say: Callable[[str], None], *, is_healed: bo
     act_in_child(series.what, node, say, is_healed=is_healed, plant=series.plant)
 
 
-def check_struck(ran: Ran, call: Call, *, status: int) -> None:
-    """The strike hit the call that it was meant for, and the child ended as it should."""
+def check_injected(ran: Ran, call: Call, *, status: int) -> None:
+    """The fault hit the call that it was meant for, and the child ended as it should."""
     if call == END:
         status = 0
     else:
-        assert ran.struck is not None
-        assert ran.struck.name == call.name
+        assert ran.injected_at is not None
+        assert ran.injected_at.name == call.name
     assert ran.status == status, f"exit status {ran.status}: {ran.messages}"
 
 
@@ -230,8 +230,8 @@ def kills(series: Series) -> Iterator[Try]:
 
     def try_one(number: int, call: Call) -> None:
         node = copied(series.template, series.directory / str(number))
-        ran = syscalls.run(node.data, partial(act, series, node, is_healed=False), at=number, strike=Kill())
-        check_struck(ran, call, status=-signal.SIGKILL)
+        ran = syscalls.run(node.data, partial(act, series, node, is_healed=False), at=number, fault=Kill())
+        check_injected(ran, call, status=-signal.SIGKILL)
         node.recover(
             may_show=series.what.may_show,
             may_rest_on=series.what.rests_on,
@@ -248,9 +248,9 @@ def errors(series: Series) -> Iterator[Try]:
 
     def try_one(number: int, call: Call) -> None:
         node = copied(series.template, series.directory / str(number))
-        strike = ERRORS[series.strike]()
-        ran = syscalls.run(node.data, partial(act, series, node, is_healed=True), at=number, strike=strike)
-        check_struck(ran, call, status=0)
+        fault = ERRORS[series.fault]()
+        ran = syscalls.run(node.data, partial(act, series, node, is_healed=True), at=number, fault=fault)
+        check_injected(ran, call, status=0)
         node.recover(may_show=(NEW,), may_rest_on=(NEW,), acknowledged=NEW.manifest.generation)
         shutil.rmtree(node.directory)
 

@@ -1,7 +1,7 @@
 """Stop a child process at each system call that changes files below a directory, and decide there what becomes of it.
 
 The kernel asks (seccomp user notification): the child waits inside its call, before the kernel did any of it, until the
-tracer lets it go on, refuses it with an error, does half of it, or kills the child. So a strike at call N is exact,
+tracer lets it go on, refuses it with an error, does half of it, or kills the child. So a fault at call N is exact,
 whatever thread makes the call, and nothing in the child is replaced.
 """
 
@@ -111,7 +111,7 @@ class Half:
     code: int = 0
 
 
-Strike = Kill | Refuse | Half
+Fault = Kill | Refuse | Half
 
 
 @dataclass(slots=True)
@@ -124,14 +124,14 @@ class Ran:
     status: int
     done: int = 0
     calls: list[Call] = field(default_factory=list)
-    struck: Call | None = None
+    injected_at: Call | None = None
     messages: list[str] = field(default_factory=list)
 
 
 def run(
-    root: Path, work: Callable[[Callable[[str], None]], None], *, at: int = -1, strike: Strike | None = None
+    root: Path, work: Callable[[Callable[[str], None]], None], *, at: int = -1, fault: Fault | None = None
 ) -> Ran:
-    """Do `work` in a forked child, and strike its call number `at` (from 0) that changes something below `root`.
+    """Do `work` in a forked child, and inject a fault at its call number `at` (from 0) that changes something below `root`.
 
     `work` is given a function that says a word to this side, which makes no call that is stopped. After the word "done"
     nothing is refused any more.
@@ -143,7 +143,7 @@ def run(
         if pid == 0:
             _be_child(far, work)
         far.close()
-        tracer = _Tracer(pid, near, str(root), at, strike)
+        tracer = _Tracer(pid, near, str(root), at, fault)
         try:
             tracer.follow()
         finally:
@@ -200,11 +200,11 @@ def _ask_about_changes() -> int:
 class _Tracer:
     """Answers the kernel's questions about one child."""
 
-    def __init__(self, pid: int, near: socket.socket, root: str, at: int, strike: Strike | None) -> None:
+    def __init__(self, pid: int, near: socket.socket, root: str, at: int, fault: Fault | None) -> None:
         self.ran = Ran(0)
         self.is_over = False
         self._pid, self._near, self._root = pid, near, root
-        self._at, self._strike = at, strike
+        self._at, self._fault = at, fault
         self._lasting = 0
 
     def follow(self) -> None:
@@ -250,13 +250,13 @@ class _Tracer:
         result, code, flags = 0, 0, _CONTINUE
         call = self._name(pid, number, arguments)
         if call is not None:
-            is_struck = len(self.ran.calls) == self._at
+            is_due = len(self.ran.calls) == self._at
             self.ran.calls.append(call)
             if self._lasting:
                 code, flags = self._lasting, 0
-            elif is_struck:
-                self.ran.struck = call
-                match self._strike:
+            elif is_due:
+                self.ran.injected_at = call
+                match self._fault:
                     case Kill(first):
                         first()
                         os.kill(self._pid, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""Strike a node at every system call by which it joins and replaces its key: one of its keys always opens the manager.
+"""Inject a fault at every system call by which a node joins and replaces its key: one of its keys always opens the manager.
 
 The manager here is a file: it pins a key, answers, and forgets nothing, as the real one does over the real channel in
 `tests/integration/channel/test_rotation.py`.
@@ -25,7 +25,7 @@ from common.wire.enrolment import EnrolReply, EnrolRequest, JoinToken, encode_to
 from nodeagent.channel import identity, join, rotation
 from tests.crash import syscalls
 from tests.crash.scenarios import PLANTS
-from tests.crash.sweep import ERRORS, ON_WRITES, SHARE_S, Point, Share, Tally, check_struck
+from tests.crash.sweep import ERRORS, ON_WRITES, SHARE_S, Point, Share, Tally, check_injected
 from tests.crash.syscalls import Kill
 
 pytestmark = [pytest.mark.services("x86-64"), pytest.mark.timeout(2 * SHARE_S)]
@@ -39,7 +39,7 @@ TOKEN: Final = encode_token(
 
 
 class Node:
-    """`data` is what is struck; beside it the manager keeps the key that it has pinned."""
+    """Faults are injected into what changes `data`; beside it the manager keeps the key that it has pinned."""
 
     def __init__(self, directory: Path) -> None:
         self.directory, self.data, self.pinned = directory, directory / "data", directory / "pinned"
@@ -149,52 +149,52 @@ def work(act: Act, node: Node, say: Callable[[str], None]) -> None:
 
 
 ACTS: Final = (joins, rotates, dials_with_what_a_cut_rotation_left)
-STRIKES: Final = {"kill": Kill, **ERRORS}
+FAULTS: Final = {"kill": Kill, **ERRORS}
 
 
-def points(act: Act, directory: Path, strike: str) -> list[Point]:
+def points(act: Act, directory: Path, fault: str) -> list[Point]:
     node = made(act, directory)
     ran = syscalls.run(node.data, partial(work, act, node))
     assert (ran.status, ran.messages) == (0, [])
-    return [one for one in enumerate(ran.calls) if strike not in ON_WRITES or one[1].name == "write"]
+    return [one for one in enumerate(ran.calls) if fault not in ON_WRITES or one[1].name == "write"]
 
 
-def try_share(strike: str, directory: Path, share: Share, *, plant: str = "") -> Tally:
-    """Strike each call of each act."""
+def try_share(fault: str, directory: Path, share: Share, *, plant: str = "") -> Tally:
+    """Inject a fault at each call of each act."""
     tally = Tally()
     for act in ACTS:
         with PLANTS[plant]():
-            chosen = points(act, directory / act.__name__, strike)
+            chosen = points(act, directory / act.__name__, fault)
         for number, call in share.of(chosen):
             tally.tried[act.__name__] += 1
             node = made(act, directory / "node")
             try:
                 with PLANTS[plant]():
-                    strike_one(act, node, (number, call), strike)
+                    inject_at(act, node, (number, call), fault)
             except Exception as error:  # noqa: BLE001 - whatever it is, this point was not survived
                 tally.losses.append(f"{act.__name__} at {number}, {call.name} of {call.path}: {error!r}")
             shutil.rmtree(node.directory)
     return tally
 
 
-def strike_one(act: Act, node: Node, point: Point, strike: str) -> None:
+def inject_at(act: Act, node: Node, point: Point, fault: str) -> None:
     number, call = point
-    ran = syscalls.run(node.data, partial(work, act, node), at=number, strike=STRIKES[strike]())
-    check_struck(ran, call, status=-signal.SIGKILL if strike == "kill" else 0)
-    if strike == "ENOSPC":
+    ran = syscalls.run(node.data, partial(work, act, node), at=number, fault=FAULTS[fault]())
+    check_injected(ran, call, status=-signal.SIGKILL if fault == "kill" else 0)
+    if fault == "ENOSPC":
         assert set(ran.messages) <= {f"refused {Reason.NO_SPACE}"}
     with node.manager():
         asyncio.run(node.check())
 
 
-@pytest.mark.parametrize("strike", STRIKES)
-def test_a_node_that_is_struck_while_it_joins_or_replaces_its_key_reaches_its_manager(strike, sweeper, say):
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_node_with_a_fault_while_it_joins_or_replaces_its_key_reaches_its_manager(fault, sweeper, say):
     started_s = time.monotonic()
-    tally = sweeper.spread(partial(try_share, strike))
-    say(f"joining and key rotation, {strike}: {tally}", started_s)
+    tally = sweeper.spread(partial(try_share, fault))
+    say(f"joining and key rotation, {fault}: {tally}", started_s)
     assert tally.losses == []
     assert tally.tried.keys() >= {joins.__name__, rotates.__name__}
-    assert tally.tried.total() >= (3 if strike in ON_WRITES else 20)
+    assert tally.tried.total() >= (3 if fault in ON_WRITES else 20)
 
 
 def test_the_sweep_finds_keys_that_are_written_in_place(sweeper):

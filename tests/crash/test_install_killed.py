@@ -1,4 +1,4 @@
-"""Strike an agent at every system call that changes its directory, in everything that it does with its disk.
+"""Inject a fault at every system call of an agent that changes its directory, in everything that it does with its disk.
 
 Each kill is real and exact; afterwards another agent starts. Each error is the kernel's answer to the agent, which lives on.
 What a kill cannot show, that data was synced, is read from the order of the calls here, and shown in

@@ -79,16 +79,16 @@ async def install_first(directory: Path, node: NodeSimulator) -> None:
         await parts.until_applied(await parts.assign("n1"), "n1")
 
 
-def be_killed(directory: Path, local: MemoryLocalState, strike: Callable[[], None], assigned: Sender) -> None:
+def be_killed(directory: Path, local: MemoryLocalState, crash: Callable[[], None], assigned: Sender) -> None:
     """What the process does that dies: assign another certificate, and be killed on the way to the node."""
-    asyncio.run(go_on(directory, NodeSimulator(N1, local=local), strike, assigned))
+    asyncio.run(go_on(directory, NodeSimulator(N1, local=local), crash, assigned))
 
 
-async def go_on(directory: Path, node: NodeSimulator, strike: Callable[[], None], assigned: Sender) -> None:
+async def go_on(directory: Path, node: NodeSimulator, crash: Callable[[], None], assigned: Sender) -> None:
     async with running(directory) as parts:
         parts.dial("n1", node)
         await parts.until(lambda: parts.state("n1") == "in_sync")
-        strike()
+        crash()
         assigned.send(await parts.assign("n1"))
         await asyncio.Event().wait()
 
@@ -104,17 +104,17 @@ async def converge(directory: Path, node: NodeSimulator, leaf: str, kept: int) -
     assert node.local.installs == 2
 
 
-@pytest.mark.parametrize("strike", POINTS, ids=lambda strike: strike.__name__)
-def test_a_manager_that_is_killed_on_its_way_to_a_node_brings_it_there_after_its_restart(tmp_path, strike):
+@pytest.mark.parametrize("crash", POINTS, ids=lambda crash: crash.__name__)
+def test_a_manager_that_is_killed_on_its_way_to_a_node_brings_it_there_after_its_restart(tmp_path, crash):
     node = NodeSimulator(N1)
     asyncio.run(install_first(tmp_path, node))
     # a process of its own, not a fork: a lock that another thread of this one holds would never be let go there
     processes = get_context("spawn")
     hear, tell = processes.Pipe(duplex=False)
-    dying = processes.Process(target=be_killed, args=(tmp_path, node.local, strike, tell))
+    dying = processes.Process(target=be_killed, args=(tmp_path, node.local, crash, tell))
     dying.start()
     tell.close()
     dying.join(PATIENCE_S)
     assert dying.exitcode == -signal.SIGKILL
     leaf = hear.recv()
-    asyncio.run(converge(tmp_path, node, leaf, POINTS[strike]))
+    asyncio.run(converge(tmp_path, node, leaf, POINTS[crash]))

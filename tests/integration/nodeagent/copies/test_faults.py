@@ -71,7 +71,7 @@ def killed_at(service: Service, number: int) -> bool:
     if pid == 0:
         count: list[int] = []
 
-        def struck(real):
+        def killing(real):
             def call(*args, **kwargs):
                 is_change = real is not real_open or args[1] & os.O_CREAT
                 is_copy = real is real_open and is_in(service.place, kwargs.get("dir_fd"))
@@ -86,7 +86,7 @@ def killed_at(service: Service, number: int) -> bool:
         async def run():
             state = await open_node(service.data, service.services())
             for name in CHANGES:
-                setattr(os, name, struck(getattr(os, name)))
+                setattr(os, name, killing(getattr(os, name)))
             await install(state, real_bundle(NEW, 2))
 
         real_open, status = os.open, 70
