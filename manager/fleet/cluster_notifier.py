@@ -41,7 +41,7 @@ class _Pushed:
     written: tuple[str, str | None] | None = None
 
 
-class Telling:
+class ClusterNotifier:
     """`run` it. `member` is who this manager is."""
 
     def __init__(

@@ -15,7 +15,7 @@ from manager.channel.sources import KnownSources
 from manager.channel.visitors import Visitor
 from nodeagent.channel.dial import connect
 from nodeagent.channel.identity import Identity
-from tests.integration.channel.parts import Channel, RecordingListener, channel, raw
+from tests.integration.channel.parts import Channel, RecordingPeer, channel, raw
 from tests.patience import PATIENCE_S
 
 FLEET = 120
@@ -67,7 +67,7 @@ async def come_back(who: Identity) -> Session:
     """Dial, and dial again, as an agent does: on a loaded machine a login may take longer than it may."""
     while True:
         with contextlib.suppress(UnreachableError):
-            return await connect(who, peer=RecordingListener(), timeout_s=PATIENCE_S)
+            return await connect(who, peer=RecordingPeer(), timeout_s=PATIENCE_S)
 
 
 async def test_handshakes_that_prove_nothing_are_no_more_for_a_fleet_that_comes_back(record_property):

@@ -41,7 +41,7 @@ class Echo:
         self.lost.set()
 
 
-class RecordingListener:
+class RecordingPeer:
     """A peer on the node's side that collects what it hears."""
 
     def __init__(self) -> None:
@@ -209,10 +209,10 @@ def key_path(directory: Path) -> Path:
 
 
 async def a_good_node_is_served(there: Channel, name: str = "good") -> None:
-    ear = RecordingListener()
-    transport = await connect(there.identity(name), peer=ear)
+    peer = RecordingPeer()
+    transport = await connect(there.identity(name), peer=peer)
     transport.write(b"hello")
-    await ear.until(b"hello")
+    await peer.until(b"hello")
     transport.close()
 
 

@@ -16,7 +16,7 @@ from nodeagent.channel import identity
 from nodeagent.channel.identity import Pin
 from nodeagent.channel.join import join
 from nodeagent.channel.route import SPREAD_S, AddressOrder, Route
-from tests.integration.channel.parts import RecordingListener, channel
+from tests.integration.channel.parts import RecordingPeer, channel
 
 
 class Known:
@@ -88,7 +88,7 @@ async def test_an_address_that_is_gone_costs_its_own_deadline_and_no_more(tmp_pa
         await join(there.token("n1", "s3cret"), tmp_path, agent_version="0")
         pin_addresses(tmp_path, silent, refused(), there.address)
         route = Route(tmp_path, Known(), at_once)
-        transport = await route.dial(RecordingListener())
+        transport = await route.dial(RecordingPeer())
         assert transport.address == there.address
         assert route._order.order([silent, there.address])[0] == there.address
 
@@ -100,7 +100,7 @@ async def test_who_is_nowhere_is_said_of_each_address(tmp_path: Path, monkeypatc
         gone = refused()
         pin_addresses(tmp_path, silent, gone)
         with pytest.raises(UnreachableError) as caught:
-            await Route(tmp_path, Known(), at_once).dial(RecordingListener())
+            await Route(tmp_path, Known(), at_once).dial(RecordingPeer())
         assert silent in caught.value.message
         assert gone in caught.value.message
 
@@ -111,14 +111,14 @@ async def test_a_manager_that_announced_its_next_address_keeps_its_nodes_when_it
         known = Known()
         route = Route(tmp_path, known, at_once)
         pin_addresses(tmp_path, there.address)
-        await route.dial(RecordingListener())
+        await route.dial(RecordingPeer())
         next_address = there.address
         old = refused()
         assert await route.keep(Contact(addresses=[old, next_address]))
         assert not await route.keep(Contact(addresses=[old, next_address]))
         # after a restart of the agent, with nothing at the old address
         again = Route(tmp_path, Known(), at_once)
-        assert (await again.dial(RecordingListener())).address == next_address
+        assert (await again.dial(RecordingPeer())).address == next_address
         assert identity.load(tmp_path).addresses == (old, next_address)
 
 
@@ -127,7 +127,7 @@ async def test_what_cannot_be_dialled_changes_nothing(tmp_path: Path, addresses:
     async with channel() as there:
         await join(there.token("n1", "s3cret"), tmp_path, agent_version="0")
         route = Route(tmp_path, Known(), at_once)
-        await route.dial(RecordingListener())
+        await route.dial(RecordingPeer())
         before = identity.load(tmp_path).addresses
         with pytest.raises(ProtocolError):
             await route.keep(Contact(addresses=addresses))
@@ -138,7 +138,7 @@ async def test_the_former_manager_changes_nothing_of_the_one_that_the_node_joine
     async with channel() as former, channel() as present:
         await join(former.token("n1", "s3cret"), tmp_path, agent_version="0")
         route = Route(tmp_path, Known(), at_once)
-        await route.dial(RecordingListener())
+        await route.dial(RecordingPeer())
         await join(present.token("n1", "other"), tmp_path, agent_version="0")
         assert not await route.keep(Contact(addresses=["198.51.100.9:9422"]))
         assert identity.load(tmp_path).addresses == (present.address,)

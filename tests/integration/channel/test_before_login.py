@@ -11,7 +11,7 @@ from manager.channel.arrivals import WAIT_LINE
 from manager.channel.limits import Limits
 from nodeagent.channel import identity
 from nodeagent.channel.dial import connect
-from tests.integration.channel.parts import Channel, RecordingListener, a_good_node_is_served, channel, raw
+from tests.integration.channel.parts import Channel, RecordingPeer, a_good_node_is_served, channel, raw
 from tests.patience import PATIENCE_S
 
 
@@ -87,11 +87,11 @@ async def test_who_waits_takes_the_place_of_a_silent_peer_of_its_own_address():
 
 async def test_a_full_house_makes_newcomers_wait_and_disturbs_no_one_who_is_in():
     async with channel(Limits(logins=2, known_logins=2, login_s=0.5)) as there:
-        ear = RecordingListener()
-        transport = await connect(there.identity("n1"), peer=ear)
+        peer = RecordingPeer()
+        transport = await connect(there.identity("n1"), peer=peer)
         held = [await hostile(there) for _ in range(6)]
         transport.write(b"push")
-        await ear.until(b"push")
+        await peer.until(b"push")
         await a_good_node_is_served(there, "n2")
         for _, writer in held:
             writer.close()
@@ -161,9 +161,9 @@ async def test_a_node_that_floods_is_read_at_a_pace_and_not_cut(monkeypatch: pyt
     monkeypatch.setattr(guard, "NODE_BURST_BYTES", 64 * 1024)
     monkeypatch.setattr(guard, "NODE_BYTES_PER_S", 256 * 1024)
     async with channel() as there:
-        ear = RecordingListener()
-        transport = await connect(there.identity("n1"), peer=ear)
+        peer = RecordingPeer()
+        transport = await connect(there.identity("n1"), peer=peer)
         began = asyncio.get_running_loop().time()
         transport.write(b"x" * 192 * 1024)
-        await ear.until(b"x" * 192 * 1024)
+        await peer.until(b"x" * 192 * 1024)
         assert asyncio.get_running_loop().time() - began >= 0.4

@@ -11,7 +11,7 @@ from common.wire.contact import Contact
 from nodeagent.channel import identity
 from nodeagent.channel.join import join
 from nodeagent.channel.route import Route
-from tests.integration.channel.parts import RecordingListener, channel
+from tests.integration.channel.parts import RecordingPeer, channel
 from tests.integration.channel.test_addresses import Known, at_once
 
 
@@ -35,7 +35,7 @@ class Replacement:
 
 async def dialled(data: Path) -> tuple[Route, str]:
     route = Route(data, Known(), at_once)
-    transport = await route.dial(RecordingListener())
+    transport = await route.dial(RecordingPeer())
     transport.close()
     return route, transport.host_key
 

@@ -20,7 +20,7 @@ from common.wire.enrolment import hash_secret
 from nodeagent.channel import identity
 from nodeagent.channel.dial import ADVICE, connect
 from nodeagent.channel.join import join
-from tests.integration.channel.parts import RecordingListener, channel, key_path
+from tests.integration.channel.parts import RecordingPeer, channel, key_path
 from tests.patience import PATIENCE_S
 
 
@@ -30,10 +30,10 @@ async def test_a_node_joins_with_a_token_and_is_then_known(tmp_path: Path):
         assert there.joined == ["n1"]
         assert stat.S_IMODE(key_path(tmp_path).stat().st_mode) == 0o600
         assert identity.load(tmp_path).public_line == who.public_line
-        ear = RecordingListener()
-        transport = await connect(who, peer=ear)
+        peer = RecordingPeer()
+        transport = await connect(who, peer=peer)
         transport.write(b"hi")
-        await ear.until(b"hi")
+        await peer.until(b"hi")
 
 
 async def test_joining_again_with_the_same_key_is_harmless(tmp_path: Path):
@@ -105,7 +105,7 @@ async def test_the_join_login_opens_nothing_but_the_join(tmp_path: Path):
                     subsystem=SUBSYSTEM,
                     trusts=lambda _: True,
                     advice=ADVICE,
-                    peer=RecordingListener(),
+                    peer=RecordingPeer(),
                 ),
             )
         assert there.peers == []
@@ -113,7 +113,7 @@ async def test_the_join_login_opens_nothing_but_the_join(tmp_path: Path):
 
 async def test_a_join_message_that_is_none_is_answered_and_closed():
     async with channel() as there:
-        ear = RecordingListener()
+        peer = RecordingPeer()
         transport = await dial(
             [there.address],
             Dialler(
@@ -122,10 +122,10 @@ async def test_a_join_message_that_is_none_is_answered_and_closed():
                 subsystem=JOIN_SUBSYSTEM,
                 trusts=lambda _: True,
                 advice=ADVICE,
-                peer=ear,
+                peer=peer,
             ),
         )
         transport.write(b"\xff" * 100)
         async with asyncio.timeout(PATIENCE_S):
-            await ear.lost.wait()
-        assert b"too_big" in ear.heard
+            await peer.lost.wait()
+        assert b"too_big" in peer.heard

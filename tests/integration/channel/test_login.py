@@ -15,26 +15,26 @@ from common.errors import (
 from common.runtime.ssh import JOIN_SUBSYSTEM, SUBSYSTEM, generate_key, load_key, public_line
 from nodeagent.channel import identity
 from nodeagent.channel.dial import connect
-from tests.integration.channel.parts import RecordingListener, a_good_node_is_served, channel, raw
+from tests.integration.channel.parts import RecordingPeer, a_good_node_is_served, channel, raw
 from tests.patience import PATIENCE_S
 
 
 async def test_bytes_go_both_ways_and_an_end_is_noticed():
     async with channel() as there:
-        ear = RecordingListener()
-        transport = await connect(there.identity("n1"), peer=ear)
+        peer = RecordingPeer()
+        transport = await connect(there.identity("n1"), peer=peer)
         transport.write(b"x" * 100_000)
-        await ear.until(b"x" * 100_000)
+        await peer.until(b"x" * 100_000)
         there.peers[0].transport.close()
         async with asyncio.timeout(PATIENCE_S):
-            await ear.lost.wait()
+            await peer.lost.wait()
             await there.peers[0].lost.wait()
 
 
 async def test_an_unknown_key_is_refused():
     async with channel() as there:
         with pytest.raises(AccessError) as caught:
-            await connect(there.identity("n1", pinned=False), peer=RecordingListener())
+            await connect(there.identity("n1", pinned=False), peer=RecordingPeer())
         assert caught.value.reason is Reason.FORBIDDEN
         await a_good_node_is_served(there)
 
@@ -46,14 +46,14 @@ async def test_a_known_key_under_another_nodes_name_is_refused():
             node=other.node, addresses=mine.addresses, host_keys=mine.host_keys, key=mine.key
         )
         with pytest.raises(AccessError):
-            await connect(forged, peer=RecordingListener())
+            await connect(forged, peer=RecordingPeer())
 
 
 async def test_a_manager_with_another_host_key_is_not_talked_to():
     other = public_line(load_key(generate_key()))
     async with channel() as there:
         with pytest.raises(AccessError) as caught:
-            await connect(there.identity("n1", host_line=other), peer=RecordingListener())
+            await connect(there.identity("n1", host_line=other), peer=RecordingPeer())
         assert "not the expected manager" in caught.value.message
         assert there.peers == []
 
@@ -62,7 +62,7 @@ async def test_nobody_listening_is_told_as_unreachable():
     async with channel() as there:
         who = there.identity("n1")
     with pytest.raises(UnreachableError):
-        await connect(who, peer=RecordingListener(), timeout_s=2)
+        await connect(who, peer=RecordingPeer(), timeout_s=2)
 
 
 @pytest.mark.parametrize("method", ["password", "keyboard-interactive", "none"])
@@ -123,12 +123,12 @@ async def test_a_second_session_on_a_connection_is_refused_and_the_first_goes_on
 
 async def test_an_exception_in_a_peer_closes_that_connection_alone(capsys):
     async with channel() as there:
-        ear = RecordingListener()
-        transport = await connect(there.identity("n1"), peer=ear)
+        peer = RecordingPeer()
+        transport = await connect(there.identity("n1"), peer=peer)
         there.peers[0].data_received = lambda data: 1 / 0
         transport.write(b"boom")
         async with asyncio.timeout(PATIENCE_S):
-            await ear.lost.wait()
+            await peer.lost.wait()
         await a_good_node_is_served(there)
 
 

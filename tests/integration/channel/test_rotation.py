@@ -14,7 +14,7 @@ from nodeagent.channel import identity, rotation
 from nodeagent.channel.dial import connect
 from nodeagent.channel.join import ask, join
 from nodeagent.channel.rotation import connect_as, rotate
-from tests.integration.channel.parts import Channel, RecordingListener, channel
+from tests.integration.channel.parts import Channel, RecordingPeer, channel
 
 
 async def joined(there: Channel, directory: Path) -> identity.Identity:
@@ -22,10 +22,10 @@ async def joined(there: Channel, directory: Path) -> identity.Identity:
 
 
 async def speaks(there: Channel, directory: Path) -> None:
-    ear = RecordingListener()
-    transport = await connect_as(directory, peer=ear)
+    peer = RecordingPeer()
+    transport = await connect_as(directory, peer=peer)
     transport.write(b"hello")
-    await ear.until(b"hello")
+    await peer.until(b"hello")
     transport.close()
 
 
@@ -38,7 +38,7 @@ async def test_a_new_key_takes_the_place_of_the_old_which_then_opens_nothing(tmp
         assert there.joined == ["n1"], "a rotation is not a join: what the node runs still counts"
         await speaks(there, tmp_path)
         with pytest.raises(AccessError):
-            await connect(old, peer=RecordingListener())
+            await connect(old, peer=RecordingPeer())
 
 
 async def test_a_rotation_whose_answer_was_lost_ends_with_the_next_dial(tmp_path: Path, monkeypatch):

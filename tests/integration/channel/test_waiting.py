@@ -13,7 +13,7 @@ from manager.channel.limits import Limits
 from manager.channel.sources import KnownSources
 from nodeagent.channel.dial import connect
 from nodeagent.channel.identity import Identity
-from tests.integration.channel.parts import Channel, RecordingListener, a_good_node_is_served, channel
+from tests.integration.channel.parts import Channel, RecordingPeer, a_good_node_is_served, channel
 from tests.patience import PATIENCE_S
 
 VERSION = b"SSH-2.0-x\r\n"
@@ -41,7 +41,7 @@ async def test_nodes_come_back_together_however_low_the_rate_of_logins_that_come
         who = [there.identity(f"n{number}") for number in range(FLEET)]
         async with asyncio.timeout(PATIENCE_S):
             sessions = await asyncio.gather(
-                *(connect(each, peer=RecordingListener(), timeout_s=PATIENCE_S) for each in who)
+                *(connect(each, peer=RecordingPeer(), timeout_s=PATIENCE_S) for each in who)
             )
         assert len(sessions) == len(there.peers) == FLEET
         assert there.listener.gate.refused == {}
@@ -64,7 +64,7 @@ async def test_a_node_that_is_told_to_wait_does_so_for_longer_than_for_a_silent_
         waiter.write(VERSION)
         who = there.identity("n1")
         async with asyncio.TaskGroup() as group:
-            dialling = group.create_task(connect(who, peer=RecordingListener(), timeout_s=silence_s))
+            dialling = group.create_task(connect(who, peer=RecordingPeer(), timeout_s=silence_s))
             await until_told(witness, 30)
             assert not dialling.done()
             waiter.close()
@@ -120,11 +120,11 @@ async def other_host(line: bytes, every_s: float) -> AsyncIterator[Identity]:
 async def test_a_manager_that_accepts_and_says_nothing_is_given_up():
     async with other_host(b"", 0.05) as who, asyncio.timeout(PATIENCE_S):
         with pytest.raises(UnreachableError, match="did not answer"):
-            await connect(who, peer=RecordingListener(), timeout_s=0.3)
+            await connect(who, peer=RecordingPeer(), timeout_s=0.3)
 
 
 async def test_whoever_says_something_for_ever_is_given_up_too(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(patience, "HELD_MAX_S", 0.6)
     async with other_host(arrivals.WAIT_LINE, 0.05) as who, asyncio.timeout(PATIENCE_S):
         with pytest.raises(UnreachableError, match="did not answer"):
-            await connect(who, peer=RecordingListener(), timeout_s=0.3)
+            await connect(who, peer=RecordingPeer(), timeout_s=0.3)
