@@ -59,11 +59,11 @@ class Raw(asyncssh.SSHClientSession[bytes]):
     """A session that keeps every byte that it is sent."""
 
     def __init__(self) -> None:
-        self.heard = bytearray()
+        self.received = bytearray()
         self.lost = asyncio.Event()
 
     def data_received(self, data: bytes, datatype: asyncssh.DataType) -> None:
-        self.heard += data
+        self.received += data
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.lost.set()
@@ -75,12 +75,12 @@ class Watched(Peer):
     def __init__(self, node: NodeSimulator) -> None:
         self.node = node
         node.decoder = FrameDecoder(FRAME_MAX_BYTES)
-        self.heard = bytearray()
+        self.received = bytearray()
         self.lost = asyncio.Event()
         self.transport: Transport | None = None
 
     def data_received(self, data: bytes) -> None:
-        self.heard += data
+        self.received += data
         self.node.data_received(data)
 
     def connection_lost(self, error: Exception | None) -> None:

@@ -77,10 +77,10 @@ def test_every_message_of_the_wire_is_in_the_table():
 
 async def lives(there: Manager, channel: Any, session: Raw) -> bool:
     """Whether the manager still answers what an agent says."""
-    before = session.heard.count(b"tock")
+    before = session.received.count(b"tock")
     with suppress(BrokenPipeError):
         channel.write(encode(EXAMPLES[Tick]))
-    await there.until(lambda: session.heard.count(b"tock") > before or session.lost.is_set())
+    await there.until(lambda: session.received.count(b"tock") > before or session.lost.is_set())
     return not session.lost.is_set()
 
 
@@ -91,11 +91,11 @@ async def test_a_message_before_the_greeting_ends_the_connection(tmp_path: Path,
         channel.write(encode(EXAMPLES[kind]))
         if kind is Hello:
             # it is answered once the store knows of the session, and nothing may be said until then
-            await there.until(lambda: b"welcome" in session.heard)
+            await there.until(lambda: b"welcome" in session.received)
             assert await lives(there, channel, session)
         else:
             await ends(connection)
-            assert b"welcome" not in session.heard
+            assert b"welcome" not in session.received
 
 
 @pytest.mark.parametrize("kind", EXAMPLES, ids=tag_of)
@@ -103,7 +103,7 @@ async def test_after_the_greeting_a_node_says_what_an_agent_says_and_nothing_els
     async with asking(tmp_path, "a node") as (there, connection):
         channel, session = await connection.create_session(Raw, subsystem=SUBSYSTEM, encoding=None)
         channel.write(encode(EXAMPLES[Hello]))
-        await there.until(lambda: b"welcome" in session.heard)
+        await there.until(lambda: b"welcome" in session.received)
         channel.write(encode(EXAMPLES[kind]))
         assert await lives(there, channel, session) is (kind in OF_AN_AGENT - {Hello})
 
@@ -114,7 +114,7 @@ async def test_who_joins_says_no_message_of_the_conversation(tmp_path: Path, kin
         channel, session = await connection.create_session(Raw, subsystem=JOIN_SUBSYSTEM, encoding=None)
         channel.write(encode(EXAMPLES[kind]))
         await ends(connection)
-        assert b"PRIVATE KEY" not in session.heard
+        assert b"PRIVATE KEY" not in session.received
         assert there.fleet.node(N1).connected_at_s is None
 
 
@@ -134,12 +134,12 @@ async def test_who_may_not_speak_is_told_nothing_whatever_is_said(tmp_path: Path
         try:
             channel, session = await connection.create_session(Raw, subsystem=SUBSYSTEM, encoding=None)
         except (asyncssh.Error, OSError):
-            heard = b""
+            received = b""
         else:
             for message in EXAMPLES.values():
                 with suppress(BrokenPipeError):
                     channel.write(encode(message))
             await ends(connection)
-            heard = bytes(session.heard)
-        assert heard == b""
+            received = bytes(session.received)
+        assert received == b""
         assert public_line(load_key(generate_key())) not in await there.store.nodes.keys()

@@ -124,7 +124,7 @@ async def test_another_program_is_told_from_a_server(opener, answer):
         said = await opener.open(url(listener.port))
     assert "what answers there is no PostgreSQL server" in said["message"]
     assert said["reason"] == "unreachable"
-    assert PASSWORD.encode() not in listener.heard
+    assert PASSWORD.encode() not in listener.received
 
 
 async def test_a_server_that_can_start_no_process_says_so_in_an_old_form(opener):
@@ -198,14 +198,14 @@ async def test_who_lets_everybody_in_on_a_port_in_plain_text_is_no_server(opener
         said = await opener.open(url(listener.port))
     assert said["reason"] == "unauthenticated"
     assert "it lets 'ann' in without proving that it is the server" in said["message"]
-    assert b"SELECT" not in listener.heard
+    assert b"SELECT" not in listener.received
 
 
 async def test_without_a_password_nobody_is_believed_to_know_it(opener):
     async with listening(proves("", then=welcome())) as listener:
         said = await opener.open(url(listener.port, password=""))
     assert "it asks 'ann' for a password, and the URL has none" in said["message"]
-    assert b"SELECT" not in listener.heard
+    assert b"SELECT" not in listener.received
 
 
 NOT_PROVEN: dict[str, Script] = {
@@ -225,8 +225,8 @@ async def test_who_does_not_prove_to_know_the_password_is_no_server(opener, scri
     async with listening(script) as listener:
         said = await opener.open(url(listener.port))
     assert said["reason"] in {"unreachable", "unauthenticated"}
-    assert b"SELECT" not in listener.heard
-    assert PASSWORD.encode() not in listener.heard
+    assert b"SELECT" not in listener.received
+    assert PASSWORD.encode() not in listener.received
 
 
 async def test_a_method_that_is_not_supported_is_told(opener):
@@ -319,4 +319,4 @@ async def test_a_sound_answer_after_its_proof_is_read(opener):
     """The server that is played here proves itself as a real one does, so that the others are refused for what they do."""
     async with listening(proves(PASSWORD, then=welcome())) as listener:
         await opener.open(url(listener.port, timeout_s=2))
-    assert b"pg_is_in_recovery" in listener.heard
+    assert b"pg_is_in_recovery" in listener.received

@@ -25,8 +25,8 @@ GREETING = encode(
 )
 
 
-def has_private_key(heard: bytes) -> bool:
-    return b"PRIVATE KEY" in bytes(heard)
+def has_private_key(received: bytes) -> bool:
+    return b"PRIVATE KEY" in bytes(received)
 
 
 async def everything_from(connection: asyncssh.SSHClientConnection) -> bytes:
@@ -37,7 +37,7 @@ async def everything_from(connection: asyncssh.SSHClientConnection) -> bytes:
         return b""
     async with asyncio.timeout(PATIENCE_S):
         await session.lost.wait()
-    return bytes(session.heard)
+    return bytes(session.received)
 
 
 async def deleted_and_added_again(there: Manager, _key: asyncssh.SSHKey) -> None:
@@ -63,7 +63,7 @@ async def deleted(there: Manager, _key: asyncssh.SSHKey) -> None:
 async def joined_and_served(there: Manager) -> Watched:
     watched = await there.converse("n1", await there.join("n1"))
     await there.until_in_sync("n1")
-    assert has_private_key(watched.heard)
+    assert has_private_key(watched.received)
     return watched
 
 
@@ -100,8 +100,8 @@ async def test_a_session_that_has_not_greeted_ends_with_its_key_and_gets_no_priv
         with contextlib.suppress(BrokenPipeError):
             channel.write(GREETING)
         await ends(parked)
-        assert not has_private_key(session.heard)
-        assert b"goodbye" in session.heard
+        assert not has_private_key(session.received)
+        assert b"goodbye" in session.received
 
 
 @REVOKED
@@ -111,11 +111,11 @@ async def test_a_conversation_under_way_ends_with_its_key(tmp_path: Path, revoke
         key = await there.join("n1")
         watched = await there.converse("n1", key)
         await there.until_in_sync("n1")
-        watched.heard.clear()
+        watched.received.clear()
         await revoke(there, key)
         async with asyncio.timeout(PATIENCE_S):
             await watched.lost.wait()
-        assert not has_private_key(watched.heard)
+        assert not has_private_key(watched.received)
         assert len(watched.node.disconnects) == 1
 
 
@@ -205,7 +205,7 @@ async def test_a_key_holds_few_connections_and_the_oldest_goes(tmp_path: Path):
             await ends(old)
         watched = await there.converse("n1", key)
         await there.until_in_sync("n1")
-        assert has_private_key(watched.heard)
+        assert has_private_key(watched.received)
 
 
 async def test_what_is_compiled_for_a_node_is_not_told_to_another_that_got_its_name_meanwhile(
@@ -231,8 +231,8 @@ async def test_what_is_compiled_for_a_node_is_not_told_to_another_that_got_its_n
         go_on.set()
         await there.until_in_sync("n1")
         first, second = there.keys_of["n1"]
-        assert second.encode() in watched.heard
-        assert first.encode() not in watched.heard
+        assert second.encode() in watched.received
+        assert first.encode() not in watched.received
 
 
 class AsksFirst(asyncssh.SSHClient):

@@ -76,7 +76,7 @@ async def greeted(there: Manager, key: asyncssh.SSHKey) -> tuple[asyncssh.SSHCli
     connection = await there.login("n1", key)
     channel, session = await connection.create_session(Raw, subsystem=SUBSYSTEM, encoding=None)
     channel.write(encode(FLOODS[Hello]))
-    await there.until(lambda: b"welcome" in session.heard)
+    await there.until(lambda: b"welcome" in session.received)
     return connection, channel, session
 
 
@@ -115,8 +115,8 @@ async def test_a_node_that_says_something_without_end_is_sent_away(
         bound = 2 if kind is Hello else MESSAGES[kind].burst
         assert len(lines) <= bound + 20
         if kind is not Hello:
-            assert b"goodbye" in session.heard
-            assert b"busy" in session.heard
+            assert b"goodbye" in session.received
+            assert b"busy" in session.received
             assert "127.0.0.1" in alarm(there)
         assert not other.lost.is_set()
         await there.assign("n2")

@@ -53,7 +53,7 @@ async def attack(there: Manager, key: SSHKey, what: str, *, greets: bool) -> Non
     channel, session = await connection.create_session(Raw, subsystem=SUBSYSTEM, encoding=None)
     if greets:
         channel.write(HELLO)
-        await there.until(lambda: b"welcome" in session.heard or session.lost.is_set())
+        await there.until(lambda: b"welcome" in session.received or session.lost.is_set())
     with contextlib.suppress(BrokenPipeError):
         if what == "crumbs":
             for octet in HOSTILE[what]:

@@ -97,7 +97,7 @@ class Listener:
     callers: list[Caller] = field(default_factory=list)
 
     @property
-    def heard(self) -> bytes:
+    def received(self) -> bytes:
         return b"".join(bytes(each.sent) for each in self.callers)
 
 

@@ -21,7 +21,7 @@ class Manager:
     """A manager's end: a real Sender a connection."""
 
     def __init__(self) -> None:
-        self.heard = []
+        self.received = []
         self.news = asyncio.Event()
         self.connections = 0
         self.away = False
@@ -70,19 +70,19 @@ class Manager:
                 case manager.Send(message, blob):
                     self.far.write(encode(message, blob))
                 case manager.Greeted(hello):
-                    self.heard.append(hello)
+                    self.received.append(hello)
                     self.play(self.sender.welcome(self.welcome))
                 case manager.Fetch(push_id, digests):
                     self.play(self.sender.supply(push_id, {one: self.bundles[one] for one in digests}, 0.0))
                 case manager.Received(message):
-                    self.heard.append(message)
+                    self.received.append(message)
                     if isinstance(message, Outcome) and self.acknowledges:
                         self.play(self.sender.acknowledge(message.push_id))
                     if isinstance(message, Tick) and not self.silent:
                         self.play(self.sender.tock(server_time_s=self.clock(), epoch=1))
 
     def said(self, kind):
-        return [message for message in self.heard if isinstance(message, kind)]
+        return [message for message in self.received if isinstance(message, kind)]
 
     async def until(self, fact):
         async with asyncio.timeout(PATIENCE_S):

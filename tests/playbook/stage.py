@@ -33,7 +33,7 @@ class Stage:
         self.sender = manager.Sender(self.now_s)
         self.to_manager, self.to_agent = FrameDecoder(), FrameDecoder(FRAME_MAX_BYTES)
         self.installs: list[agent.Install] = []
-        self.heard: list[Message] = []
+        self.received: list[Message] = []
         self.fetches: list[manager.Fetch] = []
         self.ends: list[object] = []
         self.shown: list[Challenges] = []
@@ -66,7 +66,7 @@ class Stage:
         self.play_agent(self.receiver.accepted(command.push_id, 60))
         outcome = self.local.apply(command, self.now_s)
         self.play_agent(self.receiver.concluded(outcome, self.now_s))
-        if ack and outcome in self.heard:
+        if ack and outcome in self.received:
             self.play_manager(self.sender.acknowledge(outcome.push_id))
 
     def roll_back(self) -> None:
@@ -98,7 +98,7 @@ class Stage:
                     bodies = {digest: self.payloads[digest] for digest in digests}
                     self.play_manager(self.sender.supply(push_id, bodies, self.now_s))
                 case manager.Received(message):
-                    self.heard.append(message)
+                    self.received.append(message)
                 case manager.Overdue() | manager.Close():
                     self.ends.append(command)
 

@@ -37,7 +37,7 @@ def test_a_set_is_sent_whole_and_its_number_is_answered():
     (shown,) = stage.shown
     assert tokens(shown) == ["a", "b"]
     stage.play_agent(stage.receiver.kept(shown, [NotKept(token="b", message="no room")]))
-    assert stage.heard == [ChallengesKept(number=1, not_kept=[NotKept(token="b", message="no room")])]
+    assert stage.received == [ChallengesKept(number=1, not_kept=[NotKept(token="b", message="no room")])]
 
 
 def test_what_comes_of_a_set_may_change_and_is_said_again():
@@ -45,7 +45,7 @@ def test_what_comes_of_a_set_may_change_and_is_said_again():
     stage.show(1, "a")
     for not_kept in ([NotKept(token="a", message="no room")], []):
         stage.play_agent(stage.receiver.kept(stage.shown[0], not_kept))
-    assert [len(message.not_kept) for message in stage.heard] == [1, 0]
+    assert [len(message.not_kept) for message in stage.received] == [1, 0]
 
 
 def test_an_agent_of_an_earlier_release_is_never_sent_a_set():

@@ -77,7 +77,7 @@ def test_the_same_generation_again_is_answered_without_a_second_install():
     stage.install()
     stage.offer(opaque_bundle(), "push-2")
     assert stage.installs == []
-    outcome = stage.heard[-1]
+    outcome = stage.received[-1]
     assert isinstance(outcome, Outcome)
     assert (outcome.push_id, outcome.result) == ("push-2", "applied")
     assert stage.local.installs == 1
@@ -88,11 +88,11 @@ def test_a_lost_outcome_is_said_again_after_a_reconnect_and_installs_nothing_twi
     stage.offer(opaque_bundle())
     stage.swallow = {Outcome}
     stage.install(ack=False)
-    assert not any(isinstance(message, Outcome) for message in stage.heard)
+    assert not any(isinstance(message, Outcome) for message in stage.received)
     stage.cut()
     stage.swallow = set()
     stage.connect()
-    assert isinstance(stage.heard[0], Outcome)
+    assert isinstance(stage.received[0], Outcome)
     stage.play_manager(stage.sender.acknowledge("push-1"))
     assert stage.local.outcome is None
     assert stage.local.installs == 1
@@ -127,8 +127,8 @@ def test_an_offer_that_would_go_back_is_refused_with_its_reason(offered: Bundle,
         offered = opaque_bundle("other", generation=offered.manifest.generation, epoch=2)
     stage.offer(offered, "push-2")
     assert stage.installs == []
-    assert isinstance(stage.heard[-1], Rejected)
-    assert stage.heard[-1].reason == reason
+    assert isinstance(stage.received[-1], Rejected)
+    assert stage.received[-1].reason == reason
 
 
 def test_a_manifest_that_is_not_the_one_offered_is_refused():
@@ -151,7 +151,7 @@ def test_a_payload_whose_bytes_are_wrong_is_refused_and_nothing_is_installed():
     push = PushAttempt(push_id="p", manifest=bundle.manifest, digest=bundle.manifest.digest)
     stage.play_manager(stage.sender.offer(push, stage.now_s)[:1])
     assert stage.installs == []
-    assert stage.heard[-1].reason == Reason.BAD_DIGEST
+    assert stage.received[-1].reason == Reason.BAD_DIGEST
 
 
 def test_quarantined_content_is_refused_until_its_time_is_over_or_it_is_forced():
@@ -159,8 +159,8 @@ def test_quarantined_content_is_refused_until_its_time_is_over_or_it_is_forced()
     stage.offer(opaque_bundle())
     stage.roll_back()
     stage.offer(opaque_bundle(generation=2), "push-2")
-    assert stage.heard[-1].reason == Reason.QUARANTINED
-    assert stage.heard[-1].retry_after_s == 60
+    assert stage.received[-1].reason == Reason.QUARANTINED
+    assert stage.received[-1].retry_after_s == 60
     stage.offer(opaque_bundle(generation=2), "push-3", forced=True)
     assert stage.installs[-1].forced
     stage.installs.clear()
@@ -207,7 +207,7 @@ def test_an_offer_that_arrives_on_a_new_connection_waits_for_the_installation_of
     outcome = stage.local.apply(running, stage.now_s)
     stage.play_agent(stage.receiver.concluded(outcome, stage.now_s))
     assert stage.local.installs == 1
-    results = [(each.push_id, each.result) for each in stage.heard if isinstance(each, Outcome)]
+    results = [(each.push_id, each.result) for each in stage.received if isinstance(each, Outcome)]
     assert results == [("push-1", "applied"), ("push-2", "applied")]
 
 

@@ -30,11 +30,11 @@ class Echo:
 
     def __init__(self, transport: Transport) -> None:
         self.transport = transport
-        self.heard = b""
+        self.received = b""
         self.lost = asyncio.Event()
 
     def data_received(self, data: bytes) -> None:
-        self.heard += data
+        self.received += data
         self.transport.write(data)
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -45,12 +45,12 @@ class RecordingPeer:
     """A peer on the node's side that collects what it hears."""
 
     def __init__(self) -> None:
-        self.heard = bytearray()
+        self.received = bytearray()
         self.news = asyncio.Event()
         self.lost = asyncio.Event()
 
     def data_received(self, data: bytes) -> None:
-        self.heard += data
+        self.received += data
         self.news.set()
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -58,7 +58,7 @@ class RecordingPeer:
 
     async def until(self, wanted: bytes) -> None:
         async with asyncio.timeout(PATIENCE_S):
-            while bytes(self.heard) != wanted:
+            while bytes(self.received) != wanted:
                 await self.news.wait()
                 self.news.clear()
 

@@ -128,4 +128,4 @@ async def test_a_join_message_that_is_none_is_answered_and_closed():
         transport.write(b"\xff" * 100)
         async with asyncio.timeout(PATIENCE_S):
             await peer.lost.wait()
-        assert b"too_big" in peer.heard
+        assert b"too_big" in peer.received

@@ -45,9 +45,9 @@ class Parts:
 
     def hear_nothing(self) -> None:
         """Lose every notification from now on."""
-        heard = self.store.change_listener._notified
-        heard.clear()
-        heard.set = lambda: None
+        notified = self.store.change_listener._notified
+        notified.clear()
+        notified.set = lambda: None
 
     def go_on(self) -> None:
         """Let every loop run again, with what is in memory."""

@@ -191,7 +191,7 @@ async def test_a_restarted_agent_owes_and_reports_what_it_did_before(tmp_path, r
     async with agent(tmp_path / "data", services(consumer(reload)), peer.dial):
         await peer.until(lambda: len(peer.said(Outcome)) == 2)
 
-    assert peer.heard[-2].report.applied.generation == 1
+    assert peer.received[-2].report.applied.generation == 1
     assert reloads(tmp_path) == 1
 
 
