@@ -53,7 +53,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Proof:
+class ProvenUser:
     """A user who was proven by the password of which `hashed` is kept; once another is kept, this proves nothing."""
 
     user: UserRecord
@@ -85,7 +85,7 @@ class Passwords:
         device: str = "",
         connection: ClientConnection | None = None,
         session: str = "",
-    ) -> Proof:
+    ) -> ProvenUser:
         """Return the user that name and password prove, and by what.
 
         `device` is what a browser keeps of an earlier sign-in; `connection` is the client's own, None where others may send on it, too;
@@ -97,7 +97,7 @@ class Passwords:
         # within a session it is asked for on purpose and seldom, so nothing is gained by comparing, except by whoever stole it
         quick = user is not None and not session and self._is_remembered(user, address, connection, password)
         if record is not None and quick:
-            return Proof(user=record, hashed=hashed)
+            return ProvenUser(user=record, hashed=hashed)
         claimed, source, known = name[:NAME_MAX], source_of(address), False
         if record is not None and device:
             recognised = await self.devices.recognise(device, name, hashed)
@@ -112,7 +112,7 @@ class Passwords:
         if proven and record is not None and user is not None:
             is_safe = is_unguessable(password, (name,))
             self._remember(user, address, connection, password, is_unguessable=is_safe)
-            return Proof(user=record, hashed=hashed)
+            return ProvenUser(user=record, hashed=hashed)
         if connection is not None:
             self.throttle.guessed_on(claimed, connection)
         self._context.attempted(Attempt.SIGN_IN_FAILED, name=claimed, source=source_of(address))

@@ -47,7 +47,6 @@ SHARED = {
     "a word of ACME (RFC 8555), or of the library that speaks it": {
         "Challenge",
         "Payload",
-        "Proof",
         "Transport",
     },
 }
