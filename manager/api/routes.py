@@ -19,7 +19,7 @@ from common.schema import UNDECODABLE, finding_in
 from manager.domain.callers import Caller, check_allowed, check_may_provision, check_password_given
 from manager.domain.model import UserRecord
 from manager.http.bodies import decode_json, sender_of
-from manager.http.gate import Admission, Api, identify, let_through
+from manager.http.gate import Admission, Api, identify, serve_admitted
 from manager.http.guard import heavy_turn, read_bytes
 from manager.usecases.rights import Rights
 
@@ -164,7 +164,7 @@ async def call(route: Route, api: Api, request: web.Request) -> web.StreamRespon
     admission = Admission(
         user=caller.user.name, rights=rights, recheck=rights.check, takes_turn=not route.streams
     )
-    return await let_through(request, admission, read=read, is_heavy=lambda _: route.heavy, handle=handle)
+    return await serve_admitted(request, admission, read=read, is_heavy=lambda _: route.heavy, handle=handle)
 
 
 def _check_query(route: Route, request: web.Request) -> None:

@@ -18,7 +18,7 @@ from aiohttp import hdrs, web
 
 from common.api.codes import Role
 from common.errors import CertcastError, InvalidInputError, Reason
-from manager.http.leftovers import leave_nothing
+from manager.http.leftovers import drop_frames
 from manager.http.queueing import FairQueue, Limit
 
 BODY_MAX_BYTES: Final = 12 * 1024 * 1024
@@ -156,9 +156,9 @@ class Bodies:
             raise _too_big(sender.most)
         reading = _Reading(self, sender, kept)
         await reading.make_room(size)
-        await _go_on(request)
+        await _send_continue(request)
         try:
-            with leave_nothing():
+            with drop_frames():
                 return await reading.receive(request)
         except TimeoutError as error:
             raise InvalidInputError(
@@ -207,7 +207,7 @@ class _Reading:
         return data
 
 
-async def _go_on(request: web.Request) -> None:
+async def _send_continue(request: web.Request) -> None:
     """Tell a client that waits for it to send its body (RFC 9110 10.1.1)."""
     if request.headers.get(hdrs.EXPECT, "").lower() == "100-continue" and request.version >= (1, 1):
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")

@@ -55,7 +55,7 @@ async def identify(request: web.Request, use_cases: UseCases) -> Caller:
     return await _authenticate(request, use_cases)
 
 
-async def let_through(
+async def serve_admitted(
     request: web.Request,
     admission: Admission,
     *,

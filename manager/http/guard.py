@@ -17,10 +17,10 @@ from aiohttp.typedefs import Handler
 from common.source import source_of
 from manager.http.bodies import Bodies, BodySender
 from manager.http.heads import HeadFault, KnownCredentials, fault_of, weight_of
-from manager.http.leftovers import leave_nothing
-from manager.http.longanswers import InPieces, LongAnswers, cut
+from manager.http.leftovers import drop_frames
+from manager.http.longanswers import InPieces, LongAnswers, split_long
 from manager.http.proxies import Proxies
-from manager.http.queueing import Duty, FairQueue, Limit
+from manager.http.queueing import DutyCycle, FairQueue, Limit
 from manager.http.turnstile import Pace, Turnstile
 
 WRITE_S: Final = 30.0
@@ -45,7 +45,7 @@ HEAVY: Final = Limit(
 )
 """Work that takes more than a few milliseconds. More of it at once would be no faster, and slow everything else."""
 
-READING_HEAVILY: Final = Duty(burst_s=10.0, share=0.25, rest_max_s=2.0)
+HEAVY_READING: Final = DutyCycle(burst_s=10.0, share=0.25, rest_max_s=2.0)
 """Of one user, for what changes nothing: a browser's pages, and a program that lists 10,000 certificates each minute, never come near it, and who
 does nothing else leaves the interpreter to others for three quarters of the time. What the same user changes waits for a rest, too, but for seconds only."""
 
@@ -74,16 +74,16 @@ class RequestSeat(Protocol):
     def is_first(self) -> bool:
         """Whether nothing has been answered on it yet."""
 
-    def waits(self, leave: Callable[[], None]) -> None:
+    def note_waiting(self, leave: Callable[[], None]) -> None:
         """Note that the request waits for its turn: others may have the place, and `leave` is called if it ends."""
 
-    def begins(self) -> None:
+    def note_answering(self) -> None:
         """Note that it is being answered."""
 
-    def gives_way(self) -> None:
+    def yield_place(self) -> None:
         """Note that its answer waits to be read: others may have the place."""
 
-    def proves(self) -> None:
+    def note_proof(self) -> None:
         """Note that a user was proven on it."""
 
 
@@ -96,7 +96,7 @@ class Guard:
         self.users = Turnstile(USERS)
         self.bodies = Bodies()
         self.requests = FairQueue(REQUESTS)
-        self.heavy = FairQueue(HEAVY, READING_HEAVILY)
+        self.heavy = FairQueue(HEAVY, HEAVY_READING)
 
 
 GUARD: Final = web.AppKey("guard", Guard)
@@ -124,7 +124,7 @@ async def take_turn(request: web.Request, user: str) -> None:
     guard.known.note(request, user)
     request[_PROVEN] = user
     if (seat := request.get(SEAT)) is not None:
-        seat.proves()
+        seat.note_proof()
     await request[_KEPT].enter_async_context(guard.requests.take(user))
 
 
@@ -148,7 +148,7 @@ async def _guard(request: web.Request, handler: Handler) -> web.StreamResponse:
     fault = fault_of(request)
     if fault is not None:
         return _refusal(request, fault)
-    if not await _comes_in(request):
+    if not await _wait_for_turn(request):
         return web.Response(status=503)
     async with AsyncExitStack() as kept:
         request[_KEPT] = kept
@@ -170,7 +170,7 @@ def _refusal(request: web.Request, fault: HeadFault) -> web.Response:
     return refusal
 
 
-async def _comes_in(request: web.Request) -> bool:
+async def _wait_for_turn(request: web.Request) -> bool:
     """Wait for the request's turn; false if its connection has ended meanwhile."""
     guard, seat = request.config_dict[GUARD], request.get(SEAT)
     user = guard.known.find(request)
@@ -182,11 +182,11 @@ async def _comes_in(request: web.Request) -> bool:
     turn = turnstile.ask(owner, weight=weight_of(request), is_first=seat is not None and seat.is_first)
     if seat is None or turn.done():
         return await turn
-    seat.waits(lambda: turnstile.leave(owner, turn))
+    seat.note_waiting(lambda: turnstile.leave(owner, turn))
     try:
         return await turn
     finally:
-        seat.begins()
+        seat.note_answering()
 
 
 async def _finish(request: web.Request, response: web.StreamResponse) -> None:
@@ -201,11 +201,11 @@ async def _finish(request: web.Request, response: web.StreamResponse) -> None:
 async def _send(request: web.Request, response: web.StreamResponse) -> None:
     pieces: InPieces | None = None
     if request.method != hdrs.METH_HEAD and isinstance(response, web.Response):
-        pieces = cut(response)
+        pieces = split_long(response)
     size = 0 if pieces is None else len(pieces)
     try:
         async with asyncio.timeout(WRITE_S + size / WRITE_RATE_BYTES_S), _turn_to_send(request, pieces):
-            with leave_nothing():
+            with drop_frames():
                 await response.prepare(request)
                 await response.write_eof()
     except TimeoutError:
@@ -224,7 +224,7 @@ async def _turn_to_send(request: web.Request, pieces: InPieces | None) -> AsyncI
         yield
         return
     if seat is not None:
-        seat.gives_way()
+        seat.yield_place()
     if pieces is None:
         yield
         return

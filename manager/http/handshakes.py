@@ -98,7 +98,7 @@ class Handshakes:
         finally:
             turn.end()
 
-    async def turn(self, accepted: socket.socket, source: str, *, is_known: bool) -> "HandshakeTurn":
+    async def take_turn(self, accepted: socket.socket, source: str, *, is_known: bool) -> "HandshakeTurn":
         """Wait until something has come on a connection, and then for its turn; whoever has it ends it."""
         await _something_came(accepted)
         begins = accepted.recv(len(HANDSHAKE), socket.MSG_PEEK)

@@ -11,7 +11,7 @@ from traceback import clear_frames
 
 
 @contextmanager
-def leave_nothing() -> Iterator[None]:
+def drop_frames() -> Iterator[None]:
     """Let an error that leaves the block hold nothing of what the functions knew that it came through."""
     try:
         yield

@@ -35,7 +35,7 @@ LOOK_S: Final = 0.5
 class WaitingConnection(Protocol):
     """The connection of a request that waits."""
 
-    def waits(self, leave: Callable[[], None]) -> None:
+    def note_waiting(self, leave: Callable[[], None]) -> None:
         """Note that others may have the place, and call `leave` if the connection ends."""
 
 
@@ -70,7 +70,7 @@ class InPieces(Payload):
             self.taken_s = time.monotonic()
 
 
-def cut(response: web.Response) -> InPieces | None:
+def split_long(response: web.Response) -> InPieces | None:
     """Mark a long answer as one to be sent in pieces; return these, None if it is short."""
     if not isinstance(response.body, bytes) or len(response.body) <= PIECE_BYTES:
         return None
@@ -91,7 +91,7 @@ class LongAnswers:
         source = source_of(request.remote or "")
         turn = self.turns.ask(source, weight=len(pieces) / PIECE_BYTES)
         if seat is not None:
-            seat.waits(lambda: self.turns.leave(source, turn))
+            seat.note_waiting(lambda: self.turns.leave(source, turn))
         try:
             while not turn.done():
                 self._give_up_unread()

@@ -15,7 +15,7 @@ from aiohttp import web
 
 from common.errors import AccessError, CertcastError, OverloadedError
 from manager.http.failures import log_failure
-from manager.http.leftovers import leave_nothing
+from manager.http.leftovers import drop_frames
 
 log = structlog.get_logger(__name__)
 
@@ -69,7 +69,7 @@ async def send(
         return response
     piece = await _next(pieces, turn)
     try:
-        with leave_nothing():
+        with drop_frames():
             await response.prepare(request)
             while piece is not None:
                 await _write(response, piece)

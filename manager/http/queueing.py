@@ -31,7 +31,7 @@ class Limit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Duty:
+class DutyCycle:
     """For how long one owner may use a resource: `burst_s` at once, and then this share of the time.
 
     No rest is longer than `rest_max_s`: what waits for the end of one is not given up for it.
@@ -43,12 +43,14 @@ class Duty:
 
 
 class FairQueue:
-    """Without a `duty` nobody has to rest."""
+    """Without a `duty_cycle` nobody has to rest."""
 
-    def __init__(self, limit: Limit, duty: Duty | None = None) -> None:
+    def __init__(self, limit: Limit, duty_cycle: DutyCycle | None = None) -> None:
         self._limit = limit
-        self._duty = duty
-        self._used = None if duty is None else Buckets[str](burst=duty.burst_s, per_s=duty.share)
+        self._duty_cycle = duty_cycle
+        self._used = (
+            None if duty_cycle is None else Buckets[str](burst=duty_cycle.burst_s, per_s=duty_cycle.share)
+        )
         self._held: Counter[str] = Counter()
         self._taken = 0
         self._waiting: dict[asyncio.Future[None], tuple[str, int]] = {}
@@ -107,13 +109,13 @@ class FairQueue:
             raise self._overload_error(own=own > self._limit.waiting_each)
 
     def _rest_s(self, owner: str, now_s: float, used_s: float) -> float:
-        if self._duty is None or self._used is None:
+        if self._duty_cycle is None or self._used is None:
             return 0.0
         bucket = self._used.of(owner, now_s)
         if bucket.take(now_s, used_s):
             return 0.0
         bucket.take_some(now_s, used_s)
-        return min(used_s * (1 / self._duty.share - 1), self._duty.rest_max_s)
+        return min(used_s * (1 / self._duty_cycle.share - 1), self._duty_cycle.rest_max_s)
 
     def _give_back(self, amount: int) -> None:
         """Let others have it; the owner's share stays taken."""

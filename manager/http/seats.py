@@ -151,7 +151,7 @@ class HttpsSeats:
         seat.end = partial(_cancel, task)
         try:
             async with asyncio.timeout(limits.handshake_s):
-                turn = await self.handshakes.turn(
+                turn = await self.handshakes.take_turn(
                     accepted,
                     seat.source,
                     is_known=limits.is_proxy(seat.address) or limits.is_known(seat.source),
@@ -182,7 +182,7 @@ class HttpsSeats:
             self.lost(seat, protocol)
             raise
 
-    def answering(self, protocol: asyncio.Protocol) -> "_Watched | None":
+    def connection_of(self, protocol: asyncio.Protocol) -> "_Watched | None":
         """Return the connection on which a request has come."""
         return self._watched.get(protocol)
 
@@ -200,7 +200,7 @@ class HttpsSeats:
         """Stop counting a connection on which a user was proven for the pace of its source."""
         self._paces.give_back(seat.source, now_s)
 
-    def late(self, seat: Seat, why: str) -> None:
+    def count_late(self, seat: Seat, why: str) -> None:
         """Count a connection that was cut for its deadline."""
         self._refuse(seat.address, why)
 
@@ -274,12 +274,12 @@ class _Watched(asyncio.Protocol):
     def resume_writing(self) -> None:
         self._inner.resume_writing()
 
-    def waits(self, leave: Callable[[], None]) -> None:
+    def note_waiting(self, leave: Callable[[], None]) -> None:
         """Note that a request waits for its turn: the place is others' who need it, and `leave` is called when it is gone."""
         self._leave = leave
         self._seat.yields_at_s = self._loop.time()
 
-    def begins(self, body: StreamReader | None = None) -> None:
+    def note_answering(self, body: StreamReader | None = None) -> None:
         """Note that a request, with this body, is being answered: the place is safe."""
         self._stop()
         self._leave = _nothing
@@ -287,17 +287,17 @@ class _Watched(asyncio.Protocol):
         if body is not None:
             self._body = body
 
-    def gives_way(self) -> None:
+    def yield_place(self) -> None:
         """Note that only the peer is waited for, to read: the place is others' who need it."""
         self._seat.yields_at_s = self._loop.time()
 
-    def proves(self) -> None:
+    def note_proof(self) -> None:
         """Note that a user was proven on this connection."""
         if not self._has_proven:
             self._has_proven = True
             self._seats.record_proof(self._seat, self._loop.time())
 
-    def ends(self) -> None:
+    def note_answered(self) -> None:
         """Note that it was answered: from now on the place is others' who need it."""
         self.is_first = False
         self._body, self._came_bytes = EMPTY_PAYLOAD, 0
@@ -310,7 +310,7 @@ class _Watched(asyncio.Protocol):
             self._timer = self._loop.call_later(within_s, self._cut, why)
 
     def _cut(self, why: str) -> None:
-        self._seats.late(self._seat, why)
+        self._seats.count_late(self._seat, why)
         if self._transport is not None:
             self._transport.abort()
 
@@ -320,7 +320,7 @@ class _Watched(asyncio.Protocol):
             self._timer = None
 
 
-async def give_seats(
+async def accept_connections(
     seats: HttpsSeats,
     contexts: ServerContexts,
     make: Callable[[], asyncio.Protocol],

@@ -23,7 +23,7 @@ from common.runtime.acceptor import listen, stop_listening
 from common.runtime.handed import handed_over
 from manager.http.guard import SEAT
 from manager.http.handshakes import ServerContexts, measure
-from manager.http.seats import HttpsSeats, SeatLimits, give_seats
+from manager.http.seats import HttpsSeats, SeatLimits, accept_connections
 
 HSTS: Final = "max-age=31536000"
 """One year, as RFC 6797 6.1.1 allows and browsers' preload lists ask."""
@@ -109,7 +109,7 @@ class HttpsServer:
         """Accept connections until cancelled. Until a certificate is given, handshakes are refused."""
         if self._socket is None or self._make is None:
             raise RuntimeError("the endpoint has not been started")
-        await give_seats(self.seats, self._contexts, self._make, self._socket)
+        await accept_connections(self.seats, self._contexts, self._make, self._socket)
 
     async def use_certificate(self, *, fullchain_pem: str, private_key_pem: str, parameters_pem: str) -> None:
         """Show this certificate from the next handshake on. Raises InstallError; then the old one stays."""
@@ -126,15 +126,15 @@ class HttpsServer:
 
     @web.middleware
     async def _attend(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        watched = self.seats.answering(request.protocol)
+        watched = self.seats.connection_of(request.protocol)
         if watched is None:
             return await handler(request)
-        watched.begins(request.content)
+        watched.note_answering(request.content)
         request[SEAT] = watched
         try:
             return await handler(request)
         finally:
-            watched.ends()
+            watched.note_answered()
 
 
 class _Requests(web.RequestHandler):

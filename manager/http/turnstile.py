@@ -81,7 +81,7 @@ class Turnstile:
             queue = self._queues[owner] = _Queue()
             self._schedule(owner, time.monotonic())
         (queue.first if is_first else queue.again)[turn] = weight
-        self._let_in()
+        self._give_turns()
         return turn
 
     def leave(self, owner: str, turn: asyncio.Future[bool]) -> None:
@@ -96,18 +96,18 @@ class Turnstile:
     def end(self) -> None:
         """Note that what had its turn is not at work any more."""
         self._at_work -= 1
-        self._let_in()
+        self._give_turns()
 
     def _schedule(self, owner: str, now_s: float) -> None:
         wait_s = self._owners.of(owner, now_s).spend(now_s, 0.0)
         heapq.heappush(self._due, (now_s + wait_s, next(self._order), owner))
 
-    def _let_in(self) -> None:
+    def _give_turns(self) -> None:
         now_s = time.monotonic()
         while self._due and self._at_work < self._at_once:
             due_s = max(self._due[0][0], now_s + self._all.spend(now_s, 0.0))
             if due_s > now_s:
-                self._come_back(due_s - now_s)
+                self._give_turns_in(due_s - now_s)
                 return
             _, _, owner = heapq.heappop(self._due)
             found = self._queues[owner].next(newest=self._newest_first)
@@ -122,7 +122,7 @@ class Turnstile:
                 self._at_work += 1
                 turn.set_result(True)
 
-    def _come_back(self, within_s: float) -> None:
+    def _give_turns_in(self, within_s: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = asyncio.get_running_loop().call_later(within_s, self._let_in)
+        self._timer = asyncio.get_running_loop().call_later(within_s, self._give_turns)

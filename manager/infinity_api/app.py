@@ -18,7 +18,7 @@ from common.schema import UNDECODABLE
 from manager.domain.callers import Caller, check_allowed, check_password_given
 from manager.http.bodies import decode_json, sender_of
 from manager.http.failures import log_failure
-from manager.http.gate import Admission, Api, identify, let_through
+from manager.http.gate import Admission, Api, identify, serve_admitted
 from manager.http.guard import add_route, heavy_turn, read_bytes
 from manager.http.pieces import guard_stream, send
 from manager.infinity_api.contract.description import ROOT
@@ -110,7 +110,7 @@ class _Shell:
         def request_with(body: object) -> ApiRequest:
             return ApiRequest(method=method, target=target, parameters=parameters, body=body, caller=caller)
 
-        answer = await let_through(
+        answer = await serve_admitted(
             request,
             Admission(user=caller.user.name, rights=rights, recheck=rights.check, takes_turn=True),
             read=read,

@@ -17,7 +17,7 @@ from common.pki.finding import Finding
 from manager.domain.consequences import Consequence
 from manager.domain.inventory import Inventory
 from manager.usecases.certificate_views import ListedCertificate, judge_listed
-from manager.usecases.confirming import assess_assigned, assess_emptied
+from manager.usecases.confirming import assess_assignment, assess_unassignment
 from manager.usecases.context import Context
 
 log = structlog.get_logger(__name__)
@@ -72,7 +72,7 @@ class AssignmentUseCases:
             # what was not found is named by the store, and undoes this
             await self._context.store.assignments.check_seen(slot, seen)
             impact = await asyncio.to_thread(
-                assess_assigned, inventory, certificate_id, where, slot, now_s=now_s
+                assess_assignment, inventory, certificate_id, where, slot, now_s=now_s
             )
             impact.require_confirmation(confirm)
             await self._context.store.assignments.assign(certificate_id, where, slot)
@@ -96,7 +96,7 @@ class AssignmentUseCases:
         """Empty a slot. A node keeps serving what it has until another certificate is assigned; the rest as for `assign`."""
         async with self._context.deciding() as inventory:
             await self._context.store.nodes.get(node)
-            impact = await asyncio.to_thread(assess_emptied, inventory, node, slot)
+            impact = await asyncio.to_thread(assess_unassignment, inventory, node, slot)
             impact.require_confirmation(confirm)
             was_full = await self._context.store.assignments.unassign(node, slot, seen=seen)
             if was_full:

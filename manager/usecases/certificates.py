@@ -30,9 +30,9 @@ from manager.usecases.certificate_views import (
     show_certificate,
 )
 from manager.usecases.confirming import (
-    assess_deleted,
-    assess_edited,
-    assess_imported,
+    assess_deletion,
+    assess_edit,
+    assess_import,
     assess_kept,
     other_keys,
 )
@@ -108,7 +108,7 @@ class CertificateUseCases:
                 left_out += [PkiError(message, reason=Reason.CONFLICT) for _, message in clashing]
                 tls = [each for each in tls if all(each is not other for other, _ in clashing)]
                 raise_findings(left_out if not (tls or trusted_cas) else ())
-            impact = await asyncio.to_thread(assess_imported, inventory, tls, batch.trusted_cas, now_s=now_s)
+            impact = await asyncio.to_thread(assess_import, inventory, tls, batch.trusted_cas, now_s=now_s)
             impact.require_confirmation(confirm)
             kept = await self._context.store.catalogue.keep(
                 [new_certificate(material) for material in impact.materials], trusted_cas, now_s=now_s
@@ -225,7 +225,7 @@ class CertificateUseCases:
             await store.certificates.check_seen(certificate_id, seen)
             _require_same(await store.certificates.get(certificate_id), record)
             impact = await asyncio.to_thread(
-                assess_edited,
+                assess_edit,
                 inventory,
                 certificate_id,
                 material,
@@ -260,7 +260,7 @@ class CertificateUseCases:
         """
         nodes: dict[int, list[NodeName]] = {number: [] for number in certificate_ids}
         async with self._context.deciding() as inventory:
-            impact = await asyncio.to_thread(assess_deleted, inventory, certificate_ids)
+            impact = await asyncio.to_thread(assess_deletion, inventory, certificate_ids)
             if not force:
                 # without a token nothing but an assignment stands in the way, as programs know it
                 is_used = any(each.code == ConsequenceCode.NODES_LEFT for each in impact.consequences)

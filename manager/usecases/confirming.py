@@ -126,11 +126,11 @@ def assess_kept(
     )
 
 
-def assess_imported(
+def assess_import(
     inventory: Inventory, tls: Sequence[TlsMaterial], trusted: Sequence[Certificate], *, now_s: float
 ) -> Impact:
     """Assess what an import does to the entries that it updates, and to services by the CAs that it brings."""
-    trusting = assess_trusted(inventory, trusted, now_s=int(now_s))
+    trusting = assess_trust_addition(inventory, trusted, now_s=int(now_s))
     # the CAs of a batch complete the chains of its certificates
     then = inventory.with_trust(inventory.trust.changed(new=trusted)) if trusted else inventory
     each = [(material, assess_kept(then, material, (), "server", now_s=now_s)) for material in tls]
@@ -161,7 +161,7 @@ def other_keys(inventory: Inventory, tls: Sequence[TlsMaterial]) -> list[tuple[T
     return found
 
 
-def assess_edited(
+def assess_edit(
     inventory: Inventory,
     certificate_id: CertificateId,
     material: TlsMaterial | None,
@@ -203,7 +203,7 @@ def assess_edited(
     )
 
 
-def assess_assigned(
+def assess_assignment(
     inventory: Inventory,
     certificate_id: CertificateId,
     nodes: Sequence[NodeName],
@@ -222,7 +222,7 @@ def assess_assigned(
     )
 
 
-def assess_emptied(inventory: Inventory, name: NodeName, slot: Slot) -> Impact:
+def assess_unassignment(inventory: Inventory, name: NodeName, slot: Slot) -> Impact:
     """Assess what emptying a slot does."""
     number = inventory.slots.get((name, slot))
     before = inventory.entries[number] if number is not None else None
@@ -230,7 +230,7 @@ def assess_emptied(inventory: Inventory, name: NodeName, slot: Slot) -> Impact:
     return Impact(consequences=of_moves(inventory, moves, now_s=0), facts=facts_of(moves, inventory))
 
 
-def assess_deleted(inventory: Inventory, certificate_ids: Sequence[CertificateId]) -> Impact:
+def assess_deletion(inventory: Inventory, certificate_ids: Sequence[CertificateId]) -> Impact:
     """Assess what deleting certificates does; those that are not there are named by the store."""
     gone = [
         inventory.entries[number] for number in dict.fromkeys(certificate_ids) if number in inventory.entries
@@ -238,7 +238,7 @@ def assess_deleted(inventory: Inventory, certificate_ids: Sequence[CertificateId
     return Impact(consequences=of_deleting(gone, inventory), facts=[_mark(each) for each in gone])
 
 
-def assess_answered(
+def assess_answer(
     inventory: Inventory,
     request: CsrRecord,
     material: TlsMaterial,
@@ -270,7 +270,7 @@ def assess_answered(
     )
 
 
-def assess_untrusted(
+def assess_trust_removal(
     inventory: Inventory,
     gone: Collection[TrustedCaId],
     new: Sequence[Certificate],
@@ -296,7 +296,7 @@ def assess_untrusted(
     return Impact(consequences=found, facts=facts)
 
 
-def assess_trusted(inventory: Inventory, new: Sequence[Certificate], *, now_s: int) -> Impact:
+def assess_trust_addition(inventory: Inventory, new: Sequence[Certificate], *, now_s: int) -> Impact:
     """Assess what follows when nodes verify peers by `new` trusted CAs, too, some of which take the place of stored ones."""
     gone = replaced_cas(inventory.trust, new)
     found = of_untrusting(inventory, gone, new, "", edited=None, now_s=now_s)
@@ -315,14 +315,14 @@ def _of_longer_list(
     return [ask(ConsequenceCode.CLIENT_CA_LIST_TOO_LONG, text)] if text else []
 
 
-def assess_removed(inventory: Inventory, names: Sequence[NodeName]) -> Impact:
+def assess_node_removal(inventory: Inventory, names: Sequence[NodeName]) -> Impact:
     """Assess what removing nodes does; those that are not there are named by the store."""
     gone = [inventory.nodes[name] for name in names if name in inventory.nodes]
     facts = [[each.name, each.id, each.public_key] for each in gone]
     return Impact(consequences=of_removing_nodes(gone, inventory), facts=facts)
 
 
-def assess_unasked(inventory: Inventory, records: Sequence[CsrRecord]) -> Impact:
+def assess_csr_deletion(inventory: Inventory, records: Sequence[CsrRecord]) -> Impact:
     """Assess what deleting certificate signing requests does."""
     facts = [[each.id, each.answer_id] for each in records]
     return Impact(consequences=of_deleting_requests(records, inventory), facts=facts)

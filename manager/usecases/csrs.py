@@ -21,7 +21,7 @@ from manager.pki.write.keys import kind_like, make_key
 from manager.store.catalogue import KeptAnswer
 from manager.store.records import NewCsr
 from manager.usecases.admission import read_for_key
-from manager.usecases.confirming import assess_answered, assess_unasked
+from manager.usecases.confirming import assess_answer, assess_csr_deletion
 from manager.usecases.context import Context
 from manager.usecases.kept import new_certificate
 from manager.usecases.workers import MAKE_KEY_TIMEOUT_S, READ_TIMEOUT_S
@@ -149,7 +149,7 @@ class CsrUseCases:
         async with self._context.deciding() as inventory:
             record = await store.csrs.get(csr_id)
             impact = await asyncio.to_thread(
-                assess_answered, inventory, record, material, where, slot, take_over=take_over, now_s=now_s
+                assess_answer, inventory, record, material, where, slot, take_over=take_over, now_s=now_s
             )
             impact.require_confirmation(confirm, replaces=replaces)
             kept = await store.catalogue.answer(
@@ -188,7 +188,7 @@ class CsrUseCases:
         """Remove all of these with their keys, or none. Raises NotFoundError, ConfirmationNeededError (`manager.usecases.confirming`)."""
         async with self._context.deciding() as inventory:
             records = [await self._context.store.csrs.get(number) for number in csr_ids]
-            impact = await asyncio.to_thread(assess_unasked, inventory, records)
+            impact = await asyncio.to_thread(assess_csr_deletion, inventory, records)
             impact.require_confirmation(confirm)
             await self._context.store.csrs.delete(csr_ids)
             for number in dict.fromkeys(csr_ids):

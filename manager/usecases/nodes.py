@@ -23,7 +23,7 @@ from manager.domain.node_names import check_description, check_own_address, next
 from manager.domain.placements import of_describing
 from manager.pki.write.selfsigned import make_temporary
 from manager.store.records import NewCertificate
-from manager.usecases.confirming import Impact, assess_removed, facts_of
+from manager.usecases.confirming import Impact, assess_node_removal, facts_of
 from manager.usecases.context import Context
 from manager.usecases.kept import new_certificate
 from manager.usecases.workers import MAKE_KEY_TIMEOUT_S
@@ -171,7 +171,7 @@ class NodeUseCases:
             raise ConflictError("the management node cannot be removed")
         async with self._context.deciding() as inventory:
             await self._check_not_serving(inventory, removed)
-            impact = await asyncio.to_thread(assess_removed, inventory, removed)
+            impact = await asyncio.to_thread(assess_node_removal, inventory, removed)
             impact.require_confirmation(confirm)
             places = await self._context.store.assignments.of(removed)
             await self._context.store.nodes.remove(*removed)

@@ -15,12 +15,12 @@ from manager.pki.judge.headline import Headline, headline
 from manager.pki.read.material import TlsMaterial
 from manager.usecases.confirming import (
     Impact,
-    assess_deleted,
-    assess_emptied,
+    assess_csr_deletion,
+    assess_deletion,
     assess_kept,
-    assess_removed,
-    assess_unasked,
-    assess_untrusted,
+    assess_node_removal,
+    assess_trust_removal,
+    assess_unassignment,
 )
 from manager.usecases.context import Context
 from manager.usecases.uploads import Upload, read_upload
@@ -90,29 +90,29 @@ class PreviewUseCases:
             impact=impact,
         )
 
-    async def deleting(self, certificate_ids: Sequence[CertificateId]) -> Impact:
+    async def certificate_deletion(self, certificate_ids: Sequence[CertificateId]) -> Impact:
         """Assess what `certificates.delete` does."""
         inventory = await self._context.inventories.current()
-        return await asyncio.to_thread(assess_deleted, inventory, certificate_ids)
+        return await asyncio.to_thread(assess_deletion, inventory, certificate_ids)
 
-    async def emptying(self, node: NodeName, slot: Slot) -> Impact:
+    async def unassignment(self, node: NodeName, slot: Slot) -> Impact:
         """Assess what `assignments.unassign` does."""
         inventory = await self._context.inventories.current()
-        return await asyncio.to_thread(assess_emptied, inventory, node, slot)
+        return await asyncio.to_thread(assess_unassignment, inventory, node, slot)
 
-    async def removing(self, *names: NodeName) -> Impact:
+    async def node_removal(self, *names: NodeName) -> Impact:
         """Assess what `nodes.remove` does."""
         inventory = await self._context.inventories.current()
-        return await asyncio.to_thread(assess_removed, inventory, names)
+        return await asyncio.to_thread(assess_node_removal, inventory, names)
 
-    async def unasking(self, records: Sequence[CsrRecord]) -> Impact:
+    async def csr_deletion(self, records: Sequence[CsrRecord]) -> Impact:
         """Assess what `requests.delete` does."""
         inventory = await self._context.inventories.current()
-        return await asyncio.to_thread(assess_unasked, inventory, records)
+        return await asyncio.to_thread(assess_csr_deletion, inventory, records)
 
-    async def untrusting(self, trusted_ca_ids: Sequence[TrustedCaId]) -> Impact:
+    async def trust_removal(self, trusted_ca_ids: Sequence[TrustedCaId]) -> Impact:
         """Assess what `trust.delete` does."""
         inventory, now_s = await self._context.inventories.current(), int(self._context.clock())
         return await asyncio.to_thread(
-            assess_untrusted, inventory, set(trusted_ca_ids), (), edited=None, now_s=now_s
+            assess_trust_removal, inventory, set(trusted_ca_ids), (), edited=None, now_s=now_s
         )

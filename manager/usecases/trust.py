@@ -19,7 +19,7 @@ from manager.pki.text.certificate import text_form
 from manager.pki.write.export import Download, trusted_pem
 from manager.store.records import NewTrustedCa
 from manager.usecases.admission import read_trusted_ca, read_trusted_cas
-from manager.usecases.confirming import Impact, assess_trusted, assess_untrusted
+from manager.usecases.confirming import Impact, assess_trust_addition, assess_trust_removal
 from manager.usecases.context import Context
 from manager.usecases.kept import new_trusted_ca
 from manager.usecases.trust_views import ShownTrustedCa, show_trusted_ca, trust_warnings
@@ -63,7 +63,9 @@ class TrustUseCases:
         )
         async with self._context.deciding() as inventory:
             now_s = int(self._context.clock())
-            impact = await asyncio.to_thread(assess_trusted, inventory, found.certificates, now_s=now_s)
+            impact = await asyncio.to_thread(
+                assess_trust_addition, inventory, found.certificates, now_s=now_s
+            )
             impact.require_confirmation(confirm)
             new = await asyncio.to_thread(lambda: [new_trusted_ca(each) for each in found.certificates])
             kept = await self._keep(new, actor=actor)
@@ -228,7 +230,7 @@ class TrustUseCases:
                 return None
             now_s = int(self._context.clock())
             # chains that nobody has asked for yet are built for this, which takes a while when there are thousands
-            return assess_untrusted(inventory, gone, new, edited=edited, verifying=verifying, now_s=now_s)
+            return assess_trust_removal(inventory, gone, new, edited=edited, verifying=verifying, now_s=now_s)
 
         async with self._context.deciding_on(assess) as (inventory, impact):
             if impact is not None:

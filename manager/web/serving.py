@@ -15,7 +15,7 @@ from common.errors import AccessError, Reason
 from common.source import source_of
 from manager.domain.callers import includes
 from manager.http.bodies import STRANGER_MAX_BYTES, BodySender, sender_of
-from manager.http.gate import Admission, check_origin, let_through
+from manager.http.gate import Admission, check_origin, serve_admitted
 from manager.http.guard import READING
 from manager.web.forms import Form, read_form
 from manager.web.pagerequest import (
@@ -46,7 +46,7 @@ async def answer_page(page: Page, site: Site, request: web.Request) -> web.Strea
         takes_turn=not page.streams,
     )
     try:
-        return await let_through(
+        return await serve_admitted(
             request,
             admission,
             read=partial(_read_form, page, page_request),

@@ -193,7 +193,7 @@ async def _delete_form(
         "certificates_delete.html",
         status=status,
         entries=await _chosen(page_request, ids),
-        impact=await page_request.use_cases.previews.deleting(ids),
+        impact=await page_request.use_cases.previews.certificate_deletion(ids),
     )
 
 

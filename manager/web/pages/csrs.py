@@ -148,7 +148,7 @@ async def _delete_form(page_request: PageRequest, ids: Sequence[CsrId], *, statu
     if not ids:
         raise InvalidInputError("id", "no request was chosen; go back and tick at least one")
     records = [await page_request.use_cases.csrs.get(number) for number in ids]
-    impact = await page_request.use_cases.previews.unasking(records)
+    impact = await page_request.use_cases.previews.csr_deletion(records)
     return page_request.render("requests_delete.html", status=status, records=records, impact=impact)
 
 

@@ -126,7 +126,7 @@ async def _empty_page(
     current = assigned_to(inventory, record.name, slot)
     if current is None:
         raise NotFoundError(f"the {slot} slot of node '{record.name}' has no certificate")
-    impact = await page_request.use_cases.previews.emptying(record.name, slot)
+    impact = await page_request.use_cases.previews.unassignment(record.name, slot)
     return page_request.render(
         "node_empty.html", status=status, record=record, slot=slot, current=current, impact=impact
     )

@@ -184,7 +184,7 @@ async def _retire_page(page_request: PageRequest, record: NodeRecord, *, status:
     return page_request.render(
         "node_retire.html",
         status=status,
-        impact=await page_request.use_cases.previews.removing(record.name),
+        impact=await page_request.use_cases.previews.node_removal(record.name),
         record=record,
         view=await page_request.site.fleet.find_node(record.name),
         held=[entry for entry in held if entry is not None],

@@ -162,7 +162,7 @@ async def _delete_form(
         records=records,
         total=total,
         needed=await _needing(page_request, set(ids)),
-        impact=await page_request.use_cases.previews.untrusting(ids),
+        impact=await page_request.use_cases.previews.trust_removal(ids),
     )
 
 

@@ -4,7 +4,7 @@ from contextlib import AsyncExitStack
 import pytest
 
 from common.errors import OverloadedError
-from manager.http.queueing import Duty, FairQueue, Limit
+from manager.http.queueing import DutyCycle, FairQueue, Limit
 from tests.patience import PATIENCE_S
 
 
@@ -101,7 +101,7 @@ async def test_who_used_it_much_rests_and_keeps_nobody_else_waiting(monkeypatch)
     now_s = loop.time()
     monkeypatch.setattr(loop, "time", lambda: now_s)
     limit = Limit(what="things", in_all=1, each=1, waiting_in_all=9, waiting_each=9, wait_s=PATIENCE_S * 1000)
-    lent = FairQueue(limit, Duty(burst_s=2.0, share=0.25, rest_max_s=9.5))
+    lent = FairQueue(limit, DutyCycle(burst_s=2.0, share=0.25, rest_max_s=9.5))
 
     async def use(owner: str, seconds: float, *, rests: bool = True) -> None:
         nonlocal now_s
