@@ -146,7 +146,7 @@ class Crowd:
             theirs.send(sent)
 
         async def come() -> None:
-            turn = await self.shaking.turn(ours, source, is_known=is_known)
+            turn = await self.shaking.take_turn(ours, source, is_known=is_known)
             self.begun.append(source)
             self.turns.append(turn)
             if not stays:
@@ -231,13 +231,13 @@ async def test_a_node_and_a_user_overtake_a_crowd_from_many_addresses(crowd: Cro
 @pytest.mark.parametrize("which", ["is_known", "is_proxy"])
 async def test_who_comes_from_where_nodes_users_or_a_proxy_are_goes_ahead(monkeypatch, which: str):
     went: list[bool] = []
-    really = Handshakes.turn
+    really = Handshakes.take_turn
 
-    async def turn(self: Handshakes, *given: Any, is_known: bool) -> subject.HandshakeTurn:
+    async def take_turn(self: Handshakes, *given: Any, is_known: bool) -> subject.HandshakeTurn:
         went.append(is_known)
         return await really(self, *given, is_known=is_known)
 
-    monkeypatch.setattr(Handshakes, "turn", turn)
+    monkeypatch.setattr(Handshakes, "take_turn", take_turn)
     for known in ("127.0.0.1", "203.0.113.1"):
         async with serving(https_server(web.Application(), **{which: known.__eq__})) as server:
             await show(server, long_leaf(2048))
