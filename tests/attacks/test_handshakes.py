@@ -209,7 +209,7 @@ async def test_a_crowd_at_an_address_keeps_none_out_that_comes_anew_there_or_els
     await crowd.until_waiting(before + 1)
     while not anew.done():
         now_s += 1.0
-        crowd.shaking._strangers._let_in()
+        crowd.shaking._strangers._give_turns()
         await asyncio.sleep(0)
     left = crowd.shaking._strangers.waiting
     print(f"{left} of the crowd wait still")
