@@ -42,9 +42,9 @@ async def test_who_has_waited_for_longest_is_next_whoever_asks_most():
         few = turnstile.ask("few")
         before = sum(let_in(*many))
         clock = 1.0
-        turnstile._let_in()
+        turnstile._give_turns()
         clock = 2.0
-        turnstile._let_in()
+        turnstile._give_turns()
         assert let_in(few) == [True]
         assert sum(let_in(*many)) <= before + 2
 
@@ -57,7 +57,7 @@ async def test_a_connection_that_is_new_goes_before_those_that_ask_again():
         new = turnstile.ask("a", is_first=True)
         before = sum(let_in(*again))
         clock = 1.0
-        turnstile._let_in()
+        turnstile._give_turns()
         assert let_in(new) == [True]
         assert sum(let_in(*again)) == before
 
