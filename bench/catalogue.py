@@ -66,7 +66,7 @@ async def _measure(api: ApiClient, count: int) -> Figures:
     # as the manager does when it starts
     gc.collect()
     gc.freeze()
-    first_chains = await _timed(lambda: alarms.evaluate(api.fleet))
+    first_chains = await _timed(lambda: alarms.evaluator.evaluate(api.fleet))
 
     async def page() -> None:
         status, answer = await api.call("GET", "certificates?order=-expiry&search=example&limit=100")
@@ -74,7 +74,7 @@ async def _measure(api: ApiClient, count: int) -> Figures:
             raise AssertionError(status)
 
     async def look() -> None:
-        await alarms.evaluate(api.fleet)
+        await alarms.evaluator.evaluate(api.fleet)
 
     page_took, alarms_took = await p95(page), await p95(look)
     after, plans = [], []

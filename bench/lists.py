@@ -122,7 +122,7 @@ async def fill_fleet(api: ApiClient, count: int) -> None:
         await api.fleet.push(None, forced=False)
         while api.fleet.counts().get("in_sync", 0) < count:
             await changes.take_names(timeout_s=1)
-    await api.use_cases.alarms.evaluate(api.fleet)
+    await api.use_cases.alarms.evaluator.evaluate(api.fleet)
 
 
 async def sign_in(api: ApiClient) -> str:

@@ -68,7 +68,7 @@ async def measure(count: int) -> Figures:
                 room.dial(name)
             await api.fleet.push(None, forced=False)
             await _settled(api.fleet)
-            await api.use_cases.alarms.evaluate(api.fleet)
+            await api.use_cases.alarms.evaluator.evaluate(api.fleet)
             async with chromium() as browser, watched_page(browser, api.url) as page:
                 return await _look(room, page, count)
 

@@ -296,7 +296,7 @@ def _keep(supervisor: Supervisor, given: Given, core: Core, local: LocalNode) ->
 
     for name, loop in (
         *fleet.loops().items(),
-        ("alarms", lambda: use_cases.alarms.run(fleet, fleet.lead)),
+        ("alarms", lambda: use_cases.alarms.evaluator.run(fleet, fleet.lead)),
         ("listener", listener.run),
         ("advertised", core.advertised.run),
         ("host keys", use_cases.host_key.run),

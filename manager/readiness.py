@@ -14,7 +14,7 @@ from manager.fleet.fleet import Fleet
 from manager.fleet.reconcile import RECONCILE_S
 from manager.http.health import Check
 from manager.store.store import Store
-from manager.usecases.alarms import SILENT_S
+from manager.usecases.alarm_evaluation import SILENT_S
 from manager.usecases.usecases import UseCases
 
 STALE_RECONCILE_S: Final = 2.5 * RECONCILE_S
@@ -45,7 +45,9 @@ def checks_of(store: Store, fleet: Fleet, use_cases: UseCases) -> list[Check]:
         return _overdue(fleet.reconciler.age_s, STALE_RECONCILE_S, text)
 
     async def alarms_are_evaluated() -> str:
-        return _overdue(use_cases.alarms.age_s, SILENT_S, "alarm evaluation is {age_s:.0f} s overdue")
+        return _overdue(
+            use_cases.alarms.evaluator.age_s, SILENT_S, "alarm evaluation is {age_s:.0f} s overdue"
+        )
 
     async def certificate_is_served() -> str:
         return _fault_of_certificate(fleet.node(use_cases.own_node), store.clock())

@@ -27,7 +27,9 @@ def readings_of(
             "reconcile_age_seconds", "Time since the reconcile last advanced.", fleet.reconciler.age_s
         ),
         MetricReading(
-            "alarms_age_seconds", "Time since the alarms were last evaluated.", use_cases.alarms.age_s
+            "alarms_age_seconds",
+            "Time since the alarms were last evaluated.",
+            use_cases.alarms.evaluator.age_s,
         ),
         MetricReading(
             "report_write_failures_total",

@@ -1,63 +1,18 @@
-"""Alarms: finding what is wrong, again and again, and letting operators see and acknowledge it.
+"""Alarms as operators see and acknowledge them: those that are active, and those that were.
 
-Decides when to look; `manager.domain.alarms` decides what is found. Invariant: what raises or lowers an alarm is the state as it
-is, so an event that was missed costs time, never an alarm; and that nobody looked is an alarm too.
+Leaves finding them to `manager.usecases.alarm_evaluation`, and shows one of its own while that is overdue.
 """
 
-import asyncio
-import contextlib
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
-import structlog
-
-from common.bundle.manifest import CERTIFICATE, CHAIN, parse_manifest
-from common.codes import Fault
-from common.errors import NotFoundError, StorageError
 from common.ids import NodeName
-from manager.domain.alarms import (
-    ALARM_SPECS,
-    AlarmChanges,
-    AlarmRecord,
-    Condition,
-    OnsetDelay,
-    Subject,
-    audit_log_broken,
-    compare,
-    evaluation_silent,
-    manager_token_reused,
-)
-from manager.domain.inventory import Entry, Inventory
-from manager.domain.looking import Looked
-from manager.domain.republishing import entry_of
-from manager.domain.view import NodeView
+from manager.domain.alarms import ALARM_SPECS, AlarmRecord, evaluation_silent
+from manager.usecases.alarm_evaluation import SILENT_S, AlarmEvaluator
 from manager.usecases.context import Context
-from manager.usecases.ports import FleetView, Lead
-from manager.usecases.renewal.watching import conditions_of_renewals
-from manager.usecases.views import views_of
-
-log = structlog.get_logger(__name__)
-
-EVALUATE_S: Final = 10.0
-"""How often to look when nothing happens: time alone raises alarms."""
-
-EVERYTHING_S: Final = 60.0
-"""How often to look at everything, and not only at what changed: time alone changes little (`manager.domain.looking`)."""
-
-SETTLE_S: Final = 1.0
-"""How long to wait after something happened, so that a wave of changes is one evaluation."""
-
-SILENT_S: Final = 120.0
-"""An evaluation that is older than this is an alarm of its own."""
-
-EVALUATED: Final = "alarms-evaluated"
-"""The name under which the store has the last evaluation, for the managers that do not make it."""
-
-SHOWN_EACH_S: Final = 30.0
-"""How often that is written at most."""
 
 HISTORY_KEPT: Final = 10_000
 HISTORY_KEPT_EACH: Final = 200
@@ -65,7 +20,6 @@ HISTORY_KEPT_EACH: Final = 200
 
 HISTORY_MAX: Final = 1_000
 """Alarms that one answer tells of the past."""
-
 
 LEVELS: Final = ("error", "warning")
 """The worst first."""
@@ -99,17 +53,10 @@ class AlarmNews:
 
 
 class AlarmUseCases:
-    """`evaluate` is kept running by the composition root."""
-
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._onset_delay = OnsetDelay()
-        self._evaluated_s = context.monotonic()
-        self._shown_s = float("-inf")
-        self._seen: bytes | None = None
         self._watching: set[AlarmNews] = set()
-        self._looked = Looked()
-        self._everything_s = float("-inf")
+        self.evaluator = AlarmEvaluator(context, changed=self._note_change)
 
     @contextmanager
     def watch(self, wake: Callable[[], None]) -> Iterator[AlarmNews]:
@@ -145,9 +92,9 @@ class AlarmUseCases:
         for kind, is_seen, count in counts:
             unseen[ALARM_SPECS[kind].level] += 0 if is_seen else count
         total = sum(count for _, _, count in counts)
-        silent_kind, age_s = evaluation_silent.SUBJECT.kind, self.age_s()
-        if age_s > SILENT_S and all(kind is not silent_kind for kind, _, _ in counts):
-            silence = self._silence(age_s)
+        silent_kind = evaluation_silent.SUBJECT.kind
+        if self.evaluator.is_silent and all(kind is not silent_kind for kind, _, _ in counts):
+            silence = self._silence()
             unseen[silence.spec.level] += 1
             first, total = [silence, *first][:shown], total + 1
         return AlarmOverview(first=first, unacknowledged=unseen, total=total)
@@ -155,9 +102,8 @@ class AlarmUseCases:
     async def active(self) -> Sequence[AlarmRecord]:
         """Return the active alarms, the latest first; before all others the one that evaluation is overdue."""
         active = list(await self._context.store.alarms.active())
-        age_s = self.age_s()
-        if age_s > SILENT_S and all(record.subject != evaluation_silent.SUBJECT for record in active):
-            active.insert(0, self._silence(age_s))
+        if self.evaluator.is_silent and all(record.subject != evaluation_silent.SUBJECT for record in active):
+            active.insert(0, self._silence())
         return active
 
     async def active_by_node(self) -> Sequence[tuple[AlarmRecord, Sequence[NodeName]]]:
@@ -184,137 +130,12 @@ class AlarmUseCases:
                 await self._context.note(actor, "alarm.acknowledged", f"alarm {number}")
             self._context.store.after_commit(self._note_change)
 
-    def age_s(self) -> float:
-        """Return the seconds since the alarms were last evaluated, by whichever manager."""
-        return self._context.monotonic() - self._evaluated_s
-
-    async def run(self, fleet: FleetView, lead: Lead) -> None:
-        """Evaluate whenever something changed, and every few seconds, until cancelled; while another manager leads, look whether it does."""
-        content_changed = self._context.content_changed
-        with fleet.subscribe() as changes:
-            while True:
-                content_changed.clear()
-                try:
-                    if lead.is_ours:
-                        with lead.enforced():
-                            await self._evaluate(fleet, await changes.take_names(0.0))
-                            await self._show()
-                    else:
-                        self._everything_s = float("-inf")
-                        await self._read_heartbeat()
-                except StorageError as error:
-                    # which nodes had changed is forgotten
-                    self._everything_s = float("-inf")
-                    log.error("alarms.failed", reason=error.reason, message=error.message)
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(EVALUATE_S):
-                        await content_changed.wait()
-                await asyncio.sleep(SETTLE_S)
-
-    async def evaluate(self, fleet: FleetView) -> AlarmChanges:
-        """Look at everything once, and make the alarms say what is. Raises StorageError."""
-        self._everything_s = float("-inf")
-        return await self._evaluate(fleet, ())
-
-    async def _evaluate(self, fleet: FleetView, changed: Collection[NodeName]) -> AlarmChanges:
-        """Look at these nodes and at what else changed since the last look, or at everything if that was not done for too long. Raises StorageError."""
-        inventory = await self._context.inventories.current()
-        if self._context.monotonic() - self._everything_s >= EVERYTHING_S:
-            self._looked, self._everything_s = Looked(), self._context.monotonic()
-        due = self._looked.due(inventory, changed)
-        views = await views_of(fleet, fleet.names() if due.names is None else sorted(due.names))
-        now_s = self._context.clock()
-        # building chains for the first time takes a while when there are thousands
-        republished = await self._republished(inventory, views, now_s)
-        found = await asyncio.to_thread(
-            self._looked.look, inventory, views, due, republished=republished, now_s=now_s
-        )
-        found += await self._faults_of_audit(inventory)
-        reuses = await self._context.store.manager_tokens.reuses(now_s=now_s)
-        found += [manager_token_reused.condition(each) for each in reuses]
-        found += await conditions_of_renewals(self._context.store, inventory, now_s=now_s)
-        lasting = self._onset_delay.lasting(found, now_s=self._context.monotonic())
-        changes = compare(await self._context.store.alarms.active(), lasting)
-        if not changes.is_empty:
-            await self._context.store.alarms.apply(changes, now_s=now_s)
-            _log_changes(changes)
-            self._note_change()
-        await self._end_silence(now_s)
-        return changes
-
-    async def _faults_of_audit(self, inventory: Inventory) -> Sequence[Condition]:
-        """Return what is wrong with the log, as this manager and the others found it."""
-        store, own = self._context.store, self._context.own_node
-        found: dict[Subject, Condition] = {}
-        faults = {own: await store.audit.find_fault()}
-        if store.is_shared:
-            faults |= {node: each for node, each in (await store.audit_faults.told()).items() if node != own}
-        for node, fault in faults.items():
-            if fault is not Fault.NONE and (node == own or node in inventory.nodes):
-                condition = audit_log_broken.condition(fault, node)
-                # a fault of the log itself is one, whoever finds it
-                found.setdefault(condition.subject, condition)
-        return list(found.values())
-
-    async def _show(self) -> None:
-        """Show other managers that the alarms are evaluated."""
-        now_s = self._context.monotonic()
-        if self._context.store.is_shared and now_s - self._shown_s >= SHOWN_EACH_S:
-            await self._context.store.meta.set(EVALUATED, repr(self._context.clock()).encode())
-            self._shown_s = now_s
-
-    async def _read_heartbeat(self) -> None:
-        """Note whether another manager has evaluated the alarms since. Only that its value changed counts: it is by another clock."""
-        seen = await self._context.store.meta.get(EVALUATED)
-        if seen != self._seen:
-            self._seen, self._evaluated_s = seen, self._context.monotonic()
-            self._note_change()
-
     async def collect(self) -> None:
         """Forget alarms that ended long ago. Raises StorageError."""
         await self._context.store.alarms.collect(keep=HISTORY_KEPT, keep_each=HISTORY_KEPT_EACH)
 
-    async def _republished(
-        self, inventory: Inventory, views: Sequence[NodeView], now_s: float
-    ) -> dict[NodeName, Entry]:
-        """Return the server certificate of each node whose older content was published again."""
-        store, found = self._context.store.generations, {}
-        for view in views:
-            if not view.republished or view.desired is None:
-                continue
-            # what was published a moment ago is told of at the next look
-            with contextlib.suppress(NotFoundError):
-                record = await store.get(view.name, number=view.desired.generation)
-                files = parse_manifest(record.manifest).by_path()
-                wanted = [
-                    files[path].digest
-                    for path in (f"server/{CERTIFICATE}", f"server/{CHAIN}")
-                    if path in files
-                ]
-                bodies = await store.payloads(frozenset(wanted))
-                entry = entry_of(inventory, [bodies.get(each, b"") for each in wanted], now_s=now_s)
-                if entry is not None:
-                    found[view.name] = entry
-        return found
-
-    async def _end_silence(self, now_s: float) -> None:
-        """Leave a trace of a time in which nobody looked."""
-        silent_s, self._evaluated_s = self.age_s(), self._context.monotonic()
-        if silent_s > SILENT_S:
-            raised = AlarmChanges(raised=[evaluation_silent.condition(silent_s)], lowered=[], updated={})
-            await self._context.store.alarms.apply(raised, now_s=now_s - silent_s + SILENT_S)
-            lasting_silence = [
-                each
-                for each in await self._context.store.alarms.active()
-                if each.subject == evaluation_silent.SUBJECT
-            ]
-            lowered = AlarmChanges(raised=[], lowered=lasting_silence, updated={})
-            await self._context.store.alarms.apply(lowered, now_s=now_s)
-            _log_changes(raised)
-            _log_changes(lowered)
-            self._note_change()
-
-    def _silence(self, age_s: float) -> AlarmRecord:
+    def _silence(self) -> AlarmRecord:
+        age_s = self.evaluator.age_s()
         condition = evaluation_silent.condition(age_s)
         return AlarmRecord(
             id=0,
@@ -327,12 +148,3 @@ class AlarmUseCases:
             acknowledged_s=None,
             acknowledged_by=None,
         )
-
-
-def _log_changes(changes: AlarmChanges) -> None:
-    for condition in changes.raised:
-        log.warning(
-            "alarm.raised", alarm=condition.subject.kind, subject=condition.label, message=condition.details
-        )
-    for record in changes.lowered:
-        log.info("alarm.lowered", alarm=record.subject.kind, subject=record.label)

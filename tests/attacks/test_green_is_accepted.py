@@ -222,7 +222,7 @@ async def test_a_certificate_for_clients_only_that_a_server_gets_raises_an_alarm
     raised = []
     for each in kept:
         assert (await api.call("POST", f"certificates/{each['id']}/assign", {"nodes": ["n1"]}))[0] == 200
-        await api.use_cases.alarms.evaluate(api.fleet)
+        await api.use_cases.alarms.evaluator.evaluate(api.fleet)
         raised.append(
             {
                 found.subject.key

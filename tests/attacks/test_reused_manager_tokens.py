@@ -39,7 +39,7 @@ async def test_a_used_token_that_another_machine_shows_is_an_alarm_and_one_write
 
 async def _reuses(there: FirstManager) -> AsyncIterator[AlarmRecord]:
     alarms = AlarmUseCases(there.context)
-    await alarms.evaluate(NoNodes())
+    await alarms.evaluator.evaluate(NoNodes())
     for each in await alarms.active():
         if each.subject.kind is AlarmKind.MANAGER_TOKEN_REUSED:
             yield each

@@ -139,7 +139,7 @@ async def test_no_door_shows_an_unreadable_end_as_a_date(api: ApiClient):
     )
     assert shown["chain_of_trust"]["links"][0]["unreadable"] == ["not_after"]
     assert expiry(msgspec.convert(shown, CertificateAnswer, strict=False), time.time()) == "unreadable"
-    await api.use_cases.alarms.evaluate(api.fleet)
+    await api.use_cases.alarms.evaluator.evaluate(api.fleet)
     kinds = {each.subject.kind for each in await api.use_cases.alarms.active()}
     assert AlarmKind.CHAIN_INCOMPLETE in kinds
     assert not kinds & {AlarmKind.CERTIFICATE_EXPIRED, AlarmKind.CERTIFICATE_EXPIRING}

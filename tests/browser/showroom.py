@@ -96,7 +96,7 @@ class Showroom:
             async with asyncio.timeout(SETTLE_S):
                 while any(self.api.fleet.node(NodeName(name)).state in MOVING for name in ends):
                     await changes.take(SETTLE_S)
-        await self.api.use_cases.alarms.evaluate(self.api.fleet)
+        await self.api.use_cases.alarms.evaluator.evaluate(self.api.fleet)
 
 
 @asynccontextmanager
@@ -133,7 +133,7 @@ async def _fill(room: Showroom) -> None:
         actor=ACTOR,
     )
     await renew(room.api.use_cases)
-    await room.api.use_cases.alarms.evaluate(room.api.fleet)
+    await room.api.use_cases.alarms.evaluator.evaluate(room.api.fleet)
     await add_accounts(room.api.use_cases)
     await room.api.use_cases.users.new_token(ACTOR, label="nightly report", days=90, scope=None, actor=ACTOR)
     key = pki.make_key().public_key()

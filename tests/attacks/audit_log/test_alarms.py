@@ -26,7 +26,7 @@ async def test_a_store_that_is_rolled_back_while_the_manager_runs_is_an_alarm(
     altered(directory, _put_back(head))
     await act(context.store, 1, at_s=2.5)
     await use_cases.audit.ship(witness, None, shipped=shipped)
-    await use_cases.alarms.evaluate(NoNodes())
+    await use_cases.alarms.evaluator.evaluate(NoNodes())
     kinds = {each.subject.kind for each in await use_cases.alarms.active()}
     assert AlarmKind.AUDIT_LOG_BROKEN in kinds
     await context.store.close()
@@ -36,11 +36,11 @@ async def test_a_log_that_was_cut_is_an_alarm_that_a_later_entry_does_not_lower(
     use_cases: UseCases, directory: Path
 ):
     context, fleet = use_cases._context, NoNodes()
-    await use_cases.alarms.evaluate(fleet)
+    await use_cases.alarms.evaluator.evaluate(fleet)
     assert AlarmKind.AUDIT_LOG_BROKEN not in {each.subject.kind for each in await use_cases.alarms.active()}
     altered(directory, CUTS["the tail and the head"])
     for _ in range(2):
-        await use_cases.alarms.evaluate(fleet)
+        await use_cases.alarms.evaluator.evaluate(fleet)
         (alarm,) = [
             each
             for each in await use_cases.alarms.active()
@@ -62,7 +62,7 @@ async def test_an_entry_altered_in_the_middle_is_an_alarm_without_anybody_asking
         supervisor.keep("verification", lambda: use_cases.audit.run_verification(FakeLead()))
         async with asyncio.timeout(PATIENCE_S):
             while AlarmKind.AUDIT_LOG_BROKEN not in found:
-                await use_cases.alarms.evaluate(NoNodes())
+                await use_cases.alarms.evaluator.evaluate(NoNodes())
                 found = {each.subject.kind: each.details for each in await use_cases.alarms.active()}
                 await asyncio.sleep(0.01)
     await context.store.close()

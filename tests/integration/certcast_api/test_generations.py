@@ -165,7 +165,7 @@ async def test_older_content_for_another_name_is_an_alarm_of_the_node_for_as_lon
     api: ApiClient,
 ):
     async def mismatches() -> list[str]:
-        await api.use_cases.alarms.evaluate(api.fleet)
+        await api.use_cases.alarms.evaluator.evaluate(api.fleet)
         active = await api.use_cases.alarms.active()
         return [each.details for each in active if each.subject.kind is AlarmKind.NAME_MISMATCH]
 

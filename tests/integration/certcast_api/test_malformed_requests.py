@@ -45,7 +45,7 @@ async def test_urls_in_a_certificate_are_shown_and_never_followed(api: ApiClient
         assert (status, kept["chain_state"]) == (201, "incomplete")
         shown = (await api.call("GET", f"certificates/{kept['id']}"))[1]
         assert url.value in shown["text"]
-        await api.use_cases.alarms.evaluate(api.fleet)
+        await api.use_cases.alarms.evaluator.evaluate(api.fleet)
         await api.call("POST", "certificates/download", {"ids": [kept["id"]]})
         assert (await api.call("POST", "trusted-cas", {"certificates": low.certificate_pem}))[0] == 201
         assert (await api.call("GET", "certificates"))[0] == 200
@@ -67,7 +67,7 @@ async def test_a_certificate_with_a_field_that_cannot_be_decoded_is_kept_and_bre
     shown = (await api.call("GET", f"certificates/{kept['id']}"))[1]
     assert [one["message"] for one in shown["findings"] if one["code"] == "odd_encoding"] != []
     assert "CN = node.example.com" in shown["text"]
-    await api.use_cases.alarms.evaluate(api.fleet)
+    await api.use_cases.alarms.evaluator.evaluate(api.fleet)
     assert (await api.call("GET", "alarms"))[0] == 200
     by_node = (await api.call("GET", "certificates/by-node"))[1]
     assert kept["id"] in [one["certificate"]["id"] for one in by_node["slots"] if one["certificate"]]

@@ -150,14 +150,14 @@ async def test_trusted_cas_and_alarms_are_looked_after(api: ApiClient, certcast:
     printed = await certcast("certificate add --certificate one.pem --node n1")
     assert "error: The chain of trust is incomplete: issuer CN=Command Issuing not found." in printed
     assert printed.count("issuer CN=Command Issuing not found") == 1
-    await api.use_cases.alarms.evaluate(api.fleet)
+    await api.use_cases.alarms.evaluator.evaluate(api.fleet)
     listed = await certcast("alarm list")
     assert "It expires in" in listed
     assert "incomplete chain" in listed
     await certcast("alarm acknowledge --all")
     assert (await certcast("alarm list")).count(USERS[Role.ADMINISTRATOR]) == 2
     await certcast("ca add ca.pem")
-    await api.use_cases.alarms.evaluate(api.fleet)
+    await api.use_cases.alarms.evaluator.evaluate(api.fleet)
     assert "incomplete chain" in await certcast("alarm history --limit 5")
 
 

@@ -140,7 +140,7 @@ async def change(api: ApiClient, changes: Changes) -> None:
         )
     )
     await api.fleet.reports.flush()
-    await api.use_cases.alarms._evaluate(api.fleet, await changes.take_names(0.0))
+    await api.use_cases.alarms.evaluator._evaluate(api.fleet, await changes.take_names(0.0))
 
 
 COMPARED = "manager/domain/planner.py:wanted_manifest"

@@ -114,7 +114,7 @@ async def test_an_assigned_certificate_can_be_deleted_and_the_alarm_follows(clie
     at = await client.post(CERTIFICATES, upload(leaf("manager.example.test"), nodes=["manager.example.test"]))
     assert (await client.call("DELETE", at)).status == 204
     assert (await client.get(f"{MANAGERS}1/"))["tls_certificate"] is None
-    await client.api.use_cases.alarms.evaluate(client.api.fleet)
+    await client.api.use_cases.alarms.evaluator.evaluate(client.api.fleet)
     (alarm,) = [
         each for each in (await client.get(f"{ROOT}/status/v1/alarm/"))["objects"] if each["identifier"] == 1
     ]

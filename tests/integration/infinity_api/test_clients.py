@@ -38,7 +38,7 @@ async def test_the_sdk_reads_everything_that_it_lists(client: Client):
     await client.post(REQUESTS, {"subject_name": "a.example.test", "private_key_type": "ECDSAP256"})
     await client.post(LOCATIONS, {"name": "Oslo"})
     await client.post_worker(worker())
-    await client.api.use_cases.alarms.evaluate(client.api.fleet)
+    await client.api.use_cases.alarms.evaluator.evaluate(client.api.fleet)
     for resource in sdk_client.SHAPES:
         found = await sdk.list(resource, limit=50, offset=0, name__icontains="")
         if resource not in {*sdk_client.SMALL_SHAPES, "configuration/v1/oauth2_client"}:

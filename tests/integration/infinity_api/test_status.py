@@ -36,13 +36,13 @@ async def raise_every_alarm(client: Client) -> None:
 
 async def test_alarms_are_told_as_they_are_and_as_they_were(client: Client):
     soon = await client.post(CERTIFICATES, upload(leaf("soon.example.test", days=5)))
-    await client.api.use_cases.alarms.evaluate(client.api.fleet)
+    await client.api.use_cases.alarms.evaluator.evaluate(client.api.fleet)
     now = sdk_client.read_list("status/v1/alarm", (await client.call("GET", f"{ROOT}/status/v1/alarm/")).body)
     expiring = next(each for each in now["objects"] if each["identifier"] == 3)
     assert "soon.example.test" in expiring["instance"]
     assert expiring["node"] == ""
     await client.call("DELETE", soon)
-    await client.api.use_cases.alarms.evaluate(client.api.fleet)
+    await client.api.use_cases.alarms.evaluator.evaluate(client.api.fleet)
     path = f"{ROOT}/history/v1/alarm/?start_time__gte=2020-01-01T00:00:00Z&order_by=-time_lowered"
     past = sdk_client.read_list("history/v1/alarm", (await client.call("GET", path)).body)
     assert "soon.example.test" in past["objects"][0]["instance"]
@@ -116,7 +116,7 @@ async def test_the_splunk_add_on_finds_alarms_by_name_and_level_and_reads_their_
 async def test_a_node_without_a_certificate_and_the_management_node_have_names_of_their_own(client: Client):
     await client.api.call("POST", "nodes", {"name": "conf1", "names": [], "addresses": []})
     await client.api.use_cases.certificates.delete([1, 2], force=True, actor="test")
-    await client.api.use_cases.alarms.evaluate(client.api.fleet)
+    await client.api.use_cases.alarms.evaluator.evaluate(client.api.fleet)
     for name, instance in (
         ("tls_certificate_missing", "conf1"),
         ("tls_certificate_missing_management", "management"),

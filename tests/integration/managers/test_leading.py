@@ -10,7 +10,8 @@ from common.errors import DutyLostError, MembershipLostError
 from common.ids import MANAGEMENT_NODE, NodeName
 from manager.domain.model import GenerationRecord
 from manager.store.records import NewGeneration
-from manager.usecases.alarms import SILENT_S, AlarmUseCases
+from manager.usecases.alarm_evaluation import SILENT_S
+from manager.usecases.alarms import AlarmUseCases
 from manager.usecases.context import Context
 from tests.fakes.workers import InPlace
 from tests.integration.fleet.parts import Parts
@@ -102,8 +103,8 @@ async def test_a_leader_that_stood_still_changes_nothing_when_it_goes_on(first: 
 async def test_whoever_does_not_lead_knows_whether_the_alarms_are_evaluated(
     first: Parts, second: Parts, monkeypatch
 ):
-    monkeypatch.setattr("manager.usecases.alarms.EVALUATE_S", 0.05)
-    monkeypatch.setattr("manager.usecases.alarms.SETTLE_S", 0.0)
+    monkeypatch.setattr("manager.usecases.alarm_evaluation.EVALUATE_S", 0.05)
+    monkeypatch.setattr("manager.usecases.alarm_evaluation.SETTLE_S", 0.0)
     now = [1000.0]
     alarms = [
         AlarmUseCases(
@@ -120,14 +121,14 @@ async def test_whoever_does_not_lead_knows_whether_the_alarms_are_evaluated(
         for parts in (first, second)
     ]
     async with asyncio.timeout(PATIENCE_S), asyncio.TaskGroup() as tasks:
-        leading = tasks.create_task(alarms[0].run(first.fleet, first.fleet.lead))
-        looking = tasks.create_task(alarms[1].run(second.fleet, second.fleet.lead))
+        leading = tasks.create_task(alarms[0].evaluator.run(first.fleet, first.fleet.lead))
+        looking = tasks.create_task(alarms[1].evaluator.run(second.fleet, second.fleet.lead))
         for _ in range(3):
             now[0] += SILENT_S
-            while alarms[1].age_s() > 0:  # noqa: ASYNC110 - looks on, as an operator would
+            while alarms[1].evaluator.age_s() > 0:  # noqa: ASYNC110 - looks on, as an operator would
                 await asyncio.sleep(0.01)
         leading.cancel()
         now[0] += SILENT_S + 1
         await asyncio.sleep(0.2)
-        assert alarms[1].age_s() > SILENT_S
+        assert alarms[1].evaluator.age_s() > SILENT_S
         looking.cancel()

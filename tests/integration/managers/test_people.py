@@ -117,7 +117,7 @@ async def test_a_witness_that_one_manager_misses_is_an_alarm_about_that_manager_
         await one.store.nodes.add(name, "management", names=[], addresses=[], now_s=0)
 
     async def faults() -> dict[str, str]:
-        await one.use_cases.alarms.evaluate(one.parts.fleet)
+        await one.use_cases.alarms.evaluator.evaluate(one.parts.fleet)
         active = await one.use_cases.alarms.active()
         return {
             each.subject.key: each.details

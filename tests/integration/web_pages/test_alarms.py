@@ -29,7 +29,7 @@ async def room(api: ApiClient) -> Showroom:
         issuer=None,
         chain="",
     )
-    await api.use_cases.alarms.evaluate(api.fleet)
+    await api.use_cases.alarms.evaluator.evaluate(api.fleet)
     return room
 
 
@@ -65,7 +65,7 @@ async def test_several_alarms_are_acknowledged_at_once_and_those_that_ended_mean
 
 async def test_what_ended_is_in_the_history(api: ApiClient, room: Showroom):
     await api.use_cases.assignments.assign(1, nodes=["bare"], slot="server", actor="test")
-    await api.use_cases.alarms.evaluate(api.fleet)
+    await api.use_cases.alarms.evaluator.evaluate(api.fleet)
     async with visitor(api, Role.READ_ONLY) as browser:
         assert "bare" not in (await browser.get("/alarms?level=error")).text
         assert "Node has no TLS certificate" in (await browser.get("/alarms/history")).text

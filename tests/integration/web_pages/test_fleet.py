@@ -133,13 +133,13 @@ async def test_who_watches_is_told_of_an_alarm_that_comes_is_acknowledged_and_en
         while not (await home.content.readuntil(b"\n\n")).startswith(b"event: alarms"):
             pass
         number = await room.upload(["old.example.com"], days=-2)
-        await alarms.evaluate(room.api.fleet)
+        await alarms.evaluator.evaluate(room.api.fleet)
         await shown("old.example.com")
         mine, *_ = [each for each in await alarms.active() if each.subject.key == f"certificate:{number}"]
         await browser.post("/alarms/acknowledge", {"id": str(mine.id)})
         await shown("event: alarms")
         await room.api.use_cases.certificates.delete([number], force=True, actor="test")
-        await alarms.evaluate(room.api.fleet)
+        await alarms.evaluator.evaluate(room.api.fleet)
         await shown("event: alarms")
     assert 'sse-swap="alarms"' in (await browser.get("/")).html
     assert 'sse-connect="/live/alarms"' in (await browser.get("/alarms")).html
@@ -155,7 +155,7 @@ async def test_a_nodes_page_is_told_of_its_own_alarms_and_no_others(room, browse
             "the page may have been drawn long ago"
         )
         await room.upload(["old.example.com"], days=-2)
-        await alarms.evaluate(room.api.fleet)
+        await alarms.evaluator.evaluate(room.api.fleet)
         for _ in range(3):
             assert await stream.content.readuntil(b"\n\n") == live.STILL_HERE
         (mine,) = [each for each in await alarms.active() if each.node == "n2"][:1]

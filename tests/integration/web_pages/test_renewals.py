@@ -121,7 +121,7 @@ async def test_a_failure_comes_first_in_the_list_with_the_cas_own_words_and_its_
     assert f"The CA says: {WORDS} caa" in shown.text
     assert "Tried again" in shown.text
     assert "Renew now" not in shown.text, "it rests"
-    await world.api.use_cases.alarms.evaluate(world.api.fleet)
+    await world.api.use_cases.alarms.evaluator.evaluate(world.api.fleet)
     assert f'href="/certificates/{broken.certificate_id}#renewal"' in (await browser.get("/alarms")).html
     del world.ca.refuses[NAME]
     assert "Try again now" in shown.text
@@ -297,7 +297,7 @@ async def test_a_certificate_that_is_not_there_yet_has_a_page_with_the_nodes_tha
     shown = await world.api.use_cases.renewals.order_new(terms, nodes=["n1"], slot="server", actor="ada")
     made = shown.renewal
     await world.carry_on()
-    await world.api.use_cases.alarms.evaluate(world.api.fleet)
+    await world.api.use_cases.alarms.evaluator.evaluate(world.api.fleet)
     assert f'href="/renewals/{made.id}"' in (await browser.get("/alarms")).html
     page = await browser.get(f"/renewals/{made.id}")
     assert "There is no certificate yet: the first order brings it." in page.text

@@ -9,7 +9,7 @@ from tests.integration.certcast_api.catalogue.conftest import ISSUER, ROOT, add_
 async def test_an_alarm_is_raised_acknowledged_and_lowered_into_history(api: ApiClient):
     await add_node(api)
     await upload(api, pki.current_leaf(ISSUER, ["one.example.test"], days=10), nodes=["n1"])
-    await api.use_cases.alarms.evaluate(api.fleet)
+    await api.use_cases.alarms.evaluator.evaluate(api.fleet)
     alarms = (await api.call("GET", "alarms"))[1]["alarms"]
     assert {each["kind"] for each in alarms} == {"chain_incomplete", "certificate_expiring"}
     chain = next(each for each in alarms if each["kind"] == "chain_incomplete")
@@ -19,7 +19,7 @@ async def test_an_alarm_is_raised_acknowledged_and_lowered_into_history(api: Api
     assert (await api.call("POST", "alarms/acknowledge", ids, role=Role.READ_ONLY))[0] == 403
     assert (await api.call("POST", "alarms/acknowledge", ids, role=Role.OPERATOR))[0] == 204
     await trust(api, ROOT)
-    await api.use_cases.alarms.evaluate(api.fleet)
+    await api.use_cases.alarms.evaluator.evaluate(api.fleet)
     assert [each["kind"] for each in (await api.call("GET", "alarms"))[1]["alarms"]] == [
         "certificate_expiring"
     ]
