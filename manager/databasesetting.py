@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from common.errors import ConflictError, InvalidInputError
-from common.runtime.plain import open_plain
+from common.runtime.regular_file import open_regular
 from manager.store.address import URL_CHARACTERS_MAX
 
 DATABASE_CREDENTIAL: Final = "certcast-database"
@@ -44,7 +44,7 @@ def read_told(data: Path) -> str | None:
 def _read(path: Path, *, private: bool) -> str:
     try:
         with os.fdopen(
-            open_plain(path, os.O_RDONLY | (os.O_NOFOLLOW if private else 0)), encoding="utf-8"
+            open_regular(path, os.O_RDONLY | (os.O_NOFOLLOW if private else 0)), encoding="utf-8"
         ) as file:
             mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
             if private and mode & 0o077:

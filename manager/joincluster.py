@@ -25,8 +25,8 @@ from common.errors import (
 )
 from common.ids import NodeName, node_name
 from common.runtime import durable, trusted
-from common.runtime.asking import ask
 from common.runtime.dial import Advice
+from common.runtime.question import ask
 from common.runtime.ssh import CLUSTER_SUBSYSTEM, fingerprint, generate_key, load_key, public_line
 from manager.channel.clustering import (
     ManagerReply,

@@ -13,7 +13,7 @@ from typing import Final
 from common.codes import ConfigurationCode
 from common.errors import CertcastError, InstallError, Reason
 from common.runtime import trusted
-from common.runtime.program import check_command
+from common.runtime.trusted_program import check_command
 from common.wire.messages import CONFIGURATION_FAULTS_MAX, ConfigurationFault
 from nodeagent.channel import identity
 from nodeagent.core.services import ChallengePlace, Consumer, Services

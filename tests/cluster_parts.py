@@ -12,8 +12,8 @@ import asyncssh
 
 from common.errors import EnrolmentError
 from common.ids import MANAGEMENT_NODE
-from common.runtime.asking import ask
 from common.runtime.dial import Advice
+from common.runtime.question import ask
 from common.runtime.ssh import CLUSTER_SUBSYSTEM, fingerprint, generate_key, load_key, public_line
 from common.runtime.supervise import Supervisor
 from manager.channel.clustering import (

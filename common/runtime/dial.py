@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol
 import asyncssh
 
 from common.errors import AccessError, Reason, UnreachableError
-from common.runtime.patience import while_heard
+from common.runtime.idle_timeout import idle_timeout
 from common.runtime.session import RawSession
 from common.runtime.ssh import (
     CHANNEL_WINDOW_BYTES,
@@ -135,7 +135,7 @@ async def _dial_either(address: str, dialler: Dialler, timeout_s: float) -> Sess
     for algorithm in (HOST_KEY_ALGORITHM, VOUCHED_ALGORITHM):
         connected = await _reach(address)
         try:
-            async with while_heard(connected, timeout_s):
+            async with idle_timeout(connected, timeout_s):
                 judge = _Judge(dialler.trusts, algorithm, dialler.advice)
                 return await _dial_one(address, connected, dialler, judge)
         except HostKeyError as error:

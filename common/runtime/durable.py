@@ -86,12 +86,12 @@ def create_in(parent: int, name: str, data: bytes, *, mode: int, uid: int = _KEE
 
 
 def open_lock(path: Path) -> int:
-    """Return a descriptor of a plain file to lock, made now if there is none; the caller closes it."""
+    """Return a descriptor of a regular file to lock, made now if there is none; the caller closes it."""
     with directory(path.parent) as parent:
         descriptor = os.open(path.name, _LOCK, 0o600, dir_fd=parent)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise OSError(errno.EINVAL, "it is not a plain file", str(path))
+        raise OSError(errno.EINVAL, "it is not a regular file", str(path))
     return descriptor
 
 

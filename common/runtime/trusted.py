@@ -95,29 +95,29 @@ def names_in(path: Path, *, trusted: Path | None = None) -> list[str]:
 
 
 def read_file(path: Path, limit_bytes: int, *, trusted: Path | None = None) -> bytes:
-    """Return a plain file's first bytes. Anything else (a link, a FIFO, a device) is refused without being opened."""
+    """Return a regular file's first bytes. Anything else (a link, a FIFO, a device) is refused without being opened."""
     with directory(path.parent, trusted=trusted) as parent:
         return read_in(parent, path, limit_bytes)
 
 
 def read_own_file(path: Path, limit_bytes: int) -> bytes:
-    """Return the first bytes of a plain file that only root and this process's user can change."""
+    """Return the first bytes of a regular file that only root and this process's user can change."""
     with directory(path.parent) as parent:
         check_file(os.stat(path.name, dir_fd=parent, follow_symlinks=False), path)
         return read_in(parent, path, limit_bytes)
 
 
 def read_in(parent: int, path: Path, limit_bytes: int) -> bytes:
-    """Return the first bytes of the plain file that has the path's last name in an open directory."""
-    _check_plain(os.stat(path.name, dir_fd=parent, follow_symlinks=False), path)
+    """Return the first bytes of the regular file that has the path's last name in an open directory."""
+    _check_regular(os.stat(path.name, dir_fd=parent, follow_symlinks=False), path)
     descriptor = os.open(path.name, _READ, dir_fd=parent)
     with os.fdopen(descriptor, "rb") as file:
-        _check_plain(os.fstat(descriptor), path)
+        _check_regular(os.fstat(descriptor), path)
         return file.read(limit_bytes)
 
 
 def read_below(parent: int, path: Path, name: str, limit_bytes: int) -> bytes:
-    """Return the first bytes of a plain file in an open directory, or in a directory of that; `path` is the open one's, for errors.
+    """Return the first bytes of a regular file in an open directory, or in a directory of that; `path` is the open one's, for errors.
 
     No link is followed. Owners and modes below the open one are not looked at.
     """
@@ -206,8 +206,8 @@ def check_resolved(real: Path) -> os.stat_result | None:
 
 
 def check_file(facts: os.stat_result, path: Path) -> None:
-    """Raise UntrustedPathError for what is not a plain file, or is one that somebody else can change."""
-    _check_plain(facts, path)
+    """Raise UntrustedPathError for what is not a regular file, or is one that somebody else can change."""
+    _check_regular(facts, path)
     _check_own(facts, path)
 
 
@@ -299,6 +299,6 @@ def _writers(facts: os.stat_result) -> str:
         return f"group {facts.st_gid}"
 
 
-def _check_plain(facts: os.stat_result, path: Path) -> None:
+def _check_regular(facts: os.stat_result, path: Path) -> None:
     if not stat.S_ISREG(facts.st_mode):
-        raise OSError(errno.EINVAL, "it is not a plain file", str(path))
+        raise OSError(errno.EINVAL, "it is not a regular file", str(path))

@@ -24,7 +24,7 @@ SWEEP_S: Final = 0.25
 """How often it is looked whether somebody has become slow enough to give a place to who waits for it."""
 
 TOLD_EVERY_S: Final = 5.0
-"""How often who waits is told so. An agent hangs up on a manager that has been silent three times as long (`common.runtime.patience`)."""
+"""How often who waits is told so. An agent hangs up on a manager that has been silent three times as long (`common.runtime.idle_timeout`)."""
 
 TOLD_AT_ONCE: Final = 512
 """How many are told in one go, which takes some milliseconds; 10,000 have been told after five seconds."""

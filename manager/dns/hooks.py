@@ -1,6 +1,6 @@
 """Records that a command changes, which the administrator of the manager's machine declared.
 
-Decides what the command is given, and how its failure is told. Leaves to `common.runtime.program` whether others could change it.
+Decides what the command is given, and how its failure is told. Leaves to `common.runtime.trusted_program` whether others could change it.
 Invariant: no shell is involved, and nothing of the manager's environment is seen.
 """
 
@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from common.runtime.log import hide_private_keys_in
-from common.runtime.program import check_command
-from common.runtime.programs import PRIVATE, run_checked
+from common.runtime.run_program import PRIVATE, run_checked
 from common.runtime.trusted import ROOT_DIRECTORY
+from common.runtime.trusted_program import check_command
 from common.text import printable
 from manager.dns.answers import shown
 from manager.dns.settings import Hook

@@ -16,7 +16,7 @@ import dns.exception
 import dns.name
 import dns.tsig
 
-from common.runtime.plain import open_plain
+from common.runtime.regular_file import open_regular
 from common.runtime.trusted import ROOT_UID
 from manager.dns.settings import Update
 from manager.usecases.renewal.ports import CaError
@@ -54,7 +54,7 @@ def read_key(way: Update) -> Key:
     """Read a key where it is now. Blocking. Raises CaError."""
     place = way.key_file or _credential(way.key_credential or "")
     try:
-        with os.fdopen(open_plain(place, os.O_RDONLY), "rb") as file:
+        with os.fdopen(open_regular(place, os.O_RDONLY), "rb") as file:
             if way.key_file is not None:
                 _check_private(os.fstat(file.fileno()), place)
             data = file.read(FILE_MAX_BYTES + 1)

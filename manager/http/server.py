@@ -20,7 +20,7 @@ from aiohttp.typedefs import Handler
 
 from common.errors import InstallError, Reason, UnreachableError
 from common.runtime.acceptor import listen, stop_listening
-from common.runtime.handed import handed_over
+from common.runtime.socket_activation import activated_socket
 from manager.http.guard import SEAT
 from manager.http.handshakes import ServerContexts, measure
 from manager.http.seats import HttpsSeats, SeatLimits, accept_connections
@@ -68,7 +68,7 @@ class HttpsServer:
 
     async def start(self) -> None:
         """Bind. Raises UnreachableError."""
-        self._socket = handed_over(HTTPS)
+        self._socket = activated_socket(HTTPS)
         if self._socket is None:
             self._socket = self._bound()
         elif (place := self._socket.getsockname()[:2]) != (self._host, self._port):

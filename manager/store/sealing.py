@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from common.errors import ConflictError, NotFoundError, Reason, StorageError
 from common.runtime import durable
-from common.runtime.plain import open_plain
+from common.runtime.regular_file import open_regular
 
 KEK_BYTES: Final = 32
 KEK_FILE: Final = "kek"
@@ -150,7 +150,7 @@ def _read(path: Path, *, private: bool) -> Keyring:
 
 def _read_keys(path: Path, *, private: bool) -> bytes:
     try:
-        with os.fdopen(open_plain(path, os.O_RDONLY), "rb") as file:
+        with os.fdopen(open_regular(path, os.O_RDONLY), "rb") as file:
             mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
             if private and mode & 0o077:
                 raise ConflictError(f"{path} can be read by others (mode {mode:04o}); run: chmod 600 {path}")

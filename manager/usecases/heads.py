@@ -15,7 +15,7 @@ import structlog
 
 from common.errors import InvalidInputError
 from common.runtime import durable
-from common.runtime.plain import NotPlainError, open_plain
+from common.runtime.regular_file import NotRegularError, open_regular
 from manager.store.chain import SignedHead, parse_signed_head
 
 log = structlog.get_logger(__name__)
@@ -40,7 +40,7 @@ def tell(signed: SignedHead) -> None:
 def append(file: Path, signed: SignedHead) -> None:
     """Add a line, and return when it is on disk. The file may be one that its owner made append-only (chattr +a)."""
     moment = datetime.fromtimestamp(signed.at_s, UTC).isoformat()
-    descriptor = open_plain(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW)
+    descriptor = open_regular(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW)
     try:
         os.write(descriptor, f"{moment} {signed.text}\n".encode())
         os.fsync(descriptor)
@@ -56,8 +56,8 @@ def keep(file: Path, signed: SignedHead) -> None:
 def read(file: Path) -> Sequence[SignedHead]:
     """Return the last heads that a file has, the oldest first; none where there is no such file. What is not a head is passed over."""
     try:
-        descriptor = open_plain(file, os.O_RDONLY | os.O_NOFOLLOW)
-    except (FileNotFoundError, NotPlainError):
+        descriptor = open_regular(file, os.O_RDONLY | os.O_NOFOLLOW)
+    except (FileNotFoundError, NotRegularError):
         return []  # adding to it says what it is
     with os.fdopen(descriptor, "rb") as opened:
         opened.seek(max(0, os.fstat(descriptor).st_size - COMPARED_BYTES))

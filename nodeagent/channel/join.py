@@ -12,7 +12,7 @@ from pathlib import Path
 import asyncssh
 
 from common.errors import EnrolmentError, ProtocolError, Reason
-from common.runtime import asking
+from common.runtime import question
 from common.runtime.ssh import JOIN_SUBSYSTEM, fingerprint
 from common.wire.enrolment import (
     EnrolDecoder,
@@ -50,7 +50,7 @@ async def ask(
 
     Raises UnreachableError, AccessError, ProtocolError.
     """
-    return await asking.ask(
+    return await question.ask(
         addresses,
         subsystem=JOIN_SUBSYSTEM,
         key=key,

@@ -24,7 +24,7 @@ from nodeagent.core.drift import Drift, Seen, find_copy_drift
 from nodeagent.core.services import Copy
 from nodeagent.install.fault import name_fault
 from nodeagent.install.leftovers import remove_half_written
-from nodeagent.install.plainfile import read_plain
+from nodeagent.install.regularfile import read_regular
 
 log = structlog.get_logger(__name__)
 
@@ -90,7 +90,7 @@ def inspect_copy(copy: Copy) -> Seen | None:
         facts = trusted.examine(path)
     except OSError:
         return None
-    body = read_plain(path, ENTRY_MAX_BYTES + 1) if stat.S_ISREG(facts.st_mode) else None
+    body = read_regular(path, ENTRY_MAX_BYTES + 1) if stat.S_ISREG(facts.st_mode) else None
     return Seen(
         path=copy.to,
         digest=digest_of(body) if body is not None else "",
@@ -146,7 +146,7 @@ def _check_place(parent: int, path: Path) -> None:
     with contextlib.suppress(FileNotFoundError):
         if not stat.S_ISREG(os.stat(path.name, dir_fd=parent, follow_symlinks=False).st_mode):
             raise InstallError(
-                f"{path} is not a plain file; remove it, so that the copy can be written",
+                f"{path} is not a regular file; remove it, so that the copy can be written",
                 reason=Reason.TARGET_MISSING,
             )
     facts = os.fstatvfs(parent)

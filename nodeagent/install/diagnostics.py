@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from common.runtime.log import hide_private_keys_in
-from common.runtime.programs import run_program
+from common.runtime.run_program import run_program
 from common.runtime.trusted import ROOT_DIRECTORY
 from common.wire.messages import DIAGNOSTICS_MAX_BYTES
 from nodeagent.core.drift import Seen

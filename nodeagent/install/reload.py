@@ -11,8 +11,8 @@ from pathlib import Path
 import structlog
 
 from common.errors import InstallError, Reason
-from common.runtime.program import check_command
-from common.runtime.programs import SHARED, Ran, failure_text, run_checked
+from common.runtime.run_program import SHARED, CompletedProgram, failure_text, run_checked
+from common.runtime.trusted_program import check_command
 from nodeagent.core.services import Consumer
 
 log = structlog.get_logger(__name__)
@@ -26,17 +26,17 @@ class ReloadError(InstallError):
         self.output = output
 
 
-async def reload_consumer(consumer: Consumer, data: Path) -> Ran:
+async def reload_consumer(consumer: Consumer, data: Path) -> CompletedProgram:
     """Reload it once. Raises ReloadError."""
     return await _run_for(consumer, "reload", consumer.reload, data)
 
 
-async def start_consumer(consumer: Consumer, data: Path) -> Ran:
+async def start_consumer(consumer: Consumer, data: Path) -> CompletedProgram:
     """Run its `start` once. Raises ReloadError."""
     return await _run_for(consumer, "start", consumer.start, data)
 
 
-async def _run_for(consumer: Consumer, what: str, argv: Sequence[str], data: Path) -> Ran:
+async def _run_for(consumer: Consumer, what: str, argv: Sequence[str], data: Path) -> CompletedProgram:
     try:
         path = await asyncio.to_thread(check_command, argv)
         # what a service's own command makes is for the service, not a secret of ours

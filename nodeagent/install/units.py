@@ -7,7 +7,7 @@ about its services.
 from collections.abc import Iterable, Mapping
 from typing import Final, Literal
 
-from common.runtime.programs import run_program
+from common.runtime.run_program import run_program
 from common.runtime.trusted import ROOT_DIRECTORY
 
 SYSTEMCTL: Final = "/usr/bin/systemctl"

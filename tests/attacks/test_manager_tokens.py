@@ -12,7 +12,7 @@ import structlog
 
 from common.errors import AccessError, ConflictError, InvalidInputError, Reason, UnreachableError
 from common.runtime import log as logs
-from common.runtime.asking import ask
+from common.runtime.question import ask
 from common.runtime.ssh import CLUSTER_SUBSYSTEM, JOIN_SUBSYSTEM, fingerprint, public_line
 from common.wire.enrolment import EnrolDecoder, JoinToken, encode_token, hash_secret, new_secret
 from common.wire.frames import encode_frame

@@ -12,7 +12,7 @@ import pytest
 from common.errors import CertcastError, ConflictError, StorageError, UnreachableError
 from common.runtime.acceptor import listen
 from common.runtime.dial import Dialler, dial
-from common.runtime.plain import open_plain
+from common.runtime.regular_file import open_regular
 from manager.store.chain import Head, SignedHead
 from manager.store.sealing import KEK_FILE, load_keyring
 from manager.usecases import heads
@@ -104,7 +104,7 @@ KINDS = ["fifo", "fifo with a reader", "device", "directory", "socket"]
 
 @pytest.fixture
 def odd(tmp_path):
-    """Makes what is no plain file, and lets go of it."""
+    """Makes what is no regular file, and lets go of it."""
     held: list[int] = []
 
     def make(path: Path, kind: str) -> Path:
@@ -132,14 +132,14 @@ def odd(tmp_path):
 @pytest.mark.parametrize("flags", [os.O_RDONLY, os.O_WRONLY | os.O_APPEND | os.O_CREAT])
 def test_what_is_no_plain_file_is_not_opened(tmp_path, odd, kind, flags):
     path = odd(tmp_path / "file", kind)
-    with pytest.raises(OSError, match="it is not a plain file"):
-        os.close(open_plain(path, flags))
+    with pytest.raises(OSError, match="it is not a regular file"):
+        os.close(open_regular(path, flags))
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_signed_heads_are_not_written_to_what_is_no_plain_file(tmp_path, odd, kind):
     path = odd(tmp_path / "heads", kind)
-    with pytest.raises(OSError, match="it is not a plain file"):
+    with pytest.raises(OSError, match="it is not a regular file"):
         heads.append(path, HEAD)
     assert heads.read(path) == []
 
@@ -149,7 +149,7 @@ def test_a_key_encryption_key_that_is_no_plain_file_is_refused(tmp_path, odd, ki
     path = odd(tmp_path / KEK_FILE, kind)
     with pytest.raises((StorageError, ConflictError)) as caught:
         load_keyring(tmp_path)
-    assert f"{path} cannot be read: it is not a plain file" in caught.value.message
+    assert f"{path} cannot be read: it is not a regular file" in caught.value.message
 
 
 def test_a_manager_whose_heads_go_into_a_fifo_without_a_reader_says_so_and_ends(tmp_path, odd):
@@ -176,7 +176,7 @@ def test_a_manager_whose_heads_go_into_a_fifo_without_a_reader_says_so_and_ends(
             next(line for line in serving.stdout if f"audit.{word}" in line)
             for word in ("extended", "unshipped")
         ]
-        assert "it is not a plain file" in shown[1]
+        assert "it is not a regular file" in shown[1]
         serving.send_signal(signal.SIGTERM)
         serving.communicate(timeout=PATIENCE_S)
     finally:

@@ -28,7 +28,7 @@ BY_DESCRIPTOR = {"dir_fd", "src_dir_fd"}
 
 ALLOWED = {
     "common/runtime/trusted.py": {"lstat", "readlink", "open"},  # the walk itself
-    "common/runtime/plain.py": {"open", "stat"},  # files of people's choice
+    "common/runtime/regular_file.py": {"open", "stat"},  # files of people's choice
     "common/runtime/durable.py": {"open"},  # its own descriptors in /proc
     "common/runtime/command.py": {"open"},  # /dev/null
     "nodeagent/app.py": {"read_text"},  # the boot's number in /proc

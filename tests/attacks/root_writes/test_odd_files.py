@@ -1,4 +1,4 @@
-"""Nothing but a plain file is read."""
+"""Nothing but a regular file is read."""
 
 import contextlib
 import os

@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 import pytest
 
 from common.errors import UnreachableError
-from common.runtime import patience
 from manager.channel import arrivals
 from manager.channel.limits import Limits
 from manager.channel.sources import KnownSources
@@ -124,7 +123,7 @@ async def test_a_manager_that_accepts_and_says_nothing_is_given_up():
 
 
 async def test_whoever_says_something_for_ever_is_given_up_too(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(patience, "HELD_MAX_S", 0.6)
+    monkeypatch.setattr(idle_timeout, "HELD_MAX_S", 0.6)
     async with other_host(arrivals.WAIT_LINE, 0.05) as who, asyncio.timeout(PATIENCE_S):
         with pytest.raises(UnreachableError, match="did not answer"):
             await connect(who, peer=RecordingPeer(), timeout_s=0.3)

@@ -11,7 +11,7 @@ import pytest
 
 from common.errors import InstallError, Reason
 from common.ids import fingerprint_of
-from common.runtime.programs import OUTPUT_MAX_BYTES
+from common.runtime.run_program import OUTPUT_MAX_BYTES
 from nodeagent.install.lastgood import keep_last_good
 from nodeagent.install.probe import Prober
 from nodeagent.install.reload import reload_consumer

@@ -127,7 +127,7 @@ def test_a_file_that_is_not_there_or_is_no_file_is_told(tmp_path):
     with pytest.raises(CaError, match="key cannot be read: No such file"):
         read_key(way(tmp_path / "key"))
     os.mkfifo(tmp_path / "key")
-    with pytest.raises(CaError, match="it is not a plain file"):
+    with pytest.raises(CaError, match="it is not a regular file"):
         read_key(way(tmp_path / "key"))
 
 

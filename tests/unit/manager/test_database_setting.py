@@ -102,7 +102,7 @@ def test_a_credential_that_cannot_be_read_is_an_error_and_not_no_credential(tmp_
     assert refusal() == f"{tmp_path / DATABASE_CREDENTIAL} is not UTF-8"
     (tmp_path / DATABASE_CREDENTIAL).unlink()
     (tmp_path / DATABASE_CREDENTIAL).mkdir()
-    assert refusal() == f"{tmp_path / DATABASE_CREDENTIAL} cannot be read: it is not a plain file"
+    assert refusal() == f"{tmp_path / DATABASE_CREDENTIAL} cannot be read: it is not a regular file"
 
 
 @pytest.mark.parametrize("mode", [0o644, 0o604, 0o602, 0o607])

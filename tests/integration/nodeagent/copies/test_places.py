@@ -31,8 +31,8 @@ from tests.integration.nodeagent.copies.conftest import Service, is_in
     [
         ("no directory", "no directory .*/nowhere for the copy"),
         ("directory is a link", "would replace a link"),
-        ("is a directory", "not a plain file"),
-        ("is a link", "not a plain file"),
+        ("is a directory", "not a regular file"),
+        ("is a link", "not a regular file"),
         ("is ours", "agent's own directory"),
     ],
 )

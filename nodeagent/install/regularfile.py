@@ -1,12 +1,12 @@
-"""Reads of plain files, and of nothing that only looks like one."""
+"""Reads of regular files, and of nothing that only looks like one."""
 
 from pathlib import Path
 
 from common.runtime import trusted
 
 
-def read_plain(path: Path, limit_bytes: int, *, base: Path | None = None) -> bytes | None:
-    """Return a plain file's first bytes, None for anything else; no link on the way is followed.
+def read_regular(path: Path, limit_bytes: int, *, base: Path | None = None) -> bytes | None:
+    """Return a regular file's first bytes, None for anything else; no link on the way is followed.
 
     Below `base`, if it is given, owners and modes of directories are the caller's affair.
     """

@@ -8,8 +8,7 @@ import pytest
 from aiohttp import web
 
 from common.errors import UnreachableError
-from common.runtime import handed
-from common.runtime.handed import handed_over
+from common.runtime.socket_activation import activated_socket
 from tests.https import https_server
 from tests.patience import PATIENCE_S
 
@@ -19,7 +18,7 @@ def given(monkeypatch):
     """A listening socket as the service manager hands it over, after one of another name."""
     bound = socket.create_server(("127.0.0.1", 0))
     os.set_inheritable(bound.fileno(), True)
-    monkeypatch.setattr(handed, "FIRST_DESCRIPTOR", bound.fileno() - 1)
+    monkeypatch.setattr(socket_activation, "FIRST_DESCRIPTOR", bound.fileno() - 1)
     monkeypatch.setenv("LISTEN_PID", str(os.getpid()))
     monkeypatch.setenv("LISTEN_FDS", "2")
     monkeypatch.setenv("LISTEN_FDNAMES", "other:https")
@@ -29,11 +28,11 @@ def given(monkeypatch):
 
 def test_the_socket_of_that_name_is_taken_and_no_child_inherits_it(given):
     descriptor, address = given
-    with handed_over("https") as taken:
+    with activated_socket("https") as taken:
         assert (taken.fileno(), taken.getsockname()) == (descriptor, address)
         assert not os.get_inheritable(descriptor)
         assert taken.gettimeout() == 0.0
-        assert handed_over("http") is None
+        assert activated_socket("http") is None
 
 
 @pytest.mark.parametrize(
@@ -41,7 +40,7 @@ def test_the_socket_of_that_name_is_taken_and_no_child_inherits_it(given):
 )
 def test_what_is_for_another_process_or_has_another_name_is_left_alone(given, monkeypatch, name, value):
     monkeypatch.setenv(name, value)
-    assert handed_over("https") is None
+    assert activated_socket("https") is None
     os.close(given[0])
 
 

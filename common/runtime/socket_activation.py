@@ -10,7 +10,7 @@ from typing import Final
 FIRST_DESCRIPTOR: Final = 3
 
 
-def handed_over(name: str) -> socket.socket | None:
+def activated_socket(name: str) -> socket.socket | None:
     """Return the listening socket of that name (`FileDescriptorName=`), None if there is none."""
     if os.environ.get("LISTEN_PID") != str(os.getpid()):
         return None

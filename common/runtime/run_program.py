@@ -1,6 +1,6 @@
 """Programs that are run: an argv, nothing else, in a clean environment, for a bounded time.
 
-Decides when a program has had its time. Leaves to the caller whether it may be run (`program`), and what its end means.
+Decides when a program has had its time. Leaves to the caller whether it may be run (`trusted_program`), and what its end means.
 Invariant: none outlives its timeout, and none can end or block whoever runs it.
 """
 
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
-from common.runtime.program import check_program
+from common.runtime.trusted_program import check_program
 
 OUTPUT_MAX_BYTES: Final = 8 * 1024
 """What is kept of a program's output; the rest is read and dropped, so that it never blocks on a full pipe."""
@@ -35,7 +35,7 @@ PRIVATE: Final = 0o077
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ran:
+class CompletedProgram:
     """How a program ended. `status` is the exit status, negative for a signal, None if it had to be killed."""
 
     status: int | None
@@ -43,7 +43,7 @@ class Ran:
     duration_ms: int
 
 
-async def run_program(argv: Sequence[str], timeout_s: float, *, directory: Path) -> Ran:
+async def run_program(argv: Sequence[str], timeout_s: float, *, directory: Path) -> CompletedProgram:
     """Run a program for so long at most. Raises OSError if it cannot be started, or if others could change it."""
     path = await asyncio.to_thread(check_program, Path(argv[0]))
     return await run_checked(argv, timeout_s, directory=directory, path=path, umask=SHARED)
@@ -51,7 +51,7 @@ async def run_program(argv: Sequence[str], timeout_s: float, *, directory: Path)
 
 async def run_checked(
     argv: Sequence[str], timeout_s: float, *, directory: Path, path: str, umask: int
-) -> Ran:
+) -> CompletedProgram:
     """Run one that was checked, with the PATH that the check returned. Raises OSError if it cannot be started."""
     started_s, environment = time.monotonic(), {"PATH": path, "LANG": LANGUAGE}
     pipe = await _OutputPipe.open()
@@ -60,7 +60,7 @@ async def run_checked(
         status = await _finish(process, pipe, timeout_s)
     finally:
         pipe.close()
-    return Ran(
+    return CompletedProgram(
         status=status,
         output=pipe.kept.decode(errors="replace").strip(),
         duration_ms=round((time.monotonic() - started_s) * 1000),

@@ -1,6 +1,6 @@
-"""Opening files that somebody configured, links followed.
+"""Regular files that somebody configured: opened with links followed, and nothing else in their place.
 
-Invariant: only a plain file is opened, so that nothing waits for the other end of a FIFO and no device is set going.
+Invariant: only a regular file is opened, so that nothing waits for the other end of a FIFO and no device is set going.
 """
 
 import errno
@@ -9,12 +9,12 @@ import stat
 from pathlib import Path
 
 
-class NotPlainError(OSError):
-    """What is there is no plain file (EINVAL)."""
+class NotRegularError(OSError):
+    """What is there is no regular file (EINVAL)."""
 
 
-def open_plain(path: Path, flags: int, mode: int = 0o600) -> int:
-    """Return a descriptor as os.open does, closed on exec. Raises NotPlainError, OSError."""
+def open_regular(path: Path, flags: int, mode: int = 0o600) -> int:
+    """Return a descriptor as os.open does, closed on exec. Raises NotRegularError, OSError."""
     try:
         _check(path.stat(), path)
     except FileNotFoundError:
@@ -32,4 +32,4 @@ def open_plain(path: Path, flags: int, mode: int = 0o600) -> int:
 
 def _check(facts: os.stat_result, path: Path) -> None:
     if not stat.S_ISREG(facts.st_mode):
-        raise NotPlainError(errno.EINVAL, "it is not a plain file", str(path))
+        raise NotRegularError(errno.EINVAL, "it is not a regular file", str(path))

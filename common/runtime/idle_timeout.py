@@ -1,4 +1,4 @@
-"""Patience with a manager that is being dialled: for how long its answer is waited for.
+"""Idle timeout of a dial: for how long a manager that says nothing is waited for.
 
 Decides by when something last came. A manager to which a whole fleet returns keeps connections waiting and says so every few seconds
 (`manager.channel.arrivals`); one that says nothing is hung, or is not a manager. Invariant: whatever comes, a dial is over in time.
@@ -31,7 +31,7 @@ def silent_s(connected: socket.socket) -> float:
 
 
 @asynccontextmanager
-async def while_heard(connected: socket.socket, silence_s: float) -> AsyncIterator[None]:
+async def idle_timeout(connected: socket.socket, silence_s: float) -> AsyncIterator[None]:
     """Bound what is done over a connection: raises TimeoutError once nothing has come for `silence_s`, or after `HELD_MAX_S`."""
     loop = asyncio.get_running_loop()
     last_s = loop.time() + HELD_MAX_S
