@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from common.errors import UnreachableError
+from common.runtime import idle_timeout
 from manager.channel import arrivals
 from manager.channel.limits import Limits
 from manager.channel.sources import KnownSources

@@ -8,6 +8,7 @@ import pytest
 from aiohttp import web
 
 from common.errors import UnreachableError
+from common.runtime import socket_activation
 from common.runtime.socket_activation import activated_socket
 from tests.https import https_server
 from tests.patience import PATIENCE_S
