@@ -276,7 +276,11 @@ class Gate:
         self._side(visitor).places.free(visitor)
         self._wake()
 
-    def refuse(self, address: str, why: str) -> None:
-        """Count and tell a refusal."""
+    def count_refusal(self, why: str) -> None:
+        """Count a refusal that is logged elsewhere."""
         self.refused[why] += 1
+
+    def refuse(self, address: str, why: str) -> None:
+        """Count and log a refusal."""
+        self.count_refusal(why)
         log.info("connection.refused", address=address, message=why)

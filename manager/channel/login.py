@@ -214,7 +214,7 @@ class Login(asyncssh.SSHServer):
 
     def refuse(self, event: str, what: str) -> None:
         """Count and tell a refusal; who goes on asking is cut, so that the log stays as short as the patience."""
-        self._server.gate.refused[what.partition(" '")[0]] += 1
+        self._server.gate.count_refusal(what.partition(" '")[0])
         self._refusals += 1
         if self._refusals <= self._server.gate.limits.refusals:
             log.warning(event, address=self.address, node=self.name, request=what)

@@ -18,7 +18,7 @@ from manager.fleet.following import Follower
 from manager.fleet.hold_queue import HoldQueue
 from manager.fleet.node_sessions import NodeSessions
 from manager.fleet.registry import Registry
-from manager.store.holds import Held
+from manager.store.holds import TakenSession
 
 RE_ENROL_RETRY_S: Final = 300.0
 """How long an agent that has to join again stays away: somebody has to bring it a token first."""
@@ -67,7 +67,11 @@ class Greetings:
         self._hold_queue.sweep(now_s)
 
     def _answer(
-        self, connection: Connection, greeting: Greeting, held: Held | None, meanwhile: Collection[int]
+        self,
+        connection: Connection,
+        greeting: Greeting,
+        held: TakenSession | None,
+        meanwhile: Collection[int],
     ) -> None:
         """Welcome a node whose session is this manager's now. Memory follows the store first: another manager may have had the node."""
         facts = self._follower.take(held.state, meanwhile) if held is not None else None

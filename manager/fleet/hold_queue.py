@@ -18,7 +18,7 @@ from common.errors import StorageError
 from common.ids import NodeName
 from manager.channel.connection import Connection
 from manager.domain.members import HoldRequest
-from manager.store.holds import Held, Over
+from manager.store.holds import EndedSession, TakenSession
 
 log = structlog.get_logger(__name__)
 
@@ -40,17 +40,17 @@ WELCOME_S: Final = 10.0
 AGAIN_S: Final = 5.0
 """How soon who was not answered in time may greet again: here, or at another manager."""
 
-Answer = Callable[[Held | None, Collection[int]], None]
+Answer = Callable[[TakenSession | None, Collection[int]], None]
 """Told what was taken, None if there is no such node any more; and the numbers of the nodes that this manager changed meanwhile."""
 
 
 class Holds(Protocol):
     """Where sessions are kept."""
 
-    async def take(self, requests: Sequence[HoldRequest]) -> Mapping[NodeName, Held]:
+    async def take(self, requests: Sequence[HoldRequest]) -> Mapping[NodeName, TakenSession]:
         """Make these nodes this manager's. Raises StorageError."""
 
-    async def release(self, over: Mapping[NodeName, Over]) -> None:
+    async def release(self, sessions: Mapping[NodeName, EndedSession]) -> None:
         """Give up the sessions that still have these numbers. Raises StorageError."""
 
 
@@ -85,7 +85,7 @@ class HoldQueue:
         self._changes_meanwhile = changes_meanwhile
         self._waiting: list[_Waiting] = []
         self._taking: list[_Waiting] = []
-        self._released: dict[NodeName, Over] = {}
+        self._released: dict[NodeName, EndedSession] = {}
         self._wanted = asyncio.Event()
         self._answered = 0
         self.failures = 0
@@ -99,7 +99,7 @@ class HoldQueue:
         """Give up a session soon, in which the node was heard until then, unless a newer one has taken its place."""
         known = self._released.get(name)
         if known is None or number >= known.number:
-            self._released[name] = Over(number, last_report_s)
+            self._released[name] = EndedSession(number, last_report_s)
         self._wanted.set()
 
     def is_requested(self, name: NodeName) -> bool:
@@ -131,7 +131,7 @@ class HoldQueue:
         self._taking, self._waiting = waiting[:BATCH], waiting[BATCH:]
         self._answered = len(self._taking)
         # what was said in a session is kept only as long as that is there
-        released = {name: over for name, over in self._released.items() if not self._is_reporting(name)}
+        released = {name: ended for name, ended in self._released.items() if not self._is_reporting(name)}
         self._released = {name: self._released[name] for name in self._released.keys() - released.keys()}
         try:
             # first, since a session that is taken now has a higher number anyway

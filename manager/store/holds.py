@@ -23,7 +23,7 @@ from manager.store.translate import decode_seats, encode_seats
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Held:
+class TakenSession:
     """A session that was taken: its number, when that was, and the node as the store knew it in that transaction."""
 
     number: int
@@ -32,7 +32,7 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True)
-class Over:
+class EndedSession:
     """A session that is over: its number, and when its node said something last, by the manager's clock."""
 
     number: int
@@ -53,7 +53,7 @@ class Holds:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def take(self, requests: Sequence[HoldRequest]) -> Mapping[NodeName, Held]:
+    async def take(self, requests: Sequence[HoldRequest]) -> Mapping[NodeName, TakenSession]:
         """Make these nodes this member's, whoever had them, in one transaction; of a node that greets twice, the last counts.
 
         Nodes that were removed (or are others now under their name) are left out. Raises MembershipLostError, StorageError.
@@ -86,19 +86,22 @@ class Holds:
             await connection.execute(delete(sighting).where(welcomed))
             await self._database.changed(connection, nodes)
             make = await read_states(self._database, connection, nodes)
-        return {state.record.name: Held(number=number, since_s=now_s, state=state) for state in await make()}
+        return {
+            state.record.name: TakenSession(number=number, since_s=now_s, state=state)
+            for state in await make()
+        }
 
-    async def release(self, over: Mapping[NodeName, Over]) -> None:
+    async def release(self, sessions: Mapping[NodeName, EndedSession]) -> None:
         """Give up the sessions that still have these numbers. Raises MembershipLostError, StorageError."""
         member = self._database.member
-        if not over:
+        if not sessions:
             return
         async with self._database.write() as connection:
-            there = await sessions_of(connection, over)
+            there = await sessions_of(connection, sessions)
             ended = {
-                each.node_id: over[name].last_report_s
+                each.node_id: sessions[name].last_report_s
                 for name, each in there.items()
-                if each.number == over[name].number
+                if each.number == sessions[name].number
             }
             own = self._database.among(hold.c.node_id, ended) & (hold.c.member_id == member)
             removed = await connection.execute(delete(hold).where(own).returning(hold.c.node_id))

@@ -12,7 +12,7 @@ from common.errors import ConflictError, DutyLostError, MembershipLostError, Not
 from common.ids import NodeName
 from manager.domain.members import HoldRequest, MemberId, NodeState, StoreChanges
 from manager.store.engine import Database
-from manager.store.holds import Over
+from manager.store.holds import EndedSession
 from manager.store.members import LEASE_S
 from manager.store.place import StorePlace
 from manager.store.postgresql import Postgresql
@@ -177,7 +177,7 @@ class Manager:
 
     async def release(self) -> None:
         chosen = {
-            name: Over(number, self.world.now_s)
+            name: EndedSession(number, self.world.now_s)
             for name, number in self.world.chance.sample(sorted(self.held.items()), k=min(2, len(self.held)))
         }
         await self.noted(lambda: self.store.holds.release(chosen), "release")

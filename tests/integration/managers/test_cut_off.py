@@ -12,7 +12,7 @@ from common.wire.contact import GO_ELSEWHERE
 from manager.domain.members import MemberId
 from manager.store import connection_pool, postgresql
 from manager.store.address import ServerAddress
-from manager.store.holds import Over
+from manager.store.holds import EndedSession
 from manager.store.postgresql import StatementLimits
 from tests.fakes.lossy_tcp import LossyTcp
 from tests.integration.fleet.parts import Parts
@@ -149,7 +149,7 @@ async def test_who_has_a_session_that_is_nobodys_any_more_is_back_at_once(first:
     await second.until(lambda: second.is_connected("n1") and second.is_connected("n2"))
     for name in ("n1", "n2"):
         facts = first.fleet.registry.get(NodeName(name))
-        await first.store.holds.release({facts.name: Over(facts.session, 0.0)})
+        await first.store.holds.release({facts.name: EndedSession(facts.session, 0.0)})
     first.fleet.reports.put(first.fleet.registry.get(NodeName("n2")), 0.0)
     await first.fleet.reports.flush()
     await first.fleet.follower.catch_up()

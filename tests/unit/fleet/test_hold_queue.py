@@ -11,7 +11,7 @@ from common.errors import StorageError
 from common.ids import NodeName
 from manager.domain.members import HoldRequest
 from manager.fleet.hold_queue import AGAIN_S, BATCH, WELCOME_S, HoldQueue
-from manager.store.holds import Over
+from manager.store.holds import EndedSession
 
 
 class Holds:
@@ -37,9 +37,9 @@ class Holds:
         self.before_return()
         return {each.node: SimpleNamespace(number=self.number) for each in requests if each.node != "gone"}
 
-    async def release(self, over: Mapping[NodeName, Over]) -> None:
+    async def release(self, sessions: Mapping[NodeName, EndedSession]) -> None:
         self._try()
-        self.released.append({name: each.number for name, each in over.items()})
+        self.released.append({name: each.number for name, each in sessions.items()})
 
 
 class Asked:

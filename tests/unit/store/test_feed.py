@@ -7,7 +7,7 @@ from common.errors import ConflictError
 from common.ids import NodeName
 from manager.domain.callers import Maker
 from manager.domain.model import KeyChange, NodeDescription
-from manager.store.holds import Over
+from manager.store.holds import EndedSession
 from manager.store.members import LEASE_S
 from manager.store.sqlite import Sqlite
 from manager.store.tables.content import counter
@@ -88,7 +88,7 @@ async def test_a_session_that_ends_is_told_however_it_ends(store, other, clock):
 
     held = (await store.holds.take([greeting()]))[N1]
     assert await told() == [(N1, True)]
-    await store.holds.release({N1: Over(held.number, 0.0)})
+    await store.holds.release({N1: EndedSession(held.number, 0.0)})
     assert await told() == [(N1, False)]
     await store.holds.take([greeting(N2)])
     assert await told() == [(N2, True)]

@@ -7,7 +7,7 @@ import pytest
 from common.errors import MembershipLostError
 from common.ids import NodeName
 from manager.domain.members import Hold, HoldRequest
-from manager.store.holds import Over
+from manager.store.holds import EndedSession
 from manager.store.members import LEASE_S
 from tests.patience import PATIENCE_S
 from tests.unit.store.given import N1, N2, add_nodes, id_of, new_generation, publish
@@ -21,8 +21,8 @@ def greeting(node=N1, **changes) -> HoldRequest:
     return HoldRequest(**{**given, "instance": "a", "displaces": False, **changes})
 
 
-def over(number: int, last_report_s: float = 0.0) -> Over:
-    return Over(number, last_report_s)
+def over(number: int, last_report_s: float = 0.0) -> EndedSession:
+    return EndedSession(number, last_report_s)
 
 
 @pytest.fixture

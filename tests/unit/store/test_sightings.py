@@ -9,7 +9,7 @@ from sqlalchemy import event, select
 from common.ids import NodeName
 from manager.domain.members import NodeState, Sighting
 from manager.domain.seats import RIVALS_FOR_S
-from manager.store.holds import Over
+from manager.store.holds import EndedSession
 from manager.store.members import LEASE_S
 from manager.store.sqlite import Sqlite
 from manager.store.tables.running import node_change, seat
@@ -102,9 +102,9 @@ async def test_an_agent_that_only_reconnects_writes_nothing_of_itself(store, oth
 async def test_when_a_node_was_heard_last_is_kept_with_the_end_of_its_session(store, other, clock):
     held = (await store.holds.take([greeting(), greeting(N2)]))[N1]
     assert (await state_of(other)).left_s is None
-    await store.holds.release({N1: Over(held.number + 1, 5.0)})
+    await store.holds.release({N1: EndedSession(held.number + 1, 5.0)})
     assert (await state_of(other)).left_s is None
-    await store.holds.release({N1: Over(held.number, 7.0)})
+    await store.holds.release({N1: EndedSession(held.number, 7.0)})
     assert (await state_of(other)).left_s == 7.0
     clock.now_s += 3
     await store.members.renew(store._database.member)
