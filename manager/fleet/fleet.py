@@ -106,11 +106,11 @@ class Fleet:
         """Return what must be kept running while nodes are served, by name."""
         return {
             "membership": self.membership.run,
-            "hearing": self.follower.run_listener,
+            "change listener": self.follower.run_listener,
             "following": self.follower.run,
             "sessions": self._hold_queue.run,
             "reports": self.reports.run,
-            "telling": self._notifier.run,
+            "cluster notifier": self._notifier.run,
             "delivery": self.delivery.run,
             "challenges": self.challenges.run,
             "changes": self.reconciler.run_changes,
