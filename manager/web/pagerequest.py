@@ -3,7 +3,6 @@
 Pages are rows of a table (`Page`), as the API's routes are; `manager.web.serving` decides who may see and do what.
 """
 
-import base64
 import hmac
 import re
 import secrets
@@ -21,13 +20,20 @@ from common.ids import NodeName, node_name, parse_id
 from manager.domain.callers import Maker, includes
 from manager.domain.model import UserRecord
 from manager.http.guard import READING
-from manager.http.heads import SESSION_COOKIE, cookie
 from manager.http.proxies import CONNECTION
 from manager.http.streams import Streams
-from manager.usecases.devices import DEVICE_S
 from manager.usecases.ports import FleetView
 from manager.usecases.usecases import UseCases
 from manager.usecases.workers import READ_TIMEOUT_S
+from manager.web.cookies import (
+    clear_flash,
+    device_of,
+    flash_of,
+    session_of,
+    set_device,
+    set_flash,
+    set_session,
+)
 from manager.web.currentstatus import CurrentFleetStatus
 from manager.web.difference import FieldDifference, differences
 from manager.web.forms import NO_FIELDS, Form, FormFields
@@ -35,14 +41,6 @@ from manager.web.refusal import FormRefusal
 from manager.web.static import StaticFiles
 from manager.web.uploads import given_text, shown_text
 
-DEVICE: Final = "__Host-certcast-device"
-"""By which a browser is known in which a user signed in before."""
-
-FLASH_COOKIE: Final = "__Host-certcast-flash"
-"""One sentence for the page that comes next."""
-
-FLASH_COOKIE_S: Final = 60
-FLASH_MAX_CHARS: Final = 1000
 CSRF: Final = "csrf"
 NEXT: Final = "next"
 """The field of a form that says which page comes after it."""
@@ -152,7 +150,7 @@ class PageRequest:
 
     def render(self, template: str, *, status: int = 200, **values: Any) -> web.Response:
         """Answer with a page."""
-        message = self._flash()
+        message = flash_of(self.request)
         known = {
             "page_request": self,
             "user": self.user,
@@ -165,9 +163,9 @@ class PageRequest:
             status=status, text=text, content_type="text/html", headers={"Cache-Control": "no-store"}
         )
         if message:
-            response.del_cookie(FLASH_COOKIE, path="/", secure=True)
-        if cookie(self.request, SESSION_COOKIE) != self.token:
-            self.remember(response, self.token)
+            clear_flash(response)
+        if session_of(self.request) != self.token:
+            set_session(response, self.token)
         return response
 
     def render_form(self, template: str, refusal: FormRefusal, **values: Any) -> web.Response:
@@ -205,14 +203,10 @@ class PageRequest:
         """The moment, by the manager's clock."""
         return self.use_cases.now_s
 
-    def remember(self, response: web.StreamResponse, token: str) -> None:
-        """Set the cookie by which the browser keeps a token until it is closed."""
-        response.set_cookie(SESSION_COOKIE, token, path="/", secure=True, httponly=True, samesite="Lax")
-
     async def begin_session(self, response: web.StreamResponse, user: UserRecord) -> None:
         """Sign a user in who has just been proven, or made."""
         token = await self.use_cases.sessions.start(user, address=self.address)
-        self.remember(response, token)
+        set_session(response, token)
         await self.remember_device(response, user)
 
     async def prove(self, name: str, password: str) -> UserRecord:
@@ -221,34 +215,21 @@ class PageRequest:
             name,
             password,
             address=self.address,
-            device=cookie(self.request, DEVICE),
+            device=device_of(self.request),
             connection=self.request[CONNECTION],
             session="" if self.user is None else self.use_cases.sessions.id_of(self.token),
         )
         return proof.user
 
     async def remember_device(self, response: web.StreamResponse, user: UserRecord) -> None:
-        """Set the cookie which says that this user has signed in here; it is sent from this site's own pages only, as nothing else signs in."""
-        device = await self.use_cases.users.passwords.new_device(user.name)
-        response.set_cookie(
-            DEVICE, device, path="/", secure=True, httponly=True, samesite="Strict", max_age=int(DEVICE_S)
-        )
+        """Let the browser keep that this user has signed in here."""
+        set_device(response, await self.use_cases.users.passwords.new_device(user.name))
 
     def redirect(self, path: str, message: str = "") -> web.Response:
         """Send the browser on, with a sentence for the page that comes next."""
         response = web.Response(status=303, headers={"Location": path, "Cache-Control": "no-store"})
         if message:
-            shown = message if len(message) <= FLASH_MAX_CHARS else f"{message[: FLASH_MAX_CHARS - 1]}…"
-            text = base64.urlsafe_b64encode(shown.encode()).decode()
-            response.set_cookie(
-                FLASH_COOKIE,
-                text,
-                path="/",
-                secure=True,
-                httponly=True,
-                samesite="Lax",
-                max_age=FLASH_COOKIE_S,
-            )
+            set_flash(response, message)
         return response
 
     def link(self, **changes: object) -> str:
@@ -256,12 +237,6 @@ class PageRequest:
         query = [(name, value) for name, value in self.request.query.items() if name not in changes]
         query += [(name, str(value)) for name, value in changes.items() if value not in {None, ""}]
         return f"{self.request.path}?{urlencode(query)}" if query else self.request.path
-
-    def _flash(self) -> str:
-        try:
-            return base64.urlsafe_b64decode(cookie(self.request, FLASH_COOKIE)).decode()[:FLASH_MAX_CHARS]
-        except ValueError:
-            return ""
 
 
 Handler = Callable[[PageRequest], Awaitable[web.StreamResponse]]
@@ -304,7 +279,7 @@ async def begin_user(site: Site, token: str) -> UserRecord | None:
 
 async def begin_page_request(site: Site, request: web.Request) -> PageRequest:
     """Find out who asks."""
-    token = cookie(request, SESSION_COOKIE)
+    token = session_of(request)
     user = await begin_user(site, token)
     if not _TOKEN.fullmatch(token):
         token = secrets.token_urlsafe(32)

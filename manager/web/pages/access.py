@@ -5,6 +5,7 @@ from aiohttp import web
 from common.api.codes import Role
 from common.errors import AccessError, CertcastError, Reason
 from manager.http.errors import status_of
+from manager.web.cookies import set_session
 from manager.web.forms import FormFields
 from manager.web.pagerequest import NEXT, Page, PageRequest, ask_password, inside
 
@@ -32,7 +33,7 @@ async def sign_in(page_request: PageRequest) -> web.StreamResponse:
         await page_request.use_cases.sessions.end(token)
         return await _ask(page_request, next_path=next_path, name=name, error=error)
     response = page_request.redirect(next_path)
-    page_request.remember(response, token)
+    set_session(response, token)
     await page_request.remember_device(response, user)
     return response
 
@@ -60,7 +61,7 @@ async def sign_out(page_request: PageRequest) -> web.StreamResponse:
     await page_request.use_cases.sessions.end(page_request.token)
     response = page_request.redirect("/sign-in", "You are signed out.")
     # the next page gives the browser a token of its own again
-    page_request.remember(response, "")
+    set_session(response, "")
     return response
 
 
