@@ -11,7 +11,7 @@ import pytest
 
 from common.commandpaths import SEPARATORS_MAX
 from common.errors import Reason
-from common.runtime import program
+from common.runtime import trusted_program
 from nodeagent.core.servicesfile import ARGV_MAX, PATH_MAX
 from nodeagent.install.reload import ReloadError, reload_consumer
 from nodeagent.selfcheck import find_faults
@@ -108,7 +108,7 @@ async def test_whatever_a_command_names_is_run_only_if_nobody_else_can_change_it
     (own / "line").write_text("line\n")
     if way == "a shell's line in a shell's line":
         (own / "reload-it").symlink_to(written)
-        monkeypatch.setattr(program, "SEARCHED", (str(own), *program.SEARCHED))
+        monkeypatch.setattr(trusted_program, "SEARCHED", (str(own), *trusted_program.SEARCHED))
     line = WAYS[way].format(script=written, directory=directory, above=node.directory, own=own)
     chosen = replace(node.services.consumers[0], reload=tuple(shlex.split(line)))
     await reload_consumer(chosen, node.directory)
@@ -170,7 +170,7 @@ async def test_a_directory_stands_for_all_that_is_below_it(node):
     place = node.directory / "many/below"
     place.mkdir(parents=True)
     chosen = replace(node.services.consumers[0], reload=("/bin/sh", "-c", ":", str(place.parent)))
-    for number in range(program.LOOKED_AT_MAX - 50):
+    for number in range(trusted_program.LOOKED_AT_MAX - 50):
         (place / str(number)).touch()
     await reload_consumer(chosen, node.directory)
     os.chown(place / "17", SERVICE.pw_uid, SERVICE.pw_gid)
@@ -187,15 +187,15 @@ async def test_a_directory_stands_for_all_that_is_below_it(node):
 def test_the_longest_command_and_the_fullest_directory_are_looked_at_to_their_end(node, say):
     place = node.directory / "full"
     place.mkdir()
-    for number in range(program.LOOKED_AT_MAX - 50):
+    for number in range(trusted_program.LOOKED_AT_MAX - 50):
         (place / str(number)).write_text("#!/bin/sh\n")
     words = ["-" + "x" * (PATH_MAX - 1), ("a=" * SEPARATORS_MAX)[: PATH_MAX - 1]]
     for what, argv in {
         f"{ARGV_MAX} words of up to {PATH_MAX} characters": ["/bin/true", *words * ((ARGV_MAX - 1) // 2)],
-        f"a directory of {program.LOOKED_AT_MAX - 50} scripts": ["/bin/true", str(place)],
+        f"a directory of {trusted_program.LOOKED_AT_MAX - 50} scripts": ["/bin/true", str(place)],
     }.items():
         began_s = time.monotonic()
-        program.check_command(argv)
+        trusted_program.check_command(argv)
         say(f"{what}: {1000 * (time.monotonic() - began_s):.0f} ms in a thread")
 
 
@@ -311,7 +311,7 @@ async def test_a_command_is_looked_for_in_directories_of_roots_only(node, monkey
         place.mkdir()
         script(place / "reload-it", f"echo {place.name} >>{node.count}")
     os.chown(theirs, SERVICE.pw_uid, SERVICE.pw_gid)
-    monkeypatch.setattr(program, "SEARCHED", (str(theirs), str(own), *program.SEARCHED))
+    monkeypatch.setattr(trusted_program, "SEARCHED", (str(theirs), str(own), *trusted_program.SEARCHED))
     chosen = replace(node.services.consumers[0], reload=("/usr/bin/env", "reload-it"))
     await reload_consumer(chosen, node.directory)
     assert node.count.read_text() == "own\n"

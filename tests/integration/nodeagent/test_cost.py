@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 
 from common.bundle import verify
-from common.runtime import durable, handshake, program
+from common.runtime import durable, handshake, trusted_program
 from tests.integration.agent_parts import NEW, OLD, install, real_bundle
 
 WALKS_MAX = 20
@@ -34,7 +34,7 @@ class Calls:
         self._watch(os, "write")
         self._watch(os, "fsync")
         self._watch(verify, "decode")
-        self._watch(program, "_is_trusted")
+        self._watch(trusted_program, "_is_trusted")
         self._watch(handshake, "read_frame")
 
     def _walks(self) -> None:
@@ -98,7 +98,7 @@ async def test_a_leaf_is_decoded_once_and_its_chain_is_only_looked_at(calls):
 
 
 async def test_directories_of_programs_are_looked_at_once_for_a_reload(calls):
-    assert calls.of["_is_trusted"] == len(program.SEARCHED)
+    assert calls.of["_is_trusted"] == len(trusted_program.SEARCHED)
 
 
 async def test_what_a_port_shows_again_is_not_read_again(calls):

@@ -9,7 +9,7 @@ from common.codes import Role
 from common.ids import NodeName
 from manager.domain.alarms import AlarmChanges, AlarmKind, Condition, Subject
 from manager.domain.tallies import Tally
-from manager.store import hearing
+from manager.store import change_listener
 from manager.store.backend import NoticeHandlers
 from tests.patience import PATIENCE_S
 from tests.postgres import NEEDED
@@ -103,7 +103,7 @@ async def test_ones_own_changes_are_not_heard_and_those_of_who_is_no_member_are(
 async def test_who_listens_again_hears_that_something_may_have_been_missed(
     store, other, monkeypatch, cluster
 ):
-    monkeypatch.setattr(hearing, "AGAIN_S", 0.05)
+    monkeypatch.setattr(change_listener, "AGAIN_S", 0.05)
     async with listening(other) as listener:
         ended = cluster.sql(
             "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE query LIKE '%LISTEN%' AND pid <> pg_backend_pid()"
