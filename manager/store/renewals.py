@@ -3,10 +3,11 @@
 Invariants: a certificate has one at most; one that was retired is known to nobody, while its orders are.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import Select, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from common.errors import ConflictError, NotFoundError
@@ -37,16 +38,18 @@ class Renewals:
 
     async def get(self, renewal_id: RenewalId) -> RenewalRecord:
         """Return one. Raises NotFoundError."""
-        async with self._database.read() as connection:
-            row = (await connection.execute(select(renewal).where(renewal.c.id == renewal_id))).first()
-        found = None if row is None else renewal_of(row)
-        if found is None or found.kept_until_s is not None:
-            raise _missing(renewal_id)
-        return found
+        for found in await self._found(select(renewal).where(renewal.c.id == renewal_id)):
+            return found
+        raise _missing(renewal_id)
 
     async def list(self) -> Sequence[RenewalRecord]:
         """Return all by id, those that are over among them."""
-        return [each for each in await self._all() if each.kept_until_s is None]
+        return await self._found(select(renewal).order_by(renewal.c.id))
+
+    async def some(self, renewal_ids: Collection[RenewalId]) -> Mapping[RenewalId, RenewalRecord]:
+        """Return those of these that there are."""
+        chosen = select(renewal).where(self._database.among(renewal.c.id, renewal_ids))
+        return {each.id: each for each in await self._found(chosen)}
 
     async def of_certificate(self, certificate_id: CertificateId) -> RenewalRecord | None:
         """Return that of a certificate, None if it has none."""
@@ -73,13 +76,16 @@ class Renewals:
 
     async def collect(self, *, now_s: float) -> None:
         """Remove, with their orders, those that were retired until now."""
-        for each in await self._all():
+        for each in await self._read(select(renewal)):
             if each.kept_until_s is not None and each.kept_until_s <= now_s:
                 await self.delete(each.id)
 
-    async def _all(self) -> Sequence[RenewalRecord]:
+    async def _found(self, query: Select[Any]) -> Sequence[RenewalRecord]:
+        return [each for each in await self._read(query) if each.kept_until_s is None]
+
+    async def _read(self, query: Select[Any]) -> Sequence[RenewalRecord]:
         async with self._database.read() as connection:
-            rows = (await connection.execute(select(renewal).order_by(renewal.c.id))).all()
+            rows = (await connection.execute(query)).all()
         return [renewal_of(row) for row in rows]
 
     async def delete(self, renewal_id: RenewalId) -> None:

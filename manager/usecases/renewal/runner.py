@@ -23,7 +23,13 @@ from common.errors import (
 )
 from manager.domain.audit import RENEWAL
 from manager.domain.inventory import Entry, Inventory
-from manager.domain.renewal.records import AccountId, OrderRecord, OrderState, RenewalRecord
+from manager.domain.renewal.records import (
+    AccountId,
+    OrderRecord,
+    OrderState,
+    RenewalId,
+    RenewalRecord,
+)
 from manager.domain.renewal.schedule import (
     advanced_s,
     asked_s,
@@ -134,10 +140,11 @@ class RenewalRunner:
     async def _read_again(self, snapshot: Snapshot, touched: Sequence[RenewalRecord], lead: Lead) -> Snapshot:
         """Return what there is after something was done for these renewals; what others did meanwhile is for the next look."""
         store, renewals = self._context.store, {each.id: each for each in snapshot.renewals}
+        found = await store.renewals.some([each.id for each in touched])
         for renewal in touched:
-            try:
-                renewals[renewal.id] = await self._by_clock(await store.renewals.get(renewal.id), lead)
-            except NotFoundError:
+            if renewal.id in found:
+                renewals[renewal.id] = await self._by_clock(found[renewal.id], lead)
+            else:
                 del renewals[renewal.id]
         orders = await self._unfinished(lead)
         inventory = await self._context.inventories.current()
@@ -178,7 +185,7 @@ class RenewalRunner:
                 due.append(renewal)
         if not due:
             return ()
-        answers: dict[int, Suggested | CaError | None] = {}
+        answers: dict[RenewalId, Suggested | CaError | None] = {}
         cas: dict[AccountId, Ca] = {}
 
         async def ask(renewal: RenewalRecord) -> None:
@@ -188,9 +195,11 @@ class RenewalRunner:
         await self._each([partial(self._guarded, renewal, partial(ask, renewal)) for renewal in due])
         with lead.enforced():
             async with self._context.store.transaction():
+                known = await self._context.store.renewals.some(answers)
                 for renewal in due:
-                    if renewal.id in answers:
-                        await self._windows.keep(renewal, entry_of(renewal, entries), answers[renewal.id])
+                    if renewal.id in known:
+                        entry = entry_of(renewal, entries)
+                        await self._windows.keep(known[renewal.id], entry, answers[renewal.id])
         return due
 
     async def _begin(self, snapshot: Snapshot, lead: Lead) -> Sequence[RenewalRecord]:

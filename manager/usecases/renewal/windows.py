@@ -9,7 +9,7 @@ from typing import Final
 
 import structlog
 
-from common.errors import ConflictError, NotFoundError, StorageError
+from common.errors import ConflictError, StorageError
 from manager.domain.inventory import Entry
 from manager.domain.renewal.moments import ari_id, counting, poll_at_s
 from manager.domain.renewal.records import AccountId, RenewalRecord
@@ -53,13 +53,9 @@ class Windows:
             return CaError(FAULT)
 
     async def keep(
-        self, asked: RenewalRecord, entry: Entry | None, answer: Suggested | CaError | None
+        self, renewal: RenewalRecord, entry: Entry | None, answer: Suggested | CaError | None
     ) -> None:
-        """Keep what a CA said of a certificate, within the transaction that is open."""
-        try:
-            renewal = await self._context.store.renewals.get(asked.id)
-        except NotFoundError:
-            return
+        """Keep what a CA said of a certificate, within the transaction that is open and has read the renewal."""
         if entry is None or renewal.certificate_id != entry.id:
             return
         now_s, validity = self._context.clock(), validity_of(entry)
