@@ -172,8 +172,11 @@ async def test_certificates_of_a_day_that_are_taken_into_use_are_renewed_each_da
     await world.pass_time(10 * DAY_S, step_s=600.0)
     assert len([each for each in await world.states(renewal) if each is OrderState.SERVED]) > 10
     world.server.to_spoil.append("names")
-    await world.pass_time(DAY_S, step_s=600.0)
-    assert (await world.states(renewal))[-2:] == [OrderState.FAILED, OrderState.SERVED]
+    # a moment in each window is drawn, so that in one day there may be two of them or none
+    await world.pass_time(2 * DAY_S, step_s=600.0)
+    states = await world.states(renewal)
+    assert states.count(OrderState.FAILED) == 1
+    assert states[states.index(OrderState.FAILED) + 1] is OrderState.SERVED
 
 
 @pytest.mark.parametrize(
