@@ -186,13 +186,13 @@ class Actor:
         )
 
     async def answer(self) -> object:
-        request = await self.cases.requests.create(
+        request = await self.cases.csrs.create(
             replaces=self.a_certificate(),
             changes=CsrChanges(),
             key=KeyChoice(kind=KeyKind.ECDSAP256),
             actor="ada",
         )
-        return await self.cases.requests.answer(
+        return await self.cases.csrs.answer(
             request.id,
             certificate=sign_request(self.chance.choice(ISSUERS), request.pem),
             parameters="",

@@ -109,10 +109,10 @@ ACTS: dict[str, Callable[[UseCases], Awaitable[Any]]] = {
     "roles.remove": lambda o: o.roles.remove([4], actor="ada"),
     "clients.remove": lambda o: o.clients.remove("one", actor="ada"),
     "alarms.acknowledge": lambda o: o.alarms.acknowledge([1], actor="ada"),
-    "requests.create": lambda o: o.requests.create(
+    "csrs.create": lambda o: o.csrs.create(
         replaces=1, changes=CsrChanges(), key=KeyChoice(kind=KeyKind.ECDSAP256), actor="ada"
     ),
-    "requests.answer": lambda o: o.requests.answer(
+    "csrs.answer": lambda o: o.csrs.answer(
         1,
         certificate=ANSWER.certificate_pem + ISSUER.certificate_pem,
         parameters="",
@@ -121,7 +121,7 @@ ACTS: dict[str, Callable[[UseCases], Awaitable[Any]]] = {
         slot="server",
         actor="ada",
     ),
-    "requests.delete": lambda o: o.requests.delete([1], actor="ada"),
+    "csrs.delete": lambda o: o.csrs.delete([1], actor="ada"),
     "trust.take": lambda o: o.trust.take(OTHER.certificate_pem, skip_unusable=True, actor="ada"),
     "trust.upload_one": lambda o: o.trust.upload_one(
         OTHER.certificate_pem, trusted_intermediate=True, actor="ada"
