@@ -29,7 +29,7 @@ class Known:
     def __init__(self) -> None:
         self.known = None
 
-    def knows(self, contact: Contact) -> None:
+    def set_contact(self, contact: Contact) -> None:
         self.known = contact
 
     def contact(self) -> Contact | None:
@@ -57,7 +57,7 @@ def test_a_list_is_kept_whole_or_not_at_all(tmp_path_factory, addresses: list[st
     before = ["m.example:9422"]
     given_identity(data, before)
     known = Known()
-    known.knows(Contact(addresses=before))
+    known.set_contact(Contact(addresses=before))
     route = Route(data, known, lambda low, high: low)
     route._me = identity.load(data)
     try:
