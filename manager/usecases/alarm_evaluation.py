@@ -15,6 +15,7 @@ from common.bundle.manifest import CERTIFICATE, CHAIN, parse_manifest
 from common.codes import Fault
 from common.errors import NotFoundError, StorageError
 from common.ids import NodeName
+from common.runtime.long_loops import by_turns
 from manager.domain.alarms import (
     AlarmChanges,
     Condition,
@@ -126,7 +127,7 @@ class AlarmEvaluator:
         changes = compare(await self._context.store.alarms.active(), lasting)
         if not changes.is_empty:
             await self._context.store.alarms.apply(changes, now_s=now_s)
-            _log_changes(changes)
+            await _log_changes(changes)
             self._changed()
         await self._end_silence(now_s)
         return changes
@@ -195,15 +196,15 @@ class AlarmEvaluator:
             ]
             lowered = AlarmChanges(raised=[], lowered=lasting_silence, updated={})
             await self._context.store.alarms.apply(lowered, now_s=now_s)
-            _log_changes(raised)
-            _log_changes(lowered)
+            await _log_changes(raised)
+            await _log_changes(lowered)
             self._changed()
 
 
-def _log_changes(changes: AlarmChanges) -> None:
-    for condition in changes.raised:
+async def _log_changes(changes: AlarmChanges) -> None:
+    async for condition in by_turns(changes.raised):
         log.warning(
             "alarm.raised", alarm=condition.subject.kind, subject=condition.label, message=condition.details
         )
-    for record in changes.lowered:
+    async for record in by_turns(changes.lowered):
         log.info("alarm.lowered", alarm=record.subject.kind, subject=record.label)

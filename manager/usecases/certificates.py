@@ -11,6 +11,7 @@ import structlog
 
 from common.errors import ChangedMeanwhileError, NotFoundError, PkiError, Reason
 from common.ids import CertificateId, NodeName
+from common.runtime.long_loops import by_turns
 from manager.domain.annotations import NO_ANNOTATIONS
 from manager.domain.certificate_list import CertificateQuery
 from manager.domain.consequences import ConsequenceCode
@@ -271,9 +272,9 @@ class CertificateUseCases:
             for number, names in nodes.items():
                 detail = {"nodes": sorted(names)}
                 await self._context.note(actor, "certificate.deleted", f"certificate {number}", detail)
-        for number, names in nodes.items():
-            log.info("certificate.deleted", certificate=number, user=actor, count=len(names))
         self._context.changed({each.node for each in lost}, cause="certificates deleted")
+        async for number in by_turns(nodes):
+            log.info("certificate.deleted", certificate=number, user=actor, count=len(nodes[number]))
         return lost
 
     async def _edited(self, record: CertificateRecord, edit: Edit) -> TlsMaterial:

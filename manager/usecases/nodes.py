@@ -11,6 +11,7 @@ import structlog
 from common.codes import NodeKind
 from common.errors import ChangedMeanwhileError, ConflictError, InvalidInputError
 from common.ids import MANAGEMENT_NODE, NO_CERTIFICATE, CertificateId, NodeName
+from common.runtime.long_loops import by_turns
 from common.runtime.ssh import JOIN_USER
 from common.wire.enrolment import JoinToken, encode_token, hash_secret, new_secret
 from manager.domain.callers import Maker
@@ -181,9 +182,9 @@ class NodeUseCases:
                 await self._context.store.manager_tokens.forget(name)
                 await self._context.note(actor, "node.removed", f"node {name}")
                 self._context.store.after_commit(partial(self._context.fleet.node_removed, name))
-        for name in removed:
-            log.info("node.removed", node=name, user=actor)
         self._context.content_changed.set()
+        async for name in by_turns(removed):
+            log.info("node.removed", node=name, user=actor)
 
     async def new_token(self, name: NodeName, *, maker: Maker, actor: str) -> IssuedToken:
         """Make a join token for a node, which ends with its maker at the latest. Raises NotFoundError, ConflictError (too many unused ones)."""
