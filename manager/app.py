@@ -41,7 +41,7 @@ from manager.joincluster import shared_by
 from manager.ownnode import own_node
 from manager.process import be_ready_until, drain, on_hangup, pulse, stop_signal
 from manager.readiness import check_own_node, checks_of
-from manager.readings import readings_of, task_failures
+from manager.readings import readings_of
 from manager.renewing import Renewing, compose_renewing
 from manager.selfcheck import find_faults
 from manager.settings import Settings, split_host_port
@@ -104,7 +104,6 @@ class Front:
     own_port: OwnPort
     local: LocalNode
     health: Health
-    metrics: Metrics
 
 
 async def serve(settings: Settings, *, read_again: Callable[[], Settings]) -> None:
@@ -246,7 +245,7 @@ def _compose_front(given: Given, core: Core) -> Front:
         faults=lambda: asyncio.to_thread(find_faults, given.read_again),
         clock=given.store.clock,
     )
-    return Front(server=server, own_port=own_port, local=local, health=health, metrics=metrics)
+    return Front(server=server, own_port=own_port, local=local, health=health)
 
 
 async def _run(given: Given, core: Core, front: Front) -> None:
@@ -264,7 +263,6 @@ async def _run(given: Given, core: Core, front: Front) -> None:
     await server.start()
     try:
         async with Supervisor() as supervisor:
-            front.metrics.readings.append(task_failures(supervisor))
             supervisor.keep("https", server.run)
             supervisor.keep("memory", lambda: give_back(lambda: len(server.seats) + listener.connections))
             await front.local.resume_latest(given.store.generations, core.fleet.node(given.own_node).applied)

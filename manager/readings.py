@@ -9,20 +9,16 @@ from manager.usecases.renewal.runner import RenewalRunner
 from manager.usecases.usecases import UseCases
 
 
-def task_failures(supervisor: Supervisor) -> MetricReading:
-    """Return that of the tasks in the background."""
-    return MetricReading(
-        "task_failures_total",
-        "Times that a task in the background ended with an error; the log says which (task.failed).",
-        lambda: float(supervisor.failures),
-    )
-
-
 def readings_of(
     fleet: Fleet, use_cases: UseCases, listener: Listener, runner: RenewalRunner, server: HttpsServer
 ) -> list[MetricReading]:
     """Return those of the fleet, the use cases, both ports and the runner of renewals."""
     return [
+        MetricReading(
+            "task_failures_total",
+            "Times that a task in the background ended with an error; the log says which (task.failed).",
+            lambda: float(Supervisor.failures),
+        ),
         MetricReading(
             "reconcile_age_seconds", "Time since the reconcile last advanced.", fleet.reconciler.age_s
         ),

@@ -97,14 +97,8 @@ async def run(settings: Settings) -> None:
             after_upkeep=watch,
         )
         tree_watch = TreeWatch(asyncio.get_running_loop(), conversation.tree_changed)
-        supervisor = Supervisor()
-        health = Health(
-            state=state,
-            status=conversation.status,
-            is_recovered=conversation.recovered.is_set,
-            task_failures=lambda: supervisor.failures,
-        )
-        async with _health_served(health, settings) as (address, unlistening), supervisor:
+        health = Health(state=state, status=conversation.status, is_recovered=conversation.recovered.is_set)
+        async with _health_served(health, settings) as (address, unlistening), Supervisor() as supervisor:
             await _run_until_stopped(settings, conversation, supervisor, state, shown, health=address)
 
 

@@ -7,7 +7,7 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable, Coroutine
 from types import TracebackType
-from typing import Final, Self
+from typing import ClassVar, Final, Self
 
 import structlog
 
@@ -30,10 +30,12 @@ def full_jitter(
 
 
 class Supervisor:
-    """Owns a TaskGroup. `async with` it in the composition root; `stop` ends everything. `failures` counts loops and jobs that ended with an error."""
+    """Owns a TaskGroup. `async with` it in the composition root; `stop` ends everything."""
+
+    failures: ClassVar[int] = 0
+    """Loops and jobs that ended with an error, of all supervisors of this process."""
 
     def __init__(self) -> None:
-        self.failures = 0
         self._group = asyncio.TaskGroup()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -80,9 +82,9 @@ class Supervisor:
         try:
             await begin()
         except StorageError as error:
-            self.failures += 1
+            Supervisor.failures += 1
             # a store that is away is not a fault of the task's: its sentence says what was found, and a trace would hide it
             log.error("task.failed", task=name, reason=error.reason, message=error.message)
         except Exception:  # it is told, and is nobody else's: a loop outlives whatever went wrong in one turn
-            self.failures += 1
+            Supervisor.failures += 1
             log.exception("task.failed", task=name)

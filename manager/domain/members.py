@@ -100,7 +100,7 @@ class AskedPush:
 class StoreChanges:
     """What changed in the store, as of one moment.
 
-    `number` is where the next look begins, `content` the revision of what nodes must hold, `rights` that of who may do what, `alarms` that of
+    `number` is where the next pass begins, `content` the revision of what nodes must hold, `rights` that of who may do what, `alarms` that of
     the active alarms, `challenges` that of what nodes are to show to CAs.
     `nodes` are those of which anything changed; `present` are the numbers of all nodes that there are, if one was removed, else None.
     `is_anew`: a server took over that lacks what was kept last, so all there is is among it, and what memory has beyond that was lost.

@@ -107,7 +107,12 @@ class Sqlite:
 
     async def check_room(self) -> None:
         """Check that the disk has room: a small write can succeed on a full one, in blocks that the log has already. Raises StorageError."""
-        facts = await asyncio.to_thread(os.statvfs, self._path.parent)
+        try:
+            facts = await asyncio.to_thread(os.statvfs, self._path.parent)
+        except OSError as error:
+            raise StorageError(
+                f"the disk of the store cannot be asked for its room: {error.strerror}"
+            ) from error
         if facts.f_bavail * facts.f_frsize < ROOM_BYTES:
             message = f"the disk of the store has less than {ROOM_BYTES >> 20} MiB left; free space, or changes will be refused"
             raise StorageError(message, reason=Reason.NO_SPACE)

@@ -106,7 +106,7 @@ class PreviewUseCases:
         return await asyncio.to_thread(assess_node_removal, inventory, names)
 
     async def csr_deletion(self, records: Sequence[CsrRecord]) -> Impact:
-        """Assess what `requests.delete` does."""
+        """Assess what `csrs.delete` does."""
         inventory = await self._context.inventories.current()
         return await asyncio.to_thread(assess_csr_deletion, inventory, records)
 

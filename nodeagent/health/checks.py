@@ -29,12 +29,11 @@ WITHDRAWN_S: Final = 600.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
-    """Checks when asked. `is_recovered`: what was interrupted has been brought to its end; `task_failures`: how often a task in the background failed."""
+    """Checks when asked. `is_recovered`: what was interrupted has been brought to its end."""
 
     state: NodeState
     status: ConnectionStatus
     is_recovered: Callable[[], bool]
-    task_failures: Callable[[], int]
     monotonic: Callable[[], float] = time.monotonic
 
     def startup(self) -> list[Check]:

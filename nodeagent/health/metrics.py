@@ -4,6 +4,7 @@ import math
 import time
 
 from common.release import VERSION
+from common.runtime.supervise import Supervisor
 from common.text import printable
 from common.wire.messages import Report, Serving
 from nodeagent.channel.connection import ConnectionStatus
@@ -35,7 +36,7 @@ def render(health: Health) -> str:
         *_counter(
             "certcast_agent_task_failures_total",
             "Times that a task in the background ended with an error; the log says which (task.failed).",
-            health.task_failures(),
+            Supervisor.failures,
         ),
         *_gauge(
             "certcast_agent_disk_right",

@@ -100,10 +100,7 @@ class Agent:
         self.state = state
         self.conversation = conversation
         self.health = Health(
-            state=state,
-            status=conversation.status,
-            is_recovered=conversation.recovered.is_set,
-            task_failures=lambda: 0,
+            state=state, status=conversation.status, is_recovered=conversation.recovered.is_set
         )
 
 

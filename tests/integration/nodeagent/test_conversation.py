@@ -221,7 +221,6 @@ async def test_readiness_follows_the_managers_word(node, peer, monkeypatch):
         state=node.state,
         status=node.conversation.status,
         is_recovered=node.conversation.recovered.is_set,
-        task_failures=lambda: 0,
         monotonic=lambda: last_seen_s + 151,
     )
     assert [check.name for check in later.ready() if not check.ok] == ["manager"]
