@@ -47,7 +47,7 @@ from nodeagent.channel.identity import Identity
 from nodeagent.channel.join import ask
 from tests import pki
 from tests.fakes.simulator import NodeSimulator
-from tests.fakes.workers import InPlace
+from tests.fakes.workers import InPlace, InThread
 from tests.patience import PATIENCE_S
 from tests.store_template import EMPTY
 
@@ -259,7 +259,9 @@ def shared_by(directory: Path) -> Shared:
 
 
 @asynccontextmanager
-async def manager(directory: Path, limits: Limits | None = None) -> AsyncIterator[Manager]:
+async def manager(
+    directory: Path, limits: Limits | None = None, workers: InPlace | InThread | None = None
+) -> AsyncIterator[Manager]:
     """Run it over a new store in a directory."""
     store = await EMPTY.copy(directory)
     host_key, keys = load_key(generate_key()), KeyRegistry({})
@@ -270,7 +272,7 @@ async def manager(directory: Path, limits: Limits | None = None) -> AsyncIterato
         store=store,
         inventories=inventories,
         fleet=fleet,
-        workers=InPlace(),
+        workers=workers or InPlace(),
         own_node=MANAGEMENT_NODE,
         clock=time.time,
     )

@@ -1,5 +1,7 @@
-"""Work done where it is asked for."""
+"""Work done where it is asked for, or in a thread."""
 
+import asyncio
+from functools import partial
 from typing import Any
 
 from manager.pki.write.selfsigned import make_temporary
@@ -13,5 +15,15 @@ class InPlace:
 
     async def run(self, timeout_s: float, function: Any, *args: Any, **kwargs: Any) -> Any:
         self.calls.append(function.__name__)
-        small = {"key_bits": 2048} if function is make_temporary else {}
-        return function(*args, **kwargs, **small)
+        return _with_small_keys(function)(*args, **kwargs)
+
+
+class InThread:
+    """Does a worker's work beside the loop, as workers do."""
+
+    async def run(self, timeout_s: float, function: Any, *args: Any, **kwargs: Any) -> Any:
+        return await asyncio.to_thread(_with_small_keys(function), *args, **kwargs)
+
+
+def _with_small_keys(function: Any) -> Any:
+    return partial(function, key_bits=2048) if function is make_temporary else function
