@@ -5,6 +5,7 @@ Times are unix seconds. Invariant: no record here carries a private key or the s
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import takewhile
 from typing import Final, NewType
 
 from common.bundle.manifest import Slot
@@ -217,6 +218,16 @@ class OrderRecord:
         last = self.steps[-1] if self.steps else None
         is_told = last is not None and last.is_failure and last.message == self.problem.message
         return "" if is_told else self.problem.message
+
+    @property
+    def failed_in_a_row(self) -> int:
+        """How often it has failed since its last step that was none."""
+        return len(list(takewhile(lambda each: each.is_failure, reversed(self.steps))))
+
+    @property
+    def rests(self) -> bool:
+        """Whether nothing was done for it since it failed last."""
+        return self.failed_in_a_row > 0 and self.steps[-1].at_s == self.changed_s
 
     def reached_s(self, state: OrderState) -> float:
         """Return when it came so far last; when it was made, if it did not."""

@@ -203,8 +203,8 @@ def advanced_s(
     if order.state is OrderState.TAKEN_OVER:
         return max(order.recheck_at_s, renewal.retry_at_s)
     if why_obsolete(order, renewal, entry):
-        # what nobody wants any more is not waited for
-        return renewal.retry_at_s
+        # what nobody wants any more is not waited for, but rests as well when it fails
+        return max(renewal.retry_at_s, order.recheck_at_s if order.rests else 0.0)
     if renewal.is_paused and order.state not in {OrderState.FINALISED, OrderState.DOWNLOADED}:
         return float("inf")
     limited_s = limits.get(order.terms.account_id, 0.0) if order.state is OrderState.CREATED else 0.0
@@ -267,10 +267,17 @@ def why_obsolete(order: OrderRecord, renewal: RenewalRecord, entry: Entry | None
         return GONE
     if _is_by_other_terms(order, renewal):
         return OTHER_TERMS
-    leaf = None if entry is None else entry.leaf.fingerprint
-    if leaf != order.replaces_leaf:
+    if is_left_behind(order, renewal, entry):
         return "another certificate was put in the place of the one to be renewed"
     return ""
+
+
+def is_left_behind(order: OrderRecord, renewal: RenewalRecord, entry: Entry | None) -> bool:
+    """Whether what an order was to replace is there no more, though it has brought nothing: its failures are none of what is there."""
+    if renewal.is_over:
+        return True
+    leaf = None if entry is None else entry.leaf.fingerprint
+    return order.state is not OrderState.TAKEN_OVER and leaf != order.replaces_leaf
 
 
 def why_obsolete_test(order: OrderRecord, renewal: RenewalRecord) -> str:

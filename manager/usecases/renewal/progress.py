@@ -16,7 +16,7 @@ from manager.domain.renewal.budget import SIGNED_WITHIN_S, allowed_s, signed_s, 
 from manager.domain.renewal.clocks import order_by, renewal_by
 from manager.domain.renewal.moments import REST_MOST_S, retry_at_s
 from manager.domain.renewal.records import AccountId, OrderRecord, OrderState, Problem, RenewalRecord, Step
-from manager.domain.renewal.schedule import at_once_s, entry_of
+from manager.domain.renewal.schedule import RATE_LIMITED, at_once_s, entry_of, is_left_behind
 from manager.usecases.context import Context
 from manager.usecases.renewal.ports import CaError
 
@@ -99,7 +99,10 @@ async def end(context: Context, order: OrderRecord, message: str) -> None:
 
 
 async def fail(context: Context, order: OrderRecord, error: CaError) -> None:
-    """Keep a failure: its renewal rests, and the order is tried again if that can help. A test ends with its first. Raises ChangedMeanwhileError."""
+    """Keep a failure: its renewal rests, and the order is tried again if that can help. A test ends with its first.
+
+    An order that is left behind rests by itself, since all else that its renewal failed with is forgotten. Raises ChangedMeanwhileError.
+    """
     is_end = error.is_final or order.is_test
     # what the order has brought, or somebody put there meanwhile, is none of its failure
     problem = Problem(
@@ -113,16 +116,20 @@ async def fail(context: Context, order: OrderRecord, error: CaError) -> None:
     # by the time that it is tried again, what was shown may be gone
     before = OrderState.ORDERED if order.state is OrderState.PLACED else order.state
     state = OrderState.FAILED if is_end else before
-    again = {} if is_end else {"placing_s": None, "is_answered": False}
+    again: dict[str, Any] = {} if is_end else {"placing_s": None, "is_answered": False}
     inventory = await context.inventories.current()
     async with context.store.transaction():
+        known = await context.store.renewals.get(order.renewal_id)
+        entry = entry_of(known, inventory.entries)
+        is_alone = not order.is_test and is_left_behind(order, known, entry)
+        if is_alone and not is_end:
+            again["recheck_at_s"] = _rests_until_s(context, order.failed_in_a_row + 1, error, entry)
         await keep_advanced(
             context, order, state, message=error.message, is_failure=True, problem=problem, **again
         )
-        if not order.is_test:
-            known = await context.store.renewals.get(order.renewal_id)
+        if not order.is_test and (not is_alone or error.type == RATE_LIMITED):
             signed = await signed_for(context, order.names, order.terms.account_id) if error.is_signed else ()
-            await _rest(context, known, problem, error, entry_of(known, inventory.entries), signed=signed)
+            await _rest(context, known, problem, error, entry, signed=signed)
     log.warning("order.failed", order=order.id, renewal=order.renewal_id, message=error.message)
 
 
@@ -149,11 +156,7 @@ async def _rest(
 ) -> None:
     """Keep what was wrong, and until when the renewal rests; `entry` is what nodes have meanwhile, and `signed` when its CA has signed what it counts."""
     now_s, failures = context.clock(), renewal.failures + 1
-    ends_s = None if entry is None else entry.leaf.not_after_s
-    rested_s = _rested_s(now_s, error)
-    rests_until_s = retry_at_s(
-        failures, now_s=now_s, not_before_s=rested_s, ends_s=ends_s, is_signed=error.is_signed
-    )
+    rests_until_s = _rests_until_s(context, failures, error, entry)
     if (by_itself_s := allowed_s(signed)) > rests_until_s:
         rests_until_s = by_itself_s
         words = f"{problem.message.removesuffix('.')}. {words_of_limit(signed, now_s=now_s)}"
@@ -161,6 +164,16 @@ async def _rest(
     rested = replace(renewal, failures=failures, retry_at_s=rests_until_s, problem=problem, changed_s=now_s)
     await context.store.renewals.keep(rested)
     context.store.after_commit(context.content_changed.set)
+
+
+def _rests_until_s(context: Context, failures: int, error: CaError, entry: Entry | None) -> float:
+    """Return until when to rest after so many failures in a row, the last one just now."""
+    now_s = context.clock()
+    ends_s = None if entry is None else entry.leaf.not_after_s
+    asked_s = None
+    if error.retry_after_s is not None:
+        asked_s = now_s + min(max(error.retry_after_s, 0.0), REST_MOST_S)
+    return retry_at_s(failures, now_s=now_s, not_before_s=asked_s, ends_s=ends_s, is_signed=error.is_signed)
 
 
 async def forget_failure(context: Context, renewal: RenewalRecord) -> None:
@@ -185,12 +198,6 @@ async def signed_for(context: Context, names: Collection[str], account_id: Accou
     found = signed_s(await store.orders.changed_since(since_s), names, same)
     # the clock may have been ahead
     return [min(each, now_s) for each in found if each > since_s]
-
-
-def _rested_s(now_s: float, error: CaError) -> float | None:
-    if error.retry_after_s is None:
-        return None
-    return now_s + min(max(error.retry_after_s, 0.0), REST_MOST_S)
 
 
 async def _require_same(context: Context, order: OrderRecord) -> None:

@@ -69,6 +69,53 @@ async def test_a_pause_does_not_hold_an_order_in_whose_certificates_place_anothe
     assert (await world.states(renewal), world.showing.placed) == ([OrderState.FAILED], {})
 
 
+async def test_an_order_in_whose_certificates_place_another_one_was_put_rests_when_its_ca_cannot_say_what_it_signed(
+    world: Renewing,
+):
+    renewal = await world.renewing("n1", age_days=31)
+    world.server.to_fail.append(("finalize", CaError("it is down")))
+    await world.pass_time(30, step_s=5)
+    assert await world.states(renewal) == [OrderState.VALIDATED]
+    world.server.is_down = lambda: True
+    wanted = world.terms(renewal.terms.account_id, "n1.example.com")
+    await world.renewals.change(renewal.id, wanted, actor="ada")
+    await put_another(world, renewal)
+    before = world.server.asked["look"]
+    await world.pass_time(DAY_S, step_s=HOUR_S)
+    assert world.server.asked["look"] - before <= len(LADDER_S)
+    await assert_forgotten(world, renewal)
+    world.server.is_down = lambda: False
+    await world.pass_time(LADDER_S[-1], step_s=HOUR_S)
+    assert await world.states(renewal) == [OrderState.FAILED, OrderState.SERVED]
+
+
+@pytest.mark.parametrize("is_removed", [False, True])
+async def test_an_order_that_is_of_no_use_any_more_and_cannot_be_given_up_rests_by_itself(
+    world: Renewing, monkeypatch: pytest.MonkeyPatch, is_removed: bool
+):
+    renewal = await world.renewing("n1", age_days=31)
+    world.server.validation_s = HOUR_S
+    await world.pass_time(20, step_s=10)
+    tried: list[float] = []
+
+    async def failing(_proofs: object) -> None:
+        tried.append(world.now[0])
+        raise LookupError("what no step foresees")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(world.showing, "remove", failing)
+        if is_removed:
+            await world.renewals.remove(renewal.id, actor="ada")
+        else:
+            await put_another(world, renewal)
+            await world.renewals.set_paused(renewal.id, paused=True, actor="ada")
+        await world.pass_time(LADDER_S[0] + 100, step_s=10)
+    assert (len(tried), (await world.renewal(renewal)).failures) == (2, 0)
+    assert tried[1] - tried[0] >= LADDER_S[0]
+    await world.pass_time(LADDER_S[1], step_s=60)
+    assert (await world.store.orders.unfinished(), world.showing.placed) == ([], {})
+
+
 async def test_what_fails_while_another_certificate_is_put_there_is_not_that_ones_failure(
     world: Renewing, monkeypatch: pytest.MonkeyPatch
 ):
@@ -80,8 +127,7 @@ async def test_what_fails_while_another_certificate_is_put_there_is_not_that_one
 
     monkeypatch.setattr(ModelCa, "order", refused)
     await world.once()
-    assert (await world.renewal(renewal)).failures == 1
-    await world.once()
+    assert await world.states(renewal) == [OrderState.FAILED]
     await assert_forgotten(world, renewal)
     await world.renewals.set_paused(renewal.id, paused=False, actor="ada")
     await world.pass_time(20 * DAY_S)
