@@ -3,8 +3,10 @@
 import gc
 import os
 import platform
+import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 import pytest
 from hypothesis import settings
@@ -22,6 +24,11 @@ SLOW_ROOMS = {"attacks", "crash", "property"}
 IN_MEMORY = Path("/dev/shm")
 ROOM_BYTES = 4 * 2**30
 """What directories of tests take at most, and as much again."""
+
+LOGGED: Final = re.compile(r"\d{4}-\d\d-\d\d[ T]|\{")
+"""How a line of the log begins."""
+
+SHOWN_LINES: Final = 6
 
 settings.register_profile("search", max_examples=2000, deadline=None)
 
@@ -52,6 +59,22 @@ def _put_directories_into_memory() -> None:
         # pytest's own name for where its directories go, and the name that all other programs know
         for name in ("PYTEST_DEBUG_TEMPROOT", "TMPDIR"):
             os.environ.setdefault(name, str(IN_MEMORY))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show what the attacks measured: of a test that passed, nobody would see it."""
+    measured: dict[str, list[str]] = {}
+    for report in terminalreporter.stats.get("passed", ()):
+        if report.nodeid.startswith("tests/attacks/") and report.when == "call":
+            found = [
+                line for line in report.capstdout.splitlines() if line.strip() and not LOGGED.match(line)
+            ]
+            measured.setdefault(report.nodeid, []).extend(found)
+    if any(measured.values()):
+        terminalreporter.section("what the attacks measured")
+    for name, lines in sorted(measured.items()):
+        for line in lines[:SHOWN_LINES]:
+            terminalreporter.write_line(f"{name.partition('::')[2]}: {line.strip()}")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
