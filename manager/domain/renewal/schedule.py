@@ -144,11 +144,12 @@ def beginning(
     A test order of such a renewal, which asks another directory, ends before.
     """
     by_id = {each.id: each for each in renewals}
-    real = [each for each in orders if not each.is_test]
+    # of a renewal that is gone nothing goes on
+    real = [each for each in orders if not each.is_test and each.renewal_id in by_id]
     busy = {each.renewal_id for each in real}
     asking = [each for each in real if each.state in BEFORE_TAKING_OVER]
     limits = limited(by_id.values())
-    running = Counter(each.terms.account_id for each in asking if not _has_failed(by_id.get(each.renewal_id)))
+    running = Counter(each.terms.account_id for each in asking if by_id[each.renewal_id].failures == 0)
     taken = {(each.terms.account_id, frozenset(each.names)) for each in asking}
     found: list[RenewalRecord] = []
     due = [
@@ -325,7 +326,3 @@ def entry_of(renewal: RenewalRecord, entries: Mapping[CertificateId, Entry]) -> 
 def _end(entry: Entry | None) -> float:
     # what has no certificate yet is waited for by somebody
     return float("-inf") if entry is None or entry.leaf.not_after_s is None else entry.leaf.not_after_s
-
-
-def _has_failed(renewal: RenewalRecord | None) -> bool:
-    return renewal is None or renewal.failures > 0

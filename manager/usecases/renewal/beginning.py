@@ -70,7 +70,7 @@ class Beginning:
         )
         async with store.transaction():
             renewal = await store.renewals.get(renewal_id)
-            if renewal.terms != terms:
+            if _to_order(renewal, entry) != (terms, names):
                 raise ConflictError("what it is renewed with was changed in the meantime")
             under_way = await store.orders.unfinished_of(renewal_id)
             _require_nothing_else(under_way, terms, is_test=is_test)

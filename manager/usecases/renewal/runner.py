@@ -236,9 +236,13 @@ class RenewalRunner:
         await self._guarded(renewal, partial(fail_to_begin, self._context, renewal, error))
 
     async def _drop(self, renewal: RenewalRecord) -> None:
-        """Remove a renewal whose certificate is gone, and whose order has ended."""
-        async with self._context.store.transaction():
-            await let_go(self._context, renewal)
+        """Remove a renewal whose certificate is gone, and whose order has ended, if that is so still."""
+        store = self._context.store
+        async with store.transaction():
+            known = await store.renewals.get(renewal.id)
+            if not known.is_over or await store.orders.unfinished_of(renewal.id) is not None:
+                return
+            await let_go(self._context, known)
             await self._context.note(RENEWAL, "renewal.ended", f"renewal {renewal.id}")
 
     async def _carry_on(self, snapshot: Snapshot, lead: Lead) -> Sequence[RenewalRecord]:

@@ -171,6 +171,11 @@ def test_two_of_the_same_names_do_not_begin_together():
     assert len(beginning([renewal(1), renewal(2, terms=elsewhere)], [], ENTRIES, now_s=DUE_S)) == 2
 
 
+def test_an_order_whose_renewal_is_gone_holds_up_no_other_of_its_names():
+    begun = beginning([renewal(1)], [order(2)], ENTRIES, now_s=DUE_S)
+    assert [each.id for each in begun] == [1]
+
+
 def test_a_test_order_holds_up_no_order():
     tests = [order(number + 1, is_test=True) for number in range(ORDERS_AT_ONCE)]
     assert [each.id for each in beginning([renewal()], tests, ENTRIES, now_s=DUE_S)] == [1]

@@ -1,6 +1,8 @@
 """A certificate from the moment when it is due to ports that serve its successor."""
 
 import asyncio
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -252,6 +254,35 @@ async def test_a_certificate_deleted_meanwhile_ends_its_order_and_its_renewal(wo
     assert len(world.server.issued) == 0
     acts = [act.action for act in await world.store.audit.list()]
     assert "renewal.ended" in acts
+
+
+async def test_a_renewal_whose_certificate_is_gone_stays_while_an_order_of_it_is_found_to_be_under_way(
+    world: Renewing,
+):
+    renewal = await world.renewing("n1")
+    await world.renewals.order_now(renewal.id, actor="ada")
+    await world.use_cases.certificates.delete([renewal.certificate_id], force=True, actor="ada")
+    before = replace(await world.runner._read(world.lead), orders=())
+    await world.runner._begin(before, world.lead)
+    assert (await world.renewal(renewal)).is_over
+    await world.pass_time(60)
+    assert (await world.store.renewals.list(), await world.store.orders.unfinished()) == ([], [])
+
+
+async def test_no_order_begins_for_a_certificate_that_is_deleted_while_its_key_is_made(
+    world: Renewing, monkeypatch: pytest.MonkeyPatch
+):
+    renewal = await world.renewing("n1")
+    run = world.context.workers.run
+
+    async def slow(*given: Any) -> Any:
+        await world.use_cases.certificates.delete([renewal.certificate_id], force=True, actor="ada")
+        return await run(*given)
+
+    monkeypatch.setattr(world.context.workers, "run", slow)
+    with pytest.raises(ConflictError, match="not any more"):
+        await world.renewals.order_now(renewal.id, actor="ada")
+    assert await world.orders(renewal) == []
 
 
 async def test_a_certificate_replaced_by_hand_meanwhile_ends_the_order_without_a_failure(world: Renewing):
