@@ -35,6 +35,9 @@ log = structlog.get_logger(__name__)
 NAMED: Final = 3
 """Orders that one message names."""
 
+_MENDED_BY: Final = ("directory_url", "trusted_cas", "binding_id", "terms_agreed", "url")
+"""What of an account may end what failed with it, beside the key of its binding: no CA refuses an order for the name or the contacts."""
+
 _SHOWN: Final = ("name", "directory_url", "staging_url", "contact", "binding_id")
 """What of an account the audit log has as it is."""
 
@@ -82,17 +85,18 @@ class AccountUseCases:
 
         A known account agrees to nothing that way (RFC 8555 7.1.2). Raises NotFoundError, ConflictError, CaError.
         """
-        known = await self._living(account_id)
-        known = replace(known, terms_agreed=known.terms_agreed or (agrees and not known.url))
+        before = await self._living(account_id)
+        known = replace(before, terms_agreed=before.terms_agreed or (agrees and not before.url))
         record = await self._asking.register(known, actor=actor)
-        async with self._context.deciding() as inventory:
-            await let_rest_no_longer(self._context, account_id, inventory)
+        if _is_mended(before, record):
+            async with self._context.deciding() as inventory:
+                await let_rest_no_longer(self._context, account_id, inventory)
         log.info("account.registered", account=account_id, user=actor)
         self._wake()
         return record
 
     async def edit(self, account_id: AccountId, changes: AccountChanges, *, actor: str) -> AccountRecord:
-        """Change what is given; the CA is told other contacts, if it knows the account. What failed with the account is tried again.
+        """Change what is given; the CA is told other contacts, if it knows the account. What failed with the account is tried again, if that may have ended what was wrong.
 
         Raises NotFoundError, InvalidInputError, PkiFindingsError, ConflictError, CaError.
         """
@@ -114,8 +118,11 @@ class AccountUseCases:
                 await store.accounts.keep_binding_key(account_id, fields.binding_key)
             detail = _changes(before, record, has_other_key=has_other_key)
             await self._context.note(actor, "account.changed", f"account {account_id}", detail)
-            is_at_another_ca = record.directory_url != before.directory_url
-            await let_rest_no_longer(self._context, account_id, inventory, is_at_another_ca=is_at_another_ca)
+            if has_other_key or _is_mended(before, record):
+                is_at_another_ca = record.directory_url != before.directory_url
+                await let_rest_no_longer(
+                    self._context, account_id, inventory, is_at_another_ca=is_at_another_ca
+                )
         self._wake()
         return record
 
@@ -189,6 +196,10 @@ class AccountUseCases:
         if account.is_deactivated:
             raise ConflictError(f"the account '{account.name}' was deactivated")
         return account
+
+
+def _is_mended(before: AccountRecord, after: AccountRecord) -> bool:
+    return any(getattr(after, part) != getattr(before, part) for part in _MENDED_BY)
 
 
 def _changes(before: AccountRecord, after: AccountRecord, *, has_other_key: bool) -> dict[str, object]:

@@ -25,7 +25,7 @@ from manager.usecases.renewal.progress import signed_for
 async def let_rest_no_longer(
     context: Context, account_id: AccountId, inventory: Inventory, *, is_at_another_ca: bool = False
 ) -> None:
-    """Let renewals be tried again that failed, also before their time: what was wrong with their account may be no longer.
+    """Let renewals be tried again that failed, also before their time: what was wrong with their account may be no longer, since what a CA knows it by was changed.
 
     What it had signed was not refused for that. A limit stays, unless the account `is_at_another_ca` from now on.
     """

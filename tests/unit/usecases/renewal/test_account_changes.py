@@ -24,6 +24,14 @@ async def edit(world: Renewing, account: AccountId, **changes: str) -> None:
     await world.accounts.edit(account, AccountChanges(**changes), actor="ada")
 
 
+async def mended(world: Renewing, account: AccountId, how: str) -> None:
+    """Change of an account what may have been wrong, or register it."""
+    if how == "edit":
+        await edit(world, account, trusted_cas=make_root().certificate_pem)
+    else:
+        await world.accounts.register(account, actor="ada")
+
+
 async def binding(world: Renewing, account: AccountId) -> tuple[str, str]:
     record, keys = await world.store.accounts.with_keys(account)
     return record.binding_id, keys.binding_key
@@ -91,12 +99,10 @@ async def test_what_failed_with_an_account_is_tried_again_once_the_account_was_m
     await world.pass_time(60)
     failed = await world.renewal(renewal)
     assert failed.retry_at_s > world.now[0]
-    await edit(world, other, name="another")
+    await edit(world, other, trusted_cas=make_root().certificate_pem)
     assert await world.renewal(renewal) == failed
     world.server.to_fail.clear()
-    await (
-        edit(world, account, name="x") if mend == "edit" else world.accounts.register(account, actor="ada")
-    )
+    await mended(world, account, mend)
     assert (await world.renewal(renewal)).retry_at_s <= world.now[0]
     await world.pass_time(60)
     assert (await world.states(renewal))[-1] is OrderState.SERVED
@@ -116,13 +122,39 @@ async def test_what_failed_with_an_account_before_its_time_is_tried_again_too_an
     assert await world.states(renewal) == [OrderState.FAILED]
     world.server.to_fail.clear()
     world.now[0] += later_s
-    await (
-        edit(world, account, name="x") if mend == "edit" else world.accounts.register(account, actor="ada")
-    )
+    await mended(world, account, mend)
     await world.pass_time(60, step_s=5)
     assert await world.states(renewal) == [OrderState.FAILED, OrderState.SERVED]
     await world.pass_time(3 * DAY_S)
     assert (len(await world.orders(renewal)), await world.orders(other)) == (2, [])
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        AccountChanges(),
+        AccountChanges(name="x"),
+        AccountChanges(contact=["ops@example.com"]),
+        AccountChanges(contact=["night@example.com"]),
+        None,
+    ],
+)
+async def test_what_changes_nothing_that_a_ca_refuses_orders_for_lets_nothing_be_tried_again(
+    world: Renewing, changes: AccountChanges | None
+):
+    renewal = await world.renewing("n1")
+    account = renewal.terms.account_id
+    world.server.unprovable.add("n1.example.com")
+    await world.renewals.order_now(renewal.id, actor="ada")
+    await world.pass_time(3600.0, step_s=1800)
+    failed = await world.renewal(renewal)
+    assert (await world.states(renewal), failed.failures) == ([OrderState.FAILED], 1)
+    if changes is None:
+        await world.accounts.register(account, actor="ada")
+    else:
+        await world.accounts.edit(account, changes, actor="ada")
+    await world.pass_time(60, step_s=5)
+    assert (await world.renewal(renewal), len(await world.orders(renewal))) == (failed, 1)
 
 
 @pytest.mark.parametrize("wait_s", [3600.0, 7 * 3600.0])
