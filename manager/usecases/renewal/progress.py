@@ -26,6 +26,10 @@ STEPS_KEPT: Final = 40
 """Of one order, the latest: it has eight, and one more for each failure."""
 
 
+ORDERS_KEPT: Final = 50
+"""Of one renewal, those that are over."""
+
+
 async def advance(
     context: Context, order: OrderRecord, state: OrderState, *, message: str = "", **changes: Any
 ) -> OrderRecord:
@@ -177,15 +181,29 @@ def _rests_until_s(context: Context, failures: int, error: CaError, entry: Entry
 
 
 async def forget_failure(context: Context, renewal: RenewalRecord) -> None:
-    """Forget what was wrong with a certificate that is there no more; how long its CA asked to wait stays. Raises NotFoundError."""
+    """Forget what was wrong with a certificate that is there no more; how long its CA asked to wait stays, and that other terms follow at once. Raises NotFoundError."""
     store = context.store
     async with store.transaction():
         known = await store.renewals.get(renewal.id)
         if known.problem != renewal.problem or at_once_s(known) > context.clock():
             return
-        after = replace(known, failures=0, retry_at_s=0.0, problem=None, changed_s=context.clock())
+        after = replace(
+            known,
+            failures=0,
+            retry_at_s=0.0,
+            problem=None,
+            follows_at_once=known.follows_at_once and await _has_other_terms(context, known),
+            changed_s=context.clock(),
+        )
         await store.renewals.keep(after)
         store.after_commit(context.content_changed.set)
+
+
+async def _has_other_terms(context: Context, renewal: RenewalRecord) -> bool:
+    """Whether nothing was ordered yet with a renewal's terms, but was with others."""
+    orders = await context.store.orders.of_renewal(renewal.id, limit=ORDERS_KEPT)
+    latest = next((each for each in orders if not each.is_test), None)
+    return latest is not None and latest.terms != renewal.terms
 
 
 async def signed_for(context: Context, names: Collection[str], account_id: AccountId) -> list[float]:

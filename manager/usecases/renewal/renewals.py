@@ -29,6 +29,7 @@ from manager.usecases.context import Context
 from manager.usecases.renewal.beginning import Beginning
 from manager.usecases.renewal.ending import let_go
 from manager.usecases.renewal.mending import with_terms
+from manager.usecases.renewal.progress import ORDERS_KEPT
 from manager.usecases.renewal.shown import ShownRenewal
 from manager.usecases.renewal.slots import assess_ordered, check_slots, with_held
 from manager.usecases.renewal.terms import checked_terms, checked_word, noted_terms, prefilled
@@ -36,9 +37,6 @@ from manager.usecases.renewal.terms import checked_terms, checked_word, noted_te
 log = structlog.get_logger(__name__)
 
 ATTEMPTS_SHOWN: Final = 20
-
-ORDERS_KEPT: Final = 50
-"""Of one renewal, those that are over."""
 
 NEW: Final = RenewalId(0)
 """What stands for the number of a renewal that is not in the store yet."""

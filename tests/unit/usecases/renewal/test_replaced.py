@@ -7,12 +7,13 @@ import pytest
 from common.ids import NodeName
 from manager.domain.alarms import AlarmKind
 from manager.domain.model import AssignmentRecord
+from manager.domain.renewal.account_fields import AccountChanges
 from manager.domain.renewal.moments import LADDER_S
 from manager.domain.renewal.records import OrderState, RenewalRecord
 from manager.usecases.renewal.ports import CaError, Ordered
 from manager.usecases.renewal.taking_over import TakingOver
 from tests.fakes.ca import ModelCa
-from tests.pki import DAY_S
+from tests.pki import DAY_S, make_root
 from tests.renewals import Renewing
 from tests.unit.usecases.renewal.by_hand import put_another
 from tests.unit.usecases.renewal.looking import alarms_of
@@ -132,6 +133,39 @@ async def test_what_fails_while_another_certificate_is_put_there_is_not_that_one
     await world.renewals.set_paused(renewal.id, paused=False, actor="ada")
     await world.pass_time(20 * DAY_S)
     assert await world.states(renewal) == [OrderState.FAILED]
+
+
+async def test_what_was_mended_orders_nothing_before_its_time_once_another_certificate_is_put_there(
+    world: Renewing,
+):
+    renewal = await world.renewing("n1")
+    world.server.to_fail.append(("order", CaError("no", is_final=True)))
+    await world.renewals.order_now(renewal.id, actor="ada")
+    await world.once()
+    changes = AccountChanges(trusted_cas=make_root().certificate_pem)
+    await world.accounts.edit(renewal.terms.account_id, changes, actor="ada")
+    assert (await world.renewal(renewal)).follows_at_once
+    await put_another(world, renewal)
+    await world.pass_time(60, step_s=5)
+    assert await world.states(renewal) == [OrderState.FAILED]
+    assert not (await world.renewal(renewal)).follows_at_once
+
+
+async def test_other_terms_are_ordered_at_once_also_if_another_certificate_is_put_there_before(
+    world: Renewing,
+):
+    renewal = await world.renewing("n1", age_days=31)
+    world.server.to_fail.append(("finalize", CaError("it is down")))
+    await world.pass_time(30, step_s=5)
+    world.server.is_down = lambda: True
+    wanted = world.terms(renewal.terms.account_id, "n1.example.com")
+    await world.renewals.change(renewal.id, wanted, actor="ada")
+    await world.once()
+    assert (await world.renewal(renewal)).failures == 1
+    world.server.is_down = lambda: False
+    await put_another(world, renewal)
+    await world.pass_time(60, step_s=5)
+    assert await world.states(renewal) == [OrderState.FAILED, OrderState.SERVED]
 
 
 async def first_of(world: Renewing) -> RenewalRecord:
