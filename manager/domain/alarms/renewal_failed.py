@@ -6,16 +6,20 @@ from common.words import counted, date
 from manager.domain.alarms.about import about_renewal
 from manager.domain.alarms.kinds import AlarmKind, Condition, manager_spec
 from manager.domain.inventory import Entry
-from manager.domain.renewal.records import OrderRecord, RenewalRecord
-from manager.domain.renewal.schedule import goes_on_s
+from manager.domain.renewal.records import OrderRecord, OrderState, RenewalRecord
+from manager.domain.renewal.schedule import goes_on_s, is_of_another
 
 SPEC: Final = manager_spec(AlarmKind.RENEWAL_FAILED, 27, "warning")
 
 
 def condition(renewal: RenewalRecord, entry: Entry | None, order: OrderRecord | None) -> Condition | None:
-    """Say what went wrong, in the CA's words, and when it is tried again; None if nothing did. `order` is the one that is not over."""
+    """Say what went wrong, in the CA's words, and when it is tried again; None if nothing did with the certificate that is there. `order` is the one that is not over."""
     problem = renewal.problem
     if problem is None or not renewal.failures:
+        return None
+    is_looked_at = order is not None and order.state is OrderState.TAKEN_OVER
+    if is_of_another(renewal, entry) and not is_looked_at:
+        # about to be forgotten
         return None
     message = problem.message[:1].upper() + problem.message[1:].removesuffix(".")
     # where the CA is asked for something, its own words are a part of the message only if it was about that

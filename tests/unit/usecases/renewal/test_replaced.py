@@ -168,6 +168,18 @@ async def test_other_terms_are_ordered_at_once_also_if_another_certificate_is_pu
     assert await world.states(renewal) == [OrderState.FAILED, OrderState.SERVED]
 
 
+async def test_no_alarm_tells_of_a_failure_with_another_certificate_also_before_it_is_forgotten(
+    world: Renewing,
+):
+    renewal = await world.renewing("n1", age_days=31)
+    world.server.to_fail.append(("order", CaError("no", is_final=True)))
+    await world.once()
+    assert len(await alarms_of(world, AlarmKind.RENEWAL_FAILED)) == 1
+    await put_another(world, renewal)
+    assert (await world.renewal(renewal)).failures == 1
+    assert await alarms_of(world, AlarmKind.RENEWAL_FAILED) == []
+
+
 async def first_of(world: Renewing) -> RenewalRecord:
     """Order a certificate for a node that has none."""
     await world.store.nodes.add(
