@@ -6,6 +6,7 @@ Invariant: a name without a fault is one that a CA can be asked about; whether i
 import ipaddress
 import re
 import unicodedata
+from collections.abc import Iterable
 from typing import Final, Literal
 
 from common.text import printable, xn_hint
@@ -110,3 +111,16 @@ def _is_international(encoded: str) -> bool:
     except UnicodeError:
         return False
     return not text.isascii() and not any(unicodedata.category(char) in _NEVER for char in text)
+
+
+def is_ordered(name: str, names: Iterable[str]) -> bool:
+    """Whether a CA may want this name to be proven of those that were ordered; a wildcard's is proven by the name below which it stands."""
+    return name.removeprefix("*.") in {_written(each.removeprefix("*.")) for each in names}
+
+
+def _written(name: str) -> str:
+    """Write a name as CAs do."""
+    try:
+        return str(ipaddress.ip_address(name))
+    except ValueError:
+        return name.lower()

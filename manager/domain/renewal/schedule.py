@@ -206,6 +206,9 @@ def advanced_s(
     if why_obsolete(order, renewal, entry):
         # what nobody wants any more is not waited for, but rests as well when it fails
         return max(renewal.retry_at_s, order.recheck_at_s if order.rests else 0.0)
+    if order.state is OrderState.CREATED and order.proofs:
+        # of a test order whose place it took: they go before anything is waited for
+        return renewal.retry_at_s
     if renewal.is_paused and order.state not in {OrderState.FINALISED, OrderState.DOWNLOADED}:
         return float("inf")
     limited_s = limits.get(order.terms.account_id, 0.0) if order.state is OrderState.CREATED else 0.0

@@ -5,7 +5,6 @@ switched on can be ordered.
 """
 
 from collections.abc import Callable, Collection, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
@@ -188,21 +187,14 @@ class RenewalUseCases:
             record = replace(
                 known if paused else end_rest(known, now_s=now_s), is_paused=paused, changed_s=now_s
             )
-            await store.renewals.keep(record)
-            await self._context.note(actor, act, f"renewal {renewal_id}")
             shown = await self._shown(record, inventory)
-        latest = shown.orders[0] if shown.orders else None
-        if not paused and has_failed_early(record, shown.entry, latest, now_s=now_s):
-            shown = await self._begin_again(shown, actor)
+            latest = shown.orders[0] if shown.orders else None
+            if not paused and has_failed_early(record, shown.entry, latest, now_s=now_s):
+                shown = replace(shown, renewal=replace(record, follows_at_once=True))
+            await store.renewals.keep(shown.renewal)
+            await self._context.note(actor, act, f"renewal {renewal_id}")
         self._announce(act, renewal_id, actor)
         return shown
-
-    async def _begin_again(self, shown: ShownRenewal, actor: str) -> ShownRenewal:
-        """Begin an order; return the renewal with its orders as they are then. That another was begun meanwhile is as good."""
-        with suppress(ConflictError):
-            await self._beginning.begin(shown.id, is_test=False, asked_by=actor)
-        orders = await self._context.store.orders.of_renewal(shown.id, limit=ATTEMPTS_SHOWN)
-        return replace(shown, orders=orders)
 
     async def remove(self, renewal_id: RenewalId, *, actor: str) -> None:
         """Renew no longer; the certificate stays. An order that is under way is ended first, by the runner. Raises NotFoundError."""

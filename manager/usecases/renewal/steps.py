@@ -5,7 +5,6 @@ looked for before another is asked for, and what was finalised is asked about an
 earlier one is in the store before it is taken.
 """
 
-import ipaddress
 from collections.abc import Sequence
 from typing import Final
 
@@ -15,6 +14,7 @@ from common.errors import NotFoundError
 from common.words import date, listed
 from manager.domain.inventory import Entry
 from manager.domain.renewal.chains import choose_chain
+from manager.domain.renewal.names import is_ordered
 from manager.domain.renewal.records import (
     ChallengeKind,
     OrderRecord,
@@ -110,6 +110,11 @@ class OrderSteps:
         if order.state is OrderState.DOWNLOADED:
             await self._taking_over.take(order)
             return
+        if order.state is OrderState.CREATED and order.proofs:
+            # of the test order whose place it took
+            await self._remove(order, order.proofs)
+            await wait(self._context, order, 0.0, proofs=())
+            return
         if order.state in {OrderState.CREATED, OrderState.VALIDATED}:
             # not once the CA has signed, and counts it
             require_free(renewal, await self._context.inventories.current())
@@ -147,7 +152,7 @@ class OrderSteps:
         proofs: list[Proof] = []
         for url in ordered.authorization_urls if ordered.status == "pending" else ():
             found = await ca.authorization(url, order.terms.challenge)
-            if not _is_ordered(found.name, order.names):
+            if not is_ordered(found.name, order.names):
                 raise CaError(f"the CA wants {found.name} to be proven, which was not ordered", is_final=True)
             if found.status == "valid":
                 continue
@@ -331,16 +336,3 @@ def _poll_s(waited_s: float, retry_after_s: float | None) -> float:
     if retry_after_s is not None:
         return min(max(retry_after_s, RETRY_LEAST_S), RETRY_MOST_S)
     return min(max(POLL_LEAST_S, waited_s / 4), POLL_MOST_S)
-
-
-def _is_ordered(name: str, names: Sequence[str]) -> bool:
-    """Whether a CA may want this name to be proven; a wildcard's is proven by the name below which it stands."""
-    return name.removeprefix("*.") in {_written(each.removeprefix("*.")) for each in names}
-
-
-def _written(name: str) -> str:
-    """Write a name as CAs do."""
-    try:
-        return str(ipaddress.ip_address(name))
-    except ValueError:
-        return name.lower()

@@ -7,9 +7,10 @@ import pytest
 
 from common.errors import CertcastError, Reason
 from manager.domain.renewal.moments import LADDER_S
+from manager.domain.renewal.names import is_ordered
 from manager.domain.renewal.records import ChallengeKind, OrderState
 from manager.usecases.admission import read_for_key
-from manager.usecases.renewal import steps, windows
+from manager.usecases.renewal import windows
 from manager.usecases.renewal.ports import Authorization
 from tests.fakes.ca import ModelCa
 from tests.fakes.workers import InPlace
@@ -87,8 +88,8 @@ async def test_a_proof_of_a_name_that_was_not_ordered_is_not_shown(
 @pytest.mark.parametrize("name", ["N1.Example.com", "2001:DB8:0::1", "*.example.com"])
 def test_a_name_is_one_that_was_ordered_however_a_ca_writes_it(name: str):
     written = {"2001:DB8:0::1": "2001:db8::1", "*.example.com": "example.com"}.get(name, name.lower())
-    assert steps._is_ordered(written, ["other.example.com", name])
-    assert not steps._is_ordered(written, ["other.example.com"])
+    assert is_ordered(written, ["other.example.com", name])
+    assert not is_ordered(written, ["other.example.com"])
 
 
 async def test_a_fault_that_one_certificate_meets_before_its_ca_is_asked_holds_up_no_other(

@@ -5,7 +5,10 @@ from dataclasses import replace
 import pytest
 
 from common.errors import ConflictError
+from common.ids import NodeName
 from manager.domain.renewal.records import ChallengeKind, OrderState, RenewalRecord
+from manager.domain.renewal.schedule import RATE_LIMITED
+from manager.usecases.renewal.ports import CaError
 from manager.usecases.renewal.steps import TRIED_WITHIN_S
 from tests.renewals import Renewing
 
@@ -118,14 +121,46 @@ async def test_what_is_ordered_by_hand_takes_the_place_of_a_test_order(world: Re
 async def test_what_is_ordered_again_because_it_is_resumed_takes_the_place_of_a_test_order(world: Renewing):
     renewal = await failed_early(world)
     resumed = await world.renewals.set_paused(renewal.id, paused=False, actor="ada")
-    real, test, _ = resumed.orders
-    assert (real.is_test, real.state, test.is_test, test.state) == (
-        False,
-        OrderState.CREATED,
-        True,
-        OrderState.FAILED,
-    )
+    assert resumed.next_at_s == world.now[0]
     await assert_ordered_in_place_of_the_test(world, renewal)
+
+
+async def test_what_is_resumed_is_ordered_once_a_test_order_whose_proofs_are_of_another_kind_has_ended(
+    world: Renewing,
+):
+    renewal = await world.renewing("n1")
+    await world.use_cases.assignments.assign(
+        renewal.certificate_id, nodes=[NodeName("n1")], slot="client", actor="ada"
+    )
+    await world.renewals.order_now(renewal.id, actor="ada")
+    await world.pass_time(60, step_s=5)
+    assert await world.states(renewal) == [OrderState.FAILED]
+    world.staging.validation_s = HOUR_S
+    await world.use_cases.assignments.unassign(NodeName("n1"), "client", actor="ada")
+    await world.renewals.test(renewal.id, actor="ada")
+    await world.pass_time(60, step_s=5)
+    wanted = replace(renewal.terms, challenge=ChallengeKind.DNS)
+    await world.renewals.change(renewal.id, wanted, actor="ada")
+    await world.renewals.set_paused(renewal.id, paused=False, actor="ada")
+    await world.pass_time(60, step_s=5)
+    assert [each.is_test for each in await world.orders(renewal)] == [False, True, False]
+
+
+@pytest.mark.parametrize("is_limited", [False, True])
+async def test_proofs_of_a_test_are_gone_before_the_order_that_took_its_place_waits_for_anything(
+    world: Renewing, is_limited: bool
+):
+    renewal = await failed_early(world)
+    assert world.showing.placed != {}
+    await world.renewals.order_now(renewal.id, actor="ada")
+    if is_limited:
+        limit = CaError("too many", type=RATE_LIMITED, retry_after_s=HOUR_S)
+        world.server.to_fail.append(("order", limit))
+    else:
+        await world.renewals.set_paused(renewal.id, paused=True, actor="ada")
+    await world.pass_time(60, step_s=5)
+    assert (await world.states(renewal))[-1] is OrderState.CREATED
+    assert world.showing.placed == {}
 
 
 async def test_a_test_order_takes_the_place_of_no_other(world: Renewing):
