@@ -69,9 +69,13 @@ class Orders:
             rows = (await connection.execute(query.order_by(acme_order.c.id.desc()).limit(limit))).all()
         return [order_of(row) for row in rows]
 
-    async def changed_since(self, since_s: float) -> Sequence[OrderRecord]:
-        """Return those, of all renewals, that were carried on since then, tests left out."""
+    async def changed_since(
+        self, since_s: float, *, renewal_id: RenewalId | None = None
+    ) -> Sequence[OrderRecord]:
+        """Return those, of one renewal or of all, that were carried on since then, tests left out."""
         query = select(*_PLAIN).where(acme_order.c.changed_s >= since_s, acme_order.c.is_test.is_(False))
+        if renewal_id is not None:
+            query = query.where(acme_order.c.renewal_id == renewal_id)
         async with self._database.read() as connection:
             rows = (await connection.execute(query.order_by(acme_order.c.id))).all()
         return [order_of(row) for row in rows]

@@ -11,8 +11,9 @@ from manager.usecases.context import Context
 async def let_go(context: Context, renewal: RenewalRecord) -> None:
     """Remove a renewal of which no order is under way, within the transaction that is open. Raises NotFoundError."""
     store, now_s = context.store, context.clock()
-    orders = await store.orders.changed_since(now_s - SIGNED_WITHIN_S)
-    until_s = counted_until_s(each for each in orders if each.renewal_id == renewal.id)
+    until_s = counted_until_s(
+        await store.orders.changed_since(now_s - SIGNED_WITHIN_S, renewal_id=renewal.id)
+    )
     if until_s > now_s:
         # the clock may have been ahead
         await store.renewals.retire(renewal, until_s=min(until_s, now_s + SIGNED_WITHIN_S))
