@@ -142,7 +142,14 @@ def _ahead(renewal: "RenewalAnswer", order: "OrderAnswer") -> str:
     return f"{_follows(renewal, order)}{f' {helps}' if helps else ''}"
 
 
+def _follows_test(real: "OrderAnswer", test: "OrderAnswer") -> bool:
+    """Whether a test order ended because this one began, and not before."""
+    return not real.test and real.id > test.id and real.created_at_s <= test.steps[-1].at_s
+
+
 def _follows(renewal: "RenewalAnswer", order: "OrderAnswer") -> str:
+    if order.test and any(_follows_test(each, order) for each in renewal.orders):
+        return "The real order took its place."
     if order.test:
         return "The test order failed; nothing else was changed."
     if renewal.next_at_s is None:

@@ -137,6 +137,19 @@ def test_a_test_order_that_failed_is_not_said_to_be_tried_again(made, run):
     assert "nothing else was changed" in done.stderr
 
 
+@pytest.mark.parametrize(("began_at_s", "took_place"), [(2.0, True), (3.0, False)])
+def test_a_test_order_in_whose_place_the_real_one_began_is_not_said_to_have_failed(
+    made, run, began_at_s: float, took_place: bool
+):
+    ended = order((2.0, "failed", WORDS), test=True, problem={"message": WORDS})
+    real = ended | {"id": ended["id"] + 1, "test": False, "state": "created", "created_at_s": began_at_s}
+    made.answer("GET", "renewals/3", RENEWAL | {"orders": [real, ended]})
+    done = run("renewal", "test", "3", "--wait")
+    assert done.exit_code == 1
+    assert ("The real order took its place." in done.stderr) is took_place
+    assert ("The test order failed" in done.stderr) is not took_place
+
+
 def test_an_order_that_takes_too_long_is_left_to_the_manager(made, run):
     made.answer("GET", "renewals/3", RENEWAL | {"orders": [BEGUN]})
     done = run("renew", "7", "--wait", "--timeout", "1")
