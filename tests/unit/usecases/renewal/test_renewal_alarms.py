@@ -44,9 +44,9 @@ async def test_an_order_before_its_time_that_failed_for_good_is_tried_again_at_i
     assert shown.next_at_s == due_s > NOW_S + 28 * DAY_S
     world.server.unprovable.clear()
     resumed = await world.renewals.set_paused(renewal.id, paused=False, actor="ada")
-    assert resumed.orders[0].state is OrderState.CREATED
+    assert resumed.next_at_s == world.now[0]
     (alarm,) = await alarms_of(world, AlarmKind.RENEWAL_FAILED)
-    assert "It is being tried again." in alarm.details
+    assert f"It is tried again on {date(due_s)}." not in alarm.details
     await world.pass_time(60, step_s=5)
     assert await world.states(renewal) == [OrderState.FAILED, OrderState.SERVED]
     await world.renewals.set_paused(renewal.id, paused=False, actor="ada")
