@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from manager.domain.renewal import clocks, schedule
-from manager.domain.renewal.moments import renewed_s
+from manager.domain.renewal.moments import renewed_s, retry_at_s
 from manager.usecases.renewal import progress, windows
 from tests.inplace import query_in_place
 from tests.pki import DAY_S
@@ -89,7 +89,8 @@ async def test_a_scheduler_that_renews_what_has_no_window_before_its_time_is_fou
 async def test_a_scheduler_that_does_not_wait_as_long_as_the_ca_asks_is_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(progress, "_rested_s", lambda _now_s, _error: None)
+    impatient = lambda failures, **given: retry_at_s(failures, **{**given, "not_before_s": None})  # noqa: E731
+    monkeypatch.setattr(progress, "retry_at_s", impatient)
     # so many that some are due within an hour: when each is renewed is drawn by its fingerprint
     report = await run(replace(QUIET, short_lived=24), tmp_path, limit=1)
     assert any("before it was allowed" in each for each in report.outside)
