@@ -186,12 +186,13 @@ class CsrUseCases:
 
     async def delete(self, csr_ids: Sequence[CsrId], *, confirm: str | None = None, actor: str) -> None:
         """Remove all of these with their keys, or none. Raises NotFoundError, ConfirmationNeededError (`manager.usecases.confirming`)."""
+        numbers = list(dict.fromkeys(csr_ids))
         async with self._context.deciding() as inventory:
-            records = [await self._context.store.csrs.get(number) for number in csr_ids]
+            records = [await self._context.store.csrs.get(number) for number in numbers]
             impact = await asyncio.to_thread(assess_csr_deletion, inventory, records)
             impact.require_confirmation(confirm)
-            await self._context.store.csrs.delete(csr_ids)
-            for number in dict.fromkeys(csr_ids):
+            await self._context.store.csrs.delete(numbers)
+            for number in numbers:
                 await self._context.note(actor, "request.deleted", f"request {number}")
 
 

@@ -71,5 +71,5 @@ class DocumentUseCases:
             await self._note("document.deleted", kind, document_ids, actor)
 
     async def _note(self, act: str, kind: str, document_ids: Sequence[int], actor: str) -> None:
-        for number in document_ids:
+        for number in dict.fromkeys(document_ids):
             await self._context.note(actor, act, f"{kind} {number}")

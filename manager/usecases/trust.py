@@ -188,16 +188,13 @@ class TrustUseCases:
         Raises NotFoundError; ConfirmationNeededError if all or more than a fifth of the custom ones would go, unless forced or confirmed,
         and with a `confirm` of "" whatever goes.
         """
-        store = self._context.store.trusted_cas
-        for number in trusted_ca_ids:
+        store, numbers = self._context.store.trusted_cas, list(dict.fromkeys(trusted_ca_ids))
+        for number in numbers:
             await store.get(number)
-        async with self._losing(
-            set(trusted_ca_ids), [], edited=None, verifying=[], force=force, confirm=confirm
-        ):
-            await store.delete(trusted_ca_ids)
-            detail = {"ids": list(trusted_ca_ids)}
-            await self._context.note(actor, "trusted_ca.deleted", "trusted CAs", detail)
-        self._tell(len(trusted_ca_ids), cause="deleted", actor=actor)
+        async with self._losing(set(numbers), [], edited=None, verifying=[], force=force, confirm=confirm):
+            await store.delete(numbers)
+            await self._context.note(actor, "trusted_ca.deleted", "trusted CAs", {"ids": numbers})
+        self._tell(len(numbers), cause="deleted", actor=actor)
 
     async def _keep(
         self, new: Sequence[NewTrustedCa], *, actor: str

@@ -1,9 +1,12 @@
 import asyncio
+import json
 
 import pytest
 
 from common.errors import NotFoundError
+from common.ids import TrustedCaId
 from manager.domain.consequences import ConfirmationNeededError
+from manager.domain.model import TrustedCaRecord
 from manager.pki.read.findings import PkiFindingsError
 from tests.pki import chain_pem, make_intermediate, make_leaf, make_root
 from tests.unit.pki.openssl import of_a_curve_written_out
@@ -48,6 +51,23 @@ async def test_deleting_some_that_exist_and_one_that_does_not_deletes_none(world
     await world.use_cases.trust.delete([record.id], force=True, actor="ada")
     assert await world.use_cases.trust.list() == []
     assert world.fleet.changes == [None, None]
+
+
+async def test_one_that_is_named_thousands_of_times_is_read_once_and_noted_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+):
+    ((record, _),) = (await world.use_cases.trust.take(make_root().certificate_pem, actor="ada")).kept
+    read, get = [], world.store.trusted_cas.get
+
+    async def counting(number: TrustedCaId) -> TrustedCaRecord:
+        read.append(number)
+        return await get(number)
+
+    monkeypatch.setattr(world.store.trusted_cas, "get", counting)
+    await world.use_cases.trust.delete([record.id] * 5000, force=True, actor="ada")
+    assert read == [record.id]
+    (noted, _) = await world.store.audit.list()
+    assert json.loads(noted.detail) == {"ids": [record.id]}
 
 
 async def test_two_small_losses_at_once_do_not_make_a_large_one(world: World):
