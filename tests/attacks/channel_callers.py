@@ -7,6 +7,7 @@ from pathlib import Path
 
 import asyncssh
 
+from common.runtime import ssh
 from common.runtime.ssh import (
     JOIN_USER,
     common_options,
@@ -91,6 +92,12 @@ EVERYBODY: dict[str, Who] = {
     "a node deleted and added again": _added_again,
     "a node with another key since": _rotated,
 }
+
+
+SUBSYSTEMS = {
+    word for name, word in vars(ssh).items() if name.endswith("SUBSYSTEM") and isinstance(word, str)
+}
+"""All that the channel has, from where they are named: a new one is tried without a word here."""
 
 
 LOGGED_IN = {"who joins", "a node"}

@@ -16,14 +16,13 @@ from asyncssh.connection import SSHServerConnection
 from asyncssh.constants import MSG_REQUEST_SUCCESS
 from asyncssh.packet import Boolean, String, UInt32
 
-from common.runtime import ssh
 from common.runtime.ssh import (
     CLUSTER_SUBSYSTEM,
     JOIN_SUBSYSTEM,
     SUBSYSTEM,
     common_options,
 )
-from tests.attacks.channel_callers import EVERYBODY, LOGGED_IN, asking
+from tests.attacks.channel_callers import EVERYBODY, LOGGED_IN, SUBSYSTEMS, asking
 from tests.attacks.manager_parts import manager
 from tests.patience import PATIENCE_S
 
@@ -78,11 +77,6 @@ REQUESTS: dict[str, tuple[bytes, ...]] = {
     "x11_req": (Boolean(True), String("MIT-MAGIC-COOKIE-1"), String("00"), UInt32(0)),
 }
 
-
-SUBSYSTEMS = {
-    word for name, word in vars(ssh).items() if name.endswith("SUBSYSTEM") and isinstance(word, str)
-}
-"""All that the channel has, from where they are named: a new one is tried without a word here."""
 
 ANSWERED = {"keepalive_at_openssh_dot_com"}
 """Says nothing but that the other side is there. All else is refused."""
