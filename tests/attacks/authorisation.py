@@ -291,3 +291,14 @@ def expected(row: Row, who: Principal) -> str:
     if "provisioning" in row.flags and not (who.has_password or who.provisions):
         return "password"
     return "in"
+
+
+def expected_of_management(method: str, resource: str | None, who: Principal) -> str:
+    """Return how the management API answers at a resource, or at a root (None): in, out or forbidden, which is a missing password as well."""
+    if who.role is None:
+        return "out"
+    needed = Role.READ_ONLY if method in MANAGEMENT_READS else Role.ADMINISTRATOR
+    if RANK[who.role] < RANK[needed] or who.push_only:
+        return "forbidden"
+    gives = resource in GIVES_ACCESS and method in {"POST", "PUT", "PATCH"}
+    return "forbidden" if gives and not who.has_password else "in"

@@ -67,7 +67,8 @@ def by_session(role: Role, *, confirmed: bool = True) -> Make:
         if not confirmed:
             long_ago_s = api.context.clock() - CONFIRMED_S - 1
             await api.context.store.sessions.begin_again(hash_token(token), now_s=long_ago_s)
-        return Principal(f"session of {role}", cookie_headers(token), role, has_password=confirmed)
+        name = f"session of {role}" if confirmed else f"session of {role} from before"
+        return Principal(name, cookie_headers(token), role, has_password=confirmed)
 
     return make
 

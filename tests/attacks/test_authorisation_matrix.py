@@ -3,25 +3,16 @@
 Routes come from the routers themselves; what they should answer is stated in `authorisation`.
 """
 
-import hashlib
-import hmac
-import secrets
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
-from typing import Any
 
 import pytest
 from aiohttp import web
 
-from common.api.codes import Role, Scope
+from common.api.codes import Role
 from manager.domain.callers import Maker
-from manager.http.guard import GUARD
-from manager.http.turnstile import Pace, Turnstile
-from manager.infinity_api.contract.index import RESOURCES, ROOTS
-from manager.usecases.throttle import Throttle
+from manager.infinity_api.contract.index import RESOURCES
 from tests.attacks.authorisation import (
-    GIVES_ACCESS,
-    MANAGEMENT_READS,
     Principal,
     Row,
     expected,
@@ -35,44 +26,24 @@ from tests.attacks.credentials import (
     OPERATOR,
     READER,
     Make,
-    by_access_token,
-    by_password,
     by_session,
-    by_token,
     cookie_headers,
-    removed_client,
-    worthless,
 )
 from tests.attacks.principals import access_token_of, basic, bearer
 from tests.attacks.principals import api_token as new_api_token
-from tests.fakes.workers import InPlace
-from tests.integration.api import USERS, ApiClient, real_api
+from tests.attacks.questions import answer_of, concrete, objects, unhurried_api, verdict
+from tests.integration.api import USERS, ApiClient
 
 API = "/api/certcast/v1/"
-METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW")
-
-
-NAMES = {
-    "{name}": "nobody",
-    "{id}": "999999",
-    "{slot}": "server",
-    "{generation}": "9",
-    "{token}": "x" * 43,
-    "{rest}": "no-such-page",
-}
 
 
 @pytest.fixture
 async def api(tmp_path, monkeypatch):
-    # hundreds of wrong credentials from one address are what this is about; who is held back then is tried elsewhere
-    monkeypatch.setattr(Throttle, "check", lambda _self, _user, _source: None)
-    async with real_api(tmp_path, InPlace(), watched=False) as client:
-        # thousands of strangers' requests, one after the other: their pace is tried elsewhere as well
-        guard = client.server.app[GUARD]
-        guard.strangers = guard.regulars = Turnstile(
-            Pace(burst=1e6, per_s=1e6, each_burst=1e6, each_per_s=1e6)
-        )
+    async with unhurried_api(tmp_path, monkeypatch) as client:
         yield client
+
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW")
 
 
 def routed(app: web.Application) -> Iterator[tuple[str, str]]:
@@ -83,50 +54,6 @@ def routed(app: web.Application) -> Iterator[tuple[str, str]]:
             yield from routed(below)
         else:
             yield from ((route.method, resource.canonical) for route in resource)
-
-
-def concrete(path: str) -> str:
-    path = path.replace("/static/{name}", "/static/certcast.css")
-    for part, value in NAMES.items():
-        path = path.replace(part, value)
-    return path
-
-
-async def answer_of(
-    api: ApiClient, method: str, url: str, headers: dict[str, str], *, body: Any = None
-) -> tuple[int, str]:
-    """Ask, and return the status and the answer's text; streams are not read."""
-    is_page = not url.startswith(("/api/", "//api/", "/oauth/"))
-    token = headers.get("Cookie", "").partition("=")[2] or secrets.token_urlsafe(32)
-    sent: dict[str, Any] = {}
-    if method in {"POST", "PUT", "PATCH", "DELETE"}:
-        if is_page:
-            headers = {**cookie_headers(token), **headers}
-            sent["data"] = {
-                "csrf": hmac.digest(token.encode(), b"csrf", hashlib.sha256).hex(),
-                **(body or {}),
-            }
-        else:
-            sent["json"] = body or {}
-    async with api.session.request(
-        method, api.url + url, headers=headers, allow_redirects=False, **sent
-    ) as answer:
-        if answer.content_type == "text/event-stream":
-            answer.close()
-            return answer.status, ""
-        text = (await answer.read()).decode(errors="replace")
-        return answer.status, f"{answer.headers.get('Location', '')}\n{text}"
-
-
-def verdict(status: int, text: str) -> str:
-    assert status < 500, text[:500]
-    if "You are not signed in" in text or text.startswith("/sign-in?next"):
-        return "out"
-    if status == 401 and ("unauthenticated" in text or "/api/admin" in text or not text.strip()):
-        return "out"
-    if status == 403 and ("password_required" in text or "Confirm your password" in text):
-        return "password"
-    return "forbidden" if status == 403 else "in"
 
 
 async def sweep(api: ApiClient, who: Principal, rows: list[Row]) -> tuple[list[str], Counter[str]]:
@@ -168,16 +95,6 @@ async def _as_stated(api: ApiClient, kind: str, makes: list[Make], rows: list[Ro
         seen += counts
     print(f"{kind}: {seen.total()} requests over {len(rows)} routes: {dict(seen)}")
     assert wrong == []
-
-
-async def objects(api: ApiClient) -> list[str]:
-    use_cases, store = api.use_cases, api.context.store
-    return [
-        *(each.name for each in await use_cases.users.list()),
-        *(each.name for each in await store.nodes.list()),
-        *(str(each.id) for each in await use_cases.users.tokens(None)),
-        *(each.name for each in await use_cases.clients.list()),
-    ]
 
 
 async def test_no_other_method_does_anything_even_for_an_administrator(api: ApiClient):
@@ -230,43 +147,6 @@ async def test_saying_another_method_gives_nobody_more(api: ApiClient):
             status, _ = await answer_of(api, "POST", one, {**headers, "X-HTTP-Method-Override": said})
             assert status == 403
     assert await objects(api) == before
-
-
-async def test_the_management_api_reads_for_readers_and_changes_for_administrators_alone(api: ApiClient):
-    paths = [*ROOTS, "/api/admin/configuration/v1/no_such_thing/"]
-    for resource in RESOURCES:
-        for start in (resource.path, *resource.aliases):
-            paths += [start] if resource.is_command else [start, f"{start}999999/"]
-    readers = [await make(api) for make in (by_password(Role.OPERATOR), by_access_token(Role.READ_ONLY))]
-    out = [
-        Principal("nobody", {}),
-        await worthless("changed token")(api),
-        await removed_client(api),
-        Principal(
-            "pushing", (await by_token(Role.ADMINISTRATOR, Scope.PUSH_ONLY)(api)).headers, push_only=True
-        ),
-    ]
-    before, asked, wrong = await objects(api), 0, []
-    for number, path in enumerate(paths):
-        # each path has everything, and everybody many of the paths
-        for who in (*readers, out[number % len(out)]):
-            for method in ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"):
-                prefix = "/" if number % 5 == 0 else ""
-                status, _ = await answer_of(api, method, prefix + path, who.headers)
-                asked += 1
-                if who.push_only or (who.role is not None and method not in MANAGEMENT_READS):
-                    # what is not there is told to readers, too
-                    fine = status == (404 if "no_such_thing" in path and not who.push_only else 403)
-                elif who.role is None:
-                    fine = status == 401
-                else:
-                    fine = status in {200, 204, 404, 405}
-                if not fine:
-                    wrong.append(f"{who.name}: {method} {path}: {status}")
-    print(f"{asked} requests over {len(paths)} paths of the management API")
-    assert wrong == []
-    assert await objects(api) == before
-    assert {each.name for each in RESOURCES if each.gives_access} == GIVES_ACCESS
 
 
 async def test_a_role_that_was_lowered_holds_for_every_credential_at_the_next_request(api: ApiClient):
