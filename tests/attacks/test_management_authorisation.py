@@ -36,6 +36,16 @@ def paths() -> Iterator[tuple[str, str | None]]:
                 yield ("/" if number % 5 == 0 else "") + path, resource.name
 
 
+def questions() -> list[tuple[str, str | None, str]]:
+    """Return each path with its resource and each method; an administrator's program takes itself away at the end, where it deletes all programs."""
+    found = [(path, resource, method) for path, resource in paths() for method in METHODS]
+    own = [each for each in found if each[1] == "oauth2_client" and each[2] == "DELETE"]
+    return [
+        *(each for each in found if each not in own),
+        *sorted(own, key=lambda each: "999999" not in each[0]),
+    ]
+
+
 @pytest.mark.parametrize("kind", AT_APIS)
 async def test_the_management_api_reads_for_readers_and_changes_for_administrators_alone(
     api: ApiClient, kind: str
@@ -44,13 +54,12 @@ async def test_the_management_api_reads_for_readers_and_changes_for_administrato
     for make in AT_APIS[kind]:
         who = await make(api)
         before = await objects(api)
-        for path, resource in paths():
-            for method in METHODS:
-                status, text = await answer_of(api, method, path, who.headers)
-                got, wanted = verdict(status, text), expected_of_management(method, resource, who)
-                seen[got] += 1
-                if got != wanted:
-                    wrong.append(f"{who.name}: {method} {path}: {got} ({status}) instead of {wanted}")
+        for path, resource, method in questions():
+            status, text = await answer_of(api, method, path, who.headers)
+            got, wanted = verdict(status, text), expected_of_management(method, resource, who)
+            seen[got] += 1
+            if got != wanted:
+                wrong.append(f"{who.name}: {method} {path}: {got} ({status}) instead of {wanted}")
         # an administrator may delete whatever a collection has
         assert who.role is Role.ADMINISTRATOR or await objects(api) == before
     print(f"{kind}: {seen.total()} requests to the management API: {dict(seen)}")
