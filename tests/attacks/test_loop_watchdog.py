@@ -90,6 +90,10 @@ class Attacker:
             self._connection.close()
         return answer.status, dict(answer.headers), content
 
+    def close(self) -> None:
+        """End the connection."""
+        self._connection.close()
+
     async def sign_in(self) -> None:
         """Begin a session; what is sent with `cookie` and `csrf` acts in it."""
         _, headers, page = await self.send("GET", "/sign-in", "nothing")
@@ -253,8 +257,9 @@ async def test_nothing_keeps_the_loop_for_50_ms_whatever_is_sent(tmp_path):
             )
             await attack_routes(attacker, [each for each in routes if each[0] != "DELETE"], there)
             await attack_management(attacker)
-            await delete_from_management(attacker)
             await attack_routes(attacker, [each for each in routes if each[0] == "DELETE"], there)
+            await delete_from_management(attacker)
+            attacker.close()
     print(watchdog.report())
     print(f"answers by status: {dict(sorted(attacker.statuses.items()))}")
     assert watchdog.too_slow() == []
