@@ -174,7 +174,9 @@ CAUSED_BY_STRANGERS: frozenset[str] = frozenset(
 )
 """What anybody may cause as often as they like; the log tells the first of a minute, and how many more there were."""
 
-CAUSED_BY_NODES: frozenset[str] = frozenset({"node.connected", "node.disconnected", "node.replaced"})
+CAUSED_BY_NODES: frozenset[str] = frozenset(
+    {"node.connected", "node.disconnected", "node.replaced", "push.nacked"}
+)
 """The same for what a node may cause on its own; each node has its own first ones."""
 
 CAUSED_BY_OUTAGES: frozenset[str] = frozenset({"store.failed", "alarms.failed", "renewals.failed"})

@@ -8,10 +8,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-import structlog
 
 from common.errors import AccessError, ConflictError, InvalidInputError, Reason, UnreachableError
-from common.runtime import log as logs
 from common.runtime.question import ask
 from common.runtime.ssh import CLUSTER_SUBSYSTEM, JOIN_SUBSYSTEM, fingerprint, public_line
 from common.wire.enrolment import EnrolDecoder, JoinToken, encode_token, hash_secret, new_secret
@@ -35,6 +33,7 @@ from tests.cluster_parts import (
     new_key,
     request,
 )
+from tests.daemon_logging import daemon_logging
 from tests.patience import PATIENCE_S
 from tests.store_template import EMPTY
 
@@ -263,18 +262,13 @@ async def test_few_tokens_wait_to_be_used_at_once(there):
 
 async def test_neither_the_key_nor_the_password_nor_a_secret_is_in_a_log_a_repr_or_the_store(there, tmp_path):
     stream = io.StringIO()
-    handler = logging.StreamHandler(stream)
-    logs.configure(style="json", level="debug")
-    logging.getLogger().addHandler(handler)
-    try:
+    with daemon_logging(style="json", level="debug"):
+        logging.getLogger().addHandler(logging.StreamHandler(stream))
         token, key = await there.token(), new_key()
         await ask_as(token, new_key(), question=clustering.encode_request(request(new_secret())))
         reply = await ask_as(token, key)
         await ask_as(token, new_key())
         await ask_as(token, key, version="0")
-    finally:
-        logging.getLogger().removeHandler(handler)
-        structlog.reset_defaults()
     kek = read_kek(tmp_path)
     said = stream.getvalue() + "".join(
         map(repr, (token, reply, there.shared, request(token.secret), *there.replied))

@@ -21,7 +21,6 @@ import typer
 from typer.testing import CliRunner
 
 from common.api.errors import ConsequenceAnswer
-from common.runtime import log as logs
 from common.runtime import terminal
 from common.text import escaped_json, printable
 from manager.cli import decoding
@@ -33,6 +32,7 @@ from nodeagent import status as nodeagent_status
 from nodeagent.health import plugin
 from nodeagent.health.check import Check
 from nodeagent.health.plugin import Answer
+from tests.daemon_logging import daemon_logging
 from tests.patience import PATIENCE_S
 
 FORGED = "FORGED-LINE"
@@ -328,15 +328,9 @@ def test_the_plugins_line_is_one_line_with_one_bar(capsys: pytest.CaptureFixture
 
 @pytest.mark.parametrize("style", ["console", "json"])
 def test_a_log_line_is_one_line_whatever_stands_in_it(style: Any, capsys: pytest.CaptureFixture[str]):
-    root = logging.getLogger()
-    before = root.handlers[:], root.level
-    try:
-        logs.configure(style=style)
+    with daemon_logging(style=style):
         structlog.get_logger("manager").warning("login.refused", user=HOSTILE, detail={HOSTILE: [HOSTILE]})
         logging.getLogger("foreign").warning("%s", HOSTILE)
-    finally:
-        root.handlers[:], root.level = before[0], before[1]
-        structlog.reset_defaults()
     printed = capsys.readouterr().err
     assert_harmless(printed)
     assert printed.count("\n") == 2

@@ -22,6 +22,8 @@ from types import FrameType
 from typing import Any
 from unittest.mock import patch
 
+from tests.daemon_logging import daemon_logging
+
 LIMIT_S = 0.05
 """What nothing on the loop may exceed."""
 
@@ -137,13 +139,13 @@ def watching() -> Iterator[Watchdog]:
         if not watchdog.slowest or took_s > watchdog.slowest[0][0] or len(watchdog.slowest) < 10:
             watchdog.note(took_s, _describe(handle))
 
-    # as the manager does: a collection of the whole heap of a test run is not what is measured
+    # as the manager does: a collection of the whole heap of a test run is not what is measured, nor what pytest makes of each line of the log
     gc.collect()
     gc.freeze()
     sampler = _Sampler(watchdog)
     sampler.start()
     try:
-        with patch.object(asyncio.Handle, "_run", measured):
+        with daemon_logging(style="json"), patch.object(asyncio.Handle, "_run", measured):
             yield watchdog
     finally:
         sampler.end()

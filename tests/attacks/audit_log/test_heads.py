@@ -1,19 +1,16 @@
 """A head that was kept elsewhere tells that an older copy was put back."""
 
 import json
-import logging
 import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 
 import pytest
-import structlog
 
 from common.api.codes import Fault, Kept
 from common.errors import InvalidInputError
 from common.ids import NodeName
-from common.runtime import log as logs
 from manager.domain.renewal.records import ChallengeKind
 from manager.store.audit import HEAD, RESTORED, WITNESSED
 from manager.store.chain import parse_signed_head
@@ -26,6 +23,7 @@ from manager.usecases.context import Context
 from manager.usecases.renewal.ports import NoCas, wake_nobody
 from manager.usecases.usecases import UseCases
 from tests.attacks.audit_log.conftest import _parts, _put_back, act, altered, opened_use_cases
+from tests.daemon_logging import daemon_logging
 from tests.fakes.fleet import FakeFleet
 from tests.fakes.workers import InPlace
 
@@ -221,15 +219,9 @@ async def test_a_witness_that_is_gone_breaks_the_log_until_the_store_is_said_to_
 async def test_heads_are_in_the_log_whatever_its_level_is(
     use_cases: UseCases, level: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
-    root = logging.getLogger()
-    before = root.handlers[:], root.level
-    try:
-        logs.configure(style="json", level=level)
+    with daemon_logging(style="json", level=level):
         heads.always_tell()
         await use_cases.audit.ship(tmp_path / "witness", None, shipped=None)
-    finally:
-        root.handlers[:], root.level = before
-        structlog.reset_defaults()
     (line,) = capsys.readouterr().err.splitlines()
     assert (await use_cases.audit.verify(noted=None, kept=line)).kept is Kept.HELD
     await use_cases._context.store.close()

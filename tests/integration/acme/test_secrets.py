@@ -6,10 +6,10 @@ import logging
 import pytest
 import structlog
 
-from common.runtime import log as logs
 from manager.domain.renewal.records import ChallengeKind
 from manager.usecases.renewal.ports import CaError
 from tests import pki
+from tests.daemon_logging import daemon_logging
 from tests.fakes.hostile_ca import (
     ACCOUNT,
     ORDER,
@@ -30,16 +30,6 @@ def test_a_key_that_cannot_be_read_is_said_to_be_so_without_it(threads):
         assert caught.value.__cause__ is None
 
 
-@pytest.fixture
-def lines(capsys):
-    """Give what was logged; put the logging back afterwards."""
-    handlers, level = logging.getLogger().handlers[:], logging.getLogger().level
-    yield lambda: capsys.readouterr().err
-    logging.getLogger().handlers[:] = handlers
-    logging.getLogger().setLevel(level)
-    structlog.reset_defaults()
-
-
 class Kept(logging.Handler):
     def __init__(self):
         super().__init__(logging.DEBUG)
@@ -50,21 +40,21 @@ class Kept(logging.Handler):
 
 
 @pytest.mark.parametrize("level", ["debug", "info", "warning", "error"])
-async def test_what_the_library_would_log_of_secrets_reaches_no_log_of_ours(hostile, threads, lines, level):
+async def test_what_the_library_would_log_of_secrets_reaches_no_log_of_ours(hostile, threads, capsys, level):
     hostile.replies[ACCOUNT] = [
         problem("accountDoesNotExist", "none"),
         json_reply({}, status=201, Location=hostile.url("/accounts/1")),
     ]
     hostile.replies[THING] = [pending(hostile, TOKEN)]
     record = account(hostile.directory_url, trust_pem=hostile.trust_pem, binding_id="kid-1")
-    logs.configure(style="json", level=level)
-    structlog.get_logger("manager.test").error("push.nacked")
-    ca = asking(record, threads)
-    await ca.register(binding_key="c2VjcmV0LW9mLW9uZQ")
-    proof = (await ca.authorization(hostile.url(THING), ChallengeKind.HTTP)).proof
-    assert proof is not None
-    assert proof.response not in repr(proof)
-    said = lines()
+    with daemon_logging(style="json", level=level):
+        structlog.get_logger("manager.test").error("push.nacked")
+        ca = asking(record, threads)
+        await ca.register(binding_key="c2VjcmV0LW9mLW9uZQ")
+        proof = (await ca.authorization(hostile.url(THING), ChallengeKind.HTTP)).proof
+        assert proof is not None
+        assert proof.response not in repr(proof)
+    said = capsys.readouterr().err
     assert [json.loads(line)["event"] for line in said.splitlines()] == ["push.nacked"]
 
 

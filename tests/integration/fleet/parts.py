@@ -11,6 +11,7 @@ from common.pki.certificate import decode
 from common.runtime.supervise import Supervisor
 from manager.channel.keys import KeyRegistry
 from manager.channel.pipe import pipe
+from manager.domain.view import NodeView, SlotView
 from manager.fleet.compiler import Compiler
 from manager.fleet.fleet import Fleet
 from manager.pki.read.upload import read_tls
@@ -99,11 +100,16 @@ class Parts:
         except TimeoutError:
             raise AssertionError(f"not within {within_s} s; the nodes: {self.fleet.view()}") from None
 
+    async def until_kept(self) -> None:
+        """Wait until the store has what nodes have said here."""
+        await self.until(lambda: not any(map(self.fleet.reports.has, self.fleet.names())))
+
     async def until_applied(self, leaf: str, *names: str) -> None:
         await self.until(lambda: all(self.applied(name) == leaf for name in names))
 
     def applied(self, name: str) -> str | None:
-        slot = self.fleet.node(NodeName(name)).slots.get("server")
+        """Return what a node has; None of one that is not known here yet."""
+        slot = self._slot(name)
         return slot.applied if slot is not None else None
 
     def is_connected(self, name: str) -> bool:
@@ -119,11 +125,22 @@ class Parts:
         )
 
     def offered(self, name: str) -> str | None:
-        slot = self.fleet.node(NodeName(name)).slots.get("server")
+        slot = self._slot(name)
         return slot.offered if slot is not None else None
 
-    def state(self, name: str) -> str:
-        return self.fleet.node(NodeName(name)).state
+    def state(self, name: str) -> str | None:
+        """Return the word for a node; None for one that is not known here yet."""
+        node = self._find(name)
+        return node.state if node is not None else None
+
+    def _slot(self, name: str) -> SlotView | None:
+        node = self._find(name)
+        return node.slots.get("server") if node is not None else None
+
+    def _find(self, name: str) -> NodeView | None:
+        return (
+            self.fleet.node(NodeName(name)) if self.fleet.registry.find(NodeName(name)) is not None else None
+        )
 
 
 @asynccontextmanager

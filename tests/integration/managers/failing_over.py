@@ -33,8 +33,10 @@ class Servers:
             f"postgresql://{ROLE}:{quote(PASSWORD, safe='')}@{hosts}/{NAME}?connect_timeout=2"
         )
 
-    async def cut_off(self) -> None:
-        """Let the replica have what was kept until now, and nothing more."""
+    async def cut_off(self, *managers: Parts) -> None:
+        """Let the replica have what was kept until now, and what these managers are about to keep of nodes, and nothing more."""
+        for each in managers:
+            await each.until_kept()
         written = await asyncio.to_thread(self.primary.sql, "SELECT pg_current_wal_insert_lsn()")
         is_there = f"SELECT pg_last_wal_replay_lsn() >= '{written}'"
         async with asyncio.timeout(PATIENCE_S):

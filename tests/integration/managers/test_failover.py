@@ -78,7 +78,7 @@ async def test_what_managers_knew_of_lost_changes_is_forgotten_and_both_agree(se
         kept = await first.assign("n1", "n2")
         await agents.until(first, second, done=lambda at: at.applied("n1") == at.applied("n2") == kept)
         await first.store.nodes.add(N4, "node", names=(), addresses=(), now_s=1.0)
-        await servers.cut_off()
+        await servers.cut_off(first, second)
 
         # what is acknowledged now is lost: a certificate, the generation that has it, what the node said of it, a node, and another one's key
         lost = await first.assign("n2")

@@ -33,7 +33,7 @@ async def with_two_nodes(at: Parts) -> tuple[Agents, str]:
 
 async def lose_one(servers: Servers, agents: Agents, *managers: Parts) -> str:
     """Give n2 a certificate that the replica never hears of; return its fingerprint."""
-    await servers.cut_off()
+    await servers.cut_off(*managers)
     lost = await managers[0].assign("n2")
     await agents.until(*managers, done=lambda at: at.applied("n2") == lost)
     return lost

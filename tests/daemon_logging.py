@@ -1,0 +1,27 @@
+"""Logging as a daemon has it, for a part of a test.
+
+Invariant: what comes after logs as tests do: loggers that were first used meanwhile, too, which a daemon's logging would keep for good.
+"""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import structlog
+
+from common.runtime import log as logs
+
+
+@contextmanager
+def daemon_logging(*, style: logs.Style, level: str = "info") -> Iterator[None]:
+    loggers = [logging.getLogger(name) for name in (None, "common", "manager", "nodeagent")]
+    handlers, levels = loggers[0].handlers[:], [each.level for each in loggers]
+    try:
+        logs.configure(style=style, level=level)
+        structlog.configure(cache_logger_on_first_use=False)
+        yield
+    finally:
+        loggers[0].handlers[:] = handlers
+        for logger, before in zip(loggers, levels, strict=True):
+            logger.setLevel(before)
+        structlog.reset_defaults()
