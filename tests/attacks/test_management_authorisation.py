@@ -9,7 +9,9 @@ from collections.abc import Iterator
 import pytest
 
 from common.api.codes import Role
-from manager.infinity_api.contract.index import RESOURCES, ROOTS
+from manager.infinity_api.contract.description import Resource
+from manager.infinity_api.contract.index import RESOURCES, ROOTS, Part, find
+from manager.infinity_api.contract.resources.status import WORKER_STATUS
 from tests.attacks.authorisation import GIVES_ACCESS, Principal, expected_of_management
 from tests.attacks.credentials import AT_APIS
 from tests.attacks.questions import answer_of, objects, unhurried_api, verdict
@@ -31,19 +33,31 @@ def paths() -> Iterator[tuple[str, str | None]]:
     number = 0
     for resource in RESOURCES:
         for start in (resource.path, *resource.aliases):
-            for path in (start,) if resource.is_command else (start, f"{start}999999/"):
+            for rest in parts_of(resource):
                 number += 1
-                yield ("/" if number % 5 == 0 else "") + path, resource.name
+                yield ("/" if number % 5 == 0 else "") + start + rest, resource.name
+
+
+def parts_of(resource: Resource) -> Iterator[str]:
+    """Yield what may follow a resource's path."""
+    yield from ("", "schema/")
+    if not resource.is_command:
+        yield from ("999999/", "set/999998;999999/")
+    if resource is WORKER_STATUS:
+        yield "999999/statistics/"
 
 
 def questions() -> list[tuple[str, str | None, str]]:
     """Return each path with its resource and each method; an administrator's program takes itself away at the end, where it deletes all programs."""
     found = [(path, resource, method) for path, resource in paths() for method in METHODS]
-    own = [each for each in found if each[1] == "oauth2_client" and each[2] == "DELETE"]
-    return [
-        *(each for each in found if each not in own),
-        *sorted(own, key=lambda each: "999999" not in each[0]),
-    ]
+    return sorted(found, key=_takes_its_own_program_away)
+
+
+def _takes_its_own_program_away(question: tuple[str, str | None, str]) -> bool:
+    path, resource, method = question
+    target = find(path)
+    is_of_all = target is not None and target.part is Part.COLLECTION
+    return is_of_all and resource == "oauth2_client" and method == "DELETE"
 
 
 @pytest.mark.parametrize("kind", AT_APIS)
@@ -77,3 +91,8 @@ async def test_what_is_not_there_is_told_to_whoever_is_somebody(api: ApiClient, 
 
 def test_resources_that_give_access_are_stated():
     assert {each.name for each in RESOURCES if each.gives_access} == GIVES_ACCESS
+
+
+def test_every_part_that_a_path_can_mean_is_asked_for():
+    targets = [find(path) for path, _ in paths()]
+    assert {each.part for each in targets if each is not None} == set(Part)
