@@ -14,6 +14,7 @@ from common.bundle.manifest import SLOTS, Manifest, Slot, SlotFacts, canonical, 
 from common.errors import NotFoundError, Reason, StorageError
 from common.ids import CertificateId, Digest, NodeName
 from common.pki.certificate import Certificate
+from common.runtime.long_loops import by_turns
 from manager.domain.desired import Desired, desired_from
 from manager.domain.facts import NodeFacts
 from manager.domain.inventory import Entry, Inventory
@@ -21,9 +22,6 @@ from manager.domain.planner import Content, needs_publishing, republish, wanted_
 from manager.store.inventory import Inventories
 from manager.store.records import NewGeneration
 from manager.store.store import Store
-
-YIELD_EVERY: Final = 100
-"""How many nodes are compiled between two turns of the loop: about 10 ms."""
 
 READINGS_MAX: Final = 5
 """How often certificates may change under a reading before it is given up for now."""
@@ -201,9 +199,7 @@ async def _compare(
     What it published may be of newer content, which nothing older may follow under a higher number.
     """
     news: dict[NodeName, Desired] = {}
-    for count, (facts, _) in enumerate(before):
-        if count % YIELD_EVERY == YIELD_EVERY - 1:
-            await asyncio.sleep(0)
+    async for facts, _ in by_turns(before):
         if not forced and facts.is_in_conflict:
             # it said so while content was read
             continue

@@ -13,6 +13,7 @@ import structlog
 
 from common.errors import StorageError
 from common.ids import NodeName
+from common.runtime.long_loops import by_turns
 from manager.domain.facts import NodeFacts
 from manager.domain.following import (
     follow_generation,
@@ -25,7 +26,6 @@ from manager.domain.following import (
 )
 from manager.domain.members import Hold, MemberId, NodeState, StoreChanges
 from manager.fleet.changes import ChangeQueue
-from manager.fleet.compiler import YIELD_EVERY
 from manager.fleet.connections import Connections
 from manager.fleet.hold_queue import HoldQueue
 from manager.fleet.pushes import Pushes
@@ -152,9 +152,7 @@ class Follower:
     async def _take(self, changes: StoreChanges, meanwhile: Collection[int], began_s: float) -> bool:
         """Take all of this; return whether others ask for pushes of nodes that this manager holds."""
         is_asked = False
-        for count, state in enumerate(changes.nodes):
-            if count % YIELD_EVERY == YIELD_EVERY - 1:
-                await asyncio.sleep(0)
+        async for state in by_turns(changes.nodes):
             if changes.is_anew:
                 self._forget_lost(state, meanwhile, began_s)
             facts = self.take(state, meanwhile)

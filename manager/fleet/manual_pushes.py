@@ -4,15 +4,14 @@ Decides nothing of what is pushed (`manager.domain.planner` does). Invariant: a 
 is asked.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
 
 from common.bundle.manifest import Manifest
 from common.ids import NodeName
+from common.runtime.long_loops import by_turns
 from manager.domain.planner import preview_push
 from manager.domain.view import PlannedPush, Previews
-from manager.fleet.compiler import YIELD_EVERY
 from manager.fleet.following import Follower
 from manager.fleet.publisher import Publisher
 from manager.fleet.pushes import Pushes
@@ -61,11 +60,10 @@ class ManualPushes:
         await self._follower.catch_up_with_others()
         chosen, now_s = self._registry.choose(nodes), self._store.clock()
         news, bodies = await self._publisher.preview(chosen, now_s=now_s, forced=forced)
-        previews = []
-        for count, facts in enumerate(chosen):
-            if count % YIELD_EVERY == YIELD_EVERY - 1:
-                await asyncio.sleep(0)
-            previews.append(preview_push(facts, news.get(facts.name), now_s=now_s, forced=forced))
+        previews = [
+            preview_push(facts, news.get(facts.name), now_s=now_s, forced=forced)
+            async for facts in by_turns(chosen)
+        ]
         return Previews(nodes=previews, bodies=bodies)
 
     async def republish(

@@ -4,7 +4,6 @@ Decides nothing of its own but when a node whose content rests after a failure i
 Invariant: a generation is offered only to the connection that counts, and nothing but `offered` advances on send.
 """
 
-import asyncio
 import time
 import uuid
 from collections.abc import Callable, Sequence
@@ -12,6 +11,7 @@ from collections.abc import Callable, Sequence
 import structlog
 
 from common.ids import Digest, NodeName
+from common.runtime.long_loops import by_turns
 from common.wire.sender import PushAttempt
 from manager.channel.connection import Connection
 from manager.domain.desired import Desired
@@ -20,7 +20,6 @@ from manager.domain.planner import lacking, plan_push, should_override_shrink_gu
 from manager.domain.report import Outcome, Rejected
 from manager.domain.view import PlannedPush, PushView
 from manager.fleet.cluster_notifier import ClusterNotifier
-from manager.fleet.compiler import YIELD_EVERY
 from manager.fleet.connections import Connections
 from manager.fleet.delivery import Delivery
 from manager.fleet.publisher import Publisher
@@ -71,12 +70,7 @@ class Pushes:
 
     async def pursue_each(self, nodes: Sequence[NodeFacts], *, forced: bool = False) -> Sequence[PlannedPush]:
         """Pursue the pushes of all these nodes, giving the loop to others in between: thousands of offers take seconds."""
-        plans = []
-        for count, facts in enumerate(nodes, 1):
-            plans.append(self.pursue(facts, forced=forced))
-            if count % YIELD_EVERY == 0:
-                await asyncio.sleep(0)
-        return plans
+        return [self.pursue(facts, forced=forced) async for facts in by_turns(nodes)]
 
     def supply(self, connection: Connection, push_id: str, digests: tuple[Digest, ...]) -> None:
         """Queue payloads for delivery."""
