@@ -1,26 +1,23 @@
-"""Certificates, chains of trust and alarms as tables. Pure: what they show follows from the answers and the time given."""
+"""Certificates, trusted CAs, requests and alarms as rows of tables. Pure: what they show follows from the answers and the time given."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Final
 
-from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from common.api.alarms import AlarmAnswer
-from common.api.certificates import CertificateAnswer, ChainAnswer, Place, SlotAnswer
+from common.api.certificates import CertificateAnswer, Place, SlotAnswer
 from common.api.errors import ConsequenceAnswer
 from common.api.findings import Finding, Status
 from common.api.signing_requests import RequestAnswer
 from common.api.trust import BuiltinCa, TrustedCaAnswer
-from common.pki.expiry import UNREADABLE
 from common.pki.finding import LintCode
 from common.text import printable
 from manager.cli import output
 from manager.cli.failures import consequence_line
-from manager.cli.words import ago, display_name, end_of, moment, until
+from manager.cli.words import ago, display_name, end_of, until
 
 PLACES_SHOWN: Final = 3
 """A certificate may be on thousands of nodes; showing one tells all of them."""
@@ -38,15 +35,6 @@ STATUS_STYLES: Final[Mapping[str, str]] = {
 }
 """Colour only repeats the word beside it."""
 
-_SOURCES: Final[Mapping[str, str]] = {
-    "leaf": "this certificate",
-    "uploaded": "came with it",
-    "intermediate": "trusted CAs",
-    "trusted": "trusted root",
-}
-
-_SEARCHED: Final = "there is no way to a trusted root"
-_NO_ROOT: Final = frozenset({"incomplete", "untrusted", "undetermined", "self_signed"})
 _FINE_CHAINS: Final = frozenset({"", "complete", "self_signed"})
 """That a certificate signed itself is told by its status."""
 
@@ -57,7 +45,6 @@ _EXPLAINED: Final = frozenset({*LintCode, "name_mismatch", "expired", "self_sign
 """Codes of findings, and those of consequences, of which `certcast explain` knows more."""
 
 _CODED: Final = re.compile(r" \[[a-z_]+\]$")
-_LABEL: Final = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----")
 
 LIST_HEADINGS: Final = ("id", "subject\nissuer", "expires", "leaf", "status", "nodes")
 NODE_HEADINGS: Final = ("node", "slot", "id", "subject", "expires", "status")
@@ -65,7 +52,6 @@ IMPORT_HEADINGS: Final = ("id", "subject", "was", "expires", "status", "nodes")
 CA_HEADINGS: Final = ("id", "subject\nissuer", "expires", "leaf", "status", "kind")
 ALARM_HEADINGS: Final = ("id", "level", "what", "raised", "seen by")
 HISTORY_HEADINGS: Final = ("id", "level", "what", "raised", "lowered", "seen by")
-CHAIN_HEADINGS: Final = ("", "chain of trust", "from", "expires", "problems")
 REQUEST_HEADINGS: Final = ("id", "subject\nnames", "key", "made", "replaces", "answered by")
 BUILTIN_HEADINGS: Final = ("subject", "expires", "leaf", "status")
 FOLDED: Final = frozenset(
@@ -122,7 +108,7 @@ def ca_row(each: TrustedCaAnswer, now_s: float) -> Row:
         _with_issuer(each),
         expiry(each, now_s),
         each.fingerprint[:8],
-        Text("unusable", style="bold red") if each.faults else _ca_statuses(each, "\n"),
+        Text("unusable", style="bold red") if each.faults else ca_statuses(each, "\n"),
         ca_kind(each),
     )
 
@@ -162,34 +148,6 @@ def alarm_row(each: AlarmAnswer, now_s: float) -> Row:
         *ended,
         each.acknowledged_by or "-",
     )
-
-
-def describe_certificate(found: CertificateAnswer, now_s: float) -> Group:
-    """Return all that is known of a certificate."""
-    chain = found.chain_of_trust
-    parts: list[RenderableType] = [output.pairs(_facts(found, chain, now_s))]
-    if chain is not None and chain.links:
-        parts += [Text(""), output.table(CHAIN_HEADINGS, _links(chain, now_s), folded=FOLDED)]
-    return Group(*parts)
-
-
-def describe_ca(found: TrustedCaAnswer, now_s: float) -> Table:
-    """Return all that is known of a trusted CA."""
-    rows: list[tuple[str, output.Cell]] = [
-        ("id", str(found.id)),
-        ("subject", found.raw_subject or found.subject_name),
-        ("issuer", found.raw_issuer or found.issuer_name),
-        ("serial number", found.serial_no),
-        ("valid", _validity(found, now_s)),
-        ("fingerprint", found.fingerprint),
-        ("status", "unusable" if found.faults else _ca_statuses(found)),
-        ("kind", ca_kind(found)),
-    ]
-    if found.held_out:
-        rows.append(("held out", f"nodes do not get it, because OpenSSL cannot load it: {found.held_out}"))
-    if found.faults:
-        rows.append(("why", f"clients accept nothing that it signed: {', '.join(found.faults)}"))
-    return output.pairs(rows)
 
 
 def impact_lines(consequences: Iterable[ConsequenceAnswer], findings: Iterable[Finding]) -> list[str]:
@@ -236,45 +194,6 @@ def ca_kind(each: TrustedCaAnswer) -> str:
     return "intermediate" if each.trusted_intermediate else "intermediate, chains only"
 
 
-def _facts(
-    found: CertificateAnswer, chain: ChainAnswer | None, now_s: float
-) -> list[tuple[str, output.Cell]]:
-    key = f"{found.key_type} {found.key_bits}" if found.key_type == "RSA" else found.key_type
-    explanation = chain.explanation if chain is not None else ""
-    findings = [
-        add_code(each.message, each.code) for each in found.findings or () if each.message != explanation
-    ]
-    facts: list[tuple[str, output.Cell]] = [
-        ("id", str(found.id)),
-        ("subject", found.raw_subject or "-"),
-        ("issuer", found.raw_issuer or "-"),
-        ("serial number", found.serial_no),
-        ("names", ", ".join(found.subject_alt_names) or "-"),
-        ("key", key or "-"),
-        ("valid", _validity(found, now_s)),
-        ("fingerprint", found.fingerprint),
-        ("parameters", ", ".join(_LABEL.findall(found.parameters or "")) or "-"),
-        ("nodes", places(found.nodes) or "-"),
-        ("note", (found.note or "-").split("\n")),
-        ("status", all_statuses(found)),
-        ("chain", explanation or "-"),
-        _verdict(chain),
-        ("findings", [*findings, *([HINT] if is_coded(findings) else [])] or "-"),
-    ]
-    if found.undecodable:
-        facts.append(("undecodable", ", ".join(found.undecodable)))
-    if found.oddities:
-        facts.append(("encoding", list(found.oddities)))
-    return facts
-
-
-def _validity(found: Stored, now_s: float) -> str:
-    begins_s = None if "not_before" in found.unreadable else found.not_before_s
-    ends_s = end_of(found)
-    left = f" ({until(ends_s, now_s)})" if ends_s is not None else ""
-    return f"{moment(begins_s, UNREADABLE)} to {moment(ends_s, UNREADABLE)}{left}"
-
-
 def all_statuses(found: CertificateAnswer, between: str = ", ") -> Text:
     """Return what is worst, then the other statuses; Good stands only where nothing is worse."""
     first = found.headline
@@ -283,7 +202,7 @@ def all_statuses(found: CertificateAnswer, between: str = ", ") -> Text:
     return Text(between).join([worst, *_statuses(found.statuses, without={first.code, "good"})])
 
 
-def _ca_statuses(found: TrustedCaAnswer, between: str = ", ") -> Text:
+def ca_statuses(found: TrustedCaAnswer, between: str = ", ") -> Text:
     """Return that nodes do not get it, if so, and its statuses; Good stands only where nothing is worse."""
     if found.held_out:
         held_out = Text("Held out", style=STATUS_STYLES["error"])
@@ -297,32 +216,6 @@ def _statuses(found: Iterable[Status], *, without: AbstractSet[str]) -> list[Tex
         for each in found
         if each.code not in without
     ]
-
-
-def _links(chain: ChainAnswer, now_s: float) -> list[Row]:
-    rows: list[Row] = [
-        (
-            str(number),
-            link.subject,
-            _SOURCES.get(link.source, link.source),
-            until(end_of(link), now_s),
-            ", ".join(link.problems).replace("_", " ") or "-",
-        )
-        for number, link in enumerate(chain.links, start=1)
-    ]
-    if chain.missing_issuer:
-        missing = Text("not found", style="bold red")
-        rows.append(("?", chain.missing_issuer, missing, "-", "add it: certcast ca add"))
-    return rows
-
-
-def _verdict(chain: ChainAnswer | None) -> tuple[str, str]:
-    is_client = chain is not None and chain.purpose == "client"
-    asked = "strict server" if is_client else "strict client"
-    if chain is None or not chain.strict_client:
-        return asked, "-" if chain is None else f"accepts it{' from a client' if is_client else ''}"
-    # where there is no root, the verifier's own words tell only how it searched
-    return asked, f"refuses it: {chain.strict_client if chain.state not in _NO_ROOT else _SEARCHED}"
 
 
 def _status_cell(each: CertificateAnswer) -> Text:

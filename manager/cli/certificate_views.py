@@ -123,7 +123,7 @@ def show(
 
 def _forms(answer: bytes) -> Forms:
     from common.api.certificates import CertificateAnswer
-    from manager.cli.certificate_tables import describe_certificate
+    from manager.cli.certificate_details import describe_certificate
     from manager.cli.decoding import read
 
     found = read(answer, CertificateAnswer)

@@ -39,6 +39,7 @@ from manager.cli.running import (
 
 if TYPE_CHECKING:
     from common.api.certificates import AssignedAnswer, CertificateAnswer
+    from common.api.uploads import CertificateEdit
 
 app = group("Manage certificates, and assign them to nodes.")
 
@@ -158,16 +159,29 @@ def edit(
         slot=slot,
         note=note,
     )
+    files = _files(certificate, None, parameters)
+    answer = _send_edit(context, certificate_id, body, force=force, files=files)
+    present(answer, lambda answer: _say_changed(answer, moves=moves), json=json)
+
+
+def _send_edit(
+    context: typer.Context,
+    certificate_id: int,
+    body: "CertificateEdit",
+    *,
+    force: bool,
+    files: dict[str, str],
+) -> bytes:
+    """Send it, after a question if it wants one. Raises ApiRefusedError, in the words of the files that were given."""
     try:
-        answer = send_confirmed(
+        return send_confirmed(
             context,
             body,
             lambda client, confirmed: client.patch("certificates", str(certificate_id), body=confirmed),
             force=force,
         )
     except ApiRefusedError as error:
-        raise error.with_files(_files(certificate, None, parameters)) from error
-    present(answer, lambda answer: _say_changed(answer, moves=moves), json=json)
+        raise error.with_files(files) from error
 
 
 def _say_changed(answer: bytes, *, moves: bool) -> None:

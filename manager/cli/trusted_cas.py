@@ -122,7 +122,7 @@ def show(
 
 def _forms(answer: bytes) -> Forms:
     from common.api.trust import TrustedCaAnswer
-    from manager.cli.certificate_tables import describe_ca
+    from manager.cli.certificate_details import describe_ca
     from manager.cli.decoding import read
 
     found = read(answer, TrustedCaAnswer)

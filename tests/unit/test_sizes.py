@@ -1,6 +1,7 @@
 """No file and no function of the product, and no file of the tests, is so long that it holds two ideas."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,10 @@ TOP = Path(__file__).parents[2]
 ROOMS = ("common", "manager", "nodeagent")
 FILE_MAX_LINES = 349
 FUNCTION_MAX_LINES = 59
+
+# what a field of the certificate adds: an option is the most, and a function takes it in one line and hands it on in another
+FIELD_LINES = 8
+FIELD_FUNCTION_LINES = 3
 
 # steps of a schema that nobody changes any more
 MIGRATIONS = "manager/store/migrations/"
@@ -24,13 +29,13 @@ def product() -> Iterator[tuple[str, str]]:
                 yield name, path.read_text()
 
 
-def long_functions(text: str) -> list[tuple[str, int]]:
+def long_functions(text: str, most: int = FUNCTION_MAX_LINES) -> list[tuple[str, int]]:
     """Return the functions that are too long, decorators left out, with their length in lines."""
     found = []
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.end_lineno is not None:
             length = node.end_lineno - node.lineno + 1
-            if length > FUNCTION_MAX_LINES:
+            if length > most:
                 found.append((node.name, length))
     return found
 
@@ -53,6 +58,21 @@ def test_no_file_of_the_tests_is_longer_than_one_idea():
 def test_no_function_of_the_product_is_longer_than_one_idea():
     found = {name: functions for name, text in product() if (functions := long_functions(text))}
     assert found == {}
+
+
+def test_one_more_field_of_the_certificate_has_room_in_each_file_that_its_recipe_names():
+    recipe = (
+        (TOP / "CONTRIBUTING.md").read_text().split("### A field of the certificate\n")[1].split("\n### ")[0]
+    )
+    texts = {
+        name: (TOP / name).read_text() for name in re.findall(r"`((?:common|manager)/[\w/]+\.py)`", recipe)
+    }
+    assert len(texts) > 8
+    assert [
+        name for name, text in texts.items() if len(text.splitlines()) > FILE_MAX_LINES - FIELD_LINES
+    ] == []
+    most = FUNCTION_MAX_LINES - FIELD_FUNCTION_LINES
+    assert {name: found for name, text in texts.items() if (found := long_functions(text, most))} == {}
 
 
 @pytest.mark.parametrize("kind", ["def", "async def"])
