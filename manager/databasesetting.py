@@ -4,6 +4,7 @@ The file is there if this manager was told the address when it joined another on
 """
 
 import os
+import shlex
 import stat
 from pathlib import Path
 from typing import Final
@@ -48,7 +49,9 @@ def _read(path: Path, *, private: bool) -> str:
         ) as file:
             mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
             if private and mode & 0o077:
-                raise ConflictError(f"{path} can be read by others (mode {mode:04o}); run: chmod 600 {path}")
+                raise ConflictError(
+                    f"{path} can be read by others (mode {mode:04o}); run: chmod 600 {shlex.quote(str(path))}"
+                )
             return file.read(URL_CHARACTERS_MAX + 2).rstrip("\r\n")
     except UnicodeDecodeError as error:
         raise InvalidInputError("database", f"{path} is not UTF-8") from error

@@ -3,6 +3,7 @@
 import asyncio
 import shlex
 from importlib.metadata import version as version_of
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -24,6 +25,7 @@ from manager.admin.options import (
 )
 from manager.admin.users import users
 from manager.settings import DEFAULT_DATA, DEFAULT_HTTPS, DEFAULT_SSH, Settings
+from manager.store.missing import NoKeyError, NoStoreError
 
 FIRST_STEPS = f"""Certcast keeps the TLS certificates of a fleet in one place, and every node's copy up to date.
 
@@ -102,9 +104,9 @@ def init(
 
     say("Making keys and a temporary certificate (a few seconds) ...", err=True)
     asyncio.run(initialise(settings, names=tuple(name or ()), addresses=tuple(address or ())))
-    at = "" if settings.data == DEFAULT_DATA else f" --data {shlex.quote(str(settings.data))}"
     say(
-        f"The store is ready in {_where(settings)}. Next: certcast-manager user add admin --role administrator{at}"
+        f"The store is ready in {_where(settings)}. Next: "
+        f"certcast-manager user add admin --role administrator{_at(settings.data)}"
     )
 
 
@@ -189,6 +191,25 @@ def _where(settings: Settings) -> str:
     return f"{settings.place}, and the key that opens it in {settings.data}"
 
 
+def _at(data: Path | None) -> str:
+    """Return the option that leads a command to this directory, for a shell; "" where commands go by themselves."""
+    return "" if data in {None, DEFAULT_DATA} else f" --data {shlex.quote(str(data))}"
+
+
+def _advice(error: CertcastError) -> str:
+    """Return which command puts this right, as the rest of its sentence; "" for most errors."""
+    match error:
+        case NoStoreError():
+            return f"; to make one, run: certcast-manager init{_at(error.directory)}"
+        case NoKeyError():
+            return (
+                "; if the store is in a database, restore the 'kek' file that belongs to it from its backup; "
+                f"to make a new store, run: certcast-manager init{_at(error.directory)}"
+            )
+        case _:
+            return ""
+
+
 app.command()(backup)
 app.command()(migrate_store)
 app.command()(cluster_token)
@@ -200,5 +221,5 @@ def main() -> None:
     try:
         app()
     except CertcastError as error:
-        say(f"certcast-manager: {error.message}", err=True)
+        say(f"certcast-manager: {error.message}{_advice(error)}", err=True)
         raise SystemExit(1) from error

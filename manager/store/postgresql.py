@@ -19,7 +19,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from common.errors import ConflictError, NotFoundError, StorageError
+from common.errors import ConflictError, StorageError
 from common.ids import NodeName
 from manager.store.address import ServerAddress, ServerHost
 from manager.store.admission import settle, timeline_of
@@ -27,6 +27,7 @@ from manager.store.backend import NoticeHandlers
 from manager.store.claims import OpenConnection, claim_on
 from manager.store.connection_pool import give_up_lost, try_out
 from manager.store.dialing import DialedConnection, Dialer, account_name, tls_context
+from manager.store.missing import NoStoreError
 from manager.store.notices import listen_on, tell_on, tell_tallies_on
 from manager.store.refusals import LOST, UNREADABLE, Refusal, explain, refusal_of, summed_up
 from manager.store.tables import metadata
@@ -140,7 +141,7 @@ class Postgresql:
     async def check(self, connection: AsyncConnection, *, is_new: bool) -> None:
         """Check that the database holds a store, or nothing at all where there is to be a new one.
 
-        Raises ConflictError, NotFoundError, InvalidInputError (a server that cannot keep one).
+        Raises ConflictError, NoStoreError, InvalidInputError (a server that cannot keep one).
         """
         tables = set((await connection.execute(_TABLES)).scalars())
         if VERSION_TABLE in tables and set(metadata.tables) & tables:
@@ -160,9 +161,7 @@ class Postgresql:
                 "correct that with: ALTER ROLE ... SET search_path"
             )
         if not is_new:
-            raise NotFoundError(
-                f"there is no store in the database {self._address}; 'certcast-manager init' makes one"
-            )
+            raise NoStoreError(f"in the database {self._address}", None)
 
     async def check_room(self) -> None:
         """Go on: a server does not tell how much room it has."""

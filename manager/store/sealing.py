@@ -11,6 +11,7 @@ import hashlib
 import hmac
 import os
 import secrets
+import shlex
 import stat
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,6 +26,8 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from common.errors import ConflictError, NotFoundError, Reason, StorageError
 from common.runtime import durable
 from common.runtime.regular_file import open_regular
+from manager.store.missing import NoKeyError
+from manager.store.place import DATABASE_FILE
 
 KEK_BYTES: Final = 32
 KEK_FILE: Final = "kek"
@@ -111,7 +114,7 @@ def create_kek(directory: Path) -> None:
 def load_keyring(directory: Path) -> Keyring:
     """Read the KEK from the service manager's credential, else from the file.
 
-    Raises NotFoundError, StorageError (wrong size), or ConflictError if others can read the file.
+    Raises NotFoundError (NoKeyError where no store's file is either), StorageError (wrong size), or ConflictError if others can read the file.
     """
     credentials = os.environ.get("CREDENTIALS_DIRECTORY")
     if credentials and (Path(credentials) / CREDENTIAL).is_file():
@@ -120,9 +123,11 @@ def load_keyring(directory: Path) -> Keyring:
     try:
         return _read(directory / KEK_FILE, private=True)
     except FileNotFoundError as error:
+        path = directory / KEK_FILE
+        if not (directory / DATABASE_FILE).exists():
+            raise NoKeyError(directory, path) from error
         raise NotFoundError(
-            f"there is no key-encryption key at {directory / KEK_FILE}; "
-            f"'certcast-manager init --data {directory}' makes a new store"
+            f"there is no key-encryption key at {path}; restore the 'kek' file that belongs to this store from its backup: nothing else opens it"
         ) from error
 
 
@@ -153,7 +158,9 @@ def _read_keys(path: Path, *, private: bool) -> bytes:
         with os.fdopen(open_regular(path, os.O_RDONLY), "rb") as file:
             mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
             if private and mode & 0o077:
-                raise ConflictError(f"{path} can be read by others (mode {mode:04o}); run: chmod 600 {path}")
+                raise ConflictError(
+                    f"{path} can be read by others (mode {mode:04o}); run: chmod 600 {shlex.quote(str(path))}"
+                )
             keys = file.read(KEKS_MAX * KEK_BYTES + 1)
     except FileNotFoundError:
         raise

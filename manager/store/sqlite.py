@@ -23,12 +23,13 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from common.errors import ConflictError, NotFoundError, Reason, StorageError
+from common.errors import ConflictError, Reason, StorageError
 from common.ids import NodeName
 from common.runtime import durable
 from manager.store.backend import NoticeHandlers
 from manager.store.claims import Unending, claim_file
 from manager.store.failures import DISK_FULL, is_out_of_space
+from manager.store.missing import NoStoreError
 from manager.store.sqlite_driver import READS, connect
 from manager.store.tables import metadata
 
@@ -96,11 +97,9 @@ class Sqlite:
         await asyncio.to_thread(_remove_file, self._path)
 
     async def find(self) -> None:
-        """Check that there is a file. Raises NotFoundError."""
+        """Check that there is a file. Raises NoStoreError."""
         if not await asyncio.to_thread(self._path.is_file):
-            raise NotFoundError(
-                f"there is no store at {self._path}; 'certcast-manager init --data {self._path.parent}' makes one"
-            )
+            raise NoStoreError(f"at {self._path}", self._path.parent)
 
     async def check(self, connection: AsyncConnection, *, is_new: bool) -> None:
         """Accept any content: that the file was not there, or was, has been seen."""

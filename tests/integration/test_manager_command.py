@@ -2,6 +2,7 @@
 
 import os
 import pwd
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -66,6 +67,46 @@ def test_a_file_in_place_of_a_store_is_said_to_be_one(tmp_path: Path, command: s
     done = shell(f"certcast-manager {command} --data store", cwd=tmp_path)
     assert done.returncode == 1
     assert f"{tmp_path / 'store'} is not a directory" in done.stderr
+
+
+def run_on(data: Path, command: str) -> subprocess.CompletedProcess[str]:
+    return shell(f"certcast-manager {command} --data {shlex.quote(str(data))}")
+
+
+def test_whoever_lost_the_key_of_a_store_is_told_to_restore_it_and_not_to_make_another(tmp_path: Path):
+    data = tmp_path / "a store"
+    assert run_on(data, "init --name m.test").returncode == 0
+    kek = (data / "kek").read_bytes()
+    (data / "kek").unlink()
+    for command in ("user list", "serve"):
+        done = run_on(data, command)
+        assert done.returncode == 1
+        assert done.stderr == (
+            f"certcast-manager: there is no key-encryption key at {data / 'kek'}; "
+            "restore the 'kek' file that belongs to this store from its backup: nothing else opens it\n"
+        )
+    (data / "kek").write_bytes(kek)
+    (data / "kek").chmod(0o600)
+    assert run_on(data, "user list").returncode == 0
+
+
+def test_what_is_named_to_whom_has_no_store_makes_one_as_it_stands(tmp_path: Path):
+    data = tmp_path / "it's a store"
+    done = run_on(data, "user list")
+    assert done.returncode == 1
+    assert (
+        f"there is no key-encryption key at {data / 'kek'}; if the store is in a database, restore"
+        in done.stderr
+    )
+    command = done.stderr.rpartition("to make a new store, run: ")[2]
+    assert shell(f"{command.strip()} --name m.test").returncode == 0
+    (data / "certcast.db").unlink()
+    done = run_on(data, "user list")
+    assert done.stderr == (
+        f"certcast-manager: there is no store at {data / 'certcast.db'}; "
+        f"to make one, run: certcast-manager init --data {shlex.quote(str(data))}\n"
+    )
+    assert shell(f"{done.stderr.rpartition('run: ')[2].strip()} --name m.test").returncode == 0
 
 
 def as_root_on(data: Path, code: str) -> subprocess.CompletedProcess[str]:

@@ -13,6 +13,7 @@ from sqlalchemy import inspect
 from common.errors import ConflictError, InvalidInputError, NotFoundError, StorageError
 from manager.store import admission
 from manager.store.migrations.versions import v0001_first
+from manager.store.missing import NoStoreError
 from manager.store.place import DATABASE_FILE, StorePlace
 from manager.store.sealing import Keyring
 from manager.store.store import Store
@@ -51,8 +52,8 @@ async def test_a_place_that_holds_a_store_is_not_used_for_another(store, place, 
     assert await store.nodes.get(N1)
 
 
-async def test_where_there_is_no_store_the_way_to_make_one_is_told(empty_place, keyring):
-    with pytest.raises(NotFoundError, match="certcast-manager init"):
+async def test_that_there_is_no_store_is_told_of_its_kind(empty_place, keyring):
+    with pytest.raises(NoStoreError, match=r"there is no store (at|in the database) "):
         await Store.open(empty_place, keyring)
     await (await Store.create(empty_place, keyring)).close()
 

@@ -5,6 +5,8 @@ import traceback
 import pytest
 
 from common.errors import ConflictError, NotFoundError, StorageError
+from manager.store.missing import NoKeyError
+from manager.store.place import DATABASE_FILE
 from manager.store.sealing import CREDENTIAL, KEK_BYTES, KEK_FILE, Keyring, create_kek, load_keyring
 
 PLAIN = b"-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n-----END PRIVATE KEY-----\n"
@@ -126,7 +128,10 @@ def test_a_kek_of_another_size_is_refused(tmp_path, size, monkeypatch):
         load_keyring(tmp_path)
 
 
-def test_a_missing_kek_says_how_to_make_a_store(tmp_path, monkeypatch):
+def test_a_missing_kek_is_to_be_restored_where_there_is_a_store(tmp_path, monkeypatch):
     monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
-    with pytest.raises(NotFoundError, match="certcast-manager init"):
+    with pytest.raises(NoKeyError, match=f"key at {tmp_path / KEK_FILE}$"):
+        load_keyring(tmp_path)
+    (tmp_path / DATABASE_FILE).touch()
+    with pytest.raises(NotFoundError, match="restore the 'kek' file that belongs to this store"):
         load_keyring(tmp_path)
