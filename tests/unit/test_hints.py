@@ -32,10 +32,18 @@ BELOW_THE_COMMAND_OF_THE_NODE = (
     *("common", "nodeagent/core", "nodeagent/install", "nodeagent/channel", "nodeagent/health"),
     *("nodeagent/app.py", "nodeagent/errors.py", "nodeagent/settings.py", "nodeagent/status.py"),
 )
+SETTINGS = (
+    ROOT / "manager/settings.py"
+)  # which says of a wrong setting where it was set, and that may be an option
 PLUGIN = "nodeagent/health/plugin.py"
-WORDED = re.compile(r"certcast(-manager|-nodeagent)? |(?<![\w-])--(?!-)")
+WORDED = re.compile(r"(?<![\w/])certcast(-manager|-nodeagent)? |(?<![\w-])--(?!-)")
 OPTION = re.compile(r"--[a-z-]*(=\S*)?")  # alone, it is what a program of the system is run with
-NAMED = re.compile(r"\bcertcast(-manager|-nodeagent)? ([a-z]|$)|(?<![\w-])--[a-z]|href=")
+PATH = re.compile(r"(?<![^\s('\"])/([a-z][a-z-]*)")
+NO_PAGES = {
+    *("etc", "opt", "run", "usr", "var"),
+    "health",
+    "oauth",
+}  # of the system, of monitoring, of programs
 
 
 def messages(path: Path) -> Iterator[tuple[int, str]]:
@@ -51,6 +59,11 @@ def messages(path: Path) -> Iterator[tuple[int, str]]:
             yield node.lineno, node.value
 
 
+def names_a_page(text: str) -> bool:
+    """Whether a sentence has a path that could be a page's; alone, it is what a route is known by."""
+    return "href=" in text or (" " in text and any(each not in NO_PAGES for each in PATH.findall(text)))
+
+
 def test_no_message_below_the_front_ends_names_a_command_a_flag_or_a_page():
     files = [path for each in BELOW for path in sorted((ROOT / each).rglob("*.py"))]
     files += sorted((ROOT / "manager").glob("*.py"))
@@ -58,13 +71,22 @@ def test_no_message_below_the_front_ends_names_a_command_a_flag_or_a_page():
         f"{path.relative_to(ROOT)}:{line}: {text}"
         for path in files
         for line, text in messages(path)
-        if NAMED.search(text)
+        if WORDED.search(text) or names_a_page(text)
+        if not (path == SETTINGS and OPTION.fullmatch(text))
     ]
     assert found == []
-    assert NAMED.search("there is no node; 'certcast node list' lists them")
-    assert NAMED.search("run 'certcast init'")
-    assert NAMED.search("run certcast ")  # and a value of an f-string
-    assert NAMED.search("push with --force to replace it")
+    assert WORDED.search("there is no node; 'certcast node list' lists them")
+    assert WORDED.search("run certcast ")  # and a value of an f-string
+    assert WORDED.search("there are some; use --")  # likewise
+    assert WORDED.search("push with --force to replace it")
+    assert names_a_page("see the page of signing requests, /signing-requests")
+    assert names_a_page("see /nodes/")
+    assert not names_a_page("/nodes/{name}")
+
+
+@pytest.mark.parametrize("path", sorted({page.path for page in site.PAGES} - {"/"}))
+def test_each_page_is_known_by_its_path(path):
+    assert names_a_page(f"see {path}")
 
 
 def test_no_message_of_a_node_below_its_command_and_its_plugin_names_a_command_or_a_flag():
