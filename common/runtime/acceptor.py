@@ -14,6 +14,8 @@ from typing import Final
 
 import structlog
 
+from common.runtime.system_error import words_of
+
 log = structlog.get_logger(__name__)
 
 BACKLOG: Final = 4096
@@ -40,12 +42,15 @@ def listen(host: str, port: int) -> socket.socket:
         host.encode("idna")
     except ValueError as error:
         raise OSError(errno.EINVAL, "it is not a host name or an address") from error
-    listening = socket.create_server(
-        (host or ("::" if everywhere else "0.0.0.0"), port),  # noqa: S104 - an empty host says so
-        family=family,
-        backlog=BACKLOG,
-        dualstack_ipv6=everywhere,
-    )
+    try:
+        listening = socket.create_server(
+            (host or ("::" if everywhere else "0.0.0.0"), port),  # noqa: S104 - an empty host says so
+            family=family,
+            backlog=BACKLOG,
+            dualstack_ipv6=everywhere,
+        )
+    except OSError as error:
+        raise OSError(error.errno, words_of(error)) from error
     listening.setblocking(False)
     return listening
 

@@ -24,6 +24,7 @@ from common.runtime.ssh import (
     public_line,
     send_nothing_ignored,
 )
+from common.runtime.system_error import words_of
 from common.runtime.transport import Peer
 
 DIAL_TIMEOUT_S: Final = 15.0
@@ -160,7 +161,7 @@ async def _reach(address: str) -> socket.socket:
             f"{address}: its name was not resolved in time", reason=Reason.TIMEOUT
         ) from error
     except OSError as error:
-        raise UnreachableError(f"{address}: {error.strerror}") from error
+        raise UnreachableError(f"{address}: {words_of(error)}") from error
     except (ValueError, OverflowError) as error:  # not HOST:PORT, or not a valid name (RFC 1035, IDNA)
         raise UnreachableError(f"{address}: it is not an address") from error
     failure = UnreachableError(f"{address}: its name has no address")
@@ -171,7 +172,7 @@ async def _reach(address: str) -> socket.socket:
             text = f"{address} did not answer in {CONNECT_TIMEOUT_S:g} s"
             failure = UnreachableError(text, reason=Reason.TIMEOUT)
         except OSError as error:
-            failure = UnreachableError(f"{address}: {error.strerror or error}")
+            failure = UnreachableError(f"{address}: {words_of(error)}")
     raise failure
 
 

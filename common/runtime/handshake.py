@@ -15,6 +15,7 @@ from common.ids import Fingerprint, fingerprint_of
 from common.pki.der import DerError
 from common.pki.expiry import NO_DATE_S
 from common.pki.frame import read_frame, read_time
+from common.runtime.system_error import words_of
 
 Preamble = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 """What is said in clear text before the handshake (STARTTLS). Raises UnreachableError if the peer will not go on."""
@@ -81,10 +82,10 @@ async def see_served(
         ) from error
     except UnreachableError as error:
         raise UnreachableError(f"{host}:{port}: {error.message}") from error
-    except (OSError, ssl.SSLError) as error:
+    except OSError as error:
         is_alert = isinstance(error, ssl.SSLError) and "_ALERT_" in (error.reason or "")
         kind = AlertError if is_alert else UnreachableError
-        raise kind(f"{host}:{port}: {error.strerror or error}") from error
+        raise kind(f"{host}:{port}: {words_of(error)}") from error
     chain = _sent_chain(connection)
     if not chain:
         raise UnreachableError(f"{host}:{port} presented no certificate")

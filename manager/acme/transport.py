@@ -22,6 +22,7 @@ from urllib3.connection import HTTPSConnection
 from urllib3.exceptions import HTTPError
 from urllib3.util import parse_url
 
+from common.runtime.system_error import words_of
 from manager.acme.refusals import refusal, words
 from manager.usecases.renewal.ports import CaError
 
@@ -231,7 +232,9 @@ def _cause(error: BaseException) -> str:
     match error:
         case ssl.SSLCertVerificationError():
             return f"its certificate is not trusted ({words(error.verify_message)})"
-        case OSError(strerror=str(text)):
-            return words(text)
+        case TimeoutError():
+            return "it did not answer in time"
+        case OSError(strerror=str()):
+            return words(words_of(error))
         case _:
             return words(str(error)) or type(error).__name__

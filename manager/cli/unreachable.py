@@ -3,13 +3,13 @@
 Decides the sentence for every way in which a connection fails. Invariant: no sentence is empty, and none shows a library's own values.
 """
 
-import os
 import socket
 import ssl
 from typing import Final
 from urllib.parse import urlsplit
 
 from common.errors import UnreachableError
+from common.runtime.system_error import words_of
 
 NO_TLS: Final = frozenset(
     {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNEXPECTED_MESSAGE", "RECORD_LAYER_FAILURE"}
@@ -40,12 +40,12 @@ def failed(url: str, error: OSError) -> UnreachableError:
         case TimeoutError():
             return silent(url)
         case socket.gaierror():
-            return UnreachableError(f"cannot find the host {_host(url)}: {_detail(error)}. Is --url right?")
+            return UnreachableError(f"cannot find the host {_host(url)}: {words_of(error)}. Is --url right?")
         case ConnectionResetError():
             return closed(url)
         case _:
             return UnreachableError(
-                f"cannot reach {url}: {_detail(error)}. Is the manager running, and --url right?"
+                f"cannot reach {url}: {words_of(error)}. Is the manager running, and --url right?"
             )
 
 
@@ -82,13 +82,6 @@ def behind_proxy(url: str, status: int) -> UnreachableError:
     return UnreachableError(
         f"a proxy answers at {url}, and does not reach the manager behind it (HTTP status {status})"
     )
-
-
-def _detail(error: OSError) -> str:
-    # a failed name look-up has negative codes; several failed addresses have none at all
-    if error.errno and error.errno > 0:
-        return os.strerror(error.errno)
-    return error.strerror or "none of its addresses answers"
 
 
 def _host(url: str) -> str:

@@ -19,6 +19,7 @@ import dns.nameserver
 import dns.rdatatype
 import dns.tsig
 
+from common.runtime.system_error import words_of
 from manager.dns.settings import DNS_PORT, HostPort
 
 ASK_S: Final = 3.0
@@ -154,9 +155,7 @@ async def _within(work: Awaitable[bytes]) -> bytes:
         raise NoAnswerError("ended the connection without an answer") from error
     except OSError as error:
         has_no_route = error.errno in _NO_ROUTE
-        raise NoAnswerError(
-            f"cannot be reached: {error.strerror or error}", has_no_route=has_no_route
-        ) from error
+        raise NoAnswerError(f"cannot be reached: {words_of(error)}", has_no_route=has_no_route) from error
 
 
 class _Datagrams(asyncio.DatagramProtocol):

@@ -19,6 +19,7 @@ from aiohttp.client_proto import ResponseHandler
 from yarl import URL
 
 from common.challenge import PATH, RESPONSE_MAX_CHARS, is_response
+from common.runtime.system_error import words_of
 from common.text import printable
 
 HTTP_PORT: Final = 80
@@ -121,8 +122,8 @@ class ChallengeChecker:
         except TimeoutError:
             return CheckResult("nobody", f"{where} does not answer within {CHECK_S:g} s")
         except aiohttp.ClientConnectorError as error:
-            place, why = f"{_bracketed(error.host)}:{error.port}", error.os_error.strerror or "no connection"
-            return CheckResult("nobody", f"nobody answers at {place}: {why}")
+            place = f"{_bracketed(error.host)}:{error.port}"
+            return CheckResult("nobody", f"nobody answers at {place}: {words_of(error.os_error)}")
         except (aiohttp.ClientError, OSError, ValueError) as error:
             return CheckResult(
                 "wrong", f"{where} answers what is no HTTP: {printable(str(error))[:SHOWN_MAX_CHARS]}"
