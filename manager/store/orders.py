@@ -3,12 +3,13 @@
 Invariant: a renewal has one at most that is not over, whoever tries to write another; and an order that is over has no key.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from sqlalchemy import delete, func, insert, select, update
 
 from common.errors import ConflictError, NotFoundError
+from common.ids import CertificateId
 from manager.domain.renewal.records import OrderId, OrderRecord, RenewalId
 from manager.store.engine import Database
 from manager.store.renewal_fields import order_of, order_values
@@ -69,6 +70,21 @@ class Orders:
             rows = (await connection.execute(query.order_by(acme_order.c.id.desc()).limit(limit))).all()
         return [order_of(row) for row in rows]
 
+    async def latest_real(self, renewal_id: RenewalId) -> OrderRecord | None:
+        """Return the latest of a renewal, tests left out; None if there is none."""
+        query = select(*_PLAIN).where(acme_order.c.renewal_id == renewal_id, acme_order.c.is_test.is_(False))
+        async with self._database.read() as connection:
+            row = (await connection.execute(query.order_by(acme_order.c.id.desc()).limit(1))).first()
+        return None if row is None else order_of(row)
+
+    async def brought(self, renewal_id: RenewalId) -> set[CertificateId]:
+        """Return which of the certificates that a renewal has brought are still in the store."""
+        query = select(acme_order.c.answer_id).where(
+            acme_order.c.renewal_id == renewal_id, acme_order.c.answer_id.is_not(None)
+        )
+        async with self._database.read() as connection:
+            return {CertificateId(number) for number in (await connection.execute(query)).scalars()}
+
     async def changed_since(
         self, since_s: float, *, renewal_id: RenewalId | None = None
     ) -> Sequence[OrderRecord]:
@@ -106,14 +122,17 @@ class Orders:
             raise _missing(order_id)
         return self._keyring.open(_identity(order_id), bytes(sealed)).decode()
 
-    async def collect(self, *, keep_each: int) -> None:
-        """Forget all but the latest `keep_each` of each renewal that are over."""
+    async def collect(self, *, keep_each: int, spared: Collection[OrderId]) -> None:
+        """Forget all but the latest `keep_each` orders and as many tests of each renewal that are over; not those of `spared`, and none whose certificate is still in the store."""
         is_over = acme_order.c.unfinished_of.is_(None)
-        place = func.row_number().over(partition_by=acme_order.c.renewal_id, order_by=acme_order.c.id.desc())
+        place = func.row_number().over(
+            partition_by=(acme_order.c.renewal_id, acme_order.c.is_test), order_by=acme_order.c.id.desc()
+        )
         ranked = select(acme_order.c.id, place.label("place")).where(is_over).subquery()
         old = select(ranked.c.id).where(ranked.c.place > keep_each)
+        is_spared = acme_order.c.answer_id.is_not(None) | self._database.among(acme_order.c.id, spared)
         async with self._database.write() as connection:
-            await connection.execute(delete(acme_order).where(acme_order.c.id.in_(old)))
+            await connection.execute(delete(acme_order).where(acme_order.c.id.in_(old), ~is_spared))
 
 
 def _identity(order_id: OrderId) -> str:

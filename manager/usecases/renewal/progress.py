@@ -27,7 +27,7 @@ STEPS_KEPT: Final = 40
 
 
 ORDERS_KEPT: Final = 50
-"""Of one renewal, those that are over."""
+"""Of one renewal, those that are over, and as many of its tests."""
 
 
 async def advance(
@@ -201,8 +201,7 @@ async def forget_failure(context: Context, renewal: RenewalRecord) -> None:
 
 async def _has_other_terms(context: Context, renewal: RenewalRecord) -> bool:
     """Whether nothing was ordered yet with a renewal's terms, but was with others."""
-    orders = await context.store.orders.of_renewal(renewal.id, limit=ORDERS_KEPT)
-    latest = next((each for each in orders if not each.is_test), None)
+    latest = await context.store.orders.latest_real(renewal.id)
     return latest is not None and latest.terms != renewal.terms
 
 

@@ -15,6 +15,7 @@ from common.errors import ChangedMeanwhileError, ConflictError, Hint, InvalidInp
 from common.ids import CertificateId, NodeName
 from manager.domain.etag import etag_of_renewal
 from manager.domain.inventory import Entry, Inventory
+from manager.domain.renewal.budget import SIGNED_WITHIN_S, counted_until_s
 from manager.domain.renewal.records import (
     AccountId,
     ChallengeKind,
@@ -250,9 +251,12 @@ class RenewalUseCases:
             return order
 
     async def collect(self) -> None:
-        """Forget orders that were over long ago, and what is left of renewals that are. Raises StorageError."""
-        await self._context.store.renewals.collect(now_s=self._context.clock())
-        await self._context.store.orders.collect(keep_each=ORDERS_KEPT)
+        """Forget orders that were over long ago, and what is left of renewals that are; nothing that a CA still counts. Raises StorageError."""
+        store, now_s = self._context.store, self._context.clock()
+        await store.renewals.collect(now_s=now_s)
+        recent = await store.orders.changed_since(now_s - SIGNED_WITHIN_S)
+        counted = {each.id for each in recent if counted_until_s([each]) > now_s}
+        await store.orders.collect(keep_each=ORDERS_KEPT, spared=counted)
 
     async def _add(
         self,

@@ -55,9 +55,6 @@ LOOKED_LEAST_S: Final = 2.0
 LOOKED_MOST_S: Final = 600.0
 """How soon to look again whether ports serve it: first after seconds, then after a quarter of the time that has passed."""
 
-EARLIER: Final = 50
-"""Orders of a renewal among which those are that brought the certificates before; tests and failures lie between."""
-
 _ACCEPTED: Final = frozenset({ConsequenceCode.NAME_MISMATCH})
 """Consequences that a renewal may have: whoever ordered for these names knows the nodes'. What the former certificate had, it has no more than that."""
 
@@ -215,8 +212,7 @@ class TakingOver:
     async def _serve(self, order: OrderRecord, entry: Entry) -> None:
         """Keep that it is served, and remove those that the renewal has brought before and that are nowhere now."""
         store = self._context.store
-        earlier = await store.orders.of_renewal(order.renewal_id, limit=EARLIER)
-        brought = {each.answer_id for each in earlier if each.answer_id is not None} - {entry.id}
+        brought = await store.orders.brought(order.renewal_id) - {entry.id}
         async with self._context.deciding() as inventory:
             await keep_advanced(self._context, order, OrderState.SERVED)
             for number in sorted(each for each in brought if each in inventory.entries):

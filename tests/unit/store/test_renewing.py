@@ -286,17 +286,6 @@ async def test_orders_of_a_retired_renewal_stay_for_a_while_and_it_keeps_neither
         assert [each.id for each in await store.orders.of_renewal(renewal.id, limit=9)] == kept
 
 
-async def test_of_each_renewal_the_latest_orders_stay(store: Store):
-    first, second = await add_renewal(store), await add_renewal(store)
-    for renewal in (first, second, first, first):
-        order = await store.orders.add(new_order(renewal), private_key_pem=KEY_PEM)
-        await store.orders.keep(replace(order, state=OrderState.FAILED))
-    open_one = await store.orders.add(new_order(first), private_key_pem=KEY_PEM)
-    await store.orders.collect(keep_each=1)
-    assert [each.id for each in await store.orders.of_renewal(first.id, limit=9)] == [open_one.id, 4]
-    assert [each.id for each in await store.orders.of_renewal(second.id, limit=9)] == [2]
-
-
 async def test_the_latest_order_of_each_renewal_that_has_any_is_read_at_once(store: Store):
     first, second, _ = await add_renewal(store), await add_renewal(store), await add_renewal(store)
     for renewal in (first, second, first):
