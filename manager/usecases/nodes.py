@@ -27,6 +27,7 @@ from manager.store.records import NewCertificate
 from manager.usecases.confirming import Impact, assess_node_removal, facts_of
 from manager.usecases.context import Context
 from manager.usecases.kept import new_certificate
+from manager.usecases.renewal.slots import take_from_renewals
 from manager.usecases.workers import MAKE_KEY_TIMEOUT_S
 
 log = structlog.get_logger(__name__)
@@ -177,6 +178,7 @@ class NodeUseCases:
             places = await self._context.store.assignments.of(removed)
             await self._context.store.nodes.remove(*removed)
             await self._drop_temporary({each.certificate_id for each in places})
+            await take_from_renewals(self._context, removed, actor=actor)
             for name in removed:
                 await self._context.store.address_book.forget(name)
                 await self._context.store.manager_tokens.forget(name)

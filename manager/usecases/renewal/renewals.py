@@ -123,8 +123,6 @@ class RenewalUseCases:
 
         Raises NotFoundError, InvalidInputError, ConfirmationNeededError (another certificate has a slot), ConflictError (which is renewed).
         """
-        for name in nodes:
-            await self._context.store.nodes.get(name)
         return await self._add(
             None,
             checked_terms(terms, None, self.challenges),
@@ -285,6 +283,8 @@ class RenewalUseCases:
         )
         async with self._context.deciding() as inventory:
             if terms is not None and new.is_new:
+                for name in new.nodes:
+                    await self._context.store.nodes.get(name)
                 check_slots(inventory, await self.records(), new.nodes, slot)
                 assess_ordered(inventory, terms, new.nodes, slot).require_confirmation(confirm)
                 new = with_held(new, inventory)

@@ -1,10 +1,10 @@
 """Slots that a first certificate is ordered for: what has them now, and what renews that.
 
 Invariants: no two renewals bring certificates for one slot, which would take it from each other again and again; and none takes a slot from a certificate
-that whoever ordered was not asked about.
+that whoever ordered was not asked about; and a node gets none that was ordered for a removed one of its name.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
 from common.bundle.manifest import Slot
@@ -16,7 +16,9 @@ from manager.domain.moves import Move
 from manager.domain.placements import of_ordering
 from manager.domain.renewal.records import RenewalRecord, Terms
 from manager.usecases.confirming import Impact, facts_of
+from manager.usecases.context import Context
 from manager.usecases.renewal.ports import CaError
+from manager.usecases.renewal.terms import noted_terms
 
 
 def assess_ordered(inventory: Inventory, terms: Terms, nodes: Sequence[NodeName], slot: Slot) -> Impact:
@@ -66,6 +68,17 @@ def require_free(renewal: RenewalRecord, inventory: Inventory) -> None:
     """Check that a first certificate would take no slot that `why_occupied` names. Raises CaError."""
     if why := why_occupied(renewal, inventory):
         raise CaError(why, is_final=True)
+
+
+async def take_from_renewals(context: Context, removed: Collection[NodeName], *, actor: str) -> None:
+    """Let these nodes, which are removed in the transaction that is open, get no first certificate: others may have their names later."""
+    gone = set(removed)
+    for renewal in await context.store.renewals.list():
+        left = tuple(name for name in renewal.nodes if name not in gone)
+        if left != renewal.nodes:
+            after = replace(renewal, nodes=left, changed_s=context.clock())
+            await context.store.renewals.keep(after)
+            await context.note(actor, "renewal.changed", f"renewal {renewal.id}", noted_terms(after))
 
 
 def check_slots(

@@ -1,10 +1,11 @@
 """Slots that a first certificate is ordered for, and that another certificate has."""
 
+import json
 from dataclasses import replace
 
 import pytest
 
-from common.errors import ConflictError
+from common.errors import ConflictError, NotFoundError
 from common.ids import CertificateId, NodeName
 from manager.domain.alarms import AlarmKind
 from manager.domain.consequences import ConfirmationNeededError
@@ -192,3 +193,48 @@ async def test_what_was_confirmed_is_replaced(world: Renewing):
     new = await new_one(world)
     await world.pass_time(60, step_s=5)
     assert await world.states(new.renewal) == [OrderState.SERVED]
+
+
+async def add_node(world: Renewing, name: str, dns_name: str) -> None:
+    described = NodeDescription(names=[dns_name], addresses=[])
+    await world.use_cases.nodes.add_without_token(NodeName(name), described, actor="ada")
+
+
+async def test_a_first_certificate_is_for_no_node_that_was_added_under_the_name_of_a_removed_one(
+    world: Renewing,
+):
+    for number in (1, 2, 3):
+        await add_node(world, f"n{number}", f"n{number}.example.com")
+    terms = world.terms(await world.account(), "n1.example.com")
+    nodes = [NodeName("n1"), NodeName("n2"), NodeName("n3")]
+    made = await world.renewals.order_new(
+        terms, nodes=nodes, slot="server", paused=True, confirm="", actor="ada"
+    )
+    await world.use_cases.nodes.remove(NodeName("n1"), NodeName("n3"), actor="bob")
+    assert (await world.renewal(made.renewal)).nodes == ("n2",)
+    (act,) = [each for each in await world.store.audit.list() if each.action == "renewal.changed"]
+    assert (act.actor, act.subject) == ("bob", f"renewal {made.id}")
+    assert json.loads(act.detail)["nodes"] == ["n2"]
+    await add_node(world, "n1", "stranger.example.com")
+    strangers = await at(world, "n1")
+    await world.renewals.set_paused(made.id, paused=False, actor="ada")
+    await world.pass_time(DAY_S)
+    assert await world.states(made.id) == [OrderState.SERVED]
+    assert (await at(world, "n1"), await at(world, "n2")) == (
+        strangers,
+        (await world.renewal(made.renewal)).certificate_id,
+    )
+
+
+async def test_a_node_that_no_first_certificate_is_for_changes_no_renewal_when_it_is_removed(world: Renewing):
+    await add_node(world, "n1", "n1.example.com")
+    await add_node(world, "n2", "n2.example.com")
+    made = await order(world, "n1.example.com", confirm="", nodes=("n1",))
+    await world.use_cases.nodes.remove(NodeName("n2"), actor="ada")
+    assert await world.renewal(made.renewal) == made.renewal
+
+
+async def test_a_first_certificate_is_for_nodes_that_are_there_when_it_is_kept(world: Renewing):
+    with pytest.raises(NotFoundError, match="n1"):
+        await order(world, "n1.example.com", confirm="", nodes=("n1",))
+    assert await world.renewals.list() == []
