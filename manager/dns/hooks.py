@@ -13,6 +13,7 @@ from common.runtime.run_program import PRIVATE, run_checked
 from common.runtime.trusted import ROOT_DIRECTORY
 from common.runtime.trusted_program import check_command
 from common.text import printable
+from common.words import counted
 from manager.dns.answers import shown
 from manager.dns.settings import Hook
 from manager.dns.updates import Record
@@ -21,16 +22,26 @@ from manager.usecases.renewal.ports import CaError
 OUTPUT_SHOWN_MAX_CHARS: Final = 500
 """Of what the command printed last, in a message."""
 
+ALL_RUN_S: Final = 1800.0
+"""For the records of one order together: half of the time for which a CA is let look at what is shown."""
+
 
 async def run_hook(hook: Hook, records: Sequence[Record], *, present: bool) -> None:
     """Run the command for one record after the other, also after one that failed. Raises the first CaError, after that."""
     argv = hook.present if present else hook.cleanup
-    failures = []
-    for record in records:
-        try:
-            await _run(argv, record, hook.timeout_s)
-        except CaError as error:
-            failures.append(error)
+    failures: list[CaError] = []
+    done = 0
+    try:
+        async with asyncio.timeout(ALL_RUN_S):
+            for record in records:
+                try:
+                    await _run(argv, record, hook.timeout_s)
+                except CaError as error:
+                    failures.append(error)
+                done += 1
+    except TimeoutError:
+        message = f"the command {argv[0]} was run for {done} of {counted(len(records), 'record')} in {ALL_RUN_S:g} s, and for no more"
+        failures.append(CaError(message))
     if failures:
         raise failures[0]
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from manager.dns import hooks
 from manager.dns.hooks import OUTPUT_SHOWN_MAX_CHARS
 from manager.dns.settings import DnsSettings
 from manager.dns.showing import DnsShowing
@@ -114,3 +115,12 @@ async def test_a_command_that_is_not_there_is_told(place, tmp_path):
         error.message
         == f"the command {tmp_path}/change for {RECORD} could not be run: No such file or directory"
     )
+
+
+async def test_a_command_for_many_records_has_a_time_for_all_of_them(place, tmp_path, monkeypatch):
+    monkeypatch.setattr(hooks, "ALL_RUN_S", 1.0)
+    showing = place(f'echo "$3" >> {tmp_path}/told; [ "$3" = one ] || exec sleep 60')
+    proofs = [proof("example.com", text) for text in ("one", "two", "three")]
+    refused = await refusal(showing.place(proofs, until_s=UNTIL_S))
+    assert refused.message.endswith("/change was run for 1 of 3 records in 1 s, and for no more")
+    assert (tmp_path / "told").read_text().splitlines() == ["one", "two"]

@@ -2,7 +2,7 @@
 
 from manager.domain.renewal.moments import LADDER_S, Window
 from manager.domain.renewal.records import OrderState
-from manager.usecases.renewal.steps import SHOWN_WITHIN_S
+from manager.usecases.renewal.proving import SHOWN_WITHIN_S
 from tests.pki import DAY_S
 from tests.renewals import Renewing
 

@@ -14,8 +14,8 @@ from manager.domain.renewal.records import ChallengeKind, OrderState, Problem, T
 from manager.domain.renewal.schedule import RATE_LIMITED
 from manager.store.engine import Database
 from manager.usecases.renewal.ports import wake_nobody
+from manager.usecases.renewal.proving import SHOWN_WITHIN_S
 from manager.usecases.renewal.renewals import RenewalUseCases
-from manager.usecases.renewal.steps import SHOWN_WITHIN_S
 from manager.usecases.renewal.terms import NAMES_MAX
 from tests.pki import DAY_S
 from tests.renewals import Renewing

@@ -9,7 +9,7 @@ from common.ids import NodeName
 from manager.domain.renewal.records import ChallengeKind, OrderState, RenewalRecord
 from manager.domain.renewal.schedule import RATE_LIMITED
 from manager.usecases.renewal.ports import CaError
-from manager.usecases.renewal.steps import TRIED_WITHIN_S
+from manager.usecases.renewal.proving import TRIED_WITHIN_S
 from tests.renewals import Renewing
 
 HOUR_S = 3600.0

@@ -1,0 +1,105 @@
+"""Proofs that take long to show, and those that the CA wants no more: each order is shown once more, and then fails in words."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+
+from manager.domain.renewal.moments import LADDER_S
+from manager.domain.renewal.records import ChallengeKind, OrderState, Proof
+from manager.usecases.renewal.ports import Authorization
+from tests.fakes.ca import ModelCa
+from tests.pki import DAY_S
+from tests.renewals import Renewing
+
+HOUR_S = 3600.0
+ANEW = "What the CA wants to see is shown anew, because "
+
+
+@pytest.fixture
+def _by_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the CA want to see what the account's key of now makes of its token (RFC 8555 8.1)."""
+    authorization = ModelCa.authorization
+
+    async def for_key(ca: ModelCa, url: str, kind: ChallengeKind) -> Authorization:
+        made = ca.server.by_authorization[url]
+        if url in made.proofs and made.proven[url] == "pending":
+            made.proofs[url] = replace(made.proofs[url], response=f"token.{sum(ca.key_pem.encode())}")
+        found = await authorization(ca, url, kind)
+        return found if found.proof is None else replace(found, proof=made.proofs[url])
+
+    monkeypatch.setattr(ModelCa, "authorization", for_key)
+
+
+async def test_proofs_that_take_over_an_hour_to_place_are_looked_at(
+    world: Renewing, monkeypatch: pytest.MonkeyPatch
+):
+    renewal = await world.renewing("n1", age_days=40)
+    place = world.showing.place
+
+    async def slowly(proofs: Sequence[Proof], *, until_s: float) -> None:
+        world.now[0] += 3700
+        await place(proofs, until_s=until_s)
+
+    monkeypatch.setattr(world.showing, "place", slowly)
+    await world.pass_time(DAY_S)
+    assert await world.states(renewal) == [OrderState.SERVED]
+    assert world.server.asked["answer"] == 1
+
+
+async def test_what_may_be_gone_is_shown_anew_once_and_then_a_failure_in_words(world: Renewing):
+    renewal = await world.renewing("n1", age_days=40)
+    world.server.validation_s = DAY_S
+    await world.pass_time(60, step_s=5)
+    for _ in range(2):
+        assert await world.states(renewal) == [OrderState.PLACED]
+        await world.renewals.set_paused(renewal.id, paused=True, actor="ada")
+        await world.pass_time(2 * HOUR_S)
+        await world.renewals.set_paused(renewal.id, paused=False, actor="ada")
+        await world.pass_time(60, step_s=5)
+    (order,) = await world.orders(renewal)
+    gone = "more than an hour has passed, and what was shown may be gone"
+    assert [each.message for each in order.steps if each.message] == [
+        f"{ANEW}{gone}.",
+        f"the CA could not be let look, because {gone}",
+    ]
+    kept = await world.renewal(renewal)
+    assert (order.state, kept.failures) == (OrderState.ORDERED, 1)
+    assert kept.retry_at_s <= world.now[0] + LADDER_S[0]
+
+
+@pytest.mark.usefixtures("_by_key")
+async def test_an_order_whose_account_gets_another_key_shows_what_that_key_makes_of_it(world: Renewing):
+    renewal = await world.renewing("n1", "n2", age_days=31)
+    world.showing.missing_at = lambda _name: "a node"
+    await world.pass_time(12, step_s=4)
+    assert await world.states(renewal) == [OrderState.ORDERED]
+    await world.accounts.change_key(renewal.terms.account_id, actor="ada")
+    world.showing.missing_at = lambda _name: ""
+    await world.pass_time(120, step_s=5)
+    (order,) = await world.orders(renewal)
+    assert (order.state, (await world.renewal(renewal)).failures) == (OrderState.SERVED, 0)
+    other = "the CA wants to see another proof for n1.example.com by now"
+    assert [each.message for each in order.steps if each.message] == [f"{ANEW}{other}."]
+    assert (world.server.asked["answer"], world.showing.placed) == (2, {})
+
+
+async def test_a_ca_that_wants_something_else_each_time_is_a_failure(
+    world: Renewing, monkeypatch: pytest.MonkeyPatch
+):
+    renewal = await world.renewing("n1", age_days=40)
+    authorization, count = ModelCa.authorization, [0]
+
+    async def another(ca: ModelCa, url: str, kind: ChallengeKind) -> Authorization:
+        found = await authorization(ca, url, kind)
+        count[0] += 1
+        return replace(found, proof=replace(found.proof, token=f"token-{count[0]}"))
+
+    monkeypatch.setattr(ModelCa, "authorization", another)
+    await world.pass_time(60, step_s=5)
+    kept = await world.renewal(renewal)
+    assert await world.states(renewal) == [OrderState.ORDERED]
+    assert kept.problem.message.startswith(
+        "the CA could not be let look, because the CA wants to see another"
+    )
+    assert world.server.asked["answer"] == 0
