@@ -1,6 +1,6 @@
 """Stored form of renewals and orders: the fields that no query filters on, as JSON.
 
-Pure. Invariant: what this version wrote it reads again as it was, and a version that it does not know is refused.
+Asks the store nothing: it is given rows that were read, and values to be written. Invariant: what this version wrote it reads again as it was, and a version that it does not know is refused.
 """
 
 from functools import lru_cache

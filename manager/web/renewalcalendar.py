@@ -4,7 +4,7 @@ Pure. Days are those of UTC. Invariants: each renewal that has a next moment is 
 the day of its end unless a renewal that has not failed comes before that.
 """
 
-import time
+import datetime as dt
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -85,7 +85,11 @@ def draw_calendar(
 def _week_s(now_s: float) -> float:
     """Return the beginning of the week's Monday."""
     today_s = now_s // DAY_S * DAY_S
-    return today_s - time.gmtime(now_s).tm_wday * DAY_S
+    return today_s - _date(now_s).weekday() * DAY_S
+
+
+def _date(at_s: float) -> dt.datetime:
+    return dt.datetime.fromtimestamp(at_s, dt.UTC)
 
 
 def _day(at_s: float, begins_s: float) -> int:
@@ -94,10 +98,10 @@ def _day(at_s: float, begins_s: float) -> int:
 
 
 def _drawn(day_s: float, now_s: float, renewed: int, tried_again: int, expiring: int) -> Day:
-    date = time.gmtime(day_s)
+    date = _date(day_s)
     return Day(
-        label=time.strftime("1 %b", date) if date.tm_mday == 1 else str(date.tm_mday),
-        month=time.strftime("%B", date),
+        label=date.strftime("1 %b") if date.day == 1 else str(date.day),
+        month=date.strftime("%B"),
         is_past=day_s + DAY_S <= now_s,
         is_today=day_s <= now_s < day_s + DAY_S,
         renewed=renewed,

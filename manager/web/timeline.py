@@ -3,8 +3,7 @@
 Pure. Invariant: everything is counted once: as expired, in a week's bar, or as later.
 """
 
-import time
-from calendar import timegm
+import datetime as dt
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -149,19 +148,13 @@ def _urgencies(ends: Iterable[Expiry], now_s: float) -> dict[int, Nearness]:
 
 def _months(now_s: float, width: int) -> list[TimelineMark]:
     """Return the months' beginnings, every third where there is little room; one at the edge would be cut off."""
-    start = time.gmtime(now_s)
+    start = dt.datetime.fromtimestamp(now_s, dt.UTC)
     every = 1 if width >= ROOMY else 3
     marks = []
     for ahead in range(1, 13, every):
-        year, month = divmod(start.tm_mon - 1 + ahead, 12)
-        begins_s = _calendar(start.tm_year + year, month + 1)
-        x = (begins_s - now_s) / WEEK_S * width / WEEKS
+        years, month = divmod(start.month - 1 + ahead, 12)
+        begins = dt.datetime(start.year + years, month + 1, 1, tzinfo=dt.UTC)
+        x = (begins.timestamp() - now_s) / WEEK_S * width / WEEKS
         if x < width - 30:
-            marks.append(
-                TimelineMark(x=round(x, 1), label=time.strftime("%b", (2000, month + 1, 1, 0, 0, 0, 0, 1, 0)))
-            )
+            marks.append(TimelineMark(x=round(x, 1), label=begins.strftime("%b")))
     return marks
-
-
-def _calendar(year: int, month: int) -> float:
-    return timegm((year, month, 1, 0, 0, 0))

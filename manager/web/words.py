@@ -3,9 +3,8 @@
 Pure. Invariant: whatever is told by a colour is told by a word and a shape too.
 """
 
-import time
+import datetime as dt
 from collections.abc import Callable, Iterable, Mapping
-from importlib.metadata import version
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
@@ -15,6 +14,7 @@ from common.api.codes import ChainState, KeyKind, Role, State, StatusCode
 from common.explained.meanings import NODE_STATES
 from common.pki.expiry import UNREADABLE
 from common.pki.finding import Severity, by_severity
+from common.release import VERSION
 from common.words import counted, span_of
 from manager.domain.consequences import Consequence, ConsequenceCode
 from manager.pki.chain.chain import PROBLEM_WORDS
@@ -117,10 +117,10 @@ def _time(seconds: float | None, absent: str, element: Markup, shown: str) -> Ma
     if seconds is None:
         return Markup('<span class="quiet">{}</span>').format(absent)
     try:
-        utc = time.gmtime(seconds)
+        utc = dt.datetime.fromtimestamp(seconds, dt.UTC)
     except (OverflowError, ValueError, OSError):
         return Markup('<span class="quiet">{}</span>').format("beyond the calendar")
-    return element.format(time.strftime("%Y-%m-%dT%H:%M:%SZ", utc), time.strftime(shown, utc))
+    return element.format(utc.strftime("%Y-%m-%dT%H:%M:%SZ"), utc.strftime(shown))
 
 
 def span(seconds: float) -> str:
@@ -176,7 +176,7 @@ GLOBALS: Final[Mapping[str, Any]] = MappingProxyType(
         "PROBLEM_WORDS": PROBLEM_WORDS,
         "SEVERITY_KINDS": SEVERITY_KINDS,
         "HEADLINE_KINDS": HEADLINE_KINDS,
-        "VERSION": version("certcast"),
+        "VERSION": VERSION,
         "OPERATOR": Role.OPERATOR,
         "ADMINISTRATOR": Role.ADMINISTRATOR,
     }
