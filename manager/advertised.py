@@ -28,7 +28,7 @@ from manager.store.store import Store
 
 log = structlog.get_logger(__name__)
 
-LOOK_S: Final = 60.0
+ADDRESSES_REFRESH_S: Final = 60.0
 """How often names and addresses of the management nodes are read again."""
 
 
@@ -120,10 +120,15 @@ class AdvertisedAddresses:
         """Announce what changed, until cancelled."""
         while True:
             with suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_S):
+                async with asyncio.timeout(ADDRESSES_REFRESH_S):
                     await self._was_read.wait()
             self._was_read.clear()
             try:
                 await self.refresh()
             except StorageError as error:
-                log.error("store.failed", reason=error.reason, message=error.message, retry_after_s=LOOK_S)
+                log.error(
+                    "store.failed",
+                    reason=error.reason,
+                    message=error.message,
+                    retry_after_s=ADDRESSES_REFRESH_S,
+                )

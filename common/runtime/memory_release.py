@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-LOOK_S: Final = 1.0
+MEMORY_CHECK_S: Final = 1.0
 """How often it is looked whether connections have gone, or memory was taken."""
 
 REST_S: Final = 15.0
@@ -78,7 +78,7 @@ async def give_back(connections: Callable[[], int]) -> None:
     least_collected = least_trimmed = in_use_bytes()
     latest = deque([least_collected], LASTING)
     while True:
-        await asyncio.sleep(LOOK_S)
+        await asyncio.sleep(MEMORY_CHECK_S)
         now, taken_bytes = connections(), in_use_bytes()
         most, least_collected, least_trimmed = (
             max(most, now),

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from common.api.renewals import OrderAnswer, RenewalAnswer
     from manager.cli.client import Client
 
-LOOK_S: Final = 1.0
-"""Between two looks; the shortest step takes about a second."""
+ORDER_POLL_S: Final = 1.0
+"""Between two questions how far the order is; the shortest step takes about a second."""
 
 WAIT_S: Final = 900.0
 """Name servers may take ten minutes to tell each other of a proof."""
@@ -98,7 +98,7 @@ async def _follow(client: "Client", renewal_id: int, begun: "OrderAnswer", *, ti
                     return False
                 if order.state in _SUCCEEDED:
                     return True
-                await asyncio.sleep(LOOK_S)
+                await asyncio.sleep(ORDER_POLL_S)
     except TimeoutError:
         say(f"not finished after {timeout_s:.0f} s; the manager goes on by itself", err=True)
         return False

@@ -28,7 +28,7 @@ AT_ONCE: Final = 64
 UNREAD_S: Final = 2.0
 """Of whom nothing was taken for so long gives way to who waits. A piece of 64 KiB takes a line of 256 kbit/s as long."""
 
-LOOK_S: Final = 0.5
+UNREAD_CHECK_S: Final = 0.5
 """How often who waits looks for somebody who takes nothing."""
 
 
@@ -95,7 +95,7 @@ class LongAnswers:
         try:
             while not turn.done():
                 self._give_up_unread()
-                await asyncio.wait({turn}, timeout=LOOK_S)
+                await asyncio.wait({turn}, timeout=UNREAD_CHECK_S)
             pieces.taken_s = time.monotonic()
             self._sent[pieces] = request
             yield

@@ -16,7 +16,7 @@ from common.bundle.parts import Part
 from common.codes import FailureResult, KeyChangeKind, Phase, WaitReason
 from common.errors import StorageError
 from manager.domain.model import KeyChange, NodeReportRecord
-from manager.domain.seats import Arrival, Seats
+from manager.domain.seats import Occupant, Seats
 
 REPORT_VERSION: Final = 1
 KEY_CHANGE_VERSION: Final = 1
@@ -131,15 +131,15 @@ class StoredReport(Struct, frozen=True, kw_only=True):
     contact: StoredContact | None = None
 
 
-class StoredArrival(Struct, frozen=True, array_like=True):
+class StoredOccupant(Struct, frozen=True, array_like=True):
     agent: str
     address: str
     at_s: float
 
 
 class StoredSeats(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    arrivals: tuple[StoredArrival, ...] = field(default=(), name="greetings")
-    collision: tuple[StoredArrival, StoredArrival] | None = None
+    occupants: tuple[StoredOccupant, ...] = field(default=(), name="greetings")
+    collision: tuple[StoredOccupant, StoredOccupant] | None = None
 
 
 class StoredKeyChange(Struct, frozen=True, kw_only=True):
@@ -177,9 +177,9 @@ def encode_seats(seats: Seats) -> str:
 def decode_seats(body: str) -> Seats:
     """Read it."""
     stored = _SEATS.decode(body)
-    both = [Arrival(each.agent, each.address, each.at_s) for each in stored.collision or ()]
+    both = [Occupant(each.agent, each.address, each.at_s) for each in stored.collision or ()]
     return Seats(
-        arrivals=tuple(Arrival(each.agent, each.address, each.at_s) for each in stored.arrivals),
+        occupants=tuple(Occupant(each.agent, each.address, each.at_s) for each in stored.occupants),
         collision=(both[0], both[1]) if both else None,
     )
 

@@ -20,7 +20,7 @@ from manager.usecases.context import Context
 
 log = structlog.get_logger(__name__)
 
-LOOK_S: Final = 60.0
+KEYS_REFRESH_S: Final = 60.0
 """How often another manager's steps are taken over."""
 
 NAMED_MAX: Final = 20
@@ -50,11 +50,13 @@ class HostKeyUseCases:
     async def run(self) -> None:
         """Call `refresh` each minute, until cancelled."""
         while True:
-            await asyncio.sleep(LOOK_S)
+            await asyncio.sleep(KEYS_REFRESH_S)
             try:
                 await self.refresh()
             except StorageError as error:
-                log.error("store.failed", reason=error.reason, message=error.message, retry_after_s=LOOK_S)
+                log.error(
+                    "store.failed", reason=error.reason, message=error.message, retry_after_s=KEYS_REFRESH_S
+                )
 
     async def show(self) -> HostKeys:
         """Return which keys there are."""

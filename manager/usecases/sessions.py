@@ -41,7 +41,7 @@ PER_USER_MAX: Final = 20
 CLOCK: Final = "clock"
 """Where the store has the latest moment that the clock has said since it was set back."""
 
-LOOK_S: Final = 60.0
+CLOCK_CHECK_S: Final = 60.0
 """How often it is looked whether the clock was set back: what ended by it comes back for so long at most."""
 
 SET_BACK_S: Final = 300.0
@@ -164,7 +164,7 @@ class SessionUseCases:
     async def run_clock(self, lead: Lead) -> None:
         """Look each minute whether the clock was set back, until cancelled. One manager does it for all."""
         while True:
-            await asyncio.sleep(LOOK_S)
+            await asyncio.sleep(CLOCK_CHECK_S)
             if lead.is_ours:
                 with lead.enforced():
                     await self.distrust_clock()

@@ -20,7 +20,7 @@ from common.errors import InstallError, Reason
 from common.runtime import durable, trusted
 from nodeagent.install.fault import name_fault
 from nodeagent.install.leftovers import remove_half_written
-from nodeagent.install.regularfile import read_regular
+from nodeagent.install.nolinks import read_without_links
 
 log = structlog.get_logger(__name__)
 
@@ -139,7 +139,7 @@ class ChallengeFiles:
         self._listed = listed
 
     def _read(self) -> dict[str, float]:
-        raw = read_regular(self._data / LEDGER, LEDGER_MAX_BYTES)
+        raw = read_without_links(self._data / LEDGER, LEDGER_MAX_BYTES)
         try:
             listed = msgspec.json.decode(raw, type=dict[str, float]) if raw is not None else {}
         except (msgspec.DecodeError, UnicodeDecodeError):
@@ -199,7 +199,7 @@ def _is_free(path: str) -> bool:
 
 
 def _content(path: str) -> str | None:
-    body = read_regular(Path(path), RESPONSE_MAX_CHARS + 1)
+    body = read_without_links(Path(path), RESPONSE_MAX_CHARS + 1)
     return body.decode("latin-1") if body is not None else None
 
 

@@ -24,7 +24,7 @@ from nodeagent.core.drift import Drift, Seen, find_copy_drift
 from nodeagent.core.services import Copy
 from nodeagent.install.fault import name_fault
 from nodeagent.install.leftovers import remove_half_written
-from nodeagent.install.regularfile import read_regular
+from nodeagent.install.nolinks import read_without_links
 
 log = structlog.get_logger(__name__)
 
@@ -90,7 +90,7 @@ def inspect_copy(copy: Copy) -> Seen | None:
         facts = trusted.examine(path)
     except OSError:
         return None
-    body = read_regular(path, ENTRY_MAX_BYTES + 1) if stat.S_ISREG(facts.st_mode) else None
+    body = read_without_links(path, ENTRY_MAX_BYTES + 1) if stat.S_ISREG(facts.st_mode) else None
     return Seen(
         path=copy.to,
         digest=digest_of(body) if body is not None else "",

@@ -12,7 +12,7 @@ from common.ids import digest_of
 from common.runtime import durable
 from nodeagent.core.servicesfile import FILE_MAX_BYTES
 from nodeagent.install.fault import name_fault
-from nodeagent.install.regularfile import read_regular
+from nodeagent.install.nolinks import read_without_links
 
 log = structlog.get_logger(__name__)
 
@@ -34,7 +34,7 @@ def keep_last_good(data: Path, text: str) -> None:
 
 def read_last_good(data: Path) -> str | None:
     """Return what was kept, None if nothing was or it is damaged."""
-    raw = read_regular(data / FILE, FILE_MAX_BYTES + 256)
+    raw = read_without_links(data / FILE, FILE_MAX_BYTES + 256)
     if raw is None:
         return None
     header, _, body = raw.partition(b"\n")

@@ -39,7 +39,7 @@ from nodeagent.core.drift import DIRECTORY_MODE, MANIFEST_FILE, PUBLIC_MODE, ROO
 from nodeagent.core.retention import directory_order
 from nodeagent.core.served import Expected, Wanted
 from nodeagent.install.fault import name_fault
-from nodeagent.install.regularfile import read_regular
+from nodeagent.install.nolinks import read_without_links
 
 GENERATIONS: Final = "generations"
 STAGING: Final = ".staging"
@@ -155,7 +155,7 @@ class Tree:
 
     def body(self, name: str, path: str) -> bytes | None:
         """Return a file of a directory, None if there is none, or if somebody else could have put it there."""
-        return read_regular(self._generations / name / path, LARGEST_BYTES)
+        return read_without_links(self._generations / name / path, LARGEST_BYTES)
 
     def trust(self, name: str) -> bytes:
         """Return the trust store of a directory, b"" if there is none."""
@@ -163,7 +163,7 @@ class Tree:
 
     def _read(self, path: str, limit_bytes: int) -> bytes | None:
         """Read what is compared with a digest afterwards: whose directories it lies in is a drift, and no reason to lose it."""
-        return read_regular(self._generations / path, limit_bytes, base=self._generations)
+        return read_without_links(self._generations / path, limit_bytes, base=self._generations)
 
     def _read_all(self, name: str, entries: Iterable[ManifestEntry]) -> dict[str, bytes]:
         """Read several files of a directory, which is walked to once; what cannot be read is left out."""
@@ -308,7 +308,7 @@ def _seen(root: Path, path: Path, facts: os.stat_result, base: Path) -> Seen:
     if stat.S_ISDIR(facts.st_mode):
         digest = None
     elif stat.S_ISREG(facts.st_mode) and facts.st_size <= LARGEST_BYTES:
-        body = read_regular(path, LARGEST_BYTES, base=base)
+        body = read_without_links(path, LARGEST_BYTES, base=base)
         digest = digest_of(body) if body is not None else ""
     name = str(path.relative_to(root)) if path != root else ROOT
     return Seen(

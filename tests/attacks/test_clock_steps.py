@@ -15,7 +15,7 @@ from manager.store.manager_tokens import ManagerTokenRecord
 from manager.store.meta import VALUE
 from manager.usecases.clients import ACCESS_S, FORGET_EVERY_S
 from manager.usecases.renewal.ports import NoCas, wake_nobody
-from manager.usecases.sessions import CLOCK, IDLE_S, LIFE_S, LOOK_S, SET_BACK_S, SessionUseCases
+from manager.usecases.sessions import CLOCK, CLOCK_CHECK_S, IDLE_S, LIFE_S, SET_BACK_S, SessionUseCases
 from manager.usecases.setup import LINK_S
 from manager.usecases.usecases import UseCases
 from tests import pki
@@ -169,7 +169,7 @@ async def test_a_look_at_the_clock_writes_one_row_and_asks_for_no_right_again(wo
     for _ in range(3):
         await world.use_cases.sessions.distrust_clock()
         before.append(await everything(world.store._database))
-        world.wait(LOOK_S)
+        world.wait(CLOCK_CHECK_S)
     for one, other in pairwise(before):
         changed = [row for name in one for row in set(other[name]) ^ set(one[name])]
         assert [row[0] for row in changed] == [f"{VALUE}{CLOCK}"] * 2
@@ -180,7 +180,7 @@ async def test_the_manager_that_leads_looks_each_minute_and_no_other(world: Worl
     looked, turns, lead = [], iter([True, False, True]), FakeLead()
 
     async def minute(seconds: float) -> None:
-        assert seconds == LOOK_S
+        assert seconds == CLOCK_CHECK_S
         lead.is_ours = next(turns, None)
         if lead.is_ours is None:
             raise asyncio.CancelledError

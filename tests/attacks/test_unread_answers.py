@@ -104,7 +104,7 @@ async def test_few_long_answers_to_strangers_are_on_their_way_at_once_and_pages_
 
 async def test_readers_that_take_nothing_give_way_to_one_that_reads(api: ApiClient, monkeypatch):
     monkeypatch.setattr(longanswers, "UNREAD_S", 0.2)
-    monkeypatch.setattr(longanswers, "LOOK_S", 0.05)
+    monkeypatch.setattr(longanswers, "UNREAD_CHECK_S", 0.05)
     shared = api.server.app[GUARD].long_answers = LongAnswers(AT_ANY_PACE, at_once=4)
     async with unread(api, 4), visitor(api) as anew, asyncio.timeout(PATIENCE_S):
         assert (shared.turns._at_work, shared.turns.waiting) == (4, 0)
@@ -117,7 +117,7 @@ async def test_readers_that_take_nothing_give_way_to_one_that_reads(api: ApiClie
 
 async def test_readers_that_take_nothing_stay_as_long_as_nobody_waits(api: ApiClient, monkeypatch):
     monkeypatch.setattr(longanswers, "UNREAD_S", 0.0)
-    monkeypatch.setattr(longanswers, "LOOK_S", 0.01)
+    monkeypatch.setattr(longanswers, "UNREAD_CHECK_S", 0.01)
     shared = api.server.app[GUARD].long_answers = LongAnswers(AT_ANY_PACE, at_once=3)
     async with unread(api, 2), visitor(api) as anew, asyncio.timeout(PATIENCE_S):
         assert len((await anew.get(LONG)).body) == LONG_BYTES

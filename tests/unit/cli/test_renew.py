@@ -51,7 +51,7 @@ WAITS = "conf2 does not show it"
 
 
 def test_what_is_waited_for_and_every_look_is_told_of_as_it_changes(made, run, monkeypatch):
-    monkeypatch.setattr(renew, "LOOK_S", 0.01)
+    monkeypatch.setattr(renew, "ORDER_POLL_S", 0.01)
     looks = [
         order((1.0, "created", "")),
         order((1.0, "created", ""), problem={"message": WAITS}, waits_for=WAITS),
@@ -80,7 +80,7 @@ def test_a_failure_ends_the_waiting_and_tells_when_it_is_tried_again(made, run):
 
 
 def test_the_failure_that_an_order_rests_after_is_not_told_again_when_it_goes_on(made, run, monkeypatch):
-    monkeypatch.setattr(renew, "LOOK_S", 0.01)
+    monkeypatch.setattr(renew, "ORDER_POLL_S", 0.01)
     rested = order((1.0, "created", ""), (2.0, "created", WORDS), problem={"at_s": 2.0, "message": WORDS})
     steps = (1.0, "created", ""), (2.0, "created", WORDS)
     made.answer("POST", "renewals/3/order", rested, status=201)
@@ -96,7 +96,7 @@ def test_the_failure_that_an_order_rests_after_is_not_told_again_when_it_goes_on
 
 
 def test_an_order_that_goes_on_and_fails_again_ends_the_waiting(made, run, monkeypatch):
-    monkeypatch.setattr(renew, "LOOK_S", 0.01)
+    monkeypatch.setattr(renew, "ORDER_POLL_S", 0.01)
     first, second = (2.0, "created", WORDS), (9.0, "created", WORDS)
     rested = order((1.0, "created", ""), first, problem={"at_s": 2.0, "message": WORDS})
     again = order((1.0, "created", ""), first, second, problem={"at_s": 9.0, "message": WORDS})

@@ -35,7 +35,7 @@ async def test_memory_is_given_back_once_many_connections_are_gone_and_only_then
     remaining = iter(counts)
     trims: list[int] = []
     seen: list[int] = []
-    monkeypatch.setattr(memory_release, "LOOK_S", 0.0)
+    monkeypatch.setattr(memory_release, "MEMORY_CHECK_S", 0.0)
     monkeypatch.setattr(memory_release, "trim", lambda: trims.append(seen[-1]))
 
     def connections() -> int:
@@ -64,7 +64,7 @@ async def test_what_the_library_keeps_is_handed_back_whenever_memory_has_grown_a
     monkeypatch: pytest.MonkeyPatch, taken_mib: list[int], trimmed: list[int], collected: list[int]
 ):
     monkeypatch.setattr(memory_release, "REST_S", 60.0)
-    monkeypatch.setattr(memory_release, "LOOK_S", 0.0)
+    monkeypatch.setattr(memory_release, "MEMORY_CHECK_S", 0.0)
     now, trims, collections = iter(taken_mib), list[int](), list[int]()
     seen = [next(now)]
     monkeypatch.setattr(memory_release, "in_use_bytes", lambda: seen[-1] * MIB)

@@ -10,7 +10,7 @@ from common.errors import StorageError
 from common.ids import NodeName
 from manager.domain.model import KeyChange, NodeReportRecord, PushRecord
 from manager.domain.report import Applied, ConfigurationFault, Failure, PartRefused, Serving, Waiting
-from manager.domain.seats import Arrival, Seats
+from manager.domain.seats import Occupant, Seats
 from manager.store.translate import (
     decode_key_change,
     decode_report,
@@ -139,9 +139,9 @@ def test_what_was_added_to_a_report_comes_back():
     assert decode_report(encode_report(report)) == report
 
 
-@pytest.mark.parametrize("both", [None, (Arrival("a", "192.0.2.1", 1.0), Arrival("b", "192.0.2.2", 2.0))])
-def test_who_greeted_comes_back(both: tuple[Arrival, Arrival] | None):
-    seats = Seats(arrivals=(Arrival("a", "192.0.2.1", 1.0), Arrival("b", "", 2.5)), collision=both)
+@pytest.mark.parametrize("both", [None, (Occupant("a", "192.0.2.1", 1.0), Occupant("b", "192.0.2.2", 2.0))])
+def test_who_greeted_comes_back(both: tuple[Occupant, Occupant] | None):
+    seats = Seats(occupants=(Occupant("a", "192.0.2.1", 1.0), Occupant("b", "", 2.5)), collision=both)
     assert decode_seats(encode_seats(seats)) == seats
     assert encode_seats(seats).startswith('{"greetings":[["a","192.0.2.1",1.0],')
 
