@@ -28,12 +28,12 @@ from common.runtime import durable, trusted
 from common.runtime.dial import Advice
 from common.runtime.question import ask
 from common.runtime.ssh import CLUSTER_SUBSYSTEM, fingerprint, generate_key, load_key, public_line
+from common.wire.joining import only_frame
 from manager.channel.clustering import (
     ManagerReply,
     ManagerRequest,
     ManagerToken,
     ReplyDecoder,
-    encode_request,
 )
 from manager.databasesetting import TOLD_FILE, read_told
 from manager.ownnode import NODE_FILE, own_node, write_own_node
@@ -148,7 +148,7 @@ async def _ask(
         key=key,
         trusts=lambda line: fingerprint(line) == token.fingerprint,
         advice=_ADVICE,
-        question=encode_request(
+        question=only_frame(
             ManagerRequest(
                 secret=token.secret,
                 version=version("certcast"),

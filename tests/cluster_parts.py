@@ -16,13 +16,13 @@ from common.runtime.dial import Advice
 from common.runtime.question import ask
 from common.runtime.ssh import CLUSTER_SUBSYSTEM, fingerprint, generate_key, load_key, public_line
 from common.runtime.supervise import Supervisor
+from common.wire.joining import only_frame
 from manager.channel.clustering import (
     ManagerReply,
     ManagerRequest,
     ManagerToken,
     ReplyDecoder,
     decode_token,
-    encode_request,
 )
 from manager.channel.keys import KeyRegistry
 from manager.channel.limits import Limits
@@ -162,7 +162,7 @@ async def ask_as(
         key=key,
         trusts=lambda line: fingerprint(line) == token.fingerprint,
         advice=ADVICE,
-        question=question or encode_request(request(token.secret, **given)),
+        question=question or only_frame(request(token.secret, **given)),
         decode=ReplyDecoder().take,
     )
 

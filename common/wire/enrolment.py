@@ -15,7 +15,7 @@ from common.ids import node_name
 from common.wire.contact import ADDRESSES_MAX, HOST_KEYS_MAX, Address, KeyLine
 from common.wire.fields import Count, Name, ReasonText, Text
 from common.wire.frames import FrameDecoder
-from common.wire.joining import only_frame, read_only_frame, read_token, token_text
+from common.wire.joining import read_only_frame, read_token, token_text
 
 TOKEN_PREFIX: Final = "certcast1."  # noqa: S105 - what a token begins with, not a token
 SECRET_BYTES: Final = 32
@@ -109,16 +109,6 @@ def decode_token(text: str) -> JoinToken:
     )
     node_name(token.node)
     return token
-
-
-def encode_request(request: EnrolRequest) -> bytes:
-    """Return the question's frame."""
-    return only_frame(request)
-
-
-def encode_reply(reply: EnrolReply) -> bytes:
-    """Return the answer's frame."""
-    return only_frame(reply)
 
 
 class EnrolDecoder:

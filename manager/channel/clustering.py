@@ -13,7 +13,7 @@ from common.wire.contact import ADDRESSES_MAX, HOST_KEYS_MAX, Address, KeyLine
 from common.wire.enrolment import ENROL_MAX_BYTES
 from common.wire.fields import Count, Name, ReasonText, Text
 from common.wire.frames import FrameDecoder
-from common.wire.joining import only_frame, read_only_frame, read_token, token_text
+from common.wire.joining import read_only_frame, read_token, token_text
 from manager.store.address import URL_CHARACTERS_MAX
 from manager.store.sealing import KEK_BYTES, KEKS_MAX
 
@@ -89,16 +89,6 @@ def decode_token(text: str) -> ManagerToken:
         kind="manager's token",
         origin="it is made on a machine where a manager runs",
     )
-
-
-def encode_request(request: ManagerRequest) -> bytes:
-    """Return the question's frame."""
-    return only_frame(request)
-
-
-def encode_reply(reply: ManagerReply) -> bytes:
-    """Return the answer's frame."""
-    return only_frame(reply)
 
 
 class RequestDecoder:

@@ -10,8 +10,9 @@ from typing import Protocol
 from common.errors import CertcastError, ProtocolError, Reason
 from common.runtime.supervise import Supervisor
 from common.runtime.transport import Transport
-from common.wire.enrolment import EnrolDecoder, EnrolReply, EnrolRequest, encode_reply
+from common.wire.enrolment import EnrolDecoder, EnrolReply, EnrolRequest
 from common.wire.fields import clip
+from common.wire.joining import only_frame
 from manager.channel import clustering
 from manager.channel.clustering import ManagerReply, ManagerRequest
 from manager.channel.guard import SocketGuard
@@ -53,11 +54,11 @@ class NodeQuestion:
         """Return the answer's frame. Raises CertcastError."""
         if self._request is None:
             raise RuntimeError("nothing was asked yet")
-        return encode_reply(await self._enrol(self._request, address, line))
+        return only_frame(await self._enrol(self._request, address, line))
 
     def refusal(self, reason: Reason, message: str) -> bytes:
         """Return the frame that says why there is no answer."""
-        return encode_reply(EnrolReply(ok=False, reason=reason, message=message))
+        return only_frame(EnrolReply(ok=False, reason=reason, message=message))
 
 
 class ManagerQuestion:
@@ -77,11 +78,11 @@ class ManagerQuestion:
         """Return the answer's frame. Raises CertcastError."""
         if self._request is None:
             raise RuntimeError("nothing was asked yet")
-        return clustering.encode_reply(await self._enrol(self._request, address, line))
+        return only_frame(await self._enrol(self._request, address, line))
 
     def refusal(self, reason: Reason, message: str) -> bytes:
         """Return the frame that says why there is no answer."""
-        return clustering.encode_reply(ManagerReply(ok=False, reason=reason, message=message))
+        return only_frame(ManagerReply(ok=False, reason=reason, message=message))
 
 
 class JoinPeer:

@@ -20,8 +20,8 @@ from common.wire.enrolment import (
     EnrolRequest,
     JoinToken,
     decode_token,
-    encode_request,
 )
+from common.wire.joining import only_frame
 from nodeagent.channel import identity
 from nodeagent.channel.dial import ADVICE
 from nodeagent.channel.identity import Identity, Pin
@@ -56,7 +56,7 @@ async def ask(
         key=key,
         trusts=trusts,
         advice=ADVICE,
-        question=encode_request(request),
+        question=only_frame(request),
         decode=EnrolDecoder().reply,
     )
 

@@ -18,7 +18,8 @@ from common.runtime.ssh import (
     SUBSYSTEM,
 )
 from common.wire.challenges import Challenges, ChallengesKept
-from common.wire.enrolment import EnrolRequest, encode_request, hash_secret, new_secret
+from common.wire.enrolment import EnrolRequest, hash_secret, new_secret
+from common.wire.joining import only_frame
 from common.wire.messages import (
     Accepted,
     Goodbye,
@@ -38,7 +39,6 @@ from common.wire.messages import (
     encode,
     tag_of,
 )
-from manager.channel import clustering
 from manager.store.manager_tokens import ManagerTokenRecord
 from manager.store.sealing import read_kek
 from tests.attacks.channel_callers import EVERYBODY, LOGGED_IN, SUBSYSTEMS, asking
@@ -134,8 +134,8 @@ async def questions_of_both(there: Manager, node: str = "n1") -> dict[str, bytes
     await there.store.manager_tokens.add(record, now_s=now_s)
     of_node = EnrolRequest(node=node, agent_version="0", secret=await there.token(node))
     return {
-        JOIN_SUBSYSTEM: encode_request(of_node),
-        CLUSTER_SUBSYSTEM: clustering.encode_request(request(secret)),
+        JOIN_SUBSYSTEM: only_frame(of_node),
+        CLUSTER_SUBSYSTEM: only_frame(request(secret)),
     }
 
 

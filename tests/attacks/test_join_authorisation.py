@@ -9,7 +9,8 @@ from structlog.testing import capture_logs
 from common.errors import Reason
 from common.runtime.ssh import public_line
 from common.wire.enrolment import EnrolReply, EnrolRequest
-from manager.channel.clustering import ManagerReply, encode_request
+from common.wire.joining import only_frame
+from manager.channel.clustering import ManagerReply
 from manager.store.sealing import read_kek
 from tests.attacks.join_tokens import OF_MANAGERS, OF_NODES
 from tests.attacks.manager_parts import manager
@@ -53,7 +54,7 @@ async def test_a_manager_gets_the_stores_key_for_a_good_token_and_for_no_other(
     make, reason = OF_MANAGERS[state]
     # a later one would clear away those that have expired
     door = await first.token()
-    asked = encode_request(request(await make(first)))
+    asked = only_frame(request(await make(first)))
     before = await first.management_nodes()
     with capture_logs() as logged:
         reply = await ask_as(door, new_key(), question=asked)

@@ -14,6 +14,7 @@ from common.runtime.question import ask
 from common.runtime.ssh import CLUSTER_SUBSYSTEM, JOIN_SUBSYSTEM, fingerprint, public_line
 from common.wire.enrolment import EnrolDecoder, JoinToken, encode_token, hash_secret, new_secret
 from common.wire.frames import encode_frame
+from common.wire.joining import only_frame
 from manager.channel import clustering
 from manager.channel.clustering import ManagerReply, decode_token
 from manager.domain.callers import Maker
@@ -104,7 +105,7 @@ async def test_strangers_without_a_token_get_nothing_keep_no_writer_waiting_and_
     before = len(await there.acts())
     with counted_writes(there.store) as written:
         replies = [
-            await ask_as(token, new_key(), question=clustering.encode_request(request(new_secret())))
+            await ask_as(token, new_key(), question=only_frame(request(new_secret())))
             for _ in range(STRANGERS)
         ]
     print(f"{STRANGERS} strangers: {len(written)} transactions")
@@ -141,7 +142,7 @@ async def test_a_nodes_token_is_no_managers_and_a_managers_no_nodes(there):
         key=new_key(),
         trusts=lambda _: True,
         advice=ADVICE,
-        question=clustering.encode_request(request(token.secret)),
+        question=only_frame(request(token.secret)),
         decode=EnrolDecoder().reply,
     )
     assert not answer.ok
@@ -155,7 +156,7 @@ async def test_a_nodes_token_is_no_managers_and_a_managers_no_nodes(there):
         expires_s=there.now_s + 60,
         now_s=there.now_s,
     )
-    of_node = clustering.encode_request(request(secret))
+    of_node = only_frame(request(secret))
     assert is_refusal(await ask_as(token, new_key(), question=of_node))
     text = encode_token(
         JoinToken(
@@ -187,7 +188,7 @@ async def test_what_is_no_question_is_answered_with_a_refusal_and_the_end(there,
 
 async def test_a_second_question_on_one_connection_is_cut_off(there):
     token = await there.token()
-    twice = clustering.encode_request(request(new_secret()))
+    twice = only_frame(request(new_secret()))
     decoder = clustering.ReplyDecoder()
     # the second comes while the first is being answered
     with pytest.raises(UnreachableError):
@@ -213,7 +214,7 @@ async def test_a_manager_of_another_release_is_told_so_and_its_token_stays_good(
             token,
             key,
             version="0.0.1",
-            question=clustering.encode_request(request(new_secret(), version="0.0.1")),
+            question=only_frame(request(new_secret(), version="0.0.1")),
         )
     )
     assert (await ask_as(token, key)).ok
@@ -265,7 +266,7 @@ async def test_neither_the_key_nor_the_password_nor_a_secret_is_in_a_log_a_repr_
     with daemon_logging(style="json", level="debug"):
         logging.getLogger().addHandler(logging.StreamHandler(stream))
         token, key = await there.token(), new_key()
-        await ask_as(token, new_key(), question=clustering.encode_request(request(new_secret())))
+        await ask_as(token, new_key(), question=only_frame(request(new_secret())))
         reply = await ask_as(token, key)
         await ask_as(token, new_key())
         await ask_as(token, key, version="0")

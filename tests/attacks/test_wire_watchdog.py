@@ -20,11 +20,11 @@ from common.wire.enrolment import (
     EnrolDecoder,
     EnrolReply,
     EnrolRequest,
-    encode_request,
     hash_secret,
     new_secret,
 )
 from common.wire.frames import HEADER_MAX_BYTES, encode_frame
+from common.wire.joining import only_frame
 from common.wire.messages import FromAgent, Report, Tick, encode, tag_of
 from manager.channel import clustering
 from manager.channel.clustering import ManagerReply
@@ -116,10 +116,10 @@ async def _of_nodes(there: Manager) -> Questions:
     token = EnrolRequest(node="n1", agent_version="0", secret=await there.token("n1"), binds=True)
     guess = EnrolRequest(node="n1", agent_version="0", secret="nobody's")
     return [
-        (new, encode_request(rotation("n1", old, new)), True),
-        (other, encode_request(rotation("n1", other, other)), False),
-        (new_key(), encode_request(token), True),
-        (new_key(), encode_request(guess), False),
+        (new, only_frame(rotation("n1", old, new)), True),
+        (other, only_frame(rotation("n1", other, other)), False),
+        (new_key(), only_frame(token), True),
+        (new_key(), only_frame(guess), False),
     ]
 
 
@@ -129,8 +129,8 @@ async def _of_managers(there: Manager) -> Questions:
     record = ManagerTokenRecord(secret_hash=hash_secret(secret), expires_s=now_s + 600, tells_database=True)
     await there.store.manager_tokens.add(record, now_s=now_s)
     return [
-        (new_key(), clustering.encode_request(request(secret)), True),
-        (new_key(), clustering.encode_request(request("nobody's")), False),
+        (new_key(), only_frame(request(secret)), True),
+        (new_key(), only_frame(request("nobody's")), False),
     ]
 
 

@@ -16,6 +16,7 @@ from common.errors import (
 from common.pki.certificate import decode
 from common.pki.pem import Block, pem_of, read_blocks
 from common.wire import enrolment, frames, messages
+from common.wire.joining import only_frame
 from manager.domain import assertion
 from manager.infinity_api.contract.bodies import read_bulk, read_values
 from manager.infinity_api.contract.description import Kind, Resource
@@ -112,8 +113,8 @@ def run_manifest(data: bytes) -> None:
 
 def run_join(data: bytes) -> None:
     for read, write in (
-        (enrolment.EnrolDecoder().request, enrolment.encode_request),
-        (enrolment.EnrolDecoder().reply, enrolment.encode_reply),
+        (enrolment.EnrolDecoder().request, only_frame),
+        (enrolment.EnrolDecoder().reply, only_frame),
     ):
         try:
             said = read(data)

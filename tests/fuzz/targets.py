@@ -23,6 +23,7 @@ from common.errors import (
 )
 from common.pki.pem import read_blocks
 from common.wire import enrolment, frames
+from common.wire.joining import only_frame
 from manager.infinity_api.contract.errors import InvalidRequestError
 from manager.infinity_api.contract.index import RESOURCES
 from manager.pki.read.findings import PkiFindingsError
@@ -199,10 +200,8 @@ TARGETS: Final[Mapping[str, Target]] = {
             run=run_join,
             refusals=(ProtocolError,),
             seeds=lambda: [
-                enrolment.encode_request(
-                    enrolment.EnrolRequest(node="n1", secret="s" * 43, agent_version="1")
-                ),
-                enrolment.encode_reply(enrolment.EnrolReply(ok=False, reason="forbidden", message="no")),
+                only_frame(enrolment.EnrolRequest(node="n1", secret="s" * 43, agent_version="1")),
+                only_frame(enrolment.EnrolReply(ok=False, reason="forbidden", message="no")),
             ],
         ),
         Target(

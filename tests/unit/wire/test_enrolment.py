@@ -10,12 +10,10 @@ from common.wire.enrolment import (
     EnrolReply,
     EnrolRequest,
     decode_token,
-    encode_reply,
-    encode_request,
     rotation_statement,
 )
 from common.wire.frames import encode_frame
-from common.wire.joining import TOKEN_MAX_CHARS
+from common.wire.joining import TOKEN_MAX_CHARS, only_frame
 
 NESTED = b"\x81\xa1x" + b"\x91" * (ENROL_MAX_BYTES - 64) + b"\xc0"
 """A field that nobody knows, as deep as a frame of the join conversation can hold."""
@@ -50,8 +48,8 @@ def test_questions_and_answers_of_the_release_before_are_read_as_they_were_meant
 
 def test_what_was_added_stands_behind_what_there_was_byte_for_byte():
     binds, pinning = "a562696e6473c3", "a770696e6e696e67a174"
-    asked = encode_request(EnrolRequest(node="n1", agent_version="0.1.0", proof=b"p", binds=True))
-    shown = encode_reply(EnrolReply(ok=True, host_keys=["ssh-ed25519 AAAA"], epoch=1, pinning="t"))
+    asked = only_frame(EnrolRequest(node="n1", agent_version="0.1.0", proof=b"p", binds=True))
+    shown = only_frame(EnrolReply(ok=True, host_keys=["ssh-ed25519 AAAA"], epoch=1, pinning="t"))
     # the two lengths and the number of members rise
     assert asked.hex() == "0000003700358" + "5" + _REQUEST[14:] + binds
     assert shown.hex() == "0000004500438" + "6" + _REPLY[14:] + pinning
