@@ -6,19 +6,38 @@ from common.words import date
 from manager.domain.alarms.about import about_renewal
 from manager.domain.alarms.kinds import AlarmKind, Condition, manager_spec
 from manager.domain.inventory import Entry
-from manager.domain.renewal.records import RenewalRecord
-from manager.domain.renewal.schedule import moment_of, urgent_s
+from manager.domain.renewal.records import OrderRecord, RenewalRecord
+from manager.domain.renewal.schedule import moment_of
 
 SPEC: Final = manager_spec(AlarmKind.RENEWAL_OVERDUE, 28, "error")
 
+GRACE_S: Final = 900.0
+"""How long what somebody has just begun, by setting it up, resuming or changing it, is given before it is called late: nodes show proofs within
+seconds, and DNS within minutes."""
 
-def condition(renewal: RenewalRecord, entry: Entry | None, *, now_s: float) -> Condition | None:
-    """Say since when it is due, and when it expires; None while there is time. Who has paused a renewal knows."""
-    at_s = urgent_s(renewal, entry)
-    if renewal.is_paused or entry is None or at_s is None or now_s < at_s:
+
+def condition(
+    renewal: RenewalRecord, entry: Entry | None, order: OrderRecord | None, *, waits: str, now_s: float
+) -> Condition | None:
+    """Say since when it is due, and when it expires; None while there is time. Who has paused a renewal knows.
+
+    `order` is the one that is not over, `waits` says for what else none begins, "" for nothing.
+    """
+    due_s = moment_of(renewal, entry)
+    if renewal.is_paused or entry is None or due_s is None or entry.leaf.not_after_s is None:
         return None
-    due, ends = date(moment_of(renewal, entry)), date(entry.leaf.not_after_s)
+    # before it was set up, nobody could renew it
+    since_s, ends_s = max(due_s, renewal.created_s), entry.leaf.not_after_s
+    if now_s < since_s + max(0.0, ends_s - since_s) / 2 or _has_just_begun(renewal, order, now_s=now_s):
+        return None
+    why = f" An order waits until {waits}." if waits else ""
     details = (
-        f"It was to be renewed on {due}, which has not been possible until now, and it expires on {ends}."
+        f"It was to be renewed on {date(since_s)}, is not renewed yet, and expires on {date(ends_s)}.{why}"
     )
     return about_renewal(renewal, entry, AlarmKind.RENEWAL_OVERDUE, details)
+
+
+def _has_just_begun(renewal: RenewalRecord, order: OrderRecord | None, *, now_s: float) -> bool:
+    """Whether it, or its order, was touched a short time ago, and nothing has failed since."""
+    begun_s = renewal.changed_s if order is None or order.is_test else max(order.created_s, renewal.changed_s)
+    return renewal.failures == 0 and now_s < begun_s + GRACE_S

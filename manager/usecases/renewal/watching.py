@@ -11,19 +11,27 @@ from manager.domain.alarms import (
 )
 from manager.domain.inventory import Inventory
 from manager.domain.renewal.schedule import entry_of
+from manager.domain.renewal.waiting import OrderQueue
 from manager.store.store import Store
 
 
 async def conditions_of_renewals(store: Store, inventory: Inventory, *, now_s: float) -> Sequence[Condition]:
     """Return what is wrong with renewals. Raises StorageError."""
     renewals = [each for each in await store.renewals.list() if not each.is_over]
-    orders = {each.renewal_id: each for each in await store.orders.unfinished()} if renewals else {}
+    unfinished = await store.orders.unfinished() if renewals else []
+    orders, queue = {each.renewal_id: each for each in unfinished}, OrderQueue(renewals, unfinished)
     found: list[Condition | None] = []
     for renewal in renewals:
         entry = entry_of(renewal, inventory.entries)
         found += [
             renewal_failed.condition(renewal, entry, orders.get(renewal.id)),
-            renewal_overdue.condition(renewal, entry, now_s=now_s),
+            renewal_overdue.condition(
+                renewal,
+                entry,
+                orders.get(renewal.id),
+                waits=queue.waits_until(renewal, entry, now_s=now_s),
+                now_s=now_s,
+            ),
             renewal_unserved.condition(renewal, entry, orders.get(renewal.id)),
             renewal_requested.condition(renewal, entry),
         ]

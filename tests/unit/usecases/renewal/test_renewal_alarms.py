@@ -1,7 +1,7 @@
 """Alarms of renewals: raised with the CA's words, and lowered by what mends them."""
 
 from common.words import date
-from manager.domain.alarms import AlarmKind
+from manager.domain.alarms import AlarmKind, renewal_overdue
 from manager.domain.renewal.moments import LADDER_S
 from manager.domain.renewal.records import OrderState
 from manager.domain.renewal.schedule import moment_of
@@ -76,6 +76,42 @@ async def test_what_is_not_renewed_once_half_of_the_time_is_gone_is_an_error(wor
     world.server.is_down = lambda: False
     await world.pass_time(2 * DAY_S, step_s=HOUR_S)
     assert await alarms_of(world, AlarmKind.RENEWAL_OVERDUE) == []
+
+
+async def test_what_is_set_up_late_is_overdue_once_half_of_the_time_is_gone_since(world: Renewing):
+    world.server.is_down = lambda: True
+    await world.renewing("n1", age_days=40)
+    assert await alarms_of(world, AlarmKind.RENEWAL_OVERDUE) == []
+    await world.pass_time(2 * DAY_S, step_s=HOUR_S)
+    assert await alarms_of(world, AlarmKind.RENEWAL_OVERDUE) == []
+    await world.pass_time(DAY_S, step_s=HOUR_S)
+    (alarm,) = await alarms_of(world, AlarmKind.RENEWAL_OVERDUE)
+    assert f"It was to be renewed on {date(NOW_S)}, is not renewed yet, and expires on" in alarm.details
+
+
+async def test_what_was_resumed_late_is_given_a_while_before_it_is_overdue(world: Renewing):
+    renewal = await world.renewing("n1", age_days=20)
+    await world.renewals.set_paused(renewal.id, paused=True, actor="ada")
+    await world.pass_time(22 * DAY_S, step_s=DAY_S)
+    await world.renewals.set_paused(renewal.id, paused=False, actor="ada")
+    assert await alarms_of(world, AlarmKind.RENEWAL_OVERDUE) == []
+    world.now[0] += renewal_overdue.GRACE_S
+    (alarm,) = await alarms_of(world, AlarmKind.RENEWAL_OVERDUE)
+    assert "waits until" not in alarm.details
+
+
+async def test_who_is_overdue_and_waits_for_others_of_the_account_is_told_for_which(world: Renewing):
+    world.server.processing_s = 30.0 * DAY_S
+    first = await world.renewing("n1", age_days=43)
+    number = await world.certificate(["n2"], age_days=43)
+    terms = world.terms(first.terms.account_id, "n1.example.com")
+    second = (await world.renewals.switch_on(number, terms, actor="ada")).renewal
+    await world.pass_time(1.5 * DAY_S)
+    (order,), found = await world.orders(first), await alarms_of(world, AlarmKind.RENEWAL_OVERDUE)
+    details = {each.subject.key: each.details for each in found}
+    waits = f"An order waits until order {order.id} of renewal {first.id} for the same names is over."
+    assert waits in details[f"certificate:{second.certificate_id}"]
+    assert "waits until" not in details[f"certificate:{first.certificate_id}"]
 
 
 async def test_nodes_that_do_not_serve_what_was_renewed_are_named(world: Renewing):
