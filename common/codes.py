@@ -61,8 +61,9 @@ OrderStep = Literal[
 ]
 """How far an order has come; the last three are the end of it."""
 
-RenewalState = Literal["waiting", "ordering", "failing", "requested", "paused", "ending"]
-"""One word a renewal: `waiting` for its moment; `failing` rests after a failure, and is tried again; `requested` waits for the answer to a
+RenewalState = Literal["waiting", "ordering", "failing", "stopped", "requested", "paused", "ending"]
+"""One word a renewal: `waiting` for its moment; `failing` rests after a failure, and is tried again; `stopped` has an account that was
+deactivated; `requested` waits for the answer to a
 signing request; `ending` was removed, and its order is being given up."""
 
 

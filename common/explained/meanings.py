@@ -71,6 +71,7 @@ ALARM_TITLES: Final[Mapping[str, str]] = MappingProxyType(
         "renewal_overdue": "Renewal of a TLS certificate is overdue",
         "renewal_unserved": "Renewed TLS certificate is not served everywhere",
         "renewal_requested": "Signing request is to be sent to its CA",
+        "renewal_stopped": "Account of a TLS certificate's renewal was deactivated",
     }
 )
 """Of each alarm kind what is wrong."""

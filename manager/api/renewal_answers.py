@@ -3,23 +3,26 @@
 Invariant: no answer has what proves a name to a CA, nor the request's key.
 """
 
-from collections.abc import Collection
+from collections.abc import Mapping
 
 from common.api.renewals import OrderAnswer, OrderProblem, OrderStepAnswer, RenewalAnswer, RenewalWindow
 from manager.domain.etag import etag_of_renewal
-from manager.domain.renewal.records import AccountId, OrderRecord, Problem, RenewalRecord
+from manager.domain.renewal.records import AccountId, AccountRecord, OrderRecord, Problem, RenewalRecord
 from manager.domain.renewal.schedule import names_of, window_for
 from manager.domain.renewal.state import state_of
 from manager.usecases.renewal.shown import ShownRenewal
 
 
-def renewal_answer(shown: ShownRenewal, registered: Collection[AccountId]) -> RenewalAnswer:
-    """Say with what something is renewed, and its state; `registered` are the accounts that CAs know."""
+def renewal_answer(shown: ShownRenewal, accounts: Mapping[AccountId, AccountRecord]) -> RenewalAnswer:
+    """Say with what something is renewed, and its state; `accounts` are all that there are."""
     renewal, entry = shown.renewal, shown.entry
     terms, leaf = renewal.terms, None if entry is None else entry.leaf
+    # one that was added since the accounts were read is not there yet
+    account = None if terms is None else accounts.get(terms.account_id)
+    state = state_of(renewal, shown.orders, account)
     return RenewalAnswer(
         id=renewal.id,
-        state=state_of(renewal, shown.orders),
+        state=state,
         certificate=renewal.certificate_id,
         subject_name="" if leaf is None else leaf.subject_name,
         not_after_s=None if leaf is None else leaf.not_after_s,
@@ -35,7 +38,7 @@ def renewal_answer(shown: ShownRenewal, registered: Collection[AccountId]) -> Re
         nodes=renewal.nodes,
         slot=renewal.slot,
         paused=renewal.is_paused,
-        next_at_s=shown.next_at_s,
+        next_at_s=None if state == "stopped" else shown.next_at_s,
         window=_window(renewal, shown),
         failures=renewal.failures,
         retry_at_s=renewal.retry_at_s,
@@ -45,7 +48,7 @@ def renewal_answer(shown: ShownRenewal, registered: Collection[AccountId]) -> Re
         changed_at_s=renewal.changed_s,
         orders=[order_answer(each) for each in shown.orders],
         tag=etag_of_renewal(renewal),
-        account_registered=None if terms is None else terms.account_id in registered,
+        account_registered=None if terms is None else account is not None and bool(account.url),
     )
 
 

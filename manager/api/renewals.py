@@ -1,6 +1,6 @@
 """Renewals over HTTP."""
 
-from collections.abc import Collection
+from collections.abc import Mapping
 
 from aiohttp import web
 
@@ -19,14 +19,14 @@ from common.errors import InvalidInputError
 from common.ids import CertificateId, node_names
 from manager.api.renewal_answers import order_answer, renewal_answer
 from manager.api.routes import Call, Route, empty, reply
-from manager.domain.renewal.records import AccountId, ChallengeKind, RenewalId, Terms
+from manager.domain.renewal.records import AccountId, AccountRecord, ChallengeKind, RenewalId, Terms
 from manager.usecases.renewal.shown import ShownRenewal
 
 
 async def list_all(call: Call) -> web.StreamResponse:
     """Return all renewals, each with its state."""
-    found, registered = await call.api.use_cases.renewals.list(), await _registered(call)
-    return reply(RenewalsAnswer(renewals=[renewal_answer(each, registered) for each in found]))
+    found, accounts = await call.api.use_cases.renewals.list(), await _accounts(call)
+    return reply(RenewalsAnswer(renewals=[renewal_answer(each, accounts) for each in found]))
 
 
 async def show(call: Call) -> web.StreamResponse:
@@ -108,12 +108,12 @@ def _number(call: Call) -> RenewalId:
 
 
 async def _reply(call: Call, shown: ShownRenewal, *, status: int = 200) -> web.Response:
-    return reply(renewal_answer(shown, await _registered(call)), status=status)
+    return reply(renewal_answer(shown, await _accounts(call)), status=status)
 
 
-async def _registered(call: Call) -> Collection[AccountId]:
-    """Return the accounts that their CAs know."""
-    return {each.id for each in await call.api.use_cases.accounts.list() if each.url}
+async def _accounts(call: Call) -> Mapping[AccountId, AccountRecord]:
+    """Return all accounts by their numbers."""
+    return {each.id: each for each in await call.api.use_cases.accounts.list()}
 
 
 async def _order_new(call: Call, body: NewRenewal) -> ShownRenewal:

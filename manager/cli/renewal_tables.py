@@ -53,6 +53,8 @@ def state(each: RenewalAnswer, now_s: float) -> str:
     match each.state:
         case "failing":
             return f"failed {counted(each.failures, 'time')}, {_again(each, now_s)}"
+        case "stopped":
+            return "stopped: its account was deactivated"
         case "requested":
             return f"request {each.request} waits for its answer"
         case "ordering" if latest is not None:
@@ -89,6 +91,10 @@ def described(
         helps = what_helps(each.problem, each)
         problem = _lines(each.problem.message, each.problem.detail)
         rows.append(("last problem", [*problem, helps] if helps else problem))
+    if each.state == "stopped":
+        rows.append(
+            ("to go on", f"give it another account: certcast renewal set {each.id} --account ACCOUNT")
+        )
     return rows
 
 

@@ -30,6 +30,11 @@ from manager.web.words import NEW_KEYS, Kind
 STATES: Final[Mapping[RenewalState, tuple[Kind, str, str]]] = MappingProxyType(
     {
         "failing": ("bad", "Failing", "The last attempt failed; it is tried again."),
+        "stopped": (
+            "bad",
+            "Stopped",
+            "Its account was deactivated: nothing is ordered until it gets another one (Edit).",
+        ),
         "requested": ("warn", "Waits for an answer", "A signing request is open: send it to the CA."),
         "ordering": ("wait", "Ordering", "An order is under way."),
         "waiting": ("ok", "Waiting", "It is renewed in time."),
@@ -92,7 +97,7 @@ class Renewal:
 
     @property
     def state(self) -> RenewalState:
-        return state_of(self.record, self.shown.orders)
+        return state_of(self.record, self.shown.orders, self.account)
 
     @property
     def kind(self) -> Kind:
@@ -107,6 +112,8 @@ class Renewal:
 
     @property
     def meaning(self) -> str:
+        if self.state == "waiting" and self.record.is_new:
+            return "Its first order begins as soon as it can."
         return STATES[self.state][2]
 
     @property
@@ -137,8 +144,8 @@ class Renewal:
 
     @property
     def next_at_s(self) -> float | None:
-        """When the next order begins, one goes on that has failed, or the next request is opened; None while it is paused, or cannot be told."""
-        return self.shown.next_at_s
+        """When the next order begins, one goes on that has failed, or the next request is opened; None while it is paused or stopped, or cannot be told."""
+        return None if self.state == "stopped" else self.shown.next_at_s
 
     @property
     def window(self) -> Window | None:
@@ -159,7 +166,7 @@ class Renewal:
     def can_test(self) -> bool:
         """Whether it can be tried at its CA's directory for tests."""
         has_staging = self.account is not None and bool(self.account.staging_url)
-        return has_staging and self.state != "ending" and not self.is_under_way
+        return has_staging and self.state not in {"ending", "stopped"} and not self.is_under_way
 
     @property
     def attempts(self) -> Sequence[OrderView]:

@@ -49,6 +49,7 @@ class AlarmKind(StrEnum):
     RENEWAL_OVERDUE = "renewal_overdue"
     RENEWAL_UNSERVED = "renewal_unserved"
     RENEWAL_REQUESTED = "renewal_requested"
+    RENEWAL_STOPPED = "renewal_stopped"
 
 
 @dataclass(frozen=True, slots=True)

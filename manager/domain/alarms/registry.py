@@ -36,6 +36,7 @@ from manager.domain.alarms import (
     renewal_failed,
     renewal_overdue,
     renewal_requested,
+    renewal_stopped,
     renewal_unserved,
     services_invalid,
     trusted_ca_held_out,
@@ -78,6 +79,7 @@ ALARM_SPECS: Final[Mapping[AlarmKind, AlarmSpec]] = MappingProxyType(
             renewal_overdue.SPEC,
             renewal_unserved.SPEC,
             renewal_requested.SPEC,
+            renewal_stopped.SPEC,
         )
     }
 )

@@ -6,17 +6,21 @@ Invariant: what needs somebody to act, or keeps a renewal from its moment, is sa
 from collections.abc import Sequence
 
 from common.codes import RenewalState
-from manager.domain.renewal.records import OrderRecord, RenewalRecord
+from manager.domain.renewal.records import AccountRecord, OrderRecord, RenewalRecord
 
 
-def state_of(renewal: RenewalRecord, orders: Sequence[OrderRecord]) -> RenewalState:
-    """Return the word; `orders` are its latest, the latest first. An order that only tries whether one would do counts for nothing."""
+def state_of(
+    renewal: RenewalRecord, orders: Sequence[OrderRecord], account: AccountRecord | None
+) -> RenewalState:
+    """Return the word; `orders` are its latest, the latest first, `account` is where it is ordered. An order that only tries whether one would do counts for nothing."""
     if renewal.is_over:
         return "ending"
     if renewal.is_paused:
         return "paused"
     if renewal.request_id is not None:
         return "requested"
+    if account is not None and account.is_deactivated:
+        return "stopped"
     if renewal.failures:
         return "failing"
     latest = orders[0] if orders else None

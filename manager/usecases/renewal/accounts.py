@@ -152,6 +152,8 @@ class AccountUseCases:
             record = replace(known, deactivated_s=self._context.clock())
             await self._context.store.accounts.keep(record)
             await self._context.note(actor, "account.deactivated", f"account {account_id}")
+            # what is renewed with it has an alarm
+            self._context.store.after_commit(self._context.content_changed.set)
         log.info("account.deactivated", account=account_id, user=actor)
         return record
 

@@ -7,6 +7,7 @@ from manager.domain.alarms import (
     renewal_failed,
     renewal_overdue,
     renewal_requested,
+    renewal_stopped,
     renewal_unserved,
 )
 from manager.domain.inventory import Inventory
@@ -21,7 +22,9 @@ async def conditions_of_renewals(store: Store, inventory: Inventory, *, now_s: f
     unfinished = await store.orders.unfinished() if renewals else []
     orders, queue = {each.renewal_id: each for each in unfinished}, OrderQueue(renewals, unfinished)
     found: list[Condition | None] = []
+    accounts = {each.id: each for each in await store.accounts.list()} if renewals else {}
     for renewal in renewals:
+        account = None if renewal.terms is None else accounts.get(renewal.terms.account_id)
         entry = entry_of(renewal, inventory.entries)
         found += [
             renewal_failed.condition(renewal, entry, orders.get(renewal.id)),
@@ -34,5 +37,6 @@ async def conditions_of_renewals(store: Store, inventory: Inventory, *, now_s: f
             ),
             renewal_unserved.condition(renewal, entry, orders.get(renewal.id)),
             renewal_requested.condition(renewal, entry),
+            renewal_stopped.condition(renewal, entry, account),
         ]
     return [each for each in found if each is not None]

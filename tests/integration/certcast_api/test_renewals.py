@@ -67,6 +67,18 @@ async def test_a_renewal_is_set_up_changed_paused_resumed_and_removed(world: Ren
     assert {f"renewal.{act}" for act in ("added", "changed", "paused", "resumed", "removed")} <= acts
 
 
+async def test_a_renewal_whose_account_was_deactivated_is_stopped_until_it_has_another(world: RenewingApi):
+    account, number = await world.account(), await certificate(world)
+    _, made = await world.api.call("POST", "renewals", {"certificate": number, "account": account})
+    path = f"renewals/{made['id']}"
+    assert (await world.api.call("POST", f"accounts/{account}/deactivate"))[0] == 200
+    _, stopped = await world.api.call("GET", path)
+    assert (stopped["state"], stopped["next_at_s"]) == ("stopped", None)
+    other = await world.account(name="other")
+    _, changed = await world.api.call("PUT", path, {"account": other})
+    assert (changed["state"], changed["next_at_s"] > time.time()) == ("waiting", True)
+
+
 async def test_an_order_that_takes_a_slot_asks_who_wants_to_be_asked(world: RenewingApi):
     await world.api.add_node("n1")
     account, number = await world.account(), await certificate(world, "n1")

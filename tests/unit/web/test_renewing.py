@@ -83,6 +83,18 @@ def test_failures_come_first_then_what_waits_for_somebody_then_what_is_next():
     assert [each.record.id for each in found] == [6, 5, 3, 4, 2, 1]
 
 
+def test_with_an_account_that_was_deactivated_nothing_comes_next_and_nothing_can_be_ordered():
+    found = of(NEW, account=replace(ACCOUNT, deactivated_s=NOW_S))
+    assert (found.state, found.words, found.next_at_s) == ("stopped", "Stopped", None)
+    assert (found.can_order, found.can_test) == (False, False)
+
+
+def test_a_certificate_that_is_not_there_yet_is_not_said_to_be_renewed_in_time():
+    assert of(NEW).meaning == "Its first order begins as soon as it can."
+    own = replace(NEW, certificate_id=CertificateId(3), is_new=False)
+    assert of(own).meaning == "It is renewed in time."
+
+
 @pytest.mark.parametrize("search", ["A.EXAMPLE", "le", "pki@"])
 def test_a_renewal_is_found_by_its_names_its_account_and_who_gets_its_request(search: str):
     other = replace(

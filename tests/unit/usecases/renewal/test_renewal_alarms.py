@@ -114,6 +114,23 @@ async def test_who_is_overdue_and_waits_for_others_of_the_account_is_told_for_wh
     assert "waits until" not in details[f"certificate:{first.certificate_id}"]
 
 
+async def test_a_renewal_is_stopped_as_soon_as_its_account_ends_until_it_has_another(world: Renewing):
+    renewal = await world.renewing("n1")
+    paused = await world.renewing("n2")
+    await world.renewals.set_paused(paused.id, paused=True, actor="ada")
+    other, changed = await world.account("other"), world.context.content_changed
+    changed.clear()
+    await world.accounts.deactivate(renewal.terms.account_id, actor="ada")
+    assert changed.is_set()
+    (alarm,) = await alarms_of(world, AlarmKind.RENEWAL_STOPPED)
+    assert alarm.subject.key == f"certificate:{renewal.certificate_id}"
+    assert alarm.details.startswith(
+        f"Its account 'le' was deactivated, so nothing is ordered any more: give renewal {renewal.id} another account. It expires on 2027-03-01"
+    )
+    await world.renewals.change(renewal.id, world.terms(other), actor="ada")
+    assert await alarms_of(world, AlarmKind.RENEWAL_STOPPED) == []
+
+
 async def test_nodes_that_do_not_serve_what_was_renewed_are_named(world: Renewing):
     await world.renewing("n1", "n2", age_days=40)
     world.fleet.is_held = lambda name: name == "n2"
