@@ -27,7 +27,7 @@ from manager.cli.account_options import (
     StagingOption,
     TrustedCaOption,
 )
-from manager.cli.confirming import YesOption, can_ask, confirm_unless_forced
+from manager.cli.confirming import YesOption, can_ask, confirm_for_good, confirm_unless_forced
 from manager.cli.failures import ApiRefusedError
 from manager.cli.files import decode_text, only_one_from_stdin, read_bytes, read_text
 from manager.cli.running import JsonOption, ask, confirm, group, login, present
@@ -228,12 +228,14 @@ def deactivate(
 ) -> None:
     """End an account at its CA, for good.
 
-    Certificates that were ordered with it stay valid, and are not renewed with it any more.
+    Certificates that were ordered with it stay valid, and are not renewed with it any more. You are asked first, with what is renewed with it; in a script, use --force.
 
     Example: certcast account deactivate le
     """
-    confirm_unless_forced(
-        f"End account {account_id} at its CA? It cannot be used again.", force=force, check=_unchecked
+    confirm_for_good(
+        f"End account {account_id} at its CA? It cannot be used again.",
+        [] if force else _renewed_with(context, account_id),
+        force=force,
     )
     answer = ask(context, lambda client: client.post("accounts", str(account_id), "deactivate"))
     present(answer, lambda answer: say(f"{_read(answer).name} was deactivated."), json=json)
@@ -256,6 +258,18 @@ def remove(
     )
     answer = ask(context, lambda client: client.delete("accounts", str(account_id)))
     present(answer, lambda _: say(f"Removed account {account_id}."), json=json)
+
+
+def _renewed_with(context: typer.Context, account_id: int) -> list[str]:
+    """Say of each renewal with an account that nothing is ordered for it any more."""
+    from manager.cli.renewal_options import find_renewals
+    from manager.cli.renewal_tables import renewed
+
+    own = [each for each in ask(context, find_renewals) if each.account == account_id]
+    return [
+        f"renewal {each.id} of {renewed(each)} would stop: give it another account first (certcast renewal set {each.id} --account ACCOUNT)"
+        for each in own
+    ]
 
 
 def _unchecked() -> None:

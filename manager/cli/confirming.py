@@ -108,6 +108,20 @@ def confirm_unless_forced(question: str, *, force: bool, check: Callable[[], Non
         raise ApiRefusedError("nothing was changed", status=0)
 
 
+def confirm_for_good(question: str, consequences: Sequence[str], *, force: bool) -> None:
+    """Ask at the terminal whether something is meant that nothing brings back, after what it means; where nobody could answer, it is refused. Raises ApiRefusedError."""
+    if force:
+        return
+    for each in consequences:
+        say(each, err=True)
+    if not can_ask():
+        raise ApiRefusedError(
+            "this cannot be undone, and nothing was changed; to confirm, repeat it with --force", status=0
+        )
+    if not confirm(question):
+        raise ApiRefusedError("nothing was changed", status=0)
+
+
 def can_ask() -> bool:
     """Whether somebody sits at a terminal."""
     return sys.stdin.isatty()

@@ -4,6 +4,7 @@ import pytest
 
 from common.explained.cas import KNOWN_CAS
 from manager.cli import accounts, confirming
+from tests.unit.cli.renewal_parts import RENEWAL
 
 SECRET = "c2VjcmV0LWJpbmRpbmcta2V5"
 URL = "https://ca.example.com/directory"
@@ -205,11 +206,26 @@ def test_a_key_is_replaced_and_an_account_ended(ca, run):
     ca.answer("POST", "accounts/4/change-key", REGISTERED)
     ca.answer("POST", "accounts/4/deactivate", REGISTERED)
     assert run("account", "change-key", "le").stdout == "le has a new key.\n"
-    assert run("account", "deactivate", "le").stdout == "le was deactivated.\n"
+    assert run("account", "deactivate", "le", "--force").stdout == "le was deactivated.\n"
+
+
+@pytest.mark.parametrize("can_ask", [False, True])
+def test_an_account_is_ended_for_good_only_by_whoever_was_told_what_stops(ca, run, monkeypatch, can_ask):
+    ca.answer("GET", "renewals", {"renewals": [RENEWAL, RENEWAL | {"id": 8, "account": 9}]})
+    monkeypatch.setattr(confirming, "can_ask", lambda: can_ask)
+    monkeypatch.setattr(confirming, "confirm", lambda question: False)
+    done = run("account", "deactivate", "le")
+    assert done.exit_code == 1
+    assert "renewal 3 of meet.example.com (certificate 7) would stop" in done.stderr
+    assert "certcast renewal set 3 --account ACCOUNT" in done.stderr
+    assert "renewal 8" not in done.stderr
+    assert ("repeat it with --force" in done.stderr) == (not can_ask)
+    assert {method for method, _, _ in ca.asked} == {"GET"}
 
 
 @pytest.mark.parametrize("command", ["deactivate", "remove"])
 def test_what_cannot_be_undone_is_asked_for_at_a_terminal(ca, run, monkeypatch, command):
+    ca.answer("GET", "renewals", {"renewals": []})
     monkeypatch.setattr(confirming, "can_ask", lambda: True)
     monkeypatch.setattr(confirming, "confirm", lambda question: False)
     done = run("account", command, "le")
