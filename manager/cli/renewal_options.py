@@ -40,10 +40,7 @@ def meant(wanted: str, renewals: "Sequence[RenewalAnswer]", *, by_certificate: b
     if len(found) == 1:
         return found[0].id
     if not found and by_certificate:
-        raise InvalidInputError(
-            "certificate",
-            f"nothing is set up to renew '{wanted}'; do so: certcast renewal set --certificate CERTIFICATE --account ACCOUNT",
-        )
+        raise InvalidInputError("certificate", _unrenewed(wanted, renewals))
     if not found:
         raise InvalidInputError("renewal", f"no renewal is called '{wanted}'; {_NO_SUCH}")
     candidates = "; ".join(
@@ -53,6 +50,22 @@ def meant(wanted: str, renewals: "Sequence[RenewalAnswer]", *, by_certificate: b
     raise InvalidInputError(
         "renewal", f"{len(found)} renewals are called '{wanted}', say which: {candidates}"
     )
+
+
+def _unrenewed(wanted: str, renewals: "Sequence[RenewalAnswer]") -> str:
+    """Say that a certificate has no renewal, and of which one the renewal with its number is."""
+    if (number := wanted.strip()).isdecimal():
+        own = next((each for each in renewals if str(each.id) == number), None)
+        set_up = f"set one up: certcast renewal set --certificate {number} --account ACCOUNT"
+        if own is None:
+            return f"certificate {number} has no renewal; {set_up}"
+        of = (
+            "a certificate that is not there yet"
+            if own.certificate is None
+            else f"certificate {own.certificate}"
+        )
+        return f"certificate {number} has no renewal; renewal {number} is of {of}; {set_up}"
+    return f"nothing is set up to renew '{wanted}'; do so: certcast renewal set --certificate CERTIFICATE --account ACCOUNT"
 
 
 def resolve_renewal(context: typer.Context, value: str | None) -> int | None:

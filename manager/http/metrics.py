@@ -231,7 +231,9 @@ def _trusted_cas(inventory: Inventory) -> list[Metric]:
 def _renewals(renewals: Sequence[RenewalRecord], inventory: Inventory) -> list[Metric]:
     """Return how many certificates renew themselves, how many of them have failed last, and when the next order begins."""
     stored = GaugeMetricFamily(
-        "certcast_renewals", "Certificates that are renewed without anybody's doing.", value=len(renewals)
+        "certcast_renewals",
+        "Certificates that are renewed without anybody's doing; what is paused, or renewed by request, is not counted.",
+        value=sum(each.terms is not None and not each.is_paused for each in renewals),
     )
     failing = GaugeMetricFamily(
         "certcast_renewals_failing",

@@ -28,6 +28,25 @@ def test_the_renewal_of_a_certificate_is_ordered_now(made, run, certificate):
     assert made.asked[-1] == ("POST", "renewals/3/order", {})
 
 
+@pytest.mark.parametrize(
+    ("certificate", "words"),
+    [
+        (
+            "3",
+            "certificate 3 has no renewal; renewal 3 is of certificate 7; set one up: certcast renewal set",
+        ),
+        (
+            "5",
+            "certificate 5 has no renewal; renewal 5 is of a certificate that is not there yet; set one up",
+        ),
+        ("9", "certificate 9 has no renewal; set one up: certcast renewal set --certificate 9"),
+    ],
+)
+def test_the_number_of_a_renewal_is_told_from_that_of_a_certificate(made, run, certificate, words):
+    done = run("renew", certificate)
+    assert (done.exit_code, words in done.stderr) == (2, True), done.stderr
+
+
 @pytest.mark.parametrize("certificate", ["3", "other.example.com"])
 def test_a_certificate_without_a_renewal_is_answered_with_how_to_set_one_up(made, run, certificate):
     done = run("renew", certificate)

@@ -2,7 +2,9 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from types import SimpleNamespace
+from typing import Any
 
 import structlog
 from aiohttp.test_utils import make_mocked_request
@@ -10,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from common.errors import StorageError
 from manager.domain.alarms import AlarmKind
-from manager.domain.renewal.records import RenewalId, RenewalRecord
+from manager.domain.renewal.records import AccountId, ChallengeKind, RenewalId, RenewalRecord, Terms
 from manager.domain.report import Serving
 from manager.domain.view import NodeView, PushView
 from manager.http.metrics import CERTIFICATES_MAX, MetricReading, Metrics, Sources
@@ -191,18 +193,20 @@ async def test_active_alarms_are_counted_by_kind_and_those_that_are_not_are_0():
     assert len([name for name, _ in said if name == "certcast_alarms"]) == len(AlarmKind)
 
 
-def renewal(number: int, *, failures: int = 0, retry_at_s: float = 0.0) -> RenewalRecord:
+TERMS = Terms(account_id=AccountId(1), challenge=ChallengeKind.HTTP)
+
+
+def renewal(number: int, **changes: Any) -> RenewalRecord:
     """A renewal of a certificate that is not there yet, which is due since it was made."""
-    return RenewalRecord(
+    made = RenewalRecord(
         id=RenewalId(number),
         certificate_id=None,
-        terms=None,
+        terms=TERMS,
         is_new=True,
-        failures=failures,
-        retry_at_s=retry_at_s,
         created_s=NOW_S + number,
         changed_s=NOW_S,
     )
+    return replace(made, **changes)
 
 
 async def test_renewals_tell_how_many_there_are_which_failed_last_and_when_the_next_one_begins():
@@ -217,6 +221,16 @@ async def test_renewals_tell_how_many_there_are_which_failed_last_and_when_the_n
     assert said["certcast_renewal_next_timestamp_seconds", ""] == NOW_S + 7
     assert said["certcast_renewal_served_seconds_count", ""] == 2
     assert said["certcast_renewal_served_seconds_bucket", "30.0"] == 1
+
+
+async def test_what_is_paused_or_renewed_by_request_needs_somebody_and_is_not_counted():
+    given = Given()
+    given.renewals = [
+        renewal(1),
+        renewal(2, is_paused=True),
+        renewal(3, terms=None, send_to="pki@example.com"),
+    ]
+    assert (await scrape(given.metrics()))["certcast_renewals", ""] == 1
 
 
 async def test_without_any_renewal_no_moment_is_told():
