@@ -72,6 +72,7 @@ class StoredRenewal(Struct, frozen=True, kw_only=True):
     slot: Slot
     takes_from: tuple[int, ...] = ()
     takes_leaves: tuple[str, ...] = ()
+    is_placed: bool = False
     send_to: str
     window: StoredWindow | None
     window_of: str | None

@@ -1,4 +1,4 @@
-"""A certificate was renewed, and not every node serves the new one."""
+"""A certificate was renewed, and not every node serves the new one, or none has it any more."""
 
 from typing import Final
 
@@ -6,12 +6,16 @@ from manager.domain.alarms.about import about_renewal
 from manager.domain.alarms.kinds import AlarmKind, Condition, manager_spec
 from manager.domain.inventory import Entry
 from manager.domain.renewal.records import OrderRecord, OrderState, RenewalRecord
+from manager.domain.renewal.state import is_displaced
 
 SPEC: Final = manager_spec(AlarmKind.RENEWAL_UNSERVED, 29, "warning")
 
 
 def condition(renewal: RenewalRecord, entry: Entry | None, order: OrderRecord | None) -> Condition | None:
-    """Say which nodes do not serve it, and why; None while they have time."""
+    """Say which nodes do not serve it, and why; None while they have time. That none has it any more is said until one has it again."""
+    if entry is not None and is_displaced(renewal, entry):
+        details = "It was renewed, but each node that had it was given another certificate since, or was removed. This renewal does not renew what they have now: assign this one again, or remove this renewal and renew what they have."
+        return about_renewal(renewal, entry, AlarmKind.RENEWAL_UNSERVED, details)
     if order is None or order.state is not OrderState.TAKEN_OVER or order.problem is None:
         return None
     details = f"It was renewed, and is not served everywhere: {order.problem.message}"

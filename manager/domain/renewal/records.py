@@ -120,6 +120,7 @@ class RenewalRecord:
     other certificate that is not a temporary one. `takes_leaves` are the fingerprints that these had then, empty where only their numbers were kept. `window` is what the CA
     suggested last for the certificate `window_of`, `window_why` where it explains that; `poll_at_s` when to ask again. After `failures` in a row
     it is tried again at `retry_at_s`. `request_id` is the request that was opened and not answered yet, `send_to` who is to get it, in words.
+    `is_placed`: a certificate that it has brought came to a node.
     `follows_at_once`: the terms were changed while an order was under way, or what an order before its time has failed with was mended, so that the next one does not wait for its time. `kept_until_s` is None but of one that is gone, of
     which orders are kept until then; the store hands none of these out.
     """
@@ -132,6 +133,7 @@ class RenewalRecord:
     takes_from: tuple[CertificateId, ...] = ()
     takes_leaves: tuple[Fingerprint, ...] = ()
     is_new: bool = False
+    is_placed: bool = False
     is_paused: bool = False
     follows_at_once: bool = False
     send_to: str = ""

@@ -1,4 +1,4 @@
-"""State of a renewal in one word. Pure.
+"""State of a renewal, in one word, and whether anybody has what it brings. Pure.
 
 Invariant: what needs somebody to act, or keeps a renewal from its moment, is said before what goes on by itself.
 """
@@ -6,6 +6,7 @@ Invariant: what needs somebody to act, or keeps a renewal from its moment, is sa
 from collections.abc import Sequence
 
 from common.codes import RenewalState
+from manager.domain.inventory import Entry
 from manager.domain.renewal.records import AccountRecord, OrderRecord, RenewalRecord
 
 
@@ -25,3 +26,8 @@ def state_of(
         return "failing"
     latest = orders[0] if orders else None
     return "ordering" if latest is not None and not (latest.is_test or latest.state.is_over) else "waiting"
+
+
+def is_displaced(renewal: RenewalRecord, entry: Entry) -> bool:
+    """Whether no node has its certificate any more, though nodes had one that it has brought: what they have now is not renewed by it."""
+    return renewal.is_placed and not entry.places

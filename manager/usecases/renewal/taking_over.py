@@ -34,6 +34,7 @@ from manager.domain.moves import Move
 from manager.domain.placements import of_moves
 from manager.domain.renewal.records import OrderRecord, OrderState, Problem, RenewalRecord
 from manager.domain.renewal.schedule import begins_s, brings_another, entry_of, why_obsolete
+from manager.domain.renewal.state import is_displaced
 from manager.domain.view import NodeView
 from manager.pki.read.findings import PkiFindingsError
 from manager.pki.read.material import TlsMaterial
@@ -166,7 +167,9 @@ class TakingOver:
             detail = {"renewal": renewal.id, "replaces": renewal.certificate_id, "nodes": kept.nodes}
             await self._context.note(RENEWAL, "renewal.taken_over", f"certificate {number}", detail)
             await keep_advanced(self._context, order, OrderState.TAKEN_OVER, answer_id=number)
-            await store.renewals.keep(_of_successor(renewal, order, number, now_s))
+            successor = _of_successor(renewal, order, number, now_s)
+            is_placed = renewal.is_placed or bool(kept.nodes)
+            await store.renewals.keep(replace(successor, is_placed=is_placed))
         return kept.nodes, number
 
     async def look(self, order: OrderRecord, renewal: RenewalRecord, entry: Entry | None) -> None:
@@ -176,6 +179,10 @@ class TakingOver:
             await end(
                 self._context, order, "Another certificate is in the place of the one that it has brought."
             )
+            return
+        if is_displaced(renewal, entry):
+            # by hand, so that none is given it again; what was there before may be wanted, and stays
+            await end(self._context, order, "No node has the certificate any more that it has brought.")
             return
         waiting = [text for place in entry.places if (text := self._not_served(place, entry))]
         # what follows at once follows the end of this one

@@ -164,6 +164,7 @@ async def test_a_renewal_is_read_as_it_was_kept(store: Store):
         slot="client",
         takes_from=(CertificateId(7),),
         takes_leaves=(Fingerprint("b" * 64),),
+        is_placed=True,
         is_paused=True,
         send_to="certs@example.com",
         window=Window(start_s=1.25, end_s=2.5),
@@ -180,11 +181,14 @@ async def test_a_renewal_is_read_as_it_was_kept(store: Store):
     assert await store.renewals.of_certificate(renewal.certificate_id) == changed
 
 
-async def test_a_renewal_whose_confirmed_fingerprints_were_not_kept_is_read_without_them(store: Store):
+@pytest.mark.parametrize("field", ['"takes_leaves":[],', '"is_placed":false,'])
+async def test_a_renewal_without_a_field_that_former_managers_did_not_keep_is_read_without_it(
+    store: Store, field: str
+):
     renewal = await add_renewal(store, takes_from=(CertificateId(7),))
     async with store.side() as side:
         body = (await side.connection.execute(select(renewal_table.c.body))).scalar_one()
-        former = body.replace('"takes_leaves":[],', "")
+        former = body.replace(field, "")
         assert former != body
         await side.connection.execute(renewal_table.update().values(body=former))
     assert await store.renewals.get(renewal.id) == renewal
