@@ -90,6 +90,7 @@ def _describe(found: "Sequence[Explanation]", of_nodes: "Sequence[dict[str, str]
 
 def _of_nodes(wanted: str | None) -> "Sequence[dict[str, str]]":
     """Say what a code means that is none of a certificate's; None is every code."""
+    from common.explained.alarms import ALARM_MEANINGS
     from common.explained.meanings import (
         ALARM_TITLES,
         CONFIGURATION,
@@ -113,7 +114,10 @@ def _of_nodes(wanted: str | None) -> "Sequence[dict[str, str]]":
         for kind, rows in meanings.items()
         for code, (title, meaning) in rows.items()
     ]
-    alarms = [{"code": code, "is_a": "alarm", "title": title} for code, title in ALARM_TITLES.items()]
+    alarms = [
+        {"code": code, "is_a": "alarm", "title": title, "means": ALARM_MEANINGS[code]}
+        for code, title in ALARM_TITLES.items()
+    ]
     alarms += [
         {
             "code": code,

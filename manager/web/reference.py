@@ -1,12 +1,13 @@
 """Reference of findings as a document: `python -m manager.web.reference` writes docs/findings.md again.
 
-Decides its form only; what it says is in `common.explained.statuses`, `common.explained.meanings` and `common.explained.reasons`.
+Decides its form only; what it says is in `common.explained.statuses`, `.alarms`, `.meanings` and `.reasons`.
 """
 
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
+from common.explained.alarms import ALARM_MEANINGS
 from common.explained.explanation import Explanation
 from common.explained.findings import FINDINGS
 from common.explained.meanings import (
@@ -112,6 +113,12 @@ def _lines() -> Iterator[str]:
             ("code", "what it is", "what it means"),
             ((f"`{code}`", name, meaning) for code, (name, meaning) in meanings.items()),
         )
+    yield "## Alarms\n"
+    yield "What an alarm says, and what to do. It ends by itself once what it says is over.\n"
+    yield from _table(
+        ("code", "what is wrong", "what it means"),
+        ((f"`{code}`", title, ALARM_MEANINGS[code]) for code, title in ALARM_TITLES.items()),
+    )
     yield "## Alarms in the existing clients' API\n"
     yield "The name of each alarm there.\n"
     yield from _table(

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from common.api.codes import ChainState, State, StatusCode
 from common.codes import ConfigurationCode, WaitReason
 from common.errors import Reason
+from common.explained.alarms import ALARM_MEANINGS
 from common.explained.meanings import (
     ALARM_TITLES,
     CONFIGURATION,
@@ -83,6 +84,15 @@ def test_the_command_explains_codes_of_nodes_and_alarms_and_the_finding_behind_a
         assert CliRunner().invoke(app, ["explain", code]).exit_code == 0
     assert set(get_args(State)) == set(NODE_STATES)
     assert set(AlarmKind) == set(ALARM_TITLES)
+
+
+def test_every_alarm_is_explained_by_the_command_and_in_the_document_with_what_to_do():
+    assert set(ALARM_MEANINGS) == set(AlarmKind)
+    for code, meaning in ALARM_MEANINGS.items():
+        rows = json.loads(CliRunner().invoke(app, ["explain", code, "--json"]).output)
+        assert [row["means"] for row in rows if row["kind"] == "alarm"] == [meaning]
+        assert f"| `{code}` | {ALARM_TITLES[code]} | {meaning} |" in DOCUMENT.read_text()
+        assert meaning.count(". ") >= 1, "what it means, and what to do next"
 
 
 def test_every_code_of_a_difference_and_of_a_consequence_is_explained_by_the_command_and_in_the_document():

@@ -3,6 +3,7 @@
 from aiohttp import web
 
 from common.api.codes import Role
+from common.explained.alarms import ALARM_MEANINGS
 from common.explained.meanings import ALARM_TITLES
 from common.explained.reasons import CLIENT_ALARMS
 from manager.pki.chain.chain import PROBLEM_WORDS
@@ -16,7 +17,7 @@ async def show(page_request: PageRequest) -> web.StreamResponse:
         "findings.html",
         sections=SECTIONS,
         meanings=MEANINGS,
-        alarms=ALARM_TITLES,
+        alarms={code: (title, ALARM_MEANINGS[code]) for code, title in ALARM_TITLES.items()},
         client_alarms=CLIENT_ALARMS,
         problems=PROBLEM_WORDS,
     )
