@@ -13,7 +13,7 @@ ORDER_STEPS: Final[Mapping[str, str]] = MappingProxyType(
         "finalised": "the CA has the request",
         "downloaded": "the CA has issued the certificate",
         "taken_over": "the nodes get the certificate",
-        "served": "every node serves the certificate",
+        "served": "every node that has the certificate serves it",
         "tested": "the test order succeeded; its certificate is not kept",
         "failed": "the order failed",
     }

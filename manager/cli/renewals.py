@@ -121,7 +121,7 @@ def set_terms(
 ) -> None:
     """Set up a renewal, or change one.
 
-    What is not given stays. For a certificate that is there: --certificate. For new names: --name and --node; the first certificate is ordered at once, and takes the place of the one that a node has, which needs confirmation; in a script, use --force. To try it before, add --paused, then 'certcast renewal test'.
+    What is not given stays. For a certificate that is there: --certificate. For new names: --name and --node; the first certificate is ordered at once, and takes the place of the one that a node has. If that is not a node's temporary one, it needs confirmation; in a script, use --force. To try it before, add --paused, then 'certcast renewal test'.
 
     An order that is under way with other terms is given up, unless the CA has its request already (with another account: unless it has signed).
 
@@ -152,7 +152,8 @@ def set_terms(
         )
         _check_new(new, by_request=by_request)
         answer = _add(context, new, node_names=node_names, force=force)
-    _say(answer, "Changed" if renewal_id is not None else "Set up", json=json)
+    done = "Changed" if renewal_id is not None else "Set up"
+    _say(answer, done, profile=profile or "", json=json)
 
 
 @app.command()
@@ -293,19 +294,25 @@ def _act(context: typer.Context, number: int, act: str) -> bytes:
     return ask(context, lambda client: client.post("renewals", str(number), act))
 
 
-def _say(answer: bytes, done: str, *, json: bool) -> None:
-    present(answer, lambda answer: _say_kept(answer, done), json=json)
+def _say(answer: bytes, done: str, *, profile: str = "", json: bool) -> None:
+    """Say what was done; `profile` is the one that was just chosen, "" for none."""
+    present(answer, lambda answer: _say_kept(answer, done, profile), json=json)
 
 
-def _say_kept(answer: bytes, done: str) -> None:
+def _say_kept(answer: bytes, done: str, profile: str) -> None:
     from manager.cli.renewal_tables import renewed, state
 
     kept, now_s = _read(answer), time.time()
-    say(f"{done} renewal {kept.id}, of {renewed(kept)}; {state(kept, now_s)}.")
+    stands = state(kept, now_s)
+    say(f"{done} renewal {kept.id}, of {renewed(kept)}{'' if stands == done.lower() else f'; {stands}'}.")
     # an earlier manager does not say
     if kept.account_registered is False:
         say(
             f"Its account is not registered yet: that is done with the first order, which fails if the CA has terms of service that nobody has agreed to. To do it before: certcast account register {kept.account}"
+        )
+    if profile:
+        say(
+            f"Whether the CA has the profile '{profile}' is seen when it is ordered; to see it before: certcast renewal test {kept.id}"
         )
 
 

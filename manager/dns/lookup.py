@@ -138,7 +138,9 @@ class Lookup:
         while here not in self._apexes:
             passed.append(here)
             if here == dns.name.root:
-                raise failure or CaError(f"no zone was found that {shown(name)} is in")
+                raise failure or CaError(
+                    f"no zone was found that {shown(name)} is in; if the resolvers do not know it, name others in the settings ('resolvers' of [dns])"
+                )
             try:
                 if await self._resolve(here, dns.rdatatype.SOA):
                     self._apexes[here] = here

@@ -35,6 +35,12 @@ class DnsShowing:
     async def place(self, proofs: Sequence[Proof], *, until_s: float) -> None:
         """Write the records, beside what stands there. A record does not expire, so `until_s` says nothing here. Raises CaError."""
         del until_s
+        if proofs and not self._settings.zone:
+            record = record_name(proofs[0].name, CHALLENGE)
+            raise CaError(
+                f"the settings say of no zone how its records are changed; add one for {record} ([[dns.zone]])",
+                is_final=True,
+            )
         await self._change(proofs, present=True)
 
     async def missing(self, proofs: Sequence[Proof]) -> Sequence[Missing]:
@@ -77,7 +83,7 @@ class DnsShowing:
             own = record_name(proof.name, CHALLENGE)
             alias = "" if target == own else f", of which {own} is an alias,"
             raise CaError(
-                f"the settings do not say how records of {target}{alias} are changed; add a zone for it",
+                f"the settings do not say how records of {target}{alias} are changed; add a zone for it ([[dns.zone]])",
                 is_final=True,
             )
         return way

@@ -19,7 +19,7 @@ from manager.domain.renewal.account_fields import (
     describe_anew,
     normalise,
 )
-from manager.domain.renewal.records import AccountId, AccountRecord
+from manager.domain.renewal.records import AccountId, AccountRecord, OrderState
 from manager.domain.renewal.schedule import needs_account
 from manager.pki.read.keys import private_key_pem
 from manager.pki.write.keys import make_key
@@ -184,8 +184,17 @@ class AccountUseCases:
             ]
         )
         more = f" and {len(orders) - NAMED} more" if len(orders) > NAMED else ""
+        paused = {each.id for each in await self._context.store.renewals.list() if each.is_paused}
+        # while it is paused, the CA is asked for nothing but what it signs
+        resting = {
+            each.renewal_id
+            for each in orders
+            if each.renewal_id in paused and each.state is not OrderState.FINALISED
+        }
+        numbers = listed(f"renewal {number}" for number in sorted(resting))
+        resumed = f"; resume what is paused, so that its order goes on: {numbers}" if resting else ""
         raise ConflictError(
-            f"the CA signs what was ordered with this account, or is about to, and nobody could collect it any more: {named}{more}. Wait for the end, or give these renewals another account first"
+            f"the CA signs what was ordered with this account, or is about to, and nobody could collect it any more: {named}{more}. Wait for the end, or give these renewals another account first{resumed}"
         )
 
     async def _check_trust(self, trusted_cas: str) -> None:

@@ -97,8 +97,10 @@ class Beginning:
 
 def _to_order(renewal: RenewalRecord, entry: Entry | None) -> tuple[Terms, tuple[str, ...]]:
     """Return with what to order, and for which names. Raises ConflictError, InvalidInputError."""
-    if renewal.terms is None or renewal.is_over:
-        raise ConflictError("nothing is ordered for this: it is renewed by request, or not any more")
+    if renewal.is_over:
+        raise ConflictError("nothing is ordered for this any more: its renewal was switched off")
+    if renewal.terms is None:
+        raise ConflictError("nothing is ordered for this: it is renewed by a request that is sent to its CA")
     names = names_of(renewal.terms, entry)
     if not names:
         raise InvalidInputError("names", "the certificate has no name that a CA can be shown to be ours")

@@ -221,7 +221,8 @@ class TakingOver:
         store = self._context.store
         brought = await store.orders.brought(order.renewal_id) - {entry.id}
         async with self._context.deciding() as inventory:
-            await keep_advanced(self._context, order, OrderState.SERVED)
+            nobody = "" if entry.places else "no node has it yet"
+            await keep_advanced(self._context, order, OrderState.SERVED, message=nobody)
             for number in sorted(each for each in brought if each in inventory.entries):
                 if not inventory.entries[number].places:
                     await store.certificates.delete([number], even_assigned=False)

@@ -93,7 +93,7 @@ async def test_an_alias_to_a_name_of_no_zone_of_the_settings_is_told_with_both_n
     with_proofs_elsewhere(zones, "_acme-challenge CNAME com.proofs.example.")
     error = await refusal(zones.showing().place([proof("example.com")], until_s=UNTIL_S))
     assert error.message == (
-        f"the settings do not say how records of com.proofs.example, of which {RECORD} is an alias, are changed; add a zone for it"
+        f"the settings do not say how records of com.proofs.example, of which {RECORD} is an alias, are changed; add a zone for it ([[dns.zone]])"
     )
 
 

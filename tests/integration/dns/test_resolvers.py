@@ -78,7 +78,17 @@ async def test_a_domain_that_nobody_has_is_told(zones: Zones):
     zones.primary.serve(".", zone_text({"ns1.": ""}, f"ns1. A {zones.primary.address}"))
     zones.primary.start()
     error = await refusal(zones.showing().missing([proof("example.com")]))
-    assert error.message == "no zone was found that _acme-challenge.example.com is in"
+    assert error.message == (
+        "no zone was found that _acme-challenge.example.com is in; if the resolvers do not know it, name others in the settings ('resolvers' of [dns])"
+    )
+
+
+async def test_without_a_way_to_change_records_nobody_is_asked_for_a_zone():
+    error = await refusal(DnsShowing(DnsSettings()).place([proof("example.com")], until_s=UNTIL_S))
+    assert error.is_final
+    assert error.message == (
+        "the settings say of no zone how its records are changed; add one for _acme-challenge.example.com ([[dns.zone]])"
+    )
 
 
 async def test_without_settings_the_systems_resolvers_are_asked_and_none_is_told(monkeypatch):

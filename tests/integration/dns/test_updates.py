@@ -210,5 +210,8 @@ async def test_a_name_of_no_zone_of_the_settings_is_told(zones: Zones):
     error = await refusal(
         zones.showing(zones.zone("example.org")).place([proof("example.com")], until_s=UNTIL_S)
     )
-    assert error.message == f"the settings do not say how records of {RECORD} are changed; add a zone for it"
+    assert (
+        error.message
+        == f"the settings do not say how records of {RECORD} are changed; add a zone for it ([[dns.zone]])"
+    )
     assert error.is_final

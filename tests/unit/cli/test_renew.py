@@ -62,7 +62,7 @@ def test_whoever_waits_is_told_each_step_once_until_the_end(made, run, command):
     assert told == [
         "a key and a request are made",
         "the CA has the order",
-        "every node serves the certificate",
+        "every node that has the certificate serves it",
     ]
 
 
@@ -84,7 +84,7 @@ def test_what_is_waited_for_and_every_look_is_told_of_as_it_changes(made, run, m
         "a key and a request are made",
         f"waits: {WAITS}",
         "the CA has the order",
-        "every node serves the certificate",
+        "every node that has the certificate serves it",
     ]
 
 
@@ -110,7 +110,7 @@ def test_the_failure_that_an_order_rests_after_is_not_told_again_when_it_goes_on
     assert "Order 12 for meet.example.com goes on." in done.stdout
     assert [line.rpartition(" (")[0] for line in done.stderr.splitlines()] == [
         "the CA has the order",
-        "every node serves the certificate",
+        "every node that has the certificate serves it",
     ]
 
 

@@ -70,7 +70,7 @@ def test_a_renewal_is_set_up_with_what_was_said_and_the_rest_is_left_to_the_mana
     done = run("renewal", "set", *arguments)
     assert done.exit_code == 0, done.stderr
     assert sent(made, "POST") == [body]
-    assert done.stdout == "Set up renewal 3, of meet.example.com (certificate 7); waiting.\n"
+    assert done.stdout.startswith("Set up renewal 3, of meet.example.com (certificate 7); waiting.\n")
 
 
 @pytest.mark.parametrize(("registered", "is_told"), [(False, True), (True, False), (None, False)])
@@ -248,6 +248,18 @@ def test_a_renewal_is_paused_and_resumed(made, run, command, done):
     assert run("renewal", command, "3").stdout == (
         f"{done} renewal 3, of meet.example.com (certificate 7); waiting.\n"
     )
+
+
+def test_a_renewal_that_is_paused_is_said_to_be_so_once(made, run):
+    made.answer("POST", "renewals/3/pause", RENEWAL | {"state": "paused"})
+    assert run("renewal", "pause", "3").stdout == "Paused renewal 3, of meet.example.com (certificate 7).\n"
+
+
+def test_whoever_names_a_profile_is_told_how_to_see_whether_the_ca_has_it(made, run):
+    hint = "Whether the CA has the profile 'nosuch' is seen when it is ordered; to see it before: certcast renewal test 3\n"
+    assert run("renewal", "set", "3", "--profile", "nosuch").stdout.endswith(hint)
+    assert "profile" not in run("renewal", "set", "3", "--profile", "").stdout
+    assert hint not in run("renewal", "set", "3", "--profile", "nosuch", "--json").stdout
 
 
 def test_a_renewal_is_removed_after_a_question(made, run, monkeypatch):

@@ -290,6 +290,19 @@ async def test_no_account_is_ended_while_its_ca_looks_at_proofs_for_it_would_sig
     assert await world.states(renewal) == [OrderState.SERVED]
 
 
+async def test_whoever_paused_what_keeps_an_account_from_its_end_is_told_to_resume_it(world: Renewing):
+    renewal = await world.renewing("n1", age_days=40)
+    world.server.validation_s = 300.0
+    await world.pass_time(20, step_s=5)
+    with pytest.raises(ConflictError) as running:
+        await world.accounts.deactivate(renewal.terms.account_id, actor="ada")
+    await world.renewals.set_paused(renewal.id, paused=True, actor="ada")
+    with pytest.raises(ConflictError) as paused:
+        await world.accounts.deactivate(renewal.terms.account_id, actor="ada")
+    told = f"; resume what is paused, so that its order goes on: renewal {renewal.id}"
+    assert paused.value.message == running.value.message + told
+
+
 async def test_an_account_is_ended_while_nothing_but_a_test_order_is_looked_at(world: Renewing):
     renewal = await world.renewing("n1")
     world.staging.validation_s = 3600.0

@@ -176,6 +176,14 @@ async def test_what_is_paused_orders_nothing_until_it_is_resumed(world: Renewing
     assert await world.states(renewal) == [OrderState.SERVED]
 
 
+async def test_what_no_node_is_to_have_is_served_by_none_and_its_last_step_says_so(world: Renewing):
+    terms = world.terms(await world.account(), "new.example.com")
+    made = await world.renewals.order_new(terms, nodes=[], slot="server", actor="ada")
+    await world.pass_time(60, step_s=5)
+    (order,) = await world.orders(made.renewal)
+    assert (order.state, order.steps[-1].message) == (OrderState.SERVED, "no node has it yet")
+
+
 async def test_an_order_rests_while_its_renewal_is_paused_but_what_the_ca_signed_comes_in(world: Renewing):
     renewal = await world.renewing("n1", age_days=40)
     world.server.validation_s = HOUR_S / 4

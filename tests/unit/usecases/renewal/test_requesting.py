@@ -2,6 +2,7 @@
 
 import pytest
 
+from common.errors import ConflictError
 from manager.domain.alarms import AlarmKind
 from manager.usecases.csrs import CsrChanges, KeyChoice
 from tests.pki import DAY_S, chain_pem, sign_request
@@ -28,6 +29,17 @@ async def test_a_request_is_opened_in_time_and_somebody_is_told_whom_to_send_it(
     assert (await world.renewal(requested)).request_id == request.id
     (alarm,) = await alarms_of(world, AlarmKind.RENEWAL_REQUESTED)
     assert f"request {request.id}: send that to certs@example.com" in alarm.details
+
+
+async def test_what_is_renewed_by_request_is_not_ordered_and_whoever_tries_is_told_so(
+    world: Renewing, requested
+):
+    with pytest.raises(ConflictError) as refused:
+        await world.renewals.order_now(requested.id, actor="ada")
+    assert (
+        refused.value.message
+        == "nothing is ordered for this: it is renewed by a request that is sent to its CA"
+    )
 
 
 async def test_its_answer_is_what_is_renewed_next_and_lowers_the_alarm(world: Renewing, requested):
