@@ -77,6 +77,7 @@ class StoredRenewal(Struct, frozen=True, kw_only=True):
     window: StoredWindow | None
     window_of: str | None
     window_why: str
+    window_from_s: float = 0.0
     problem: StoredProblem | None
     follows_at_once: bool = False
     kept_until_s: float | None = None

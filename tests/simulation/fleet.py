@@ -13,9 +13,10 @@ from functools import partial
 from pathlib import Path
 
 from common.ids import CertificateId, NodeName
+from common.pki.certificate import Certificate
 from manager.domain.inventory import Inventory
 from manager.domain.renewal.moments import ari_id
-from manager.domain.renewal.records import OrderRecord, OrderState
+from manager.domain.renewal.records import OrderRecord, OrderState, RenewalId
 from tests.fakes.ca_server import Killed, moved
 from tests.pki import DAY_S
 from tests.renewals import Renewing, make_renewing
@@ -28,6 +29,9 @@ certificate that was refused once it was signed."""
 
 UNASKED_MOST_S = 12.5 * HOUR_S
 """For how long a CA may not be asked for a window: twice a day it is, and nobody looks between two steps of the clock."""
+
+SIGNED_IN_A_DAY = 5
+"""How many certificates of the same names a day may bring: one that was due, those that a CA's windows want at the pace that is left to them, and one that was refused here."""
 
 LONG_DAYS, SHORT_DAYS = 45, 6
 
@@ -44,6 +48,7 @@ class Plan:
     outage_rate: float = 1 / (60 * 24)
     moved_rate: float = 1 / (30 * 24)
     fault_rate: float = 1 / 12
+    pause_rate: float = 1 / 8
     step_s: float = HOUR_S
     least_s: float = 60.0
 
@@ -97,6 +102,8 @@ class Simulation:
         self._began_s = world.now[0]
         self._drawn_s = world.now[0]
         self._issued = 0
+        self._signed_s: dict[tuple[str, ...], list[float]] = {}
+        self._paused: dict[RenewalId, float] = {}
         self._held: set[NodeName] = set()
         self._collected_s = world.now[0]
 
@@ -121,6 +128,7 @@ class Simulation:
             await self._expect_no_window(certificate, days)
             await world.renewals.switch_on(certificate, world.terms(account), actor="ada")
         server.is_down = lambda: self._lasts("outage")
+        server.has_passed_windows = lambda names: self._lasts(f"passed {names[0]}")
         server.killer = world.showing.killer = self.kill
         world.showing.missing_at = lambda name: "a node" if self._lasts(f"missing {name}") else ""
         world.fleet.is_held = lambda name: self._lasts(f"held {name}")
@@ -147,11 +155,15 @@ class Simulation:
 
     async def _expect_no_window(self, number: CertificateId, days: float) -> None:
         """Let the CA judge by the lifetime when a certificate is renewed that it has no window for."""
-        leaf = (await self.world.context.inventories.current()).entries[number].leaf
+        leaf = await self._leaf_of(number)
         assert leaf.not_after_s is not None
         left_days = days / (2 if days == SHORT_DAYS else 3) + days / 30
         identifier = ari_id(leaf.issuer_key_id, leaf.serial_no) or ""
         self.world.server.not_due_before_s[identifier] = leaf.not_after_s - left_days * DAY_S - 1
+
+    async def _leaf_of(self, number: CertificateId | None) -> Certificate:
+        assert number is not None
+        return (await self.world.context.inventories.current()).entries[number].leaf
 
     def kill(self, where: str) -> None:
         """End the manager here, now and then."""
@@ -199,6 +211,7 @@ class Simulation:
         while self._drawn_s + HOUR_S <= now_s:
             self._drawn_s += HOUR_S
             self._draw()
+            await self._pause_and_resume()
         if now_s - self._collected_s > DAY_S:
             self._collected_s = now_s
             await self.world.renewals.collect()
@@ -217,6 +230,11 @@ class Simulation:
             told = server.told.get(issued.replaces)
             if told is not None and issued.at_s > max(told[0].end_s, told[1]) + LATE_S:
                 self.report.outside.append(f"{issued.names[0]} renewed long after its window")
+            self._signed_s.setdefault(issued.names, []).append(issued.at_s)
+            of_day = [each for each in self._signed_s[issued.names] if each > issued.at_s - DAY_S]
+            self._signed_s[issued.names] = of_day
+            if len(of_day) > SIGNED_IN_A_DAY:
+                self.report.outside.append(f"{issued.names[0]} signed {len(of_day)} times within a day")
         self._issued = len(server.issued)
 
     def _draw(self) -> None:
@@ -236,7 +254,7 @@ class Simulation:
         chance, server = self.random, self.world.server
         node = chance.choice(sorted(self.world.fleet.serving))
         name = f"{node}.example.com"
-        match chance.randrange(6):
+        match chance.randrange(7):
             case 0:
                 self._begin(f"unprovable {name}", "names that could not be proven for hours", 6 * HOUR_S)
                 server.unprovable.add(name)
@@ -250,9 +268,29 @@ class Simulation:
             case 4:
                 server.to_spoil.append(chance.choice(["names", "key"]))
                 self.report.happened["certificates that did not match"] += 1
+            case 5:
+                self._begin(f"passed {name}", "names whose windows had passed for two days", 2 * DAY_S)
             case _:
                 server.processing_s = 0.0 if server.processing_s else HOUR_S
                 self.report.happened["changes of how long the CA takes"] += 1
+
+    async def _pause_and_resume(self) -> None:
+        """Let an administrator pause renewals for some hours, whatever is under way."""
+        world, now_s = self.world, self.world.now[0]
+        self.is_spared = True
+        for number in [each for each, until_s in self._paused.items() if until_s <= now_s]:
+            del self._paused[number]
+            await world.renewals.set_paused(number, paused=False, actor="ada")
+            # nobody asks while it is paused
+            leaf = await self._leaf_of((await world.store.renewals.get(number)).certificate_id)
+            world.server.asked_window_s.pop(ari_id(leaf.issuer_key_id, leaf.serial_no) or "", None)
+        if self.random.random() < self.plan.pause_rate:
+            renewals = await world.store.renewals.list()
+            chosen = self.random.choice([each.id for each in renewals if not each.is_paused])
+            self._paused[chosen] = now_s + 4 * HOUR_S
+            await world.renewals.set_paused(chosen, paused=True, actor="ada")
+            self.report.happened["pauses of some hours"] += 1
+        self.is_spared = False
 
     def _begin(self, what: str, counted: str, seconds: float) -> None:
         self.until[what] = self.world.now[0] + seconds

@@ -7,7 +7,7 @@ import pytest
 
 from manager.domain.renewal import clocks, schedule
 from manager.domain.renewal.moments import renewed_s, retry_at_s
-from manager.usecases.renewal import progress, windows
+from manager.usecases.renewal import progress, taking_over, windows
 from tests.inplace import query_in_place
 from tests.pki import DAY_S
 from tests.simulation.fleet import Plan, Report, Simulation
@@ -23,7 +23,7 @@ WEEKS = Plan(
     least_s=120.0,
 )
 
-QUIET = replace(WEEKS, kill_rate=0.0, fault_rate=0.0, outage_rate=0.0, moved_rate=0.0)
+QUIET = replace(WEEKS, kill_rate=0.0, fault_rate=0.0, outage_rate=0.0, moved_rate=0.0, pause_rate=0.0)
 
 KILLS = replace(QUIET, kill_rate=0.05)
 
@@ -34,9 +34,17 @@ def _in_place(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def run(
-    plan: Plan, directory: Path, *, forgets: bool = False, until_found: bool = True, limit: int | None = None
+    plan: Plan,
+    directory: Path,
+    *,
+    forgets: bool = False,
+    until_found: bool = True,
+    limit: int | None = None,
+    has_passed_windows: bool = False,
 ) -> Report:
     simulation = await Simulation.make(plan, directory, forgets=forgets)
+    if has_passed_windows:
+        simulation.world.server.has_passed_windows = lambda _names: True
     if limit is not None:
         simulation.world.server.limit_an_hour = limit
     try:
@@ -53,9 +61,23 @@ async def test_nothing_expires_nothing_is_ordered_twice_and_every_rule_is_kept(t
 
 
 async def test_a_scheduler_that_ignores_the_window_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(schedule, "renewed_s", lambda validity, window: renewed_s(validity, window=None))
+    monkeypatch.setattr(schedule, "renewed_s", lambda validity, window, **_: renewed_s(validity, window=None))
     report = await run(WEEKS, tmp_path)
     assert any("its window" in each for each in report.outside)
+
+
+async def test_a_ca_whose_windows_have_always_passed_signs_few(tmp_path: Path):
+    report = await run(QUIET, tmp_path, until_found=False, has_passed_windows=True)
+    assert report.is_clean, "\n".join(report.lines())
+    assert report.happened["renewals that were served"] > 10
+
+
+async def test_a_scheduler_that_renews_whenever_a_window_has_passed_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(taking_over, "window_from_s", lambda _taken_over_s, now_s: now_s)
+    report = await run(replace(QUIET, days=3), tmp_path, has_passed_windows=True)
+    assert any("within a day" in each for each in report.outside)
 
 
 async def test_a_scheduler_that_forgets_its_orders_is_found(tmp_path: Path):
@@ -72,7 +94,7 @@ async def test_a_scheduler_that_does_not_rest_is_found(tmp_path: Path, monkeypat
 async def test_a_scheduler_that_renews_at_the_last_moment_is_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(schedule, "renewed_s", lambda validity, window: validity.not_after_s - 60.0)
+    monkeypatch.setattr(schedule, "renewed_s", lambda validity, window, **_: validity.not_after_s - 60.0)
     report = await run(QUIET, tmp_path)
     assert report.expired
 
@@ -80,7 +102,7 @@ async def test_a_scheduler_that_renews_at_the_last_moment_is_found(
 async def test_a_scheduler_that_renews_what_has_no_window_before_its_time_is_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    early = lambda validity, window: (renewed_s(validity, window=window) or 0.0) - DAY_S / 2  # noqa: E731
+    early = lambda validity, window, **_: (renewed_s(validity, window=window) or 0.0) - DAY_S / 2  # noqa: E731
     monkeypatch.setattr(schedule, "renewed_s", early)
     report = await run(QUIET, tmp_path)
     assert any("before it was due" in each for each in report.outside)

@@ -6,7 +6,7 @@ than now.
 
 from dataclasses import replace
 
-from manager.domain.renewal.moments import ASKED_WAIT_MOST_S
+from manager.domain.renewal.moments import ASKED_WAIT_MOST_S, WINDOW_LADDER_S
 from manager.domain.renewal.records import OrderRecord, Problem, RenewalRecord
 
 
@@ -15,11 +15,14 @@ def renewal_by(record: RenewalRecord, *, now_s: float) -> RenewalRecord:
     problem = record.problem
     rests_since_s = record.changed_s if problem is None else problem.at_s
     is_asked_later = record.poll_at_s > now_s + ASKED_WAIT_MOST_S
-    if max(rests_since_s, record.changed_s, record.created_s) <= now_s and not is_asked_later:
+    window_from_s = min(record.window_from_s, now_s + WINDOW_LADDER_S[-1])
+    is_ahead = max(rests_since_s, record.changed_s, record.created_s) > now_s
+    if not (is_ahead or is_asked_later or window_from_s < record.window_from_s):
         return record
     return replace(
         record,
         retry_at_s=_waited_for_s(record.retry_at_s, since_s=rests_since_s, now_s=now_s),
+        window_from_s=window_from_s,
         poll_at_s=0.0 if is_asked_later else record.poll_at_s,
         problem=_problem_by(problem, now_s),
         created_s=min(record.created_s, now_s),

@@ -6,11 +6,13 @@ with its CA's window.
 """
 
 import base64
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
 from common.ids import Fingerprint
 from common.pki.expiry import DAY_S, SHORT_LIFE_S, lifetime_s
+from common.words import date, span_of
 
 ASKED_AGAIN_S: Final = 6 * 3600.0
 """How soon a CA is asked again that does not say when."""
@@ -27,6 +29,15 @@ ASKED_WAIT_MOST_S: Final = ASKED_MOST_S * (1 + JITTER)
 
 LEFT_LEAST: Final = 1 / 10
 """Which share of the lifetime is left at the latest, whatever its CA suggests: what fails then must have time to be tried again."""
+
+WINDOW_LADDER_S: Final = (3600.0, 6 * 3600.0, float(DAY_S), 7.0 * DAY_S)
+"""How long no window counts for a certificate that has just been taken over: after the first, second, third and each further one within WINDOW_COUNTED_S. A CA whose windows have
+always passed would be asked for one certificate after the other; one that revokes is obeyed within the hour."""
+
+WINDOW_COUNTED_S: Final = 7.0 * DAY_S
+
+LIFE_LEAST_S: Final = 2 * 3600.0
+"""What ends sooner is not taken into use: there would be no time to renew it again, least of all if something fails."""
 
 SPREAD: Final = 1 / 30
 """Without a window: over which share of their lifetime certificates of one day are spread."""
@@ -54,20 +65,38 @@ class Validity:
         return int(self.fingerprint[:13], 16) / 16**13
 
 
-def renewed_s(validity: Validity, *, window: Window | None) -> float | None:
+def renewed_s(validity: Validity, *, window: Window | None, window_from_s: float = 0.0) -> float | None:
     """Return when a certificate is to be renewed; None where its validity cannot be read and its CA suggests nothing.
 
-    In the CA's window it is the moment at the certificate's share, and never so late that less than a tenth of the lifetime is left. Else it is when a third of the lifetime is left, half of less than ten days, or up
-    to a thirtieth of the lifetime before that.
+    In the CA's window it is the moment at the certificate's share, not before `window_from_s`, and never so late that less than a tenth of the lifetime is left. Else it is when a third of the lifetime is left,
+    half of less than ten days, or up to a thirtieth of the lifetime before that.
     """
     life_s, ends_s = lifetime_s(validity.not_before_s, validity.not_after_s), validity.not_after_s
-    suggested_s = None if window is None else _within(window, validity)
+    suggested_s = None if window is None else max(_within(window, validity), window_from_s)
     if life_s is None or ends_s is None:
         return suggested_s
     if suggested_s is not None:
         return min(suggested_s, ends_s - life_s * LEFT_LEAST)
     left_s = life_s / (2 if life_s < SHORT_LIFE_S else 3)
     return ends_s - left_s - validity.share * life_s * SPREAD
+
+
+def window_from_s(taken_over_s: Iterable[float], *, now_s: float) -> float:
+    """Return from when on a window counts for a certificate that is taken over now, after others at these moments."""
+    count = sum(1 for each in taken_over_s if each > now_s - WINDOW_COUNTED_S)
+    return now_s + WINDOW_LADDER_S[min(count, len(WINDOW_LADDER_S) - 1)]
+
+
+def why_too_short(validity: Validity, *, now_s: float) -> str:
+    """Say why a certificate lasts too short to be taken into use, "" if it does not."""
+    ends_s, renewed = validity.not_after_s, renewed_s(validity, window=None)
+    if ends_s is None or renewed is None:
+        return ""
+    if ends_s - now_s < LIFE_LEAST_S:
+        return f"it ends on {date(ends_s)}, in less than {span_of(LIFE_LEAST_S)}"
+    if renewed <= now_s:
+        return f"it ends on {date(ends_s)}, so it would have to be renewed again at once; check whether this manager's clock is ahead"
+    return ""
 
 
 def _within(window: Window, validity: Validity) -> float:

@@ -118,7 +118,7 @@ class RenewalRecord:
 
     `certificate_id` is None while it `is_new`: until the first order has brought one, which `nodes` then get in `slot`, from `takes_from` and from no
     other certificate that is not a temporary one. `takes_leaves` are the fingerprints that these had then, empty where only their numbers were kept. `window` is what the CA
-    suggested last for the certificate `window_of`, `window_why` where it explains that; `poll_at_s` when to ask again. After `failures` in a row
+    suggested last for the certificate `window_of`, `window_why` where it explains that; it counts from `window_from_s` on. `poll_at_s` is when to ask again. After `failures` in a row
     it is tried again at `retry_at_s`. `request_id` is the request that was opened and not answered yet, `send_to` who is to get it, in words.
     `is_placed`: a certificate that it has brought came to a node.
     `follows_at_once`: the terms were changed while an order was under way, or what an order before its time has failed with was mended, so that the next one does not wait for its time. `kept_until_s` is None but of one that is gone, of
@@ -140,6 +140,7 @@ class RenewalRecord:
     window: Window | None = None
     window_of: Fingerprint | None = None
     window_why: str = ""
+    window_from_s: float = 0.0
     poll_at_s: float = 0.0
     failures: int = 0
     retry_at_s: float = 0.0

@@ -1,16 +1,15 @@
-"""Schedule of renewals: which is due, which orders begin now, and when to look again.
+"""Schedule of renewals: which is due, when an order goes on, and why one is of no use any more.
 
-Pure. Decides by moments (`manager.domain.renewal.moments`), failures and what is under way. Leaves carrying orders out to the use cases.
-Invariants: a renewal has one order at a time, and a test order holds up no other; of one account few begin at once, and never two for the same names, since a CA gives back its
-pending order of the same names, which only one of the two could finish.
+Pure. Decides by moments (`manager.domain.renewal.moments`), failures and pauses, of one renewal at a time; which of those that are due begin is
+`manager.domain.renewal.capacity`'s. Leaves carrying orders out to the use cases.
 """
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
 from common.ids import CertificateId
+from common.pki.certificate import Certificate
 from manager.domain.inventory import Entry
 from manager.domain.renewal.moments import Validity, Window, renewed_s
 from manager.domain.renewal.records import (
@@ -21,21 +20,18 @@ from manager.domain.renewal.records import (
     Terms,
 )
 
-ORDERS_AT_ONCE: Final = 5
-"""Orders of one account that the CA works on at once: Let's Encrypt lets an account begin 300 in three hours, and small CAs sign one after the other."""
-
 NEW_URGENT_S: Final = 3600.0
 """How long a certificate that is not there yet waits for every node: it has been tried twice by then, and no node serves anything meanwhile."""
 
 RATE_LIMITED: Final = "rateLimited"
 """RFC 8555 6.7: what a CA says of who asks too often."""
 
-ACCOUNT_LIMIT_MOST_S: Final = 3 * 3600.0
-"""Up to this wait a rate limit is taken for one of the whole account, and no other order of it begins. Let's Encrypt counts an account's orders over
-three hours, and what it counts of single names over a week."""
+PAUSED_MOST_S: Final = 3600.0
+"""How long an order waits for its paused renewal. Then it ends, with what is shown for it: its CA gives it back to whoever orders the same names, and forgets it in some days."""
 
 GONE: Final = "the certificate is gone, or is not renewed any more"
 OTHER_TERMS: Final = "what the certificate is renewed with was changed"
+PAUSED: Final = "its renewal has been paused for an hour; another one is ordered once it is resumed"
 """Why an order is of no use any more."""
 
 BEFORE_TAKING_OVER: Final = frozenset(OrderState) - {
@@ -65,9 +61,8 @@ def end_rest(renewal: RenewalRecord, *, now_s: float) -> RenewalRecord:
     return replace(renewal, retry_at_s=at_once_s(renewal), changed_s=now_s)
 
 
-def validity_of(entry: Entry) -> Validity:
+def validity_of(leaf: Certificate) -> Validity:
     """Return the validity and fingerprint that determine when a certificate is renewed."""
-    leaf = entry.leaf
     return Validity(
         not_before_s=leaf.not_before_s, not_after_s=leaf.not_after_s, fingerprint=leaf.fingerprint
     )
@@ -84,7 +79,8 @@ def moment_of(renewal: RenewalRecord, entry: Entry | None) -> float | None:
         return renewal.created_s
     if entry is None:
         return None
-    return renewed_s(validity_of(entry), window=window_for(renewal, entry))
+    window = window_for(renewal, entry)
+    return renewed_s(validity_of(entry.leaf), window=window, window_from_s=renewal.window_from_s)
 
 
 def begins_s(renewal: RenewalRecord, entry: Entry | None) -> float | None:
@@ -132,67 +128,25 @@ def names_of(terms: Terms, entry: Entry | None) -> tuple[str, ...]:
     return (*entry.leaf.dns_names, *entry.leaf.ip_addresses)
 
 
-def beginning(
-    renewals: Iterable[RenewalRecord],
-    orders: Sequence[OrderRecord],
-    entries: Mapping[CertificateId, Entry],
-    *,
-    now_s: float,
-) -> list[RenewalRecord]:
-    """Return of which renewals an order begins now, those first whose certificates end first. `orders` are all that are not over.
-
-    A test order of such a renewal, which asks another directory, ends before.
-    """
-    by_id = {each.id: each for each in renewals}
-    # of a renewal that is gone nothing goes on
-    real = [each for each in orders if not each.is_test and each.renewal_id in by_id]
-    busy = {each.renewal_id for each in real}
-    asking = [each for each in real if each.state in BEFORE_TAKING_OVER]
-    limits = limited(by_id.values())
-    running = Counter(each.terms.account_id for each in asking if by_id[each.renewal_id].failures == 0)
-    taken = {(each.terms.account_id, frozenset(each.names)) for each in asking}
-    found: list[RenewalRecord] = []
-    due = [
-        (_end(entry), renewal, terms, names_of(terms, entry))
-        for renewal in by_id.values()
-        if (terms := renewal.terms) is not None
-        and renewal.id not in busy
-        and (begins := begins_s(renewal, entry := entry_of(renewal, entries))) is not None
-        and begins <= now_s
-    ]
-    for _, renewal, terms, ordered in sorted(due, key=lambda each: each[0]):
-        account, names = terms.account_id, frozenset(ordered)
-        is_limited = limits.get(account, 0.0) > now_s
-        if is_limited or running[account] >= ORDERS_AT_ONCE or (account, names) in taken:
-            continue
-        running[account] += 1
-        taken.add((account, names))
-        found.append(renewal)
-    return found
-
-
-def limited(renewals: Iterable[RenewalRecord]) -> Mapping[AccountId, float]:
-    """Return until when accounts must ask for no order, because their CA said so of one."""
-    found: dict[AccountId, float] = {}
-    for each in renewals:
-        terms = each.terms
-        if terms is not None and is_account_limit(each):
-            found[terms.account_id] = max(found.get(terms.account_id, 0.0), each.retry_at_s)
-    return found
-
-
-def is_account_limit(renewal: RenewalRecord) -> bool:
-    """Whether a renewal rests for what its CA counts of the whole account, not of the names."""
-    problem = renewal.problem
-    if problem is None or problem.type != RATE_LIMITED:
+def is_paused(order: OrderRecord, renewal: RenewalRecord) -> bool:
+    """Whether an order does not go on while its renewal is paused: what its CA has been asked to sign is collected, and a test goes on."""
+    if order.is_test or _has_proofs_of_a_test(order):
         return False
-    return renewal.retry_at_s - problem.at_s <= ACCOUNT_LIMIT_MOST_S
+    return renewal.is_paused and order.state in BEFORE_TAKING_OVER - {
+        OrderState.FINALISED,
+        OrderState.DOWNLOADED,
+    }
+
+
+def _has_proofs_of_a_test(order: OrderRecord) -> bool:
+    """Whether an order has taken the place of a test order, whose proofs go before anything else happens."""
+    return order.state is OrderState.CREATED and bool(order.proofs)
 
 
 def advanced_s(
     order: OrderRecord, renewal: RenewalRecord, entry: Entry | None, *, limits: Mapping[AccountId, float]
 ) -> float:
-    """Return when an order is to be looked at again; infinite while its renewal is paused, unless it is of no use any more, so that it ends.
+    """Return when an order is to be looked at again: if its renewal is paused, when that has lasted for so long that the order ends, unless it is of no use any more.
 
     It rests for what the CA has not decided, and after a failure. What is finalised is brought to its end, and what is taken over is only looked at.
     """
@@ -206,11 +160,10 @@ def advanced_s(
     if why_obsolete(order, renewal, entry):
         # what nobody wants any more is not waited for, but rests as well when it fails
         return max(renewal.retry_at_s, order.recheck_at_s if order.rests else 0.0)
-    if order.state is OrderState.CREATED and order.proofs:
-        # of a test order whose place it took: they go before anything is waited for
+    if _has_proofs_of_a_test(order):
         return renewal.retry_at_s
-    if renewal.is_paused and order.state not in {OrderState.FINALISED, OrderState.DOWNLOADED}:
-        return float("inf")
+    if is_paused(order, renewal):
+        return renewal.changed_s + PAUSED_MOST_S
     limited_s = limits.get(order.terms.account_id, 0.0) if order.state is OrderState.CREATED else 0.0
     return max(order.recheck_at_s, renewal.retry_at_s, limited_s)
 
@@ -291,41 +244,6 @@ def why_obsolete_test(order: OrderRecord, renewal: RenewalRecord) -> str:
     return OTHER_TERMS if renewal.terms != order.terms else ""
 
 
-def next_s(
-    renewals: Sequence[RenewalRecord],
-    orders: Sequence[OrderRecord],
-    entries: Mapping[CertificateId, Entry],
-    *,
-    now_s: float,
-) -> float:
-    """Return when there is something to do again, infinite if there never is. What is due and cannot begin waits for an order to end."""
-    by_id = {each.id: each for each in renewals}
-    limits = limited(by_id.values())
-    moments = [
-        advanced_s(order, renewal, entry_of(renewal, entries), limits=limits)
-        for order in orders
-        if (renewal := by_id.get(order.renewal_id)) is not None
-    ]
-    is_any_due = False
-    for renewal in by_id.values():
-        entry = entry_of(renewal, entries)
-        moments += [each for each in (asked_s(renewal, entry),) if each is not None]
-        begins = begins_s(renewal, entry)
-        if begins is not None and renewal.terms is not None:
-            begins = max(begins, limits.get(renewal.terms.account_id, 0.0))
-        if begins is not None and begins > now_s:
-            moments.append(begins)
-        is_any_due |= begins is not None and begins <= now_s
-    if is_any_due and beginning(renewals, orders, entries, now_s=now_s):
-        return now_s
-    return min(moments, default=float("inf"))
-
-
 def entry_of(renewal: RenewalRecord, entries: Mapping[CertificateId, Entry]) -> Entry | None:
     """Return the certificate that is renewed, None if it is not there."""
     return None if renewal.certificate_id is None else entries.get(renewal.certificate_id)
-
-
-def _end(entry: Entry | None) -> float:
-    # what has no certificate yet is waited for by somebody
-    return float("-inf") if entry is None or entry.leaf.not_after_s is None else entry.leaf.not_after_s

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from manager.domain.inventory import Inventory
 from manager.domain.renewal.budget import allowed_s
+from manager.domain.renewal.capacity import is_account_limit
 from manager.domain.renewal.records import AccountId, RenewalRecord, Terms
 from manager.domain.renewal.schedule import (
     at_once_s,
@@ -15,7 +16,6 @@ from manager.domain.renewal.schedule import (
     entry_of,
     follows_at_once,
     has_failed_early,
-    is_account_limit,
     names_of,
 )
 from manager.usecases.context import Context

@@ -23,6 +23,7 @@ from common.errors import (
 )
 from manager.domain.audit import RENEWAL
 from manager.domain.inventory import Entry, Inventory
+from manager.domain.renewal.capacity import beginning, limited, next_s
 from manager.domain.renewal.records import (
     AccountId,
     OrderRecord,
@@ -30,17 +31,7 @@ from manager.domain.renewal.records import (
     RenewalId,
     RenewalRecord,
 )
-from manager.domain.renewal.schedule import (
-    advanced_s,
-    asked_s,
-    at_once_s,
-    beginning,
-    begins_s,
-    entry_of,
-    is_of_another,
-    limited,
-    next_s,
-)
+from manager.domain.renewal.schedule import advanced_s, asked_s, at_once_s, begins_s, entry_of, is_of_another
 from manager.usecases.ports import Lead
 from manager.usecases.renewal.around import Around
 from manager.usecases.renewal.beginning import Beginning

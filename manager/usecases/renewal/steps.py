@@ -17,7 +17,14 @@ from manager.domain.renewal.records import (
     Problem,
     RenewalRecord,
 )
-from manager.domain.renewal.schedule import OTHER_TERMS, urgent_s, why_obsolete, why_obsolete_test
+from manager.domain.renewal.schedule import (
+    OTHER_TERMS,
+    PAUSED,
+    is_paused,
+    urgent_s,
+    why_obsolete,
+    why_obsolete_test,
+)
 from manager.usecases.renewal.around import Around
 from manager.usecases.renewal.asking import AccountsAtCas
 from manager.usecases.renewal.collecting import is_signed
@@ -56,7 +63,7 @@ class OrderSteps:
                 await self._taking_over.look(order, renewal, entry)
             elif not (why := self._of_no_use(order, renewal, entry)):
                 await self._take(order, renewal, entry)
-            elif why != OTHER_TERMS or not await is_signed(self._asking, order, renewal):
+            elif why not in {OTHER_TERMS, PAUSED} or not await is_signed(self._asking, order, renewal):
                 await self._give_up(order, why)
             elif order.state is OrderState.VALIDATED:
                 # the answer to its request was lost
@@ -74,7 +81,10 @@ class OrderSteps:
         await end(self._context, order, f"The order was given up, because {why}.")
 
     def _of_no_use(self, order: OrderRecord, renewal: RenewalRecord, entry: Entry | None) -> str:
-        return why_obsolete_test(order, renewal) if order.is_test else why_obsolete(order, renewal, entry)
+        if order.is_test:
+            return why_obsolete_test(order, renewal)
+        # nobody looks at what is paused before it has been for long
+        return why_obsolete(order, renewal, entry) or (PAUSED if is_paused(order, renewal) else "")
 
     async def _take(self, order: OrderRecord, renewal: RenewalRecord, entry: Entry | None) -> None:
         if order.state is OrderState.DOWNLOADED:

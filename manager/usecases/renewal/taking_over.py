@@ -32,8 +32,9 @@ from manager.domain.keeping import new_entry
 from manager.domain.model import AssignmentRecord
 from manager.domain.moves import Move
 from manager.domain.placements import of_moves
+from manager.domain.renewal.moments import WINDOW_COUNTED_S, why_too_short, window_from_s
 from manager.domain.renewal.records import OrderRecord, OrderState, Problem, RenewalRecord
-from manager.domain.renewal.schedule import begins_s, brings_another, entry_of, why_obsolete
+from manager.domain.renewal.schedule import begins_s, brings_another, entry_of, validity_of, why_obsolete
 from manager.domain.renewal.state import is_displaced
 from manager.domain.view import NodeView
 from manager.pki.read.findings import PkiFindingsError
@@ -145,6 +146,8 @@ class TakingOver:
         found = [each for each in impact.consequences if each.code not in unasked]
         if refused := refusals(found):
             raise _refused(order, f"the certificate is refused here: {' '.join(refused)}")
+        if why := why_too_short(validity_of(material.leaf), now_s=now_s):
+            raise _refused(order, f"the certificate does not last long enough: {why}")
         return impact
 
     async def _keep(
@@ -166,11 +169,23 @@ class TakingOver:
             number = kept.certificate.id
             detail = {"renewal": renewal.id, "replaces": renewal.certificate_id, "nodes": kept.nodes}
             await self._context.note(RENEWAL, "renewal.taken_over", f"certificate {number}", detail)
+            taken_over = await self._taken_over_s(renewal, now_s)
             await keep_advanced(self._context, order, OrderState.TAKEN_OVER, answer_id=number)
             successor = _of_successor(renewal, order, number, now_s)
-            is_placed = renewal.is_placed or bool(kept.nodes)
-            await store.renewals.keep(replace(successor, is_placed=is_placed))
+            await store.renewals.keep(
+                replace(
+                    successor,
+                    is_placed=renewal.is_placed or bool(kept.nodes),
+                    window_from_s=window_from_s(taken_over, now_s=now_s),
+                )
+            )
         return kept.nodes, number
+
+    async def _taken_over_s(self, renewal: RenewalRecord, now_s: float) -> Sequence[float]:
+        """Return when orders of a renewal took over within the time over which that is counted."""
+        since_s = now_s - WINDOW_COUNTED_S
+        orders = await self._context.store.orders.changed_since(since_s, renewal_id=renewal.id)
+        return [step.at_s for each in orders for step in each.steps if step.state is OrderState.TAKEN_OVER]
 
     async def look(self, order: OrderRecord, renewal: RenewalRecord, entry: Entry | None) -> None:
         """Look whether every node that has a certificate serves it, and end the order then; or when the next one is due."""

@@ -58,7 +58,7 @@ class Windows:
         """Keep what a CA said of a certificate, within the transaction that is open and has read the renewal."""
         if entry is None or renewal.certificate_id != entry.id:
             return
-        now_s, validity = self._context.clock(), validity_of(entry)
+        now_s, validity = self._context.clock(), validity_of(entry.leaf)
         window = window_for(renewal, entry)
         why = renewal.window_why if window is not None else ""
         retry_after_s = None

@@ -49,7 +49,7 @@ def _form(page_request: PageRequest, entry: Entry, error: CertcastError | None =
         "renewal_by_request.html",
         refusal_of(error),
         entry=entry,
-        due_s=renewed_s(validity_of(entry), window=None),
+        due_s=renewed_s(validity_of(entry.leaf), window=None),
         send_to=page_request.form.text("send_to"),
     )
 

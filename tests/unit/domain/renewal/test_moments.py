@@ -8,6 +8,8 @@ from manager.domain.renewal.moments import (
     ASKED_AGAIN_S,
     ASKED_LEAST_S,
     LADDER_S,
+    LIFE_LEAST_S,
+    WINDOW_LADDER_S,
     Validity,
     Window,
     ari_id,
@@ -15,6 +17,8 @@ from manager.domain.renewal.moments import (
     poll_at_s,
     renewed_s,
     retry_at_s,
+    why_too_short,
+    window_from_s,
 )
 
 NOW_S = 1_800_000_000.0
@@ -144,3 +148,36 @@ def test_failures_rest_longer_each_time_and_never_less_than_the_ca_says():
 def test_what_ends_soon_rests_for_an_eighth_of_what_is_left_and_an_hour_at_least(left_s, rest_s):
     assert retry_at_s(9, now_s=100.0, not_before_s=None, ends_s=100.0 + left_s) == 100.0 + rest_s
     assert retry_at_s(1, now_s=100.0, not_before_s=None, ends_s=100.0 + left_s) == 400.0
+
+
+@pytest.mark.parametrize(("count", "waits_s"), [*enumerate(WINDOW_LADDER_S), (9, WINDOW_LADDER_S[-1])])
+def test_the_more_certificates_a_window_has_brought_in_a_week_the_longer_the_next_one_does_not_count(
+    count: int, waits_s: float
+):
+    moments = [NOW_S - 8 * DAY_S, *(NOW_S - number * 3600.0 for number in range(count))]
+    assert window_from_s(moments, now_s=NOW_S) == NOW_S + waits_s
+
+
+def test_a_window_that_has_passed_counts_from_its_moment_on_and_what_is_about_to_end_does_not_wait_for_that():
+    past = Window(start_s=NOW_S - 7200, end_s=NOW_S - 3600)
+    given = validity(45)
+    assert renewed_s(given, window=past, window_from_s=NOW_S + 3600.0) == NOW_S + 3600.0
+    assert renewed_s(given, window=None, window_from_s=NOW_S + 3600.0) == renewed_s(given, window=None)
+    last_s = renewed_s(given, window=past, window_from_s=NOW_S + 99 * DAY_S)
+    assert last_s == pytest.approx(NOW_S + 40.5 * DAY_S, abs=2)
+
+
+@pytest.mark.parametrize(
+    ("days", "at_s", "said"),
+    [
+        (45, NOW_S, ""),
+        (1, NOW_S, ""),
+        (6, NOW_S + 4 * DAY_S, "would have to be renewed again at once; check whether this manager's clock"),
+        (45, NOW_S + 32 * DAY_S, "would have to be renewed again at once"),
+        (45, NOW_S + 45 * DAY_S - LIFE_LEAST_S + 1, "in less than 2 hours"),
+    ],
+)
+def test_what_would_have_to_be_renewed_as_soon_as_it_is_there_is_too_short(days: int, at_s: float, said: str):
+    found = why_too_short(validity(days), now_s=at_s)
+    assert said in found
+    assert bool(found) == bool(said)

@@ -7,6 +7,14 @@ import pytest
 from common.ids import CertificateId, Fingerprint
 from common.pki.certificate import decode
 from manager.domain.inventory import Entry
+from manager.domain.renewal.capacity import (
+    ACCOUNT_LIMIT_MOST_S,
+    ORDERS_AT_ONCE,
+    PLACE_OF_FINALISED_S,
+    beginning,
+    limited,
+    next_s,
+)
 from manager.domain.renewal.moments import Window
 from manager.domain.renewal.records import (
     AccountId,
@@ -17,21 +25,18 @@ from manager.domain.renewal.records import (
     Problem,
     RenewalId,
     RenewalRecord,
+    Step,
     Terms,
 )
 from manager.domain.renewal.schedule import (
-    ACCOUNT_LIMIT_MOST_S,
     NEW_URGENT_S,
-    ORDERS_AT_ONCE,
+    PAUSED_MOST_S,
     advanced_s,
     asked_s,
     at_once_s,
-    beginning,
     begins_s,
-    limited,
     moment_of,
     names_of,
-    next_s,
     urgent_s,
     why_obsolete,
 )
@@ -163,6 +168,28 @@ def test_orders_that_fail_again_and_again_keep_no_others_from_beginning():
     assert [each.id for each in beginning(renewals, orders, ENTRIES, now_s=DUE_S)] == [9]
 
 
+def test_orders_of_paused_renewals_keep_no_others_from_beginning():
+    renewals = [
+        *late(ORDERS_AT_ONCE, is_paused=True),
+        renewal(9, terms=replace(TERMS, names=("z.example.com",))),
+    ]
+    orders = [order(number + 1) for number in range(ORDERS_AT_ONCE)]
+    assert [each.id for each in beginning(renewals, orders, ENTRIES, now_s=DUE_S)] == [9]
+
+
+@pytest.mark.parametrize(("waited_s", "begun"), [(PLACE_OF_FINALISED_S, []), (PLACE_OF_FINALISED_S + 1, [9])])
+def test_orders_whose_ca_takes_its_time_to_sign_keep_no_others_from_beginning_for_long(waited_s, begun):
+    renewals = [*late(ORDERS_AT_ONCE), renewal(9, terms=replace(TERMS, names=("z.example.com",)))]
+    steps = (Step(at_s=DUE_S - waited_s, state=OrderState.FINALISED),)
+    orders = [order(number + 1, state=OrderState.FINALISED, steps=steps) for number in range(ORDERS_AT_ONCE)]
+    assert [each.id for each in beginning(renewals, orders, ENTRIES, now_s=DUE_S)] == begun
+
+
+def test_an_order_that_the_ca_signs_keeps_no_other_of_its_names_from_beginning():
+    found = beginning([renewal(1), renewal(2)], [order(1, state=OrderState.FINALISED)], ENTRIES, now_s=DUE_S)
+    assert [each.id for each in found] == [2]
+
+
 def test_two_of_the_same_names_do_not_begin_together():
     same = [renewal(1), renewal(2)]
     assert [each.id for each in beginning(same, [], ENTRIES, now_s=DUE_S)] == [1]
@@ -203,7 +230,8 @@ def test_what_is_renewed_by_request_or_not_due_begins_no_order():
 
 def test_an_order_rests_for_the_ca_after_a_failure_and_while_it_is_paused():
     assert advanced_s(order(recheck_at_s=5.0), renewal(retry_at_s=7.0), entry(), limits={}) == 7.0
-    assert advanced_s(order(), renewal(is_paused=True), entry(), limits={}) == float("inf")
+    paused = renewal(is_paused=True)
+    assert advanced_s(order(), paused, entry(), limits={}) == paused.changed_s + PAUSED_MOST_S
     other = replace(TERMS, profile="short")
     assert (
         advanced_s(order(recheck_at_s=5.0), renewal(is_paused=True, terms=other), entry(), limits={}) == 0.0

@@ -6,8 +6,9 @@ import pytest
 
 from common.errors import ConflictError
 from manager.domain.renewal.account_fields import AccountFields
+from manager.domain.renewal.capacity import limited
 from manager.domain.renewal.records import AccountId, ChallengeKind, OrderState, RenewalRecord
-from manager.domain.renewal.schedule import RATE_LIMITED, limited
+from manager.domain.renewal.schedule import RATE_LIMITED
 from manager.usecases.renewal.ports import CaError
 from manager.usecases.renewal.progress import fail
 from tests.pki import DAY_S

@@ -7,7 +7,7 @@ import pytest
 
 from common.ids import CertificateId, NodeName
 from manager.domain.renewal.records import OrderState, RenewalRecord, Terms
-from tests.fakes.ca_server import CaServer
+from tests.fakes.ca_server import BACKDATED_S, CaServer
 from tests.pki import DAY_S
 from tests.renewals import Renewing
 
@@ -141,3 +141,35 @@ async def test_a_test_order_fails_for_a_binding_that_the_ca_itself_demands(world
     await world.renewals.test(renewal.id, actor="ada")
     await world.pass_time(60, step_s=5)
     assert (await world.states(renewal))[-1] is OrderState.TESTED
+
+
+@pytest.mark.parametrize("seconds", [600, 7000])
+async def test_a_certificate_that_ends_within_hours_takes_no_place(world: Renewing, seconds: int):
+    renewal = await world.renewing("n1", age_days=31)
+    world.server.lifetime_s = lambda _names: seconds + BACKDATED_S
+    await world.pass_time(HOUR_S, step_s=60)
+    kept = await world.renewal(renewal)
+    assert (len(world.server.issued), kept.certificate_id) == (1, renewal.certificate_id)
+    assert "does not last long enough: it ends on " in kept.problem.message
+
+
+async def test_by_a_clock_that_is_days_ahead_one_certificate_is_ordered_and_refused(world: Renewing):
+    renewal = await world.renewing("n1", days=6, age_days=1)
+    world.server.lifetime_s = lambda _names: 6 * DAY_S
+    signed_now_s = world.server.now
+    world.now[0] += 4 * DAY_S
+    world.server.now = lambda: signed_now_s() - 4 * DAY_S
+    await world.pass_time(HOUR_S, step_s=60)
+    assert len(world.server.issued) == 1
+    assert "check whether this manager's clock is ahead" in (await world.renewal(renewal)).problem.message
+
+
+async def test_a_window_that_has_always_passed_brings_few_certificates(world: Renewing):
+    renewal = await world.renewing("n1", age_days=31)
+    world.server.has_passed_windows = lambda _names: True
+    await world.pass_time(2 * DAY_S, step_s=600)
+    # at once, after an hour, after six more, after another day
+    assert len(world.server.issued) == 4
+    assert (await world.renewal(renewal)).failures == 0
+    await world.pass_time(7 * DAY_S, step_s=HOUR_S)
+    assert len(world.server.issued) == 5

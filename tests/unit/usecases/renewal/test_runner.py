@@ -8,9 +8,10 @@ import pytest
 
 from common.errors import ConflictError
 from common.ids import NodeName
+from manager.domain.renewal.capacity import ORDERS_AT_ONCE
 from manager.domain.renewal.moments import LADDER_S, ari_id
 from manager.domain.renewal.records import OrderState
-from manager.domain.renewal.schedule import ORDERS_AT_ONCE, moment_of
+from manager.domain.renewal.schedule import moment_of
 from manager.usecases.renewal.ports import CaError
 from manager.usecases.uploads import Edit, NewKey
 from tests.fakes.ca_server import moved
