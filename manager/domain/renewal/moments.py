@@ -30,7 +30,7 @@ ASKED_WAIT_MOST_S: Final = ASKED_MOST_S * (1 + JITTER)
 LEFT_LEAST: Final = 1 / 10
 """Which share of the lifetime is left at the latest, whatever its CA suggests: what fails then must have time to be tried again."""
 
-WINDOW_LADDER_S: Final = (3600.0, 6 * 3600.0, float(DAY_S), 7.0 * DAY_S)
+WINDOW_LADDER_S: Final = (3600.0, 6 * 3600.0, float(DAY_S), 2.0 * DAY_S)
 """How long no window counts for a certificate that has just been taken over: after the first, second, third and each further one within WINDOW_COUNTED_S. A CA whose windows have
 always passed would be asked for one certificate after the other; one that revokes is obeyed within the hour."""
 
@@ -68,17 +68,18 @@ class Validity:
 def renewed_s(validity: Validity, *, window: Window | None, window_from_s: float = 0.0) -> float | None:
     """Return when a certificate is to be renewed; None where its validity cannot be read and its CA suggests nothing.
 
-    In the CA's window it is the moment at the certificate's share, not before `window_from_s`, and never so late that less than a tenth of the lifetime is left. Else it is when a third of the lifetime is left,
-    half of less than ten days, or up to a thirtieth of the lifetime before that.
+    In the CA's window it is the moment at the certificate's share, and never so late that less than a tenth of the lifetime is left. Else it is when a third of the lifetime is left, half of less than ten days, or up
+    to a thirtieth of the lifetime before that. Before `window_from_s` a window brings no earlier moment than that.
     """
     life_s, ends_s = lifetime_s(validity.not_before_s, validity.not_after_s), validity.not_after_s
-    suggested_s = None if window is None else max(_within(window, validity), window_from_s)
+    suggested_s = None if window is None else _within(window, validity)
     if life_s is None or ends_s is None:
         return suggested_s
-    if suggested_s is not None:
-        return min(suggested_s, ends_s - life_s * LEFT_LEAST)
     left_s = life_s / (2 if life_s < SHORT_LIFE_S else 3)
-    return ends_s - left_s - validity.share * life_s * SPREAD
+    unasked_s = ends_s - left_s - validity.share * life_s * SPREAD
+    if suggested_s is None:
+        return unasked_s
+    return min(max(suggested_s, min(window_from_s, unasked_s)), ends_s - life_s * LEFT_LEAST)
 
 
 def window_from_s(taken_over_s: Iterable[float], *, now_s: float) -> float:

@@ -163,8 +163,10 @@ def test_a_window_that_has_passed_counts_from_its_moment_on_and_what_is_about_to
     given = validity(45)
     assert renewed_s(given, window=past, window_from_s=NOW_S + 3600.0) == NOW_S + 3600.0
     assert renewed_s(given, window=None, window_from_s=NOW_S + 3600.0) == renewed_s(given, window=None)
-    last_s = renewed_s(given, window=past, window_from_s=NOW_S + 99 * DAY_S)
-    assert last_s == pytest.approx(NOW_S + 40.5 * DAY_S, abs=2)
+    never = NOW_S + 99 * DAY_S
+    assert renewed_s(given, window=past, window_from_s=never) == renewed_s(given, window=None)
+    late = Window(start_s=NOW_S + 38 * DAY_S, end_s=NOW_S + 38 * DAY_S)
+    assert renewed_s(given, window=late, window_from_s=never) == NOW_S + 38 * DAY_S
 
 
 @pytest.mark.parametrize(
