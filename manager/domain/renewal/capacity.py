@@ -1,4 +1,4 @@
-"""Capacity of accounts: which orders begin now, and when there is something to do again.
+"""Capacity of accounts: which orders begin now, what others wait for, and when there is something to do again.
 
 Pure. Decides by what is under way and what CAs allow; what is due is `manager.domain.renewal.schedule`'s. Invariants: a renewal has one order at a time, and a
 test order holds up no other; of one account few begin at once, and never two for the same names, since a CA gives back its
@@ -10,8 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from common.ids import CertificateId
+from common.words import date
 from manager.domain.inventory import Entry
-from manager.domain.renewal.records import AccountId, OrderRecord, OrderState, RenewalRecord
+from manager.domain.renewal.records import AccountId, OrderRecord, OrderState, RenewalRecord, Terms
 from manager.domain.renewal.schedule import (
     BEFORE_TAKING_OVER,
     RATE_LIMITED,
@@ -23,6 +24,9 @@ from manager.domain.renewal.schedule import (
     names_of,
 )
 
+Need = tuple[AccountId, frozenset[str]]
+"""An account, and the names that something is ordered for with it."""
+
 ORDERS_AT_ONCE: Final = 5
 """Orders of one account that the CA works on at once: Let's Encrypt lets an account begin 300 in three hours, and small CAs sign one after the other."""
 
@@ -32,6 +36,58 @@ three hours, and what it counts of single names over a week."""
 
 PLACE_OF_FINALISED_S: Final = 1800.0
 """How long an order that the CA has been asked to sign keeps others of its account from beginning: most sign in seconds, and some when a person has looked."""
+
+
+class Occupancy:
+    """What is under way of all renewals at each account, which others wait for; counted once for all who ask."""
+
+    def __init__(
+        self, renewals: Iterable[RenewalRecord], orders: Iterable[OrderRecord], *, now_s: float
+    ) -> None:
+        """Take all renewals, and all orders that are not over."""
+        self._now_s = now_s
+        self._by_id = {each.id: each for each in renewals}
+        # of a renewal that is gone nothing goes on
+        real = [each for each in orders if not each.is_test and each.renewal_id in self._by_id]
+        asking = [each for each in real if each.state in BEFORE_TAKING_OVER]
+        # what is finalised no CA gives back
+        pending = [each for each in asking if each.state not in {OrderState.FINALISED, OrderState.DOWNLOADED}]
+        self._busy = {each.renewal_id for each in real}
+        self._limits = limited(self._by_id.values())
+        self._same = {(each.terms.account_id, frozenset(each.names)): each for each in pending}
+        self._running = Counter(
+            each.terms.account_id
+            for each in asking
+            if _takes_a_place(each, self._by_id[each.renewal_id], now_s=now_s)
+        )
+
+    def is_due(self, renewal: RenewalRecord, entry: Entry | None) -> bool:
+        """Whether an order of a renewal is due and none under way."""
+        begins = begins_s(renewal, entry)
+        is_free = renewal.terms is not None and renewal.id not in self._busy
+        return is_free and begins is not None and begins <= self._now_s
+
+    def waits_until(self, renewal: RenewalRecord, entry: Entry | None, *, more: Sequence[Need] = ()) -> str:
+        """Say until when no order of a renewal begins that is due, `more` beginning now; "" if nothing keeps it, or it has one."""
+        terms = renewal.terms
+        if terms is None or not self.is_due(renewal, entry):
+            return ""
+        account, need = terms.account_id, need_of(terms, entry)
+        if (limit_s := self._limits.get(account, 0.0)) > self._now_s:
+            return f"{date(limit_s)}, since the CA limits how often the account asks"
+        if same := self._same.get(need):
+            return f"order {same.id} of renewal {same.renewal_id} for the same names is over"
+        if need in more:
+            return "the order for the same names that begins now is over"
+        running = self._running[account] + sum(each[0] == account for each in more)
+        if running >= ORDERS_AT_ONCE:
+            return f"one of the {running} orders is over that its account has under way"
+        return ""
+
+
+def need_of(terms: Terms, entry: Entry | None) -> Need:
+    """Return for what of an account's a CA gives back the same pending order."""
+    return terms.account_id, frozenset(names_of(terms, entry))
 
 
 def beginning(
@@ -45,35 +101,19 @@ def beginning(
 
     A test order of such a renewal, which asks another directory, ends before.
     """
-    by_id = {each.id: each for each in renewals}
-    # of a renewal that is gone nothing goes on
-    real = [each for each in orders if not each.is_test and each.renewal_id in by_id]
-    busy = {each.renewal_id for each in real}
-    asking = [each for each in real if each.state in BEFORE_TAKING_OVER]
-    limits = limited(by_id.values())
-    running = Counter(
-        each.terms.account_id for each in asking if _takes_a_place(each, by_id[each.renewal_id], now_s=now_s)
-    )
-    # what is finalised no CA gives back
-    pending = [each for each in asking if each.state not in {OrderState.FINALISED, OrderState.DOWNLOADED}]
-    taken = {(each.terms.account_id, frozenset(each.names)) for each in pending}
-    found: list[RenewalRecord] = []
+    every = list(renewals)
+    occupancy = Occupancy(every, orders, now_s=now_s)
     due = [
-        (_end(entry), renewal, terms, names_of(terms, entry))
-        for renewal in by_id.values()
-        if (terms := renewal.terms) is not None
-        and renewal.id not in busy
-        and (begins := begins_s(renewal, entry := entry_of(renewal, entries))) is not None
-        and begins <= now_s
+        (renewal, renewal.terms, entry)
+        for renewal in every
+        if renewal.terms is not None and occupancy.is_due(renewal, entry := entry_of(renewal, entries))
     ]
-    for _, renewal, terms, ordered in sorted(due, key=lambda each: each[0]):
-        account, names = terms.account_id, frozenset(ordered)
-        is_limited = limits.get(account, 0.0) > now_s
-        if is_limited or running[account] >= ORDERS_AT_ONCE or (account, names) in taken:
-            continue
-        running[account] += 1
-        taken.add((account, names))
-        found.append(renewal)
+    found: list[RenewalRecord] = []
+    begun: list[Need] = []
+    for renewal, terms, entry in sorted(due, key=lambda each: _end(each[2])):
+        if not occupancy.waits_until(renewal, entry, more=begun):
+            begun.append(need_of(terms, entry))
+            found.append(renewal)
     return found
 
 

@@ -11,8 +11,8 @@ from manager.domain.alarms import (
     renewal_unserved,
 )
 from manager.domain.inventory import Inventory
+from manager.domain.renewal.capacity import Occupancy
 from manager.domain.renewal.schedule import entry_of
-from manager.domain.renewal.waiting import OrderQueue
 from manager.store.store import Store
 
 
@@ -20,7 +20,8 @@ async def conditions_of_renewals(store: Store, inventory: Inventory, *, now_s: f
     """Return what is wrong with renewals. Raises StorageError."""
     renewals = [each for each in await store.renewals.list() if not each.is_over]
     unfinished = await store.orders.unfinished() if renewals else []
-    orders, queue = {each.renewal_id: each for each in unfinished}, OrderQueue(renewals, unfinished)
+    orders = {each.renewal_id: each for each in unfinished}
+    occupancy = Occupancy(renewals, unfinished, now_s=now_s)
     found: list[Condition | None] = []
     accounts = {each.id: each for each in await store.accounts.list()} if renewals else {}
     for renewal in renewals:
@@ -32,7 +33,7 @@ async def conditions_of_renewals(store: Store, inventory: Inventory, *, now_s: f
                 renewal,
                 entry,
                 orders.get(renewal.id),
-                waits=queue.waits_until(renewal, entry, now_s=now_s),
+                waits=occupancy.waits_until(renewal, entry),
                 now_s=now_s,
             ),
             renewal_unserved.condition(renewal, entry, orders.get(renewal.id)),

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
+from manager.domain.renewal.capacity import ORDERS_AT_ONCE, Occupancy, beginning
 from manager.domain.renewal.records import AccountId, OrderState, Problem
-from manager.domain.renewal.schedule import ORDERS_AT_ONCE, RATE_LIMITED, beginning
-from manager.domain.renewal.waiting import OrderQueue
+from manager.domain.renewal.schedule import RATE_LIMITED
 from tests.unit.domain.renewal.test_schedule import DUE_S, ENTRIES, TERMS, late, order, renewal
 
 ELSEWHERE = replace(TERMS, account_id=AccountId(2))
@@ -38,7 +38,7 @@ def test_what_keeps_an_order_from_beginning_is_said_of_those_that_are_passed_ove
     own = renewal(9)
     # none of the others begins itself
     renewals = [*(replace(each, retry_at_s=max(each.retry_at_s, DUE_S + 1)) for each in others), own]
-    assert OrderQueue(renewals, orders).waits_until(own, ENTRIES[9], now_s=DUE_S) == words
+    assert Occupancy(renewals, orders, now_s=DUE_S).waits_until(own, ENTRIES[9]) == words
     assert (own in beginning(renewals, orders, ENTRIES, now_s=DUE_S)) == (not words)
 
 
@@ -47,9 +47,9 @@ def test_what_keeps_an_order_from_beginning_is_said_of_those_that_are_passed_ove
     [renewal(9, is_paused=True), renewal(9, terms=None), renewal(9, retry_at_s=DUE_S + 1)],
 )
 def test_what_is_not_due_waits_for_nobody(own):
-    assert OrderQueue([renewal(1), own], [order(1)]).waits_until(own, ENTRIES[9], now_s=DUE_S) == ""
+    assert Occupancy([renewal(1), own], [order(1)], now_s=DUE_S).waits_until(own, ENTRIES[9]) == ""
 
 
 def test_what_has_an_order_waits_for_nobody():
-    queue = OrderQueue([renewal(1), renewal(9)], [order(1), order(9)])
-    assert queue.waits_until(renewal(9), ENTRIES[9], now_s=DUE_S) == ""
+    occupancy = Occupancy([renewal(1), renewal(9)], [order(1), order(9)], now_s=DUE_S)
+    assert occupancy.waits_until(renewal(9), ENTRIES[9]) == ""
