@@ -1,7 +1,10 @@
 """Alarms of renewals: raised with the CA's words, and lowered by what mends them."""
 
+import pytest
+
 from common.words import date
 from manager.domain.alarms import AlarmKind, renewal_overdue
+from manager.domain.renewal.capacity import Occupancy
 from manager.domain.renewal.moments import LADDER_S
 from manager.domain.renewal.records import OrderState
 from manager.domain.renewal.schedule import moment_of
@@ -100,18 +103,15 @@ async def test_what_was_resumed_late_is_given_a_while_before_it_is_overdue(world
     assert "waits until" not in alarm.details
 
 
-async def test_who_is_overdue_and_waits_for_others_of_the_account_is_told_for_which(world: Renewing):
-    world.server.processing_s = 30.0 * DAY_S
-    first = await world.renewing("n1", age_days=43)
-    number = await world.certificate(["n2"], age_days=43)
-    terms = world.terms(first.terms.account_id, "n1.example.com")
-    second = (await world.renewals.switch_on(number, terms, actor="ada")).renewal
+async def test_who_is_overdue_and_waits_for_others_of_the_account_is_told_for_what(
+    world: Renewing, monkeypatch: pytest.MonkeyPatch
+):
+    renewal = await world.renewing("n1", age_days=43)
+    monkeypatch.setattr(Occupancy, "waits_until", lambda *_given, **_more: "order 7 is over")
     await world.pass_time(1.5 * DAY_S)
-    (order,), found = await world.orders(first), await alarms_of(world, AlarmKind.RENEWAL_OVERDUE)
-    details = {each.subject.key: each.details for each in found}
-    waits = f"An order waits until order {order.id} of renewal {first.id} for the same names is over."
-    assert waits in details[f"certificate:{second.certificate_id}"]
-    assert "waits until" not in details[f"certificate:{first.certificate_id}"]
+    (alarm,) = await alarms_of(world, AlarmKind.RENEWAL_OVERDUE)
+    assert alarm.subject.key == f"certificate:{renewal.certificate_id}"
+    assert "An order waits until order 7 is over." in alarm.details
 
 
 async def test_a_renewal_is_stopped_as_soon_as_its_account_ends_until_it_has_another(world: Renewing):

@@ -200,22 +200,6 @@ async def test_an_order_rests_while_its_renewal_is_paused_but_what_the_ca_signed
     assert await world.states(renewal) == [OrderState.SERVED]
 
 
-async def test_an_order_whose_renewal_is_paused_for_long_ends_with_its_proofs_and_another_follows_the_pause(
-    world: Renewing,
-):
-    renewal = await world.renewing("n1", age_days=40)
-    world.server.validation_s = HOUR_S / 4
-    await world.pass_time(60)
-    await world.renewals.set_paused(renewal.id, paused=True, actor="ada")
-    await world.pass_time(1.1 * HOUR_S)
-    assert await world.states(renewal) == [OrderState.FAILED]
-    assert world.showing.placed == {}
-    assert (await world.renewal(renewal)).failures == 0
-    await world.renewals.set_paused(renewal.id, paused=False, actor="ada")
-    await world.pass_time(HOUR_S)
-    assert (await world.states(renewal))[-1] is OrderState.SERVED
-
-
 async def test_other_terms_end_the_order_that_was_begun_with_the_former_and_try_at_once(world: Renewing):
     renewal = await world.renewing("n1", age_days=40)
     world.server.unprovable.add("wrong.example.com")

@@ -8,6 +8,8 @@ from tests.renewals import Renewing
 from tests.unit.usecases.renewal.by_hand import put_another
 from tests.unit.usecases.renewal.looking import alarms_of
 
+HOUR_S = 3600.0
+
 
 async def test_resuming_goes_back_to_the_plan_of_a_certificate_that_somebody_has_put_there_since_one_failed(
     world: Renewing,
@@ -35,3 +37,19 @@ async def test_resuming_what_was_paused_and_has_not_failed_orders_nothing_before
     await world.renewals.set_paused(renewal.id, paused=False, actor="ada")
     await world.pass_time(15 * DAY_S)
     assert await world.orders(renewal) == []
+
+
+async def test_an_order_whose_renewal_is_paused_for_long_ends_with_its_proofs_and_another_follows_the_pause(
+    world: Renewing,
+):
+    renewal = await world.renewing("n1", age_days=40)
+    world.server.validation_s = HOUR_S / 4
+    await world.pass_time(60)
+    await world.renewals.set_paused(renewal.id, paused=True, actor="ada")
+    await world.pass_time(1.1 * HOUR_S)
+    assert await world.states(renewal) == [OrderState.FAILED]
+    assert world.showing.placed == {}
+    assert (await world.renewal(renewal)).failures == 0
+    await world.renewals.set_paused(renewal.id, paused=False, actor="ada")
+    await world.pass_time(HOUR_S)
+    assert (await world.states(renewal))[-1] is OrderState.SERVED
