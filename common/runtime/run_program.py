@@ -1,19 +1,21 @@
 """Programs that are run: an argv, nothing else, in a clean environment, for a bounded time.
 
 Decides when a program has had its time. Leaves to the caller whether it may be run (`trusted_program`), and what its end means.
-Invariant: none outlives its timeout, and none can end or block whoever runs it.
+Invariant: none outlives its timeout, nor does what descends from it when that is over (`descendants`), and none can end or block whoever runs it. A service that has let go of
+the program that started it outlives that.
 """
 
 import asyncio
 import os
 import signal
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
+from common.runtime.descendants import Found, descendants, send
 from common.runtime.trusted_program import check_program
 
 OUTPUT_MAX_BYTES: Final = 8 * 1024
@@ -153,10 +155,22 @@ async def _wait(process: asyncio.subprocess.Process, timeout_s: float) -> int | 
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
-    """End the command and all that it started in its session: first politely, then for sure."""
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGTERM)
+    """End the command and all that descends from it now: first politely, then for sure."""
+    found: Sequence[Found] = ()
+    try:
+        # before any of them ends: nobody can tell afterwards who has started what
+        found = await asyncio.to_thread(descendants, process.pid)
+    finally:
+        _signal(process, found, signal.SIGTERM)
     await _wait(process, TERM_GRACE_S)
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
+    _signal(process, found, signal.SIGKILL)
     await process.wait()
+
+
+def _signal(process: asyncio.subprocess.Process, found: Collection[Found], number: signal.Signals) -> None:
+    """Send a signal to a command's process group, and to those of its descendants that are in others."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, number)
+    for each in found:
+        if each.group != process.pid:
+            send(each, number)

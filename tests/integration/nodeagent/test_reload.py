@@ -45,6 +45,13 @@ def is_alive(pid: int) -> bool:
     return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
 
 
+async def killed(pid: int) -> None:
+    """Wait until a process is: it has a moment to be reaped by whoever adopted it."""
+    async with asyncio.timeout(PATIENCE_S):
+        while is_alive(pid):  # noqa: ASYNC110 - there is no event for the end of a stranger's child
+            await asyncio.sleep(0.02)
+
+
 async def test_a_command_sees_a_clean_environment_and_begins_in_the_directory_that_it_is_given(
     tmp_path, monkeypatch
 ):
@@ -78,11 +85,24 @@ async def test_a_command_that_hangs_is_killed_with_all_that_it_started_even_if_i
     error = await failure(consumer(script(tmp_path / "reload", text), timeout_s=0.3))
 
     assert error.reason == Reason.RELOAD_TIMEOUT
-    started = int((tmp_path / "pid").read_text())
-    # a killed process has a moment to be reaped by whoever adopted it
-    async with asyncio.timeout(PATIENCE_S):
-        while is_alive(started):  # noqa: ASYNC110 - there is no event for the end of a stranger's child
-            await asyncio.sleep(0.02)
+    await killed(int((tmp_path / "pid").read_text()))
+
+
+async def test_a_command_that_hangs_is_killed_with_what_it_started_in_a_session_of_its_own(tmp_path):
+    text = f"trap '' TERM; setsid sleep 600 & echo $! >{tmp_path}/pid; while :; do sleep 60; done"
+    error = await failure(consumer(script(tmp_path / "reload", text), timeout_s=1.0))
+
+    assert error.reason == Reason.RELOAD_TIMEOUT
+    await killed(int((tmp_path / "pid").read_text()))
+
+
+async def test_a_service_that_has_let_go_of_a_command_that_hangs_is_not_killed(tmp_path):
+    text = f"(setsid sleep 600 & echo $! >{tmp_path}/pid); while :; do sleep 60; done"
+    error = await failure(consumer(script(tmp_path / "reload", text), timeout_s=1.0))
+    pid = int((tmp_path / "pid").read_text())
+
+    assert (error.reason, is_alive(pid)) == (Reason.RELOAD_TIMEOUT, True)
+    os.kill(pid, 9)
 
 
 async def test_a_command_that_is_not_there_is_a_failed_reload(tmp_path):
