@@ -112,7 +112,7 @@ class RenewalAnswer(msgspec.Struct, frozen=True, kw_only=True):
     next signing request is opened: null while it is paused, and where the certificate's validity cannot be read. After `failures` in a row it rests until
     `retry_at_s`. `request` is the signing request that waits for an answer, and `tag` changes with what it is renewed with. `account_registered` says whether the
     account is known to its CA: one that is not is registered with the first order, which a CA with terms of service refuses until somebody has agreed to
-    them; null where there is no account. `orders` are the latest, the latest first; in a list one at most.
+    them; null where there is no account. `waits_until` says in words until when no order begins that is due, since others of its account go first, "" for nothing. `orders` are the latest, the latest first; in a list one at most.
     """
 
     id: int
@@ -143,6 +143,7 @@ class RenewalAnswer(msgspec.Struct, frozen=True, kw_only=True):
     orders: list[OrderAnswer]
     tag: str = ""
     account_registered: bool | None = None
+    waits_until: str = ""
 
 
 class RenewalsAnswer(msgspec.Struct, frozen=True, kw_only=True):

@@ -49,6 +49,7 @@ def renewal_answer(shown: ShownRenewal, accounts: Mapping[AccountId, AccountReco
         orders=[order_answer(each) for each in shown.orders],
         tag=etag_of_renewal(renewal),
         account_registered=None if terms is None else account is not None and bool(account.url),
+        waits_until=shown.waits_until if state == "waiting" else "",
     )
 
 

@@ -53,6 +53,8 @@ def state(each: RenewalAnswer, now_s: float) -> str:
     match each.state:
         case "failing":
             return f"failed {counted(each.failures, 'time')}, {_again(each, now_s)}"
+        case "waiting" if each.waits_until:
+            return f"waits until {each.waits_until}"
         case "stopped":
             return "stopped: its account was deactivated"
         case "requested":

@@ -112,6 +112,8 @@ class Renewal:
 
     @property
     def meaning(self) -> str:
+        if self.state == "waiting" and self.shown.waits_until:
+            return f"An order waits until {self.shown.waits_until}."
         if self.state == "waiting" and self.record.is_new:
             return "Its first order begins as soon as it can."
         return STATES[self.state][2]

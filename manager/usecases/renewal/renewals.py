@@ -16,6 +16,7 @@ from common.ids import CertificateId, NodeName
 from manager.domain.etag import etag_of_renewal
 from manager.domain.inventory import Entry, Inventory
 from manager.domain.renewal.budget import SIGNED_WITHIN_S, counted_until_s
+from manager.domain.renewal.capacity import Occupancy
 from manager.domain.renewal.records import (
     AccountId,
     ChallengeKind,
@@ -24,7 +25,7 @@ from manager.domain.renewal.records import (
     RenewalRecord,
     Terms,
 )
-from manager.domain.renewal.schedule import at_once_s, end_rest, entry_of, has_failed_early
+from manager.domain.renewal.schedule import at_once_s, begins_s, end_rest, entry_of, has_failed_early
 from manager.usecases.context import Context
 from manager.usecases.renewal.beginning import Beginning
 from manager.usecases.renewal.ending import let_go
@@ -57,11 +58,13 @@ class RenewalUseCases:
         """Return all but those that are over, each with its latest order."""
         entries = (await self._context.inventories.current()).entries
         records, latest = await self.records(), await self._context.store.orders.latest()
+        occupancy = await self._occupancy()
         return [
             ShownRenewal(
                 renewal=each,
-                entry=entry_of(each, entries),
+                entry=(entry := entry_of(each, entries)),
                 orders=[latest[each.id]] if each.id in latest else [],
+                waits_until=occupancy.waits_until(each, entry),
             )
             for each in records
         ]
@@ -73,14 +76,14 @@ class RenewalUseCases:
     async def show(self, renewal_id: RenewalId) -> ShownRenewal:
         """Return one with its latest orders. Raises NotFoundError."""
         renewal = await self._context.store.renewals.get(renewal_id)
-        return await self._shown(renewal, await self._context.inventories.current())
+        return await self._waiting(renewal)
 
     async def of_certificate(self, certificate_id: CertificateId) -> ShownRenewal | None:
         """Return that of a certificate with its latest orders, None if it is not renewed."""
         renewal = await self._context.store.renewals.of_certificate(certificate_id)
         if renewal is None:
             return None
-        return await self._shown(renewal, await self._context.inventories.current())
+        return await self._waiting(renewal)
 
     async def terms_for(
         self, certificate_id: CertificateId, account_id: AccountId, challenge: ChallengeKind
@@ -309,6 +312,24 @@ class RenewalUseCases:
             renewal=record,
             entry=entry_of(record, inventory.entries),
             orders=await self._context.store.orders.of_renewal(record.id, limit=ATTEMPTS_SHOWN),
+        )
+
+    async def _waiting(self, record: RenewalRecord) -> ShownRenewal:
+        """Return one with what its order waits for; others are read only if it is due."""
+        shown, now_s = (
+            await self._shown(record, await self._context.inventories.current()),
+            self._context.clock(),
+        )
+        begins = begins_s(record, shown.entry)
+        if begins is None or begins > now_s:
+            return shown
+        waits_until = (await self._occupancy()).waits_until(record, shown.entry)
+        return replace(shown, waits_until=waits_until)
+
+    async def _occupancy(self) -> Occupancy:
+        store = self._context.store
+        return Occupancy(
+            await store.renewals.list(), await store.orders.unfinished(), now_s=self._context.clock()
         )
 
     def _announce(self, act: str, renewal_id: RenewalId, actor: str) -> None:

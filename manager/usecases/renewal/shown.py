@@ -13,11 +13,15 @@ from manager.domain.renewal.schedule import goes_on_s
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShownRenewal:
-    """A renewal with its certificate, if it is there, and its latest orders, the latest first."""
+    """A renewal with its certificate, if it is there, and its latest orders, the latest first.
+
+    `waits_until` says until when no order begins that is due, since others go first; "" for nothing, and after a change.
+    """
 
     renewal: RenewalRecord
     entry: Entry | None
     orders: Sequence[OrderRecord]
+    waits_until: str = ""
 
     @property
     def id(self) -> RenewalId:

@@ -18,10 +18,11 @@ from manager.store.store import Store
 
 async def conditions_of_renewals(store: Store, inventory: Inventory, *, now_s: float) -> Sequence[Condition]:
     """Return what is wrong with renewals. Raises StorageError."""
-    renewals = [each for each in await store.renewals.list() if not each.is_over]
+    kept = await store.renewals.list()
+    renewals = [each for each in kept if not each.is_over]
     unfinished = await store.orders.unfinished() if renewals else []
     orders = {each.renewal_id: each for each in unfinished}
-    occupancy = Occupancy(renewals, unfinished, now_s=now_s)
+    occupancy = Occupancy(kept, unfinished, now_s=now_s)
     found: list[Condition | None] = []
     accounts = {each.id: each for each in await store.accounts.list()} if renewals else {}
     for renewal in renewals:

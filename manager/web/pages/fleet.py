@@ -16,7 +16,7 @@ from common.ids import NodeName, node_names
 from common.pki.expiry import nearness
 from manager.domain.informed import find_uninformed
 from manager.domain.inventory import Entry, Inventory
-from manager.domain.renewal.records import RenewalRecord
+from manager.domain.renewal.records import AccountId, AccountRecord, RenewalRecord
 from manager.domain.renewal.schedule import entry_of
 from manager.domain.view import PlannedPush
 from manager.http.streams import HEARTBEAT_S, event_stream, write
@@ -49,7 +49,8 @@ async def home(page_request: PageRequest) -> web.StreamResponse:
     records = await page_request.use_cases.renewals.records()
     # off the loop, because there may be thousands of each
     outlook = await asyncio.to_thread(_outlook, inventory, now_s)
-    renewing = await asyncio.to_thread(_renewing, inventory, records, now_s) if records else None
+    accounts = {each.id: each for each in await page_request.use_cases.accounts.list()} if records else {}
+    renewing = await asyncio.to_thread(_renewing, inventory, records, accounts, now_s) if records else None
     recent = await asyncio.to_thread(recent_pushes, briefs.values(), now_s=now_s)
     return page_request.render(
         "fleet.html",
@@ -105,11 +106,16 @@ class _Renewing:
     count: int
 
 
-def _renewing(inventory: Inventory, records: Sequence[RenewalRecord], now_s: float) -> _Renewing:
+def _renewing(
+    inventory: Inventory,
+    records: Sequence[RenewalRecord],
+    accounts: Mapping[AccountId, AccountRecord],
+    now_s: float,
+) -> _Renewing:
     """Return what is renewed when. An order that is under way is told of on the renewal's own page."""
     entries, cas = inventory.entries, inventory.trusted_cas.values()
     shown = [ShownRenewal(renewal=each, entry=entry_of(each, entries), orders=()) for each in records]
-    renewals = renewals_of(shown, {})
+    renewals = renewals_of(shown, accounts)
     ca_ends = [each.not_after_s for each in cas if each.not_after_s is not None]
     return _Renewing(
         calendar=draw_calendar(renewals, entries.values(), ca_ends, now_s=now_s),

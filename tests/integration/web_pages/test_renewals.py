@@ -286,6 +286,12 @@ async def test_home_has_a_calendar_once_something_is_renewed(world: RenewingApi,
     ):
         assert said in home.text, said
     assert f'href="/renewals/{due.id}"' in home.html
+    await world.api.use_cases.accounts.deactivate(due.terms.account_id, actor="ada")
+    assert "1 to be renewed" not in (await browser.get("/")).text
+    shown = (await browser.get(f"/renewals/{due.id}")).text
+    for said in ("Stopped", "Its account was deactivated", "not with this account"):
+        assert said in shown, said
+    assert "Renew now" not in shown
 
 
 async def test_a_certificate_that_is_not_there_yet_has_a_page_with_the_nodes_that_get_it(

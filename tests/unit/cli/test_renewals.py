@@ -192,6 +192,7 @@ def test_a_name_of_several_renewals_chooses_none_and_names_all(api, run):
     ("changes", "shown"),
     [
         ({}, ["7: meet.example.com", "le, dns-01", "in 20 d", "waiting"]),
+        ({"waits_until": "order 5 is over"}, ["waits until order 5 is over"]),
         ({"state": "stopped", "next_at_s": None}, ["stopped: its account was deactivated"]),
         ({"state": "paused", "next_at_s": None}, ["paused"]),
         (

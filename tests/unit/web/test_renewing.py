@@ -93,6 +93,8 @@ def test_a_certificate_that_is_not_there_yet_is_not_said_to_be_renewed_in_time()
     assert of(NEW).meaning == "Its first order begins as soon as it can."
     own = replace(NEW, certificate_id=CertificateId(3), is_new=False)
     assert of(own).meaning == "It is renewed in time."
+    behind = Renewal(shown=replace(shown(own), waits_until="order 5 is over"), account=ACCOUNT)
+    assert behind.meaning == "An order waits until order 5 is over."
 
 
 @pytest.mark.parametrize("search", ["A.EXAMPLE", "le", "pki@"])

@@ -96,6 +96,7 @@ async def test_what_was_resumed_late_is_given_a_while_before_it_is_overdue(world
     renewal = await world.renewing("n1", age_days=20)
     await world.renewals.set_paused(renewal.id, paused=True, actor="ada")
     await world.pass_time(22 * DAY_S, step_s=DAY_S)
+    assert await alarms_of(world, AlarmKind.RENEWAL_OVERDUE) == [], "who paused it knows"
     await world.renewals.set_paused(renewal.id, paused=False, actor="ada")
     assert await alarms_of(world, AlarmKind.RENEWAL_OVERDUE) == []
     world.now[0] += renewal_overdue.GRACE_S
@@ -112,6 +113,8 @@ async def test_who_is_overdue_and_waits_for_others_of_the_account_is_told_for_wh
     (alarm,) = await alarms_of(world, AlarmKind.RENEWAL_OVERDUE)
     assert alarm.subject.key == f"certificate:{renewal.certificate_id}"
     assert "An order waits until order 7 is over." in alarm.details
+    assert (await world.renewals.show(renewal.id)).waits_until == "order 7 is over"
+    assert [each.waits_until for each in await world.renewals.list()] == ["order 7 is over"]
 
 
 async def test_a_renewal_is_stopped_as_soon_as_its_account_ends_until_it_has_another(world: Renewing):
