@@ -145,7 +145,7 @@ EVENTS: Mapping[str, str] = MappingProxyType(
         "order.begun": "a certificate is to be renewed: a key and a request are kept",
         "order.failed": "a step of an order failed; its renewal rests for a while",
         "order.ended": "an order was given up because it is of no use any more",
-        "challenge.left": "what was shown to a CA could not be taken away; it expires",
+        "challenge.left": "what was shown to a CA could not be taken away; that is tried again",
         "renewal.served": "every node that has a renewed certificate serves it",
         "renewal.requested": "a signing request waits to be sent to a CA by somebody",
         "renewals.failed": "renewals could not be looked at, or something of one not be kept; they will be again",

@@ -40,6 +40,7 @@ ALARM_MEANINGS: Final[Mapping[str, str]] = MappingProxyType(
         "renewal_unserved": "The new certificate is there, and a node that should serve it does not, or no node has it any more, since each was given another one. See to the nodes that are named, or do what the alarm says; the former certificate is kept until then.",
         "renewal_requested": "It is renewed by request, and a signing request was opened. Send that to the CA, and answer it with what comes back: 'certcast csr answer'.",
         "renewal_stopped": "The account that it is ordered with was deactivated, so nothing is ordered any more. Give the renewal another account: 'certcast renewal set RENEWAL --account ACCOUNT'.",
+        "renewal_proof_left": "What was shown to the CA for an order that is over could not be taken away for a day. It does no harm, but stays. Mend what the alarm names (the command, or the DNS server and its key), and it goes at the next attempt; or take the record away by hand, and it is forgotten after a month.",
     }
 )
 """Of each alarm kind what it means, and what to do."""

@@ -72,6 +72,7 @@ ALARM_TITLES: Final[Mapping[str, str]] = MappingProxyType(
         "renewal_unserved": "Renewed TLS certificate is not served everywhere",
         "renewal_requested": "Signing request is to be sent to its CA",
         "renewal_stopped": "Account of a TLS certificate's renewal was deactivated",
+        "renewal_proof_left": "Proof for a CA could not be taken away",
     }
 )
 """Of each alarm kind what is wrong."""

@@ -19,8 +19,8 @@ from manager.usecases.renewal.ports import Authorization, Ca, CaError, Directory
 CALL_S: Final = 90.0
 """For a whole call: the longest reads a list of orders."""
 
-THREADS: Final = 8
-"""How many CAs are asked at a time; the loop's own threads are for what does not wait for strangers."""
+THREADS: Final = 32
+"""How many calls wait for CAs at a time, so that some that are silent leave threads for others; the loop's own are for what does not wait for strangers."""
 
 _T = TypeVar("_T")
 

@@ -65,6 +65,15 @@ class StoredStep(Struct, frozen=True, kw_only=True):
     is_failure: bool = False
 
 
+class StoredLeftProof(Struct, frozen=True, kw_only=True):
+    challenge: ChallengeKind
+    proof: StoredProof
+    since_s: float
+    tries: int
+    retry_at_s: float
+    message: str
+
+
 class StoredRenewal(Struct, frozen=True, kw_only=True):
     version: int = 0
     terms: StoredTerms | None
@@ -80,6 +89,7 @@ class StoredRenewal(Struct, frozen=True, kw_only=True):
     window_from_s: float = 0.0
     problem: StoredProblem | None
     follows_at_once: bool = False
+    left: tuple[StoredLeftProof, ...] = ()
     kept_until_s: float | None = None
 
 

@@ -50,6 +50,7 @@ class AlarmKind(StrEnum):
     RENEWAL_UNSERVED = "renewal_unserved"
     RENEWAL_REQUESTED = "renewal_requested"
     RENEWAL_STOPPED = "renewal_stopped"
+    RENEWAL_PROOF_LEFT = "renewal_proof_left"
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,7 @@ from manager.domain.alarms import (
     out_of_sync,
     renewal_failed,
     renewal_overdue,
+    renewal_proof_left,
     renewal_requested,
     renewal_stopped,
     renewal_unserved,
@@ -80,6 +81,7 @@ ALARM_SPECS: Final[Mapping[AlarmKind, AlarmSpec]] = MappingProxyType(
             renewal_unserved.SPEC,
             renewal_requested.SPEC,
             renewal_stopped.SPEC,
+            renewal_proof_left.SPEC,
         )
     }
 )

@@ -113,6 +113,32 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Proof:
+    """What a CA wants to see for one name (without "*."). `authorization_url` and `challenge_url` are the CA's; `response` is what is to be shown for `token`.
+
+    For HTTP-01 the response is what stands in the file, for DNS the text of the TXT record; DNS-PERSIST-01 has no token.
+    """
+
+    name: str
+    authorization_url: str
+    challenge_url: str
+    token: str
+    response: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeftProof:
+    """A proof that could not be taken away since `since_s`, and why not the last time. After so many `tries` that is tried again at `retry_at_s`."""
+
+    challenge: ChallengeKind
+    proof: Proof
+    since_s: float
+    tries: int
+    retry_at_s: float
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RenewalRecord:
     """How a certificate is renewed: by an order with `terms`, or, without them, by a request that somebody sends to its CA.
 
@@ -120,7 +146,7 @@ class RenewalRecord:
     other certificate that is not a temporary one. `takes_leaves` are the fingerprints that these had then, empty where only their numbers were kept. `window` is what the CA
     suggested last for the certificate `window_of`, `window_why` where it explains that; it counts from `window_from_s` on. `poll_at_s` is when to ask again. After `failures` in a row
     it is tried again at `retry_at_s`. `request_id` is the request that was opened and not answered yet, `send_to` who is to get it, in words.
-    `is_placed`: a certificate that it has brought came to a node.
+    `is_placed`: a certificate that it has brought came to a node. `left` is what was shown for orders and could not be taken away.
     `follows_at_once`: the terms were changed while an order was under way, or what an order before its time has failed with was mended, so that the next one does not wait for its time. `kept_until_s` is None but of one that is gone, of
     which orders are kept until then; the store hands none of these out.
     """
@@ -146,6 +172,7 @@ class RenewalRecord:
     retry_at_s: float = 0.0
     problem: Problem | None = None
     request_id: CsrId | None = None
+    left: tuple[LeftProof, ...] = ()
     kept_until_s: float | None = None
     created_s: float
     changed_s: float
@@ -154,20 +181,6 @@ class RenewalRecord:
     def is_over(self) -> bool:
         """Whether nothing is renewed any more: its certificate is gone, or it was removed. It stays until its order has ended."""
         return self.certificate_id is None and not self.is_new
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Proof:
-    """What a CA wants to see for one name (without "*."). `authorization_url` and `challenge_url` are the CA's; `response` is what is to be shown for `token`.
-
-    For HTTP-01 the response is what stands in the file, for DNS the text of the TXT record; DNS-PERSIST-01 has no token.
-    """
-
-    name: str
-    authorization_url: str
-    challenge_url: str
-    token: str
-    response: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

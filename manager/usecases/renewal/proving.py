@@ -8,17 +8,13 @@ from collections.abc import Sequence
 from itertools import takewhile
 from typing import Final
 
-import structlog
-
-from common.errors import NotFoundError
 from common.words import date, listed
 from manager.domain.renewal.names import is_ordered
 from manager.domain.renewal.records import ChallengeKind, OrderRecord, OrderState, Problem, Proof
 from manager.usecases.renewal.around import Around
+from manager.usecases.renewal.leftovers import Leftovers
 from manager.usecases.renewal.ports import Authorization, Ca, CaError, Missing, Ordered, Showing
 from manager.usecases.renewal.progress import advance, wait
-
-log = structlog.get_logger(__name__)
 
 SHOWN_S: Final = 2 * 3600.0
 """For how long proofs are left where they were put, if nothing takes them away before: longer than a CA looks for them."""
@@ -55,6 +51,7 @@ class Proving:
     def __init__(self, around: Around) -> None:
         self._around = around
         self._context = around.context
+        self._leftovers = Leftovers(around)
 
     async def read(self, ca: Ca, order: OrderRecord) -> None:
         """Ask the CA what it wants to see."""
@@ -73,7 +70,7 @@ class Proving:
                 raise CaError(f"the CA does not take {order.terms.challenge} for {found.name}", is_final=True)
             proofs.append(found.proof)
         # of an earlier attempt
-        await self.remove(order, [each for each in order.proofs if each not in proofs])
+        await self._leftovers.remove(order, [each for each in order.proofs if each not in proofs])
         if proofs:
             await wait(self._context, order, 0.0, proofs=tuple(proofs), placing_s=self._context.clock())
         else:
@@ -123,8 +120,10 @@ class Proving:
         for proof in () if order.is_answered else pending:
             await self._answer(ca, order, proof)
         if not pending:
-            await self.remove(order, order.proofs)
-            await advance(self._context, order, OrderState.VALIDATED, proofs=(), placing_s=None)
+            message = await self._leftovers.remove(order, order.proofs)
+            await advance(
+                self._context, order, OrderState.VALIDATED, message=message, proofs=(), placing_s=None
+            )
         elif waited_s > VALIDATED_WITHIN_S:
             raise CaError("the CA has not looked at what is shown to it", is_final=True)
         else:
@@ -163,16 +162,6 @@ class Proving:
         if showing is None:
             raise CaError(f"this manager cannot show {order.terms.challenge}", is_final=True)
         return showing
-
-    async def remove(self, order: OrderRecord, proofs: Sequence[Proof]) -> None:
-        """Take proofs away. That some stay, until they expire, holds nothing up."""
-        showing = self._around.showings.get(order.terms.challenge)
-        if not proofs or showing is None:
-            return
-        try:
-            await showing.remove(proofs)
-        except (CaError, NotFoundError) as error:
-            log.warning("challenge.left", order=order.id, message=error.message)
 
 
 def require_open(ordered: Ordered) -> None:

@@ -199,11 +199,11 @@ class RenewalUseCases:
         return shown
 
     async def remove(self, renewal_id: RenewalId, *, actor: str) -> None:
-        """Renew no longer; the certificate stays. An order that is under way is ended first, by the runner. Raises NotFoundError."""
+        """Renew no longer; the certificate stays. An order that is under way is ended first, by the runner, and what is left of others is taken away. Raises NotFoundError."""
         store = self._context.store
         async with store.transaction():
             known = await store.renewals.get(renewal_id)
-            if await store.orders.unfinished_of(renewal_id) is None:
+            if await store.orders.unfinished_of(renewal_id) is None and not known.left:
                 await let_go(self._context, known)
             else:
                 over = replace(

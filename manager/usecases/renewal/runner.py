@@ -6,8 +6,9 @@ one order or CA fails holds up no other.
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
@@ -21,22 +22,32 @@ from common.errors import (
     NotFoundError,
     StorageError,
 )
+from common.ids import CertificateId
 from manager.domain.audit import RENEWAL
 from manager.domain.inventory import Entry, Inventory
 from manager.domain.renewal.capacity import beginning, limited, next_s
 from manager.domain.renewal.records import (
     AccountId,
+    OrderId,
     OrderRecord,
     OrderState,
-    RenewalId,
     RenewalRecord,
 )
-from manager.domain.renewal.schedule import advanced_s, asked_s, at_once_s, begins_s, entry_of, is_of_another
+from manager.domain.renewal.schedule import (
+    BEFORE_TAKING_OVER,
+    advanced_s,
+    asked_s,
+    at_once_s,
+    begins_s,
+    entry_of,
+    is_of_another,
+)
 from manager.usecases.ports import Lead
 from manager.usecases.renewal.around import Around
 from manager.usecases.renewal.beginning import Beginning
 from manager.usecases.renewal.ending import let_go
-from manager.usecases.renewal.ports import Ca, CaError, Suggested
+from manager.usecases.renewal.leftovers import Leftovers, due_of, is_waited_for, next_clear_s
+from manager.usecases.renewal.ports import CaError
 from manager.usecases.renewal.progress import (
     fail,
     fail_to_begin,
@@ -45,6 +56,7 @@ from manager.usecases.renewal.progress import (
     renewal_by_clock,
 )
 from manager.usecases.renewal.requesting import Requesting
+from manager.usecases.renewal.running import Running
 from manager.usecases.renewal.steps import OrderSteps
 from manager.usecases.renewal.windows import FAULT, Windows
 
@@ -56,8 +68,11 @@ LOOK_MOST_S: Final = 10.0
 LOOK_LEAST_S: Final = 0.5
 """How long to wait at least between two looks, whatever there is to do."""
 
-AT_ONCE: Final = 8
-"""Orders that are carried on at once, and CAs that are asked at once for windows: each waits for a network, and none for another."""
+AT_ONCE: Final = 3
+"""Orders of one account that are carried on at once: each waits for a network, and none for those of another account."""
+
+LOOKS_AT_ONCE: Final = 2
+"""Looks after which all is done that is due: what is ordered waits for what its CA says about the moment."""
 
 STEPS_AT_ONCE: Final = 20
 """Steps of one order without a rest between them; it has eight."""
@@ -73,7 +88,7 @@ class Snapshot:
 
 
 class RenewalRunner:
-    """`run` is kept running by the composition root. `at_once` is how many orders are carried on at once.
+    """`run` is kept running by the composition root. `at_once` is how many orders of one account are carried on at once.
 
     `observers` are told how many seconds an order took to be served, and `failures` counts what has failed in this run.
     """
@@ -85,7 +100,8 @@ class RenewalRunner:
         self._beginning = Beginning(around.context)
         self._steps = OrderSteps(around)
         self._requesting = Requesting(around.context)
-        self._turns = asyncio.Semaphore(at_once)
+        self._leftovers = Leftovers(around)
+        self._at_once = at_once
         self._woken = asyncio.Event()
         self.observers: list[Callable[[float], None]] = []
         self.failures = 0
@@ -96,29 +112,61 @@ class RenewalRunner:
 
     async def run(self, lead: Lead) -> None:
         """Carry on whatever is due, until cancelled; while another manager leads, do nothing."""
-        while True:
-            self._woken.clear()
-            wait_s = LOOK_MOST_S
-            if lead.is_ours:
-                try:
-                    wait_s = await self.once(lead) - self._context.clock()
-                except DutyLostError:
-                    continue
-                except StorageError as error:
-                    log.error("renewals.failed", reason=error.reason, message=error.message)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(min(max(wait_s, LOOK_LEAST_S), LOOK_MOST_S)):
-                    await self._woken.wait()
+        async with asyncio.TaskGroup() as group:
+            running = Running(group, at_once=self._at_once, ended=self.wake)
+            while True:
+                self._woken.clear()
+                wait_s = LOOK_MOST_S
+                if lead.is_ours:
+                    try:
+                        wait_s = (await self._look(lead, running))[1] - self._context.clock()
+                    except DutyLostError:
+                        continue
+                    except StorageError as error:
+                        log.error("renewals.failed", reason=error.reason, message=error.message)
+                else:
+                    running.end()
+                await asyncio.sleep(LOOK_LEAST_S)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(min(wait_s, LOOK_MOST_S) - LOOK_LEAST_S):
+                        await self._woken.wait()
 
     async def once(self, lead: Lead) -> float:
-        """Do what is due now; return when to look again, infinite if nothing is renewed. Raises StorageError."""
+        """Do what is due now, and wait for it; return when to look again, infinite if nothing is renewed. Raises StorageError."""
+        for _ in range(LOOKS_AT_ONCE):
+            async with asyncio.TaskGroup() as group:
+                running = Running(group, at_once=self._at_once, ended=self.wake)
+                asks, _ = await self._look(lead, running)
+            if not asks:
+                break
+        return self._next_s(await self._read(lead), running)
+
+    async def _look(self, lead: Lead, running: Running) -> tuple[bool, float]:
+        """Begin what is due now; return whether CAs are asked for windows, and when to look again. Raises DutyLostError, StorageError."""
         snapshot = await self._read(lead)
-        for part in (self._forget_failures, self._ask_windows, self._begin, self._carry_on):
-            if touched := await part(snapshot, lead):
-                snapshot = await self._read_again(snapshot, touched, lead)
-        return next_s(
-            snapshot.renewals, snapshot.orders, snapshot.inventory.entries, now_s=self._context.clock()
+        if touched := await self._forget_failures(snapshot, lead):
+            snapshot = await self._read_again(snapshot, touched, lead)
+        asks = self._ask_windows(snapshot, lead, running)
+        if touched := await self._begin(snapshot, lead):
+            snapshot = await self._read_again(snapshot, touched, lead)
+        self._carry_on(snapshot, lead, running)
+        self._clear(snapshot, lead, running)
+        return asks, self._next_s(snapshot, running)
+
+    def _next_s(self, snapshot: Snapshot, running: Running) -> float:
+        """Return when to look again: the end of what runs is told."""
+        entries = snapshot.inventory.entries
+        orders_s = next_s(
+            [each for each in snapshot.renewals if not self._is_asked(each, entries)],
+            [
+                replace(each, recheck_at_s=float("inf")) if each.id in running else each
+                for each in snapshot.orders
+            ],
+            entries,
+            now_s=self._context.clock(),
         )
+        cleared_s = next_clear_s([each for each in snapshot.renewals if ("left", each.id) not in running])
+        return min(orders_s, cleared_s)
 
     async def _read(self, lead: Lead) -> Snapshot:
         # the certificates last: what a renewal follows is among them
@@ -166,32 +214,23 @@ class RenewalRunner:
                 await self._guarded(renewal, partial(forget_failure, self._context, renewal))
         return due
 
-    async def _ask_windows(self, snapshot: Snapshot, lead: Lead) -> Sequence[RenewalRecord]:
-        """Ask CAs when to renew; all that they say is kept in one transaction. Return of which renewals."""
-        now_s, entries = self._context.clock(), snapshot.inventory.entries
-        due = []
+    def _ask_windows(self, snapshot: Snapshot, lead: Lead, running: Running) -> bool:
+        """Begin to ask CAs when to renew, those of which an order begins first before others. Return whether there is any to ask."""
+        entries = snapshot.inventory.entries
+        by_account: dict[AccountId, list[RenewalRecord]] = defaultdict(list)
         for renewal in snapshot.renewals:
-            at_s = asked_s(renewal, entry_of(renewal, entries))
-            if at_s is not None and at_s <= now_s:
-                due.append(renewal)
-        if not due:
-            return ()
-        answers: dict[RenewalId, Suggested | CaError | None] = {}
-        cas: dict[AccountId, Ca] = {}
+            if renewal.terms is not None and self._is_asked(renewal, entries):
+                by_account[renewal.terms.account_id].append(renewal)
+        for account, due in by_account.items():
+            due.sort(key=lambda each: begins_s(each, entry_of(each, entries)) or float("inf"))
+            act = partial(self._guarded, due[0], partial(self._windows.ask_all, due, entries, lead))
+            running.begin(("windows", account), act, kind=("windows", account))
+        return bool(by_account)
 
-        async def ask(renewal: RenewalRecord) -> None:
-            with lead.enforced():
-                answers[renewal.id] = await self._windows.ask(renewal, entry_of(renewal, entries), cas)
-
-        await self._each([partial(self._guarded, renewal, partial(ask, renewal)) for renewal in due])
-        with lead.enforced():
-            async with self._context.store.transaction():
-                known = await self._context.store.renewals.some(answers)
-                for renewal in due:
-                    if renewal.id in known:
-                        entry = entry_of(renewal, entries)
-                        await self._windows.keep(known[renewal.id], entry, answers[renewal.id])
-        return due
+    def _is_asked(self, renewal: RenewalRecord, entries: Mapping[CertificateId, Entry]) -> bool:
+        """Whether its CA is to be asked now when to renew, before anything is ordered."""
+        at_s = asked_s(renewal, entry_of(renewal, entries))
+        return at_s is not None and at_s <= self._context.clock()
 
     async def _begin(self, snapshot: Snapshot, lead: Lead) -> Sequence[RenewalRecord]:
         """Begin orders, open requests, and end renewals of what is gone. Return for which there was anything to do."""
@@ -199,7 +238,7 @@ class RenewalRunner:
         busy = {each.renewal_id for each in snapshot.orders}
         acts: list[tuple[RenewalRecord, Callable[[], Awaitable[object]]]] = []
         for renewal in snapshot.renewals:
-            if renewal.is_over and renewal.id not in busy:
+            if renewal.is_over and renewal.id not in busy and not is_waited_for(renewal, now_s):
                 acts.append((renewal, partial(self._drop, renewal)))
             elif renewal.terms is None and not renewal.is_over:
                 entry = entry_of(renewal, entries)
@@ -209,6 +248,7 @@ class RenewalRunner:
         acts += [
             (renewal, partial(self._beginning.begin, renewal.id, is_test=False, asked_by=None))
             for renewal in beginning(snapshot.renewals, snapshot.orders, entries, now_s=now_s)
+            if not self._is_asked(renewal, entries)
         ]
         for renewal, act in acts:
             with lead.enforced():
@@ -236,27 +276,36 @@ class RenewalRunner:
             await let_go(self._context, known)
             await self._context.note(RENEWAL, "renewal.ended", f"renewal {renewal.id}")
 
-    async def _carry_on(self, snapshot: Snapshot, lead: Lead) -> Sequence[RenewalRecord]:
-        """Take the next steps of orders that do not rest. Return of which renewals."""
+    def _carry_on(self, snapshot: Snapshot, lead: Lead, running: Running) -> None:
+        """Begin to take the next steps of orders that do not rest. What a CA is asked for waits for others of the same account alone."""
         now_s, entries = self._context.clock(), snapshot.inventory.entries
         by_id, limits = {each.id: each for each in snapshot.renewals}, limited(snapshot.renewals)
-        due = [
-            (each, renewal)
-            for each in snapshot.orders
-            if (renewal := by_id.get(each.renewal_id)) is not None
-            and advanced_s(each, renewal, entry_of(renewal, entries), limits=limits) <= now_s
-        ]
-        await self._each(
-            [
-                partial(self._guarded, renewal, partial(self._carry_on_one, order, renewal, lead))
-                for order, renewal in due
-            ]
-        )
-        return [renewal for _, renewal in due]
+        for order in snapshot.orders:
+            renewal = by_id.get(order.renewal_id)
+            if renewal is None:
+                continue
+            if advanced_s(order, renewal, entry_of(renewal, entries), limits=limits) <= now_s:
+                act = partial(self._guarded, renewal, partial(self._carry_on_one, order.id, lead))
+                kind = order.terms.account_id if order.state in BEFORE_TAKING_OVER else None
+                running.begin(order.id, act, kind=kind)
 
-    async def _carry_on_one(self, order: OrderRecord, renewal: RenewalRecord, lead: Lead) -> None:
-        """Take steps of an order until it rests."""
+    def _clear(self, snapshot: Snapshot, lead: Lead, running: Running) -> None:
+        """Begin to take away what orders have left."""
+
+        async def clear(renewal: RenewalRecord) -> None:
+            with lead.enforced():
+                await self._leftovers.clear(renewal.id)
+
+        for renewal in snapshot.renewals:
+            if due_of(renewal, self._context.clock()):
+                act = partial(self._guarded, renewal, partial(clear, renewal))
+                running.begin(("left", renewal.id), act, kind="left")
+
+    async def _carry_on_one(self, order_id: OrderId, lead: Lead) -> None:
+        """Take steps of an order until it rests; it may have waited for its turn for long."""
         store = self._context.store
+        order = await store.orders.get(order_id)
+        renewal = await store.renewals.get(order.renewal_id)
         with lead.enforced():
             for _ in range(STEPS_AT_ONCE):
                 entry = entry_of(renewal, (await self._context.inventories.current()).entries)
@@ -285,17 +334,6 @@ class RenewalRunner:
             # a fault of this program that one order meets: the others go on
             log.exception("renewals.failed", renewal=renewal.id, order=order.id)
             await fail(self._context, order, CaError(FAULT))
-
-    async def _each(self, acts: Sequence[Callable[[], Awaitable[None]]]) -> None:
-        """Do all of these, some at once."""
-
-        async def one(act: Callable[[], Awaitable[None]]) -> None:
-            async with self._turns:
-                await act()
-
-        async with asyncio.TaskGroup() as group:
-            for act in acts:
-                group.create_task(one(act))
 
     async def _guarded(self, renewal: RenewalRecord, act: Callable[[], Awaitable[object]]) -> None:
         """Do something of one renewal. Nothing of it is kept if somebody else was faster, or if the store fails: the next look finds what is now."""

@@ -28,6 +28,7 @@ from manager.domain.renewal.schedule import (
 from manager.usecases.renewal.around import Around
 from manager.usecases.renewal.asking import AccountsAtCas
 from manager.usecases.renewal.collecting import is_signed
+from manager.usecases.renewal.leftovers import Leftovers
 from manager.usecases.renewal.ports import Ca, CaError
 from manager.usecases.renewal.progress import advance, end, fail, wait
 from manager.usecases.renewal.proving import VALIDATED_WITHIN_S, Proving, poll_s, require_open
@@ -54,6 +55,7 @@ class OrderSteps:
         self._context = around.context
         self._asking = AccountsAtCas(around.context, around.cas)
         self._proving = Proving(around)
+        self._leftovers = Leftovers(around)
         self._taking_over = TakingOver(around)
 
     async def take(self, order: OrderRecord, renewal: RenewalRecord, entry: Entry | None) -> None:
@@ -72,12 +74,12 @@ class OrderSteps:
                 await self._take(order, renewal, entry)
         except CaError as error:
             if error.is_final or order.is_test:
-                await self._proving.remove(order, order.proofs)
+                await self._leftovers.remove(order, order.proofs)
             await fail(self._context, order, error)
 
     async def _give_up(self, order: OrderRecord, why: str) -> None:
         """End an order that is of no use any more, with all that was shown for it. Raises ChangedMeanwhileError, StorageError."""
-        await self._proving.remove(order, order.proofs)
+        await self._leftovers.remove(order, order.proofs)
         await end(self._context, order, f"The order was given up, because {why}.")
 
     def _of_no_use(self, order: OrderRecord, renewal: RenewalRecord, entry: Entry | None) -> str:
@@ -92,7 +94,7 @@ class OrderSteps:
             return
         if order.state is OrderState.CREATED and order.proofs:
             # of the test order whose place it took
-            await self._proving.remove(order, order.proofs)
+            await self._leftovers.remove(order, order.proofs)
             await wait(self._context, order, 0.0, proofs=())
             return
         if order.state in {OrderState.CREATED, OrderState.VALIDATED}:

@@ -6,6 +6,7 @@ from manager.domain.alarms import (
     Condition,
     renewal_failed,
     renewal_overdue,
+    renewal_proof_left,
     renewal_requested,
     renewal_stopped,
     renewal_unserved,
@@ -40,5 +41,6 @@ async def conditions_of_renewals(store: Store, inventory: Inventory, *, now_s: f
             renewal_unserved.condition(renewal, entry, orders.get(renewal.id)),
             renewal_requested.condition(renewal, entry),
             renewal_stopped.condition(renewal, entry, account),
+            renewal_proof_left.condition(renewal, entry, now_s=now_s),
         ]
     return [each for each in found if each is not None]

@@ -4,16 +4,19 @@ Decides what counts as no answer. Leaves which of two windows counts to `manager
 it was suggested for, and for no other.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
 import structlog
 
 from common.errors import ConflictError, StorageError
+from common.ids import CertificateId
 from manager.domain.inventory import Entry
 from manager.domain.renewal.moments import ari_id, counting, poll_at_s
 from manager.domain.renewal.records import AccountId, RenewalRecord
-from manager.domain.renewal.schedule import validity_of, window_for
+from manager.domain.renewal.schedule import entry_of, validity_of, window_for
+from manager.usecases.ports import Lead
 from manager.usecases.renewal.around import Around
 from manager.usecases.renewal.asking import AccountsAtCas
 from manager.usecases.renewal.ports import Ca, CaError, Suggested
@@ -23,13 +26,41 @@ log = structlog.get_logger(__name__)
 FAULT: Final = "the manager met an internal error; its log has the details"
 """What people are told where a fault of this program keeps one renewal from going on."""
 
+GIVEN_UP_S: Final = 180.0
+"""After what time a CA that does not answer is asked about no other certificate of the account; one that is silent takes half of it for each."""
+
+KEPT_AT_ONCE: Final = 50
+"""Answers that are kept in one transaction."""
+
 
 class Windows:
     def __init__(self, around: Around) -> None:
         self._context = around.context
         self._asking = AccountsAtCas(around.context, around.cas)
 
-    async def ask(
+    async def ask_all(
+        self, renewals: Sequence[RenewalRecord], entries: Mapping[CertificateId, Entry], lead: Lead
+    ) -> None:
+        """Ask an account's CA about certificates, one after the other, and keep what it says. Raises ConflictError, DutyLostError, StorageError."""
+        silent: CaError | None = None
+        given_up_s = self._context.monotonic() + GIVEN_UP_S
+        cas: dict[AccountId, Ca] = {}
+        for start in range(0, len(renewals), KEPT_AT_ONCE):
+            answers: list[tuple[RenewalRecord, Suggested | CaError | None]] = []
+            for renewal in renewals[start : start + KEPT_AT_ONCE]:
+                with lead.enforced():
+                    answer = silent or await self._ask(renewal, entry_of(renewal, entries), cas)
+                if isinstance(answer, CaError) and self._context.monotonic() > given_up_s:
+                    silent = answer
+                answers.append((renewal, answer))
+            with lead.enforced():
+                async with self._context.store.transaction():
+                    known = await self._context.store.renewals.some([each.id for each, _ in answers])
+                    for renewal, answer in answers:
+                        if renewal.id in known:
+                            await self._keep(known[renewal.id], entry_of(renewal, entries), answer)
+
+    async def _ask(
         self, renewal: RenewalRecord, entry: Entry | None, cas: dict[AccountId, Ca]
     ) -> Suggested | CaError | None:
         """Ask for one; `cas` are those that were asked a moment ago, so that an account's key is not opened for each."""
@@ -52,7 +83,7 @@ class Windows:
             log.exception("renewals.failed", renewal=renewal.id)
             return CaError(FAULT)
 
-    async def keep(
+    async def _keep(
         self, renewal: RenewalRecord, entry: Entry | None, answer: Suggested | CaError | None
     ) -> None:
         """Keep what a CA said of a certificate, within the transaction that is open and has read the renewal."""

@@ -12,6 +12,7 @@ from manager.domain.renewal.moments import Window
 from manager.domain.renewal.records import (
     AccountId,
     ChallengeKind,
+    LeftProof,
     OrderId,
     OrderRecord,
     OrderState,
@@ -154,6 +155,16 @@ async def test_an_account_is_deleted_only_when_nothing_is_renewed_with_it(store:
     assert await store.accounts.list() == []
 
 
+LEFT = LeftProof(
+    challenge=ChallengeKind.DNS,
+    proof=Proof(name="a", authorization_url="u", challenge_url="v", token="t", response="r"),
+    since_s=0.5,
+    tries=2,
+    retry_at_s=1.5,
+    message="why",
+)
+
+
 async def test_a_renewal_is_read_as_it_was_kept(store: Store):
     renewal = await add_renewal(store)
     assert await store.renewals.list() == [renewal]
@@ -174,6 +185,7 @@ async def test_a_renewal_is_read_as_it_was_kept(store: Store):
         failures=2,
         retry_at_s=4.5,
         problem=PROBLEM,
+        left=(LEFT,),
         changed_s=5.5,
     )
     await store.renewals.keep(changed)

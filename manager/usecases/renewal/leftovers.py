@@ -1,0 +1,126 @@
+"""Leftovers: proofs that could not be taken away once nobody needed them, and are tried again.
+
+Decides when, and for how long. Invariants: what an order that is under way shows is not taken away from it; and nothing is held up by what stays.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+import structlog
+
+from common.errors import CertcastError, NotFoundError
+from common.pki.expiry import DAY_S
+from common.words import listed
+from manager.domain.renewal.moments import LADDER_S
+from manager.domain.renewal.records import LeftProof, OrderRecord, Proof, RenewalId, RenewalRecord
+from manager.usecases.renewal.around import Around
+from manager.usecases.renewal.ports import CaError
+
+log = structlog.get_logger(__name__)
+
+LEFT_MOST: Final = 200
+"""Proofs of one renewal that are tried again, the latest: twice the names of the largest order."""
+
+LEFT_MOST_S: Final = 30.0 * DAY_S
+"""For how long they are tried again: whoever has not mended it by then has removed them otherwise, or does not want to."""
+
+NAMED: Final = 3
+
+
+class Leftovers:
+    def __init__(self, around: Around) -> None:
+        self._showings = around.showings
+        self._context = around.context
+
+    async def remove(self, order: OrderRecord, proofs: Sequence[Proof]) -> str:
+        """Take an order's proofs away; what stays is kept, to be tried again, and is named in words, "" for nothing. Raises StorageError."""
+        showing = self._showings.get(order.terms.challenge)
+        if not proofs or showing is None:
+            return ""
+        try:
+            await showing.remove(proofs)
+        except (CaError, NotFoundError) as error:
+            log.warning("challenge.left", order=order.id, message=error.message)
+            await self._keep(order, proofs, error)
+            names = list(dict.fromkeys(each.name for each in proofs))
+            more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+            return f"What was shown for {listed(names[:NAMED])}{more} could not be taken away, which is tried again: {error.message}."
+        return ""
+
+    async def _keep(self, order: OrderRecord, proofs: Sequence[Proof], error: CertcastError) -> None:
+        now_s, store = self._context.clock(), self._context.store
+        new = [
+            LeftProof(
+                challenge=order.terms.challenge,
+                proof=proof,
+                since_s=now_s,
+                tries=1,
+                retry_at_s=now_s + LADDER_S[0],
+                message=error.message,
+            )
+            for proof in proofs
+        ]
+        async with store.transaction():
+            known = await store.renewals.get(order.renewal_id)
+            others = [each for each in known.left if each.proof not in proofs]
+            await store.renewals.keep(replace(known, left=(*others, *new)[-LEFT_MOST:]))
+
+    async def clear(self, renewal_id: RenewalId) -> None:
+        """Try again to take away what is due. Raises NotFoundError, StorageError."""
+        store, now_s = self._context.store, self._context.clock()
+        due = due_of(await store.renewals.get(renewal_id), now_s)
+        shown = {
+            (each.token, each.response) for order in await store.orders.unfinished() for each in order.proofs
+        }
+        # an order that shows the same takes it away itself
+        ours = [each for each in due if (each.proof.token, each.proof.response) not in shown]
+        failed: dict[LeftProof, str] = {}
+        for kind in dict.fromkeys(each.challenge for each in ours):
+            of_kind = [each for each in ours if each.challenge is kind]
+            try:
+                if kind in self._showings:
+                    await self._showings[kind].remove([each.proof for each in of_kind])
+            except CaError as error:
+                failed |= dict.fromkeys(of_kind, error.message)
+        async with store.transaction():
+            known = await store.renewals.get(renewal_id)
+            left = [
+                _tried_again(each, failed[each], self._context.clock()) if each in failed else each
+                for each in known.left
+                if each in failed or each not in due
+            ]
+            kept = tuple(each for each in left if now_s - each.since_s < LEFT_MOST_S)
+            await store.renewals.keep(replace(known, left=kept))
+        if failed:
+            log.warning("challenge.left", renewal=renewal_id, message=next(iter(failed.values())))
+
+
+def due_of(renewal: RenewalRecord, now_s: float) -> Sequence[LeftProof]:
+    """Return what is to be tried again now; a clock that was ahead is not waited for."""
+    return [
+        each
+        for each in renewal.left
+        if each.retry_at_s <= now_s or each.retry_at_s > now_s + LADDER_S[-1] or each.since_s > now_s
+    ]
+
+
+def is_waited_for(renewal: RenewalRecord, now_s: float) -> bool:
+    """Whether a renewal that is over stays for what it has left: for a day, since its account is in use as long."""
+    return any(now_s - each.since_s < DAY_S for each in renewal.left)
+
+
+def next_clear_s(renewals: Sequence[RenewalRecord]) -> float:
+    """Return when something is to be tried again, infinite if nothing is."""
+    return min((each.retry_at_s for renewal in renewals for each in renewal.left), default=float("inf"))
+
+
+def _tried_again(left: LeftProof, message: str, now_s: float) -> LeftProof:
+    rest_s = LADDER_S[min(left.tries, len(LADDER_S) - 1)]
+    return replace(
+        left,
+        since_s=min(left.since_s, now_s),
+        tries=left.tries + 1,
+        retry_at_s=now_s + rest_s,
+        message=message,
+    )

@@ -1,0 +1,132 @@
+"""Proofs that could not be taken away: tried again until they are, told after a day, and never taken from an order that shows them."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+
+from manager.domain.alarms import AlarmKind
+from manager.domain.renewal.moments import LADDER_S
+from manager.domain.renewal.records import OrderState, Proof
+from manager.usecases.renewal.leftovers import LEFT_MOST, LEFT_MOST_S
+from manager.usecases.renewal.ports import CaError
+from tests.pki import DAY_S
+from tests.renewals import Renewing
+from tests.unit.usecases.renewal.looking import alarms_of
+
+HOUR_S = 3600.0
+WHY = "the command failed with exit status 1"
+
+
+@pytest.fixture
+def broken(world: Renewing, monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Let nothing be taken away while this is not empty."""
+    remove, faults = world.showing.remove, [True]
+
+    async def removing(proofs: Sequence[Proof]) -> None:
+        if faults:
+            raise CaError(WHY)
+        await remove(proofs)
+
+    monkeypatch.setattr(world.showing, "remove", removing)
+    return faults
+
+
+async def test_what_could_not_be_taken_away_is_named_and_tried_again_until_it_is(
+    world: Renewing, broken: list[bool]
+):
+    renewal = await world.renewing("n1", age_days=40)
+    await world.pass_time(60, step_s=5)
+    (order,) = await world.orders(renewal)
+    assert (order.state, order.proofs) == (OrderState.SERVED, ())
+    assert [each.message for each in order.steps if each.message] == [
+        f"What was shown for n1.example.com could not be taken away, which is tried again: {WHY}."
+    ]
+    ((left,), shown) = (await world.renewal(renewal)).left, world.showing.placed
+    assert (left.proof.token, left.message, left.tries) == (next(iter(shown)), WHY, 1)
+    await world.pass_time(LADDER_S[0])
+    assert (await world.renewal(renewal)).left[0].tries == 2
+    broken.clear()
+    await world.pass_time(LADDER_S[1])
+    assert ((await world.renewal(renewal)).left, world.showing.placed) == ((), {})
+
+
+async def test_what_an_order_that_failed_has_left_is_tried_again_too(world: Renewing, broken: list[bool]):
+    renewal = await world.renewing("n1", age_days=40)
+    world.server.unprovable.add("n1.example.com")
+    await world.pass_time(60, step_s=5)
+    assert await world.states(renewal) == [OrderState.FAILED]
+    assert world.showing.placed
+    world.server.unprovable.clear()
+    broken.clear()
+    await world.pass_time(HOUR_S)
+    assert (await world.states(renewal))[-1] is OrderState.SERVED
+    assert ((await world.renewal(renewal)).left, world.showing.placed) == ((), {})
+
+
+async def test_what_is_left_for_a_day_is_told_and_for_a_month_is_given_up(
+    world: Renewing, broken: list[bool]
+):
+    renewal = await world.renewing("n1", age_days=40)
+    world.server.lifetime_s = lambda _names: 300 * DAY_S
+    await world.pass_time(DAY_S - 60)
+    assert await alarms_of(world, AlarmKind.RENEWAL_PROOF_LEFT) == []
+    await world.pass_time(HOUR_S)
+    (alarm,) = await alarms_of(world, AlarmKind.RENEWAL_PROOF_LEFT)
+    assert f"by http-01 for n1.example.com could not be taken away: {WHY}. It is tried again" in alarm.details
+    await world.pass_time(LEFT_MOST_S)
+    assert broken
+    assert (await world.renewal(renewal)).left == ()
+    assert await alarms_of(world, AlarmKind.RENEWAL_PROOF_LEFT) == []
+
+
+async def test_what_an_order_under_way_shows_is_not_taken_from_it(world: Renewing, broken: list[bool]):
+    renewal = await world.renewing("n1", age_days=40)
+    await world.pass_time(60, step_s=5)
+    broken.clear()
+    world.server.validation_s = HOUR_S
+    other = await world.renewing("n2", age_days=40)
+    await world.pass_time(30, step_s=5)
+    (order,) = await world.orders(other)
+    kept = await world.renewal(renewal)
+    left = replace(kept.left[0], proof=order.proofs[0])
+    await world.store.renewals.keep(replace(kept, left=(*kept.left, left)))
+    await world.pass_time(LADDER_S[0])
+    assert (await world.renewal(renewal)).left == ()
+    assert list(world.showing.placed) == [order.proofs[0].token]
+
+
+async def test_a_renewal_that_is_removed_goes_once_what_it_has_left_is_taken_away_or_after_a_day(
+    world: Renewing, broken: list[bool]
+):
+    renewals = [await world.renewing(name, age_days=40) for name in ("n1", "n2")]
+    await world.pass_time(60, step_s=5)
+    for each in renewals:
+        await world.renewals.remove(each.id, actor="ada")
+    assert await world.renewals.list() == []
+    await world.pass_time(HOUR_S)
+    assert len(await world.store.renewals.list()) == 2
+    kept = await world.renewal(renewals[1])
+    old = tuple(replace(each, since_s=each.since_s - 2 * DAY_S) for each in kept.left)
+    await world.store.renewals.keep(replace(kept, left=old))
+    await world.pass_time(60)
+    assert [each.id for each in await world.store.renewals.list()] == [renewals[0].id]
+    broken.clear()
+    await world.pass_time(DAY_S)
+    assert await world.store.renewals.list() == []
+
+
+async def test_of_what_a_renewal_leaves_the_latest_is_kept(world: Renewing, broken: list[bool]):
+    renewal = await world.renewing("n1", age_days=40)
+    await world.pass_time(60, step_s=5)
+    kept = await world.renewal(renewal)
+    many = tuple(
+        replace(kept.left[0], proof=replace(kept.left[0].proof, token=f"token-{number}"))
+        for number in range(LEFT_MOST)
+    )
+    await world.store.renewals.keep(replace(kept, left=many))
+    await world.renewals.order_now(renewal.id, actor="ada")
+    await world.pass_time(60, step_s=5)
+    left = (await world.renewal(renewal)).left
+    assert broken
+    assert (len(left), left[0].proof.token) == (LEFT_MOST, "token-1")
