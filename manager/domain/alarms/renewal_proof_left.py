@@ -1,4 +1,4 @@
-"""What was shown to a CA for a renewal could not be taken away for a day."""
+"""A proof that was shown to a CA could not be taken away for a day."""
 
 from typing import Final
 

@@ -68,8 +68,9 @@ async def test_what_is_left_for_a_day_is_told_and_for_a_month_is_given_up(
     world: Renewing, broken: list[bool]
 ):
     renewal = await world.renewing("n1", age_days=40)
-    world.server.lifetime_s = lambda _names: 300 * DAY_S
-    await world.pass_time(DAY_S - 60)
+    await world.pass_time(60, step_s=5)
+    await world.renewals.set_paused(renewal.id, paused=True, actor="ada")
+    await world.pass_time(DAY_S - 120)
     assert await alarms_of(world, AlarmKind.RENEWAL_PROOF_LEFT) == []
     await world.pass_time(HOUR_S)
     (alarm,) = await alarms_of(world, AlarmKind.RENEWAL_PROOF_LEFT)
