@@ -79,8 +79,8 @@ class OrderSteps:
 
     async def _give_up(self, order: OrderRecord, why: str) -> None:
         """End an order that is of no use any more, with all that was shown for it. Raises ChangedMeanwhileError, StorageError."""
-        await self._leftovers.remove(order, order.proofs)
-        await end(self._context, order, f"The order was given up, because {why}.")
+        left = await self._leftovers.remove(order, order.proofs)
+        await end(self._context, order, f"The order was given up, because {why}. {left}".rstrip())
 
     def _of_no_use(self, order: OrderRecord, renewal: RenewalRecord, entry: Entry | None) -> str:
         if order.is_test:

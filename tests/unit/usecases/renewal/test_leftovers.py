@@ -64,6 +64,19 @@ async def test_what_an_order_that_failed_has_left_is_tried_again_too(world: Rene
     assert ((await world.renewal(renewal)).left, world.showing.placed) == ((), {})
 
 
+async def test_what_an_order_that_was_given_up_has_left_is_named(world: Renewing, broken: list[bool]):
+    renewal = await world.renewing("n1", age_days=40)
+    world.server.validation_s = HOUR_S
+    await world.pass_time(60, step_s=5)
+    await world.renewals.remove(renewal.id, actor="ada")
+    await world.pass_time(60, step_s=5)
+    assert broken
+    (order,) = await world.orders(renewal)
+    assert order.steps[-1].message.endswith(
+        f"not renewed any more. What was shown for n1.example.com could not be taken away, which is tried again: {WHY}."
+    )
+
+
 async def test_what_is_left_for_a_day_is_told_and_for_a_month_is_given_up(
     world: Renewing, broken: list[bool]
 ):
