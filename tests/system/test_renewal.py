@@ -100,9 +100,9 @@ async def test_a_profile_and_a_preferred_chain_are_served_and_a_window_that_the_
         window = {"start": past.isoformat(), "end": (past + timedelta(hours=1)).isoformat()}
         there.pebble.suggest(leaf, json.dumps({"suggestedWindow": window}))
         async with there.store.transaction():
-            # as once the hours have passed for which the CA wants not to be asked
+            # as once the hours have passed for which the CA wants not to be asked, and no window counts
             known = await there.store.renewals.get(renewal.id)
-            await there.store.renewals.keep(replace(known, poll_at_s=0.0))
+            await there.store.renewals.keep(replace(known, poll_at_s=0.0, window_from_s=0.0))
         orders = await there.until_served(renewal, count=2)
         assert orders[0].replaces != ""
         assert await there.leaf_on_ports(SHARED, root=1) != leaf
