@@ -24,8 +24,8 @@ NICENESS_MAX: Final = 19
 async def main(target: Target, names: Sequence[str]) -> None:
     """Carry out these attacks until SIGTERM, then print what was done.
 
-    They share the machine with what they attack; elsewhere they would have their own. So they take what cores are left, and what is
-    measured is what their requests do to the manager, not what their computing does to its cores.
+    They share the machine with honest clients and nodes; elsewhere they would have their own. So they take what is left of the cores that are not
+    the manager's alone.
     """
     raise_file_limit()
     logs.configure(level="error")

@@ -14,6 +14,7 @@ from typing import Any, Final
 import aiohttp
 
 from bench.siege.attackers import ATTACKS
+from bench.siege.cores import give_all, room_left
 from bench.siege.found import GIVEN_BACK_S, MIB, PUSHED_S, STARVED, Found
 from bench.siege.ground import TRAITOR, ground, lines
 from bench.siege.target import Target
@@ -48,6 +49,7 @@ class Siege:
     async def run(self, seconds: float) -> Found:
         """Measure quiet, attack, measure, and look once more when it is over."""
         self._target.save(self._file)
+        give_all(self._manager)
         found = self.found
         nodes = await self._start("nodes")
         honest = await self._start("honest")
@@ -168,8 +170,9 @@ async def besiege(
     *, minutes: float, simulated: int, real: int, temporary: bool, attacks: Sequence[str]
 ) -> Found:
     """Run one siege; returns what it showed."""
-    async with ground(simulated=simulated, real=real, temporary=temporary) as (fleet, target):
-        return await Siege(fleet, target, attacks).run(minutes * 60)
+    with room_left():
+        async with ground(simulated=simulated, real=real, temporary=temporary) as (fleet, target):
+            return await Siege(fleet, target, attacks).run(minutes * 60)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

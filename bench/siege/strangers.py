@@ -147,7 +147,7 @@ async def parked_joins(target: Target, counts: Counter[str]) -> None:
         async with joined(target, host) as connection:
             await connection.wait_closed()
 
-    await forever(200, once, counts, "parked logins to join")
+    await forever(1500, once, counts, "parked logins to join")
 
 
 async def noisy_joins(target: Target, counts: Counter[str]) -> None:
@@ -252,7 +252,7 @@ STRANGERS: Final[dict[str, Attack]] = {
         36,
         "pages with 1,200 cookies",
     ),
-    "idle TLS": _waits(300, b"", 60.0, "idle TLS connections"),
+    "idle TLS": _waits(1000, b"", 60.0, "idle TLS connections"),
     "slow headers": _waits(100, b"GET / HTTP/1.1\r\nX-Slow: ", 2.0, "slow headers"),
     "silent SSH": silent_ssh,
     "parked joins": parked_joins,
