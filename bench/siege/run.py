@@ -96,9 +96,9 @@ class Siege:
                 began = time.monotonic()
                 try:
                     await self._push()
-                except (AssertionError, RuntimeError, aiohttp.ClientError):
+                except (AssertionError, RuntimeError, aiohttp.ClientError) as error:
                     self.found.pushes_failed += 1
-                    self.say("  a push did not arrive in time")
+                    self.say(f"  a push did not arrive: {type(error).__name__}: {str(error)[:200]}")
                 self.say(f"  {until - time.monotonic():5.0f} s left, memory {self._memory() / MIB:.0f} MiB")
                 await asyncio.sleep(max(0.0, min(began + PUSH_EVERY_S, until) - time.monotonic()))
             sampling.cancel()

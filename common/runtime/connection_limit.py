@@ -1,10 +1,11 @@
 """Limit on the connections at a port, in all and from one source, and which one is closed to make room.
 
 Decides only; opens and closes nothing and reads no clock. Sources are those of `common.source`. Invariant: a source never loses a
-connection to one that holds as many.
+connection to one that holds as many, unless it is a stranger's and the other is known.
 """
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
 from typing import Generic, TypeVar
@@ -16,6 +17,10 @@ class AdmittedConnection:
 
     source: str
     yields_at_s: float = inf
+
+
+def _is_nobody(_source: str) -> bool:
+    return False
 
 
 ConnectionT = TypeVar("ConnectionT", bound=AdmittedConnection)
@@ -54,12 +59,14 @@ class ConnectionLimit(Generic[ConnectionT]):
         if not self._counts[connection.source]:
             del self._counts[connection.source]
 
-    def first_to_go(self, source: str, now_s: float, *, over: int = 0) -> ConnectionT | None:
+    def first_to_go(
+        self, source: str, now_s: float, *, over: int = 0, is_spared: Callable[[str], bool] = _is_nobody
+    ) -> ConnectionT | None:
         """Return which connection is closed for one more from `source`; None if all of them stay.
 
         It is the one that has yielded for longest among those of the source that holds most. A source that has all that one may have
         gives up one of its own. One that has some already gets another's only if that leaves it with no more (else two would take
-        turns for ever), and with `over` only if the other holds so many more.
+        turns for ever), and with `over` only if the other holds so many more. Other sources that are spared give up none.
         """
         mine = self._counts[source]
         is_full_of_mine = mine >= self._per_source
@@ -72,6 +79,18 @@ class ConnectionLimit(Generic[ConnectionT]):
             count = self._counts[connection.source]
             if connection.source != source if is_full_of_mine else count <= least:
                 continue
+            if connection.source != source and is_spared(connection.source):
+                continue
             if (count, -connection.yields_at_s) > (most, -since_s):
                 found, most, since_s = connection, count, connection.yields_at_s
         return found
+
+    def first_stranger_to_go(self, source: str, is_known: Callable[[str], bool]) -> ConnectionT | None:
+        """Return which connection of a source that nobody knows is closed for one more from `source`, which somebody does; None if none yields, or that has all that one may have.
+
+        However many strangers come at once, from an address each and before any of them has to yield, they keep nobody out who is known.
+        """
+        if self._counts[source] >= self._per_source:
+            return None
+        strangers = (each for each in self._held if each.yields_at_s < inf and not is_known(each.source))
+        return min(strangers, key=lambda each: each.yields_at_s, default=None)

@@ -2,7 +2,7 @@
 
 Decides with `common.runtime.connection_limit`; TLS is asyncio's, HTTP aiohttp's. Owns each connection from the accept to its end. Invariants: a
 connection that is not being answered has a deadline, whatever trickles in on it; and it gives its place to one of an address that
-holds fewer.
+holds fewer, or, a stranger's, to one of an address that is known.
 """
 
 import asyncio
@@ -46,6 +46,10 @@ keep more than a megabyte."""
 MANY_MORE: Final = 8
 """A source that holds so many more than another gives up even those that it has just opened."""
 
+SPARED_MOST: Final = 8
+"""So many connections of a source that is known stay for the next request, whoever needs a place: a browser keeps six, and a program a few. Who is known and keeps more
+gives them up as others do."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeatLimits:
@@ -61,7 +65,7 @@ class SeatLimits:
         idle_s: from the end of an answer until the next request's headers are whole.
         shutdown_s: for the peer to confirm the end of TLS.
         is_proxy: whether a trusted proxy is at an address; its pace is that of all who are behind it, and not bounded here.
-        is_known: whether nodes, or users who proved it lately, come from a source; handshakes from there wait for no stranger's.
+        is_known: whether nodes, or users who proved it lately, come from a source; handshakes from there wait for no stranger's, and a place is taken from one.
         grace_s: for how long a new connection keeps its place in any case but of `MANY_MORE`.
     """
 
@@ -116,9 +120,7 @@ class HttpsSeats:
             self._refuse(address, HURRIED)
             return None
         if not self._connections.has_room_for(source):
-            goes = self._connections.first_to_go(source, now_s) or self._connections.first_to_go(
-                source, now_s + self.limits.grace_s, over=MANY_MORE
-            )
+            goes = self._first_to_go(source, now_s)
             if goes is None:
                 is_crowded = self._connections.held_by(source) >= self.limits.per_source
                 self._refuse(address, CROWDED if is_crowded else FULL)
@@ -129,6 +131,19 @@ class HttpsSeats:
         seat = Seat(source=source, address=address, yields_at_s=now_s + self.limits.grace_s)
         self._connections.take(seat)
         return seat
+
+    def _first_to_go(self, source: str, now_s: float) -> Seat | None:
+        limit, is_known = self._connections, self.limits.is_known
+
+        def is_spared(other: str) -> bool:
+            return limit.held_by(other) <= SPARED_MOST and is_known(other)
+
+        goes = limit.first_to_go(source, now_s, is_spared=is_spared) or limit.first_to_go(
+            source, now_s + self.limits.grace_s, over=MANY_MORE, is_spared=is_spared
+        )
+        if goes is None and is_known(source):
+            goes = limit.first_stranger_to_go(source, is_known)
+        return goes
 
     def free(self, seat: Seat) -> None:
         """Note that a connection is over."""

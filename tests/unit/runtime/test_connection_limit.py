@@ -53,3 +53,25 @@ def test_who_is_young_does_not_go_yet():
         place.yields_at_s = 5.0
     assert places.first_to_go("new", 4.9) is None
     assert places.first_to_go("new", 5.0) is held[0]
+
+
+def test_who_is_spared_gives_up_none_but_to_itself():
+    places, held = full("a", "a", "b", "b", "b", per_source=3)
+    assert places.first_to_go("new", 9.0, is_spared={"b"}.__contains__) is held[0]
+    assert places.first_to_go("new", 9.0, is_spared={"a", "b"}.__contains__) is None
+    assert places.first_to_go("b", 9.0, is_spared={"b"}.__contains__) is held[2]
+
+
+def test_a_stranger_goes_for_a_known_source_that_holds_as_many_or_more_however_young_it_is():
+    places, held = full("a", "b", "known", "known")
+    assert places.first_to_go("known", 9.0) is None
+    known = frozenset({"known"})
+    assert places.first_stranger_to_go("known", known.__contains__) is held[0]
+    held[0].yields_at_s = float("inf")
+    assert places.first_stranger_to_go("known", known.__contains__) is held[1]
+    assert places.first_stranger_to_go("known", lambda _source: True) is None
+
+
+def test_a_known_source_takes_no_more_from_strangers_than_one_may_have():
+    places, _ = full("a", "known", "known", per_source=2)
+    assert places.first_stranger_to_go("known", frozenset({"known"}).__contains__) is None
