@@ -17,10 +17,8 @@ from typing import Final
 import structlog
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 
-from common.runtime.acceptor import accept_from
 from common.runtime.buckets import Buckets
 from common.runtime.connection_limit import AdmittedConnection, ConnectionLimit
-from common.runtime.supervise import Supervisor
 from common.source import source_of
 from manager.http.handshakes import Handshakes, ServerContexts
 
@@ -333,25 +331,3 @@ class _Watched(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-
-
-async def accept_connections(
-    seats: HttpsSeats,
-    contexts: ServerContexts,
-    make: Callable[[], asyncio.Protocol],
-    listening: socket.socket,
-) -> None:
-    """Accept connections until cancelled."""
-    loop = asyncio.get_running_loop()
-    async with Supervisor() as supervisor:
-
-        def admit(accepted: socket.socket, address: str) -> bool:
-            seat = seats.take(address, loop.time())
-            if seat is None:
-                accepted.close()
-                return False
-            accepted.setblocking(False)
-            supervisor.run("https", seats.serve(seat, accepted, contexts, make))
-            return True
-
-        await accept_from(listening, admit, per_turn=1)

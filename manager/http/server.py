@@ -19,11 +19,12 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler
 
 from common.errors import InstallError, Reason, UnreachableError
-from common.runtime.acceptor import listen, stop_listening
+from common.runtime.acceptor import accept_from, listen, stop_listening
 from common.runtime.socket_activation import activated_socket
+from common.runtime.supervise import Supervisor
 from manager.http.guard import SEAT
 from manager.http.handshakes import ServerContexts, measure
-from manager.http.seats import HttpsSeats, SeatLimits, accept_connections
+from manager.http.seats import HttpsSeats, SeatLimits
 
 HSTS: Final = "max-age=31536000"
 """One year, as RFC 6797 6.1.1 allows and browsers' preload lists ask."""
@@ -109,7 +110,7 @@ class HttpsServer:
         """Accept connections until cancelled. Until a certificate is given, handshakes are refused."""
         if self._socket is None or self._make is None:
             raise RuntimeError("the endpoint has not been started")
-        await accept_connections(self.seats, self._contexts, self._make, self._socket)
+        await _accept_connections(self.seats, self._contexts, self._make, self._socket)
 
     async def use_certificate(self, *, fullchain_pem: str, private_key_pem: str, parameters_pem: str) -> None:
         """Show this certificate from the next handshake on. Raises InstallError; then the old one stays."""
@@ -135,6 +136,28 @@ class HttpsServer:
             return await handler(request)
         finally:
             watched.note_answered()
+
+
+async def _accept_connections(
+    seats: HttpsSeats,
+    contexts: ServerContexts,
+    make: Callable[[], asyncio.Protocol],
+    listening: socket.socket,
+) -> None:
+    """Accept connections until cancelled."""
+    loop = asyncio.get_running_loop()
+    async with Supervisor() as supervisor:
+
+        def admit(accepted: socket.socket, address: str) -> bool:
+            seat = seats.take(address, loop.time())
+            if seat is None:
+                accepted.close()
+                return False
+            accepted.setblocking(False)
+            supervisor.run("https", seats.serve(seat, accepted, contexts, make))
+            return True
+
+        await accept_from(listening, admit, per_turn=1)
 
 
 class _Requests(web.RequestHandler):
