@@ -15,6 +15,7 @@ from asyncio import sslproto
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from manager.http.turnstile import Pace, Turnstile
@@ -88,7 +89,7 @@ class Handshakes:
         )
         tls.share(self._thread, self._buffer, turn, contexts.shown)
         try:
-            transport, _ = await loop.connect_accepted_socket(lambda: tls, accepted)
+            transport, _ = await loop.connect_accepted_socket(partial(_given, tls), accepted)
             try:
                 await waiter
             except BaseException:
@@ -97,6 +98,8 @@ class Handshakes:
                 raise
         finally:
             turn.end()
+            # a handshake that fails leaves an exception, which has this frame: what is in it would wait for a collection of garbage
+            del tls, waiter, protocol
 
     async def take_turn(self, accepted: socket.socket, source: str, *, is_known: bool) -> "HandshakeTurn":
         """Wait until something has come on a connection, and then for its turn; whoever has it ends it."""
@@ -209,6 +212,12 @@ class _Tls(sslproto.SSLProtocol):
             case error:
                 self._on_handshake_complete(error)
 
+    def _wakeup_waiter(self, exc: BaseException | None = None) -> None:
+        if exc is not None:
+            # it has been raised in a frame that has it: both would wait for a collection of garbage
+            exc.__traceback__ = None
+        super()._wakeup_waiter(exc)
+
     def cut(self) -> None:
         """End what the protocol has of the connection, where its handshake was over already."""
         if self._app_transport is not None:
@@ -220,6 +229,10 @@ class _Tls(sslproto.SSLProtocol):
             self._lost = (exc,)
         else:
             super().connection_lost(exc)
+
+
+def _given(tls: _Tls) -> _Tls:
+    return tls
 
 
 async def _something_came(accepted: socket.socket) -> None:

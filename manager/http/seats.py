@@ -178,33 +178,31 @@ class HttpsSeats:
             accepted.close()
             self.free(seat)
             raise
-        protocol = make()
         try:
             await self.handshakes.handshake(
                 accepted,
                 contexts,
-                self._watch(seat, protocol),
+                _Watched(self, seat, make),
                 turn,
                 within_s=limits.handshake_s,
                 shutdown_s=limits.shutdown_s,
             )
         except OSError:
             # no TLS, no time, or gone: strangers' affairs
-            self.lost(seat, protocol)
+            self.free(seat)
         except BaseException:
-            self.lost(seat, protocol)
+            self.free(seat)
             raise
 
     def connection_of(self, protocol: asyncio.Protocol) -> "_Watched | None":
         """Return the connection on which a request has come."""
         return self._watched.get(protocol)
 
-    def _watch(self, seat: Seat, protocol: asyncio.Protocol) -> "_Watched":
-        watched = _Watched(self, seat, protocol)
+    def note_established(self, protocol: asyncio.Protocol, watched: "_Watched") -> None:
+        """Note on which connection a protocol is."""
         self._watched[protocol] = watched
-        return watched
 
-    def lost(self, seat: Seat, protocol: asyncio.Protocol) -> None:
+    def note_lost(self, seat: Seat, protocol: asyncio.Protocol) -> None:
         """Note the end of a connection."""
         self._watched.pop(protocol, None)
         self.free(seat)
@@ -223,7 +221,7 @@ class HttpsSeats:
 
 
 class _Watched(asyncio.Protocol):
-    """The protocol of one connection with a clock around it."""
+    """The protocol of one connection with a clock around it; `make` makes it once TLS is established."""
 
     __slots__ = (
         "_body",
@@ -232,6 +230,7 @@ class _Watched(asyncio.Protocol):
         "_inner",
         "_leave",
         "_loop",
+        "_make",
         "_seat",
         "_seats",
         "_timer",
@@ -239,8 +238,9 @@ class _Watched(asyncio.Protocol):
         "is_first",
     )
 
-    def __init__(self, seats: HttpsSeats, seat: Seat, inner: asyncio.Protocol) -> None:
-        self._seats, self._seat, self._inner = seats, seat, inner
+    def __init__(self, seats: HttpsSeats, seat: Seat, make: Callable[[], asyncio.Protocol]) -> None:
+        self._seats, self._seat, self._make = seats, seat, make
+        self._inner = asyncio.Protocol()
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._transport: asyncio.Transport | None = None
@@ -260,6 +260,8 @@ class _Watched(asyncio.Protocol):
         if self._seat.is_over:
             transport.abort()
         self._expect(self._seats.limits.request_s, "no complete request arrived")
+        self._inner = self._make()
+        self._seats.note_established(self._inner, self)
         self._inner.connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
@@ -278,8 +280,9 @@ class _Watched(asyncio.Protocol):
         """Pass on, and give the place back."""
         self._stop()
         self._leave()
-        self._seats.lost(self._seat, self._inner)
-        self._inner.connection_lost(exc)
+        inner, self._inner = self._inner, asyncio.Protocol()
+        self._seats.note_lost(self._seat, inner)
+        inner.connection_lost(exc)
 
     def pause_writing(self) -> None:
         self._inner.pause_writing()
