@@ -20,7 +20,7 @@ from manager.fleet.node_sessions import NodeSessions
 from manager.fleet.registry import Registry
 from manager.store.holds import TakenSession
 
-RE_ENROL_RETRY_S: Final = 300.0
+RE_ENROL_RETRY_S: Final = 300
 """How long an agent that has to join again stays away: somebody has to bring it a token first."""
 
 
