@@ -79,9 +79,10 @@ class ConnectionLimit(Generic[ConnectionT]):
             count = self._counts[connection.source]
             if connection.source != source if is_full_of_mine else count <= least:
                 continue
-            if connection.source != source and is_spared(connection.source):
-                continue
-            if (count, -connection.yields_at_s) > (most, -since_s):
+            # asked last: of hundreds that a flood of strangers holds, few are before all others
+            if (count, -connection.yields_at_s) > (most, -since_s) and (
+                connection.source == source or not is_spared(connection.source)
+            ):
                 found, most, since_s = connection, count, connection.yields_at_s
         return found
 
@@ -92,5 +93,9 @@ class ConnectionLimit(Generic[ConnectionT]):
         """
         if self._counts[source] >= self._per_source:
             return None
-        strangers = (each for each in self._held if each.yields_at_s < inf and not is_known(each.source))
-        return min(strangers, key=lambda each: each.yields_at_s, default=None)
+        found: ConnectionT | None = None
+        since_s = inf
+        for connection in self._held:
+            if connection.yields_at_s < since_s and not is_known(connection.source):
+                found, since_s = connection, connection.yields_at_s
+        return found
