@@ -124,8 +124,8 @@ class HttpsSeats:
                 self._refuse(address, CROWDED if is_crowded else FULL)
                 return None
             self._refuse(goes.address, DISPLACED)
-            self.free(goes)
             goes.end()
+            self.free(goes)
         seat = Seat(source=source, address=address, yields_at_s=now_s + self.limits.grace_s)
         self._connections.take(seat)
         return seat
@@ -145,7 +145,7 @@ class HttpsSeats:
 
     def free(self, seat: Seat) -> None:
         """Note that a connection is over."""
-        seat.is_over = True
+        seat.is_over, seat.end = True, _nothing
         self._connections.free(seat)
 
     async def serve(
@@ -162,6 +162,8 @@ class HttpsSeats:
             accepted.close()
             return
         seat.end = partial(_cancel, task)
+        # a task that is cancelled keeps the exception, which has this frame: with the task in it, both would wait for a collection of garbage
+        del task
         try:
             async with asyncio.timeout(limits.handshake_s):
                 turn = await self.handshakes.take_turn(
