@@ -108,7 +108,8 @@ class RenewalWindow(msgspec.Struct, frozen=True, kw_only=True):
 class RenewalAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """With what a certificate is renewed, and its state. `account` is null for one that is renewed by request.
 
-    `certificate` is null until the first order has brought one, `not_after_s` where its end cannot be read too; `ordered_names` is for which names is ordered. `next_at_s` is when the next order begins, one goes on that has failed, or the
+    `certificate` is null until the first order has brought one, `not_after_s` where its end cannot be read too; `subject_name` is what the certificate is called in lists, also where it has no Common Name, and
+    `ordered_names` is for which names is ordered, or a request opened. `next_at_s` is when the next order begins, one goes on that has failed, or the
     next signing request is opened: null while it is paused, and where the certificate's validity cannot be read. After `failures` in a row it rests until
     `retry_at_s`. `request` is the signing request that waits for an answer, and `tag` changes with what it is renewed with. `account_registered` says whether the
     account is known to its CA: one that is not is registered with the first order, which a CA with terms of service refuses until somebody has agreed to

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from common.api.renewals import OrderAnswer, OrderProblem, OrderStepAnswer, RenewalAnswer, RenewalWindow
 from manager.domain.etag import etag_of_renewal
 from manager.domain.renewal.records import AccountId, AccountRecord, OrderRecord, Problem, RenewalRecord
-from manager.domain.renewal.schedule import names_of, window_for
+from manager.domain.renewal.schedule import window_for
 from manager.domain.renewal.state import state_of
 from manager.usecases.renewal.shown import ShownRenewal
 
@@ -24,7 +24,7 @@ def renewal_answer(shown: ShownRenewal, accounts: Mapping[AccountId, AccountReco
         id=renewal.id,
         state=state,
         certificate=renewal.certificate_id,
-        subject_name="" if leaf is None else leaf.subject_name,
+        subject_name="" if leaf is None else leaf.display_name,
         not_after_s=None if leaf is None else leaf.not_after_s,
         account=None if terms is None else terms.account_id,
         challenge=None if terms is None else terms.challenge,
@@ -33,7 +33,7 @@ def renewal_answer(shown: ShownRenewal, accounts: Mapping[AccountId, AccountReco
         key=None if terms is None else terms.key,
         keeps_key=terms is not None and terms.keeps_key,
         names=() if terms is None else terms.names,
-        ordered_names=() if terms is None else names_of(terms, entry),
+        ordered_names=shown.names,
         send_to=renewal.send_to,
         nodes=renewal.nodes,
         slot=renewal.slot,

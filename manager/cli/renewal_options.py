@@ -36,7 +36,7 @@ def meant(wanted: str, renewals: "Sequence[RenewalAnswer]", *, by_certificate: b
     numbers = {str(each.certificate if by_certificate else each.id): each.id for each in renewals}
     if name in numbers:
         return numbers[name]
-    found = [each for each in renewals if name and name in {each.subject_name.lower(), *each.ordered_names}]
+    found = [each for each in renewals if name and name in _names(each)]
     if len(found) == 1:
         return found[0].id
     if not found and by_certificate:
@@ -50,6 +50,10 @@ def meant(wanted: str, renewals: "Sequence[RenewalAnswer]", *, by_certificate: b
     raise InvalidInputError(
         "renewal", f"{len(found)} renewals are called '{wanted}', say which: {candidates}"
     )
+
+
+def _names(each: "RenewalAnswer") -> set[str]:
+    return {known.lower() for known in (each.subject_name, *each.ordered_names)}
 
 
 def _unrenewed(wanted: str, renewals: "Sequence[RenewalAnswer]") -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from common.errors import ConflictError, Reason
+from common.pki.name import name_or_placeholder
 
 FINGERPRINT_SHOWN: Final = 16
 """Hex digits of a fingerprint that tell two certificates apart in a sentence."""
@@ -51,7 +52,7 @@ def identify(entry: Identifiable, kind: str, number: int | None = None) -> Ident
     """Return by what people tell an entry from others; `number` is its id if it is in the store."""
     return Identified(
         kind=kind,
-        name=entry.subject_name or entry.raw_subject,
+        name=name_or_placeholder(entry.subject_name, entry.raw_subject),
         number=number,
         serial_no=entry.serial_no,
         fingerprint=entry.fingerprint,

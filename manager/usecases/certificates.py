@@ -119,7 +119,7 @@ class CertificateUseCases:
                 for (record, created), noted in zip(kept.tls, impact.noted_each, strict=True)
             ]
             if kept.trusted_cas:
-                names = [record.subject_name for record, _ in kept.trusted_cas]
+                names = [record.display_name for record, _ in kept.trusted_cas]
                 await self._context.note(actor, "trusted_ca.uploaded", "trusted CAs", {"subjects": names})
             then = await self._context.inventories.changed(inventory)
         for (record, created), places in zip(kept.tls, nodes, strict=True):

@@ -201,7 +201,7 @@ class TrustUseCases:
     ) -> Sequence[tuple[TrustedCaRecord, bool]]:
         async with self._context.store.transaction():
             kept = await self._context.store.trusted_cas.add(new, now_s=self._context.clock())
-            detail = {"subjects": [record.subject_name for record, _ in kept]}
+            detail = {"subjects": [record.display_name for record, _ in kept]}
             await self._context.note(actor, "trusted_ca.uploaded", "trusted CAs", detail)
         return kept
 

@@ -154,7 +154,7 @@ def _searched(
     entries = {
         number
         for number, entry in inventory.entries.items()
-        if mentions((entry.leaf.subject_name, *entry.leaf.subject_alt_names), search)
+        if mentions((entry.leaf.display_name, *entry.leaf.subject_alt_names), search)
     }
     places = {number for number, name in locations.items() if mentions((name,), search)}
     found = []

@@ -22,7 +22,7 @@ from manager.domain.renewal.records import (
     RenewalRecord,
     Step,
 )
-from manager.domain.renewal.schedule import names_of, window_for
+from manager.domain.renewal.schedule import window_for
 from manager.domain.renewal.state import state_of
 from manager.usecases.renewal.shown import ShownRenewal
 from manager.web.words import NEW_KEYS, Kind
@@ -120,8 +120,8 @@ class Renewal:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """For which names is ordered; none where it is renewed by request."""
-        return () if self.record.terms is None else names_of(self.record.terms, self.shown.entry)
+        """For which names is ordered, or a request opened."""
+        return self.shown.names
 
     @property
     def proven(self) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from manager.domain.inventory import Entry
 from manager.domain.renewal.records import OrderRecord, RenewalId, RenewalRecord
-from manager.domain.renewal.schedule import goes_on_s
+from manager.domain.renewal.schedule import goes_on_s, names_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +27,15 @@ class ShownRenewal:
     def id(self) -> RenewalId:
         """The renewal's number."""
         return self.renewal.id
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """For which names is ordered, or a request opened."""
+        terms, entry = self.renewal.terms, self.entry
+        if terms is not None:
+            return names_of(terms, entry)
+        # a CA that is sent a request may prove what no order can
+        return () if entry is None else entry.leaf.subject_alt_names
 
     @property
     def next_at_s(self) -> float | None:

@@ -207,7 +207,7 @@ def _lines(text: str) -> str:
 
 
 def _added(record: CertificateRecord, *, created: bool, nodes: Sequence[str]) -> str:
-    name = record.subject_name or f"certificate {record.id}"
+    name = record.display_name
     message = f"Added {name}." if created else f"Updated {name}: issuer and serial number were the same."
     return f"{message} It goes to {plural(len(nodes), 'node')} now." if nodes else message
 

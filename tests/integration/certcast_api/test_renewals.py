@@ -3,6 +3,7 @@
 import time
 
 import pytest
+from cryptography import x509
 
 from common.api.codes import Role
 from manager.usecases.renewal.ports import CaError
@@ -65,6 +66,22 @@ async def test_a_renewal_is_set_up_changed_paused_resumed_and_removed(world: Ren
     assert (await world.api.call("GET", path))[0] == 404
     acts = {each["action"] for each in (await world.api.call("GET", "audit"))[1]["entries"]}
     assert {f"renewal.{act}" for act in ("added", "changed", "paused", "resumed", "removed")} <= acts
+
+
+@pytest.mark.parametrize("by_request", [True, False])
+async def test_a_renewal_of_a_certificate_without_a_common_name_is_called_by_its_names(
+    world: RenewingApi, by_request: bool
+):
+    names = [NAME, "talk.example.test"]
+    now_s = int(time.time())
+    leaf = pki.make_leaf(
+        ISSUER, names, subject=x509.Name([]), not_before_s=now_s - 3600, not_after_s=now_s + 90 * 86400
+    )
+    body = {"certificate": leaf.certificate_pem + ISSUER.certificate_pem, "private_key": leaf.key_pem}
+    number = (await world.api.call("POST", "certificates", body))[1]["id"]
+    means = {"send_to": "pki@example.test"} if by_request else {"account": await world.account()}
+    _, made = await world.api.call("POST", "renewals", {"certificate": number, **means})
+    assert (made["subject_name"], made["ordered_names"]) == (NAME, names)
 
 
 async def test_a_renewal_whose_account_was_deactivated_is_stopped_until_it_has_another(world: RenewingApi):

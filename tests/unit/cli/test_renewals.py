@@ -181,6 +181,15 @@ def test_what_contradicts_itself_is_refused_before_anything_is_changed(made, run
     assert {method for method, _, _ in made.asked} <= {"GET"}
 
 
+def test_any_name_of_its_certificate_means_a_renewal_by_request_however_it_is_written(api, run):
+    names = {"subject_name": "meet.example.com", "ordered_names": ["meet.example.com", "Talk.Example.com"]}
+    by_request = RENEWAL | names | {"account": None}
+    api.answer("GET", "renewals", {"renewals": [by_request]})
+    api.answer("POST", "renewals/3/pause", by_request)
+    done = run("renewal", "pause", "talk.example.com")
+    assert done.exit_code == 0, done.stderr
+
+
 def test_a_name_of_several_renewals_chooses_none_and_names_all(api, run):
     api.answer("GET", "renewals", {"renewals": [RENEWAL, FIRST | {"ordered_names": ["meet.example.com"]}]})
     done = run("renewal", "show", "Meet.example.com")

@@ -47,7 +47,7 @@ def brief(number: int) -> NodeBrief:
 
 def entry(name: str, end_s: int) -> SimpleNamespace:
     return SimpleNamespace(
-        leaf=SimpleNamespace(subject_name=name, subject_alt_names=(name,), not_after_s=end_s)
+        leaf=SimpleNamespace(display_name=name, subject_alt_names=(name,), not_after_s=end_s)
     )
 
 

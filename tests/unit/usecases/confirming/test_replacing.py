@@ -1,6 +1,7 @@
 """What the replacement of a certificate means is told before it is made, and confirmed as it was told."""
 
 import pytest
+from cryptography import x509
 
 from manager.domain.identity import IdentityConflictError
 from manager.pki.read.batch import ImportFile
@@ -27,6 +28,13 @@ async def test_another_key_of_the_same_issuer_and_serial_number_is_refused_until
     done = await upload(world, second, confirm=error.token)
     assert (done.record.id, done.created) == (kept.id, False)
     assert await world.store.certificates.private_key(kept.id) == second.key_pem
+
+
+async def test_a_certificate_without_a_subject_is_named_where_another_key_is_refused(world: World):
+    nobody = x509.Name([])
+    await upload(world, make_leaf(ISSUER, serial=1, subject=nobody))
+    with pytest.raises(IdentityConflictError, match=r"'\(no subject\)', fingerprint"):
+        await upload(world, make_leaf(ISSUER, serial=1, subject=nobody))
 
 
 async def test_who_says_replace_is_told_all_the_same(world: World):
