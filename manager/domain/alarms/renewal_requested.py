@@ -12,7 +12,7 @@ SPEC: Final = manager_spec(AlarmKind.RENEWAL_REQUESTED, 30, "warning")
 
 def condition(renewal: RenewalRecord, entry: Entry | None) -> Condition | None:
     """Say which request is to be sent to whom; None if none waits for its answer."""
-    if renewal.request_id is None:
+    if renewal.terms is not None or renewal.request_id is None:
         return None
     whom = f"{renewal.send_to}" if renewal.send_to else "its CA"
     details = f"It is to be renewed by request {renewal.request_id}: send that to {whom}, and answer it with what comes back."

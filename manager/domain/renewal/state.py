@@ -18,7 +18,7 @@ def state_of(
         return "ending"
     if renewal.is_paused:
         return "paused"
-    if renewal.request_id is not None:
+    if renewal.terms is None and renewal.request_id is not None:
         return "requested"
     if account is not None and account.is_deactivated:
         return "stopped"

@@ -49,7 +49,13 @@ async def with_terms(
 ) -> RenewalRecord:
     """Return a renewal that is given other terms, by which what was wrong may be no longer. Raises NotFoundError."""
     order = await context.store.orders.unfinished_of(known.id)
-    given = replace(known, terms=terms, follows_at_once=follows_at_once(known, terms, order))
+    given = replace(
+        known,
+        terms=terms,
+        follows_at_once=follows_at_once(known, terms, order),
+        # nobody waits for an answer to one that was opened before something is ordered
+        request_id=known.request_id if known.terms is None and terms is None else None,
+    )
     again_s = await _limited_s(context, known, terms)
     if _was_signed(known) and terms is not None:
         if not brings_another(known.terms, terms):

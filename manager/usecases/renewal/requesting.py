@@ -46,9 +46,12 @@ class Requesting:
         return waiting[-1] if waiting else None
 
     async def _keep(self, renewal: RenewalRecord, request: CsrRecord) -> None:
+        """Keep that an answer is waited for, unless the certificate is ordered by now, or another one."""
         store = self._context.store
         async with store.transaction():
             known = await store.renewals.get(renewal.id)
+            if (known.terms, known.certificate_id) != (renewal.terms, renewal.certificate_id):
+                return
             now_s = self._context.clock()
             opened = replace(known, request_id=request.id, failures=0, problem=None, changed_s=now_s)
             await store.renewals.keep(opened)
@@ -56,13 +59,15 @@ class Requesting:
         log.info("renewal.requested", renewal=renewal.id, csr=request.id)
 
     async def _follow(self, renewal: RenewalRecord, answer_id: CertificateId) -> None:
-        """Let the answer be what is renewed from now on."""
+        """Let the answer be what is renewed from now on, unless it is ordered by now."""
         store = self._context.store
         async with store.transaction():
             known, other = (
                 await store.renewals.get(renewal.id),
                 await store.renewals.of_certificate(answer_id),
             )
+            if known.request_id != renewal.request_id:
+                return
             now_s = self._context.clock()
             # one that somebody has given a renewal of its own goes on with that
             number = answer_id if other is None or other.id == renewal.id else None

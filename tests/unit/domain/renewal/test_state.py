@@ -33,6 +33,7 @@ UNDER_WAY, OVER = order(state=OrderState.PLACED), order(state=OrderState.SERVED)
         ({}, [replace(UNDER_WAY, is_test=True)], "waiting"),
         ({"failures": 1}, [UNDER_WAY], "failing"),
         ({"request_id": CsrId(3), "terms": None}, [], "requested"),
+        ({"request_id": CsrId(3), "failures": 1}, [], "failing"),
         ({"is_paused": True, "failures": 1}, [UNDER_WAY], "paused"),
         ({"certificate_id": None, "is_paused": True}, [UNDER_WAY], "ending"),
         ({"certificate_id": None, "is_new": True}, [UNDER_WAY], "ordering"),

@@ -1,11 +1,15 @@
 """Certificates that somebody renews by sending a request to a CA."""
 
+from typing import Any
+
 import pytest
 
 from common.errors import ConflictError
 from manager.domain.alarms import AlarmKind
-from manager.usecases.csrs import CsrChanges, KeyChoice
-from tests.pki import DAY_S, chain_pem, sign_request
+from manager.domain.model import CsrRecord
+from manager.domain.renewal.records import OrderState
+from manager.usecases.csrs import AnsweredCsr, CsrChanges, CsrUseCases, KeyChoice
+from tests.pki import DAY_S, NOW_S, chain_pem, sign_request
 from tests.renewals import Renewing
 from tests.unit.usecases.renewal.looking import alarms_of
 
@@ -18,6 +22,20 @@ async def requested(world: Renewing):
     number = await world.certificate(["n1"], age_days=28)
     made = await world.renewals.switch_on(number, None, send_to="certs@example.com", actor="ada")
     return made.renewal
+
+
+async def answer(world: Renewing) -> AnsweredCsr:
+    """Answer the request that is open, as its CA does."""
+    (request,) = await world.use_cases.csrs.list()
+    return await world.use_cases.csrs.answer(
+        request.id,
+        certificate=sign_request(world.server.issuer, request.pem) + chain_pem(world.server.issuer),
+        parameters="",
+        take_over=True,
+        nodes=[],
+        slot="server",
+        actor="ada",
+    )
 
 
 async def test_a_request_is_opened_in_time_and_somebody_is_told_whom_to_send_it(world: Renewing, requested):
@@ -44,16 +62,7 @@ async def test_what_is_renewed_by_request_is_not_ordered_and_whoever_tries_is_to
 
 async def test_its_answer_is_what_is_renewed_next_and_lowers_the_alarm(world: Renewing, requested):
     await world.pass_time(3 * DAY_S, step_s=HOUR_S)
-    (request,) = await world.use_cases.csrs.list()
-    answered = await world.use_cases.csrs.answer(
-        request.id,
-        certificate=sign_request(world.server.issuer, request.pem) + chain_pem(world.server.issuer),
-        parameters="",
-        take_over=True,
-        nodes=[],
-        slot="server",
-        actor="ada",
-    )
+    answered = await answer(world)
     await world.pass_time(60)
     kept = await world.renewal(requested)
     assert (kept.certificate_id, kept.request_id) == (answered.kept.certificate.id, None)
@@ -87,3 +96,40 @@ async def test_none_is_opened_while_it_is_paused(world: Renewing, requested):
     await world.renewals.set_paused(requested.id, paused=True, actor="ada")
     await world.pass_time(5 * DAY_S, step_s=HOUR_S)
     assert await world.use_cases.csrs.list() == []
+
+
+async def test_a_request_that_is_open_is_waited_for_no_longer_once_the_certificate_is_ordered(
+    world: Renewing, requested
+):
+    await world.pass_time(3 * DAY_S, step_s=HOUR_S)
+    former = (await world.renewal(requested)).request_id
+    await world.renewals.change(requested.id, world.terms(await world.account()), actor="ada")
+    assert await alarms_of(world, AlarmKind.RENEWAL_REQUESTED) == []
+    await world.pass_time(DAY_S)
+    assert await world.states(requested) == [OrderState.SERVED]
+    await world.renewals.change(requested.id, None, send_to="pki", actor="ada")
+    await world.pass_time(35 * DAY_S)
+    assert (await world.renewal(requested)).request_id not in {None, former}
+    assert len(await alarms_of(world, AlarmKind.RENEWAL_REQUESTED)) == 1
+
+
+@pytest.mark.parametrize("is_answered", [False, True])
+async def test_what_is_ordered_by_the_time_that_a_request_is_opened_or_answered_waits_for_none(
+    world: Renewing, requested, monkeypatch: pytest.MonkeyPatch, is_answered: bool
+):
+    if is_answered:
+        await world.pass_time(3 * DAY_S, step_s=HOUR_S)
+        await answer(world)
+    terms, of = world.terms(await world.account()), CsrUseCases.get if is_answered else CsrUseCases.create
+
+    async def slow(csrs: CsrUseCases, *args: Any, **kwargs: Any) -> CsrRecord:
+        made = await of(csrs, *args, **kwargs)
+        if world.now[0] > NOW_S and (await world.renewal(requested)).terms is None:
+            await world.renewals.change(requested.id, terms, actor="ada")
+        return made
+
+    monkeypatch.setattr(CsrUseCases, of.__name__, slow)
+    await world.pass_time(4 * DAY_S, step_s=HOUR_S)
+    kept = await world.renewal(requested)
+    assert (kept.terms, kept.request_id) == (terms, None)
+    assert await world.states(requested) == [OrderState.SERVED]
