@@ -14,6 +14,7 @@ import msgspec
 
 from manager.acme.refusals import ProblemDocument, read_problem, words
 from manager.domain.renewal.moments import Window
+from manager.domain.renewal.names import written
 from manager.usecases.renewal.ports import CaError, CaStatus, Directory, Ordered, Suggested
 
 NAMES_MAX: Final = 100
@@ -194,7 +195,7 @@ def _name(identifier: Answer) -> str:
     name = words(identifier.fields.get("value"), at_most=NAME_MAX_CHARS)
     if not name:
         raise identifier.malformed("identifier")
-    return name.lower()
+    return written(name)
 
 
 def read_authorization(answer: Answer) -> AuthorizationAnswer:

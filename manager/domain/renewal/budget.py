@@ -9,6 +9,7 @@ from typing import Final
 
 from common.pki.expiry import DAY_S
 from common.words import counted
+from manager.domain.renewal.names import written
 from manager.domain.renewal.records import AccountId, OrderRecord, OrderState
 
 SIGNED_MOST: Final = 5
@@ -29,7 +30,9 @@ def signed_s(
     found = [
         each.reached_s(OrderState.DOWNLOADED)
         for each in orders
-        if set(each.names) == set(names) and each.terms.account_id in accounts and _is_counted(each)
+        if set(map(written, each.names)) == set(map(written, names))
+        and each.terms.account_id in accounts
+        and _is_counted(each)
     ]
     return sorted(found)
 

@@ -12,6 +12,7 @@ from typing import Final
 from common.ids import CertificateId
 from common.words import date
 from manager.domain.inventory import Entry
+from manager.domain.renewal.names import written
 from manager.domain.renewal.records import AccountId, OrderRecord, OrderState, RenewalRecord, Terms
 from manager.domain.renewal.schedule import (
     BEFORE_TAKING_OVER,
@@ -54,7 +55,7 @@ class Occupancy:
         pending = [each for each in asking if each.state not in {OrderState.FINALISED, OrderState.DOWNLOADED}]
         self._busy = {each.renewal_id for each in real}
         self._limits = limited(self._by_id.values())
-        self._same = {(each.terms.account_id, frozenset(each.names)): each for each in pending}
+        self._same = {(each.terms.account_id, frozenset(map(written, each.names))): each for each in pending}
         self._running = Counter(
             each.terms.account_id
             for each in asking

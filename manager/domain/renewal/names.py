@@ -115,11 +115,11 @@ def _is_international(encoded: str) -> bool:
 
 def is_ordered(name: str, names: Iterable[str]) -> bool:
     """Whether a CA may want this name to be proven of those that were ordered; a wildcard's is proven by the name below which it stands."""
-    return name.removeprefix("*.") in {_written(each.removeprefix("*.")) for each in names}
+    return name.removeprefix("*.") in {written(each.removeprefix("*.")) for each in names}
 
 
-def _written(name: str) -> str:
-    """Write a name as CAs do."""
+def written(name: str) -> str:
+    """Write a name or an address as CAs do: in small letters, and each address in one way."""
     try:
         return str(ipaddress.ip_address(name))
     except ValueError:

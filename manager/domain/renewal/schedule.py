@@ -12,6 +12,7 @@ from common.ids import CertificateId
 from common.pki.certificate import Certificate
 from manager.domain.inventory import Entry
 from manager.domain.renewal.moments import Validity, Window, renewed_s
+from manager.domain.renewal.names import written
 from manager.domain.renewal.records import (
     AccountId,
     OrderRecord,
@@ -122,10 +123,11 @@ def urgent_s(renewal: RenewalRecord, entry: Entry | None) -> float | None:
 
 
 def names_of(terms: Terms, entry: Entry | None) -> tuple[str, ...]:
-    """Return for which names to order: those of the terms, else the certificate's own that a CA can prove."""
-    if terms.names or entry is None:
-        return terms.names
-    return (*entry.leaf.dns_names, *entry.leaf.ip_addresses)
+    """Return for which names to order, each once and as CAs write it: those of the terms, else the certificate's own that a CA can prove."""
+    names = terms.names
+    if not names and entry is not None:
+        names = (*entry.leaf.dns_names, *entry.leaf.ip_addresses)
+    return tuple(dict.fromkeys(map(written, names)))
 
 
 def is_paused(order: OrderRecord, renewal: RenewalRecord) -> bool:

@@ -3,7 +3,6 @@
 Invariant: what is kept can be ordered: its names are of kinds that CAs prove by the challenge that was chosen.
 """
 
-import ipaddress
 from collections.abc import Collection
 from dataclasses import replace
 from typing import Final
@@ -13,7 +12,7 @@ from common.codes import KeyKind
 from common.errors import InvalidInputError, Reason
 from common.text import printable
 from manager.domain.inventory import Entry, Inventory
-from manager.domain.renewal.names import kind_of, name_fault
+from manager.domain.renewal.names import kind_of, name_fault, written
 from manager.domain.renewal.records import AccountId, ChallengeKind, RenewalRecord, Terms
 from manager.domain.renewal.schedule import names_of
 from manager.pki.write.keys import kind_like
@@ -37,7 +36,7 @@ def prefilled(inventory: Inventory, entry: Entry, account_id: AccountId, challen
         account_id=account_id,
         challenge=challenge,
         key=kind_like(entry.leaf.key_type, entry.leaf.key_bits),
-        names=tuple(dict.fromkeys(each.lower() for each in (*own, *more))),
+        names=tuple(dict.fromkeys(map(written, (*own, *more)))),
     )
 
 
@@ -47,7 +46,7 @@ def checked_terms(terms: Terms, entry: Entry | None, challenges: Collection[Chal
         raise InvalidInputError(
             "challenge", f"{terms.challenge} is not switched on in this manager's settings (table [dns])"
         )
-    names = tuple(dict.fromkeys(_canonical(each.strip().lower()) for each in terms.names if each.strip()))
+    names = tuple(dict.fromkeys(written(each.strip()) for each in terms.names if each.strip()))
     checked = replace(
         terms,
         names=names,
@@ -86,11 +85,6 @@ def _fault(name: str, challenge: ChallengeKind) -> str:
             return f"{shown} stands for many names, which http-01 cannot prove; use dns-01"
         case _:
             return ""
-
-
-def _canonical(name: str) -> str:
-    """Return an address as certificates and nodes have it, however somebody wrote it; a name as it is."""
-    return str(ipaddress.ip_address(name)) if kind_of(name) == "address" else name
 
 
 def checked_word(part: str, text: str) -> str:

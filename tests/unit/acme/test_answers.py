@@ -92,9 +92,9 @@ def test_an_order_has_its_steps_and_what_was_wrong():
         )
 
 
-def test_names_are_compared_in_small_letters():
-    identifiers = [{"type": "dns", "value": "A.example"}, {"type": "ip", "value": "192.0.2.1"}]
-    assert read_names(answer(identifiers=identifiers)) == {"a.example", "192.0.2.1"}
+def test_names_are_compared_in_small_letters_and_addresses_in_one_form():
+    identifiers = [{"type": "dns", "value": "A.example"}, {"type": "ip", "value": "2001:DB8:0::1"}]
+    assert read_names(answer(identifiers=identifiers)) == {"a.example", "2001:db8::1"}
 
 
 @pytest.mark.parametrize("value", ["", None, 5])

@@ -25,6 +25,11 @@ TAKEN_OVER = [replace(each, state=OrderState.TAKEN_OVER) for each in FULL]
     [
         ([], [], ""),
         ([renewal(1)], [order(1)], "order 1 of renewal 1 for the same names is over"),
+        (
+            [renewal(1)],
+            [order(1, names=("A.Example.COM", "192.0.2.1"))],
+            "order 1 of renewal 1 for the same names is over",
+        ),
         ([renewal(1, terms=ELSEWHERE)], [order(1, terms=ELSEWHERE)], ""),
         ([renewal(1)], [order(1, is_test=True)], ""),
         ([renewal(1)], [order(7)], ""),

@@ -127,6 +127,11 @@ def test_names_are_those_of_the_terms_or_all_that_the_certificate_has():
     assert names_of(TERMS, None) == ()
 
 
+def test_names_are_ordered_as_cas_write_them_each_once():
+    given = ("B.Example.COM", "b.example.com", "2001:DB8:0::1")
+    assert names_of(replace(TERMS, names=given), entry()) == ("b.example.com", "2001:db8::1")
+
+
 def late(count: int, **changes) -> list[RenewalRecord]:
     names = [f"n{number}.example.com" for number in range(count)]
     return [

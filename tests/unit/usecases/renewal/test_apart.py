@@ -14,6 +14,7 @@ from manager.usecases.renewal.ports import CaError, Suggested
 from manager.usecases.renewal.running import Running
 from manager.usecases.renewal.windows import GIVEN_UP_S
 from tests.fakes.ca import ModelCa, ModelCas
+from tests.fakes.ca_server import CaServer
 from tests.patience import PATIENCE_S
 from tests.renewals import DIRECTORY, Renewing
 
@@ -187,3 +188,23 @@ async def test_what_takes_time_to_end_is_cancelled_once():
         assert 1 in tasks
         ended.set()
     assert done == ["ended"]
+
+
+async def test_names_in_capitals_are_the_same_names_so_that_no_two_orders_share_what_the_ca_gives_back(
+    world: Renewing, monkeypatch: pytest.MonkeyPatch
+):
+    begin = CaServer.begin
+
+    def begin_by_small_letters(server: CaServer, account: str, names: Sequence[str], *rest: str) -> object:
+        return begin(server, account, tuple(each.lower() for each in names), *rest)
+
+    monkeypatch.setattr(CaServer, "begin", begin_by_small_letters)
+    terms, renewals = world.terms(await world.account()), []
+    for node, name in (("n1", "Meet.Example.COM"), ("n2", "meet.example.com")):
+        number = await world.certificate([node], names=[name], age_days=40)
+        renewals.append((await world.renewals.switch_on(number, terms, actor="ada")).renewal)
+    world.server.validation_s = 60
+    await world.pass_time(30, step_s=5)
+    assert len(await world.store.orders.unfinished()) == 1
+    await world.pass_time(900, step_s=5)
+    assert [await world.states(each) for each in renewals] == [[OrderState.SERVED]] * 2

@@ -191,3 +191,10 @@ def test_once_all_are_signed_none_is_said_to_be_left():
     said = words_of_limit([1.0, 2.0, 3.0, 4.0, 5.0], now_s=6.0)
     assert "5 certificates in seven days" in said
     assert "what it signs next is left for whoever resumes" in said
+
+
+async def test_what_a_ca_has_signed_counts_however_somebody_wrote_its_names(world: Renewing):
+    renewal = await refused(world)
+    (order,) = await world.orders(renewal)
+    await world.store.orders.keep(replace(order, names=("N1.Example.COM",)))
+    assert len(await signed_for(world.context, ["n1.example.com"], renewal.terms.account_id)) == 1
