@@ -84,7 +84,7 @@ def test_what_nothing_renews_before_its_end_is_on_the_day_of_its_end():
     assert calendar.renewed == 1
 
 
-@pytest.mark.parametrize("changes", [{"is_paused": True}, {"request_id": CsrId(1)}])
+@pytest.mark.parametrize("changes", [{"is_paused": True}, {"request_id": CsrId(1), "terms": None}])
 def test_what_waits_for_somebody_does_not_count_as_renewed(changes: dict[str, object]):
     one = entry(1, ends=20)
     calendar = draw(renewal(one, due=10, **changes), entries=(one,))

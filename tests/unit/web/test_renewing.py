@@ -76,7 +76,7 @@ def test_failures_come_first_then_what_waits_for_somebody_then_what_is_next():
         replace(NEW, id=RenewalId(2), created_s=NOW_S + 9),
         replace(NEW, id=RenewalId(3), created_s=NOW_S + 5),
         replace(NEW, id=RenewalId(4), created_s=NOW_S + 5),
-        replace(NEW, id=RenewalId(5), request_id=CsrId(1)),
+        replace(NEW, id=RenewalId(5), terms=None, request_id=CsrId(1)),
         replace(NEW, id=RenewalId(6), failures=1, problem=FAILED),
     )
     found = renewals_of([shown(each) for each in records], {ACCOUNT.id: ACCOUNT})
