@@ -26,7 +26,8 @@ WAIT_S: Final = 900.0
 """Name servers may take ten minutes to tell each other of a proof."""
 
 _SUCCEEDED: Final = frozenset({"served", "tested"})
-_CONFLICT: Final = 409
+_OVER: Final = _SUCCEEDED | {"failed"}
+CONFLICT: Final = 409
 
 
 def renew(
@@ -52,26 +53,40 @@ def begin(
     """Begin an order (`act`: order or test), and wait for its end if that is wanted. Raises typer.Exit if that was none to be glad of."""
 
     async def work(client: "Client") -> bool:
-        from common.api.renewals import OrderAnswer
+        from common.api.renewals import OrderAnswer, RenewalAnswer
         from manager.cli.decoding import read
 
-        answer = await client.post("renewals", str(renewal_id), act)
+        try:
+            answer = await client.post("renewals", str(renewal_id), act)
+        except ApiRefusedError as error:
+            if error.status != CONFLICT:
+                raise
+            found = read(await client.get("renewals", str(renewal_id)), RenewalAnswer)
+            raise _hinted(error, found, is_test=act == "test") from error
         order = read(answer, OrderAnswer)
         done = "has begun" if order.problem is None else "goes on"
         begun = f"Order {order.id} for {', '.join(order.names)} {done}."
         present(answer, lambda _: say(begun), json=json)
         return not wait or await _follow(client, renewal_id, order, timeout_s=timeout_s)
 
-    try:
-        succeeded = ask(context, work)
-    except ApiRefusedError as error:
-        if error.status != _CONFLICT:
-            raise
-        raise error.with_hint(
-            f"'certcast renewal show {renewal_id}' shows why; after a failure 'certcast renewal resume {renewal_id}' tries again at once"
-        ) from error
-    if not succeeded:
+    if not ask(context, work):
         raise typer.Exit(EXIT_REFUSED)
+
+
+def _hinted(error: ApiRefusedError, found: "RenewalAnswer", *, is_test: bool) -> ApiRefusedError:
+    """Return the refusal of an order with what to do about it, by how the renewal stands."""
+    if found.paused and not is_test:
+        told = error.saying(f"renewal {found.id} is paused")
+        return told.with_hint(f"to go on: certcast renewal resume {found.id}")
+    if found.state == "stopped":
+        return error.with_hint(
+            f"to give it another account: certcast renewal set {found.id} --account ACCOUNT"
+        )
+    if found.account is None:
+        return error.with_hint(f"to order it: certcast renewal set {found.id} --account ACCOUNT")
+    if any(each.state not in _OVER for each in found.orders):
+        return error.with_hint(f"'certcast renewal show {found.id}' has its steps")
+    return error.with_hint(f"'certcast renewal show {found.id}' has its state and its orders")
 
 
 async def _follow(client: "Client", renewal_id: int, begun: "OrderAnswer", *, timeout_s: float) -> bool:

@@ -58,18 +58,20 @@ def _names(each: "RenewalAnswer") -> set[str]:
 
 def _unrenewed(wanted: str, renewals: "Sequence[RenewalAnswer]") -> str:
     """Say that a certificate has no renewal, and of which one the renewal with its number is."""
-    if (number := wanted.strip()).isdecimal():
-        own = next((each for each in renewals if str(each.id) == number), None)
-        set_up = f"set one up: certcast renewal set --certificate {number} --account ACCOUNT"
-        if own is None:
-            return f"certificate {number} has no renewal; {set_up}"
-        of = (
-            "a certificate that is not there yet"
-            if own.certificate is None
-            else f"certificate {own.certificate}"
-        )
-        return f"certificate {number} has no renewal; renewal {number} is of {of}; {set_up}"
-    return f"nothing is set up to renew '{wanted}'; do so: certcast renewal set --certificate CERTIFICATE --account ACCOUNT"
+    if not (number := wanted.strip()).isdecimal():
+        return f"nothing is set up to renew '{wanted}'; do so: certcast renewal set --certificate CERTIFICATE --account ACCOUNT"
+    none = f"certificate {number} has no renewal"
+    set_up = f"certcast renewal set --certificate {number} --account ACCOUNT"
+    own = next((each for each in renewals if str(each.id) == number), None)
+    if own is None:
+        return f"{none}; set one up: {set_up}"
+    if own.certificate is not None:
+        of, called = f"certificate {own.certificate}", str(own.certificate)
+    else:
+        of, called = "a certificate that is not there yet", next(iter(own.ordered_names), "CERTIFICATE")
+    return (
+        f"{none} (set one up: {set_up}); renewal {number} is of {of}, to renew that: certcast renew {called}"
+    )
 
 
 def resolve_renewal(context: typer.Context, value: str | None) -> int | None:

@@ -10,7 +10,8 @@ from common.ids import node_name
 from common.runtime.terminal import say
 from manager.cli.account_options import AccountOption, find_accounts
 from manager.cli.confirming import YesOption, confirm_unless_forced, send_confirmed
-from manager.cli.renew import WAIT_S, begin
+from manager.cli.failures import ApiRefusedError
+from manager.cli.renew import CONFLICT, WAIT_S, begin
 from manager.cli.renewal_options import (
     ByRequestOption,
     ChallengeOption,
@@ -30,6 +31,7 @@ from manager.cli.renewal_options import (
     SlotOption,
     TimeoutOption,
     WaitOption,
+    find_renewals,
 )
 from manager.cli.running import JsonOption, ask, group, present
 
@@ -274,10 +276,25 @@ def _add(context: typer.Context, new: "NewRenewal", *, node_names: bool, force: 
 
         new = replace(new, names=_names_of_nodes(context, new.certificate))
     if new.certificate is not None:
-        return ask(context, lambda client: client.post("renewals", body=new))
+        return ask(context, lambda client: _set_up(client, new))
     return send_confirmed(
         context, new, lambda client, confirmed: client.post("renewals", body=confirmed), force=force
     )
+
+
+async def _set_up(client: "Client", new: "NewRenewal") -> bytes:
+    """Set one up for a certificate; after a refusal, say how the one that it has is changed. Raises CertcastError."""
+    try:
+        return await client.post("renewals", body=new)
+    except ApiRefusedError as error:
+        if error.status != CONFLICT:
+            raise
+        for each in await find_renewals(client):
+            if each.certificate == new.certificate:
+                raise error.with_hint(
+                    f"to change renewal {each.id}: certcast renewal set {each.id}"
+                ) from error
+        raise
 
 
 def _names_of_nodes(context: typer.Context, certificate_id: int | None) -> list[str]:

@@ -29,8 +29,10 @@ class Renewals:
             if new.certificate_id is not None:
                 await require_certificate(connection, new.certificate_id)
                 taken = select(renewal.c.id).where(renewal.c.certificate_id == new.certificate_id)
-                if (await connection.execute(taken)).first() is not None:
-                    raise ConflictError(f"certificate {new.certificate_id} is renewed already")
+                if (own := (await connection.execute(taken)).scalar()) is not None:
+                    raise ConflictError(
+                        f"certificate {new.certificate_id} is renewed already, by renewal {own}"
+                    )
             await _require_account(connection, new)
             result = await connection.execute(insert(renewal).values(renewal_values(new)))
             (added,) = result.inserted_primary_key or (0,)

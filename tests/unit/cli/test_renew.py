@@ -33,11 +33,11 @@ def test_the_renewal_of_a_certificate_is_ordered_now(made, run, certificate):
     [
         (
             "3",
-            "certificate 3 has no renewal; renewal 3 is of certificate 7; set one up: certcast renewal set",
+            "certificate 3 has no renewal (set one up: certcast renewal set --certificate 3 --account ACCOUNT); renewal 3 is of certificate 7, to renew that: certcast renew 7\n",
         ),
         (
             "5",
-            "certificate 5 has no renewal; renewal 5 is of a certificate that is not there yet; set one up",
+            "renewal 5 is of a certificate that is not there yet, to renew that: certcast renew new.example.com\n",
         ),
         ("9", "certificate 9 has no renewal; set one up: certcast renewal set --certificate 9"),
     ],
@@ -181,9 +181,27 @@ def test_an_order_that_is_gone_ends_the_waiting(made, run):
     assert "is gone" in run("renew", "7", "--wait").stderr
 
 
-def test_an_order_under_way_is_answered_with_how_to_look_at_it(made, run):
-    made.refuse("POST", "renewals/3/order", 409, "an order of this renewal is under way; wait for its end")
-    done = run("renew", "7")
-    assert done.exit_code == 1
-    assert "certcast renewal show 3" in done.stderr
-    assert "certcast renewal resume 3" in done.stderr
+UNDER_WAY = "an order of this renewal is under way; wait for its end"
+PAUSED = "this renewal is paused; resume it first"
+SHOW = "'certcast renewal show 3'"
+ANOTHER = "certcast renewal set 3 --account ACCOUNT"
+
+
+@pytest.mark.parametrize(
+    ("command", "refused", "stands", "told"),
+    [
+        ("order", PAUSED, {"paused": True}, "renewal 3 is paused; to go on: certcast renewal resume 3"),
+        ("order", UNDER_WAY, {"orders": [BEGUN]}, f"{UNDER_WAY}; {SHOW} has its steps"),
+        ("test", UNDER_WAY, {"orders": [BEGUN], "paused": True}, f"{UNDER_WAY}; {SHOW} has its steps"),
+        ("order", "it ended", {"state": "stopped"}, f"it ended; to give it another account: {ANOTHER}"),
+        ("order", "it is asked for", {"account": None}, f"it is asked for; to order it: {ANOTHER}"),
+        ("order", "wait", {"orders": [DONE]}, f"wait; {SHOW} has its state and its orders"),
+    ],
+)
+def test_what_is_not_ordered_is_answered_with_what_to_do_as_the_renewal_stands(
+    made, run, command, refused, stands, told
+):
+    made.refuse("POST", f"renewals/3/{command}", 409, refused)
+    made.answer("GET", "renewals/3", RENEWAL | stands)
+    done = run("renew", "7") if command == "order" else run("renewal", "test", "3")
+    assert (done.exit_code, done.stderr) == (1, f"certcast: {told}\n")

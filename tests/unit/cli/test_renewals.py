@@ -181,6 +181,17 @@ def test_what_contradicts_itself_is_refused_before_anything_is_changed(made, run
     assert {method for method, _, _ in made.asked} <= {"GET"}
 
 
+@pytest.mark.parametrize(
+    ("certificate", "hint"), [("7", "; to change renewal 3: certcast renewal set 3"), ("9", "")]
+)
+def test_a_second_renewal_of_a_certificate_is_answered_with_how_to_change_the_first(
+    made, run, certificate, hint
+):
+    made.refuse("POST", "renewals", 409, "it is renewed already")
+    done = run("renewal", "set", "--certificate", certificate, "--by-request")
+    assert (done.exit_code, done.stderr) == (1, f"certcast: it is renewed already{hint}\n")
+
+
 def test_any_name_of_its_certificate_means_a_renewal_by_request_however_it_is_written(api, run):
     names = {"subject_name": "meet.example.com", "ordered_names": ["meet.example.com", "Talk.Example.com"]}
     by_request = RENEWAL | names | {"account": None}
