@@ -1,6 +1,7 @@
 """Renewals as people read them on a terminal. Pure."""
 
 from collections.abc import Iterator, Mapping
+from textwrap import shorten
 from typing import Final
 
 from common.api.renewals import OrderAnswer, OrderProblem, RenewalAnswer
@@ -10,6 +11,9 @@ from manager.cli.words import ago, moment, span, until
 
 HEADINGS: Final = ("id", "certificate", "renewed with", "expires", "next", "state")
 FOLDED: Final = frozenset({"certificate", "renewed with", "state"})
+
+WAITS_MAX_CHARS: Final = 90
+"""Of what an order waits for, in a list: who does not show which proof, and not all that was seen there."""
 
 
 def row(each: RenewalAnswer, accounts: Mapping[int, str], now_s: float) -> tuple[str, ...]:
@@ -59,6 +63,8 @@ def state(each: RenewalAnswer, now_s: float) -> str:
             return "stopped: its account was deactivated"
         case "requested":
             return f"request {each.request} waits for its answer"
+        case "ordering" if latest is not None and latest.waits_for:
+            return f"ordering: waits: {shorten(latest.waits_for, WAITS_MAX_CHARS, placeholder=' ...')}"
         case "ordering" if latest is not None:
             return f"ordering: {step(latest.state)}"
         case other:

@@ -6,6 +6,8 @@ from manager.cli import confirming
 from tests.unit.cli.contract import stated
 from tests.unit.cli.renewal_parts import FIRST, LATER_S, ORDER, RENEWAL, TERMS
 
+WAITING = ORDER | {"waits_for": f"node 'conf2', port 80 does not show the proof for {'meet' * 20} (404)."}
+
 
 @pytest.fixture
 def made(api):
@@ -221,6 +223,10 @@ def test_a_name_of_several_renewals_chooses_none_and_names_all(api, run):
         ),
         ({"state": "failing", "failures": 1, "next_at_s": 0.0}, ["failed 1 time, tried again now"]),
         ({"state": "ordering", "orders": [ORDER]}, ["ordering: the CA has the order"]),
+        (
+            {"state": "ordering", "orders": [WAITING]},
+            ["ordering: waits: node 'conf2', port 80 does not show"],
+        ),
         (
             {"state": "requested", "account": None, "send_to": "pki@example.com", "request": 9},
             ["a request to pki@example.com", "request 9 waits for its answer"],
