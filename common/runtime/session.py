@@ -47,6 +47,8 @@ class RawSession:
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the peer, once."""
         peer, self._peer = self._peer, None
+        # a channel has methods of its session
+        self._channel = None
         if peer is not None:
             peer.connection_lost(exc)
 

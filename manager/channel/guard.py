@@ -116,6 +116,9 @@ class SocketGuard(asyncio.BufferedProtocol):
         self._leave()
         if self._inner is not None:
             self._inner.connection_lost(exc)
+        # what has each other would wait for a collection of garbage
+        self._inner = self._transport = None
+        self.visitor.let_go()
 
     def pause_writing(self) -> None:
         if self._inner is not None:

@@ -61,6 +61,10 @@ class LoginServer(Protocol):
         """Return who hears a node, or a manager, that wants to join with the key of this line."""
 
 
+def _nothing_comes() -> bool:
+    return False
+
+
 class CountedConnection(asyncssh.SSHServerConnection):
     """A connection that tells of each key exchange, whoever begins it, for which asyncssh has no word; and that sends nothing to be ignored.
 
@@ -78,6 +82,11 @@ class CountedConnection(asyncssh.SSHServerConnection):
 
     async def reload_config(self) -> None:
         """Keep the options: asyncssh would read a configuration for who logs in, in a thread, and there is none. It takes a tenth of a login."""
+
+    def _cleanup(self, exc: Exception | None) -> None:
+        super()._cleanup(exc)
+        # it has a method of its own for what comes next, so that all it took would wait for a collection of garbage
+        self._recv_handler = _nothing_comes
 
     def _send_kexinit(self) -> None:
         self._on_key_exchange()
@@ -117,6 +126,8 @@ class Login(asyncssh.SSHServer):
             self._server.logins.remove(self, self.key)
         if self._connection is not None:
             self._server.closed(self._connection)
+        # both have this login
+        self._connection = self._session = None
 
     def begin_auth(self, username: str) -> bool:
         """Ask everybody for a key."""

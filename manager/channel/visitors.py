@@ -47,6 +47,10 @@ class Visitor(AdmittedConnection):
     begin: Callable[[], None] = _nobody_to_begin
     has_left: Callable[[], bool] = _is_here
 
+    def let_go(self) -> None:
+        """Drop who holds the socket, which is closed: they hold the visitor, and all would wait for a collection of garbage."""
+        self.dismiss, self.begin, self.has_left = _nobody_to_dismiss, _nobody_to_begin, _is_here
+
 
 @dataclass(slots=True, eq=False)
 class Queue:
