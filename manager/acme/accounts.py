@@ -53,7 +53,7 @@ def _make(session: CaSession, signer: Signer, account: AccountRecord, *, binding
     except RefusedError as error:
         if not binding_key or error.type not in UNBOUND:
             raise
-        step = "if that is about the binding, edit the account, and correct the binding's identifier and key"
+        step = "if that is about the binding, correct its identifier and key"
         raise reworded(error, f"{error.message.removesuffix('.')}; {step}") from None
 
 

@@ -52,7 +52,7 @@ ACTION_REQUIRED: Final = "userActionRequired"
 """RFC 8555 7.3.3: terms that nobody has agreed to, or that have changed."""
 
 NEXT_STEPS: Final = {
-    "externalAccountRequired": "edit the account, and give it the identifier and the key of the binding that you have from the CA",
+    "externalAccountRequired": "give the account the identifier and the key of the binding that you have from the CA",
     "invalidProfile": "choose another profile, or none",
 }
 """What helps where a CA's own words say only what is wrong (RFC 8555 7.3.4, draft-ietf-acme-profiles)."""

@@ -3,7 +3,7 @@
 Invariant: the key of a binding comes from a file, standard input or a prompt, never from an argument.
 """
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -35,6 +35,8 @@ from manager.cli.running import JsonOption, ask, confirm, group, login, present
 if TYPE_CHECKING:
     from common.api.accounts import AccountAnswer, DirectoryAnswer
     from manager.cli.client import Client
+
+_REFUSED_BY_CA: Final = 502
 
 app = group("Accounts at CAs, with which certificates are ordered.")
 
@@ -82,9 +84,8 @@ def add(
     try:
         registered = _register(context, made.id, agree=agree)
     except ApiRefusedError as error:
-        raise error.with_hint(
-            f"the account is kept: 'certcast account register {made.id}' tries again; if what you gave was wrong, 'certcast account edit {made.id}' corrects it"
-        ) from error
+        kept = error.with_hint(f"the account is kept: 'certcast account register {made.id}' tries again")
+        raise _with_correction(kept, made.id) from error
     present(registered, _say_registered, json=json)
 
 
@@ -98,7 +99,11 @@ def register(
 
     Example: certcast account register le --agree-to-terms
     """
-    present(_register(context, account_id, agree=agree), _say_registered, json=json)
+    try:
+        registered = _register(context, account_id, agree=agree)
+    except ApiRefusedError as error:
+        raise _with_correction(error, account_id) from error
+    present(registered, _say_registered, json=json)
 
 
 @app.command("list")
@@ -321,6 +326,15 @@ def _register(context: typer.Context, number: int, *, agree: bool) -> bytes:
 
     body = Registration(terms_agreed=agree)
     return ask(context, lambda client: client.post(*path, "register", body=body))
+
+
+def _with_correction(error: ApiRefusedError, number: int) -> ApiRefusedError:
+    """Return why a CA did not register an account with what corrects the account; the same where it was not for its CA to say."""
+    if error.status != _REFUSED_BY_CA:
+        return error
+    return error.with_hint(
+        f"to correct it: certcast account edit {number} --trusted-ca FILE (the root of a private CA), --eab-id ID (its binding) or --directory URL"
+    )
 
 
 def _say_registered(answer: bytes) -> None:

@@ -60,7 +60,7 @@ class AccountsAtCas:
             raise CaError(f"the CA itself has no profile '{profile}'; {known}", is_final=True)
         if not account.url and offered.needs_binding and not keys.binding_key:
             raise CaError(
-                f"the CA itself demands an external account binding, which the account '{account.name}' has not; edit the account, and give it the identifier and the key that you have from the CA",
+                f"the CA itself demands an external account binding, which the account '{account.name}' has not; give it the identifier and the key that you have from the CA",
                 is_final=True,
             )
 

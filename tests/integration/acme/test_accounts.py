@@ -82,7 +82,8 @@ async def test_a_wrong_binding_is_refused_for_good(binding_pebble, threads, bind
     with pytest.raises(CaError) as caught:
         await at(binding_pebble, threads, binding_id=binding_id).register(binding_key=binding_key)
     assert (caught.value.type, caught.value.is_final) == (kind, True)
-    assert not kind or "edit the account, and" in caught.value.message
+    assert not kind or "identifier and" in caught.value.message
+    assert "edit" not in caught.value.message, "who registers it is told how"
     assert (
         not binding_key or binding_key not in f"{caught.value.message} {caught.value.detail} {caught.value!r}"
     )

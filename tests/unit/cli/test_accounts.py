@@ -122,6 +122,17 @@ def test_a_ca_that_cannot_be_asked_leaves_an_account_and_says_how_to_go_on(ca, r
     assert "certcast account register 4" in done.stderr
 
 
+@pytest.mark.parametrize("command", [["add", "le", "--directory", URL], ["register", "le"]])
+def test_a_ca_that_is_not_trusted_is_answered_with_the_option_that_names_its_root(ca, run, command):
+    ca.refuse("GET", "accounts/4/directory", 502, "ca.example.com: its certificate is not trusted")
+    done = run("account", *command, "--agree-to-terms")
+    assert done.stderr.count("certcast account edit 4 --trusted-ca FILE") == 1
+
+
+def test_terms_that_nobody_agreed_to_are_no_reason_to_correct_an_account(ca, run):
+    assert "account edit" not in run("account", "add", "le", "--directory", URL).stderr
+
+
 def test_accounts_are_listed_with_their_state(api, run):
     ended = ACCOUNT | {"id": 5, "name": "old", "deactivated_at_s": 9.0}
     api.answer("GET", "accounts", {"accounts": [ACCOUNT, ended, REGISTERED | {"id": 6, "name": "new"}]})

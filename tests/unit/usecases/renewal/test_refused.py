@@ -135,7 +135,7 @@ async def test_a_test_order_fails_for_a_binding_that_the_ca_itself_demands(world
     await world.pass_time(60, step_s=5)
     (order,) = await world.orders(renewal)
     assert order.problem.message == (
-        "the CA itself demands an external account binding, which the account 'le' has not; edit the account, and give it the identifier and the key that you have from the CA"
+        "the CA itself demands an external account binding, which the account 'le' has not; give it the identifier and the key that you have from the CA"
     )
     await world.accounts.register(wanted.account_id, actor="ada")
     await world.renewals.test(renewal.id, actor="ada")
