@@ -19,6 +19,7 @@ import dns.name
 import dns.rdatatype
 import dns.resolver
 
+from common.text import printable
 from manager.dns.answers import alias_in, is_authoritative, refusal, shown
 from manager.dns.queries import NoAnswerError, OffLoopResolver, make_query, send_query
 from manager.dns.settings import HostPort
@@ -67,6 +68,10 @@ async def make_lookup(resolvers: Sequence[HostPort]) -> "Lookup":
     except dns.exception.DNSException as error:
         raise CaError(
             "this machine has no resolver that it could look names up with (resolv.conf)"
+        ) from error
+    except (ValueError, OSError) as error:
+        raise CaError(
+            f"this machine's resolv.conf cannot be read: {printable(str(error))}; correct it, or name resolvers in the settings ('resolvers' of [dns])"
         ) from error
     places = resolvers or [HostPort(str(address), configured.port) for address in configured.nameservers]
     return Lookup([_resolver(place) for place in places])

@@ -9,13 +9,14 @@ from typing import Final
 
 import structlog
 
-from common.errors import CertcastError, NotFoundError
+from common.errors import CertcastError, ConflictError, StorageError
 from common.pki.expiry import DAY_S
 from common.words import listed
 from manager.domain.renewal.moments import LADDER_S
 from manager.domain.renewal.records import LeftProof, OrderRecord, Proof, RenewalId, RenewalRecord
 from manager.usecases.renewal.around import Around
-from manager.usecases.renewal.ports import CaError
+from manager.usecases.renewal.guarding import FAULT
+from manager.usecases.renewal.ports import Showing
 
 log = structlog.get_logger(__name__)
 
@@ -38,17 +39,28 @@ class Leftovers:
         showing = self._showings.get(order.terms.challenge)
         if not proofs or showing is None:
             return ""
+        if not (why := await self._take_away(showing, proofs)):
+            return ""
+        log.warning("challenge.left", order=order.id, message=why)
+        await self._keep(order, proofs, why)
+        names = list(dict.fromkeys(each.name for each in proofs))
+        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+        return f"What was shown for {listed(names[:NAMED])}{more} could not be taken away, which is tried again: {why}."
+
+    async def _take_away(self, showing: Showing, proofs: Sequence[Proof]) -> str:
+        """Take proofs away; return why that failed, "" if it did not. Raises ConflictError, StorageError."""
         try:
             await showing.remove(proofs)
-        except (CaError, NotFoundError) as error:
-            log.warning("challenge.left", order=order.id, message=error.message)
-            await self._keep(order, proofs, error)
-            names = list(dict.fromkeys(each.name for each in proofs))
-            more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-            return f"What was shown for {listed(names[:NAMED])}{more} could not be taken away, which is tried again: {error.message}."
+        except (ConflictError, StorageError):
+            raise
+        except CertcastError as error:
+            return error.message
+        except Exception:
+            log.exception("renewals.failed")
+            return FAULT
         return ""
 
-    async def _keep(self, order: OrderRecord, proofs: Sequence[Proof], error: CertcastError) -> None:
+    async def _keep(self, order: OrderRecord, proofs: Sequence[Proof], why: str) -> None:
         now_s, store = self._context.clock(), self._context.store
         new = [
             LeftProof(
@@ -57,7 +69,7 @@ class Leftovers:
                 since_s=now_s,
                 tries=1,
                 retry_at_s=now_s + LADDER_S[0],
-                message=error.message,
+                message=why,
             )
             for proof in proofs
         ]
@@ -78,11 +90,9 @@ class Leftovers:
         failed: dict[LeftProof, str] = {}
         for kind in dict.fromkeys(each.challenge for each in ours):
             of_kind = [each for each in ours if each.challenge is kind]
-            try:
-                if kind in self._showings:
-                    await self._showings[kind].remove([each.proof for each in of_kind])
-            except CaError as error:
-                failed |= dict.fromkeys(of_kind, error.message)
+            showing = self._showings.get(kind)
+            if showing and (why := await self._take_away(showing, [each.proof for each in of_kind])):
+                failed |= dict.fromkeys(of_kind, why)
         async with store.transaction():
             known = await store.renewals.get(renewal_id)
             left = [

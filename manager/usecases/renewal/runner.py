@@ -14,14 +14,7 @@ from typing import Final
 
 import structlog
 
-from common.errors import (
-    CertcastError,
-    ChangedMeanwhileError,
-    ConflictError,
-    DutyLostError,
-    NotFoundError,
-    StorageError,
-)
+from common.errors import DutyLostError, StorageError
 from common.ids import CertificateId
 from manager.domain.audit import RENEWAL
 from manager.domain.inventory import Entry, Inventory
@@ -46,6 +39,7 @@ from manager.usecases.ports import Lead
 from manager.usecases.renewal.around import Around
 from manager.usecases.renewal.beginning import Beginning
 from manager.usecases.renewal.ending import let_go
+from manager.usecases.renewal.guarding import ActGuard, kept_if_failed
 from manager.usecases.renewal.leftovers import Leftovers, due_of, is_waited_for, next_clear_s
 from manager.usecases.renewal.ports import CaError
 from manager.usecases.renewal.progress import (
@@ -58,7 +52,7 @@ from manager.usecases.renewal.progress import (
 from manager.usecases.renewal.requesting import Requesting
 from manager.usecases.renewal.running import Running
 from manager.usecases.renewal.steps import OrderSteps
-from manager.usecases.renewal.windows import FAULT, Windows
+from manager.usecases.renewal.windows import Windows
 
 log = structlog.get_logger(__name__)
 
@@ -101,6 +95,7 @@ class RenewalRunner:
         self._steps = OrderSteps(around)
         self._requesting = Requesting(around.context)
         self._leftovers = Leftovers(around)
+        self._guard = ActGuard(around.context, failed=self._count_failure)
         self._at_once = at_once
         self._woken = asyncio.Event()
         self.observers: list[Callable[[float], None]] = []
@@ -109,6 +104,9 @@ class RenewalRunner:
     def wake(self) -> None:
         """Look at once: something was switched on or changed."""
         self._woken.set()
+
+    def _count_failure(self) -> None:
+        self.failures += 1
 
     async def run(self, lead: Lead) -> None:
         """Carry on whatever is due, until cancelled; while another manager leads, do nothing."""
@@ -124,6 +122,10 @@ class RenewalRunner:
                         continue
                     except StorageError as error:
                         log.error("renewals.failed", reason=error.reason, message=error.message)
+                    except Exception:
+                        # what runs goes on: an error that came out would end the orders under way, too
+                        log.exception("renewals.failed")
+                        self._count_failure()
                 else:
                     running.end()
                 await asyncio.sleep(LOOK_LEAST_S)
@@ -211,7 +213,8 @@ class RenewalRunner:
         ]
         for renewal in due:
             with lead.enforced():
-                await self._guarded(renewal, partial(forget_failure, self._context, renewal))
+                act = partial(forget_failure, self._context, renewal)
+                await self._guard.run(renewal, act, key=("forget", renewal.id))
         return due
 
     def _ask_windows(self, snapshot: Snapshot, lead: Lead, running: Running) -> bool:
@@ -223,8 +226,8 @@ class RenewalRunner:
                 by_account[renewal.terms.account_id].append(renewal)
         for account, due in by_account.items():
             due.sort(key=lambda each: begins_s(each, entry_of(each, entries)) or float("inf"))
-            act = partial(self._guarded, due[0], partial(self._windows.ask_all, due, entries, lead))
-            running.begin(("windows", account), act, kind=("windows", account))
+            key, act = ("windows", account), partial(self._windows.ask_all, due, entries, lead)
+            running.begin(key, partial(self._guard.run, due[0], act, key=key), kind=key)
         return bool(by_account)
 
     def _is_asked(self, renewal: RenewalRecord, entries: Mapping[CertificateId, Entry]) -> bool:
@@ -252,19 +255,14 @@ class RenewalRunner:
         ]
         for renewal, act in acts:
             with lead.enforced():
-                try:
-                    await self._guarded(renewal, act)
-                except CertcastError as error:
-                    # a key that cannot be made, names that cannot be ordered
-                    await self._fail_to_begin(renewal, error)
-                except Exception:
-                    log.exception("renewals.failed", renewal=renewal.id)
-                    await self._fail_to_begin(renewal, CaError(FAULT))
+                # a key that cannot be made, names that cannot be ordered
+                begin = partial(kept_if_failed, act, partial(self._fail_to_begin, renewal))
+                await self._guard.run(renewal, begin, key=("begin", renewal.id))
         return [renewal for renewal, _ in acts]
 
-    async def _fail_to_begin(self, renewal: RenewalRecord, error: CertcastError) -> None:
-        self.failures += 1
-        await self._guarded(renewal, partial(fail_to_begin, self._context, renewal, error))
+    async def _fail_to_begin(self, renewal: RenewalRecord, error: CaError) -> None:
+        self._count_failure()
+        await fail_to_begin(self._context, renewal, error)
 
     async def _drop(self, renewal: RenewalRecord) -> None:
         """Remove a renewal whose certificate is gone, and whose order has ended, if that is so still."""
@@ -285,9 +283,9 @@ class RenewalRunner:
             if renewal is None:
                 continue
             if advanced_s(order, renewal, entry_of(renewal, entries), limits=limits) <= now_s:
-                act = partial(self._guarded, renewal, partial(self._carry_on_one, order.id, lead))
+                act = partial(self._carry_on_one, order.id, lead)
                 kind = order.terms.account_id if order.state in BEFORE_TAKING_OVER else None
-                running.begin(order.id, act, kind=kind)
+                running.begin(order.id, partial(self._guard.run, renewal, act, key=order.id), kind=kind)
 
     def _clear(self, snapshot: Snapshot, lead: Lead, running: Running) -> None:
         """Begin to take away what orders have left."""
@@ -298,8 +296,8 @@ class RenewalRunner:
 
         for renewal in snapshot.renewals:
             if due_of(renewal, self._context.clock()):
-                act = partial(self._guarded, renewal, partial(clear, renewal))
-                running.begin(("left", renewal.id), act, kind="left")
+                key, act = ("left", renewal.id), partial(clear, renewal)
+                running.begin(key, partial(self._guard.run, renewal, act, key=key), kind="left")
 
     async def _carry_on_one(self, order_id: OrderId, lead: Lead) -> None:
         """Take steps of an order until it rests; it may have waited for its turn for long."""
@@ -314,32 +312,12 @@ class RenewalRunner:
                     or advanced_s(order, renewal, entry, limits={}) > self._context.clock()
                 ):
                     return
-                await self._step(order, renewal, entry)
+                # what no step foresees must not be tried in a tight circle
+                step = partial(self._steps.take, order, renewal, entry)
+                await kept_if_failed(step, partial(fail, self._context, order))
                 before = renewal
                 order, renewal = await store.orders.get(order.id), await store.renewals.get(renewal.id)
                 self.failures += renewal.failures > before.failures
                 if order.state is OrderState.SERVED:
                     for observer in self.observers:
                         observer(order.reached_s(OrderState.SERVED) - order.created_s)
-
-    async def _step(self, order: OrderRecord, renewal: RenewalRecord, entry: Entry | None) -> None:
-        try:
-            await self._steps.take(order, renewal, entry)
-        except (ConflictError, NotFoundError, StorageError):
-            raise
-        except CertcastError as error:
-            # what no step foresees must not be tried in a tight circle
-            await fail(self._context, order, CaError(error.message))
-        except Exception:
-            # a fault of this program that one order meets: the others go on
-            log.exception("renewals.failed", renewal=renewal.id, order=order.id)
-            await fail(self._context, order, CaError(FAULT))
-
-    async def _guarded(self, renewal: RenewalRecord, act: Callable[[], Awaitable[object]]) -> None:
-        """Do something of one renewal. Nothing of it is kept if somebody else was faster, or if the store fails: the next look finds what is now."""
-        try:
-            await act()
-        except (ChangedMeanwhileError, ConflictError, DutyLostError, NotFoundError):
-            return
-        except StorageError as error:
-            log.error("renewals.failed", renewal=renewal.id, reason=error.reason, message=error.message)

@@ -13,18 +13,16 @@ import structlog
 from common.errors import ConflictError, StorageError
 from common.ids import CertificateId
 from manager.domain.inventory import Entry
-from manager.domain.renewal.moments import ari_id, counting, poll_at_s
+from manager.domain.renewal.moments import ASKED_AGAIN_S, ari_id, counting, poll_at_s
 from manager.domain.renewal.records import AccountId, RenewalRecord
 from manager.domain.renewal.schedule import entry_of, validity_of, window_for
 from manager.usecases.ports import Lead
 from manager.usecases.renewal.around import Around
 from manager.usecases.renewal.asking import AccountsAtCas
+from manager.usecases.renewal.guarding import FAULT
 from manager.usecases.renewal.ports import Ca, CaError, Suggested
 
 log = structlog.get_logger(__name__)
-
-FAULT: Final = "the manager met an internal error; its log has the details"
-"""What people are told where a fault of this program keeps one renewal from going on."""
 
 GIVEN_UP_S: Final = 180.0
 """After what time a CA that does not answer is asked about no other certificate of the account; one that is silent takes half of it for each."""
@@ -89,25 +87,36 @@ class Windows:
         """Keep what a CA said of a certificate, within the transaction that is open and has read the renewal."""
         if entry is None or renewal.certificate_id != entry.id:
             return
-        now_s, validity = self._context.clock(), validity_of(entry.leaf)
-        window = window_for(renewal, entry)
-        why = renewal.window_why if window is not None else ""
-        retry_after_s = None
-        if isinstance(answer, Suggested):
-            window = counting(window, answer.window, validity, now_s=now_s)
-            why = answer.why
-        elif answer is None:
-            # a CA that suggests nothing has no word any more
-            window, why = None, ""
-        if answer is not None:
-            retry_after_s = answer.retry_after_s
-        again_s = poll_at_s(validity, now_s=now_s, retry_after_s=retry_after_s)
-        await self._context.store.renewals.keep(
-            replace(
-                renewal,
-                window=window,
-                window_of=validity.fingerprint,
-                window_why=why,
-                poll_at_s=again_s,
-            )
-        )
+        now_s = self._context.clock()
+        try:
+            after = _with_answer(renewal, entry, answer, now_s)
+        except Exception:
+            log.exception("renewals.failed", renewal=renewal.id)
+            leaf = entry.leaf.fingerprint
+            known = renewal if renewal.window_of == leaf else replace(renewal, window=None, window_why="")
+            after = replace(known, window_of=leaf, poll_at_s=now_s + ASKED_AGAIN_S)
+        await self._context.store.renewals.keep(after)
+
+
+def _with_answer(
+    renewal: RenewalRecord, entry: Entry, answer: Suggested | CaError | None, now_s: float
+) -> RenewalRecord:
+    """Return a renewal with what its CA said of its certificate, and with when to ask again."""
+    validity, window = validity_of(entry.leaf), window_for(renewal, entry)
+    why = renewal.window_why if window is not None else ""
+    retry_after_s = None
+    if isinstance(answer, Suggested):
+        window = counting(window, answer.window, validity, now_s=now_s)
+        why = answer.why
+    elif answer is None:
+        # a CA that suggests nothing has no word any more
+        window, why = None, ""
+    if answer is not None:
+        retry_after_s = answer.retry_after_s
+    return replace(
+        renewal,
+        window=window,
+        window_of=validity.fingerprint,
+        window_why=why,
+        poll_at_s=poll_at_s(validity, now_s=now_s, retry_after_s=retry_after_s),
+    )

@@ -1,8 +1,11 @@
 """Resolvers: the system's or those of the settings, and what is told where they do not help."""
 
 import threading
+from functools import partial
+from pathlib import Path
 from typing import Any
 
+import dns.asyncresolver
 import dns.flags
 import dns.message
 import dns.name
@@ -100,6 +103,26 @@ async def test_without_settings_the_systems_resolvers_are_asked_and_none_is_told
     monkeypatch.setattr(lookup.dns.asyncresolver, "Resolver", Configured)
     error = await refusal(make_lookup(()))
     assert error.message == "this machine has no resolver that it could look names up with (resolv.conf)"
+
+
+@pytest.mark.parametrize(
+    ("written", "wrong"),
+    [
+        (b"nameserver 127.0.0.53#53\n", "nameserver 127.0.0.53#53 is not"),
+        (b"nameserver 010.0.0.1\n", "nameserver 010.0.0.1 is not"),
+        (b"nameserver \xff\xfe\n", "'utf-8' codec can't decode byte 0xff"),
+    ],
+)
+async def test_of_a_resolv_conf_that_cannot_be_read_is_told_why(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, written: bytes, wrong: str
+):
+    (tmp_path / "resolv.conf").write_bytes(written)
+    configured = partial(dns.asyncresolver.Resolver, str(tmp_path / "resolv.conf"))
+    monkeypatch.setattr(lookup.dns.asyncresolver, "Resolver", configured)
+    error = await refusal(make_lookup(()))
+    assert error.message.startswith(f"this machine's resolv.conf cannot be read: {wrong}")
+    assert error.message.endswith("; correct it, or name resolvers in the settings ('resolvers' of [dns])")
+    assert not error.is_final
 
 
 def full_of(count: int) -> Any:

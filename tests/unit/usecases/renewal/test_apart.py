@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from typing import NoReturn
 
 import pytest
 
@@ -208,3 +209,23 @@ async def test_names_in_capitals_are_the_same_names_so_that_no_two_orders_share_
     assert len(await world.store.orders.unfinished()) == 1
     await world.pass_time(900, step_s=5)
     assert [await world.states(each) for each in renewals] == [[OrderState.SERVED]] * 2
+
+
+async def test_a_look_that_meets_a_fault_ends_nothing_that_is_under_way(
+    world: Renewing, stuck: list[str], monkeypatch: pytest.MonkeyPatch
+):
+    await of_account(world, "slow", OTHER)
+    faults: list[str] = []
+
+    def failing(*_: object, **__: object) -> NoReturn:
+        faults.append("met")
+        raise ValueError("what nobody foresaw")
+
+    async with running(world):
+        await until(lambda: stuck == ["begun"])
+        with monkeypatch.context() as patch:
+            patch.setattr(runner, "beginning", failing)
+            world.runner.wake()
+            await until(lambda: len(faults) > 1)
+        assert stuck == ["begun"]
+        await until_taken_over(world, await of_account(world, "n1", DIRECTORY))
