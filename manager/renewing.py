@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Renewing:
-    """The runner, to be kept running while this manager leads, the CAs that it and the use cases ask, to be closed, and the challenges that it can show."""
+    """The runner, to be kept running while this manager leads, the CAs that it and the use cases ask, to be closed, and the challenges that may be chosen here."""
 
     runner: RenewalRunner
     cas: "LateCas"
@@ -42,7 +42,14 @@ def compose_renewing(context: Context, fleet: Fleet, settings: DnsSettings) -> R
     cas = LateCas(context.clock)
     shown = showings(context, fleet, settings)
     around = Around(context=context, cas=cas, showings=shown, fleet=fleet)
-    return Renewing(runner=RenewalRunner(around, at_once=AT_ONCE), cas=cas, challenges=tuple(shown))
+    return Renewing(
+        runner=RenewalRunner(around, at_once=AT_ONCE), cas=cas, challenges=offered(shown, settings)
+    )
+
+
+def offered(kinds: Collection[ChallengeKind], settings: DnsSettings) -> Collection[ChallengeKind]:
+    """Return what names can be proven by here: by records that are written only with a zone to write to, while what others have written is still taken away."""
+    return tuple(kind for kind in kinds if kind is not ChallengeKind.DNS or settings.zone)
 
 
 def showings(context: Context, fleet: Fleet, settings: DnsSettings) -> Mapping[ChallengeKind, Showing]:

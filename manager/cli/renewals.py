@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 app = group("Let certificates be renewed in time.")
 
+_BY_DNS: Final = frozenset({"dns-01", "dns-persist-01"})
 _ORDERED: Final = ("account", "challenge", "profile", "preferred_chain", "key", "keeps_key", "names")
 """What is said of an order, in the request and in the answer alike."""
 
@@ -155,7 +156,7 @@ def set_terms(
         _check_new(new, by_request=by_request)
         answer = _add(context, new, node_names=node_names, force=force)
     done = "Changed" if renewal_id is not None else "Set up"
-    _say(answer, done, profile=profile or "", json=json)
+    _say(answer, done, profile=profile or "", is_by_dns=challenge in _BY_DNS, json=json)
 
 
 @app.command()
@@ -311,12 +312,12 @@ def _act(context: typer.Context, number: int, act: str) -> bytes:
     return ask(context, lambda client: client.post("renewals", str(number), act))
 
 
-def _say(answer: bytes, done: str, *, profile: str = "", json: bool) -> None:
-    """Say what was done; `profile` is the one that was just chosen, "" for none."""
-    present(answer, lambda answer: _say_kept(answer, done, profile), json=json)
+def _say(answer: bytes, done: str, *, profile: str = "", is_by_dns: bool = False, json: bool) -> None:
+    """Say what was done; `profile` is the one that was just chosen, "" for none, and `is_by_dns` whether a challenge by DNS was."""
+    present(answer, lambda answer: _say_kept(answer, done, profile, is_by_dns=is_by_dns), json=json)
 
 
-def _say_kept(answer: bytes, done: str, profile: str) -> None:
+def _say_kept(answer: bytes, done: str, profile: str, *, is_by_dns: bool) -> None:
     from manager.cli.renewal_tables import renewed, state
 
     kept, now_s = _read(answer), time.time()
@@ -330,6 +331,10 @@ def _say_kept(answer: bytes, done: str, profile: str) -> None:
     if profile:
         say(
             f"Whether the CA has the profile '{profile}' is seen when it is ordered; to see it before: certcast renewal test {kept.id}"
+        )
+    if is_by_dns:
+        say(
+            f"Whether its names can be proven by DNS is seen when it is ordered; to see it before: certcast renewal test {kept.id}"
         )
 
 

@@ -3,7 +3,7 @@
 Invariant: what is kept can be ordered: its names are of kinds that CAs prove by the challenge that was chosen.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -43,9 +43,7 @@ def prefilled(inventory: Inventory, entry: Entry, account_id: AccountId, challen
 def checked_terms(terms: Terms, entry: Entry | None, challenges: Collection[ChallengeKind]) -> Terms:
     """Return terms as they are kept; `challenges` are those that proofs can be shown by. Raises InvalidInputError."""
     if terms.challenge not in challenges:
-        raise InvalidInputError(
-            "challenge", f"{terms.challenge} is not switched on in this manager's settings (table [dns])"
-        )
+        raise InvalidInputError("challenge", _not_here(terms.challenge, names_of(terms, entry)))
     names = tuple(dict.fromkeys(written(each.strip()) for each in terms.names if each.strip()))
     checked = replace(
         terms,
@@ -71,6 +69,14 @@ def checked_terms(terms: Terms, entry: Entry | None, challenges: Collection[Chal
     if terms.key not in set(KeyKind):
         raise InvalidInputError("key", "this kind of key is not made here")
     return checked
+
+
+def _not_here(challenge: ChallengeKind, names: Sequence[str]) -> str:
+    """Say what this manager's settings lack for a challenge that it cannot show."""
+    if challenge is not ChallengeKind.DNS:
+        return f"{challenge} is not switched on in this manager's settings (table [dns])"
+    name = printable(names[0][:80]) if names else "the names"
+    return f"no zone in this manager's settings covers {name}: add a [[dns.zone]] for it to the settings (docs/dns-challenges.md)"
 
 
 def _fault(name: str, challenge: ChallengeKind) -> str:

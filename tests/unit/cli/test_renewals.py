@@ -289,6 +289,14 @@ def test_whoever_names_a_profile_is_told_how_to_see_whether_the_ca_has_it(made, 
     assert hint not in run("renewal", "set", "3", "--profile", "nosuch", "--json").stdout
 
 
+@pytest.mark.parametrize(
+    ("challenge", "is_told"), [("dns-01", True), ("dns-persist-01", True), ("http-01", False)]
+)
+def test_whoever_lets_names_be_proven_by_dns_is_told_how_to_try_it(made, run, challenge, is_told):
+    hint = "Whether its names can be proven by DNS is seen when it is ordered; to see it before: certcast renewal test 3\n"
+    assert run("renewal", "set", "3", "--challenge", challenge).stdout.endswith(hint) is is_told
+
+
 def test_a_renewal_is_removed_after_a_question(made, run, monkeypatch):
     made.answer("DELETE", "renewals/3", "", status=204)
     monkeypatch.setattr(confirming, "can_ask", lambda: True)

@@ -10,7 +10,7 @@ import pytest
 
 from manager.dns.settings import DnsSettings
 from manager.domain.renewal.records import ChallengeKind
-from manager.renewing import LateCas, LateShowing, showings
+from manager.renewing import LateCas, LateShowing, compose_renewing, showings
 from manager.usecases.renewal.ports import CaError
 from tests.fakes.showing import ModelShowing
 from tests.integration.acme.parts import account, key_pem
@@ -31,6 +31,16 @@ async def test_a_record_that_stays_counts_only_where_the_settings_say_so(world: 
     found = showings(world.context, FLEET, DnsSettings(persist=persist))
     always = {ChallengeKind.HTTP, ChallengeKind.DNS}
     assert set(found) == always | ({ChallengeKind.DNS_PERSIST} if persist else set())
+
+
+@pytest.mark.parametrize("names", [(), ("example.com",)])
+async def test_records_are_chosen_only_where_there_is_a_zone_to_write_them_to(
+    world: Renewing, names: tuple[str, ...]
+):
+    zones = [{"names": names, "present": ["/bin/true"], "cleanup": ["/bin/true"]}] if names else []
+    settings = DnsSettings.model_validate({"zone": zones})
+    renewing = compose_renewing(world.context, FLEET, settings)
+    assert (ChallengeKind.DNS in renewing.challenges) is bool(names)
 
 
 async def test_each_way_of_dns_shows_nothing_where_nothing_is_to_be_shown(world: Renewing):

@@ -138,12 +138,20 @@ async def test_an_account_that_was_deactivated_is_refused_for_a_new_renewal_and_
     assert [each.renewal for each in await world.renewals.list()] == [renewal]
 
 
-async def test_a_challenge_that_is_not_switched_on_here_is_refused(world: Renewing):
+@pytest.mark.parametrize(
+    ("challenge", "message"),
+    [
+        (ChallengeKind.DNS_PERSIST, "dns-persist-01 is not switched on"),
+        (ChallengeKind.DNS, r"no zone in this manager's settings covers n1.example.com: add a \[\[dns.zone"),
+    ],
+)
+async def test_a_challenge_that_cannot_be_shown_here_is_refused(
+    world: Renewing, challenge: ChallengeKind, message: str
+):
     account, number = await world.account(), await world.certificate(["n1"])
     alone = RenewalUseCases(world.context, wake=wake_nobody, challenges=[ChallengeKind.HTTP])
-    terms = Terms(account_id=account, challenge=ChallengeKind.DNS_PERSIST)
-    with pytest.raises(InvalidInputError, match="dns-persist-01 is not switched on") as caught:
-        await alone.switch_on(number, terms, actor="ada")
+    with pytest.raises(InvalidInputError, match=message) as caught:
+        await alone.switch_on(number, Terms(account_id=account, challenge=challenge), actor="ada")
     assert caught.value.field == "challenge"
 
 
