@@ -5,10 +5,10 @@ Decides which change may have ended what was wrong. Invariant: a CA is let sign 
 
 from dataclasses import replace
 
-from manager.domain.inventory import Inventory
+from manager.domain.inventory import Entry, Inventory
 from manager.domain.renewal.budget import allowed_s
 from manager.domain.renewal.capacity import is_account_limit
-from manager.domain.renewal.records import AccountId, RenewalRecord, Terms
+from manager.domain.renewal.records import AccountId, OrderRecord, OrderState, RenewalRecord, Terms
 from manager.domain.renewal.schedule import (
     at_once_s,
     brings_another,
@@ -16,6 +16,7 @@ from manager.domain.renewal.schedule import (
     entry_of,
     follows_at_once,
     has_failed_early,
+    is_left_behind,
     names_of,
 )
 from manager.usecases.context import Context
@@ -42,6 +43,24 @@ async def let_rest_no_longer(
         if is_early or renewal.retry_at_s > now_s:
             follows = renewal.follows_at_once or is_early
             await context.store.renewals.keep(replace(rested, follows_at_once=follows))
+
+
+async def resumed(
+    context: Context, known: RenewalRecord, entry: Entry | None, latest: OrderRecord | None
+) -> RenewalRecord:
+    """Return a renewal that goes on at once. What has failed before its time is ordered again, and so is what ended while it was paused, unless another certificate is there since; `latest` is its latest order."""
+    now_s = context.clock()
+    record = replace(end_rest(known, now_s=now_s), is_paused=False)
+    if has_failed_early(record, entry, latest, now_s=now_s):
+        return replace(record, follows_at_once=True)
+    real = await context.store.orders.latest_real(known.id)
+    is_replaced = (
+        real is not None
+        and real.state is OrderState.FAILED
+        and real.terms == known.terms
+        and is_left_behind(real, known, entry)
+    )
+    return replace(record, follows_at_once=record.follows_at_once and not is_replaced)
 
 
 async def with_terms(

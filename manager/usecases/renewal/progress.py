@@ -16,7 +16,14 @@ from manager.domain.renewal.budget import SIGNED_WITHIN_S, allowed_s, signed_s, 
 from manager.domain.renewal.clocks import order_by, renewal_by
 from manager.domain.renewal.moments import REST_MOST_S, retry_at_s
 from manager.domain.renewal.records import AccountId, OrderRecord, OrderState, Problem, RenewalRecord, Step
-from manager.domain.renewal.schedule import RATE_LIMITED, at_once_s, entry_of, is_left_behind
+from manager.domain.renewal.schedule import (
+    RATE_LIMITED,
+    at_once_s,
+    entry_of,
+    is_left_behind,
+    moment_of,
+    why_obsolete,
+)
 from manager.usecases.context import Context
 from manager.usecases.renewal.ports import CaError
 
@@ -100,6 +107,19 @@ async def end(context: Context, order: OrderRecord, message: str) -> None:
     problem = Problem(at_s=context.clock(), message=message)
     await advance(context, order, OrderState.FAILED, message=message, problem=problem)
     log.info("order.ended", order=order.id, renewal=order.renewal_id, message=message)
+
+
+async def end_paused(context: Context, order: OrderRecord, message: str) -> None:
+    """End an order whose renewal has been paused for long: another one follows once it is resumed, also if that is before its time. Raises ChangedMeanwhileError."""
+    inventory = await context.inventories.current()
+    async with context.store.transaction():
+        known = await context.store.renewals.get(order.renewal_id)
+        await end(context, order, message)
+        entry = entry_of(known, inventory.entries)
+        moment_s = moment_of(known, entry)
+        is_early = moment_s is None or moment_s > context.clock()
+        if is_early and not why_obsolete(order, known, entry):
+            await context.store.renewals.keep(replace(known, follows_at_once=True))
 
 
 async def fail(context: Context, order: OrderRecord, error: CaError) -> None:

@@ -25,11 +25,11 @@ from manager.domain.renewal.records import (
     RenewalRecord,
     Terms,
 )
-from manager.domain.renewal.schedule import at_once_s, begins_s, end_rest, entry_of, has_failed_early
+from manager.domain.renewal.schedule import at_once_s, begins_s, end_rest, entry_of
 from manager.usecases.context import Context
 from manager.usecases.renewal.beginning import Beginning
 from manager.usecases.renewal.ending import let_go
-from manager.usecases.renewal.mending import with_terms
+from manager.usecases.renewal.mending import resumed, with_terms
 from manager.usecases.renewal.progress import ORDERS_KEPT
 from manager.usecases.renewal.shown import ShownRenewal
 from manager.usecases.renewal.slots import assess_ordered, check_slots, with_held
@@ -178,21 +178,20 @@ class RenewalUseCases:
         return shown
 
     async def set_paused(self, renewal_id: RenewalId, *, paused: bool, actor: str) -> ShownRenewal:
-        """Let nothing be ordered for a while, or go on at once; what has failed before its time is ordered again.
+        """Let nothing be ordered for a while, or go on at once; what has failed or ended before its time is ordered again.
 
         Raises NotFoundError, InvalidInputError.
         """
         store, act = self._context.store, "renewal.paused" if paused else "renewal.resumed"
         async with self._context.deciding() as inventory:
             known = await store.renewals.get(renewal_id)
-            now_s = self._context.clock()
-            record = replace(
-                known if paused else end_rest(known, now_s=now_s), is_paused=paused, changed_s=now_s
+            shown = await self._shown(
+                replace(known, is_paused=paused, changed_s=self._context.clock()), inventory
             )
-            shown = await self._shown(record, inventory)
-            latest = shown.orders[0] if shown.orders else None
-            if not paused and has_failed_early(record, shown.entry, latest, now_s=now_s):
-                shown = replace(shown, renewal=replace(record, follows_at_once=True))
+            if not paused:
+                latest = shown.orders[0] if shown.orders else None
+                again = await resumed(self._context, known, shown.entry, latest)
+                shown = replace(shown, renewal=again)
             await store.renewals.keep(shown.renewal)
             await self._context.note(actor, act, f"renewal {renewal_id}")
         self._announce(act, renewal_id, actor)

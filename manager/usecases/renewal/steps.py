@@ -30,7 +30,7 @@ from manager.usecases.renewal.asking import AccountsAtCas
 from manager.usecases.renewal.collecting import is_signed
 from manager.usecases.renewal.leftovers import Leftovers
 from manager.usecases.renewal.ports import Ca, CaError
-from manager.usecases.renewal.progress import advance, end, fail, wait
+from manager.usecases.renewal.progress import advance, end, end_paused, fail, wait
 from manager.usecases.renewal.proving import VALIDATED_WITHIN_S, Proving, poll_s, require_open
 from manager.usecases.renewal.slots import require_free
 from manager.usecases.renewal.taking_over import TakingOver
@@ -80,7 +80,8 @@ class OrderSteps:
     async def _give_up(self, order: OrderRecord, why: str) -> None:
         """End an order that is of no use any more, with all that was shown for it. Raises ChangedMeanwhileError, StorageError."""
         left = await self._leftovers.remove(order, order.proofs)
-        await end(self._context, order, f"The order was given up, because {why}. {left}".rstrip())
+        ended = end_paused if why == PAUSED else end
+        await ended(self._context, order, f"The order was given up, because {why}. {left}".rstrip())
 
     def _of_no_use(self, order: OrderRecord, renewal: RenewalRecord, entry: Entry | None) -> str:
         if order.is_test:

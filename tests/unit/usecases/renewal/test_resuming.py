@@ -1,7 +1,11 @@
 """A renewal that is resumed goes back to its plan; only what is due, or has failed before its time, is ordered."""
 
+from dataclasses import replace
+
+import pytest
+
 from manager.domain.alarms import AlarmKind
-from manager.domain.renewal.records import OrderState
+from manager.domain.renewal.records import OrderState, RenewalRecord
 from manager.usecases.renewal.ports import CaError
 from tests.pki import DAY_S
 from tests.renewals import Renewing
@@ -53,3 +57,43 @@ async def test_an_order_whose_renewal_is_paused_for_long_ends_with_its_proofs_an
     await world.renewals.set_paused(renewal.id, paused=False, actor="ada")
     await world.pass_time(HOUR_S)
     assert (await world.states(renewal))[-1] is OrderState.SERVED
+
+
+async def ended_early(world: Renewing, *, has_other_names: bool = False) -> RenewalRecord:
+    """Let an order before its time end since its renewal is paused for long; one for other names follows an order that was given up for them."""
+    renewal = await world.renewing("n1", age_days=5)
+    world.showing.missing_at = lambda _name: "n1"
+    await world.renewals.order_now(renewal.id, actor="ada")
+    await world.pass_time(60, step_s=5)
+    if has_other_names:
+        terms = replace(renewal.terms, names=("n1.example.com", "more.example.com"))
+        await world.renewals.change(renewal.id, terms, actor="ada")
+        await world.pass_time(60, step_s=5)
+    assert (await world.states(renewal))[-1] is OrderState.ORDERED
+    await world.renewals.set_paused(renewal.id, paused=True, actor="ada")
+    await world.pass_time(1.1 * HOUR_S)
+    assert set(await world.states(renewal)) == {OrderState.FAILED}
+    world.showing.missing_at = lambda _name: ""
+    return renewal
+
+
+@pytest.mark.parametrize("has_other_names", [False, True])
+async def test_what_ended_before_its_time_while_it_was_paused_is_ordered_again_once_it_is_resumed(
+    world: Renewing, has_other_names: bool
+):
+    renewal = await ended_early(world, has_other_names=has_other_names)
+    await world.pass_time(DAY_S)
+    assert set(await world.states(renewal)) == {OrderState.FAILED}
+    resumed = await world.renewals.set_paused(renewal.id, paused=False, actor="ada")
+    assert resumed.next_at_s == world.now[0]
+    await world.pass_time(5 * DAY_S)
+    assert (await world.states(renewal))[-1] is OrderState.SERVED
+    assert len(world.server.issued) == 1
+
+
+async def test_what_ended_while_it_was_paused_is_not_ordered_again_for_another_certificate(world: Renewing):
+    renewal = await ended_early(world)
+    await put_another(world, renewal)
+    await world.renewals.set_paused(renewal.id, paused=False, actor="ada")
+    await world.pass_time(5 * DAY_S)
+    assert await world.states(renewal) == [OrderState.FAILED]
