@@ -5,7 +5,7 @@ Invariants: a certificate has one at most; one that was retired is known to nobo
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Select, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -17,6 +17,10 @@ from manager.store.certificate_rows import require_certificate
 from manager.store.engine import Database
 from manager.store.renewal_fields import renewal_of, renewal_values
 from manager.store.tables.renewal import acme_account, renewal
+
+_READ: Final = select(renewal, acme_account.c.deactivated_s.is_not(None).label("is_stopped")).outerjoin(
+    acme_account, renewal.c.account_id == acme_account.c.id
+)
 
 
 class Renewals:
@@ -40,22 +44,22 @@ class Renewals:
 
     async def get(self, renewal_id: RenewalId) -> RenewalRecord:
         """Return one. Raises NotFoundError."""
-        for found in await self._found(select(renewal).where(renewal.c.id == renewal_id)):
+        for found in await self._found(_READ.where(renewal.c.id == renewal_id)):
             return found
         raise _missing(renewal_id)
 
     async def list(self) -> Sequence[RenewalRecord]:
         """Return all by id, those that are over among them."""
-        return await self._found(select(renewal).order_by(renewal.c.id))
+        return await self._found(_READ.order_by(renewal.c.id))
 
     async def some(self, renewal_ids: Collection[RenewalId]) -> Mapping[RenewalId, RenewalRecord]:
         """Return those of these that there are."""
-        chosen = select(renewal).where(self._database.among(renewal.c.id, renewal_ids))
+        chosen = _READ.where(self._database.among(renewal.c.id, renewal_ids))
         return {each.id: each for each in await self._found(chosen)}
 
     async def of_certificate(self, certificate_id: CertificateId) -> RenewalRecord | None:
         """Return that of a certificate, None if it has none."""
-        query = select(renewal).where(renewal.c.certificate_id == certificate_id)
+        query = _READ.where(renewal.c.certificate_id == certificate_id)
         async with self._database.read() as connection:
             row = (await connection.execute(query)).first()
         return None if row is None else renewal_of(row)
@@ -78,7 +82,7 @@ class Renewals:
 
     async def collect(self, *, now_s: float) -> None:
         """Remove, with their orders, those that were retired until now."""
-        for each in await self._read(select(renewal)):
+        for each in await self._read(_READ):
             if each.kept_until_s is not None and each.kept_until_s <= now_s:
                 await self.delete(each.id)
 

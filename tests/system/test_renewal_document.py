@@ -45,7 +45,8 @@ async def test_what_the_document_says_renews_certificates_as_it_is_typed(tmp_pat
         trusted = tmp_path / "root.pem"
         trusted.write_text(there.pebble.trust_pem)
         url, printed = there.pebble.directory_url, {}
-        own = ["--directory", url, "--staging", url, "--trusted-ca", str(trusted), "--agree-to-terms"]
+        staging = ["--staging", f"{url}?tests"]
+        own = ["--directory", url, *staging, "--trusted-ca", str(trusted), "--agree-to-terms"]
         for words in typed():
             line = " ".join(words)
             if WITH_A_BINDING in words:

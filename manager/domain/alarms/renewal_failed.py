@@ -30,6 +30,9 @@ def condition(renewal: RenewalRecord, entry: Entry | None, order: OrderRecord | 
     again = " It is being tried again."
     if renewal.is_paused:
         again = " It is paused."
+    elif renewal.is_stopped and again_s is None:
+        # which has an alarm of its own
+        again = ""
     elif again_s is None or again_s > problem.at_s:
         again = f" It is tried again on {date(again_s)}."
     return about_renewal(renewal, entry, AlarmKind.RENEWAL_FAILED, f"{message}.{said}{times}{again}")

@@ -85,7 +85,22 @@ def normalise(given: AccountFields) -> AccountFields:
     _check_url("directory_url", given.directory_url)
     if given.staging_url:
         _check_url("staging_url", given.staging_url)
+        if is_same_directory(given.staging_url, given.directory_url):
+            raise InvalidInputError(
+                "staging_url",
+                "this is the CA's own directory, where a test order would be a real one and count against its limits; give that of its staging environment, or none",
+            )
     return replace(given, name=name, contact=_contacts(given.contact))
+
+
+def is_same_directory(one: str, other: str) -> bool:
+    """Whether two addresses lead to the same directory of a CA: a host has no capitals of its own, and 443 is the port of https (RFC 3986 6.2.2.1, 6.2.3)."""
+    return _normal_url(one) == _normal_url(other)
+
+
+def _normal_url(url: str) -> tuple[str | None, int, str]:
+    parts = urlsplit(url)
+    return parts.hostname, parts.port or 443, url.removeprefix(f"https://{parts.netloc}")
 
 
 def apply_changes(changes: AccountChanges, known: AccountRecord, known_key: str) -> AccountFields:

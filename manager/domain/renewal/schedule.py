@@ -85,7 +85,9 @@ def moment_of(renewal: RenewalRecord, entry: Entry | None) -> float | None:
 
 
 def begins_s(renewal: RenewalRecord, entry: Entry | None) -> float | None:
-    """Return when its next order begins: not while it rests after a failure; None while it is paused, too."""
+    """Return when its next order begins: not while it rests after a failure; None while it is paused, or its account is deactivated, too."""
+    if renewal.is_stopped:
+        return None
     moment_s = None if renewal.is_paused else moment_of(renewal, entry)
     if renewal.follows_at_once and not (renewal.is_paused or renewal.is_over):
         moment_s = renewal.changed_s

@@ -101,6 +101,8 @@ def _to_order(renewal: RenewalRecord, entry: Entry | None) -> tuple[Terms, tuple
         raise ConflictError("nothing is ordered for this any more: its renewal was switched off")
     if renewal.terms is None:
         raise ConflictError("nothing is ordered for this: it is renewed by a request that is sent to its CA")
+    if renewal.is_stopped:
+        raise ConflictError("nothing is ordered for this any more: its account was deactivated")
     names = names_of(renewal.terms, entry)
     if not names:
         raise InvalidInputError("names", "the certificate has no name that a CA can be shown to be ours")

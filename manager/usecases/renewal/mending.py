@@ -6,6 +6,7 @@ Decides which change may have ended what was wrong. Invariant: a CA is let sign 
 from dataclasses import replace
 
 from manager.domain.inventory import Entry, Inventory
+from manager.domain.renewal.account_fields import is_same_directory
 from manager.domain.renewal.budget import allowed_s
 from manager.domain.renewal.capacity import is_account_limit
 from manager.domain.renewal.records import AccountId, OrderRecord, OrderState, RenewalRecord, Terms
@@ -71,6 +72,7 @@ async def with_terms(
     given = replace(
         known,
         terms=terms,
+        is_stopped=False,
         follows_at_once=follows_at_once(known, terms, order),
         # nobody waits for an answer to one that was opened before something is ordered
         request_id=known.request_id if known.terms is None and terms is None else None,
@@ -96,7 +98,7 @@ async def _limited_s(context: Context, known: RenewalRecord, terms: Terms | None
             return 0.0
         accounts = context.store.accounts
         former, given = await accounts.get(before.account_id), await accounts.get(terms.account_id)
-        if former.directory_url != given.directory_url:
+        if not is_same_directory(former.directory_url, given.directory_url):
             return 0.0
     return at_once_s(known)
 

@@ -12,6 +12,7 @@ import structlog
 
 from common.errors import CertcastError, ChangedMeanwhileError, NotFoundError
 from manager.domain.inventory import Entry
+from manager.domain.renewal.account_fields import is_same_directory
 from manager.domain.renewal.budget import SIGNED_WITHIN_S, allowed_s, signed_s, words_of_limit
 from manager.domain.renewal.clocks import order_by, renewal_by
 from manager.domain.renewal.moments import REST_MOST_S, retry_at_s
@@ -231,7 +232,9 @@ async def signed_for(context: Context, names: Collection[str], account_id: Accou
     since_s = now_s - SIGNED_WITHIN_S
     directories = {each.id: each.directory_url for each in await store.accounts.list()}
     directory = directories.get(account_id)
-    same = {account_id, *(each for each, url in directories.items() if url == directory)}
+    same = {account_id}
+    if directory is not None:
+        same |= {each for each, url in directories.items() if is_same_directory(url, directory)}
     found = signed_s(await store.orders.changed_since(since_s), names, same)
     # the clock may have been ahead
     return [min(each, now_s) for each in found if each > since_s]

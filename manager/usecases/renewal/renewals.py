@@ -215,6 +215,7 @@ class RenewalUseCases:
     async def test(self, renewal_id: RenewalId, *, actor: str) -> OrderRecord:
         """Begin an order at the CA's directory for tests; its end is `tested` or `failed`. Raises NotFoundError, ConflictError, InvalidInputError."""
         renewal = await self._context.store.renewals.get(renewal_id)
+        await self._check_account(renewal.terms)
         if renewal.terms is not None:
             account = await self._context.store.accounts.get(renewal.terms.account_id)
             if not account.staging_url:
@@ -226,11 +227,12 @@ class RenewalUseCases:
     async def order_now(self, renewal_id: RenewalId, *, actor: str) -> OrderRecord:
         """Begin an order before its time, or let one that rests after a failure go on.
 
-        Raises NotFoundError, ConflictError (one is under way, it is paused, its CA asked to wait), InvalidInputError.
+        Raises NotFoundError, ConflictError (one is under way, it is paused, its account was deactivated, its CA asked to wait), InvalidInputError.
         """
         known, now_s = await self._context.store.renewals.get(renewal_id), self._context.clock()
         if known.is_paused:
             raise ConflictError("this renewal is paused; resume it first")
+        await self._check_account(known.terms)
         if at_once_s(known) > now_s:
             raise ConflictError("the CA asked to wait, and refuses orders until then")
         order = await self._go_on(renewal_id, actor) if known.retry_at_s > now_s else None

@@ -96,7 +96,7 @@ async def test_a_bound_account_is_made_and_a_certificate_is_tried_and_ordered_by
                 "name": "pebble",
                 "contact": "ops@example.com",
                 "directory_url": bound_pebble.directory_url,
-                "staging_url": bound_pebble.directory_url,
+                "staging_url": f"{bound_pebble.directory_url}?tests",
                 "trusted_cas": bound_pebble.trust_pem,
                 "binding_id": KEY_ID,
                 "binding_key": KEY,

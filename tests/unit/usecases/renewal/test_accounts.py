@@ -100,6 +100,17 @@ async def test_a_host_that_there_cannot_be_is_told_with_what_is_wrong_with_it(
     assert made.directory_url == "https://my_ca:8443/directory"
 
 
+@pytest.mark.parametrize("staging", ["https://CA.example.com:443/dir", "https://ca.example.com/dir"])
+async def test_a_directory_for_tests_is_not_the_one_where_certificates_are_ordered(
+    world: Renewing, staging: str
+):
+    with pytest.raises(InvalidInputError, match="where a test order would be a real one") as caught:
+        await world.accounts.add(
+            fields(directory_url="https://ca.example.com/dir", staging_url=staging), actor="ada"
+        )
+    assert caught.value.field == "staging_url"
+
+
 @pytest.mark.parametrize("url", ["https://2001:db8::1/directory", "https://::1/d", "https://::1"])
 async def test_an_ipv6_address_without_brackets_is_told_with_them(world: Renewing, url: str):
     with pytest.raises(InvalidInputError, match=r"in brackets in an address, as in https://\[2001:db8::1\]/"):
@@ -278,18 +289,6 @@ async def test_an_account_with_which_something_is_renewed_is_not_deleted(world: 
     await world.accounts.delete(account, actor="ada")
     with pytest.raises(NotFoundError):
         await world.accounts.get(account)
-
-
-async def test_a_deactivated_account_orders_nothing_any_more(world: Renewing):
-    renewal = await world.renewing("n1", age_days=40)
-    account = renewal.terms.account_id
-    await world.accounts.register(account, actor="ada")
-    ended = await world.accounts.deactivate(account, actor="ada")
-    assert (ended.deactivated_s, world.server.accounts) == (NOW_S, {})
-    await world.pass_time(60)
-    assert (await world.renewal(renewal)).problem.message == "the account 'le' was deactivated"
-    with pytest.raises(ConflictError):
-        await world.accounts.change_key(account, actor="ada")
 
 
 async def test_an_account_that_the_ca_has_ended_though_its_answer_was_lost_is_noted_as_ended_at_the_next_try(

@@ -7,7 +7,7 @@ import pytest
 from common.errors import NotFoundError
 from common.ids import NodeName
 from manager.domain.alarms import AlarmKind
-from manager.domain.renewal.account_fields import AccountChanges
+from manager.domain.renewal.account_fields import AccountChanges, AccountFields
 from manager.domain.renewal.budget import SIGNED_BY_ITSELF_MOST, SIGNED_MOST, allowed_s, words_of_limit
 from manager.domain.renewal.records import OrderState, RenewalRecord
 from manager.usecases.renewal.progress import signed_for
@@ -198,3 +198,6 @@ async def test_what_a_ca_has_signed_counts_however_somebody_wrote_its_names(worl
     (order,) = await world.orders(renewal)
     await world.store.orders.keep(replace(order, names=("N1.Example.COM",)))
     assert len(await signed_for(world.context, ["n1.example.com"], renewal.terms.account_id)) == 1
+    same = AccountFields(name="same", directory_url="https://CA.example.com:443/directory")
+    other = (await world.accounts.add(same, actor="ada")).id
+    assert len(await signed_for(world.context, ["n1.example.com"], other)) == 1
