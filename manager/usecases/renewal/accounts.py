@@ -11,12 +11,14 @@ import structlog
 
 from common.codes import KeyKind
 from common.errors import ConflictError
-from common.words import listed
+from common.pki.expiry import DAY_S
+from common.words import date, listed
 from manager.domain.renewal.account_fields import (
     AccountChanges,
     AccountFields,
     apply_changes,
     describe_anew,
+    is_same_directory,
     normalise,
 )
 from manager.domain.renewal.records import AccountId, AccountRecord, OrderState
@@ -119,7 +121,7 @@ class AccountUseCases:
             detail = _changes(before, record, has_other_key=has_other_key)
             await self._context.note(actor, "account.changed", f"account {account_id}", detail)
             if has_other_key or _is_mended(before, record):
-                is_at_another_ca = record.directory_url != before.directory_url
+                is_at_another_ca = not is_same_directory(record.directory_url, before.directory_url)
                 await let_rest_no_longer(
                     self._context, account_id, inventory, is_at_another_ca=is_at_another_ca
                 )
@@ -164,9 +166,24 @@ class AccountUseCases:
         """
         async with self._context.store.transaction():
             await self._require_unneeded(account_id)
+            await self._require_none_ending(account_id)
             await self._context.store.accounts.delete(account_id)
             await self._context.note(actor, "account.deleted", f"account {account_id}")
         log.info("account.deleted", account=account_id, user=actor)
+
+    async def _require_none_ending(self, account_id: AccountId) -> None:
+        """Refuse to forget what only renewals that were removed use still: no list has them. Raises ConflictError."""
+        found = await self._context.store.renewals.list()
+        using = [each for each in found if each.terms is not None and each.terms.account_id == account_id]
+        if not using or not all(each.is_over for each in using):
+            return
+        named = listed([f"renewal {each.id}" for each in using[:NAMED]])
+        more = f" and {len(using) - NAMED} more" if len(using) > NAMED else ""
+        until_s = DAY_S + max(max([each.changed_s, *(left.since_s for left in each.left)]) for each in using)
+        until = f", until {date(until_s)} at the latest" if until_s > self._context.clock() else ""
+        raise ConflictError(
+            f"this account is used while what was removed comes to its end: {named}{more}. Its orders are given up, and what was shown for them is taken away{until}; remove the account then"
+        )
 
     async def _require_unneeded(self, account_id: AccountId) -> None:
         """Refuse to end what a certificate could not be collected with that its CA has signed, or is about to. Raises ConflictError."""

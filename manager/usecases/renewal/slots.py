@@ -76,7 +76,9 @@ async def take_from_renewals(context: Context, removed: Collection[NodeName], *,
     for renewal in await context.store.renewals.list():
         left = tuple(name for name in renewal.nodes if name not in gone)
         if left != renewal.nodes:
-            after = replace(renewal, nodes=left, changed_s=context.clock())
+            # once all are gone, nobody gets what it brings, which is said then
+            is_placed = renewal.is_placed or not left
+            after = replace(renewal, nodes=left, is_placed=is_placed, changed_s=context.clock())
             await context.store.renewals.keep(after)
             await context.note(actor, "renewal.changed", f"renewal {renewal.id}", noted_terms(after))
 

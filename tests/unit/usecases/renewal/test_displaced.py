@@ -92,3 +92,22 @@ async def test_a_certificate_that_was_never_on_a_node_is_renewed_without_a_word(
     await world.pass_time(HOUR_S)
     assert await world.states(renewal) == [OrderState.SERVED]
     assert await alarms_of(world, AlarmKind.RENEWAL_UNSERVED) == []
+
+
+async def test_a_first_certificate_whose_nodes_were_all_removed_meanwhile_is_told_to_be_nobodys(
+    world: Renewing,
+):
+    for name in ("n1", "n2"):
+        names = [f"{name}.example.com"]
+        await world.store.nodes.add(NodeName(name), "node", names=names, addresses=[], now_s=world.now[0])
+    terms = world.terms(await world.account(), "n1.example.com", "n2.example.com")
+    nodes = [NodeName("n1"), NodeName("n2")]
+    made = await world.renewals.order_new(terms, nodes=nodes, slot="server", actor="ada")
+    world.server.processing_s = HOUR_S
+    await world.pass_time(60, step_s=5)
+    assert await world.states(made.renewal) == [OrderState.FINALISED]
+    await world.use_cases.nodes.remove(*nodes, actor="ada")
+    await world.pass_time(DAY_S)
+    (order,) = await world.orders(made.renewal)
+    assert order.problem.message == "No node has the certificate any more that it has brought."
+    assert len(await alarms_of(world, AlarmKind.RENEWAL_UNSERVED)) == 1

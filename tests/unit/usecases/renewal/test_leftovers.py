@@ -5,6 +5,8 @@ from dataclasses import replace
 
 import pytest
 
+from common.errors import ConflictError
+from common.words import date
 from manager.domain.alarms import AlarmKind
 from manager.domain.renewal.moments import LADDER_S
 from manager.domain.renewal.records import OrderState, Proof
@@ -144,3 +146,28 @@ async def test_of_what_a_renewal_leaves_the_latest_is_kept(world: Renewing, brok
     left = (await world.renewal(renewal)).left
     assert broken
     assert (len(left), left[0].proof.token) == (LEFT_MOST, "token-1")
+
+
+async def test_an_account_that_only_removed_renewals_use_still_is_refused_with_until_when(
+    world: Renewing, broken: list[bool]
+):
+    renewal = await world.renewing("n1", age_days=40)
+    await world.pass_time(60, step_s=5)
+    await world.renewals.remove(renewal.id, actor="ada")
+    with pytest.raises(ConflictError) as refused:
+        await world.accounts.delete(renewal.terms.account_id, actor="ada")
+    assert f"while what was removed comes to its end: renewal {renewal.id}." in refused.value.message
+    until = date((await world.renewal(renewal)).changed_s + DAY_S)
+    assert f"until {until} at the latest; remove the account then" in refused.value.message
+    broken.clear()
+    await world.pass_time(DAY_S)
+    await world.accounts.delete(renewal.terms.account_id, actor="ada")
+
+
+async def test_an_account_that_others_use_too_is_refused_for_those_first(world: Renewing, broken: list[bool]):
+    renewal, _ = await world.renewing("n1", age_days=40), await world.renewing("n2", age_days=40)
+    await world.pass_time(60, step_s=5)
+    await world.renewals.remove(renewal.id, actor="ada")
+    with pytest.raises(ConflictError, match="let them use another one first"):
+        await world.accounts.delete(renewal.terms.account_id, actor="ada")
+    assert broken
