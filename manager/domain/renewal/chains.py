@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from common.errors import PkiError
-from common.pki.certificate import decode
+from common.pki.certificate import Certificate, decode
 from common.pki.pem import CERTIFICATE, read_blocks
 
 
@@ -24,6 +24,15 @@ def choose_chain(chains: Sequence[str], preferred_root: str) -> ChosenChain:
         if ends_at(text) == preferred_root:
             return ChosenChain(text, is_preferred=True)
     return ChosenChain(chains[0], is_preferred=False)
+
+
+def leaf_of(text: str) -> Certificate | None:
+    """Return what a chain is of, which is its first certificate; None if that cannot be read."""
+    blocks = [block for block in read_blocks(text).blocks if block.label == CERTIFICATE]
+    try:
+        return decode(blocks[0].der) if blocks else None
+    except PkiError:
+        return None
 
 
 def ends_at(text: str) -> str:

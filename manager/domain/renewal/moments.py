@@ -31,8 +31,11 @@ LEFT_LEAST: Final = 1 / 10
 """Which share of the lifetime is left at the latest, whatever its CA suggests: what fails then must have time to be tried again."""
 
 WINDOW_LADDER_S: Final = (3600.0, 6 * 3600.0, float(DAY_S), 2.0 * DAY_S)
-"""How long no window counts for a certificate that has just been taken over: after the first, second, third and each further one within WINDOW_COUNTED_S. A CA whose windows have
+"""How long no window counts for a certificate that has just been taken over: after one in its time, and the first, second and each further early one within WINDOW_COUNTED_S. A CA whose windows have
 always passed would be asked for one certificate after the other; one that revokes is obeyed within the hour."""
+
+EARLY_SHARE: Final = 1 / 10
+"""Which share of the time until a certificate is due without a window is left, at least, for a renewal to be early: the windows of ordinary times lie about that moment."""
 
 WINDOW_COUNTED_S: Final = 7.0 * DAY_S
 
@@ -82,9 +85,17 @@ def renewed_s(validity: Validity, *, window: Window | None, window_from_s: float
     return min(max(suggested_s, min(window_from_s, unasked_s)), ends_s - life_s * LEFT_LEAST)
 
 
-def window_from_s(taken_over_s: Iterable[float], *, now_s: float) -> float:
-    """Return from when on a window counts for a certificate that is taken over now, after others at these moments."""
-    count = sum(1 for each in taken_over_s if each > now_s - WINDOW_COUNTED_S)
+def is_early(validity: Validity, at_s: float) -> bool:
+    """Whether a certificate that was replaced then was far from being due without a window, or that cannot be told."""
+    due_s, begins_s = renewed_s(validity, window=None), validity.not_before_s
+    if due_s is None or begins_s is None:
+        return True
+    return at_s < due_s - (due_s - begins_s) * EARLY_SHARE
+
+
+def window_from_s(early_s: Iterable[float], *, now_s: float) -> float:
+    """Return from when on a window counts for a certificate that is taken over now; `early_s` are the moments of early ones, this one included."""
+    count = sum(1 for each in early_s if each > now_s - WINDOW_COUNTED_S)
     return now_s + WINDOW_LADDER_S[min(count, len(WINDOW_LADDER_S) - 1)]
 
 

@@ -32,6 +32,7 @@ from manager.domain.keeping import new_entry
 from manager.domain.model import AssignmentRecord
 from manager.domain.moves import Move
 from manager.domain.placements import of_moves
+from manager.domain.renewal.early import taken_over_early_s
 from manager.domain.renewal.moments import WINDOW_COUNTED_S, why_too_short, window_from_s
 from manager.domain.renewal.records import OrderRecord, OrderState, Problem, RenewalRecord
 from manager.domain.renewal.schedule import begins_s, brings_another, entry_of, validity_of, why_obsolete
@@ -44,7 +45,7 @@ from manager.usecases.confirming import Impact, assess_kept, other_keys
 from manager.usecases.kept import new_certificate
 from manager.usecases.renewal.around import Around
 from manager.usecases.renewal.ports import CaError
-from manager.usecases.renewal.progress import advance, end, keep_advanced, wait
+from manager.usecases.renewal.progress import ORDERS_KEPT, advance, end, keep_advanced, wait
 from manager.usecases.renewal.slots import why_occupied
 from manager.usecases.workers import READ_TIMEOUT_S
 
@@ -169,23 +170,22 @@ class TakingOver:
             number = kept.certificate.id
             detail = {"renewal": renewal.id, "replaces": renewal.certificate_id, "nodes": kept.nodes}
             await self._context.note(RENEWAL, "renewal.taken_over", f"certificate {number}", detail)
-            taken_over = await self._taken_over_s(renewal, now_s)
             await keep_advanced(self._context, order, OrderState.TAKEN_OVER, answer_id=number)
+            early_s = await self._early_s(renewal, now_s)
             successor = _of_successor(renewal, order, number, now_s)
             await store.renewals.keep(
                 replace(
                     successor,
                     is_placed=renewal.is_placed or bool(kept.nodes),
-                    window_from_s=window_from_s(taken_over, now_s=now_s),
+                    window_from_s=window_from_s(early_s, now_s=now_s),
                 )
             )
         return kept.nodes, number
 
-    async def _taken_over_s(self, renewal: RenewalRecord, now_s: float) -> Sequence[float]:
-        """Return when orders of a renewal took over within the time over which that is counted."""
-        since_s = now_s - WINDOW_COUNTED_S
-        orders = await self._context.store.orders.changed_since(since_s, renewal_id=renewal.id)
-        return [step.at_s for each in orders for step in each.steps if step.state is OrderState.TAKEN_OVER]
+    async def _early_s(self, renewal: RenewalRecord, now_s: float) -> Sequence[float]:
+        """Return when orders of a renewal took over early, this one included, within the time over which that is counted."""
+        latest = await self._context.store.orders.of_renewal(renewal.id, limit=2 * ORDERS_KEPT)
+        return await asyncio.to_thread(taken_over_early_s, latest[::-1], since_s=now_s - WINDOW_COUNTED_S)
 
     async def look(self, order: OrderRecord, renewal: RenewalRecord, entry: Entry | None) -> None:
         """Look whether every node that has a certificate serves it, and end the order then; or when the next one is due."""

@@ -1,5 +1,7 @@
 """When a certificate is renewed, and how often its CA is asked."""
 
+from dataclasses import replace
+
 import pytest
 
 from common.ids import fingerprint_of
@@ -14,6 +16,7 @@ from manager.domain.renewal.moments import (
     Window,
     ari_id,
     counting,
+    is_early,
     poll_at_s,
     renewed_s,
     retry_at_s,
@@ -156,6 +159,14 @@ def test_the_more_certificates_a_window_has_brought_in_a_week_the_longer_the_nex
 ):
     moments = [NOW_S - 8 * DAY_S, *(NOW_S - number * 3600.0 for number in range(count))]
     assert window_from_s(moments, now_s=NOW_S) == NOW_S + waits_s
+
+
+@pytest.mark.parametrize(("at_days", "found"), [(1, True), (25, True), (28.5, False), (31, False)])
+def test_what_is_replaced_about_the_time_at_which_it_is_due_without_a_window_is_not_early(
+    at_days: float, found: bool
+):
+    assert is_early(validity(45), NOW_S + at_days * DAY_S) is found
+    assert is_early(replace(validity(45), not_before_s=None), NOW_S)
 
 
 def test_a_window_that_has_passed_counts_from_its_moment_on_and_what_is_about_to_end_does_not_wait_for_that():

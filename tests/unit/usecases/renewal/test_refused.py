@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from common.ids import CertificateId, NodeName
+from manager.domain.renewal.moments import Window
 from manager.domain.renewal.records import OrderState, RenewalRecord, Terms
 from tests.fakes.ca_server import BACKDATED_S, CaServer
 from tests.pki import DAY_S
@@ -174,3 +175,21 @@ async def test_a_window_that_has_always_passed_brings_few_certificates(world: Re
     await world.pass_time(7 * DAY_S, step_s=HOUR_S)
     # and every two days
     assert len(world.server.issued) == 7
+
+
+async def test_a_revoked_certificate_of_six_days_is_renewed_within_the_hour_after_ordinary_renewals(
+    world: Renewing,
+):
+    world.server.lifetime_s = lambda _names: 6 * DAY_S
+    world.server.poll_at_s = 600.0
+    renewal = await world.renewing("n1", age_days=3, days=6)
+    await world.pass_time(7 * DAY_S, step_s=HOUR_S)
+    ordinary = await world.orders(renewal)
+    assert [each.state for each in ordinary] == [OrderState.SERVED] * 3
+    past = Window(start_s=world.now[0] - 2 * HOUR_S, end_s=world.now[0] - HOUR_S)
+    world.server.windows[world.server.issued[-1].identifier] = past
+    await world.pass_time(2 * HOUR_S, step_s=60)
+    taken_over_s = (await world.orders(renewal))[-1].reached_s(OrderState.TAKEN_OVER)
+    assert len(await world.orders(renewal)) == 4
+    # while the next one is revoked at once
+    assert (await world.renewal(renewal)).window_from_s == taken_over_s + 6 * HOUR_S
