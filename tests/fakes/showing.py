@@ -9,12 +9,13 @@ from manager.usecases.renewal.ports import CaError, Missing
 
 @dataclass
 class ModelShowing:
-    """`missing_at` says of a name who does not show its proofs now, "" if everybody does; the CA asks somebody else then. `message` is what was seen there."""
+    """`missing_at` says of a name who does not show its proofs now, "" if everybody does; the CA asks somebody else then. `message` is what was seen there, until `told_until_s` nodes are being told."""
 
     now: Callable[[], float]
     killer: Callable[[str], None] = lambda _where: None
     missing_at: Callable[[str], str] = lambda _name: ""
     message: str = "it does not answer"
+    told_until_s: float = 0.0
     to_fail: list[CaError] = field(default_factory=list)
     placed: dict[str, tuple[Proof, float]] = field(default_factory=dict)
     looked: int = 0
@@ -29,6 +30,8 @@ class ModelShowing:
 
     async def missing(self, proofs: Sequence[Proof]) -> Sequence[Missing]:
         self.looked += 1
+        if self.now() < self.told_until_s:
+            return [Missing(where="n1", name=each.name, message="", is_being_told=True) for each in proofs]
         return [
             Missing(where=where, name=each.name, message=self.message)
             for each in proofs

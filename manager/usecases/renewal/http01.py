@@ -29,6 +29,8 @@ from manager.usecases.renewal.ports import CaError, Missing
 ALL_CHECKED_S: Final = 60.0
 """For the checks of all nodes together; those not checked by then are missing."""
 
+BEING_TOLD: Final = "the node is being told of it"
+
 Expecting = Callable[[], Awaitable[Mapping[NodeName, Collection[str]]]]
 """Tells for which names certificates are being ordered that nodes do not have yet."""
 
@@ -118,8 +120,14 @@ class HttpShowing:
         for target, result in zip(targets, await self._check_all(targets), strict=True):
             if result.kind != "right":
                 said = self._reported(target.node, placed.get((target.node, target.proof.token)))
-                where, name = f"node '{target.node}', port 80", target.proof.name
-                found.append(Missing(where=where, name=name, message=f"{result.message}; {said}"))
+                found.append(
+                    Missing(
+                        where=f"node '{target.node}', port 80",
+                        name=target.proof.name,
+                        message=f"{result.message}; {said}",
+                        is_being_told=said is BEING_TOLD,
+                    )
+                )
         return found
 
     async def remove(self, proofs: Sequence[Proof]) -> None:
@@ -164,9 +172,7 @@ class HttpShowing:
             return f"the node says: {printable(placed.fault)}"
         if placed.kept_s is not None:
             return "the node says that it shows it"
-        return (
-            "the node is being told of it" if self._nodes.is_connected(node) else "the node is not connected"
-        )
+        return BEING_TOLD if self._nodes.is_connected(node) else "the node is not connected"
 
 
 async def _check(target: _Target, check: Check) -> CheckResult:

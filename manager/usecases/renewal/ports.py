@@ -158,11 +158,15 @@ def wake_nobody() -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Missing:
-    """Who does not show a proof yet: a node (with its port) or a name server, and what it answered, in words."""
+    """Who does not show a proof yet: a node (with its port) or a name server, and what it answered, in words.
+
+    `is_being_told`: it is connected, and has not said yet whether it shows the proof, which takes it a second.
+    """
 
     where: str
     name: str
     message: str
+    is_being_told: bool = False
 
 
 class Showing(Protocol):

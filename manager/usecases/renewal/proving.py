@@ -28,6 +28,9 @@ TRIED_WITHIN_S: Final = 60.0
 SHOWN_AGAIN_S: Final = 10.0
 """How soon to look again whether a proof is shown."""
 
+TOLD_AGAIN_S: Final = 1.0
+"""The same while nodes are being told of it, which takes them as long; for SHOWN_AGAIN_S it is nothing to speak of."""
+
 VALIDATED_WITHIN_S: Final = 1800.0
 """How long a CA has to look at proofs: Boulder and pebble do within seconds."""
 
@@ -85,6 +88,8 @@ class Proving:
         is_tried = order.is_test and order.terms.challenge is ChallengeKind.HTTP
         if not missing:
             await advance(self._context, order, OrderState.PLACED, is_answered=False)
+        elif waited_s < SHOWN_AGAIN_S and all(each.is_being_told for each in missing):
+            await wait(self._context, order, TOLD_AGAIN_S)
         elif waited_s < (TRIED_WITHIN_S if is_tried else SHOWN_WITHIN_S):
             problem = Problem(at_s=now_s, message=f"{_words(missing)}.")
             await wait(self._context, order, SHOWN_AGAIN_S, problem=problem)
@@ -189,7 +194,7 @@ def _because(message: str) -> str:
 
 
 def _words(missing: Sequence[Missing]) -> str:
-    named = [f"{each.where} does not show it for {each.name} ({each.message})" for each in missing]
+    named = [f"{each.where} does not show the proof for {each.name} ({each.message})" for each in missing]
     more = len(named) - MISSING_NAMED
     return listed(named[:MISSING_NAMED]) + (f" and {more} more" if more > 0 else "")
 

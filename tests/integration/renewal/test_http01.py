@@ -208,11 +208,12 @@ async def test_who_does_not_answer_rightly_is_named_with_what_was_seen_and_what_
         assert set(found) == {"node 'n1', port 80", "node 'n2', port 80"}
         first, second = found.values()
         assert (first.name, "answers 404; the node is being told of it" in first.message) == (SHARED, True)
+        assert (first.is_being_told, second.is_being_told) == (True, False)
         assert "nobody answers at 127.0.0.2" in second.message
         assert "the node is not connected" in second.message
         await place.store.placed_challenges.note_kept({N1: {token: ""}, N2: {token: "no room\x1b[31m"}})
         first, second = await place.showing(port).missing(shown)
-        assert "the node says that it shows it" in first.message
+        assert ("the node says that it shows it" in first.message, first.is_being_told) == (True, False)
         assert "the node says: no room\N{REPLACEMENT CHARACTER}[31m" in second.message
         await place.showing().remove(shown)
         first, _ = await place.showing(port).missing(shown)

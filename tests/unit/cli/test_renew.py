@@ -66,7 +66,7 @@ def test_whoever_waits_is_told_each_step_once_until_the_end(made, run, command):
     ]
 
 
-WAITS = "conf2 does not show it"
+WAITS = "conf2 does not show the proof"
 
 
 def test_what_is_waited_for_and_every_look_is_told_of_as_it_changes(made, run, monkeypatch):

@@ -262,11 +262,11 @@ def test_a_renewal_is_shown_with_its_orders_step_by_step_and_the_words_of_the_ca
 
 
 def test_what_an_order_waits_for_is_shown_beside_its_steps(made, run):
-    waits = {"at_s": 1004.0, "message": "conf2 does not show it for meet.example.com (404)."}
+    waits = {"at_s": 1004.0, "message": "conf2 does not show the proof for meet.example.com (404)."}
     made.answer(
         "GET", "renewals/3", RENEWAL | {"orders": [ORDER | {"problem": waits, "waits_for": waits["message"]}]}
     )
-    assert "00:16:44Z  waits: conf2 does not show it" in run("renewal", "show", "3").stdout
+    assert "00:16:44Z  waits: conf2 does not show the proof" in run("renewal", "show", "3").stdout
 
 
 @pytest.mark.parametrize(("command", "done"), [("pause", "Paused"), ("resume", "Resumed")])

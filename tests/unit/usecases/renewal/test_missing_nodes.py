@@ -1,5 +1,7 @@
 """Nodes that do not show what proves a name: for how long they are waited for, and what is told of them."""
 
+import pytest
+
 from manager.domain.renewal.moments import LADDER_S, Window
 from manager.domain.renewal.records import OrderState
 from manager.usecases.renewal.proving import SHOWN_WITHIN_S
@@ -15,13 +17,31 @@ async def test_names_are_not_proven_by_nodes_that_do_not_show_it_and_they_are_na
     await world.pass_time(SHOWN_WITHIN_S + 60, step_s=10)
     kept = await world.renewal(renewal)
     assert kept.failures == 1
-    assert "n2 does not show it for n2.example.com (it does not answer)" in kept.problem.message
+    assert "n2 does not show the proof for n2.example.com (it does not answer)" in kept.problem.message
     assert world.server.asked["answer"] == 0
     assert await world.states(renewal) == [OrderState.ORDERED]
     world.showing.missing_at = lambda _name: ""
     await world.pass_time(LADDER_S[0] + 60)
     assert await world.states(renewal) == [OrderState.SERVED]
     assert (await world.renewal(renewal)).failures == 0
+
+
+@pytest.mark.parametrize(("told_s", "is_told"), [(2.0, False), (600.0, True)])
+async def test_nodes_that_are_being_told_of_a_proof_are_asked_again_at_once_and_for_seconds_that_is_no_news(
+    world: Renewing, told_s: float, is_told: bool
+):
+    renewal = await world.renewing("n1", age_days=30)
+    world.showing.told_until_s = world.now[0] + told_s
+    waits: list[str] = []
+
+    async def look() -> None:
+        waits.extend(each.waits_for for each in await world.orders(renewal))
+
+    await world.pass_time(15.0, step_s=1.0, look=look)
+    (order,) = await world.orders(renewal)
+    assert any("n1 does not show the proof for" in each for each in waits) is is_told
+    placed = [each.at_s for each in order.steps if each.state is OrderState.PLACED]
+    assert [at_s <= world.showing.told_until_s + 1.0 for at_s in placed] == ([] if is_told else [True])
 
 
 async def test_once_half_of_the_time_is_gone_the_ca_is_asked_without_a_node_that_is_down(world: Renewing):
@@ -42,7 +62,8 @@ async def test_a_name_that_leads_to_a_dead_node_alone_is_told_with_the_node_and_
     await world.pass_time(HOUR_S, step_s=30)
     kept = await world.renewal(renewal)
     assert (
-        "node 'n2', port 80 does not show it for n2.example.com (it does not answer)" in kept.problem.message
+        "node 'n2', port 80 does not show the proof for n2.example.com (it does not answer)"
+        in kept.problem.message
     )
     assert "take that name out until then, or prove names by dns-01" in kept.problem.message
 

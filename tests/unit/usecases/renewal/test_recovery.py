@@ -39,7 +39,7 @@ def shown_by(where: str, message: str) -> Fault:
     def end(world: Renewing) -> None:
         world.showing.missing_at = lambda _name: ""
 
-    return Fault(begin, end, f"{where} does not show it for n1.example.com ({message}")
+    return Fault(begin, end, f"{where} does not show the proof for n1.example.com ({message}")
 
 
 def failing(act: str, error: CaError, said: str) -> Fault:

@@ -35,7 +35,7 @@ async def test_a_test_waits_a_minute_for_a_node_and_then_fails_with_its_name(wor
     await world.pass_time(TRIED_WITHIN_S + 30, step_s=10)
     (order,) = await world.orders(made.renewal)
     assert order.state is OrderState.FAILED
-    assert "node 'n1', port 80 does not show it for n1.example.com" in order.problem.message
+    assert "node 'n1', port 80 does not show the proof for n1.example.com" in order.problem.message
     assert world.staging.asked["answer"] == 0
 
 
