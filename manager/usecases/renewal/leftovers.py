@@ -3,7 +3,7 @@
 Decides when, and for how long. Invariants: what an order that is under way shows is not taken away from it; and nothing is held up by what stays.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -33,13 +33,18 @@ class Leftovers:
     def __init__(self, around: Around) -> None:
         self._showings = around.showings
         self._context = around.context
+        self._removals = around.removals
 
     async def remove(self, order: OrderRecord, proofs: Sequence[Proof]) -> str:
-        """Take an order's proofs away; what stays is kept, to be tried again, and is named in words, "" for nothing. Raises StorageError."""
+        """Take an order's proofs away, but for what another one shows; what stays is kept, to be tried again, and is named in words, "" for nothing. Raises StorageError."""
         showing = self._showings.get(order.terms.challenge)
         if not proofs or showing is None:
             return ""
-        if not (why := await self._take_away(showing, proofs)):
+        with self._removals.going(proofs):
+            self._removals.let_go(order, proofs)
+            proofs = self._removals.free(proofs, await self._context.store.orders.unfinished())
+            why = await self._take_away(showing, proofs) if proofs else ""
+        if not why:
             return ""
         log.warning("challenge.left", order=order.id, message=why)
         await self._keep(order, proofs, why)
@@ -82,17 +87,10 @@ class Leftovers:
         """Try again to take away what is due. Raises NotFoundError, StorageError."""
         store, now_s = self._context.store, self._context.clock()
         due = due_of(await store.renewals.get(renewal_id), now_s)
-        shown = {
-            (each.token, each.response) for order in await store.orders.unfinished() for each in order.proofs
-        }
-        # an order that shows the same takes it away itself
-        ours = [each for each in due if (each.proof.token, each.proof.response) not in shown]
-        failed: dict[LeftProof, str] = {}
-        for kind in dict.fromkeys(each.challenge for each in ours):
-            of_kind = [each for each in ours if each.challenge is kind]
-            showing = self._showings.get(kind)
-            if showing and (why := await self._take_away(showing, [each.proof for each in of_kind])):
-                failed |= dict.fromkeys(of_kind, why)
+        with self._removals.going([each.proof for each in due]):
+            # an order that shows the same takes it away itself
+            free = self._removals.free([each.proof for each in due], await store.orders.unfinished())
+            failed = await self._take_away_left([each for each in due if each.proof in free])
         async with store.transaction():
             known = await store.renewals.get(renewal_id)
             left = [
@@ -104,6 +102,16 @@ class Leftovers:
             await store.renewals.keep(replace(known, left=kept))
         if failed:
             log.warning("challenge.left", renewal=renewal_id, message=next(iter(failed.values())))
+
+    async def _take_away_left(self, left: Sequence[LeftProof]) -> Mapping[LeftProof, str]:
+        """Take these away; return which of them stay, and why. Raises ConflictError, StorageError."""
+        failed: dict[LeftProof, str] = {}
+        for kind in dict.fromkeys(each.challenge for each in left):
+            of_kind = [each for each in left if each.challenge is kind]
+            showing = self._showings.get(kind)
+            if showing and (why := await self._take_away(showing, [each.proof for each in of_kind])):
+                failed |= dict.fromkeys(of_kind, why)
+        return failed
 
 
 def due_of(renewal: RenewalRecord, now_s: float) -> Sequence[LeftProof]:

@@ -44,6 +44,8 @@ RETRY_MOST_S: Final = 86_400.0
 
 MISSING_NAMED: Final = 5
 
+STILL_GOING: Final = "The CA wants to see again what an earlier order has left, which is taken away first."
+
 PLACED_MOST: Final = 2
 """How often the same order is shown anew without a failure: what ends the showing again and again must come to light."""
 
@@ -82,6 +84,11 @@ class Proving:
     async def show(self, order: OrderRecord, *, urgent_s: float | None) -> None:
         """Put proofs where the CA will look, and look there first; from `urgent_s` on the CA is asked without who is missing."""
         now_s, showing = self._context.clock(), self._showing(order)
+        self._around.removals.need(order)
+        if self._around.removals.are_going(order.proofs):
+            problem = Problem(at_s=now_s, message=STILL_GOING)
+            await wait(self._context, order, SHOWN_AGAIN_S, problem=problem)
+            return
         await showing.place(order.proofs, until_s=now_s + SHOWN_S)
         missing = await showing.missing(order.proofs)
         waited_s = now_s - (now_s if order.placing_s is None else order.placing_s)

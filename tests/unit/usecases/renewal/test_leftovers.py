@@ -1,5 +1,6 @@
 """Proofs that could not be taken away: tried again until they are, told after a day, and never taken from an order that shows them."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -9,9 +10,11 @@ from common.errors import ConflictError
 from common.words import date
 from manager.domain.alarms import AlarmKind
 from manager.domain.renewal.moments import LADDER_S
-from manager.domain.renewal.records import OrderState, Proof
+from manager.domain.renewal.records import OrderState, Proof, RenewalRecord
 from manager.usecases.renewal.leftovers import LEFT_MOST, LEFT_MOST_S
 from manager.usecases.renewal.ports import CaError
+from manager.usecases.renewal.runner import RenewalRunner
+from tests.patience import PATIENCE_S
 from tests.pki import DAY_S
 from tests.renewals import Renewing
 from tests.unit.usecases.renewal.looking import alarms_of
@@ -171,3 +174,71 @@ async def test_an_account_that_others_use_too_is_refused_for_those_first(world: 
     with pytest.raises(ConflictError, match="let them use another one first"):
         await world.accounts.delete(renewal.terms.account_id, actor="ada")
     assert broken
+
+
+async def test_what_the_ca_wants_to_see_once_more_is_shown_after_it_was_taken_away(
+    world: Renewing, broken: list[bool], monkeypatch: pytest.MonkeyPatch
+):
+    renewal = await world.renewing("n1", age_days=40)
+    world.server.validation_s = DAY_S
+    await world.pass_time(60, step_s=5)
+    await world.renewals.set_paused(renewal.id, paused=True, actor="ada")
+    await world.pass_time(3 * HOUR_S, step_s=60)
+    (ended,) = await world.orders(renewal)
+    assert (ended.state, len((await world.renewal(renewal)).left)) == (OrderState.FAILED, 1)
+    broken.clear()
+    remove, begun = world.showing.remove, []
+
+    async def slowly(proofs: Sequence[Proof]) -> None:
+        if not begun:
+            begun.append(proofs)
+            async with asyncio.timeout(PATIENCE_S):
+                while (await world.orders(renewal))[-1].recheck_at_s <= world.now[0]:  # noqa: ASYNC110 - looks on, as people do
+                    await asyncio.sleep(0)
+        await remove(proofs)
+
+    monkeypatch.setattr(world.showing, "remove", slowly)
+    world.server.validation_s = 5
+    (made,) = world.server.orders.values()
+    made.proven = dict.fromkeys(made.proven, "pending")
+    world.runner = RenewalRunner(world.around, at_once=3)
+    await world.renewals.set_paused(renewal.id, paused=False, actor="ada")
+    kept = await world.renewal(renewal)
+    left = tuple(replace(each, retry_at_s=world.now[0]) for each in kept.left)
+    await world.store.renewals.keep(
+        replace(kept, left=left, follows_at_once=True, poll_at_s=world.now[0] + HOUR_S)
+    )
+    await world.pass_time(60, step_s=5)
+    assert begun == [[kept.left[0].proof]]
+    (_, order) = await world.orders(renewal)
+    assert (order.state, (await world.renewal(renewal)).failures) == (OrderState.SERVED, 0)
+    assert world.showing.placed == {}
+
+
+async def two_with_one_proof(world: Renewing) -> tuple[RenewalRecord, RenewalRecord, Proof]:
+    """Let orders of two renewals show the same proof: the CA has one authorization for both."""
+    world.runner = RenewalRunner(world.around, at_once=3)
+    world.server.validation_s = 600
+    one, other = await world.renewing("n1", age_days=40), await world.renewing("n2", age_days=40)
+    await world.pass_time(60, step_s=5)
+    (first,), (second,) = await world.orders(one), await world.orders(other)
+    assert first.state is second.state is OrderState.PLACED
+    await world.store.orders.keep(replace(first, proofs=(*first.proofs, *second.proofs)))
+    return one, other, second.proofs[0]
+
+
+async def test_an_order_that_is_given_up_takes_nothing_away_that_another_one_shows(world: Renewing):
+    one, other, proof = await two_with_one_proof(world)
+    await world.renewals.remove(one.id, actor="ada")
+    await world.pass_time(30, step_s=5)
+    assert list(world.showing.placed) == [proof.token]
+    await world.pass_time(900, step_s=5)
+    assert await world.states(other) == [OrderState.SERVED]
+    assert world.showing.placed == {}
+
+
+async def test_of_two_orders_that_end_at_once_with_one_proof_one_takes_it_away(world: Renewing):
+    one, other, _ = await two_with_one_proof(world)
+    await world.pass_time(900, step_s=5)
+    assert [await world.states(each) for each in (one, other)] == 2 * [[OrderState.SERVED]]
+    assert world.showing.placed == {}
