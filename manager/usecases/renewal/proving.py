@@ -119,6 +119,7 @@ class Proving:
             await self._show_anew(order, "more than an hour has passed, and what was shown may be gone")
             return
         pending: list[Proof] = []
+        asked_s: float | None = None
         for proof in order.proofs:
             found = await ca.authorization(proof.authorization_url, order.terms.challenge)
             if found.status == "valid":
@@ -129,6 +130,8 @@ class Proving:
                 await self._show_anew(order, f"the CA wants to see another proof for {found.name} by now")
                 return
             pending.append(proof)
+            if found.retry_after_s is not None:
+                asked_s = max(found.retry_after_s, asked_s or 0.0)
         for proof in () if order.is_answered else pending:
             await self._answer(ca, order, proof)
         if not pending:
@@ -139,7 +142,9 @@ class Proving:
         elif waited_s > VALIDATED_WITHIN_S:
             raise CaError("the CA has not looked at what is shown to it", is_final=True)
         else:
-            await wait(self._context, order, poll_s(waited_s, None), is_answered=True)
+            # as long as it asks, but not beyond what it has
+            rests_s = min(poll_s(waited_s, asked_s), VALIDATED_WITHIN_S - waited_s + POLL_LEAST_S)
+            await wait(self._context, order, rests_s, is_answered=True)
 
     async def _show_anew(self, order: OrderRecord, why: str) -> None:
         """Go back to where proofs are read, unless that was done before. Raises CaError."""

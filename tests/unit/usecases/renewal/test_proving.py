@@ -8,6 +8,7 @@ import pytest
 from manager.domain.renewal.moments import LADDER_S
 from manager.domain.renewal.records import ChallengeKind, OrderState, Proof
 from manager.usecases.renewal.ports import Authorization
+from manager.usecases.renewal.proving import VALIDATED_WITHIN_S
 from tests.fakes.ca import ModelCa
 from tests.pki import DAY_S
 from tests.renewals import Renewing
@@ -102,3 +103,26 @@ async def test_a_ca_that_wants_something_else_each_time_is_a_failure(
         "the CA could not be let look, because the CA wants to see another"
     )
     assert world.server.asked["answer"] == 0
+
+
+@pytest.mark.parametrize(
+    ("asked", "looks"), [((300.0, 120.0), [0.0, 300.0, 600.0]), ((7 * DAY_S,), [0.0, 1803.0])]
+)
+async def test_a_ca_that_says_when_to_look_at_an_authorization_again_is_asked_then(
+    world: Renewing, monkeypatch: pytest.MonkeyPatch, asked: tuple[float, ...], looks: list[float]
+):
+    nodes = [f"n{number}" for number in range(1, len(asked) + 1)]
+    renewal = await world.renewing(*nodes, age_days=40)
+    authorization, at = ModelCa.authorization, list[float]()
+
+    async def saying(ca: ModelCa, url: str, kind: ChallengeKind) -> Authorization:
+        at.append(world.now[0])
+        found = await authorization(ca, url, kind)
+        return replace(found, retry_after_s=dict(zip(nodes, asked, strict=True))[found.name.split(".")[0]])
+
+    monkeypatch.setattr(ModelCa, "authorization", saying)
+    world.server.validation_s = DAY_S
+    await world.pass_time(looks[-1] + 30, step_s=5)
+    assert sorted({each - at[0] for each in at}) == looks
+    is_over = looks[-1] > VALIDATED_WITHIN_S
+    assert await world.states(renewal) == [OrderState.FAILED if is_over else OrderState.PLACED]
