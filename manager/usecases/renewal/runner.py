@@ -297,7 +297,9 @@ class RenewalRunner:
         for renewal in snapshot.renewals:
             if due_of(renewal, self._context.clock()):
                 key, act = ("left", renewal.id), partial(clear, renewal)
-                running.begin(key, partial(self._guard.run, renewal, act, key=key), kind="left")
+                account = renewal.terms and renewal.terms.account_id
+                run = partial(self._guard.run, renewal, act, key=key)
+                running.begin(key, run, kind=("left", account))
 
     async def _carry_on_one(self, order_id: OrderId, lead: Lead) -> None:
         """Take steps of an order until it rests; it may have waited for its turn for long."""

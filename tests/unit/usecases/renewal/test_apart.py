@@ -9,7 +9,14 @@ from typing import NoReturn
 import pytest
 
 from manager.domain.renewal.account_fields import AccountFields
-from manager.domain.renewal.records import AccountRecord, OrderState, Proof, RenewalRecord
+from manager.domain.renewal.records import (
+    AccountRecord,
+    ChallengeKind,
+    LeftProof,
+    OrderState,
+    Proof,
+    RenewalRecord,
+)
 from manager.usecases.renewal import runner
 from manager.usecases.renewal.ports import CaError, Suggested
 from manager.usecases.renewal.running import Running
@@ -229,3 +236,28 @@ async def test_a_look_that_meets_a_fault_ends_nothing_that_is_under_way(
             await until(lambda: len(faults) > 1)
         assert stuck == ["begun"]
         await until_taken_over(world, await of_account(world, "n1", DIRECTORY))
+
+
+async def test_proofs_that_nobody_takes_away_hold_up_those_of_no_other_account(
+    world: Renewing, monkeypatch: pytest.MonkeyPatch
+):
+    begun: list[str] = []
+
+    async def removing(proofs: Sequence[Proof]) -> None:
+        begun.append(proofs[0].token)
+        if proofs[0].token.startswith("slow"):
+            await asyncio.Event().wait()
+
+    monkeypatch.setattr(world.showing, "remove", removing)
+    slow = [await world.renewing(f"slow{number}", age_days=1) for number in range(runner.AT_ONCE)]
+    other = await of_account(world, "n1", OTHER)
+    for renewal, token in (*((each, f"slow-{each.id}") for each in slow), (other, "quick")):
+        proof = Proof(name="n1.example.com", authorization_url="", challenge_url="", token=token, response="")
+        now_s = world.now[0]
+        left = LeftProof(
+            challenge=ChallengeKind.HTTP, proof=proof, since_s=now_s, tries=1, retry_at_s=now_s, message=""
+        )
+        await world.store.renewals.keep(replace(await world.renewal(renewal), left=(left,)))
+    async with running(world):
+        await until(lambda: "quick" in begun)
+        assert len(begun) >= len(slow)
