@@ -119,18 +119,25 @@ def due_of(renewal: RenewalRecord, now_s: float) -> Sequence[LeftProof]:
     return [
         each
         for each in renewal.left
-        if each.retry_at_s <= now_s or each.retry_at_s > now_s + LADDER_S[-1] or each.since_s > now_s
+        if _due_s(renewal, each) <= now_s or each.retry_at_s > now_s + LADDER_S[-1] or each.since_s > now_s
     ]
 
 
 def is_waited_for(renewal: RenewalRecord, now_s: float) -> bool:
-    """Whether a renewal that is over stays for what it has left: for a day, since its account is in use as long."""
-    return any(now_s - each.since_s < DAY_S for each in renewal.left)
+    """Whether a renewal that is over stays for what it has left: for a day since it was removed, since its account is in use as long."""
+    return any(now_s - max(each.since_s, renewal.changed_s) < DAY_S for each in renewal.left)
 
 
 def next_clear_s(renewals: Sequence[RenewalRecord]) -> float:
     """Return when something is to be tried again, infinite if nothing is."""
-    return min((each.retry_at_s for renewal in renewals for each in renewal.left), default=float("inf"))
+    return min((_due_s(renewal, each) for renewal in renewals for each in renewal.left), default=float("inf"))
+
+
+def _due_s(renewal: RenewalRecord, left: LeftProof) -> float:
+    """Return when to try it again: at once if its renewal was removed since it was tried."""
+    tried_s = left.retry_at_s - LADDER_S[min(left.tries, len(LADDER_S)) - 1]
+    is_removed_since = renewal.is_over and tried_s < renewal.changed_s
+    return min(left.retry_at_s, renewal.changed_s) if is_removed_since else left.retry_at_s
 
 
 def _tried_again(left: LeftProof, message: str, now_s: float) -> LeftProof:

@@ -127,7 +127,7 @@ async def test_a_renewal_that_is_removed_goes_once_what_it_has_left_is_taken_awa
     assert len(await world.store.renewals.list()) == 2
     kept = await world.renewal(renewals[1])
     old = tuple(replace(each, since_s=each.since_s - 2 * DAY_S) for each in kept.left)
-    await world.store.renewals.keep(replace(kept, left=old))
+    await world.store.renewals.keep(replace(kept, left=old, changed_s=kept.changed_s - 2 * DAY_S))
     await world.pass_time(60)
     assert [each.id for each in await world.store.renewals.list()] == [renewals[0].id]
     broken.clear()
@@ -242,3 +242,20 @@ async def test_of_two_orders_that_end_at_once_with_one_proof_one_takes_it_away(w
     await world.pass_time(900, step_s=5)
     assert [await world.states(each) for each in (one, other)] == 2 * [[OrderState.SERVED]]
     assert world.showing.placed == {}
+
+
+async def test_what_was_left_long_ago_is_tried_at_once_and_for_a_day_once_its_renewal_is_removed(
+    world: Renewing, broken: list[bool]
+):
+    renewal = await world.renewing("n1", age_days=40)
+    await world.pass_time(3 * DAY_S)
+    kept = await world.renewal(renewal)
+    assert kept.left[0].retry_at_s > world.now[0] + HOUR_S
+    await world.renewals.remove(renewal.id, actor="ada")
+    await world.pass_time(HOUR_S)
+    (left,) = (await world.renewal(renewal)).left
+    assert left.tries == kept.left[0].tries + 1
+    await world.renewals.remove(renewal.id, actor="ada")
+    broken.clear()
+    await world.pass_time(60)
+    assert (world.showing.placed, await world.store.renewals.list()) == ({}, [])
