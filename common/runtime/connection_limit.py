@@ -68,22 +68,21 @@ class ConnectionLimit(Generic[ConnectionT]):
         gives up one of its own. One that has some already gets another's only if that leaves it with no more (else two would take
         turns for ever), and with `over` only if the other holds so many more. Other sources that are spared give up none.
         """
-        mine = self._counts[source]
+        counts = self._counts
+        mine = counts[source]
         is_full_of_mine = mine >= self._per_source
         least = mine + max(over, 1 if mine else 0)
         found: ConnectionT | None = None
         most, since_s = 0, inf
         for connection in self._held:
-            if connection.yields_at_s > now_s:
+            yields_at_s, count = connection.yields_at_s, counts[connection.source]
+            # first what most of hundreds fail at: a flood brings a connection each millisecond
+            if yields_at_s > now_s or count < most or (count == most and yields_at_s >= since_s):
                 continue
-            count = self._counts[connection.source]
             if connection.source != source if is_full_of_mine else count <= least:
                 continue
-            # asked last: of hundreds that a flood of strangers holds, few are before all others
-            if (count, -connection.yields_at_s) > (most, -since_s) and (
-                connection.source == source or not is_spared(connection.source)
-            ):
-                found, most, since_s = connection, count, connection.yields_at_s
+            if connection.source == source or not is_spared(connection.source):
+                found, most, since_s = connection, count, yields_at_s
         return found
 
     def first_stranger_to_go(self, source: str, is_known: Callable[[str], bool]) -> ConnectionT | None:
