@@ -329,11 +329,11 @@ def _register(context: typer.Context, number: int, *, agree: bool) -> bytes:
 
 
 def _with_correction(error: ApiRefusedError, number: int) -> ApiRefusedError:
-    """Return why a CA did not register an account with what corrects the account; the same where it was not for its CA to say."""
+    """Return what came of registering with how the account is corrected, if that is what it needs; the same where no CA has answered for it."""
     if error.status != _REFUSED_BY_CA:
         return error
     return error.with_hint(
-        f"to correct it: certcast account edit {number} --trusted-ca FILE (the root of a private CA), --eab-id ID (its binding) or --directory URL"
+        f"if the account is to be corrected: certcast account edit {number} --trusted-ca FILE (the root of a private CA), --eab-id ID (its binding) or --directory URL"
     )
 
 

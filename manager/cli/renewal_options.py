@@ -70,7 +70,7 @@ def _unrenewed(wanted: str, renewals: "Sequence[RenewalAnswer]") -> str:
     else:
         of, called = "a certificate that is not there yet", next(iter(own.ordered_names), "CERTIFICATE")
     return (
-        f"{none} (set one up: {set_up}); renewal {number} is of {of}, to renew that: certcast renew {called}"
+        f"{none} (set one up: {set_up}); renewal {number} is for {of} (to renew it: certcast renew {called})"
     )
 
 

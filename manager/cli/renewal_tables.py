@@ -64,7 +64,7 @@ def state(each: RenewalAnswer, now_s: float) -> str:
         case "requested":
             return f"request {each.request} waits for its answer"
         case "ordering" if latest is not None and latest.waits_for:
-            return f"ordering: waits: {shorten(latest.waits_for, WAITS_MAX_CHARS, placeholder=' ...')}"
+            return f"ordering, waiting for: {shorten(latest.waits_for, WAITS_MAX_CHARS, placeholder=' ...')}"
         case "ordering" if latest is not None:
             return f"ordering: {step(latest.state)}"
         case other:

@@ -85,7 +85,9 @@ def below(*, key: bytes | None = None, issuer: bytes | None = None, serial: byte
 
 
 MIDDLE = make_intermediate(ROOT, "Middle")
-MIDDLE_NUMBER = bytes.fromhex(decode(MIDDLE.certificate_der).serial_no)
+_NUMBER = MIDDLE.certificate.serial_number
+# one octet more where it would look negative
+MIDDLE_NUMBER = _NUMBER.to_bytes(_NUMBER.bit_length() // 8 + 1)
 MIDDLE_KEY = bytes.fromhex((decode(MIDDLE.certificate_der).key_id or "").replace(":", ""))
 ROOT_NAME, MIDDLE_NAME = (read_frame(each.certificate_der).subject for each in (ROOT, MIDDLE))
 UNKNOWN = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.99999.1"), b"\x05\x00")

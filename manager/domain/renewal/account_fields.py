@@ -85,12 +85,16 @@ def normalise(given: AccountFields) -> AccountFields:
     _check_url("directory_url", given.directory_url)
     if given.staging_url:
         _check_url("staging_url", given.staging_url)
-        if is_same_directory(given.staging_url, given.directory_url):
-            raise InvalidInputError(
-                "staging_url",
-                "this is the CA's own directory, where a test order would be a real one and count against its limits; give that of its staging environment, or none",
-            )
     return replace(given, name=name, contact=_contacts(given.contact))
+
+
+def check_staging(given: AccountFields) -> None:
+    """Raise InvalidInputError where test orders would be real ones."""
+    if given.staging_url and is_same_directory(given.staging_url, given.directory_url):
+        raise InvalidInputError(
+            "staging_url",
+            "this is the CA's own directory, where a test order would be a real one and count against its limits; give that of its staging environment, or none",
+        )
 
 
 def is_same_directory(one: str, other: str) -> bool:
@@ -108,6 +112,9 @@ def apply_changes(changes: AccountChanges, known: AccountRecord, known_key: str)
     before = AccountFields(**{name: getattr(known, name) for name in _KEPT}, binding_key=known_key)
     given = {name: value for name, value in asdict(changes).items() if value is not None}
     after = normalise(replace(before, **given))
+    # one that was added before this was asked can still be renamed
+    if (after.directory_url, after.staging_url) != (before.directory_url, before.staging_url):
+        check_staging(after)
     if known.url:
         _check_registered(after, before)
     # nobody has agreed to the terms of another CA

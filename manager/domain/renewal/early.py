@@ -31,4 +31,5 @@ def _taken_over_s(order: OrderRecord) -> float | None:
 
 def _replaces_early(order: OrderRecord, former: OrderRecord, at_s: float) -> bool:
     leaf = leaf_of(former.answer_text)
-    return leaf is not None and leaf.fingerprint == order.replaces_leaf and is_early(validity_of(leaf), at_s)
+    # what cannot be told counts, as in `is_early`
+    return leaf is None or (leaf.fingerprint == order.replaces_leaf and is_early(validity_of(leaf), at_s))

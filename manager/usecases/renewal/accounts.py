@@ -17,6 +17,7 @@ from manager.domain.renewal.account_fields import (
     AccountChanges,
     AccountFields,
     apply_changes,
+    check_staging,
     describe_anew,
     is_same_directory,
     normalise,
@@ -71,6 +72,7 @@ class AccountUseCases:
     async def add(self, fields: AccountFields, *, actor: str) -> AccountRecord:
         """Make a key, and keep an account that its CA does not know yet. Raises InvalidInputError, PkiFindingsError, ConflictError."""
         kept = normalise(fields)
+        check_staging(kept)
         await self._check_trust(kept.trusted_cas)
         key_pem = await self._context.workers.run(MAKE_KEY_TIMEOUT_S, _make_key)
         async with self._context.store.transaction():
@@ -180,9 +182,9 @@ class AccountUseCases:
         named = listed([f"renewal {each.id}" for each in using[:NAMED]])
         more = f" and {len(using) - NAMED} more" if len(using) > NAMED else ""
         until_s = DAY_S + max(max([each.changed_s, *(left.since_s for left in each.left)]) for each in using)
-        until = f", until {date(until_s)} at the latest" if until_s > self._context.clock() else ""
+        until = f", on {date(until_s)} at the latest" if until_s > self._context.clock() else ""
         raise ConflictError(
-            f"this account is used while what was removed comes to its end: {named}{more}. Its orders are given up, and what was shown for them is taken away{until}; remove the account then"
+            f"renewals that were removed still use this account: {named}{more}. It can be removed once what they have shown is taken away{until}"
         )
 
     async def _require_unneeded(self, account_id: AccountId) -> None:

@@ -36,11 +36,8 @@ class ActGuard:
     ) -> None:
         """Do something of one renewal. Nothing of it is kept if somebody else was faster, or if the store fails: the next look finds what is now.
 
-        Acts of one key rest together.
+        After a fault the acts of one key rest together.
         """
-        if self._rests_until_s.get(key, 0.0) > self._context.monotonic():
-            return
-        self._rests_until_s.pop(key, None)
         try:
             await act()
         except (ConflictError, DutyLostError, NotFoundError):
@@ -50,7 +47,13 @@ class ActGuard:
         except Exception:
             log.exception("renewals.failed", renewal=renewal.id)
             self._failed()
-            self._rests_until_s[key] = self._context.monotonic() + RESTS_S
+            now_s = self._context.monotonic()
+            self._rests_until_s = {each: at_s for each, at_s in self._rests_until_s.items() if at_s > now_s}
+            self._rests_until_s[key] = now_s + RESTS_S
+
+    def rests(self, key: Hashable) -> bool:
+        """Whether acts of this key rest; to begin them all the same would be a circle."""
+        return self._rests_until_s.get(key, 0.0) > self._context.monotonic()
 
 
 async def kept_if_failed(

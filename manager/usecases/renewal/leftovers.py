@@ -42,7 +42,8 @@ class Leftovers:
             return ""
         with self._removals.going(proofs):
             self._removals.let_go(order, proofs)
-            proofs = self._removals.free(proofs, await self._context.store.orders.unfinished())
+            unfinished = await self._context.store.orders.unfinished()
+            proofs = self._removals.free(proofs, unfinished, of=order.id)
             why = await self._take_away(showing, proofs) if proofs else ""
         if not why:
             return ""
@@ -89,7 +90,8 @@ class Leftovers:
         due = due_of(await store.renewals.get(renewal_id), now_s)
         with self._removals.going([each.proof for each in due]):
             # an order that shows the same takes it away itself
-            free = self._removals.free([each.proof for each in due], await store.orders.unfinished())
+            unfinished = await store.orders.unfinished()
+            free = self._removals.free([each.proof for each in due], unfinished, of=None)
             failed = await self._take_away_left([each for each in due if each.proof in free])
         async with store.transaction():
             known = await store.renewals.get(renewal_id)

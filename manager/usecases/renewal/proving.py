@@ -44,7 +44,9 @@ RETRY_MOST_S: Final = 86_400.0
 
 MISSING_NAMED: Final = 5
 
-STILL_GOING: Final = "The CA wants to see again what an earlier order has left, which is taken away first."
+STILL_GOING: Final = (
+    "The same proof is just being taken away for another order; it is shown again after that."
+)
 
 PLACED_MOST: Final = 2
 """How often the same order is shown anew without a failure: what ends the showing again and again must come to light."""
@@ -87,7 +89,8 @@ class Proving:
         self._around.removals.need(order)
         if self._around.removals.are_going(order.proofs):
             problem = Problem(at_s=now_s, message=STILL_GOING)
-            await wait(self._context, order, SHOWN_AGAIN_S, problem=problem)
+            # its own time to show it begins after that
+            await wait(self._context, order, SHOWN_AGAIN_S, problem=problem, placing_s=now_s)
             return
         await showing.place(order.proofs, until_s=now_s + SHOWN_S)
         missing = await showing.missing(order.proofs)
@@ -96,7 +99,7 @@ class Proving:
         if not missing:
             await advance(self._context, order, OrderState.PLACED, is_answered=False)
         elif waited_s < SHOWN_AGAIN_S and all(each.is_being_told for each in missing):
-            await wait(self._context, order, TOLD_AGAIN_S)
+            await wait(self._context, order, TOLD_AGAIN_S, problem=None)
         elif waited_s < (TRIED_WITHIN_S if is_tried else SHOWN_WITHIN_S):
             problem = Problem(at_s=now_s, message=f"{_words(missing)}.")
             await wait(self._context, order, SHOWN_AGAIN_S, problem=problem)

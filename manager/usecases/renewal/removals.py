@@ -7,10 +7,14 @@ and nothing is placed while it is taken away; and of orders that end at the same
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Final
 
 from manager.domain.renewal.records import OrderId, OrderRecord, Proof
 
 Shown = tuple[str, str]
+
+LET_GO_MOST: Final = 10_000
+"""Proofs that orders need no more, and that are remembered: of those under way, which are a hundred at most with a hundred names each."""
 
 
 class Removals:
@@ -18,7 +22,7 @@ class Removals:
 
     def __init__(self) -> None:
         self._going: Counter[Shown] = Counter()
-        self._let_go: set[tuple[OrderId, Shown]] = set()
+        self._let_go: dict[tuple[OrderId, Shown], None] = {}
 
     @contextmanager
     def going(self, proofs: Sequence[Proof]) -> Iterator[None]:
@@ -36,22 +40,21 @@ class Removals:
 
     def need(self, order: OrderRecord) -> None:
         """Let an order need what it shows, again."""
-        self._let_go -= {(order.id, _shown(each)) for each in order.proofs}
+        for each in order.proofs:
+            self._let_go.pop((order.id, _shown(each)), None)
 
     def let_go(self, order: OrderRecord, proofs: Sequence[Proof]) -> None:
         """Let an order need these no more, from now on."""
-        self._let_go |= {(order.id, _shown(each)) for each in proofs}
+        self._let_go |= {(order.id, _shown(each)): None for each in proofs}
+        for former in list(self._let_go)[:-LET_GO_MOST]:
+            del self._let_go[former]
 
-    def needed(self, orders: Sequence[OrderRecord]) -> set[Shown]:
-        """Return what unfinished orders need; those of `orders` are all that there are."""
-        ids = {each.id for each in orders}
-        self._let_go = {(number, shown) for number, shown in self._let_go if number in ids}
-        found = {(order.id, _shown(each)) for order in orders for each in order.proofs}
-        return {shown for _, shown in found - self._let_go}
-
-    def free(self, proofs: Sequence[Proof], orders: Sequence[OrderRecord]) -> Sequence[Proof]:
-        """Return those of which no unfinished order needs the same."""
-        needed = self.needed(orders)
+    def free(
+        self, proofs: Sequence[Proof], unfinished: Sequence[OrderRecord], *, of: OrderId | None
+    ) -> Sequence[Proof]:
+        """Return those of which no unfinished order needs the same, but for the one `of` which they are."""
+        shown = {(order.id, _shown(each)) for order in unfinished if order.id != of for each in order.proofs}
+        needed = {each for _, each in shown - self._let_go.keys()}
         return [each for each in proofs if _shown(each) not in needed]
 
 

@@ -7,7 +7,7 @@ one order or CA fails holds up no other.
 import asyncio
 import contextlib
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
@@ -156,18 +156,26 @@ class RenewalRunner:
         return asks, self._next_s(snapshot, running)
 
     def _next_s(self, snapshot: Snapshot, running: Running) -> float:
-        """Return when to look again: the end of what runs is told."""
+        """Return when to look again: the end of what runs is told, and what rests is looked at with others."""
         entries = snapshot.inventory.entries
+
+        def is_left(key: Hashable) -> bool:
+            return key in running or self._guard.rests(key)
+
         orders_s = next_s(
-            [each for each in snapshot.renewals if not self._is_asked(each, entries)],
             [
-                replace(each, recheck_at_s=float("inf")) if each.id in running else each
+                each
+                for each in snapshot.renewals
+                if not self._is_asked(each, entries) and not self._guard.rests(("begin", each.id))
+            ],
+            [
+                replace(each, recheck_at_s=float("inf")) if is_left(each.id) else each
                 for each in snapshot.orders
             ],
             entries,
             now_s=self._context.clock(),
         )
-        cleared_s = next_clear_s([each for each in snapshot.renewals if ("left", each.id) not in running])
+        cleared_s = next_clear_s([each for each in snapshot.renewals if not is_left(("left", each.id))])
         return min(orders_s, cleared_s)
 
     async def _read(self, lead: Lead) -> Snapshot:
@@ -210,6 +218,7 @@ class RenewalRunner:
             if is_of_another(each, entry_of(each, entries))
             and at_once_s(each) <= now_s
             and each.id not in looked_at
+            and not self._guard.rests(("forget", each.id))
         ]
         for renewal in due:
             with lead.enforced():
@@ -227,7 +236,8 @@ class RenewalRunner:
         for account, due in by_account.items():
             due.sort(key=lambda each: begins_s(each, entry_of(each, entries)) or float("inf"))
             key, act = ("windows", account), partial(self._windows.ask_all, due, entries, lead)
-            running.begin(key, partial(self._guard.run, due[0], act, key=key), kind=key)
+            if not self._guard.rests(key):
+                running.begin(key, partial(self._guard.run, due[0], act, key=key), kind=key)
         return bool(by_account)
 
     def _is_asked(self, renewal: RenewalRecord, entries: Mapping[CertificateId, Entry]) -> bool:
@@ -253,6 +263,7 @@ class RenewalRunner:
             for renewal in beginning(snapshot.renewals, snapshot.orders, entries, now_s=now_s)
             if not self._is_asked(renewal, entries)
         ]
+        acts = [(renewal, act) for renewal, act in acts if not self._guard.rests(("begin", renewal.id))]
         for renewal, act in acts:
             with lead.enforced():
                 # a key that cannot be made, names that cannot be ordered
@@ -280,7 +291,7 @@ class RenewalRunner:
         by_id, limits = {each.id: each for each in snapshot.renewals}, limited(snapshot.renewals)
         for order in snapshot.orders:
             renewal = by_id.get(order.renewal_id)
-            if renewal is None:
+            if renewal is None or self._guard.rests(order.id):
                 continue
             if advanced_s(order, renewal, entry_of(renewal, entries), limits=limits) <= now_s:
                 act = partial(self._carry_on_one, order.id, lead)
@@ -295,8 +306,8 @@ class RenewalRunner:
                 await self._leftovers.clear(renewal.id)
 
         for renewal in snapshot.renewals:
-            if due_of(renewal, self._context.clock()):
-                key, act = ("left", renewal.id), partial(clear, renewal)
+            key, act = ("left", renewal.id), partial(clear, renewal)
+            if due_of(renewal, self._context.clock()) and not self._guard.rests(key):
                 account = renewal.terms and renewal.terms.account_id
                 run = partial(self._guard.run, renewal, act, key=key)
                 running.begin(key, run, kind=("left", account))

@@ -33,11 +33,11 @@ def test_the_renewal_of_a_certificate_is_ordered_now(made, run, certificate):
     [
         (
             "3",
-            "certificate 3 has no renewal (set one up: certcast renewal set --certificate 3 --account ACCOUNT); renewal 3 is of certificate 7, to renew that: certcast renew 7\n",
+            "certificate 3 has no renewal (set one up: certcast renewal set --certificate 3 --account ACCOUNT); renewal 3 is for certificate 7 (to renew it: certcast renew 7)\n",
         ),
         (
             "5",
-            "renewal 5 is of a certificate that is not there yet, to renew that: certcast renew new.example.com\n",
+            "renewal 5 is for a certificate that is not there yet (to renew it: certcast renew new.example.com)\n",
         ),
         ("9", "certificate 9 has no renewal; set one up: certcast renewal set --certificate 9"),
     ],

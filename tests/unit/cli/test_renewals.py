@@ -225,7 +225,7 @@ def test_a_name_of_several_renewals_chooses_none_and_names_all(api, run):
         ({"state": "ordering", "orders": [ORDER]}, ["ordering: the CA has the order"]),
         (
             {"state": "ordering", "orders": [WAITING]},
-            ["ordering: waits: node 'conf2', port 80 does not show"],
+            ["ordering, waiting for: node 'conf2', port 80 does not show"],
         ),
         (
             {"state": "requested", "account": None, "send_to": "pki@example.com", "request": 9},
