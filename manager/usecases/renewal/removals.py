@@ -14,7 +14,7 @@ from manager.domain.renewal.records import OrderId, OrderRecord, Proof
 Shown = tuple[str, str]
 
 LET_GO_MOST: Final = 10_000
-"""Proofs that orders need no more, and that are remembered: of those under way, which are a hundred at most with a hundred names each."""
+"""Proofs that orders need no more, and that are remembered, the latest: those of a hundred orders of a hundred names, more than end at the same time."""
 
 
 class Removals:

@@ -159,7 +159,7 @@ class RenewalRunner:
         """Return when to look again: the end of what runs is told, and what rests is looked at with others."""
         entries = snapshot.inventory.entries
 
-        def is_left(key: Hashable) -> bool:
+        def is_held(key: Hashable) -> bool:
             return key in running or self._guard.rests(key)
 
         orders_s = next_s(
@@ -169,13 +169,13 @@ class RenewalRunner:
                 if not self._is_asked(each, entries) and not self._guard.rests(("begin", each.id))
             ],
             [
-                replace(each, recheck_at_s=float("inf")) if is_left(each.id) else each
+                replace(each, recheck_at_s=float("inf")) if is_held(each.id) else each
                 for each in snapshot.orders
             ],
             entries,
             now_s=self._context.clock(),
         )
-        cleared_s = next_clear_s([each for each in snapshot.renewals if not is_left(("left", each.id))])
+        cleared_s = next_clear_s([each for each in snapshot.renewals if not is_held(("left", each.id))])
         return min(orders_s, cleared_s)
 
     async def _read(self, lead: Lead) -> Snapshot:
