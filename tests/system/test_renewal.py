@@ -20,6 +20,8 @@ from tests.system.test_metrics import scrape
 NEEDED = pytest.mark.services("root", "nginx", "openssl", "pebble", "pebble-challtestsrv")
 OWN_AGENT = "Certcast"
 """How the manager calls itself when it looks for a proof as the CA will."""
+ORDERS_ENOUGH = 4
+"""pebble takes an older proof of a name for one order in a hundred, even where it is told never to, and then looks for none."""
 
 
 def entry_pem(text: str) -> x509.Certificate:
@@ -46,15 +48,18 @@ async def test_a_name_of_three_nodes_is_proven_by_whichever_the_ca_asks_and_ever
         renewal = await there.order(account, SHARED, *(f"{name}.renew.example" for name in there.names))
         (first,) = await there.until_served(renewal)
         leaves = [await there.leaf_on_ports(SHARED)]
-        for turn, place in enumerate(there.places):
+        for place in there.places:
             before = place.asked_by(CA_AGENT, SHARED)
             others = [each.address for each in there.places if each is not place]
             there.pebble.point(SHARED, [place.address, *others])
-            await there.use_cases.renewals.order_now(renewal.id, actor="ada")
-            orders = await there.until_served(renewal, count=turn + 2)
-            leaves.append(await there.leaf_on_ports(SHARED))
+            for _ in range(ORDERS_ENOUGH):
+                await there.use_cases.renewals.order_now(renewal.id, actor="ada")
+                orders = await there.until_served(renewal, count=len(leaves) + 1)
+                leaves.append(await there.leaf_on_ports(SHARED))
+                if place.asked_by(CA_AGENT, SHARED) > before:
+                    break
             assert place.asked_by(CA_AGENT, SHARED) > before
-        assert len(set(leaves)) == 1 + len(there.places)
+        assert len(set(leaves)) == len(leaves) > len(there.places)
         assert all(place.asked_by(OWN_AGENT, SHARED) for place in there.places)
         shown = entry_pem(leaves[-1]).fingerprint(entry_pem(leaves[-1]).signature_hash_algorithm)
         assert shown.hex() == await leaf_of(there, orders[0].answer_id)

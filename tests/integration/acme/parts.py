@@ -101,6 +101,16 @@ async def prove(ca: AcmeCa, pebble: Pebble, ordered: Ordered, kind: ChallengeKin
         assert (await decided(ca, url, kind)).status == "valid"
 
 
+async def unproven(ca: AcmeCa, name: str, kind: ChallengeKind) -> Authorization:
+    """Order a name that may have been proven before, until the CA wants to see a proof: pebble takes the older one now and then."""
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            ordered = await ca.order([name], profile="classic", replaces="")
+            found = await ca.authorization(ordered.authorization_urls[0], kind)
+            if found.status == "pending":
+                return found
+
+
 async def decided(ca: AcmeCa, url: str, kind: ChallengeKind) -> Authorization:
     """Wait until an authorization is no longer pending."""
     async with asyncio.timeout(PATIENCE_S):

@@ -11,7 +11,7 @@ from manager.domain.renewal.chains import choose_chain
 from manager.domain.renewal.moments import ari_id
 from manager.domain.renewal.records import ChallengeKind
 from manager.usecases.renewal.ports import CaError
-from tests.integration.acme.parts import account, asking, decided, issue, prove, request_pem, show
+from tests.integration.acme.parts import account, asking, decided, issue, prove, request_pem, show, unproven
 from tests.pebble import NEEDED
 from tests.pki import DAY_S
 
@@ -57,8 +57,7 @@ async def test_a_name_is_proven_by_a_record_that_stays(ca, quick_pebble, name):
     chains = await issue(ca, quick_pebble, [name], kind=ChallengeKind.DNS_PERSIST)
     assert leaf_of(chains[0]).dns_names == (name,)
     # the record is still there, and is the same for the next order
-    ordered = await ca.order([name], profile="classic", replaces="")
-    found = await ca.authorization(ordered.authorization_urls[0], ChallengeKind.DNS_PERSIST)
+    found = await unproven(ca, name, ChallengeKind.DNS_PERSIST)
     assert found.proof.token == ""
     await ca.answer(found.proof)
     assert (await decided(ca, found.url, ChallengeKind.DNS_PERSIST)).status == "valid"
