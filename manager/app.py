@@ -30,15 +30,15 @@ from manager.fleet.builtin import load_builtin
 from manager.fleet.compiler import Compiler
 from manager.fleet.fleet import Fleet
 from manager.fleet.local import LocalNode
-from manager.fleet.ownport import OwnPort
-from manager.http.guard import GUARD
+from manager.fleet.own_port import OwnPort
 from manager.http.health import Health
 from manager.http.metrics import Metrics, Sources
+from manager.http.middleware import GUARD
 from manager.http.proxies import Proxies
 from manager.http.seats import SeatLimits
 from manager.http.server import HttpsServer
-from manager.joincluster import shared_by
-from manager.ownnode import own_node
+from manager.join_cluster import shared_by
+from manager.own_node import own_node
 from manager.process import be_ready_until, drain, on_hangup, pulse, stop_signal
 from manager.readiness import check_own_node, checks_of
 from manager.readings import readings_of

@@ -3,10 +3,10 @@
 from aiohttp import web
 
 from manager.api.app import ROOT, build_api
-from manager.http.gate import Api
-from manager.http.guard import new_application
+from manager.http.authentication import Api
 from manager.http.health import Health, add_routes
 from manager.http.metrics import Metrics
+from manager.http.middleware import new_application
 from manager.http.oauth import add_oauth
 from manager.http.proxies import Proxies
 from manager.infinity_api.app import add_management_api

@@ -15,7 +15,7 @@ from typing import Final
 from common.errors import ConflictError, StorageError
 from common.runtime import durable, trusted
 from manager.offline import STAGED
-from manager.ownnode import NODE_FILE, READ_BYTES
+from manager.own_node import NODE_FILE, READ_BYTES
 from manager.store.copying import ProgressCallback
 from manager.store.failures import DISK_FULL, is_out_of_space
 from manager.store.place import DATABASE_FILE, StorePlace

@@ -18,7 +18,7 @@ from common.runtime.ssh import generate_key
 from common.text import printable
 from manager.domain.audit import CONSOLE
 from manager.domain.model import UserRecord
-from manager.ownnode import own_node
+from manager.own_node import own_node
 from manager.settings import Settings
 from manager.store.audit import RESTORED
 from manager.store.claims import SERVING_FILE

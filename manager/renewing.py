@@ -17,7 +17,7 @@ from manager.domain.renewal.records import AccountRecord, ChallengeKind, Proof
 from manager.fleet.challenge_check import ChallengeChecker
 from manager.fleet.fleet import Fleet
 from manager.usecases.context import Context
-from manager.usecases.renewal.around import Around
+from manager.usecases.renewal.dependencies import Dependencies
 from manager.usecases.renewal.http01 import HttpShowing
 from manager.usecases.renewal.ports import Ca, Missing, Showing
 from manager.usecases.renewal.runner import AT_ONCE, RenewalRunner
@@ -41,9 +41,9 @@ def compose_renewing(context: Context, fleet: Fleet, settings: DnsSettings) -> R
     """Put renewal together; nothing of it runs or asks yet."""
     cas = LateCas(context.clock)
     shown = showings(context, fleet, settings)
-    around = Around(context=context, cas=cas, showings=shown, fleet=fleet)
+    dependencies = Dependencies(context=context, cas=cas, showings=shown, fleet=fleet)
     return Renewing(
-        runner=RenewalRunner(around, at_once=AT_ONCE), cas=cas, challenges=offered(shown, settings)
+        runner=RenewalRunner(dependencies, at_once=AT_ONCE), cas=cas, challenges=offered(shown, settings)
     )
 
 

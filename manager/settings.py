@@ -35,7 +35,7 @@ from common.errors import InvalidInputError
 from common.runtime.trusted import ROOT_UID, check_file, examine, resolve
 from common.wire.contact import ADDRESS_MAX_CHARS, ADDRESSES_MAX, is_address
 from manager.account import ACCOUNT
-from manager.databasesetting import DATABASE_CREDENTIAL, TOLD_FILE, credential, read_credential, read_told
+from manager.database_setting import DATABASE_CREDENTIAL, TOLD_FILE, credential, read_credential, read_told
 from manager.dns.settings import DnsSettings, known_at, place_of
 from manager.store.address import ServerAddress
 from manager.store.place import StorePlace

@@ -38,7 +38,7 @@ from nodeagent.install.challenges import ShownChallenges
 from nodeagent.install.lastgood import keep_last_good, read_last_good
 from nodeagent.install.start import open_state
 from nodeagent.install.state import NodeState
-from nodeagent.install.treewatch import TreeWatch
+from nodeagent.install.tree_watch import TreeWatch
 from nodeagent.install.watch import PortWatch
 from nodeagent.selfcheck import fault, find_faults
 from nodeagent.settings import ACCOUNTS, Settings, owners_for, read_services

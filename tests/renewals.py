@@ -20,7 +20,7 @@ from manager.store.inventory import Inventories
 from manager.store.store import Store
 from manager.usecases.context import Context
 from manager.usecases.renewal.accounts import AccountUseCases
-from manager.usecases.renewal.around import Around
+from manager.usecases.renewal.dependencies import Dependencies
 from manager.usecases.renewal.ports import wake_nobody
 from manager.usecases.renewal.renewals import RenewalUseCases
 from manager.usecases.renewal.runner import RenewalRunner
@@ -48,7 +48,7 @@ class Renewing:
 
     store: Store
     context: Context
-    around: Around
+    dependencies: Dependencies
     use_cases: UseCases
     accounts: AccountUseCases
     renewals: RenewalUseCases
@@ -63,7 +63,7 @@ class Renewing:
 
     def restart(self) -> None:
         """Forget all that is in memory alone, as a manager does that was killed."""
-        self.runner = RenewalRunner(self.around, at_once=1)
+        self.runner = RenewalRunner(self.dependencies, at_once=1)
 
     async def once(self) -> float:
         """Let the runner look once; if it is killed meanwhile, it begins anew."""
@@ -178,17 +178,17 @@ async def make_renewing(directory: Path, *, began_s: float = NOW_S) -> Renewing:
     )
     cas = ModelCas(server, staging)
     use_cases = UseCases(context, cas=cas, wake=wake_nobody, challenges=tuple(ChallengeKind))
-    around = Around(
+    dependencies = Dependencies(
         context=context,
         cas=cas,
         showings={ChallengeKind.HTTP: showing},
         fleet=fleet,
     )
-    runner = RenewalRunner(around, at_once=1)
+    runner = RenewalRunner(dependencies, at_once=1)
     return Renewing(
         store=store,
         context=context,
-        around=around,
+        dependencies=dependencies,
         use_cases=use_cases,
         accounts=use_cases.accounts,
         renewals=use_cases.renewals,

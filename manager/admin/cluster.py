@@ -70,7 +70,7 @@ def join_cluster(
         give_to_account(settings.data)
     become_owner(settings.data)
     from manager.channel.clustering import NAMES_MAX, decode_token
-    from manager.joincluster import join_cluster as join
+    from manager.join_cluster import join_cluster as join
 
     names, addresses = tuple(name or ()) or (socket.getfqdn().lower(),), tuple(address or ())
     if max(len(names), len(addresses)) > NAMES_MAX:

@@ -29,9 +29,9 @@ from manager.api.openapi import Json
 from manager.api.reference import add_reference
 from manager.api.routes import Route, call
 from manager.http import errors
+from manager.http.authentication import Api
 from manager.http.failures import log_failure
-from manager.http.gate import Api
-from manager.http.guard import add_route
+from manager.http.middleware import add_route
 from manager.http.streams import Streams
 
 log = structlog.get_logger(__name__)
@@ -55,7 +55,7 @@ ROUTES: Final[tuple[Route, ...]] = (
 
 
 def build_api(api: Api, *, others: Callable[[], Json]) -> web.Application:
-    """Return the application to mount at `ROOT` of `manager.http.guard.new_application`.
+    """Return the application to mount at `ROOT` of `manager.http.middleware.new_application`.
 
     `others` makes another API's share of the OpenAPI document.
     """

@@ -19,7 +19,7 @@ from markupsafe import Markup, escape
 
 from manager.api.openapi import Json, build_document
 from manager.api.routes import Route
-from manager.http.guard import add_route
+from manager.http.middleware import add_route
 
 STYLE: Final = "docs/style.css"
 DOCUMENT: Final = "openapi.json"

@@ -1,6 +1,6 @@
 """One table of routes: path, role, body and handler stand together, and nothing about a route stands elsewhere.
 
-Decides who may call what, and what a body is. Leaves the order of checks to `manager.http.gate`, and the use cases to `manager.usecases`.
+Decides who may call what, and what a body is. Leaves the order of checks to `manager.http.authentication`, and the use cases to `manager.usecases`.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -18,9 +18,9 @@ from common.ids import ID_DIGITS_MAX, ID_MAX, NodeName, node_name, parse_id
 from common.schema import UNDECODABLE, finding_in
 from manager.domain.callers import Caller, check_allowed, check_may_provision, check_password_given
 from manager.domain.model import UserRecord
+from manager.http.authentication import Api, ServingTerms, identify, serve_admitted
 from manager.http.bodies import decode_json, sender_of
-from manager.http.gate import Admission, Api, identify, serve_admitted
-from manager.http.guard import heavy_turn, read_bytes
+from manager.http.middleware import heavy_turn, read_bytes
 from manager.usecases.rights import Rights
 
 _YES: Final = frozenset({"1", "true", "yes"})
@@ -70,7 +70,7 @@ class Call:
         return _flag(self.request, name)
 
     def heavy_turn(self) -> AbstractAsyncContextManager[None]:
-        """Return a turn for work that takes long (`manager.http.guard`)."""
+        """Return a turn for work that takes long (`manager.http.middleware`)."""
         return heavy_turn(self.request, self.user.name)
 
     def confirm(self) -> str | None:
@@ -161,7 +161,7 @@ async def call(route: Route, api: Api, request: web.Request) -> web.StreamRespon
     async def handle(body: Any) -> web.StreamResponse:
         return await route.handler(Call(api=api, request=request, caller=caller, body=body, rights=rights))
 
-    admission = Admission(
+    admission = ServingTerms(
         user=caller.user.name, rights=rights, recheck=rights.check, takes_turn=not route.streams
     )
     return await serve_admitted(request, admission, read=read, is_heavy=lambda _: route.heavy, handle=handle)

@@ -117,7 +117,7 @@ class Arrivals:
             self._no_longer_waiting(visitor).close()
             self.gate.give_up(visitor, asyncio.get_running_loop().time())
             self.gate.refuse(visitor.address, why)
-            visitor.let_go()
+            visitor.delete_or_retire()
 
     def _no_longer_waiting(self, visitor: Visitor) -> socket.socket:
         accepted = self._waiting.pop(visitor)

@@ -118,7 +118,7 @@ class SocketGuard(asyncio.BufferedProtocol):
             self._inner.connection_lost(exc)
         # what has each other would wait for a collection of garbage
         self._inner = self._transport = None
-        self.visitor.let_go()
+        self.visitor.delete_or_retire()
 
     def pause_writing(self) -> None:
         if self._inner is not None:

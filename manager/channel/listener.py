@@ -167,7 +167,7 @@ class Listener:
             )
         except OSError:
             self.gate.leave(visitor)
-            visitor.let_go()
+            visitor.delete_or_retire()
             accepted.close()
 
     def _connection(self, guard: SocketGuard, address: str) -> asyncssh.SSHServerConnection:

@@ -47,7 +47,7 @@ class Visitor(AdmittedConnection):
     begin: Callable[[], None] = _nobody_to_begin
     has_left: Callable[[], bool] = _is_here
 
-    def let_go(self) -> None:
+    def delete_or_retire(self) -> None:
         """Drop who holds the socket, which is closed: they hold the visitor, and all would wait for a collection of garbage."""
         self.dismiss, self.begin, self.has_left = _nobody_to_dismiss, _nobody_to_begin, _is_here
 

@@ -15,6 +15,7 @@ from common.wire.ladder import remaining_s, step_s
 from manager.domain.clocks import is_skew_news
 from manager.domain.contact import Contact
 from manager.domain.desired import Desired
+from manager.domain.duplicate_identity import RecentAgents
 from manager.domain.members import Sighting
 from manager.domain.model import KeyChange
 from manager.domain.push import PushState
@@ -31,7 +32,6 @@ from manager.domain.report import (
     Waiting,
     attempts_with,
 )
-from manager.domain.seats import Seats
 from manager.domain.view import Version, excused_consumers, is_stale
 
 LEAP_MAX: Final = 1_000_000
@@ -85,7 +85,7 @@ class NodeFacts:
     push: PushState | None = field(default=None, repr=False)
     flood: str = ""
     """What it said or did too much of lately at this manager, and from where; "" once that is over."""
-    seats: Seats = field(default_factory=Seats, repr=False)
+    seats: RecentAgents = field(default_factory=RecentAgents, repr=False)
     turned_away: str = ""
     """Why this manager sent its agent away at its last greeting, "" if it was welcomed since by any."""
     sightings: tuple[Sighting, ...] = ()

@@ -18,8 +18,8 @@ from common.pki.finding import Finding
 from common.pki.path import Purpose, allows
 from common.pki.strict import StrictClient, Verdict
 from manager.domain.entryindex import EntryIndex
+from manager.domain.inventory_steps import InventoryStep, leading_from
 from manager.domain.model import AssignmentRecord, NodeRecord, TrustedCaRecord
-from manager.domain.steps import InventoryStep, leading_from
 from manager.pki.chain.chain import Chain, build_chain
 from manager.pki.chain.search import Issuers
 from manager.pki.judge.headline import Headline, headline

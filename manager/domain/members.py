@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Final, NewType
 
 from common.ids import NodeName
+from manager.domain.duplicate_identity import RecentAgents
 from manager.domain.model import GenerationRecord, NodeRecord, NodeReportRecord
-from manager.domain.seats import Seats
 
 MemberId = NewType("MemberId", int)
 """The number of a member, never given twice: a manager that was evicted and comes back is another one."""
@@ -81,7 +81,7 @@ class NodeState:
     report: NodeReportRecord | None
     hold: Hold | None
     is_push_asked: bool
-    seats: Seats
+    seats: RecentAgents
     left_s: float | None
     sightings: tuple[Sighting, ...]
 

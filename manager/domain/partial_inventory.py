@@ -12,8 +12,8 @@ from typing import Any, Protocol, TypeVar
 from common.bundle.manifest import SLOTS
 from common.ids import CertificateId, NodeName, TrustedCaId
 from manager.domain.inventory import Entry, Inventory, Trust
+from manager.domain.inventory_steps import STEPS_MAX, InventoryStep
 from manager.domain.model import AssignmentRecord, NodeRecord, TrustedCaRecord
-from manager.domain.steps import STEPS_MAX, InventoryStep
 
 
 class _Ordered(Protocol):

@@ -18,7 +18,7 @@ from common.runtime.long_loops import by_turns
 from manager.domain.desired import Desired, desired_from
 from manager.domain.facts import NodeFacts
 from manager.domain.inventory import Entry, Inventory
-from manager.domain.planner import Content, needs_publishing, republish, wanted_manifest
+from manager.domain.publishing import Content, needs_publishing, republish, wanted_manifest
 from manager.store.inventory import Inventories
 from manager.store.records import NewGeneration
 from manager.store.store import Store

@@ -24,7 +24,7 @@ from common.wire.receiver import Install
 from manager.channel.inprocess import InProcessAgent
 from manager.domain.report import Applied, ConfigurationFault, Failure, Outcome, Report, attempts_with
 from manager.domain.view import Version
-from manager.fleet.ownport import OwnPort, PortContent, content_of, digests_used
+from manager.fleet.own_port import OwnPort, PortContent, content_of, digests_used
 from manager.store.generations import Generations
 
 log = structlog.get_logger(__name__)

@@ -16,7 +16,7 @@ from common.wire.sender import PushAttempt
 from manager.channel.connection import Connection
 from manager.domain.desired import Desired
 from manager.domain.facts import NodeFacts
-from manager.domain.planner import lacking, plan_push, should_override_shrink_guard
+from manager.domain.planner import missing_payloads, plan_push, should_override_shrink_guard
 from manager.domain.report import Outcome, Rejected
 from manager.domain.view import PlannedPush, PushView
 from manager.fleet.cluster_notifier import ClusterNotifier
@@ -120,7 +120,7 @@ class Pushes:
             digest=desired.version.digest,
             forced=forced,
             confirmed_anchors=self._publisher.confirmed_anchors,
-            carried=self._delivery.carry(connection, lacking(facts)),
+            carried=self._delivery.carry(connection, missing_payloads(facts)),
         )
         connection.offer(push)
         self._notifier.note_push(facts.name)

@@ -18,7 +18,7 @@ from aiohttp import hdrs, web
 
 from common.api.codes import Role
 from common.errors import CertcastError, InvalidInputError, Reason
-from manager.http.leftovers import drop_frames
+from manager.http.exception_frames import drop_frames
 from manager.http.queueing import FairQueue, Limit
 
 BODY_MAX_BYTES: Final = 12 * 1024 * 1024

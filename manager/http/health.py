@@ -15,8 +15,8 @@ import structlog
 from aiohttp import web
 
 from common.errors import CertcastError
-from manager.http.guard import add_route
 from manager.http.metrics import Metrics
+from manager.http.middleware import add_route
 
 log = structlog.get_logger(__name__)
 

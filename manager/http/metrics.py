@@ -26,7 +26,7 @@ from manager.domain.alarms import ALARM_SPECS, AlarmRecord
 from manager.domain.brief import NodeBrief
 from manager.domain.inventory import Inventory
 from manager.domain.renewal.records import RenewalRecord
-from manager.domain.renewal.schedule import begins_s, entry_of
+from manager.domain.renewal.schedule import begins_at_s, entry_of
 from manager.domain.view import PushView
 
 log = structlog.get_logger(__name__)
@@ -244,7 +244,7 @@ def _renewals(renewals: Sequence[RenewalRecord], inventory: Inventory) -> list[M
         "certcast_renewal_next_timestamp_seconds",
         "When the next renewal begins, or when it should have begun.",
     )
-    begins = [begins_s(each, entry_of(each, inventory.entries)) for each in renewals]
+    begins = [begins_at_s(each, entry_of(each, inventory.entries)) for each in renewals]
     if known := [each for each in begins if each is not None]:
         following.add_metric([], min(known))
     return [stored, failing, following]

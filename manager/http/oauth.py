@@ -20,10 +20,10 @@ from common.errors import (
 )
 from common.source import source_of
 from manager.domain.assertion import TOKEN_PATH
+from manager.http.authentication import Api, check_origin
 from manager.http.bodies import BodySender
 from manager.http.errors import is_own_failure, status_of
-from manager.http.gate import Api, check_origin
-from manager.http.guard import add_route, read_bytes
+from manager.http.middleware import add_route, read_bytes
 from manager.usecases.clients import ACCESS_S
 
 log = structlog.get_logger(__name__)

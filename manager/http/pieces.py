@@ -14,8 +14,8 @@ import structlog
 from aiohttp import web
 
 from common.errors import AccessError, CertcastError, OverloadedError
+from manager.http.exception_frames import drop_frames
 from manager.http.failures import log_failure
-from manager.http.leftovers import drop_frames
 
 log = structlog.get_logger(__name__)
 

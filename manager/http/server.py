@@ -22,8 +22,8 @@ from common.errors import InstallError, Reason, UnreachableError
 from common.runtime.acceptor import accept_from, listen, stop_listening
 from common.runtime.socket_activation import activated_socket
 from common.runtime.supervise import Supervisor
-from manager.http.guard import SEAT
 from manager.http.handshakes import ServerContexts, measure
+from manager.http.middleware import SEAT
 from manager.http.seats import HttpsSeats, SeatLimits
 
 HSTS: Final = "max-age=31536000"
@@ -53,7 +53,7 @@ READ_BUFFER_BYTES: Final = 64 * 1024
 
 
 class HttpsServer:
-    """Implements `manager.fleet.ownport.Endpoint`."""
+    """Implements `manager.fleet.own_port.Endpoint`."""
 
     def __init__(self, app: web.Application, *, host: str, port: int, limits: SeatLimits) -> None:
         self.app = app
@@ -92,7 +92,7 @@ class HttpsServer:
             access_log=None,  # type: ignore[arg-type] # which is what a runner hands on
             logger=_quiet_logger(),
             keepalive_timeout=self.seats.limits.idle_s,
-            # what becomes of the rest of a body, and of a compressed one, is decided in manager.http.guard and .bodies
+            # what becomes of the rest of a body, and of a compressed one, is decided in manager.http.middleware and .bodies
             lingering_time=0.0,
             auto_decompress=False,
             read_bufsize=READ_BUFFER_BYTES,

@@ -1,6 +1,6 @@
 """The management API as an application: from a request to what is asked, and from an answer to a response.
 
-Decides who may ask (the roles; `manager.http.gate` has the order of checks), and how a body is read. Leaves what is done to the handlers.
+Decides who may ask (the roles; `manager.http.authentication` has the order of checks), and how a body is read. Leaves what is done to the handlers.
 """
 
 from collections.abc import Mapping
@@ -16,10 +16,10 @@ from common.api.codes import Role
 from common.errors import CertcastError, OverloadedError
 from common.schema import UNDECODABLE
 from manager.domain.callers import Caller, check_allowed, check_password_given
+from manager.http.authentication import Api, ServingTerms, identify, serve_admitted
 from manager.http.bodies import decode_json, sender_of
 from manager.http.failures import log_failure
-from manager.http.gate import Admission, Api, identify, serve_admitted
-from manager.http.guard import add_route, heavy_turn, read_bytes
+from manager.http.middleware import add_route, heavy_turn, read_bytes
 from manager.http.pieces import guard_stream, send
 from manager.infinity_api.contract.description import ROOT
 from manager.infinity_api.contract.errors import (
@@ -49,7 +49,7 @@ _INSTEAD_OF_POST: Final = frozenset({"PATCH", "PUT", "DELETE"})
 
 
 def add_management_api(app: web.Application, api: Api) -> None:
-    """Serve the management API below each of `PREFIXES` of `manager.http.guard.new_application`."""
+    """Serve the management API below each of `PREFIXES` of `manager.http.middleware.new_application`."""
     shell = _Shell(api)
     for prefix in PREFIXES:
         below = web.Application()
@@ -112,7 +112,7 @@ class _Shell:
 
         answer = await serve_admitted(
             request,
-            Admission(user=caller.user.name, rights=rights, recheck=rights.check, takes_turn=True),
+            ServingTerms(user=caller.user.name, rights=rights, recheck=rights.check, takes_turn=True),
             read=read,
             is_heavy=lambda body: is_heavy(request_with(body)),
             handle=lambda body: self._handlers.answer(request_with(body)),

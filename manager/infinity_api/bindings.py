@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from manager.http.gate import Api
+from manager.http.authentication import Api
 from manager.infinity_api.access import Clients, Permissions, Roles
 from manager.infinity_api.certificates import TlsCertificates, TrustedCas
 from manager.infinity_api.collection import Collection, Writable

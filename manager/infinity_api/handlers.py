@@ -15,7 +15,7 @@ import msgspec
 
 from common.errors import CertcastError
 from manager.domain.callers import Caller
-from manager.http.gate import Api
+from manager.http.authentication import Api
 from manager.http.pieces import AT_ONCE, stream_list
 from manager.infinity_api.bindings import collections_of
 from manager.infinity_api.certificates_import import CertificatesImport

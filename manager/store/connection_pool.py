@@ -10,7 +10,7 @@ import asyncpg  # type: ignore[import-untyped]  # it has annotations, and does n
 from sqlalchemy.engine.interfaces import ExceptionContext
 from sqlalchemy.exc import DisconnectionError, InvalidatePoolError
 
-from manager.store.refusals import LOST
+from manager.store.postgresql_errors import LOST
 
 TRY_S: Final = 2.0
 """How long a connection may take to answer before it is lent; then it counts as lost. What a page waits for would wait for ten times as long."""

@@ -11,8 +11,8 @@ from sqlalchemy import bindparam, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from common.ids import NodeName
+from manager.domain.duplicate_identity import RecentAgents
 from manager.domain.members import HoldRequest, NodeState
-from manager.domain.seats import Seats
 from manager.store.engine import Database
 from manager.store.nodes import node_ids
 from manager.store.parts import SQL_VARIABLES_MAX
@@ -118,7 +118,7 @@ class Holds:
         known = {row.node_id: decode_seats(row.greetings) for row in await connection.execute(query)}
         rows = []
         for each in taken:
-            before = known.get(each.node_id, Seats())
+            before = known.get(each.node_id, RecentAgents())
             seats = before.after(each.instance, each.address, now_s, displaces=each.displaces)
             if seats is not before:
                 rows.append({"node_id": each.node_id, "greetings": encode_seats(seats)})

@@ -22,14 +22,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from common.errors import ConflictError, StorageError
 from common.ids import NodeName
 from manager.store.address import ServerAddress, ServerHost
-from manager.store.admission import settle, timeline_of
 from manager.store.backend import NoticeHandlers
 from manager.store.claims import OpenConnection, claim_on
 from manager.store.connection_pool import give_up_lost, try_out
 from manager.store.dialing import DialedConnection, Dialer, account_name, tls_context
 from manager.store.missing import NoStoreError
 from manager.store.notices import listen_on, tell_on, tell_tallies_on
-from manager.store.refusals import LOST, UNREADABLE, Refusal, explain, refusal_of, summed_up
+from manager.store.postgresql_errors import LOST, UNREADABLE, Refusal, explain, refusal_of, summed_up
+from manager.store.server_checks import settle, timeline_of
 from manager.store.tables import metadata
 
 WRITER_LOCK: Final = 0x63657274

@@ -6,8 +6,8 @@ from typing import Any, Final
 from sqlalchemy import Row, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from manager.domain.duplicate_identity import RecentAgents
 from manager.domain.members import Hold, MemberId, NodeState, Sighting
-from manager.domain.seats import Seats
 from manager.store.engine import Database
 from manager.store.generations import generation_of
 from manager.store.nodes import node_of
@@ -83,7 +83,7 @@ def _state_of(row: Row[Any], noticed: Sequence[Row[Any]]) -> NodeState:
         report=None if row.report is None else decode_report(row.report),
         hold=None if row.member_id is None else _hold(row),
         is_push_asked=row.asked is not None,
-        seats=Seats() if row.greetings is None else decode_seats(row.greetings),
+        seats=RecentAgents() if row.greetings is None else decode_seats(row.greetings),
         left_s=row.left_s,
         sightings=_sightings(noticed),
     )

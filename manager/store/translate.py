@@ -15,8 +15,8 @@ from common.bundle.manifest import Slot
 from common.bundle.parts import Part
 from common.codes import FailureResult, KeyChangeKind, Phase, WaitReason
 from common.errors import StorageError
+from manager.domain.duplicate_identity import Occupant, RecentAgents
 from manager.domain.model import KeyChange, NodeReportRecord
-from manager.domain.seats import Occupant, Seats
 
 REPORT_VERSION: Final = 1
 KEY_CHANGE_VERSION: Final = 1
@@ -169,16 +169,16 @@ def decode_report(body: bytes) -> NodeReportRecord:
     return convert(stored, NodeReportRecord, from_attributes=True)
 
 
-def encode_seats(seats: Seats) -> str:
+def encode_seats(seats: RecentAgents) -> str:
     """Write who greeted lately."""
     return msgspec.json.encode(convert(seats, StoredSeats, from_attributes=True)).decode()
 
 
-def decode_seats(body: str) -> Seats:
+def decode_seats(body: str) -> RecentAgents:
     """Read it."""
     stored = _SEATS.decode(body)
     both = [Occupant(each.agent, each.address, each.at_s) for each in stored.collision or ()]
-    return Seats(
+    return RecentAgents(
         occupants=tuple(Occupant(each.agent, each.address, each.at_s) for each in stored.occupants),
         collision=(both[0], both[1]) if both else None,
     )

@@ -26,13 +26,13 @@ from manager.domain.alarms import (
     evaluation_silent,
     manager_token_reused,
 )
+from manager.domain.incremental_conditions import IncrementalConditions
 from manager.domain.inventory import Entry, Inventory
-from manager.domain.looking import Looked
 from manager.domain.republishing import entry_of
 from manager.domain.view import NodeView
 from manager.usecases.context import Context
 from manager.usecases.ports import FleetView, Lead
-from manager.usecases.renewal.watching import conditions_of_renewals
+from manager.usecases.renewal.alarm_conditions import conditions_of_renewals
 from manager.usecases.views import views_of
 
 log = structlog.get_logger(__name__)
@@ -41,7 +41,7 @@ EVALUATE_S: Final = 10.0
 """How often to look when nothing happens: time alone raises alarms."""
 
 EVERYTHING_S: Final = 60.0
-"""How often to look at everything, and not only at what changed: time alone changes little (`manager.domain.looking`)."""
+"""How often to look at everything, and not only at what changed: time alone changes little (`manager.domain.incremental_conditions`)."""
 
 SETTLE_S: Final = 1.0
 """How long to wait after something happened, so that a wave of changes is one evaluation."""
@@ -66,7 +66,7 @@ class AlarmEvaluator:
         self._evaluated_s = context.monotonic()
         self._shown_s = float("-inf")
         self._seen: bytes | None = None
-        self._looked = Looked()
+        self._conditions = IncrementalConditions()
         self._everything_s = float("-inf")
 
     @property
@@ -110,14 +110,14 @@ class AlarmEvaluator:
         """Look at these nodes and at what else changed since the last look, or at everything if that was not done for too long. Raises StorageError."""
         inventory = await self._context.inventories.current()
         if self._context.monotonic() - self._everything_s >= EVERYTHING_S:
-            self._looked, self._everything_s = Looked(), self._context.monotonic()
-        due = self._looked.due(inventory, changed)
+            self._conditions, self._everything_s = IncrementalConditions(), self._context.monotonic()
+        due = self._conditions.due(inventory, changed)
         views = await views_of(fleet, fleet.names() if due.names is None else sorted(due.names))
         now_s = self._context.clock()
         # building chains for the first time takes a while when there are thousands
         republished = await self._republished(inventory, views, now_s)
         found = await asyncio.to_thread(
-            self._looked.look, inventory, views, due, republished=republished, now_s=now_s
+            self._conditions.look, inventory, views, due, republished=republished, now_s=now_s
         )
         found += await self._faults_of_audit(inventory)
         reuses = await self._context.store.manager_tokens.reuses(now_s=now_s)

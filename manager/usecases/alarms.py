@@ -127,7 +127,7 @@ class AlarmUseCases:
         async with self._context.store.transaction():
             await self._context.store.alarms.acknowledge(alarm_ids, actor=actor, now_s=self._context.clock())
             for number in dict.fromkeys(alarm_ids):
-                await self._context.note(actor, "alarm.acknowledged", f"alarm {number}")
+                await self._context.audit(actor, "alarm.acknowledged", f"alarm {number}")
             self._context.store.after_commit(self._note_change)
 
     async def collect(self) -> None:

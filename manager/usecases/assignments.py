@@ -77,7 +77,7 @@ class AssignmentUseCases:
             impact.require_confirmation(confirm)
             await self._context.store.assignments.assign(certificate_id, where, slot)
             detail = {"nodes": where, "slot": slot}
-            await self._context.note(actor, "certificate.assigned", f"certificate {certificate_id}", detail)
+            await self._context.audit(actor, "certificate.assigned", f"certificate {certificate_id}", detail)
             then = await self._context.inventories.changed(inventory)
         log.info("certificate.assigned", certificate=certificate_id, slot=slot, count=len(where), user=actor)
         self._context.changed(where, cause=f"certificate {certificate_id} assigned")
@@ -100,7 +100,7 @@ class AssignmentUseCases:
             impact.require_confirmation(confirm)
             was_full = await self._context.store.assignments.unassign(node, slot, seen=seen)
             if was_full:
-                await self._context.note(actor, "certificate.unassigned", f"node {node}", {"slot": slot})
+                await self._context.audit(actor, "certificate.unassigned", f"node {node}", {"slot": slot})
         if was_full:
             self._context.changed([node], cause=f"{slot} slot emptied")
 

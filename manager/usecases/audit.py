@@ -84,7 +84,7 @@ class AuditUseCases:
             if each.attempt is Attempt.SIGN_IN_REPEATED:
                 # these names were proven
                 actor = each.only_name or SEVERAL
-            await self._context.note(actor, each.attempt, each.subject, each.detail)
+            await self._context.audit(actor, each.attempt, each.subject, each.detail)
 
     async def run_attempts(self) -> None:
         """Record attempts every minute, until cancelled."""
@@ -168,7 +168,7 @@ class AuditUseCases:
             return shipped
         if not await audit.has_witness(self._name_of(witness)):
             # before the file is there: whoever removes it then cannot say that there was none
-            await self._context.note(MANAGER, WITNESSED, self._name_of(witness))
+            await self._context.audit(MANAGER, WITNESSED, self._name_of(witness))
             signed = await self.head() or signed
         heads.tell(signed)
         if is_whole and await audit.compare(await asyncio.to_thread(heads.read, witness)) is None:

@@ -21,7 +21,6 @@ from manager.pki.judge.identity import key_of
 from manager.pki.read.batch import CertificateBatch, ImportFile
 from manager.pki.read.findings import raise_findings
 from manager.pki.read.material import TlsMaterial
-from manager.usecases.admission import read_batch, read_for_key, read_tls
 from manager.usecases.certificate_changes import Edited, ImportResult, Uploaded
 from manager.usecases.certificate_views import (
     EditableCertificate,
@@ -39,6 +38,7 @@ from manager.usecases.confirming import (
 )
 from manager.usecases.context import Context
 from manager.usecases.kept import new_certificate, new_trusted_ca
+from manager.usecases.material_checks import read_batch, read_for_key, read_tls
 from manager.usecases.trust_views import trust_warnings
 from manager.usecases.uploads import Edit, Upload, read_upload
 from manager.usecases.workers import READ_TIMEOUT_S
@@ -120,7 +120,7 @@ class CertificateUseCases:
             ]
             if kept.trusted_cas:
                 names = [record.display_name for record, _ in kept.trusted_cas]
-                await self._context.note(actor, "trusted_ca.uploaded", "trusted CAs", {"subjects": names})
+                await self._context.audit(actor, "trusted_ca.uploaded", "trusted CAs", {"subjects": names})
             then = await self._context.inventories.changed(inventory)
         for (record, created), places in zip(kept.tls, nodes, strict=True):
             _log_kept(record, created=created, count=len(places), actor=actor)
@@ -244,7 +244,7 @@ class CertificateUseCases:
             )
             after = await store.certificates.nodes_of(certificate_id)
             noted = {**detail, **impact.noted}
-            await self._context.note(actor, "certificate.updated", f"certificate {certificate_id}", noted)
+            await self._context.audit(actor, "certificate.updated", f"certificate {certificate_id}", noted)
             then = await self._context.inventories.changed(inventory)
         concerned = {each.node for each in (*before, *after)}
         log.info("certificate.updated", certificate=certificate_id, user=actor, count=len(concerned))
@@ -271,7 +271,7 @@ class CertificateUseCases:
                 nodes[each.certificate_id].append(each.node)
             for number, names in nodes.items():
                 detail = {"nodes": sorted(names)}
-                await self._context.note(actor, "certificate.deleted", f"certificate {number}", detail)
+                await self._context.audit(actor, "certificate.deleted", f"certificate {number}", detail)
         self._context.changed({each.node for each in lost}, cause="certificates deleted")
         async for number in by_turns(nodes):
             log.info("certificate.deleted", certificate=number, user=actor, count=len(nodes[number]))
@@ -307,7 +307,7 @@ class CertificateUseCases:
         """Note that a certificate was kept, and what was written about it; return where it is now."""
         nodes = await self._context.store.certificates.nodes_of(record.id)
         detail = {"fingerprint": record.fingerprint, "nodes": [each.node for each in nodes], **more}
-        await self._context.note(actor, _kept(created=created), f"certificate {record.id}", detail)
+        await self._context.audit(actor, _kept(created=created), f"certificate {record.id}", detail)
         return nodes
 
 

@@ -21,7 +21,7 @@ from manager.domain.callers import Caller, Credential
 from manager.domain.model import ClientRecord, UserRecord
 from manager.domain.permissions import PROVISION, level_of
 from manager.usecases.context import Context
-from manager.usecases.lastuse import SOURCE_MAX, LastUse
+from manager.usecases.last_use import SOURCE_MAX, LastUse
 from manager.usecases.lifetimes import Lifetimes
 from manager.usecases.users import NAME_MAX, NAME_PATTERN, admit, hash_token
 
@@ -92,7 +92,7 @@ class ClientUseCases:
                 number, name=name, role=level, api_role_id=api_role_id
             )
             detail = {"role": level, "client_id": record.client_id}
-            await self._context.note(actor, "oauth_client.changed", f"client {name}", detail)
+            await self._context.audit(actor, "oauth_client.changed", f"client {name}", detail)
         return record
 
     async def _add(
@@ -110,7 +110,7 @@ class ClientUseCases:
                 api_role_id=api_role_id,
             )
             detail = {"role": role, "client_id": record.client_id}
-            await self._context.note(actor, "oauth_client.added", f"client {name}", detail)
+            await self._context.audit(actor, "oauth_client.added", f"client {name}", detail)
         return record
 
     async def _level(self, api_role_id: int) -> Role:
@@ -136,7 +136,7 @@ class ClientUseCases:
         async with self._context.store.transaction():
             for name in names:
                 await self._context.store.clients.remove(name)
-                await self._context.note(actor, "oauth_client.removed", f"client {name}")
+                await self._context.audit(actor, "oauth_client.removed", f"client {name}")
 
     async def new_token(self, assertion: str, *, address: str) -> str:
         """Return an access token for a client's assertion; it lives ACCESS_S. Raises AccessError.

@@ -78,7 +78,7 @@ class Context:
         """Count what a stranger tried and was refused; the sums are written into the audit log every minute."""
         self.attempts.count(attempt, name=name, source=source, now_s=self.clock())
 
-    async def note(self, actor: str, action: str, subject: str, detail: object = None) -> None:
+    async def audit(self, actor: str, action: str, subject: str, detail: object = None) -> None:
         """Write an act into the audit log: within the `store.transaction()` that carries it out, or before it where that cannot be undone."""
         await self.store.audit.append(
             at_s=self.clock(), actor=actor, action=action, subject=subject, detail=detail

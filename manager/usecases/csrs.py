@@ -20,10 +20,10 @@ from manager.pki.write.csr import Csr, CsrFields, make_request, prefill
 from manager.pki.write.keys import kind_like, make_key
 from manager.store.catalogue import KeptAnswer
 from manager.store.records import NewCsr
-from manager.usecases.admission import read_for_key
 from manager.usecases.confirming import assess_answer, assess_csr_deletion
 from manager.usecases.context import Context
 from manager.usecases.kept import new_certificate
+from manager.usecases.material_checks import read_for_key
 from manager.usecases.workers import MAKE_KEY_TIMEOUT_S, READ_TIMEOUT_S
 
 log = structlog.get_logger(__name__)
@@ -106,7 +106,7 @@ class CsrUseCases:
         async with self._context.store.transaction():
             record = await self._context.store.csrs.add(new, now_s=self._context.clock())
             detail = {"subject": made.raw_subject}
-            await self._context.note(actor, "request.made", f"request {record.id}", detail)
+            await self._context.audit(actor, "request.made", f"request {record.id}", detail)
         log.info("request.made", csr=record.id, user=actor)
         return record
 
@@ -164,7 +164,7 @@ class CsrUseCases:
             number = kept.certificate.id
             detail: dict[str, object] = {"certificate": number, "take_over": take_over}
             detail |= {"nodes": kept.nodes, **impact.noted}
-            await self._context.note(actor, "request.answered", f"request {csr_id}", detail)
+            await self._context.audit(actor, "request.answered", f"request {csr_id}", detail)
             then = await self._context.inventories.changed(inventory)
         log.info("request.answered", csr=csr_id, certificate=number, user=actor)
         self._context.changed(kept.nodes, cause=f"request {csr_id} answered")
@@ -193,7 +193,7 @@ class CsrUseCases:
             impact.require_confirmation(confirm)
             await self._context.store.csrs.delete(numbers)
             for number in numbers:
-                await self._context.note(actor, "request.deleted", f"request {number}")
+                await self._context.audit(actor, "request.deleted", f"request {number}")
 
 
 def _merged(base: CsrFields, changes: CsrChanges) -> CsrFields:

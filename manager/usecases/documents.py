@@ -72,4 +72,4 @@ class DocumentUseCases:
 
     async def _note(self, act: str, kind: str, document_ids: Sequence[int], actor: str) -> None:
         for number in dict.fromkeys(document_ids):
-            await self._context.note(actor, act, f"{kind} {number}")
+            await self._context.audit(actor, act, f"{kind} {number}")

@@ -62,7 +62,7 @@ class DownloadUseCases:
         )
         if wanted.key:
             detail = {"certificates": numbers, "form": wanted.form}
-            await self._context.note(actor, "key.exported", made.name, detail)
+            await self._context.audit(actor, "key.exported", made.name, detail)
             log.info("key.exported", count=len(numbers), user=actor)
         return made
 

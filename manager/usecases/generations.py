@@ -16,7 +16,7 @@ from manager.domain.consequences import Consequence
 from manager.domain.difference import ANCHORS, Comparison, GenerationDifference, digests_compared
 from manager.domain.inventory import Entry, Inventory
 from manager.domain.model import GenerationRecord
-from manager.domain.planner import unpublishable
+from manager.domain.publishing import unpublishable
 from manager.domain.republishing import entry_of, of_republishing, trusted_of
 from manager.domain.trust import longer_published_list
 from manager.domain.view import PlannedPush, Previews
@@ -145,7 +145,7 @@ class GenerationUseCases:
         impact.require_confirmation(confirm)
         consequences += impact.consequences
         detail = {"generation": new.generation, "as": published}
-        await self._context.note(actor, "generation.republished", f"node {new.node}", detail)
+        await self._context.audit(actor, "generation.republished", f"node {new.node}", detail)
 
     async def changes(self, previews: Previews) -> Sequence[PlannedChange]:
         """Say of each node what its push would change, file by file."""

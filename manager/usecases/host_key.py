@@ -111,7 +111,7 @@ class HostKeyUseCases:
                 "other": fingerprint(keys.other) if keys.other else "",
                 "unconfirmed": [*missing],
             }
-            await self._context.note(actor, _ACTS[step], "host key", detail)
+            await self._context.audit(actor, _ACTS[step], "host key", detail)
         await self._take_into_use(present)
         return keys
 

@@ -75,7 +75,7 @@ class ManagerUseCases:
         async with store.transaction():
             await store.manager_tokens.add(record, now_s=now_s)
             detail = {"expires_s": expires_s, "tells_database": tells_database}
-            await self._context.note(actor, "manager.token_made", "another manager", detail)
+            await self._context.audit(actor, "manager.token_made", "another manager", detail)
         token = ManagerToken(
             addresses=list(addresses),
             fingerprint=fingerprint(public_line(load_key(presented))),
@@ -153,7 +153,7 @@ class ManagerUseCases:
                 await store.manager_tokens.use(token, key=public_key, node=record.name)
                 detail = {"address": address, "key": fingerprint(public_key), "version": newcomer.version}
                 actor = subject = f"node {record.name}"
-                await self._context.note(actor, "manager.joined", subject, detail)
+                await self._context.audit(actor, "manager.joined", subject, detail)
         except _OvertakenError as error:
             return error.node
         return record.name

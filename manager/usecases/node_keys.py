@@ -99,5 +99,5 @@ class NodeKeyUseCases:
             "former_key": change.former,
             "former_address": change.former_address,
         }
-        await self._context.note(f"node {name}", f"node.{how}", f"node {name}", detail)
+        await self._context.audit(f"node {name}", f"node.{how}", f"node {name}", detail)
         return await self._context.store.nodes.get(name)

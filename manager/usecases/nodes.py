@@ -155,7 +155,7 @@ class NodeUseCases:
             impact = await self._assess(name, new, seen, inventory)
             impact.require_confirmation(confirm)
             await self._context.store.catalogue.describe(name, new)
-            await self._context.note(actor, "node.described", f"node {name}", detail)
+            await self._context.audit(actor, "node.described", f"node {name}", detail)
         for slot, certificate_id in slots.items():
             if certificate_id is not None:
                 log.info("certificate.assigned", certificate=certificate_id, slot=slot, count=1, user=actor)
@@ -182,7 +182,7 @@ class NodeUseCases:
             for name in removed:
                 await self._context.store.address_book.forget(name)
                 await self._context.store.manager_tokens.forget(name)
-                await self._context.note(actor, "node.removed", f"node {name}")
+                await self._context.audit(actor, "node.removed", f"node {name}")
                 self._context.store.after_commit(partial(self._context.fleet.node_removed, name))
         self._context.content_changed.set()
         async for name in by_turns(removed):
@@ -205,7 +205,7 @@ class NodeUseCases:
                 expires_s=expires_s,
                 now_s=now_s,
             )
-            await self._context.note(actor, "node.token_made", f"node {name}", {"expires_s": expires_s})
+            await self._context.audit(actor, "node.token_made", f"node {name}", {"expires_s": expires_s})
         token = JoinToken(
             node=name,
             addresses=list(self._join.addresses()),
@@ -225,7 +225,7 @@ class NodeUseCases:
         """Revoke an unused join token of a node. Raises NotFoundError."""
         async with self._context.store.transaction():
             await self._context.store.nodes.remove_join_token(name, token_id)
-            await self._context.note(actor, "node.token_removed", f"node {name}", {"token": token_id})
+            await self._context.audit(actor, "node.token_removed", f"node {name}", {"token": token_id})
 
     async def _check_not_serving(self, inventory: Inventory, names: Collection[NodeName]) -> None:
         members = {each.node for each in await self._context.store.members.list()}
@@ -290,7 +290,7 @@ class NodeUseCases:
         if new.slots:
             await store.catalogue.describe(name, new)
         detail = {"names": new.names, "addresses": new.addresses}
-        await self._context.note(actor, "node.added", f"node {name}", detail)
+        await self._context.audit(actor, "node.added", f"node {name}", detail)
         store.after_commit(lambda: self._context.fleet.node_added(record))
         return record
 

@@ -27,7 +27,7 @@ from manager.strength import STRONG, WEAK, is_unguessable, strength_of
 from manager.usecases.connections import ClientConnection
 from manager.usecases.context import Context
 from manager.usecases.devices import Devices
-from manager.usecases.dummyhashing import DummyHashing
+from manager.usecases.dummy_hashing import DummyHashing
 from manager.usecases.remembered import Match, RememberedPasswords
 from manager.usecases.throttle import Throttle
 from manager.usecases.turns import Claim, HashingQueue, Turn

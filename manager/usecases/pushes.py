@@ -32,7 +32,7 @@ class PushUseCases:
             raise NotFoundError(f"there is no node '{min(unknown)}'", hint=Hint.LIST_NODES)
         subject = "all nodes" if where is None else ", ".join(where[:NAMED_MAX])
         detail = {"forced": forced, "count": len(known if where is None else where)}
-        await self._context.note(actor, "fleet.pushed", subject, detail)
+        await self._context.audit(actor, "fleet.pushed", subject, detail)
         return await self._context.fleet.push(where, forced=forced)
 
     async def plan(self, nodes: Sequence[NodeName] | None, *, forced: bool) -> Sequence[PlannedChange]:

@@ -41,13 +41,13 @@ class RoleUseCases:
         async with self._context.store.transaction():
             await self._context.store.roles.remove(role_ids)
             for role_id in dict.fromkeys(role_ids):
-                await self._context.note(actor, "role.removed", f"role {role_id}")
+                await self._context.audit(actor, "role.removed", f"role {role_id}")
 
     async def _note(
         self, actor: str, act: str, role_id: int, name: str, permissions: Collection[str]
     ) -> None:
         detail = {"name": name, "permissions": sorted(permissions)}
-        await self._context.note(actor, act, f"role {role_id}", detail)
+        await self._context.audit(actor, act, f"role {role_id}", detail)
 
 
 def _check(permissions: Collection[str]) -> None:

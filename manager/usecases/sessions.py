@@ -18,7 +18,7 @@ from manager.domain.model import SessionRecord, UserRecord
 from manager.domain.tallies import Tally
 from manager.store.sessions import session_id
 from manager.usecases.context import Context
-from manager.usecases.lastuse import SOURCE_MAX
+from manager.usecases.last_use import SOURCE_MAX
 from manager.usecases.lifetimes import Lifetimes
 from manager.usecases.ports import Lead
 from manager.usecases.ratelimit import BURST, NOTED_BURST, RateLimit
@@ -90,7 +90,7 @@ class SessionUseCases:
             )
             if self._noted.admits(user.name):
                 log.info("session.started", user=user.name, address=address)
-                await self._context.note(
+                await self._context.audit(
                     user.name, "session.started", f"user {user.name}", {"address": address}
                 )
             else:
@@ -132,7 +132,7 @@ class SessionUseCases:
             if only is not None and not count:
                 raise NotFoundError(f"user '{name}' is not signed in there any more")
             if count:
-                await self._context.note(actor, "session.ended", f"user {name}", {"count": count})
+                await self._context.audit(actor, "session.ended", f"user {name}", {"count": count})
 
     async def find(self, token: str, *, using: bool = True) -> UserRecord | None:
         """Return who is signed in with this token, None if nobody; `using` keeps the session from ending unused."""

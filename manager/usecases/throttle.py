@@ -17,7 +17,7 @@ from common.source import networks_of
 from manager.domain.tallies import Tally
 from manager.store.tallies import Tallies
 from manager.usecases.connections import ClientConnection, OfConnections
-from manager.usecases.failures import FORGET_S, FailuresEverywhere
+from manager.usecases.failure_counters import FORGET_S, FailuresEverywhere
 
 FREE_FAILURES: Final = 10
 """Failures of one user from one source before the next attempt has to wait: people mistype."""

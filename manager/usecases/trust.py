@@ -18,10 +18,10 @@ from manager.pki.judge.status import Status, statuses
 from manager.pki.text.certificate import text_form
 from manager.pki.write.export import Download, trusted_pem
 from manager.store.records import NewTrustedCa
-from manager.usecases.admission import read_trusted_ca, read_trusted_cas
 from manager.usecases.confirming import Impact, assess_trust_addition, assess_trust_removal
 from manager.usecases.context import Context
 from manager.usecases.kept import new_trusted_ca
+from manager.usecases.material_checks import read_trusted_ca, read_trusted_cas
 from manager.usecases.trust_views import ShownTrustedCa, show_trusted_ca, trust_warnings
 from manager.usecases.workers import READ_TIMEOUT_S
 
@@ -170,7 +170,7 @@ class TrustUseCases:
             _check_same(trusted_ca_id, await store.get(trusted_ca_id), etag_of_trusted_ca(record))
             kept = await store.update(trusted_ca_id, new)
             detail = {"fingerprint": kept.fingerprint, "trusted_intermediate": kept.trusted_intermediate}
-            await self._context.note(actor, "trusted_ca.edited", f"trusted CA {trusted_ca_id}", detail)
+            await self._context.audit(actor, "trusted_ca.edited", f"trusted CA {trusted_ca_id}", detail)
             then = await self._context.inventories.changed(inventory)
         self._tell(1, cause="edited", actor=actor)
         return await self._describe(kept, then)
@@ -193,7 +193,7 @@ class TrustUseCases:
             await store.get(number)
         async with self._losing(set(numbers), [], edited=None, verifying=[], force=force, confirm=confirm):
             await store.delete(numbers)
-            await self._context.note(actor, "trusted_ca.deleted", "trusted CAs", {"ids": numbers})
+            await self._context.audit(actor, "trusted_ca.deleted", "trusted CAs", {"ids": numbers})
         self._tell(len(numbers), cause="deleted", actor=actor)
 
     async def _keep(
@@ -202,7 +202,7 @@ class TrustUseCases:
         async with self._context.store.transaction():
             kept = await self._context.store.trusted_cas.add(new, now_s=self._context.clock())
             detail = {"subjects": [record.display_name for record, _ in kept]}
-            await self._context.note(actor, "trusted_ca.uploaded", "trusted CAs", detail)
+            await self._context.audit(actor, "trusted_ca.uploaded", "trusted CAs", detail)
         return kept
 
     @asynccontextmanager

@@ -11,7 +11,7 @@ from common.ids import NodeName
 from manager.domain.annotations import NO_ANNOTATIONS, Annotations
 from manager.domain.keeping import CompanionPolicy
 from manager.pki.read.material import TlsMaterial
-from manager.usecases.admission import read_tls
+from manager.usecases.material_checks import read_tls
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

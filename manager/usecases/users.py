@@ -24,7 +24,7 @@ from manager.domain.likeness import check_name_free, likeness
 from manager.domain.model import TokenRecord, UserRecord
 from manager.domain.tallies import Tally
 from manager.usecases.context import Context
-from manager.usecases.lastuse import SOURCE_MAX, LastUse
+from manager.usecases.last_use import SOURCE_MAX, LastUse
 from manager.usecases.passwords import Passwords, check_password
 from manager.usecases.ratelimit import BURST, RateLimit
 
@@ -68,7 +68,7 @@ class UserUseCases:
             )
             # whoever is added, the link for the first one has done its work: it is not to come back should all users go
             await self._context.store.meta.remove(SETUP_LINK)
-            await self._context.note(actor, "user.added", f"user {name}", {"role": role})
+            await self._context.audit(actor, "user.added", f"user {name}", {"role": role})
         log.info("user.added", user=name)
         return record
 
@@ -78,7 +78,7 @@ class UserUseCases:
         hashed = await self.passwords.hash(password)
         async with self._context.store.transaction():
             await self._context.store.users.set_password(name, hashed)
-            await self._context.note(actor, "user.password_changed", f"user {name}")
+            await self._context.audit(actor, "user.password_changed", f"user {name}")
 
     async def get(self, name: str) -> UserRecord:
         """Return one. Raises NotFoundError."""
@@ -105,7 +105,7 @@ class UserUseCases:
             if not await self._context.store.users.set_role(name, role):
                 return
             await self._check_administrator(name, had_administrator=had_administrator)
-            await self._context.note(actor, "user.role_changed", f"user {name}", {"role": role})
+            await self._context.audit(actor, "user.role_changed", f"user {name}", {"role": role})
 
     async def tokens(self, name: str | None) -> Sequence[TokenRecord]:
         """Return the API tokens of a user (None: of all), without the tokens."""
@@ -115,7 +115,7 @@ class UserUseCases:
         """Revoke an API token, of this user if one is named, and the unused join tokens made with it; return what it was. Raises NotFoundError."""
         async with self._context.store.transaction():
             record = await self._context.store.users.remove_token(token_id, name=name)
-            await self._context.note(actor, "token.removed", f"user {record.user}", {"label": record.label})
+            await self._context.audit(actor, "token.removed", f"user {record.user}", {"label": record.label})
         return record
 
     async def remove(self, name: str, *, actor: str) -> None:
@@ -126,7 +126,7 @@ class UserUseCases:
             had_administrator = await self._has_administrator()
             await self._context.store.users.remove(name)
             await self._check_administrator(name, had_administrator=had_administrator)
-            await self._context.note(actor, "user.removed", f"user {name}")
+            await self._context.audit(actor, "user.removed", f"user {name}")
         self.passwords.forget()
 
     async def new_token(
@@ -161,7 +161,7 @@ class UserUseCases:
                 most=TOKENS_PER_USER_MAX,
             )
             detail = {"label": label[:NAME_MAX], "scope": chosen, "expires_s": expires_s}
-            await self._context.note(actor, "token.made", f"user {name}", detail)
+            await self._context.audit(actor, "token.made", f"user {name}", detail)
         # only what was made, and so written down, counts
         self._rate_limit.admits(name)
         return token, expires_s

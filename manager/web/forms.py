@@ -20,7 +20,7 @@ from multipart import (  # type: ignore[import-untyped] # it has no types
 from common.errors import CertcastError, InvalidInputError, Reason
 from common.ids import parse_id
 from manager.http.bodies import NAME_SHOWN, BodySender
-from manager.http.guard import read_bytes
+from manager.http.middleware import read_bytes
 from manager.pki.read.batch import MAX_FILES, ImportFile
 from manager.usecases.workers import Workers
 

@@ -19,7 +19,7 @@ from common.errors import AccessError, Reason
 from common.ids import NodeName, node_name, parse_id
 from manager.domain.callers import Maker, includes
 from manager.domain.model import UserRecord
-from manager.http.guard import READING
+from manager.http.middleware import READING
 from manager.http.proxies import CONNECTION
 from manager.http.streams import Streams
 from manager.usecases.ports import FleetView
@@ -34,7 +34,7 @@ from manager.web.cookies import (
     set_flash,
     set_session,
 )
-from manager.web.currentstatus import CurrentFleetStatus
+from manager.web.current_status import CurrentFleetStatus
 from manager.web.difference import FieldDifference, differences
 from manager.web.forms import NO_FIELDS, Form, FormFields
 from manager.web.refusal import FormRefusal

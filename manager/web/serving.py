@@ -14,9 +14,9 @@ from aiohttp import web
 from common.errors import AccessError, Reason
 from common.source import source_of
 from manager.domain.callers import includes
+from manager.http.authentication import ServingTerms, check_origin, serve_admitted
 from manager.http.bodies import STRANGER_MAX_BYTES, BodySender, sender_of
-from manager.http.gate import Admission, check_origin, serve_admitted
-from manager.http.guard import READING
+from manager.http.middleware import READING
 from manager.web.forms import Form, read_form
 from manager.web.pagerequest import (
     CSRF,
@@ -37,7 +37,7 @@ async def answer_page(page: Page, site: Site, request: web.Request) -> web.Strea
         return sign_in_first(page_request)
     _check_role(page, page_request)
     check_origin(request)
-    admission = Admission(
+    admission = ServingTerms(
         user=None if page_request.user is None else page_request.user.name,
         rights=None
         if page.role is None

@@ -13,12 +13,12 @@ from common.errors import CertcastError, Hint, OverloadedError
 from common.text import readable
 from manager.http.errors import is_own_failure, status_of
 from manager.http.failures import log_failure
-from manager.http.guard import add_route
+from manager.http.middleware import add_route
 from manager.http.streams import Streams
 from manager.usecases.ports import FleetView
 from manager.usecases.usecases import UseCases
 from manager.web import words
-from manager.web.currentstatus import CurrentFleetStatus
+from manager.web.current_status import CurrentFleetStatus
 from manager.web.pagerequest import Page, Site, begin_page_request
 from manager.web.pages import (
     access,

@@ -9,7 +9,7 @@ from datetime import date, time
 from difflib import get_close_matches
 from typing import Any, TypeGuard
 
-from nodeagent.core.filelines import Section, lines_of_keys
+from nodeagent.core.file_lines import Section, lines_of_keys
 
 
 class Mistakes:

@@ -50,7 +50,7 @@ from typing import Any, Final
 from common.bundle.manifest import PATHS, SECRET_FILES, SLOTS
 from common.errors import InvalidInputError
 from nodeagent.core.challengestable import read_challenges
-from nodeagent.core.filelines import Section
+from nodeagent.core.file_lines import Section
 from nodeagent.core.mistakes import Mistakes
 from nodeagent.core.paths import PATH_MAX, is_plain_path
 from nodeagent.core.services import (

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from manager.http.guard import GUARD
+from manager.http.middleware import GUARD
 from manager.http.turnstile import Pace, Turnstile
 from manager.usecases.throttle import Throttle
 from tests.attacks.credentials import cookie_headers

@@ -4,8 +4,8 @@ import tracemalloc
 
 import pytest
 
-from manager.http.guard import STRANGERS
-from manager.usecases.failures import ALIKE, REMEMBERED_MAX, FailureCounts
+from manager.http.middleware import STRANGERS
+from manager.usecases.failure_counters import ALIKE, REMEMBERED_MAX, FailureCounts
 from manager.usecases.passwords import NAME_MAX
 from manager.usecases.throttle import DELAY_MAX_S, FREE_FAILURES
 

@@ -20,9 +20,9 @@ from common.ids import NodeName
 from demo.run import trusting
 from manager.api.app import ROOT
 from manager.app import SWITCH_S
-from manager.http import bodies, guard
+from manager.http import bodies, middleware
 from manager.http.bodies import BODY_MAX_BYTES, POOLS
-from manager.http.guard import GUARD, HEAVY, REQUESTS
+from manager.http.middleware import GUARD, HEAVY, REQUESTS
 from manager.http.queueing import FairQueue, Limit
 from manager.infinity_api.contract.filters import FILTERS_MAX
 from manager.infinity_api.contract.query import ORDERS_MAX, PARAMETERS_MAX
@@ -201,15 +201,15 @@ async def test_held_bodies_are_bounded_in_all_and_small_ones_pass(api: ApiClient
 
 
 async def test_an_answer_that_nobody_reads_is_given_up(api: ApiClient, monkeypatch):
-    monkeypatch.setattr(guard, "WRITE_S", 0.1)
-    monkeypatch.setattr(guard, "WRITE_RATE_BYTES_S", 1e12)
-    given_up, send = asyncio.Event(), guard._send
+    monkeypatch.setattr(middleware, "WRITE_S", 0.1)
+    monkeypatch.setattr(middleware, "WRITE_RATE_BYTES_S", 1e12)
+    given_up, send = asyncio.Event(), middleware._send
 
     async def told(*args: object) -> None:
         await send(*args)
         given_up.set()
 
-    monkeypatch.setattr(guard, "_send", told)
+    monkeypatch.setattr(middleware, "_send", told)
     large = "x" * (32 * 1024 * 1024)
     monkeypatch.setattr("manager.api.reference._render", lambda *_args, **_options: large)
     reader, writer = await asyncio.open_connection(

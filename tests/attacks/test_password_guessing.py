@@ -16,8 +16,8 @@ from aiohttp import web
 from common.errors import AccessError, ThrottledError
 from manager.api.app import ROOT
 from manager.domain.model import Role
-from manager.http.guard import GUARD
 from manager.http.heads import KnownCredentials
+from manager.http.middleware import GUARD
 from manager.strength import is_unguessable
 from manager.usecases.connections import REMEMBERED_MAX, ClientConnection
 from manager.usecases.throttle import FREE_FAILURES, Throttle

@@ -14,7 +14,7 @@ from common.api.codes import Role
 from manager.api.app import ROOT
 from manager.http import bodies, seats
 from manager.http.bodies import BODY_MAX_BYTES, STRANGER_MAX_BYTES
-from manager.http.guard import GUARD
+from manager.http.middleware import GUARD
 from tests.attacks.flooding import TAKEN_MAX, LimitExceeded, flood
 from tests.attacks.watchdog import watching
 from tests.fakes.workers import InPlace

@@ -18,8 +18,8 @@ from common.source import UNKNOWN
 from manager.api.app import ROOT
 from manager.domain.model import Role
 from manager.http import bodies, heads
-from manager.http.guard import GUARD, REGULARS, STRANGERS
 from manager.http.heads import COOKIES_MAX, COOKIES_MAX_BYTES
+from manager.http.middleware import GUARD, REGULARS, STRANGERS
 from manager.http.seats import TALKATIVE, UNASKED_MAX_BYTES
 from manager.http.turnstile import Pace, Turnstile
 from manager.usecases.passwords import new_hasher

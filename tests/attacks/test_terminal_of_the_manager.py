@@ -12,11 +12,11 @@ import typer
 from common.codes import Role
 from common.errors import ConflictError
 from common.ids import NodeName
-from manager import copies, joincluster, offline
+from manager import copies, join_cluster, offline
 from manager.admin import app, main
 from manager.channel import clustering
 from manager.domain.model import UserRecord
-from manager.joincluster import Done
+from manager.join_cluster import Done
 from manager.usecases.nodes import IssuedToken
 from tests.attacks.test_terminal import FORGED, HOSTILE, assert_harmless, commands
 
@@ -26,7 +26,7 @@ DOES: dict[Words, tuple[Any, str, Any]] = {
     ("fingerprint",): (offline, "own_fingerprint", HOSTILE),
     ("restored",): (offline, "bump_epoch", HOSTILE),
     ("cluster-token",): (offline, "new_manager_token", IssuedToken(text=HOSTILE, expires_s=4e9)),
-    ("join-cluster",): (joincluster, "join_cluster", Done(node=NodeName(HOSTILE), was_resumed=True)),
+    ("join-cluster",): (join_cluster, "join_cluster", Done(node=NodeName(HOSTILE), was_resumed=True)),
     ("user", "add"): (offline, "add_user", None),
     ("user", "password"): (offline, "set_password", None),
     ("user", "list"): (

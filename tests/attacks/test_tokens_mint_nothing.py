@@ -8,7 +8,7 @@ import pytest
 
 from common.api.codes import Role, Scope
 from manager.store.users import Users
-from manager.usecases.lastuse import NOTED_S
+from manager.usecases.last_use import NOTED_S
 from manager.usecases.users import TOKEN_DAYS_MAX, TOKENS_PER_USER_MAX
 from tests.attacks.principals import PUBLIC_KEY, access_token, api_token, basic, bearer
 from tests.fakes.workers import InPlace

@@ -11,9 +11,8 @@ import pytest
 from demo.run import trusting
 from manager.api.app import ROOT
 from manager.domain.model import Role
-from manager.http import longanswers
-from manager.http.guard import GUARD, WRITE_RATE_BYTES_S, WRITE_S
-from manager.http.longanswers import AT_ONCE, LongAnswers
+from manager.http.long_answers import AT_ONCE, LongAnswers
+from manager.http.middleware import GUARD, WRITE_RATE_BYTES_S, WRITE_S
 from manager.http.turnstile import Pace
 from tests.attacks.test_strangers_requests import CLOSED
 from tests.fakes.workers import InPlace
@@ -88,7 +87,7 @@ async def test_an_answer_that_a_stranger_does_not_read_keeps_no_place(api: ApiCl
 async def test_few_long_answers_to_strangers_are_on_their_way_at_once_and_pages_do_not_wait_for_them(
     api: ApiClient, monkeypatch
 ):
-    monkeypatch.setattr(longanswers, "UNREAD_S", PATIENCE_S)
+    monkeypatch.setattr("manager.http.long_answers.UNREAD_S", PATIENCE_S)
     assert api.server.app[GUARD].long_answers.turns._at_once == AT_ONCE
     shared = api.server.app[GUARD].long_answers = LongAnswers(AT_ANY_PACE, at_once=2)
     long_answers = shared.turns
@@ -103,8 +102,8 @@ async def test_few_long_answers_to_strangers_are_on_their_way_at_once_and_pages_
 
 
 async def test_readers_that_take_nothing_give_way_to_one_that_reads(api: ApiClient, monkeypatch):
-    monkeypatch.setattr(longanswers, "UNREAD_S", 0.2)
-    monkeypatch.setattr(longanswers, "UNREAD_CHECK_S", 0.05)
+    monkeypatch.setattr("manager.http.long_answers.UNREAD_S", 0.2)
+    monkeypatch.setattr("manager.http.long_answers.UNREAD_CHECK_S", 0.05)
     shared = api.server.app[GUARD].long_answers = LongAnswers(AT_ANY_PACE, at_once=4)
     async with unread(api, 4), visitor(api) as anew, asyncio.timeout(PATIENCE_S):
         assert (shared.turns._at_work, shared.turns.waiting) == (4, 0)
@@ -116,8 +115,8 @@ async def test_readers_that_take_nothing_give_way_to_one_that_reads(api: ApiClie
 
 
 async def test_readers_that_take_nothing_stay_as_long_as_nobody_waits(api: ApiClient, monkeypatch):
-    monkeypatch.setattr(longanswers, "UNREAD_S", 0.0)
-    monkeypatch.setattr(longanswers, "UNREAD_CHECK_S", 0.01)
+    monkeypatch.setattr("manager.http.long_answers.UNREAD_S", 0.0)
+    monkeypatch.setattr("manager.http.long_answers.UNREAD_CHECK_S", 0.01)
     shared = api.server.app[GUARD].long_answers = LongAnswers(AT_ANY_PACE, at_once=3)
     async with unread(api, 2), visitor(api) as anew, asyncio.timeout(PATIENCE_S):
         assert len((await anew.get(LONG)).body) == LONG_BYTES

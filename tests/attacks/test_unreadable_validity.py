@@ -26,7 +26,7 @@ from common.pki.frame import read_frame
 from common.pki.strict import StrictClient
 from manager.cli.certificate_tables import expiry
 from manager.domain.alarms import AlarmKind
-from manager.domain.planner import unpublishable
+from manager.domain.publishing import unpublishable
 from manager.domain.report import Serving
 from manager.pki.judge.lint import lint
 from manager.pki.judge.status import nearness_of, statuses

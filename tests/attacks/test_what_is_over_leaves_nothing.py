@@ -14,8 +14,8 @@ from demo.run import trusting
 from manager.api.app import ROOT
 from manager.domain.model import Role
 from manager.http import bodies
-from manager.http.guard import GUARD
-from manager.http.longanswers import InPieces
+from manager.http.long_answers import InPieces
+from manager.http.middleware import GUARD
 from tests.fakes.workers import InPlace
 from tests.integration.api import PASSWORD, USERS, ApiClient, real_api
 from tests.patience import PATIENCE_S

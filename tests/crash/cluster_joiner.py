@@ -12,9 +12,9 @@ from typing import Any, Final
 from unittest import mock
 
 from common.runtime import durable
-from manager import joincluster
+from manager import join_cluster as joining
 from manager.channel.clustering import decode_token
-from manager.joincluster import join_cluster
+from manager.join_cluster import join_cluster
 from manager.settings import Settings
 
 STEPS: Final = ("make_dir", "write_file", "publish", "remove_tree")
@@ -60,7 +60,7 @@ def run(data: Path, token: str, database: str, point: int) -> None:
     countdown = Countdown(point)
     for name in STEPS:
         mock.patch.object(durable, name, countdown.around(getattr(durable, name))).start()
-    mock.patch.object(joincluster, "ask", countdown.around_asking(joincluster.ask)).start()
+    mock.patch.object(joining, "ask", countdown.around_asking(joining.ask)).start()
     settings = Settings.load(data=data, **({"database": database} if database else {}))
     names, addresses = ["m2.example"], ["192.0.2.2"]
     asyncio.run(join_cluster(settings, decode_token(token), names=names, addresses=addresses))

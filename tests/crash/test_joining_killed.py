@@ -9,9 +9,9 @@ import pytest
 
 from common.runtime import durable
 from manager.channel.clustering import encode_token
-from manager.databasesetting import TOLD_FILE
-from manager.joincluster import STAGED
-from manager.ownnode import NODE_FILE, own_node
+from manager.database_setting import TOLD_FILE
+from manager.join_cluster import STAGED
+from manager.own_node import NODE_FILE, own_node
 from manager.settings import Settings
 from manager.store.opening import open_store
 from manager.store.place import StorePlace

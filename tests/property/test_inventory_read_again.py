@@ -13,8 +13,8 @@ from common.errors import CertcastError
 from common.ids import CertificateId, NodeName, TrustedCaId
 from common.pki.certificate import decode
 from manager.domain.alarms import conditions_of_inventory
+from manager.domain.incremental_conditions import IncrementalConditions
 from manager.domain.inventory import Inventory
-from manager.domain.looking import Looked
 from manager.domain.model import KeyChange, NodeDescription
 from manager.domain.partial_inventory import nodes_concerned
 from manager.pki.read.batch import ImportFile
@@ -233,7 +233,7 @@ async def test_what_is_read_again_after_changes_is_what_reading_everything_gives
         return await reads(inventories, *args)
 
     monkeypatch.setattr(Inventories, "_read", counted)
-    actor, looked = Actor(world, random.Random(seed)), Looked()
+    actor, looked = Actor(world, random.Random(seed)), IncrementalConditions()
     compared = await world.use_cases.inventory()
     for _ in range(STEPS):
         await actor.act()

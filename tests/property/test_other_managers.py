@@ -9,6 +9,7 @@ import pytest
 from manager.domain.alarms import conditions_of_nodes
 from manager.domain.clocks import SKEW_KEPT_S
 from manager.domain.desired import desired_from
+from manager.domain.duplicate_identity import RecentAgents
 from manager.domain.facts import NodeFacts
 from manager.domain.following import (
     desire,
@@ -23,7 +24,6 @@ from manager.domain.model import NodeRecord
 from manager.domain.node_records import record_of
 from manager.domain.planner import plan_push
 from manager.domain.report import ConfigurationFault, PartRefused, Progress, Rejected, Report, Waiting
-from manager.domain.seats import Seats
 from manager.domain.view import NodeView
 from manager.domain.view_of_facts import view_of
 from tests.bundles import NODE, opaque_bundle
@@ -153,7 +153,7 @@ class Two:
             report=self.record,
             hold=self.hold,
             is_push_asked=False,
-            seats=Seats(),
+            seats=RecentAgents(),
             left_s=self.left_s,
             sightings=(),
         )

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from manager.domain.renewal import clocks, schedule
+from manager.domain.renewal import future_timestamps, schedule
 from manager.domain.renewal.moments import renewed_s, retry_at_s
 from manager.usecases.renewal import progress, taking_over, windows
 from tests.inplace import query_in_place
@@ -123,6 +123,6 @@ async def test_a_scheduler_that_asks_for_windows_once_a_day_is_found(
 ):
     monkeypatch.setattr(windows, "poll_at_s", lambda _validity, now_s, **_: now_s + DAY_S)
     # else it is taken for the moment of a clock that was ahead, and asked about at once
-    monkeypatch.setattr(clocks, "ASKED_WAIT_MOST_S", 2 * DAY_S)
+    monkeypatch.setattr(future_timestamps, "ASKED_WAIT_MOST_S", 2 * DAY_S)
     report = await run(QUIET, tmp_path)
     assert any("asked about a window" in each for each in report.outside)

@@ -7,7 +7,7 @@ from manager.domain.alarms.about import about_renewal
 from manager.domain.alarms.kinds import AlarmKind, Condition, manager_spec
 from manager.domain.inventory import Entry
 from manager.domain.renewal.records import OrderRecord, OrderState, RenewalRecord
-from manager.domain.renewal.schedule import goes_on_s, is_of_another
+from manager.domain.renewal.schedule import continues_at_s, problem_is_of_replaced
 
 SPEC: Final = manager_spec(AlarmKind.RENEWAL_FAILED, 27, "warning")
 
@@ -18,14 +18,14 @@ def condition(renewal: RenewalRecord, entry: Entry | None, order: OrderRecord | 
     if problem is None or not renewal.failures:
         return None
     is_looked_at = order is not None and order.state is OrderState.TAKEN_OVER
-    if is_of_another(renewal, entry) and not is_looked_at:
+    if problem_is_of_replaced(renewal, entry) and not is_looked_at:
         # about to be forgotten
         return None
     message = problem.message[:1].upper() + problem.message[1:].removesuffix(".")
     # where the CA is asked for something, its own words are a part of the message only if it was about that
     said = f' The CA says: "{problem.detail}".' if problem.detail and problem.detail not in message else ""
     times = "" if renewal.failures == 1 else f" It has failed {counted(renewal.failures, 'time')} in a row."
-    again_s = goes_on_s(renewal, entry, order)
+    again_s = continues_at_s(renewal, entry, order)
     # somebody did something about it since: it rests no longer
     again = " It is being tried again."
     if renewal.is_paused:

@@ -17,12 +17,12 @@ from manager.domain.renewal.records import AccountId, OrderRecord, OrderState, R
 from manager.domain.renewal.schedule import (
     BEFORE_TAKING_OVER,
     RATE_LIMITED,
-    advanced_s,
     asked_s,
-    begins_s,
+    begins_at_s,
     entry_of,
     is_paused,
     names_of,
+    next_step_at_s,
 )
 
 Need = tuple[AccountId, frozenset[str]]
@@ -64,7 +64,7 @@ class Occupancy:
 
     def is_due(self, renewal: RenewalRecord, entry: Entry | None) -> bool:
         """Whether an order of a renewal is due and none under way."""
-        begins = begins_s(renewal, entry)
+        begins = begins_at_s(renewal, entry)
         is_free = renewal.terms is not None and renewal.id not in self._busy
         return is_free and begins is not None and begins <= self._now_s
 
@@ -156,7 +156,7 @@ def next_s(
     by_id = {each.id: each for each in renewals}
     limits = limited(by_id.values())
     moments = [
-        advanced_s(order, renewal, entry_of(renewal, entries), limits=limits)
+        next_step_at_s(order, renewal, entry_of(renewal, entries), limits=limits)
         for order in orders
         if (renewal := by_id.get(order.renewal_id)) is not None
     ]
@@ -164,7 +164,7 @@ def next_s(
     for renewal in by_id.values():
         entry = entry_of(renewal, entries)
         moments += [each for each in (asked_s(renewal, entry),) if each is not None]
-        begins = begins_s(renewal, entry)
+        begins = begins_at_s(renewal, entry)
         if begins is not None and renewal.terms is not None:
             begins = max(begins, limits.get(renewal.terms.account_id, 0.0))
         if begins is not None and begins > now_s:

@@ -44,7 +44,7 @@ BEFORE_TAKING_OVER: Final = frozenset(OrderState) - {
 """States in which a CA, or who shows proofs to it, is still asked."""
 
 
-def at_once_s(renewal: RenewalRecord) -> float:
+def manual_retry_at_s(renewal: RenewalRecord) -> float:
     """Return when a renewal is tried again for which somebody has done something: at once, unless its CA has asked to wait."""
     is_limited = renewal.problem is not None and renewal.problem.type == RATE_LIMITED
     return renewal.retry_at_s if is_limited else 0.0
@@ -59,7 +59,7 @@ def brings_another(before: Terms | None, after: Terms | None) -> bool:
 
 def end_rest(renewal: RenewalRecord, *, now_s: float) -> RenewalRecord:
     """Return a renewal for which somebody has done something now, so that it rests no longer."""
-    return replace(renewal, retry_at_s=at_once_s(renewal), changed_s=now_s)
+    return replace(renewal, retry_at_s=manual_retry_at_s(renewal), changed_s=now_s)
 
 
 def validity_of(leaf: Certificate) -> Validity:
@@ -84,7 +84,7 @@ def moment_of(renewal: RenewalRecord, entry: Entry | None) -> float | None:
     return renewed_s(validity_of(entry.leaf), window=window, window_from_s=renewal.window_from_s)
 
 
-def begins_s(renewal: RenewalRecord, entry: Entry | None) -> float | None:
+def begins_at_s(renewal: RenewalRecord, entry: Entry | None) -> float | None:
     """Return when its next order begins: not while it rests after a failure; None while it is paused, or its account is deactivated, too."""
     if renewal.is_stopped:
         return None
@@ -94,7 +94,7 @@ def begins_s(renewal: RenewalRecord, entry: Entry | None) -> float | None:
     return None if moment_s is None else max(moment_s, renewal.retry_at_s)
 
 
-def goes_on_s(renewal: RenewalRecord, entry: Entry | None, order: OrderRecord | None) -> float | None:
+def continues_at_s(renewal: RenewalRecord, entry: Entry | None, order: OrderRecord | None) -> float | None:
     """Return when something is ordered again, or an order goes on that has failed; `order` is the renewal's latest. None while it is paused, too.
 
     An order before its time that has failed for good is followed by none until it is time, unless somebody says so.
@@ -102,16 +102,16 @@ def goes_on_s(renewal: RenewalRecord, entry: Entry | None, order: OrderRecord | 
     is_resting = order is not None and not (order.is_test or order.state.is_over) and renewal.failures > 0
     if is_resting and not renewal.is_paused:
         return renewal.retry_at_s
-    return begins_s(renewal, entry)
+    return begins_at_s(renewal, entry)
 
 
 def has_failed_early(
     renewal: RenewalRecord, entry: Entry | None, order: OrderRecord | None, *, now_s: float
 ) -> bool:
-    """Whether an order before its time has failed, after which nothing begins now, though its CA has not asked to wait; `order` as for `goes_on_s`."""
-    goes_on = goes_on_s(renewal, entry, order)
+    """Whether an order before its time has failed, after which nothing begins now, though its CA has not asked to wait; `order` as for `continues_at_s`."""
+    goes_on = continues_at_s(renewal, entry, order)
     is_left = renewal.terms is not None and (goes_on is None or goes_on > now_s)
-    return is_left and renewal.failures > 0 and at_once_s(renewal) <= now_s
+    return is_left and renewal.failures > 0 and manual_retry_at_s(renewal) <= now_s
 
 
 def urgent_s(renewal: RenewalRecord, entry: Entry | None) -> float | None:
@@ -147,7 +147,7 @@ def _has_proofs_of_a_test(order: OrderRecord) -> bool:
     return order.state is OrderState.CREATED and bool(order.proofs)
 
 
-def advanced_s(
+def next_step_at_s(
     order: OrderRecord, renewal: RenewalRecord, entry: Entry | None, *, limits: Mapping[AccountId, float]
 ) -> float:
     """Return when an order is to be looked at again: if its renewal is paused, when that has lasted for so long that the order ends, unless it is of no use any more.
@@ -185,7 +185,7 @@ def follows_at_once(renewal: RenewalRecord, terms: Terms | None, order: OrderRec
     return is_at_ca or brings_another(order.terms, terms)
 
 
-def is_of_another(renewal: RenewalRecord, entry: Entry | None) -> bool:
+def problem_is_of_replaced(renewal: RenewalRecord, entry: Entry | None) -> bool:
     """Whether what was wrong last was wrong with a certificate in whose place there is another one since, or before there was any."""
     problem = renewal.problem
     return problem is not None and entry is not None and problem.leaf != entry.leaf.fingerprint
@@ -208,14 +208,14 @@ def needs_account(order: OrderRecord) -> bool:
     return is_being_signed(order) or (order.state is OrderState.PLACED and not order.is_test)
 
 
-def is_elsewhere(order: OrderRecord, renewal: RenewalRecord) -> bool:
+def uses_other_account(order: OrderRecord, renewal: RenewalRecord) -> bool:
     """Whether another CA is to sign than the one of an order, or none is asked any more."""
     return renewal.terms is None or renewal.terms.account_id != order.terms.account_id
 
 
 def _is_by_other_terms(order: OrderRecord, renewal: RenewalRecord) -> bool:
     if order.state is OrderState.FINALISED:
-        return is_elsewhere(order, renewal)
+        return uses_other_account(order, renewal)
     return order.state is not OrderState.DOWNLOADED and renewal.terms != order.terms
 
 

@@ -26,11 +26,11 @@ from manager.domain.renewal.records import AccountId, AccountRecord, OrderState
 from manager.domain.renewal.schedule import needs_account
 from manager.pki.read.keys import private_key_pem
 from manager.pki.write.keys import make_key
-from manager.usecases.admission import read_trusted_cas
 from manager.usecases.context import Context
-from manager.usecases.renewal.asking import AccountsAtCas
-from manager.usecases.renewal.mending import let_rest_no_longer
+from manager.usecases.material_checks import read_trusted_cas
+from manager.usecases.renewal.ca_accounts import CaAccounts
 from manager.usecases.renewal.ports import Cas, Directory
+from manager.usecases.renewal.retry_resets import reset_backoff
 from manager.usecases.workers import MAKE_KEY_TIMEOUT_S, READ_TIMEOUT_S
 
 log = structlog.get_logger(__name__)
@@ -52,7 +52,7 @@ class AccountUseCases:
         self._context = context
         self._cas = cas
         self._wake = wake
-        self._asking = AccountsAtCas(context, cas)
+        self._ca_accounts = CaAccounts(context, cas)
 
     async def list(self) -> Sequence[AccountRecord]:
         """Return all by id."""
@@ -80,7 +80,7 @@ class AccountUseCases:
                 kept, key_pem=key_pem, now_s=self._context.clock()
             )
             detail = {"name": record.name, "directory": record.directory_url, "contact": list(record.contact)}
-            await self._context.note(actor, "account.added", f"account {record.id}", detail)
+            await self._context.audit(actor, "account.added", f"account {record.id}", detail)
         log.info("account.added", account=record.id, user=actor)
         return record
 
@@ -91,10 +91,10 @@ class AccountUseCases:
         """
         before = await self._living(account_id)
         known = replace(before, terms_agreed=before.terms_agreed or (agrees and not before.url))
-        record = await self._asking.register(known, actor=actor)
+        record = await self._ca_accounts.register(known, actor=actor)
         if _is_mended(before, record):
             async with self._context.deciding() as inventory:
-                await let_rest_no_longer(self._context, account_id, inventory)
+                await reset_backoff(self._context, account_id, inventory)
         log.info("account.registered", account=account_id, user=actor)
         self._wake()
         return record
@@ -110,7 +110,7 @@ class AccountUseCases:
             await self._check_trust(fields.trusted_cas)
         if known.url and changes.contact is not None:
             # by the trust that may have been mended just now
-            ca = await self._asking.ca(account_id, is_test=False, trusted_cas=fields.trusted_cas)
+            ca = await self._ca_accounts.ca(account_id, is_test=False, trusted_cas=fields.trusted_cas)
             await ca.update_contact(fields.contact)
         async with self._context.deciding() as inventory:
             before, keys = await store.accounts.with_keys(account_id)
@@ -121,12 +121,10 @@ class AccountUseCases:
             if has_other_key:
                 await store.accounts.keep_binding_key(account_id, fields.binding_key)
             detail = _changes(before, record, has_other_key=has_other_key)
-            await self._context.note(actor, "account.changed", f"account {account_id}", detail)
+            await self._context.audit(actor, "account.changed", f"account {account_id}", detail)
             if has_other_key or _is_mended(before, record):
                 is_at_another_ca = not is_same_directory(record.directory_url, before.directory_url)
-                await let_rest_no_longer(
-                    self._context, account_id, inventory, is_at_another_ca=is_at_another_ca
-                )
+                await reset_backoff(self._context, account_id, inventory, is_at_another_ca=is_at_another_ca)
         self._wake()
         return record
 
@@ -137,25 +135,25 @@ class AccountUseCases:
             key_pem = await self._context.workers.run(MAKE_KEY_TIMEOUT_S, _make_key)
             async with self._context.store.transaction():
                 await self._context.store.accounts.keep_next_key(account_id, key_pem)
-                await self._context.note(actor, "account.key_change_begun", f"account {account_id}")
-        await self._asking.finish_key_change(account, actor=actor)
+                await self._context.audit(actor, "account.key_change_begun", f"account {account_id}")
+        await self._ca_accounts.finish_key_change(account, actor=actor)
         return account
 
     async def deactivate(self, account_id: AccountId, *, actor: str) -> AccountRecord:
         """End an account at its CA for good. Raises NotFoundError, ConflictError (also while the CA looks at proofs, or signs), CaError."""
         account = await self._living(account_id)
         if account.url:
-            ca = await self._asking.ca(account_id, is_test=False)
+            ca = await self._ca_accounts.ca(account_id, is_test=False)
             async with self._context.store.transaction():
                 await self._require_unneeded(account_id)
                 # first, since it cannot be undone
-                await self._context.note(actor, "account.deactivation_begun", f"account {account_id}")
+                await self._context.audit(actor, "account.deactivation_begun", f"account {account_id}")
             await ca.deactivate()
         async with self._context.store.transaction():
             known = await self._living(account_id)
             record = replace(known, deactivated_s=self._context.clock())
             await self._context.store.accounts.keep(record)
-            await self._context.note(actor, "account.deactivated", f"account {account_id}")
+            await self._context.audit(actor, "account.deactivated", f"account {account_id}")
             # what is renewed with it has an alarm
             self._context.store.after_commit(self._context.content_changed.set)
         log.info("account.deactivated", account=account_id, user=actor)
@@ -170,7 +168,7 @@ class AccountUseCases:
             await self._require_unneeded(account_id)
             await self._require_none_ending(account_id)
             await self._context.store.accounts.delete(account_id)
-            await self._context.note(actor, "account.deleted", f"account {account_id}")
+            await self._context.audit(actor, "account.deleted", f"account {account_id}")
         log.info("account.deleted", account=account_id, user=actor)
 
     async def _require_none_ending(self, account_id: AccountId) -> None:

@@ -14,8 +14,8 @@ from common.pki.expiry import DAY_S
 from common.words import listed
 from manager.domain.renewal.moments import LADDER_S
 from manager.domain.renewal.records import LeftProof, OrderRecord, Proof, RenewalId, RenewalRecord
-from manager.usecases.renewal.around import Around
-from manager.usecases.renewal.guarding import FAULT
+from manager.usecases.renewal.dependencies import Dependencies
+from manager.usecases.renewal.fault_isolation import FAULT
 from manager.usecases.renewal.ports import Showing
 
 log = structlog.get_logger(__name__)
@@ -30,10 +30,10 @@ NAMED: Final = 3
 
 
 class Leftovers:
-    def __init__(self, around: Around) -> None:
-        self._showings = around.showings
-        self._context = around.context
-        self._removals = around.removals
+    def __init__(self, dependencies: Dependencies) -> None:
+        self._showings = dependencies.showings
+        self._context = dependencies.context
+        self._removals = dependencies.removals
 
     async def remove(self, order: OrderRecord, proofs: Sequence[Proof]) -> str:
         """Take an order's proofs away, but for what another one shows; what stays is kept, to be tried again, and is named in words, "" for nothing. Raises StorageError."""
@@ -41,7 +41,7 @@ class Leftovers:
         if not proofs or showing is None:
             return ""
         with self._removals.going(proofs):
-            self._removals.let_go(order, proofs)
+            self._removals.delete_or_retire(order, proofs)
             unfinished = await self._context.store.orders.unfinished()
             proofs = self._removals.free(proofs, unfinished, of=order.id)
             why = await self._take_away(showing, proofs) if proofs else ""

@@ -14,14 +14,14 @@ from common.errors import CertcastError, ChangedMeanwhileError, NotFoundError
 from manager.domain.inventory import Entry
 from manager.domain.renewal.account_fields import is_same_directory
 from manager.domain.renewal.budget import SIGNED_WITHIN_S, allowed_s, signed_s, words_of_limit
-from manager.domain.renewal.clocks import order_by, renewal_by
+from manager.domain.renewal.future_timestamps import order_by, renewal_by
 from manager.domain.renewal.moments import REST_MOST_S, retry_at_s
 from manager.domain.renewal.records import AccountId, OrderRecord, OrderState, Problem, RenewalRecord, Step
 from manager.domain.renewal.schedule import (
     RATE_LIMITED,
-    at_once_s,
     entry_of,
     is_left_behind,
+    manual_retry_at_s,
     moment_of,
     why_obsolete,
 )
@@ -206,7 +206,7 @@ async def forget_failure(context: Context, renewal: RenewalRecord) -> None:
     store = context.store
     async with store.transaction():
         known = await store.renewals.get(renewal.id)
-        if known.problem != renewal.problem or at_once_s(known) > context.clock():
+        if known.problem != renewal.problem or manual_retry_at_s(known) > context.clock():
             return
         after = replace(
             known,

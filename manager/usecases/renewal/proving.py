@@ -11,7 +11,7 @@ from typing import Final
 from common.words import date, listed
 from manager.domain.renewal.names import is_ordered
 from manager.domain.renewal.records import ChallengeKind, OrderRecord, OrderState, Problem, Proof
-from manager.usecases.renewal.around import Around
+from manager.usecases.renewal.dependencies import Dependencies
 from manager.usecases.renewal.leftovers import Leftovers
 from manager.usecases.renewal.ports import Authorization, Ca, CaError, Missing, Ordered, Showing
 from manager.usecases.renewal.progress import advance, wait
@@ -55,10 +55,10 @@ PLACED_MOST: Final = 2
 class Proving:
     """Takes the steps of an order in which its names are proven; `read`, `show` and `let_look` raise CaError, ChangedMeanwhileError, StorageError."""
 
-    def __init__(self, around: Around) -> None:
-        self._around = around
-        self._context = around.context
-        self._leftovers = Leftovers(around)
+    def __init__(self, dependencies: Dependencies) -> None:
+        self._dependencies = dependencies
+        self._context = dependencies.context
+        self._leftovers = Leftovers(dependencies)
 
     async def read(self, ca: Ca, order: OrderRecord) -> None:
         """Ask the CA what it wants to see."""
@@ -86,8 +86,8 @@ class Proving:
     async def show(self, order: OrderRecord, *, urgent_s: float | None) -> None:
         """Put proofs where the CA will look, and look there first; from `urgent_s` on the CA is asked without who is missing."""
         now_s, showing = self._context.clock(), self._showing(order)
-        self._around.removals.need(order)
-        if self._around.removals.are_going(order.proofs):
+        self._dependencies.removals.need(order)
+        if self._dependencies.removals.are_going(order.proofs):
             problem = Problem(at_s=now_s, message=STILL_GOING)
             # its own time to show it begins after that
             await wait(self._context, order, SHOWN_AGAIN_S, problem=problem, placing_s=now_s)
@@ -178,7 +178,7 @@ class Proving:
                 raise
 
     def _showing(self, order: OrderRecord) -> Showing:
-        showing = self._around.showings.get(order.terms.challenge)
+        showing = self._dependencies.showings.get(order.terms.challenge)
         if showing is None:
             raise CaError(f"this manager cannot show {order.terms.challenge}", is_final=True)
         return showing

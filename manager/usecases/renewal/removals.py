@@ -43,7 +43,7 @@ class Removals:
         for each in order.proofs:
             self._let_go.pop((order.id, _shown(each)), None)
 
-    def let_go(self, order: OrderRecord, proofs: Sequence[Proof]) -> None:
+    def delete_or_retire(self, order: OrderRecord, proofs: Sequence[Proof]) -> None:
         """Let an order need these no more, from now on."""
         self._let_go |= {(order.id, _shown(each)): None for each in proofs}
         for former in list(self._let_go)[:-LET_GO_MOST]:

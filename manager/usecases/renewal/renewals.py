@@ -25,12 +25,12 @@ from manager.domain.renewal.records import (
     RenewalRecord,
     Terms,
 )
-from manager.domain.renewal.schedule import at_once_s, begins_s, end_rest, entry_of
+from manager.domain.renewal.schedule import begins_at_s, end_rest, entry_of, manual_retry_at_s
 from manager.usecases.context import Context
-from manager.usecases.renewal.beginning import Beginning
-from manager.usecases.renewal.ending import let_go
-from manager.usecases.renewal.mending import resumed, with_terms
+from manager.usecases.renewal.order_creation import OrderCreation
 from manager.usecases.renewal.progress import ORDERS_KEPT
+from manager.usecases.renewal.retirement import delete_or_retire
+from manager.usecases.renewal.retry_resets import resumed, with_terms
 from manager.usecases.renewal.shown import ShownRenewal
 from manager.usecases.renewal.slots import assess_ordered, check_slots, with_held
 from manager.usecases.renewal.terms import checked_terms, checked_word, noted_terms, prefilled
@@ -51,7 +51,7 @@ class RenewalUseCases:
     ) -> None:
         self._context = context
         self.challenges = challenges
-        self._beginning = Beginning(context)
+        self._creation = OrderCreation(context)
         self._wake = wake
 
     async def list(self) -> Sequence[ShownRenewal]:
@@ -172,7 +172,7 @@ class RenewalUseCases:
                 changed_s=self._context.clock(),
             )
             await store.renewals.keep(record)
-            await self._context.note(actor, "renewal.changed", f"renewal {renewal_id}", noted_terms(record))
+            await self._context.audit(actor, "renewal.changed", f"renewal {renewal_id}", noted_terms(record))
             shown = await self._shown(record, inventory)
         self._announce("renewal.changed", renewal_id, actor)
         return shown
@@ -193,7 +193,7 @@ class RenewalUseCases:
                 again = await resumed(self._context, known, shown.entry, latest)
                 shown = replace(shown, renewal=again)
             await store.renewals.keep(shown.renewal)
-            await self._context.note(actor, act, f"renewal {renewal_id}")
+            await self._context.audit(actor, act, f"renewal {renewal_id}")
         self._announce(act, renewal_id, actor)
         return shown
 
@@ -203,13 +203,13 @@ class RenewalUseCases:
         async with store.transaction():
             known = await store.renewals.get(renewal_id)
             if await store.orders.unfinished_of(renewal_id) is None and not known.left:
-                await let_go(self._context, known)
+                await delete_or_retire(self._context, known)
             else:
                 over = replace(
                     known, certificate_id=None, is_new=False, nodes=(), changed_s=self._context.clock()
                 )
                 await store.renewals.keep(over)
-            await self._context.note(actor, "renewal.removed", f"renewal {renewal_id}")
+            await self._context.audit(actor, "renewal.removed", f"renewal {renewal_id}")
         self._announce("renewal.removed", renewal_id, actor)
 
     async def test(self, renewal_id: RenewalId, *, actor: str) -> OrderRecord:
@@ -220,7 +220,7 @@ class RenewalUseCases:
             account = await self._context.store.accounts.get(renewal.terms.account_id)
             if not account.staging_url:
                 raise ConflictError(f"the account '{account.name}' has no directory for tests")
-        order = await self._beginning.begin(renewal_id, is_test=True, asked_by=actor)
+        order = await self._creation.begin(renewal_id, is_test=True, asked_by=actor)
         self._announce("renewal.tested", renewal_id, actor)
         return order
 
@@ -233,11 +233,11 @@ class RenewalUseCases:
         if known.is_paused:
             raise ConflictError("this renewal is paused; resume it first")
         await self._check_account(known.terms)
-        if at_once_s(known) > now_s:
+        if manual_retry_at_s(known) > now_s:
             raise ConflictError("the CA asked to wait, and refuses orders until then")
         order = await self._go_on(renewal_id, actor) if known.retry_at_s > now_s else None
         if order is None:
-            order = await self._beginning.begin(renewal_id, is_test=False, asked_by=actor)
+            order = await self._creation.begin(renewal_id, is_test=False, asked_by=actor)
         self._announce("renewal.ordered", renewal_id, actor)
         return order
 
@@ -248,7 +248,7 @@ class RenewalUseCases:
             known, order = await store.renewals.get(renewal_id), await store.orders.unfinished_of(renewal_id)
             if order is None or order.is_test:
                 return None
-            await self._context.note(actor, "renewal.ordered", f"renewal {renewal_id}")
+            await self._context.audit(actor, "renewal.ordered", f"renewal {renewal_id}")
             await store.renewals.keep(end_rest(known, now_s=self._context.clock()))
             return order
 
@@ -294,7 +294,7 @@ class RenewalUseCases:
                 new = with_held(new, inventory)
             await self._check_account(terms)
             record = await self._context.store.renewals.add(new)
-            await self._context.note(actor, "renewal.added", f"renewal {record.id}", noted_terms(record))
+            await self._context.audit(actor, "renewal.added", f"renewal {record.id}", noted_terms(record))
             shown = await self._shown(record, inventory)
         self._announce("renewal.added", record.id, actor)
         return shown
@@ -321,7 +321,7 @@ class RenewalUseCases:
             await self._shown(record, await self._context.inventories.current()),
             self._context.clock(),
         )
-        begins = begins_s(record, shown.entry)
+        begins = begins_at_s(record, shown.entry)
         if begins is None or begins > now_s:
             return shown
         waits_until = (await self._occupancy()).waits_until(record, shown.entry)

@@ -28,19 +28,19 @@ from manager.domain.renewal.records import (
 )
 from manager.domain.renewal.schedule import (
     BEFORE_TAKING_OVER,
-    advanced_s,
     asked_s,
-    at_once_s,
-    begins_s,
+    begins_at_s,
     entry_of,
-    is_of_another,
+    manual_retry_at_s,
+    next_step_at_s,
+    problem_is_of_replaced,
 )
 from manager.usecases.ports import Lead
-from manager.usecases.renewal.around import Around
-from manager.usecases.renewal.beginning import Beginning
-from manager.usecases.renewal.ending import let_go
-from manager.usecases.renewal.guarding import ActGuard, kept_if_failed
+from manager.usecases.renewal.csr_renewals import CsrRenewals
+from manager.usecases.renewal.dependencies import Dependencies
+from manager.usecases.renewal.fault_isolation import ActGuard, kept_if_failed
 from manager.usecases.renewal.leftovers import Leftovers, due_of, is_waited_for, next_clear_s
+from manager.usecases.renewal.order_creation import OrderCreation
 from manager.usecases.renewal.ports import CaError
 from manager.usecases.renewal.progress import (
     fail,
@@ -49,9 +49,9 @@ from manager.usecases.renewal.progress import (
     order_by_clock,
     renewal_by_clock,
 )
-from manager.usecases.renewal.requesting import Requesting
-from manager.usecases.renewal.running import Running
+from manager.usecases.renewal.retirement import delete_or_retire
 from manager.usecases.renewal.steps import OrderSteps
+from manager.usecases.renewal.task_pool import TaskPool
 from manager.usecases.renewal.windows import Windows
 
 log = structlog.get_logger(__name__)
@@ -87,15 +87,15 @@ class RenewalRunner:
     `observers` are told how many seconds an order took to be served, and `failures` counts what has failed in this run.
     """
 
-    def __init__(self, around: Around, *, at_once: int) -> None:
-        self._around = around
-        self._context = around.context
-        self._windows = Windows(around)
-        self._beginning = Beginning(around.context)
-        self._steps = OrderSteps(around)
-        self._requesting = Requesting(around.context)
-        self._leftovers = Leftovers(around)
-        self._guard = ActGuard(around.context, failed=self._count_failure)
+    def __init__(self, dependencies: Dependencies, *, at_once: int) -> None:
+        self._dependencies = dependencies
+        self._context = dependencies.context
+        self._windows = Windows(dependencies)
+        self._creation = OrderCreation(dependencies.context)
+        self._steps = OrderSteps(dependencies)
+        self._csr_renewals = CsrRenewals(dependencies.context)
+        self._leftovers = Leftovers(dependencies)
+        self._guard = ActGuard(dependencies.context, failed=self._count_failure)
         self._at_once = at_once
         self._woken = asyncio.Event()
         self.observers: list[Callable[[float], None]] = []
@@ -111,13 +111,13 @@ class RenewalRunner:
     async def run(self, lead: Lead) -> None:
         """Carry on whatever is due, until cancelled; while another manager leads, do nothing."""
         async with asyncio.TaskGroup() as group:
-            running = Running(group, at_once=self._at_once, ended=self.wake)
+            tasks = TaskPool(group, at_once=self._at_once, ended=self.wake)
             while True:
                 self._woken.clear()
                 wait_s = LOOK_MOST_S
                 if lead.is_ours:
                     try:
-                        wait_s = (await self._look(lead, running))[1] - self._context.clock()
+                        wait_s = (await self._look(lead, tasks))[1] - self._context.clock()
                     except DutyLostError:
                         continue
                     except StorageError as error:
@@ -127,7 +127,7 @@ class RenewalRunner:
                         log.exception("renewals.failed")
                         self._count_failure()
                 else:
-                    running.end()
+                    tasks.end()
                 await asyncio.sleep(LOOK_LEAST_S)
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(min(wait_s, LOOK_MOST_S) - LOOK_LEAST_S):
@@ -137,30 +137,30 @@ class RenewalRunner:
         """Do what is due now, and wait for it; return when to look again, infinite if nothing is renewed. Raises StorageError."""
         for _ in range(LOOKS_AT_ONCE):
             async with asyncio.TaskGroup() as group:
-                running = Running(group, at_once=self._at_once, ended=self.wake)
-                asks, _ = await self._look(lead, running)
+                tasks = TaskPool(group, at_once=self._at_once, ended=self.wake)
+                asks, _ = await self._look(lead, tasks)
             if not asks:
                 break
-        return self._next_s(await self._read(lead), running)
+        return self._next_s(await self._read(lead), tasks)
 
-    async def _look(self, lead: Lead, running: Running) -> tuple[bool, float]:
+    async def _look(self, lead: Lead, tasks: TaskPool) -> tuple[bool, float]:
         """Begin what is due now; return whether CAs are asked for windows, and when to look again. Raises DutyLostError, StorageError."""
         snapshot = await self._read(lead)
         if touched := await self._forget_failures(snapshot, lead):
             snapshot = await self._read_again(snapshot, touched, lead)
-        asks = self._ask_windows(snapshot, lead, running)
+        asks = self._ask_windows(snapshot, lead, tasks)
         if touched := await self._begin(snapshot, lead):
             snapshot = await self._read_again(snapshot, touched, lead)
-        self._carry_on(snapshot, lead, running)
-        self._clear(snapshot, lead, running)
-        return asks, self._next_s(snapshot, running)
+        self._carry_on(snapshot, lead, tasks)
+        self._clear(snapshot, lead, tasks)
+        return asks, self._next_s(snapshot, tasks)
 
-    def _next_s(self, snapshot: Snapshot, running: Running) -> float:
+    def _next_s(self, snapshot: Snapshot, tasks: TaskPool) -> float:
         """Return when to look again: the end of what runs is told, and what rests is looked at with others."""
         entries = snapshot.inventory.entries
 
         def is_held(key: Hashable) -> bool:
-            return key in running or self._guard.rests(key)
+            return key in tasks or self._guard.rests(key)
 
         orders_s = next_s(
             [
@@ -215,8 +215,8 @@ class RenewalRunner:
         due = [
             each
             for each in snapshot.renewals
-            if is_of_another(each, entry_of(each, entries))
-            and at_once_s(each) <= now_s
+            if problem_is_of_replaced(each, entry_of(each, entries))
+            and manual_retry_at_s(each) <= now_s
             and each.id not in looked_at
             and not self._guard.rests(("forget", each.id))
         ]
@@ -226,7 +226,7 @@ class RenewalRunner:
                 await self._guard.run(renewal, act, key=("forget", renewal.id))
         return due
 
-    def _ask_windows(self, snapshot: Snapshot, lead: Lead, running: Running) -> bool:
+    def _ask_windows(self, snapshot: Snapshot, lead: Lead, tasks: TaskPool) -> bool:
         """Begin to ask CAs when to renew, those of which an order begins first before others. Return whether there is any to ask."""
         entries = snapshot.inventory.entries
         by_account: dict[AccountId, list[RenewalRecord]] = defaultdict(list)
@@ -234,10 +234,10 @@ class RenewalRunner:
             if renewal.terms is not None and self._is_asked(renewal, entries):
                 by_account[renewal.terms.account_id].append(renewal)
         for account, due in by_account.items():
-            due.sort(key=lambda each: begins_s(each, entry_of(each, entries)) or float("inf"))
+            due.sort(key=lambda each: begins_at_s(each, entry_of(each, entries)) or float("inf"))
             key, act = ("windows", account), partial(self._windows.ask_all, due, entries, lead)
             if not self._guard.rests(key):
-                running.begin(key, partial(self._guard.run, due[0], act, key=key), kind=key)
+                tasks.begin(key, partial(self._guard.run, due[0], act, key=key), kind=key)
         return bool(by_account)
 
     def _is_asked(self, renewal: RenewalRecord, entries: Mapping[CertificateId, Entry]) -> bool:
@@ -255,11 +255,11 @@ class RenewalRunner:
                 acts.append((renewal, partial(self._drop, renewal)))
             elif renewal.terms is None and not renewal.is_over:
                 entry = entry_of(renewal, entries)
-                begins = begins_s(renewal, entry)
+                begins = begins_at_s(renewal, entry)
                 if renewal.request_id is not None or (begins is not None and begins <= now_s):
-                    acts.append((renewal, partial(self._requesting.look, renewal, entry)))
+                    acts.append((renewal, partial(self._csr_renewals.look, renewal, entry)))
         acts += [
-            (renewal, partial(self._beginning.begin, renewal.id, is_test=False, asked_by=None))
+            (renewal, partial(self._creation.begin, renewal.id, is_test=False, asked_by=None))
             for renewal in beginning(snapshot.renewals, snapshot.orders, entries, now_s=now_s)
             if not self._is_asked(renewal, entries)
         ]
@@ -282,10 +282,10 @@ class RenewalRunner:
             known = await store.renewals.get(renewal.id)
             if not known.is_over or await store.orders.unfinished_of(renewal.id) is not None:
                 return
-            await let_go(self._context, known)
-            await self._context.note(RENEWAL, "renewal.ended", f"renewal {renewal.id}")
+            await delete_or_retire(self._context, known)
+            await self._context.audit(RENEWAL, "renewal.ended", f"renewal {renewal.id}")
 
-    def _carry_on(self, snapshot: Snapshot, lead: Lead, running: Running) -> None:
+    def _carry_on(self, snapshot: Snapshot, lead: Lead, tasks: TaskPool) -> None:
         """Begin to take the next steps of orders that do not rest. What a CA is asked for waits for others of the same account alone."""
         now_s, entries = self._context.clock(), snapshot.inventory.entries
         by_id, limits = {each.id: each for each in snapshot.renewals}, limited(snapshot.renewals)
@@ -293,12 +293,12 @@ class RenewalRunner:
             renewal = by_id.get(order.renewal_id)
             if renewal is None or self._guard.rests(order.id):
                 continue
-            if advanced_s(order, renewal, entry_of(renewal, entries), limits=limits) <= now_s:
+            if next_step_at_s(order, renewal, entry_of(renewal, entries), limits=limits) <= now_s:
                 act = partial(self._carry_on_one, order.id, lead)
                 kind = order.terms.account_id if order.state in BEFORE_TAKING_OVER else None
-                running.begin(order.id, partial(self._guard.run, renewal, act, key=order.id), kind=kind)
+                tasks.begin(order.id, partial(self._guard.run, renewal, act, key=order.id), kind=kind)
 
-    def _clear(self, snapshot: Snapshot, lead: Lead, running: Running) -> None:
+    def _clear(self, snapshot: Snapshot, lead: Lead, tasks: TaskPool) -> None:
         """Begin to take away what orders have left."""
 
         async def clear(renewal: RenewalRecord) -> None:
@@ -310,7 +310,7 @@ class RenewalRunner:
             if due_of(renewal, self._context.clock()) and not self._guard.rests(key):
                 account = renewal.terms and renewal.terms.account_id
                 run = partial(self._guard.run, renewal, act, key=key)
-                running.begin(key, run, kind=("left", account))
+                tasks.begin(key, run, kind=("left", account))
 
     async def _carry_on_one(self, order_id: OrderId, lead: Lead) -> None:
         """Take steps of an order until it rests; it may have waited for its turn for long."""
@@ -322,7 +322,7 @@ class RenewalRunner:
                 entry = entry_of(renewal, (await self._context.inventories.current()).entries)
                 if (
                     order.state.is_over
-                    or advanced_s(order, renewal, entry, limits={}) > self._context.clock()
+                    or next_step_at_s(order, renewal, entry, limits={}) > self._context.clock()
                 ):
                     return
                 # what no step foresees must not be tried in a tight circle

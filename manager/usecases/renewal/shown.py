@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from manager.domain.inventory import Entry
 from manager.domain.renewal.records import OrderRecord, RenewalId, RenewalRecord
-from manager.domain.renewal.schedule import goes_on_s, names_of
+from manager.domain.renewal.schedule import continues_at_s, names_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,4 +40,4 @@ class ShownRenewal:
     @property
     def next_at_s(self) -> float | None:
         """When the next order begins, one goes on that has failed, or the next request is opened; None while it is paused, or cannot be told."""
-        return goes_on_s(self.renewal, self.entry, self.orders[0] if self.orders else None)
+        return continues_at_s(self.renewal, self.entry, self.orders[0] if self.orders else None)

@@ -80,7 +80,7 @@ async def take_from_renewals(context: Context, removed: Collection[NodeName], *,
             is_placed = renewal.is_placed or not left
             after = replace(renewal, nodes=left, is_placed=is_placed, changed_s=context.clock())
             await context.store.renewals.keep(after)
-            await context.note(actor, "renewal.changed", f"renewal {renewal.id}", noted_terms(after))
+            await context.audit(actor, "renewal.changed", f"renewal {renewal.id}", noted_terms(after))
 
 
 def check_slots(

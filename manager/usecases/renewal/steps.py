@@ -25,13 +25,13 @@ from manager.domain.renewal.schedule import (
     why_obsolete,
     why_obsolete_test,
 )
-from manager.usecases.renewal.around import Around
-from manager.usecases.renewal.asking import AccountsAtCas
-from manager.usecases.renewal.collecting import is_signed
+from manager.usecases.renewal.ca_accounts import CaAccounts
+from manager.usecases.renewal.dependencies import Dependencies
 from manager.usecases.renewal.leftovers import Leftovers
 from manager.usecases.renewal.ports import Ca, CaError
 from manager.usecases.renewal.progress import advance, end, end_paused, fail, wait
 from manager.usecases.renewal.proving import VALIDATED_WITHIN_S, Proving, poll_s, require_open
+from manager.usecases.renewal.signed_orders import is_signed
 from manager.usecases.renewal.slots import require_free
 from manager.usecases.renewal.taking_over import TakingOver
 from manager.usecases.workers import READ_TIMEOUT_S
@@ -51,12 +51,12 @@ SIGNED_WITHIN_S: Final = 600.0
 class OrderSteps:
     """`take` takes one, and keeps what came of it."""
 
-    def __init__(self, around: Around) -> None:
-        self._context = around.context
-        self._asking = AccountsAtCas(around.context, around.cas)
-        self._proving = Proving(around)
-        self._leftovers = Leftovers(around)
-        self._taking_over = TakingOver(around)
+    def __init__(self, dependencies: Dependencies) -> None:
+        self._context = dependencies.context
+        self._ca_accounts = CaAccounts(dependencies.context, dependencies.cas)
+        self._proving = Proving(dependencies)
+        self._leftovers = Leftovers(dependencies)
+        self._taking_over = TakingOver(dependencies)
 
     async def take(self, order: OrderRecord, renewal: RenewalRecord, entry: Entry | None) -> None:
         """Take an order's next step; `entry` is the certificate to be renewed. Raises ChangedMeanwhileError, StorageError."""
@@ -65,7 +65,7 @@ class OrderSteps:
                 await self._taking_over.look(order, renewal, entry)
             elif not (why := self._of_no_use(order, renewal, entry)):
                 await self._take(order, renewal, entry)
-            elif why not in {OTHER_TERMS, PAUSED} or not await is_signed(self._asking, order, renewal):
+            elif why not in {OTHER_TERMS, PAUSED} or not await is_signed(self._ca_accounts, order, renewal):
                 await self._give_up(order, why)
             elif order.state is OrderState.VALIDATED:
                 # the answer to its request was lost
@@ -101,7 +101,7 @@ class OrderSteps:
         if order.state in {OrderState.CREATED, OrderState.VALIDATED}:
             # not once the CA has signed, and counts it
             require_free(renewal, await self._context.inventories.current())
-        ca = await self._asking.ca(order.terms.account_id, is_test=order.is_test)
+        ca = await self._ca_accounts.ca(order.terms.account_id, is_test=order.is_test)
         match order.state:
             case OrderState.CREATED:
                 await self._ask(ca, order)
@@ -121,7 +121,7 @@ class OrderSteps:
     async def _ask(self, ca: Ca, order: OrderRecord) -> None:
         """Ask for an order, or find the one whose address was lost; before a test, ask the CA itself for what only it demands."""
         if order.is_test:
-            await self._asking.check_demands(order.terms.account_id, profile=order.terms.profile)
+            await self._ca_accounts.check_demands(order.terms.account_id, profile=order.terms.profile)
         found = await ca.find_order(order.names, profile=order.terms.profile)
         if found is None or found.status not in {"pending", "ready"}:
             found = await ca.order(order.names, profile=order.terms.profile, replaces=order.replaces)

@@ -35,15 +35,15 @@ from manager.domain.placements import of_moves
 from manager.domain.renewal.early import taken_over_early_s
 from manager.domain.renewal.moments import WINDOW_COUNTED_S, why_too_short, window_from_s
 from manager.domain.renewal.records import OrderRecord, OrderState, Problem, RenewalRecord
-from manager.domain.renewal.schedule import begins_s, brings_another, entry_of, validity_of, why_obsolete
+from manager.domain.renewal.schedule import begins_at_s, brings_another, entry_of, validity_of, why_obsolete
 from manager.domain.renewal.state import is_displaced
 from manager.domain.view import NodeView
 from manager.pki.read.findings import PkiFindingsError
 from manager.pki.read.material import TlsMaterial
-from manager.usecases.admission import read_for_key
 from manager.usecases.confirming import Impact, assess_kept, other_keys
 from manager.usecases.kept import new_certificate
-from manager.usecases.renewal.around import Around
+from manager.usecases.material_checks import read_for_key
+from manager.usecases.renewal.dependencies import Dependencies
 from manager.usecases.renewal.ports import CaError
 from manager.usecases.renewal.progress import ORDERS_KEPT, advance, end, keep_advanced, wait
 from manager.usecases.renewal.slots import why_occupied
@@ -63,9 +63,9 @@ _ACCEPTED: Final = frozenset({ConsequenceCode.NAME_MISMATCH})
 
 
 class TakingOver:
-    def __init__(self, around: Around) -> None:
-        self._around = around
-        self._context = around.context
+    def __init__(self, dependencies: Dependencies) -> None:
+        self._dependencies = dependencies
+        self._context = dependencies.context
 
     async def take(self, order: OrderRecord) -> None:
         """Put what an order has downloaded in the place of what it renews; a test ends here. Raises CaError for what is refused."""
@@ -169,7 +169,7 @@ class TakingOver:
             )
             number = kept.certificate.id
             detail = {"renewal": renewal.id, "replaces": renewal.certificate_id, "nodes": kept.nodes}
-            await self._context.note(RENEWAL, "renewal.taken_over", f"certificate {number}", detail)
+            await self._context.audit(RENEWAL, "renewal.taken_over", f"certificate {number}", detail)
             await keep_advanced(self._context, order, OrderState.TAKEN_OVER, answer_id=number)
             early_s = await self._early_s(renewal, now_s)
             successor = _of_successor(renewal, order, number, now_s)
@@ -201,7 +201,7 @@ class TakingOver:
             return
         waiting = [text for place in entry.places if (text := self._not_served(place, entry))]
         # what follows at once follows the end of this one
-        begins = begins_s(replace(renewal, follows_at_once=False), entry)
+        begins = begins_at_s(replace(renewal, follows_at_once=False), entry)
         if not waiting:
             await self._serve(order, entry)
         elif begins is not None and begins <= now_s:
@@ -226,7 +226,7 @@ class TakingOver:
     def _not_served(self, place: AssignmentRecord, entry: Entry) -> str:
         """Say why a slot does not show a certificate, "" if it does."""
         try:
-            view = self._around.fleet.node(place.node)
+            view = self._dependencies.fleet.node(place.node)
         except NotFoundError:
             return ""  # it was removed a moment ago
         return not_served(view, place.slot, entry)
@@ -242,7 +242,7 @@ class TakingOver:
                 if not inventory.entries[number].places:
                     await store.certificates.delete([number], even_assigned=False)
                     detail = {"nodes": [], "renewed_by": entry.id}
-                    await self._context.note(RENEWAL, "certificate.deleted", f"certificate {number}", detail)
+                    await self._context.audit(RENEWAL, "certificate.deleted", f"certificate {number}", detail)
         seconds = self._context.clock() - order.created_s
         log.info(
             "renewal.served",

@@ -17,9 +17,9 @@ from manager.domain.renewal.moments import ASKED_AGAIN_S, ari_id, counting, poll
 from manager.domain.renewal.records import AccountId, RenewalRecord
 from manager.domain.renewal.schedule import entry_of, validity_of, window_for
 from manager.usecases.ports import Lead
-from manager.usecases.renewal.around import Around
-from manager.usecases.renewal.asking import AccountsAtCas
-from manager.usecases.renewal.guarding import FAULT
+from manager.usecases.renewal.ca_accounts import CaAccounts
+from manager.usecases.renewal.dependencies import Dependencies
+from manager.usecases.renewal.fault_isolation import FAULT
 from manager.usecases.renewal.ports import Ca, CaError, Suggested
 
 log = structlog.get_logger(__name__)
@@ -32,9 +32,9 @@ KEPT_AT_ONCE: Final = 50
 
 
 class Windows:
-    def __init__(self, around: Around) -> None:
-        self._context = around.context
-        self._asking = AccountsAtCas(around.context, around.cas)
+    def __init__(self, dependencies: Dependencies) -> None:
+        self._context = dependencies.context
+        self._ca_accounts = CaAccounts(dependencies.context, dependencies.cas)
 
     async def ask_all(
         self, renewals: Sequence[RenewalRecord], entries: Mapping[CertificateId, Entry], lead: Lead
@@ -70,7 +70,7 @@ class Windows:
                 return None
             number = renewal.terms.account_id
             if number not in cas:
-                cas[number] = await self._asking.ca(number, is_test=False)
+                cas[number] = await self._ca_accounts.ca(number, is_test=False)
             return await cas[number].suggested(identifier)
         except CaError as error:
             return error

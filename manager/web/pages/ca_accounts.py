@@ -14,7 +14,7 @@ from common.explained.cas import KNOWN_CAS
 from manager.domain.renewal.account_fields import AccountChanges, AccountFields
 from manager.domain.renewal.records import AccountId
 from manager.usecases.renewal.ports import CaError, Directory
-from manager.web.accountrows import ShownAccount, shown_account, shown_accounts
+from manager.web.account_rows import ShownAccount, shown_account, shown_accounts
 from manager.web.forms import FormFields, pem
 from manager.web.pagerequest import Page, PageRequest
 from manager.web.refusal import refusal_of

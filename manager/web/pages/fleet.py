@@ -22,7 +22,7 @@ from manager.domain.view import PlannedPush
 from manager.http.streams import HEARTBEAT_S, event_stream, write
 from manager.pki.judge.status import nearness_of
 from manager.usecases.renewal.shown import ShownRenewal
-from manager.web.currentstatus import PACE_S
+from manager.web.current_status import PACE_S
 from manager.web.fleetstatus import recent_pushes
 from manager.web.forms import FormFields
 from manager.web.pagerequest import Page, PageRequest

@@ -14,7 +14,7 @@ from manager.domain.model import NodeRecord
 from manager.http.errors import status_of
 from manager.usecases.assignments import slot_name
 from manager.web.forms import FormFields
-from manager.web.noderows import assigned_to, endpoint_rows, location_of, slot_rows, what_it_has
+from manager.web.node_rows import assigned_to, endpoint_rows, location_of, slot_rows, what_it_has
 from manager.web.pagerequest import Page, PageRequest
 from manager.web.refusal import NOT_REFUSED, FormRefusal, changed_meanwhile, refusal_for, refusal_of
 

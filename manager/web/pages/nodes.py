@@ -21,7 +21,7 @@ from manager.usecases.nodes import IssuedToken
 from manager.usecases.views import views_of
 from manager.web.fleetstatus import tiles
 from manager.web.forms import FormFields
-from manager.web.noderows import (
+from manager.web.node_rows import (
     NodeOrder,
     NodeQuery,
     assigned_to,

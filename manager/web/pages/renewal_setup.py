@@ -16,7 +16,7 @@ from common.ids import CertificateId, node_names, parse_id
 from manager.domain.inventory import Entry, Inventory
 from manager.domain.renewal.records import AccountId, ChallengeKind, RenewalId, Terms
 from manager.domain.renewal.schedule import moment_of
-from manager.web.accountrows import shown_accounts
+from manager.web.account_rows import shown_accounts
 from manager.web.choices import chosen_nodes, node_choices
 from manager.web.forms import Form, FormFields
 from manager.web.pagerequest import Page, PageRequest

@@ -17,7 +17,7 @@ from common.runtime import durable
 from nodeagent.install.installer import Installer
 from nodeagent.install.start import open_state
 from nodeagent.install.state import ignore_progress
-from nodeagent.install.treewatch import TreeWatch
+from nodeagent.install.tree_watch import TreeWatch
 from nodeagent.install.upkeep import Upkeep
 from nodeagent.selfcheck import find_faults
 from tests.attacks.root_writes.conftest import LEAVES, REPOSITORY, SERVICE

@@ -13,7 +13,7 @@ import pytest
 from common.api.codes import Role
 from manager.acme.ca import AcmeCas
 from manager.domain.renewal.records import ChallengeKind, Proof
-from manager.usecases.renewal.around import Around
+from manager.usecases.renewal.dependencies import Dependencies
 from manager.usecases.renewal.ports import Cas, Missing
 from manager.usecases.renewal.runner import RenewalRunner
 from manager.usecases.workers import Workers
@@ -70,13 +70,13 @@ async def pages(directory: Path, workers: Workers) -> AsyncIterator[tuple[ApiCli
 async def carry_on(api: ApiClient, cas: Cas, pebble: Pebble, browser: Visitor, path: str, said: str) -> None:
     """Let orders go on until a page says something; time passes as fast as the runner waits."""
     now = [time.time()]
-    around = Around(
+    dependencies = Dependencies(
         context=replace(api.context, clock=lambda: now[0]),
         cas=cas,
         showings={ChallengeKind.HTTP: ShownAtPebble(pebble)},
         fleet=api.fleet,
     )
-    runner = RenewalRunner(around, at_once=1)
+    runner = RenewalRunner(dependencies, at_once=1)
     async with asyncio.timeout(PATIENCE_S):
         while said not in (await browser.get(path)).text:
             now[0] = min(max(await runner.once(FakeLead()), now[0]), now[0] + POLL_S)

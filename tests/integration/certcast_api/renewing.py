@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from manager.domain.renewal.records import ChallengeKind
-from manager.usecases.renewal.around import Around
+from manager.usecases.renewal.dependencies import Dependencies
 from manager.usecases.renewal.ports import Cas
 from manager.usecases.renewal.runner import RenewalRunner
 from manager.usecases.workers import Workers
@@ -51,13 +51,13 @@ class RenewingApi:
     async def carry_on(self) -> None:
         """Let the runner look until nothing is left to do within the minute; its time passes as fast as it waits."""
         now = [time.time()]
-        around = Around(
+        dependencies = Dependencies(
             context=replace(self.api.context, clock=lambda: now[0]),
             cas=self.cas,
             showings={ChallengeKind.HTTP: self.showing},
             fleet=self.api.fleet,
         )
-        runner = RenewalRunner(around, at_once=1)
+        runner = RenewalRunner(dependencies, at_once=1)
         for _ in range(TURNS):
             next_s = await runner.once(FakeLead())
             if next_s > now[0] + POLL_S:

@@ -290,7 +290,7 @@ async def test_what_is_desired_already_is_not_republished(api: ApiClient):
 
 async def test_the_audit_log_comes_in_pages_and_its_chain_is_walked(api: ApiClient):
     for number in range(5):
-        await api.context.note("ada", "test.done", f"thing {number}")
+        await api.context.audit("ada", "test.done", f"thing {number}")
     seen, before = [], ""
     while True:
         _, page = await api.call("GET", f"audit?limit=3{before}")
@@ -301,7 +301,7 @@ async def test_the_audit_log_comes_in_pages_and_its_chain_is_walked(api: ApiClie
     assert seen == list(range(len(seen), 0, -1))
     _, found = await api.call("GET", "audit/verify")
     assert (found["broken_at"], found["count"], found["noted"]) == (None, len(seen), True)
-    await api.context.note("ada", "test.done", "one more")
+    await api.context.audit("ada", "test.done", "one more")
     assert (await api.call("GET", f"audit/verify?noted={found['head']}"))[1]["noted"]
     assert not (await api.call("GET", "audit/verify?noted=feed"))[1]["noted"]
     assert (await api.call("GET", "audit?limit=0"))[1]["error"]["field"] == "limit"

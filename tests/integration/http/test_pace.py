@@ -5,7 +5,7 @@ import ssl
 import pytest
 from aiohttp import web
 
-from manager.http.guard import new_application, take_turn
+from manager.http.middleware import new_application, take_turn
 from manager.http.proxies import Proxies
 from manager.http.seats import HURRIED
 from tests.https import https_server

@@ -4,7 +4,7 @@ import aiohttp
 import pytest
 
 from common.errors import StorageError
-from manager.http.guard import HEAVY
+from manager.http.middleware import HEAVY
 from manager.http.pieces import AT_ONCE
 from manager.http.queueing import FairQueue
 from manager.infinity_api import handlers

@@ -7,7 +7,7 @@ from aiohttp import web
 
 from common.ids import MANAGEMENT_NODE
 from manager.fleet.local import LocalNode
-from manager.fleet.ownport import OwnPort
+from manager.fleet.own_port import OwnPort
 from tests import pki
 from tests.https import https_server
 from tests.integration.agent_parts import ROOT, chained_bundle, command

@@ -87,14 +87,14 @@ async def test_two_managers_append_to_one_chain_and_one_that_is_killed_between_l
     async def append(manager: Manager, name: str) -> None:
         for number in range(30):
             async with manager.store.transaction():
-                await manager.use_cases.audit._context.note(name, "test", f"act {number}")
+                await manager.use_cases.audit._context.audit(name, "test", f"act {number}")
 
     async def be_killed() -> None:
         async with two.store._database.write() as connection:
-            await two.use_cases.audit._context.note("two", "test", "never kept")
+            await two.use_cases.audit._context.audit("two", "test", "never kept")
             raw = await connection.get_raw_connection()
             raw.driver_connection.terminate()
-            await two.use_cases.audit._context.note("two", "test", "never kept")
+            await two.use_cases.audit._context.audit("two", "test", "never kept")
 
     async with asyncio.TaskGroup() as group:
         group.create_task(append(one, "one"))

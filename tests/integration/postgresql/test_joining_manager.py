@@ -16,9 +16,9 @@ from common.errors import (
 from common.runtime import durable
 from common.runtime.ssh import fingerprint, generate_key, public_line
 from demo.site import free_port
-from manager.databasesetting import TOLD_FILE
-from manager.joincluster import STAGED, Done, join_cluster
-from manager.ownnode import NODE_FILE, own_node
+from manager.database_setting import TOLD_FILE
+from manager.join_cluster import STAGED, Done, join_cluster
+from manager.own_node import NODE_FILE, own_node
 from manager.settings import Settings
 from manager.store.address import ServerAddress
 from manager.store.place import StorePlace

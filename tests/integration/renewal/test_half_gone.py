@@ -70,8 +70,8 @@ async def two_nodes(directory: Path) -> AsyncIterator[tuple[Renewing, RenewalRec
                 placed=lambda: None,
             )
             both = SeenByBoth(real, world.showing)
-            around = replace(world.around, showings={ChallengeKind.HTTP: both})
-            world.runner = RenewalRunner(around, at_once=1)
+            dependencies = replace(world.dependencies, showings={ChallengeKind.HTTP: both})
+            world.runner = RenewalRunner(dependencies, at_once=1)
             yield world, renewal
     finally:
         await world.store.close()

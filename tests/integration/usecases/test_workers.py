@@ -8,7 +8,7 @@ from common.errors import CertcastError, InvalidInputError, PkiError, Reason
 from common.pki.pem import pem_of
 from manager.pki.read.findings import PkiFindingsError
 from manager.pki.read.upload import read_tls
-from manager.usecases.admission import read_trusted_cas
+from manager.usecases.material_checks import read_trusted_cas
 from manager.usecases.workers import MAKE_KEY_TIMEOUT_S, READ_TIMEOUT_S, Workers
 from tests.pki import make_leaf, make_root, spoiled
 

@@ -22,8 +22,8 @@ from common.errors import (
     ThrottledError,
 )
 from manager.api.app import ROUTES
+from manager.http.authentication import _basic, check_origin
 from manager.http.errors import answer, is_own_failure, status_of
-from manager.http.gate import _basic, check_origin
 from manager.pki.read.findings import PkiFindingsError
 from manager.usecases.renewal.ports import CaError
 

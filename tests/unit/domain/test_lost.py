@@ -6,12 +6,12 @@ import pytest
 
 from common.bundle.build import Bundle
 from common.bundle.manifest import canonical
+from manager.domain.duplicate_identity import RecentAgents
 from manager.domain.facts import NodeFacts
 from manager.domain.following import follow_generation, forget_lost
 from manager.domain.members import Hold, MemberId, NodeState
 from manager.domain.model import GenerationRecord, NodeRecord
 from manager.domain.node_records import record_of
-from manager.domain.seats import Seats
 from tests.bundles import NODE, opaque_bundle
 from tests.unit.domain.planning import NOW_S, applied_of, node
 
@@ -46,7 +46,7 @@ def known(bundle: Bundle) -> tuple[NodeFacts, NodeState]:
         report=record_of(facts, NOW_S),
         hold=HOLD,
         is_push_asked=False,
-        seats=Seats(),
+        seats=RecentAgents(),
         left_s=None,
         sightings=(),
     )

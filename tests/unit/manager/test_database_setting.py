@@ -11,7 +11,7 @@ import pytest
 
 from common.errors import ConflictError, InvalidInputError
 from manager.account import ACCOUNT
-from manager.databasesetting import DATABASE_CREDENTIAL, TOLD_FILE
+from manager.database_setting import DATABASE_CREDENTIAL, TOLD_FILE
 from manager.settings import Settings, database_removal
 from manager.store.place import StorePlace
 from tests.patience import exit_code

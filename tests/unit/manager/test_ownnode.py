@@ -7,7 +7,7 @@ import pytest
 from common.errors import StorageError
 from common.ids import MANAGEMENT_NODE
 from common.runtime import durable
-from manager.ownnode import NODE_FILE, own_node, write_own_node
+from manager.own_node import NODE_FILE, own_node, write_own_node
 
 
 @pytest.fixture

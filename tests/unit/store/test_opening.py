@@ -11,7 +11,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import inspect
 
 from common.errors import ConflictError, InvalidInputError, NotFoundError, StorageError
-from manager.store import admission
+from manager.store import server_checks
 from manager.store.migrations.versions import v0001_first
 from manager.store.missing import NoStoreError
 from manager.store.place import DATABASE_FILE, StorePlace
@@ -210,7 +210,7 @@ async def test_a_database_in_another_encoding_is_refused_and_told_how_to_make_on
 
 @NEEDED
 async def test_a_server_that_is_too_old_is_refused(database, tmp_path, keyring, monkeypatch):
-    monkeypatch.setattr(admission, "SERVER_VERSION_MIN", 99)
+    monkeypatch.setattr(server_checks, "SERVER_VERSION_MIN", 99)
     with pytest.raises(InvalidInputError, match="must be 99 or later"):
         await Store.create(StorePlace(tmp_path, database), keyring)
 

@@ -7,8 +7,8 @@ import pytest
 from sqlalchemy import event, select
 
 from common.ids import NodeName
+from manager.domain.duplicate_identity import RIVALS_FOR_S
 from manager.domain.members import NodeState, Sighting
-from manager.domain.seats import RIVALS_FOR_S
 from manager.store.holds import EndedSession
 from manager.store.members import LEASE_S
 from manager.store.sqlite import Sqlite

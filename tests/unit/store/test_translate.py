@@ -8,9 +8,9 @@ import pytest
 
 from common.errors import StorageError
 from common.ids import NodeName
+from manager.domain.duplicate_identity import Occupant, RecentAgents
 from manager.domain.model import KeyChange, NodeReportRecord, PushRecord
 from manager.domain.report import Applied, ConfigurationFault, Failure, PartRefused, Serving, Waiting
-from manager.domain.seats import Occupant, Seats
 from manager.store.translate import (
     decode_key_change,
     decode_report,
@@ -141,7 +141,7 @@ def test_what_was_added_to_a_report_comes_back():
 
 @pytest.mark.parametrize("both", [None, (Occupant("a", "192.0.2.1", 1.0), Occupant("b", "192.0.2.2", 2.0))])
 def test_who_greeted_comes_back(both: tuple[Occupant, Occupant] | None):
-    seats = Seats(occupants=(Occupant("a", "192.0.2.1", 1.0), Occupant("b", "", 2.5)), collision=both)
+    seats = RecentAgents(occupants=(Occupant("a", "192.0.2.1", 1.0), Occupant("b", "", 2.5)), collision=both)
     assert decode_seats(encode_seats(seats)) == seats
     assert encode_seats(seats).startswith('{"greetings":[["a","192.0.2.1",1.0],')
 

@@ -18,7 +18,7 @@ from manager.pki.read.batch import ImportFile
 from manager.pki.read.findings import PkiFindingsError
 from manager.pki.read.upload import read_tls
 from manager.store.inventory import Inventories
-from manager.usecases import admission
+from manager.usecases import material_checks
 from manager.usecases.kept import new_certificate, new_trusted_ca
 from manager.usecases.uploads import Edit, Upload
 from tests.pki import NOW_S, chain_pem, make_intermediate, make_leaf, make_root, spoiled
@@ -103,18 +103,18 @@ def places(read, *arguments, **options) -> list[tuple[str | None, int | None, in
 def test_what_openssl_cannot_load_is_refused_with_its_place_at_every_entrance():
     sound, odd = ROOT.certificate_pem, ODD_ROOT.pem
     after = len(sound.splitlines()) + 1
-    assert places(admission.read_trusted_cas, sound + odd) == [(None, 2, after)]
-    assert places(admission.read_trusted_ca, "\n" + odd) == [("certificate", 1, 2)]
+    assert places(material_checks.read_trusted_cas, sound + odd) == [(None, 2, after)]
+    assert places(material_checks.read_trusted_ca, "\n" + odd) == [("certificate", 1, 2)]
     key = LEAF.key_pem
-    assert places(admission.read_tls, certificate=LEAF.certificate_pem + odd, private_key=key) == [
+    assert places(material_checks.read_tls, certificate=LEAF.certificate_pem + odd, private_key=key) == [
         ("certificate", 2, len(LEAF.certificate_pem.splitlines()) + 1)
     ]
-    assert places(admission.read_for_key, certificate=ODD_LEAF, private_key=key, owner="its key") == [
+    assert places(material_checks.read_for_key, certificate=ODD_LEAF, private_key=key, owner="its key") == [
         ("certificate", 1, 1)
     ]
     files = [ImportFile("sound.pem", sound.encode()), ImportFile("odd.pem", b"# odd\n" + odd.encode())]
-    assert places(admission.read_batch, files) == [("odd.pem", 1, 2)]
-    left_out = admission.read_batch(files, skip_unusable=True).left_out
+    assert places(material_checks.read_batch, files) == [("odd.pem", 1, 2)]
+    left_out = material_checks.read_batch(files, skip_unusable=True).left_out
     assert [(each.file, each.block, each.line) for each in left_out] == [("odd.pem", 1, 2)]
 
 

@@ -10,8 +10,8 @@ from manager.domain.model import NodeDescription
 from manager.store.inventory import Inventories
 from manager.store.numbers import REVISION
 from manager.store.tables.content import certificate, meta
-from manager.usecases.admission import read_tls
 from manager.usecases.kept import new_certificate
+from manager.usecases.material_checks import read_tls
 from manager.usecases.uploads import Upload
 from tests.pki import Made, make_leaf, make_root
 from tests.unit.usecases.conftest import BUILTIN, World

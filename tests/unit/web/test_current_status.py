@@ -3,7 +3,7 @@
 from common.ids import NodeName
 from manager.domain.brief import brief_of
 from manager.domain.facts import NodeFacts
-from manager.web.currentstatus import PACE_S, CurrentFleetStatus
+from manager.web.current_status import PACE_S, CurrentFleetStatus
 
 
 class Fleet:

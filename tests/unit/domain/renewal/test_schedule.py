@@ -31,12 +31,12 @@ from manager.domain.renewal.records import (
 from manager.domain.renewal.schedule import (
     NEW_URGENT_S,
     PAUSED_MOST_S,
-    advanced_s,
     asked_s,
-    at_once_s,
-    begins_s,
+    begins_at_s,
+    manual_retry_at_s,
     moment_of,
     names_of,
+    next_step_at_s,
     urgent_s,
     why_obsolete,
 )
@@ -106,8 +106,8 @@ def test_what_has_no_certificate_yet_is_due_at_once_and_what_is_gone_never():
 
 
 def test_nothing_begins_while_it_is_paused_or_rests():
-    assert begins_s(renewal(is_paused=True), entry()) is None
-    assert begins_s(renewal(retry_at_s=NOW_S + 1e8), entry()) == NOW_S + 1e8
+    assert begins_at_s(renewal(is_paused=True), entry()) is None
+    assert begins_at_s(renewal(retry_at_s=NOW_S + 1e8), entry()) == NOW_S + 1e8
 
 
 def test_a_renewal_is_urgent_once_half_of_the_time_from_its_moment_to_the_end_is_gone():
@@ -215,9 +215,9 @@ def test_a_test_order_holds_up_no_order():
 
 def test_a_test_order_of_other_terms_than_those_that_count_is_looked_at_at_once():
     tested = order(is_test=True, recheck_at_s=9.0)
-    assert advanced_s(tested, renewal(), entry(), limits={}) == 9.0
-    assert advanced_s(tested, renewal(terms=replace(TERMS, profile="short")), entry(), limits={}) == 0.0
-    assert advanced_s(tested, renewal(terms=None), entry(), limits={}) == 0.0
+    assert next_step_at_s(tested, renewal(), entry(), limits={}) == 9.0
+    assert next_step_at_s(tested, renewal(terms=replace(TERMS, profile="short")), entry(), limits={}) == 0.0
+    assert next_step_at_s(tested, renewal(terms=None), entry(), limits={}) == 0.0
 
 
 def test_those_begin_first_that_end_first():
@@ -234,22 +234,23 @@ def test_what_is_renewed_by_request_or_not_due_begins_no_order():
 
 
 def test_an_order_rests_for_the_ca_after_a_failure_and_while_it_is_paused():
-    assert advanced_s(order(recheck_at_s=5.0), renewal(retry_at_s=7.0), entry(), limits={}) == 7.0
+    assert next_step_at_s(order(recheck_at_s=5.0), renewal(retry_at_s=7.0), entry(), limits={}) == 7.0
     paused = renewal(is_paused=True)
-    assert advanced_s(order(), paused, entry(), limits={}) == paused.changed_s + PAUSED_MOST_S
+    assert next_step_at_s(order(), paused, entry(), limits={}) == paused.changed_s + PAUSED_MOST_S
     other = replace(TERMS, profile="short")
     assert (
-        advanced_s(order(recheck_at_s=5.0), renewal(is_paused=True, terms=other), entry(), limits={}) == 0.0
+        next_step_at_s(order(recheck_at_s=5.0), renewal(is_paused=True, terms=other), entry(), limits={})
+        == 0.0
     )
     for state in (OrderState.FINALISED, OrderState.DOWNLOADED):
         assert (
-            advanced_s(order(state=state, recheck_at_s=5.0), renewal(is_paused=True), entry(), limits={})
+            next_step_at_s(order(state=state, recheck_at_s=5.0), renewal(is_paused=True), entry(), limits={})
             == 5.0
         )
     rested = renewal(is_paused=True, retry_at_s=9.0)
-    assert advanced_s(order(is_test=True), rested, entry(), limits={}) == 0.0
-    assert advanced_s(order(state=OrderState.TAKEN_OVER), rested, entry(), limits={}) == 9.0
-    assert advanced_s(order(), renewal(certificate_id=None, retry_at_s=9.0), entry(), limits={}) == 0.0
+    assert next_step_at_s(order(is_test=True), rested, entry(), limits={}) == 0.0
+    assert next_step_at_s(order(state=OrderState.TAKEN_OVER), rested, entry(), limits={}) == 9.0
+    assert next_step_at_s(order(), renewal(certificate_id=None, retry_at_s=9.0), entry(), limits={}) == 0.0
 
 
 def test_an_order_whose_certificate_was_replaced_waits_for_no_ca_and_no_pause():
@@ -257,8 +258,8 @@ def test_an_order_whose_certificate_was_replaced_waits_for_no_ca_and_no_pause():
     limits = {TERMS.account_id: 7.0}
     for state in (OrderState.CREATED, OrderState.PLACED, OrderState.FINALISED):
         useless = order(state=state, recheck_at_s=5.0)
-        assert advanced_s(useless, renewal(is_paused=True), other, limits=limits) == 0.0
-    assert advanced_s(order(), renewal(retry_at_s=9.0), other, limits={}) == 9.0
+        assert next_step_at_s(useless, renewal(is_paused=True), other, limits=limits) == 0.0
+    assert next_step_at_s(order(), renewal(retry_at_s=9.0), other, limits={}) == 9.0
 
 
 def limited_renewal(wait_s: float) -> RenewalRecord:
@@ -276,13 +277,13 @@ def test_a_short_rate_limit_is_the_accounts_and_a_long_one_that_of_its_names():
     asked = {"window_of": LEAF.fingerprint, "poll_at_s": 1e12}
     assert next_s([renewal(**asked), replace(short, **asked)], [], ENTRIES, now_s=DUE_S) == until_s
     waiting = order(state=OrderState.CREATED)
-    assert advanced_s(waiting, renewal(), entry(), limits=limited([short])) == until_s
-    assert advanced_s(order(), renewal(), entry(), limits=limited([short])) == 0.0
+    assert next_step_at_s(waiting, renewal(), entry(), limits=limited([short])) == until_s
+    assert next_step_at_s(order(), renewal(), entry(), limits=limited([short])) == 0.0
 
 
 def test_what_somebody_mended_is_tried_at_once_unless_the_ca_asked_to_wait():
-    assert at_once_s(renewal(retry_at_s=9.0, problem=Problem(at_s=0.0, message="it failed"))) == 0.0
-    assert at_once_s(limited_renewal(60.0)) == DUE_S + 60.0
+    assert manual_retry_at_s(renewal(retry_at_s=9.0, problem=Problem(at_s=0.0, message="it failed"))) == 0.0
+    assert manual_retry_at_s(limited_renewal(60.0)) == DUE_S + 60.0
 
 
 def test_a_ca_is_asked_anew_about_a_certificate_that_it_was_not_asked_about():

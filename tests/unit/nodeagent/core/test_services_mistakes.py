@@ -2,7 +2,7 @@
 
 import pytest
 
-from nodeagent.core.filelines import lines_of_keys
+from nodeagent.core.file_lines import lines_of_keys
 from nodeagent.core.servicesfile import ServicesError, UserDatabase, parse_services, salvage_services
 
 ACCOUNTS = UserDatabase(uid={"root": 0}.get, gid={"root": 0}.get)

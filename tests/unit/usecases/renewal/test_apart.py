@@ -19,7 +19,7 @@ from manager.domain.renewal.records import (
 )
 from manager.usecases.renewal import runner
 from manager.usecases.renewal.ports import CaError, Suggested
-from manager.usecases.renewal.running import Running
+from manager.usecases.renewal.task_pool import TaskPool
 from manager.usecases.renewal.windows import GIVEN_UP_S
 from tests.fakes.ca import ModelCa, ModelCas
 from tests.fakes.ca_server import CaServer
@@ -56,7 +56,7 @@ def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
 @asynccontextmanager
 async def running(world: Renewing) -> AsyncIterator[None]:
     """Let the runner run, as a manager does, with some orders at once."""
-    world.runner = runner.RenewalRunner(world.around, at_once=runner.AT_ONCE)
+    world.runner = runner.RenewalRunner(world.dependencies, at_once=runner.AT_ONCE)
     async with asyncio.TaskGroup() as group:
         task = group.create_task(world.runner.run(world.lead))
         yield
@@ -103,7 +103,7 @@ def stuck(world: Renewing, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 async def test_a_ca_that_does_not_answer_holds_up_nothing_at_another_one(world: Renewing):
     world.fleet.is_held = lambda _name: True
-    world.around = replace(world.around, cas=SomeSilent(world.server, world.staging))
+    world.dependencies = replace(world.dependencies, cas=SomeSilent(world.server, world.staging))
     await of_account(world, "s", SILENT)
     renewal = await of_account(world, "n1", DIRECTORY)
     async with running(world):
@@ -163,7 +163,7 @@ async def test_of_one_key_one_task_runs_and_of_one_kind_a_few():
 
     ended = list[str]()
     async with asyncio.TaskGroup() as group:
-        tasks = Running(group, at_once=2, ended=lambda: ended.append("one"))
+        tasks = TaskPool(group, at_once=2, ended=lambda: ended.append("one"))
         for key, kind in [(1, "a"), (1, "a"), (2, "a"), (3, "a"), (4, "b")]:
             tasks.begin(key, lambda key=key: act(str(key)), kind=kind)
         await asyncio.sleep(0)
@@ -187,7 +187,7 @@ async def test_what_takes_time_to_end_is_cancelled_once():
             done.append("ended")
 
     async with asyncio.TaskGroup() as group:
-        tasks = Running(group, at_once=1, ended=lambda: None)
+        tasks = TaskPool(group, at_once=1, ended=lambda: None)
         tasks.begin(1, act, kind=None)
         await asyncio.sleep(0)
         for _ in range(3):

@@ -10,9 +10,9 @@ from manager.domain.inventory import Entry
 from manager.domain.renewal.moments import LADDER_S, Window
 from manager.domain.renewal.names import is_ordered
 from manager.domain.renewal.records import ChallengeKind, LeftProof, OrderState, Proof, RenewalRecord
-from manager.usecases.admission import read_for_key
+from manager.usecases.material_checks import read_for_key
 from manager.usecases.renewal import runner, windows
-from manager.usecases.renewal.guarding import FAULT, RESTS_S
+from manager.usecases.renewal.fault_isolation import FAULT, RESTS_S
 from manager.usecases.renewal.ports import Authorization
 from tests.fakes.ca import ModelCa
 from tests.fakes.workers import InPlace
@@ -213,7 +213,7 @@ async def test_a_fault_that_is_met_as_a_renewal_is_forgotten_holds_up_no_other(
     odd, due = await world.renewing("n1", age_days=1), await world.renewing("n2", age_days=40)
     await world.use_cases.certificates.delete([odd.certificate_id], force=True, actor="ada")
     with monkeypatch.context() as patch:
-        patch.setattr(runner, "let_go", unforeseen)
+        patch.setattr(runner, "delete_or_retire", unforeseen)
         patch.setattr(runner, "fail_to_begin", unforeseen)
         await world.pass_time(30, step_s=5)
     assert await world.states(due) == [OrderState.SERVED]

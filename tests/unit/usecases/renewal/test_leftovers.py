@@ -208,7 +208,7 @@ async def test_what_the_ca_wants_to_see_once_more_is_shown_after_it_was_taken_aw
     world.server.validation_s = 5
     (made,) = world.server.orders.values()
     made.proven = dict.fromkeys(made.proven, "pending")
-    world.runner = RenewalRunner(world.around, at_once=3)
+    world.runner = RenewalRunner(world.dependencies, at_once=3)
     await world.renewals.set_paused(renewal.id, paused=False, actor="ada")
     kept = await world.renewal(renewal)
     left = tuple(replace(each, retry_at_s=world.now[0]) for each in kept.left)
@@ -224,7 +224,7 @@ async def test_what_the_ca_wants_to_see_once_more_is_shown_after_it_was_taken_aw
 
 async def two_with_one_proof(world: Renewing) -> tuple[RenewalRecord, RenewalRecord, Proof]:
     """Let orders of two renewals show the same proof: the CA has one authorization for both."""
-    world.runner = RenewalRunner(world.around, at_once=3)
+    world.runner = RenewalRunner(world.dependencies, at_once=3)
     world.server.validation_s = 600
     one, other = await world.renewing("n1", age_days=40), await world.renewing("n2", age_days=40)
     await world.pass_time(60, step_s=5)

@@ -212,7 +212,7 @@ async def test_guessing_one_user_from_many_sources_locks_nobody_out(users: UserU
 
 
 async def test_a_flood_of_names_is_not_remembered_without_end(users: UserUseCases, monkeypatch):
-    monkeypatch.setattr("manager.usecases.failures.REMEMBERED_MAX", 20)
+    monkeypatch.setattr("manager.usecases.failure_counters.REMEMBERED_MAX", 20)
     for number in range(60):
         await refusal(users, f"{number}" + "x" * 10_000, "guess", f"198.51.100.{number}")
     throttle = users.passwords.throttle
@@ -224,7 +224,7 @@ async def test_a_flood_of_names_is_not_remembered_without_end(users: UserUseCase
 async def test_who_failed_often_is_not_forgotten_because_many_others_fail_once(
     users: UserUseCases, monkeypatch
 ):
-    monkeypatch.setattr("manager.usecases.failures.REMEMBERED_MAX", 20)
+    monkeypatch.setattr("manager.usecases.failure_counters.REMEMBERED_MAX", 20)
     await fail(users, "ada", FREE_FAILURES - 1)
     for number in range(60):
         await refusal(users, f"invented{number}", "guess")

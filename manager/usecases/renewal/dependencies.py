@@ -1,4 +1,4 @@
-"""Surroundings of renewal: what every part of it has at hand."""
+"""Dependencies of renewal: what each of its parts is given."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from manager.usecases.renewal.removals import Removals
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Around:
+class Dependencies:
     """The use cases' context, CAs, who shows proofs of which kind, what nodes serve, and which proofs are taken away just now."""
 
     context: Context

@@ -19,7 +19,7 @@ from manager.usecases.csrs import CsrChanges, CsrUseCases, KeyChoice
 log = structlog.get_logger(__name__)
 
 
-class Requesting:
+class CsrRenewals:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._requests = CsrUseCases(context)
@@ -74,5 +74,5 @@ class Requesting:
             after = replace(known, certificate_id=number, request_id=None, changed_s=now_s)
             await store.renewals.keep(after)
             detail: dict[str, object] = {"renewal": renewal.id, "replaces": known.certificate_id, "nodes": []}
-            await self._context.note(RENEWAL, "renewal.taken_over", f"certificate {answer_id}", detail)
+            await self._context.audit(RENEWAL, "renewal.taken_over", f"certificate {answer_id}", detail)
             store.after_commit(self._context.content_changed.set)

@@ -16,9 +16,9 @@ from aiohttp.typedefs import Handler
 
 from common.source import source_of
 from manager.http.bodies import Bodies, BodySender
+from manager.http.exception_frames import drop_frames
 from manager.http.heads import HeadFault, KnownCredentials, fault_of, weight_of
-from manager.http.leftovers import drop_frames
-from manager.http.longanswers import InPieces, LongAnswers, split_long
+from manager.http.long_answers import InPieces, LongAnswers, split_long
 from manager.http.proxies import Proxies
 from manager.http.queueing import DutyCycle, FairQueue, Limit
 from manager.http.turnstile import Pace, Turnstile

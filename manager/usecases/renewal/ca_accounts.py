@@ -18,7 +18,7 @@ from manager.usecases.renewal.ports import Ca, CaError, Cas
 log = structlog.get_logger(__name__)
 
 
-class AccountsAtCas:
+class CaAccounts:
     def __init__(self, context: Context, cas: Cas) -> None:
         self._context = context
         self._cas = cas
@@ -79,7 +79,7 @@ class AccountsAtCas:
             await self._store.accounts.keep(known)
             if known != before:
                 detail = {"url": url, "terms_agreed": known.terms_agreed}
-                await self._context.note(actor, "account.registered", f"account {account.id}", detail)
+                await self._context.audit(actor, "account.registered", f"account {account.id}", detail)
         return known
 
     async def finish_key_change(self, account: AccountRecord, *, actor: str) -> None:
@@ -102,13 +102,13 @@ class AccountsAtCas:
         async with self._store.transaction():
             if not await self._store.accounts.promote_next_key(account.id, keys.next_key_pem):
                 return
-            await self._context.note(actor, "account.key_changed", f"account {account.id}")
+            await self._context.audit(actor, "account.key_changed", f"account {account.id}")
         log.info("account.key_changed", account=account.id, user=actor)
 
     async def _give_up_key_change(self, account: AccountRecord, key_pem: str, actor: str) -> None:
         async with self._store.transaction():
             if await self._store.accounts.drop_next_key(account.id, key_pem):
-                await self._context.note(actor, "account.key_change_refused", f"account {account.id}")
+                await self._context.audit(actor, "account.key_change_refused", f"account {account.id}")
 
     async def _knows(self, account: AccountRecord, key_pem: str) -> bool:
         """Whether the CA has taken a key before, and its answer was lost. Raises CaError where it cannot be asked."""

@@ -35,8 +35,8 @@ from manager.channel.clustering import (
     ManagerToken,
     ReplyDecoder,
 )
-from manager.databasesetting import TOLD_FILE, read_told
-from manager.ownnode import NODE_FILE, own_node, write_own_node
+from manager.database_setting import TOLD_FILE, read_told
+from manager.own_node import NODE_FILE, own_node, write_own_node
 from manager.settings import Settings
 from manager.store.address import ServerAddress
 from manager.store.failures import DISK_FULL, is_out_of_space

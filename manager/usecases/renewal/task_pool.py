@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Coroutine, Hashable
 
 
-class Running:
+class TaskPool:
     """What runs in a group. `at_once` is how many tasks of one kind do; `ended` is called after each."""
 
     def __init__(self, group: asyncio.TaskGroup, *, at_once: int, ended: Callable[[], None]) -> None:

@@ -1,4 +1,4 @@
-"""Guard of what the runner of renewals does for one of them: whatever it meets, it holds up no other, and is not tried in a tight circle.
+"""Isolation of faults: whatever the runner meets in one renewal holds up no other, and is not retried in a tight loop.
 
 Decides what is nobody's fault, and how long what nobody foresaw rests. Leaves to each act what it keeps of its own failures. Invariant: of errors only
 what ends the whole program comes out.

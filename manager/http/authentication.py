@@ -15,7 +15,7 @@ from aiohttp import web
 
 from common.errors import AccessError, Reason
 from manager.domain.callers import Caller
-from manager.http.guard import READING, heavy_turn, take_turn
+from manager.http.middleware import READING, heavy_turn, take_turn
 from manager.http.proxies import CONNECTION
 from manager.usecases.clients import ACCESS_PREFIX
 from manager.usecases.ports import FleetView
@@ -36,7 +36,7 @@ class Api:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Admission:
+class ServingTerms:
     """Who was let in, and on which terms.
 
     `user` is whose turns it takes, None for a stranger, who takes none. `rights` bind what is changed, None where anybody may ask.
@@ -57,7 +57,7 @@ async def identify(request: web.Request, use_cases: UseCases) -> Caller:
 
 async def serve_admitted(
     request: web.Request,
-    admission: Admission,
+    admission: ServingTerms,
     *,
     read: Callable[[], Awaitable[B]],
     is_heavy: Callable[[B], bool],

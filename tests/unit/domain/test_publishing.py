@@ -9,14 +9,8 @@ from common.ids import NodeName
 from manager.domain.alarms import conditions_of_nodes
 from manager.domain.desired import desired_from
 from manager.domain.facts import NodeFacts
-from manager.domain.planner import (
-    Content,
-    needs_publishing,
-    plan_push,
-    preview_push,
-    republish,
-    wanted_manifest,
-)
+from manager.domain.planner import plan_push, preview_push
+from manager.domain.publishing import Content, needs_publishing, republish, wanted_manifest
 from manager.domain.view_of_facts import view_of
 from tests.bundles import opaque_bundle, opaque_slot, opaque_trust
 from tests.unit.domain.planning import NOW_S, decide, failure_of, node, report_of

@@ -8,7 +8,7 @@ from manager.domain.renewal.records import RenewalRecord
 from manager.usecases.context import Context
 
 
-async def let_go(context: Context, renewal: RenewalRecord) -> None:
+async def delete_or_retire(context: Context, renewal: RenewalRecord) -> None:
     """Remove a renewal of which no order is under way, within the transaction that is open. Raises NotFoundError."""
     store, now_s = context.store, context.clock()
     until_s = counted_until_s(

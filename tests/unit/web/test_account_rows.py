@@ -3,7 +3,7 @@
 import pytest
 
 from manager.domain.renewal.records import AccountId, AccountRecord
-from manager.web.accountrows import ca_name, shown_accounts
+from manager.web.account_rows import ca_name, shown_accounts
 
 
 def account(number: int, name: str, *, url: str = "", deactivated_s: float | None = None) -> AccountRecord:

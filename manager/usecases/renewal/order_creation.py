@@ -1,4 +1,4 @@
-"""Beginning of an order: a key and a request that are kept before any CA is asked.
+"""Creation of an order: a key and a request that are kept before any CA is asked.
 
 Decides for which names and with which key. Invariant: in one transaction it is found that nothing of the renewal is under way, or a test is ended that is, and an order begins.
 """
@@ -35,7 +35,7 @@ NOT_KEPT: Final = OrderId(0)
 """What stands for the number of an order that is not in the store yet."""
 
 
-class Beginning:
+class OrderCreation:
     def __init__(self, context: Context) -> None:
         self._context = context
 
@@ -90,7 +90,7 @@ class Beginning:
     async def _note_asked(self, renewal: RenewalRecord, asked_by: str, *, is_test: bool) -> None:
         """Note who asked for an order; a renewal rests no longer then."""
         act = "renewal.tested" if is_test else "renewal.ordered"
-        await self._context.note(asked_by, act, f"renewal {renewal.id}")
+        await self._context.audit(asked_by, act, f"renewal {renewal.id}")
         if not is_test:
             await self._context.store.renewals.keep(end_rest(renewal, now_s=self._context.clock()))
 

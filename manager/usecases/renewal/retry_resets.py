@@ -1,4 +1,4 @@
-"""Mending: what a renewal that has failed does once somebody has changed something.
+"""Resets of retries: what a failed renewal does once somebody has changed something.
 
 Decides which change may have ended what was wrong. Invariant: a CA is let sign no more of what was refused here, unless it may become another certificate.
 """
@@ -11,20 +11,20 @@ from manager.domain.renewal.budget import allowed_s
 from manager.domain.renewal.capacity import is_account_limit
 from manager.domain.renewal.records import AccountId, OrderRecord, OrderState, RenewalRecord, Terms
 from manager.domain.renewal.schedule import (
-    at_once_s,
     brings_another,
     end_rest,
     entry_of,
     follows_at_once,
     has_failed_early,
     is_left_behind,
+    manual_retry_at_s,
     names_of,
 )
 from manager.usecases.context import Context
 from manager.usecases.renewal.progress import signed_for
 
 
-async def let_rest_no_longer(
+async def reset_backoff(
     context: Context, account_id: AccountId, inventory: Inventory, *, is_at_another_ca: bool = False
 ) -> None:
     """Let renewals be tried again that failed, also before their time: what was wrong with their account may be no longer, since what a CA knows it by was changed.
@@ -100,7 +100,7 @@ async def _limited_s(context: Context, known: RenewalRecord, terms: Terms | None
         former, given = await accounts.get(before.account_id), await accounts.get(terms.account_id)
         if not is_same_directory(former.directory_url, given.directory_url):
             return 0.0
-    return at_once_s(known)
+    return manual_retry_at_s(known)
 
 
 def _was_signed(renewal: RenewalRecord) -> bool:

@@ -27,7 +27,7 @@ class Due:
     names: Collection[NodeName] | None = None
 
 
-class Looked:
+class IncrementalConditions:
     """What was found until now; to begin with, nothing was looked at."""
 
     def __init__(self) -> None:

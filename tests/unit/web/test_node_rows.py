@@ -7,8 +7,8 @@ import pytest
 from common.ids import NodeName
 from manager.domain.brief import NodeBrief
 from manager.domain.model import NodeRecord
-from manager.web import noderows
-from manager.web.noderows import NodeOrder, NodeQuery, list_rows
+from manager.web import node_rows
+from manager.web.node_rows import NodeOrder, NodeQuery, list_rows
 
 NODES = 2000
 SIZE = 50
@@ -64,13 +64,13 @@ LOCATIONS = {0: "Oslo", 1: "Bergen"}
 @pytest.fixture
 def made(monkeypatch) -> list[NodeName]:
     """Return the nodes of which rows were made."""
-    names, row = list[NodeName](), noderows._row
+    names, row = list[NodeName](), node_rows._row
 
     def counted(inventory, record, locations):
         names.append(record.name)
         return row(inventory, record, locations)
 
-    monkeypatch.setattr(noderows, "_row", counted)
+    monkeypatch.setattr(node_rows, "_row", counted)
     return names
 
 

@@ -25,13 +25,13 @@ class Occupant:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seats:
+class RecentAgents:
     """The agents that lately sat in one node's seat, and the two of them that were last seen there at once."""
 
     occupants: tuple[Occupant, ...] = ()
     collision: tuple[Occupant, Occupant] | None = None
 
-    def after(self, agent: str, address: str, now_s: float, *, displaces: bool) -> "Seats":
+    def after(self, agent: str, address: str, now_s: float, *, displaces: bool) -> "RecentAgents":
         """Return what they are after a greeting, and whether it `displaces` one that is still connected; one agent that reconnects is one."""
         last = self.occupants[-1] if self.occupants else None
         if last is not None and last.agent == agent:
@@ -43,7 +43,7 @@ class Seats:
             collision = last, newest
         recent = [each for each in self.occupants if abs(now_s - each.at_s) <= RIVALS_FOR_S]
         kept = recent or list(self.occupants[-1:])
-        return Seats(occupants=(*kept[1 - OCCUPANTS_MAX :], newest), collision=collision)
+        return RecentAgents(occupants=(*kept[1 - OCCUPANTS_MAX :], newest), collision=collision)
 
     def rivals(self, now_s: float) -> tuple[str, ...]:
         """Return the addresses of agents that displaced each other, () if none came back."""

@@ -1,4 +1,4 @@
-"""Admission: everything that is read to be kept is tried by OpenSSL before it is.
+"""ServingTerms: everything that is read to be kept is tried by OpenSSL before it is.
 
 Decides that what the nodes' services could not load is refused by name, at whichever entrance it comes. Run these where they can be
 killed, in place of the readers of the same names. Invariant: whatever enters the store has passed through here.

@@ -2,15 +2,15 @@ import pytest
 
 from common.ids import NodeName
 from manager.domain.alarms import AlarmKind, conditions_of_nodes
+from manager.domain.duplicate_identity import RIVALS_FOR_S, RecentAgents
 from manager.domain.facts import NodeFacts
-from manager.domain.seats import RIVALS_FOR_S, Seats
 from manager.domain.view_of_facts import view_of
 
 NOW_S = 1000.0
 
 
-def seats(*greetings: tuple[str, str], every_s: float = 30.0) -> Seats:
-    found = Seats()
+def seats(*greetings: tuple[str, str], every_s: float = 30.0) -> RecentAgents:
+    found = RecentAgents()
     for count, (agent, address) in enumerate(greetings):
         found = found.after(agent, address, NOW_S + count * every_s, displaces=False)
     return found
@@ -35,7 +35,7 @@ def test_one_agent_is_never_taken_for_two(greetings):
 
 
 def test_an_agent_that_greets_while_another_is_connected_from_elsewhere_shows_at_once_that_both_run():
-    found = Seats().after("a", "192.0.2.1", NOW_S, displaces=False)
+    found = RecentAgents().after("a", "192.0.2.1", NOW_S, displaces=False)
     found = found.after("b", "192.0.2.2", NOW_S + 1, displaces=True)
     assert found.rivals(NOW_S + 1) == ("192.0.2.1", "192.0.2.2")
     assert found.rivals(NOW_S + RIVALS_FOR_S + 2) == ()
@@ -47,7 +47,7 @@ def test_an_agent_that_greets_while_another_is_connected_from_elsewhere_shows_at
     ids=["one agent that moved", "a restart that the manager noticed late", "a restart elsewhere"],
 )
 def test_an_agent_that_greets_in_the_ordinary_way_is_never_taken_for_two(agent, address, displaces):
-    found = Seats().after("a", "192.0.2.1", NOW_S, displaces=False)
+    found = RecentAgents().after("a", "192.0.2.1", NOW_S, displaces=False)
     found = found.after(agent, address, NOW_S + 1, displaces=displaces)
     assert found.rivals(NOW_S + 1) == ()
 
