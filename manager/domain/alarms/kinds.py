@@ -131,3 +131,8 @@ def node_spec(
 def manager_spec(kind: AlarmKind, number: int, level: Level) -> AlarmSpec:
     """Return a kind that the manager finds in itself."""
     return AlarmSpec(kind=kind, number=number, level=level, delay_s=0.0, in_store=None, on_node=None)
+
+
+def renewal_spec(kind: AlarmKind, number: int, level: Level) -> AlarmSpec:
+    """Return a kind that is found in a renewal, where all renewals are gone through with their orders and accounts."""
+    return AlarmSpec(kind=kind, number=number, level=level, delay_s=0.0, in_store=None, on_node=None)

@@ -4,12 +4,12 @@ from typing import Final
 
 from common.words import counted, date
 from manager.domain.alarms.about import about_renewal
-from manager.domain.alarms.kinds import AlarmKind, Condition, manager_spec
+from manager.domain.alarms.kinds import AlarmKind, Condition, renewal_spec
 from manager.domain.inventory import Entry
 from manager.domain.renewal.records import OrderRecord, OrderState, RenewalRecord
 from manager.domain.renewal.schedule import continues_at_s, problem_is_of_replaced
 
-SPEC: Final = manager_spec(AlarmKind.RENEWAL_FAILED, 27, "warning")
+SPEC: Final = renewal_spec(AlarmKind.RENEWAL_FAILED, 27, "warning")
 
 
 def condition(renewal: RenewalRecord, entry: Entry | None, order: OrderRecord | None) -> Condition | None:

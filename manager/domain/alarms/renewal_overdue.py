@@ -4,12 +4,12 @@ from typing import Final
 
 from common.words import date
 from manager.domain.alarms.about import about_renewal
-from manager.domain.alarms.kinds import AlarmKind, Condition, manager_spec
+from manager.domain.alarms.kinds import AlarmKind, Condition, renewal_spec
 from manager.domain.inventory import Entry
 from manager.domain.renewal.records import OrderRecord, RenewalRecord
 from manager.domain.renewal.schedule import moment_of
 
-SPEC: Final = manager_spec(AlarmKind.RENEWAL_OVERDUE, 28, "error")
+SPEC: Final = renewal_spec(AlarmKind.RENEWAL_OVERDUE, 28, "error")
 
 GRACE_S: Final = 900.0
 """How long what somebody has just begun, by setting it up, resuming or changing it, is given before it is called late: nodes show proofs within

@@ -5,11 +5,11 @@ from typing import Final
 from common.pki.expiry import DAY_S
 from common.words import date, listed
 from manager.domain.alarms.about import about_renewal
-from manager.domain.alarms.kinds import AlarmKind, Condition, manager_spec
+from manager.domain.alarms.kinds import AlarmKind, Condition, renewal_spec
 from manager.domain.inventory import Entry
 from manager.domain.renewal.records import RenewalRecord
 
-SPEC: Final = manager_spec(AlarmKind.RENEWAL_PROOF_LEFT, 32, "warning")
+SPEC: Final = renewal_spec(AlarmKind.RENEWAL_PROOF_LEFT, 32, "warning")
 
 NAMED: Final = 5
 

@@ -3,11 +3,11 @@
 from typing import Final
 
 from manager.domain.alarms.about import about_renewal
-from manager.domain.alarms.kinds import AlarmKind, Condition, manager_spec
+from manager.domain.alarms.kinds import AlarmKind, Condition, renewal_spec
 from manager.domain.inventory import Entry
 from manager.domain.renewal.records import RenewalRecord
 
-SPEC: Final = manager_spec(AlarmKind.RENEWAL_REQUESTED, 30, "warning")
+SPEC: Final = renewal_spec(AlarmKind.RENEWAL_REQUESTED, 30, "warning")
 
 
 def condition(renewal: RenewalRecord, entry: Entry | None) -> Condition | None:

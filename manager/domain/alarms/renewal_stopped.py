@@ -4,11 +4,11 @@ from typing import Final
 
 from common.words import date
 from manager.domain.alarms.about import about_renewal
-from manager.domain.alarms.kinds import AlarmKind, Condition, manager_spec
+from manager.domain.alarms.kinds import AlarmKind, Condition, renewal_spec
 from manager.domain.inventory import Entry
 from manager.domain.renewal.records import AccountRecord, RenewalRecord
 
-SPEC: Final = manager_spec(AlarmKind.RENEWAL_STOPPED, 31, "warning")
+SPEC: Final = renewal_spec(AlarmKind.RENEWAL_STOPPED, 31, "warning")
 
 
 def condition(renewal: RenewalRecord, entry: Entry | None, account: AccountRecord | None) -> Condition | None:

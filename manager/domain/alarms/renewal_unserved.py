@@ -3,12 +3,12 @@
 from typing import Final
 
 from manager.domain.alarms.about import about_renewal
-from manager.domain.alarms.kinds import AlarmKind, Condition, manager_spec
+from manager.domain.alarms.kinds import AlarmKind, Condition, renewal_spec
 from manager.domain.inventory import Entry
 from manager.domain.renewal.records import OrderRecord, OrderState, RenewalRecord
 from manager.domain.renewal.state import is_displaced
 
-SPEC: Final = manager_spec(AlarmKind.RENEWAL_UNSERVED, 29, "warning")
+SPEC: Final = renewal_spec(AlarmKind.RENEWAL_UNSERVED, 29, "warning")
 
 
 def condition(renewal: RenewalRecord, entry: Entry | None, order: OrderRecord | None) -> Condition | None:
