@@ -68,7 +68,7 @@ class Hint(StrEnum):
     LIST_NODES = "list_nodes"
     LIST_CERTIFICATES = "list_certificates"
     LIST_TRUSTED_CAS = "list_trusted_cas"
-    LIST_REQUESTS = "list_requests"
+    LIST_CSRS = "list_requests"  # as the API's path says
     LIST_ALARMS = "list_alarms"
     LIST_USERS = "list_users"
     LIST_CLIENTS = "list_clients"

@@ -86,6 +86,6 @@ async def _failures(request: web.Request, handler: Handler) -> web.StreamRespons
             response.headers["Allow"] = error.headers["Allow"]
         return response
     except Exception:
-        log.exception("request.failed", method=request.method, path=request.path)
+        log.exception("http.request_failed", method=request.method, path=request.path)
         failure = FailureDetail(reason=Reason.INTERNAL, message="the manager failed; its log says why")
         return errors.failure_response(500, failure)

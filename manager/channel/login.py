@@ -191,10 +191,10 @@ class Login(asyncssh.SSHServer):
     ) -> "tuple[asyncssh.SSHServerChannel[bytes], asyncssh.SSHServerSession[bytes]] | bool":
         """Open the one session, if the key is still what it was."""
         if self._session is not None or self._connection is None:
-            self.refuse("request.refused", "a second session")
+            self.refuse("channel.request_refused", "a second session")
             return False
         if not self.is_valid:
-            self.refuse("request.refused", "a session for a key that was revoked")
+            self.refuse("channel.request_refused", "a session for a key that was revoked")
             return False
         channel = self._connection.create_server_channel(
             encoding=None, window=CHANNEL_WINDOW_BYTES, max_pktsize=PACKET_BYTES
@@ -205,22 +205,22 @@ class Login(asyncssh.SSHServer):
 
     def connection_requested(self, dest_host: str, dest_port: int, orig_host: str, orig_port: int) -> bool:
         """Refuse to forward."""
-        self.refuse("request.refused", "forwarding")
+        self.refuse("channel.request_refused", "forwarding")
         return False
 
     def unix_connection_requested(self, dest_path: str) -> bool:
         """Refuse to forward."""
-        self.refuse("request.refused", "forwarding")
+        self.refuse("channel.request_refused", "forwarding")
         return False
 
     def server_requested(self, listen_host: str, listen_port: int) -> bool:
         """Refuse to forward."""
-        self.refuse("request.refused", "forwarding")
+        self.refuse("channel.request_refused", "forwarding")
         return False
 
     def unix_server_requested(self, listen_path: str) -> bool:
         """Refuse to forward."""
-        self.refuse("request.refused", "forwarding")
+        self.refuse("channel.request_refused", "forwarding")
         return False
 
     def refuse(self, event: str, what: str) -> None:
@@ -302,7 +302,7 @@ class _Session(RawSession, asyncssh.SSHServerSession[bytes]):
         try:
             super().data_received(data, datatype)
         except Exception:  # asyncssh would close the connection without a word
-            log.exception("request.failed", node=self._login.name, address=self.address)
+            log.exception("channel.request_failed", node=self._login.name, address=self.address)
             self.close()
 
     def close(self) -> None:
@@ -313,5 +313,5 @@ class _Session(RawSession, asyncssh.SSHServerSession[bytes]):
         super().close()
 
     def _refuse(self, what: str) -> bool:
-        self._login.refuse("request.refused", what)
+        self._login.refuse("channel.request_refused", what)
         return False

@@ -21,7 +21,7 @@ _LISTS: Final[Mapping[str, str]] = MappingProxyType(
         Hint.LIST_NODES: "node list",
         Hint.LIST_CERTIFICATES: "certificate list",
         Hint.LIST_TRUSTED_CAS: "ca list",
-        Hint.LIST_REQUESTS: "csr list",
+        Hint.LIST_CSRS: "csr list",
         Hint.LIST_ALARMS: "alarm list",
         Hint.LIST_USERS: "user list",
         Hint.LIST_CLIENTS: "oauth-client list",

@@ -106,7 +106,7 @@ async def _check(check: Check) -> CheckAnswer:
     except CertcastError as error:
         found = error.message
     except Exception:
-        log.exception("request.failed", path=f"/health, {check.name}")
+        log.exception("http.request_failed", path=f"/health, {check.name}")
         found = "the check itself failed; the log says why"
     return CheckAnswer(check.name, not found, found or "ok")
 

@@ -132,7 +132,9 @@ class Metrics:
                 alarms, inventory = await sources.alarms(), await sources.inventory()
                 renewals = await sources.renewals()
         except (CertcastError, TimeoutError) as error:
-            log.warning("request.failed", path="/metrics", message=str(error) or "the store did not answer")
+            log.warning(
+                "http.request_failed", path="/metrics", message=str(error) or "the store did not answer"
+            )
             return []
         certificates = await asyncio.to_thread(_certificates, inventory, sources.clock())
         return [

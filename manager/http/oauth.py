@@ -71,7 +71,9 @@ def add_oauth(app: web.Application, api: Api) -> None:
         except CertcastError as error:
             status = status_of(error)
             if is_own_failure(error):
-                log.error("request.failed", path=request.path, reason=error.reason, message=error.message)
+                log.error(
+                    "http.request_failed", path=request.path, reason=error.reason, message=error.message
+                )
             answer = _refuse(status, _code(error, status), error.message)
             if isinstance(error, OverloadedError | ThrottledError):
                 answer.headers["Retry-After"] = f"{error.retry_after_s:.0f}"

@@ -79,7 +79,7 @@ class _Shell:
         except web.HTTPException:
             raise
         except Exception:
-            log.exception("request.failed", method=request.method, path=request.path)
+            log.exception("http.request_failed", method=request.method, path=request.path)
             answer = INTERNAL
         return _response(answer)
 

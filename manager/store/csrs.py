@@ -91,4 +91,4 @@ def _identity(csr_id: CsrId) -> str:
 
 
 def _missing(csr_id: CsrId) -> NotFoundError:
-    return NotFoundError(f"there is no certificate signing request {csr_id}", hint=Hint.LIST_REQUESTS)
+    return NotFoundError(f"there is no certificate signing request {csr_id}", hint=Hint.LIST_CSRS)

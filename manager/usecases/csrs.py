@@ -106,8 +106,8 @@ class CsrUseCases:
         async with self._context.store.transaction():
             record = await self._context.store.csrs.add(new, now_s=self._context.clock())
             detail = {"subject": made.raw_subject}
-            await self._context.audit(actor, "request.made", f"request {record.id}", detail)
-        log.info("request.made", csr=record.id, user=actor)
+            await self._context.audit(actor, "csr.made", f"request {record.id}", detail)
+        log.info("csr.made", csr=record.id, user=actor)
         return record
 
     async def list(self) -> Sequence[CsrRecord]:
@@ -164,9 +164,9 @@ class CsrUseCases:
             number = kept.certificate.id
             detail: dict[str, object] = {"certificate": number, "take_over": take_over}
             detail |= {"nodes": kept.nodes, **impact.noted}
-            await self._context.audit(actor, "request.answered", f"request {csr_id}", detail)
+            await self._context.audit(actor, "csr.answered", f"request {csr_id}", detail)
             then = await self._context.inventories.changed(inventory)
-        log.info("request.answered", csr=csr_id, certificate=number, user=actor)
+        log.info("csr.answered", csr=csr_id, certificate=number, user=actor)
         self._context.changed(kept.nodes, cause=f"request {csr_id} answered")
         return AnsweredCsr(kept=kept, consequences=impact.consequences, inventory=then)
 
@@ -193,7 +193,7 @@ class CsrUseCases:
             impact.require_confirmation(confirm)
             await self._context.store.csrs.delete(numbers)
             for number in numbers:
-                await self._context.audit(actor, "request.deleted", f"request {number}")
+                await self._context.audit(actor, "csr.deleted", f"request {number}")
 
 
 def _merged(base: CsrFields, changes: CsrChanges) -> CsrFields:

@@ -141,6 +141,8 @@ def _by(key: str, before: str = "", after: str = "") -> Callable[[Detail], str]:
     return words
 
 
+_answered = _with_companions(_by("certificate", "which is certificate ", " now"))
+
 _WORDS: Final[Mapping[str, tuple[str, Callable[[Detail], str]]]] = {
     "certificate.uploaded": ("added", _with_companions(_for_nodes)),
     "certificate.updated": (
@@ -162,11 +164,12 @@ _WORDS: Final[Mapping[str, tuple[str, Callable[[Detail], str]]]] = {
     "trusted_ca.uploaded": ("added", lambda detail: f"({_names(detail.get('subjects'))})"),
     "trusted_ca.edited": ("changed", _nothing),
     "trusted_ca.deleted": ("deleted", lambda detail: f"({_names(detail.get('ids'))})"),
+    "csr.made": ("created", _nothing),
+    "csr.answered": ("gave the CA's answer to", _answered),
+    "csr.deleted": ("deleted", _nothing),
+    # the names of these three until "request" meant only what comes over HTTP
     "request.made": ("created", _nothing),
-    "request.answered": (
-        "gave the CA's answer to",
-        _with_companions(_by("certificate", "which is certificate ", " now")),
-    ),
+    "request.answered": ("gave the CA's answer to", _answered),
     "request.deleted": ("deleted", _nothing),
     "node.added": ("added", _nothing),
     "node.described": ("changed the names or addresses of", _nothing),

@@ -76,7 +76,7 @@ _LISTS: Final = {
     Hint.LIST_NODES: ("/nodes", "See all nodes"),
     Hint.LIST_CERTIFICATES: ("/certificates", "See all TLS certificates"),
     Hint.LIST_TRUSTED_CAS: ("/trusted-cas", "See all trusted CAs"),
-    Hint.LIST_REQUESTS: ("/requests", "See all CSRs"),
+    Hint.LIST_CSRS: ("/requests", "See all CSRs"),
     Hint.LIST_ALARMS: ("/alarms", "See all alarms"),
     Hint.LIST_USERS: ("/users", "See all users"),
     Hint.LIST_CLIENTS: ("/users", "See all users and programs"),
@@ -138,7 +138,7 @@ async def _serve(page: Page, site: Site, request: web.Request) -> web.StreamResp
     except web.HTTPException:
         raise
     except Exception:
-        log.exception("request.failed", method=request.method, path=page.path)
+        log.exception("http.request_failed", method=request.method, path=page.path)
         return await _failed(site, request, 500, "The manager failed; its log says why.")
 
 

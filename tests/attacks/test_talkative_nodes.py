@@ -180,7 +180,7 @@ async def test_a_node_that_asks_for_what_is_refused_without_end_is_cut(tmp_path:
                     if connection.is_closed():
                         break
             await ends(connection)
-        assert sum(each["event"] == "request.refused" for each in lines) <= Limits().refusals
+        assert sum(each["event"] == "channel.request_refused" for each in lines) <= Limits().refusals
 
 
 async def test_a_node_that_replaces_its_key_without_end_is_refused_and_the_audit_log_stays_short(

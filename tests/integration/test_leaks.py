@@ -91,7 +91,7 @@ async def test_a_secret_in_the_log_fails_the_test(tmp_path: Path, logger: str):
             return
         captured = structlog.testing.capture_logs() if logger == "ours, captured" else nullcontext()
         with captured:
-            structlog.get_logger().info("request.failed", detail=made.key_pem)
+            structlog.get_logger().info("http.request_failed", detail=made.key_pem)
 
 
 async def test_a_key_that_only_the_store_knows_is_looked_for_too(tmp_path: Path, monkeypatch):

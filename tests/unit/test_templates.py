@@ -149,7 +149,7 @@ def test_every_template_is_shown_by_a_page():
 
 
 def test_a_name_that_is_not_handed_over_is_found():
-    assert unknown_names("requests_delete.html", OF_EVERY_PAGE | {"impact"}) == {"records"}
+    assert unknown_names("csrs_delete.html", OF_EVERY_PAGE | {"impact"}) == {"records"}
 
 
 async def test_every_template_is_compiled_off_the_loop_before_the_first_page_is_asked_for(monkeypatch):

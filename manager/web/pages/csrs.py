@@ -34,7 +34,7 @@ async def list_all(page_request: PageRequest) -> web.StreamResponse:
 async def _list(page_request: PageRequest, refusal: FormRefusal = NOT_REFUSED) -> web.Response:
     found = sorted(await page_request.use_cases.csrs.list(), key=lambda each: -each.id)
     entries = (await page_request.use_cases.inventory()).entries
-    return page_request.render_form("requests.html", refusal, found=found, entries=entries)
+    return page_request.render_form("csrs.html", refusal, found=found, entries=entries)
 
 
 async def new_form(page_request: PageRequest) -> web.StreamResponse:
@@ -149,7 +149,7 @@ async def _delete_form(page_request: PageRequest, ids: Sequence[CsrId], *, statu
         raise InvalidInputError("id", "no request was chosen; go back and tick at least one")
     records = [await page_request.use_cases.csrs.get(number) for number in ids]
     impact = await page_request.use_cases.previews.csr_deletion(records)
-    return page_request.render("requests_delete.html", status=status, records=records, impact=impact)
+    return page_request.render("csrs_delete.html", status=status, records=records, impact=impact)
 
 
 async def delete(page_request: PageRequest) -> web.StreamResponse:
@@ -190,7 +190,7 @@ async def _new_form(
 ) -> web.Response:
     entries = (await page_request.use_cases.inventory()).entries
     return page_request.render_form(
-        "request_new.html",
+        "csr_new.html",
         refusal,
         shown=shown,
         replaces=entries.get(replaces) if replaces is not None else None,
@@ -211,7 +211,7 @@ async def _request(
 ) -> web.Response:
     inventory = await page_request.use_cases.inventory()
     return page_request.render_form(
-        "request.html",
+        "csr.html",
         refusal,
         record=record,
         fields={name: await page_request.shown_text(text) for name, text in fields.items()},

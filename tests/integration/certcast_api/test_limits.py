@@ -86,7 +86,7 @@ async def test_a_client_that_leaves_in_the_middle_is_no_failure_of_ours(api: Api
         await api.call("GET", "whoami")
         writer.transport.abort()
         await api.call("GET", "whoami")
-    assert [line for line in lines if line["event"] == "request.failed"] == []
+    assert [line for line in lines if line["event"] == "http.request_failed"] == []
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ async def test_our_own_failures_say_so_and_no_more(
         seen, answer = await api.call("GET", "certificates")
     assert seen == status
     assert "foreign" not in answer["error"]["message"]
-    assert [line["event"] for line in lines] == ["request.failed"]
+    assert [line["event"] for line in lines] == ["http.request_failed"]
 
 
 async def test_watchers_are_few(api: ApiClient, monkeypatch):

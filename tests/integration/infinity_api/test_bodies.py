@@ -176,7 +176,7 @@ async def test_a_store_that_fails_is_503_or_507_and_nothing_was_done(client: Cli
         patched.setattr(client.api.context.store.documents, "add", lambda *_a, **_m: 1 / 0)
         with capture_logs() as logged:
             answer = await client.call("POST", LOCATIONS, {"name": "Oslo"})
-    assert [each["event"] for each in logged] == ["request.failed"]
+    assert [each["event"] for each in logged] == ["http.request_failed"]
     assert answer.status == 500
     assert answer.json["error_message"].startswith("Sorry, this request could not be processed.")
     assert (await client.get(LOCATIONS))["objects"] == []

@@ -246,7 +246,7 @@ async def test_a_store_that_does_not_answer_takes_only_its_own_numbers_away():
         said = await scrape(given.metrics())
     assert said["certcast_nodes", "in_sync"] == 1
     assert [name for name, _ in said if name.startswith(("certcast_alarms", "certcast_cert"))] == []
-    assert [line["event"] for line in lines] == ["request.failed"]
+    assert [line["event"] for line in lines] == ["http.request_failed"]
 
 
 async def test_no_metric_names_a_node():

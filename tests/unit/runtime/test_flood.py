@@ -24,7 +24,7 @@ for number in range(3000):
     try:
         raise ValueError('x' * 20000)
     except ValueError:
-        log.exception('request.failed', path=f'/{number}')
+        log.exception('http.request_failed', path=f'/{number}')
     log.error('store.failed', reason='timeout', message='PostgreSQL cannot be reached')
 log.warning('push.acked', node='n1')
 logs._tell(all_of_it=True)

@@ -18,11 +18,11 @@ KEY = pki.make_leaf(None).key_pem
 def test_a_private_key_never_leaves_through_the_log(capsys: pytest.CaptureFixture[str], style: logs.Style):
     with daemon_logging(style=style):
         log = structlog.get_logger("manager.test")
-        log.info("request.done", message=f"before {KEY} after", detail={"deep": [KEY, (KEY.encode(),)]})
+        log.info("fleet.pushed", message=f"before {KEY} after", detail={"deep": [KEY, (KEY.encode(),)]})
         try:
             int(KEY)
         except ValueError:
-            log.exception("request.failed")
+            log.exception("http.request_failed")
         logging.getLogger("asyncssh").warning("foreign %s", KEY)
     body = KEY.splitlines()[1]
     said = capsys.readouterr().err

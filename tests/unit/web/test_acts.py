@@ -85,6 +85,14 @@ def said(action: str, subject: str, detail: object = None) -> str:
             "changed certificate 7 (its text, its nodes (none))",
         ),
         (
+            "csr.answered",
+            "request 3",
+            {"certificate": 9},
+            "gave the CA's answer to CSR 3 which is certificate 9 now",
+        ),
+        ("csr.made", "request 3", {"subject": "CN=a"}, "created CSR 3"),
+        ("request.made", "request 3", {"subject": "CN=a"}, "created CSR 3"),
+        (
             "request.answered",
             "request 3",
             {"certificate": 9},
