@@ -46,7 +46,7 @@ def become_owner(data: Path) -> None:
         return
     if me != 0:
         raise ConflictError(
-            f"{data} belongs to {_name(found.st_uid)}, and this is {_name(me)}: run it as root or as {_name(found.st_uid)}"
+            f"{data} belongs to {trusted.name_of(found.st_uid)}, and this is {trusted.name_of(me)}: run it as root or as {trusted.name_of(found.st_uid)}"
         )
     _become(found.st_uid, found.st_gid, data)
     _check_writable(data)
@@ -62,7 +62,7 @@ def refuse_foreign(data: Path) -> None:
         raise _refused(data, error) from error
     if owner != os.geteuid():
         raise ConflictError(
-            f"{data} belongs to {_name(owner)}, so {_name(os.geteuid())} does not serve it. "
+            f"{data} belongs to {trusted.name_of(owner)}, so {trusted.name_of(os.geteuid())} does not serve it. "
             "Start the service: systemctl start certcast-manager"
         )
     _check_writable(data)
@@ -111,7 +111,7 @@ def check_reachable(directory: Path) -> None:
     """Check that a directory can be used by who this process works as now. Raises StorageError."""
     if not os.access(directory, os.R_OK | os.W_OK | os.X_OK):
         raise StorageError(
-            f"{directory} cannot be reached by {_name(os.geteuid())}, whose store it is; choose a directory in a place that everybody "
+            f"{directory} cannot be reached by {trusted.name_of(os.geteuid())}, whose store it is; choose a directory in a place that everybody "
             "can enter, such as /var/backups",
             reason=Reason.PERMISSION,
         )
@@ -126,8 +126,8 @@ def _check_given(directory: Path, owner: int) -> None:
         raise _not_a_directory(directory)
     if found.st_uid != owner or stat.S_IMODE(found.st_mode) & 0o077:
         raise ConflictError(
-            f"{directory} is not {_name(owner)}'s alone; name a directory that does not exist yet, or run: "
-            f"chown {_name(owner)} {shlex.quote(str(directory))} && chmod 700 {shlex.quote(str(directory))}"
+            f"{directory} is not {trusted.name_of(owner)}'s alone; name a directory that does not exist yet, or run: "
+            f"chown {trusted.name_of(owner)} {shlex.quote(str(directory))} && chmod 700 {shlex.quote(str(directory))}"
         )
 
 
@@ -144,7 +144,7 @@ def _become(uid: int, gid: int, data: Path) -> None:
     for path in NEEDED:
         if not os.access(path, os.R_OK):
             raise ConflictError(
-                f"{data} belongs to {_name(uid)}, who cannot read {path}: install Certcast where everybody can read it, "
+                f"{data} belongs to {trusted.name_of(uid)}, who cannot read {path}: install Certcast where everybody can read it, "
                 "for example in /opt/certcast (a umask of 077 hides it: use 022), or use an account's own store"
             )
 
@@ -159,7 +159,7 @@ def _check_writable(data: Path) -> None:
         pass  # what follows says why
     if os.access(data, os.R_OK | os.W_OK | os.X_OK):
         return
-    why = f"cannot be written by {_name(os.geteuid())}"
+    why = f"cannot be written by {trusted.name_of(os.geteuid())}"
     with contextlib.suppress(OSError):  # where its parent cannot be entered
         if os.statvfs(data).f_flag & os.ST_RDONLY:
             why = "is on a filesystem that is read-only"
@@ -176,13 +176,6 @@ def _examined(data: Path) -> os.stat_result:
 
 def _not_a_directory(path: Path) -> ConflictError:
     return ConflictError(f"{path} is not a directory; choose another name")
-
-
-def _name(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return f"user {uid}"
 
 
 def _refused(data: Path, error: OSError) -> StorageError:

@@ -10,8 +10,8 @@ import errno
 import os
 import secrets
 import stat
-from collections.abc import Iterable
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -45,15 +45,8 @@ def write_file(path: Path, data: bytes, *, mode: int, uid: int = _KEEP, gid: int
 
 def write_in(parent: int, name: str, data: bytes, *, mode: int, uid: int = _KEEP, gid: int = _KEEP) -> None:
     """Replace or create a file, as `write_file` does, in a directory that is open."""
-    temporary = _beside(name)
-    try:
+    with _replaced(parent, name) as temporary:
         create_in(parent, temporary, data, mode=mode, uid=uid, gid=gid)
-        os.replace(temporary, name, src_dir_fd=parent, dst_dir_fd=parent)  # noqa: TID251 - this is the place that publishes names
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary, dir_fd=parent)
-        raise
-    os.fsync(parent)
 
 
 def try_file(path: Path, *, uid: int = _KEEP, gid: int = _KEEP) -> None:
@@ -157,16 +150,8 @@ def publish(staged: Path, path: Path) -> None:
 
 def publish_link(link: Path, target: str) -> None:
     """Make `link` point at `target` in one step; it never dangles and is never missing in between."""
-    temporary = _beside(link.name)
-    with directory(link.parent) as parent:
-        try:
-            os.symlink(target, temporary, dir_fd=parent)
-            os.replace(temporary, link.name, src_dir_fd=parent, dst_dir_fd=parent)  # noqa: TID251 - this is the place that publishes names
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary, dir_fd=parent)
-            raise
-        os.fsync(parent)
+    with directory(link.parent) as parent, _replaced(parent, link.name) as temporary:
+        os.symlink(target, temporary, dir_fd=parent)
 
 
 def sync_dir(path: Path) -> None:
@@ -238,6 +223,20 @@ def _adorn(descriptor: int, *, mode: int, uid: int, gid: int) -> None:
     if (uid, gid) != (_KEEP, _KEEP):
         os.fchown(descriptor, uid, gid)
     os.fchmod(descriptor, mode)
+
+
+@contextmanager
+def _replaced(parent: int, name: str) -> Iterator[str]:
+    """Lend a name beside `name`: what was made under it takes that one's place in one step, durably, or is removed after an error."""
+    temporary = _beside(name)
+    try:
+        yield temporary
+        os.replace(temporary, name, src_dir_fd=parent, dst_dir_fd=parent)  # noqa: TID251 - this is the place that publishes names
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary, dir_fd=parent)
+        raise
+    os.fsync(parent)
 
 
 def _beside(name: str) -> str:

@@ -5,7 +5,7 @@ have proven nothing until it is gone, since anybody may log in to ask.
 """
 
 from collections.abc import Awaitable, Callable
-from typing import Protocol
+from typing import Generic, TypeVar
 
 from common.errors import CertcastError, ProtocolError, Reason
 from common.runtime.supervise import Supervisor
@@ -17,6 +17,9 @@ from manager.channel import clustering
 from manager.channel.clustering import ManagerReply, ManagerRequest
 from manager.channel.guard import SocketGuard
 
+_Request = TypeVar("_Request")
+Reply = EnrolReply | ManagerReply
+
 Enrol = Callable[[EnrolRequest, str, str], Awaitable[EnrolReply]]
 """Takes a request, the peer's address, and the key that the login proved."""
 
@@ -24,72 +27,59 @@ EnrolManager = Callable[[ManagerRequest, str, str], Awaitable[ManagerReply]]
 """The same of a manager that joins others."""
 
 
-class Question(Protocol):
-    """One question in its form."""
+class Question(Generic[_Request]):
+    """One question and its answer.
+
+    `decode` takes bytes and returns the question once it is whole, or raises ProtocolError; `enrol` decides, and `reply` is what a refusal is made of.
+    """
+
+    def __init__(
+        self,
+        decode: Callable[[bytes], _Request | None],
+        enrol: Callable[[_Request, str, str], Awaitable[Reply]],
+        reply: type[Reply],
+    ) -> None:
+        self._decode = decode
+        self._enrol = enrol
+        self._reply = reply
+        self._request: _Request | None = None
 
     def take(self, data: bytes) -> bool:
         """Take bytes; return whether the question is whole. Raises ProtocolError."""
+        self._request = self._decode(data)
+        return self._request is not None
 
     async def answer(self, address: str, line: str) -> bytes:
         """Return the answer's frame. Raises CertcastError."""
+        if self._request is None:
+            raise RuntimeError("nothing was asked yet")
+        return only_frame(await self._enrol(self._request, address, line))
 
     def refusal(self, reason: Reason, message: str) -> bytes:
         """Return the frame that says why there is no answer."""
+        return only_frame(self._reply(ok=False, reason=reason, message=message))
 
 
-class NodeQuestion:
+def node_question(enrol: Enrol) -> Question[EnrolRequest]:
     """A node wants to join, or to replace its key."""
-
-    def __init__(self, enrol: Enrol) -> None:
-        self._enrol = enrol
-        self._decoder = EnrolDecoder()
-        self._request: EnrolRequest | None = None
-
-    def take(self, data: bytes) -> bool:
-        """Take bytes; return whether the question is whole. Raises ProtocolError."""
-        self._request = self._decoder.request(data)
-        return self._request is not None
-
-    async def answer(self, address: str, line: str) -> bytes:
-        """Return the answer's frame. Raises CertcastError."""
-        if self._request is None:
-            raise RuntimeError("nothing was asked yet")
-        return only_frame(await self._enrol(self._request, address, line))
-
-    def refusal(self, reason: Reason, message: str) -> bytes:
-        """Return the frame that says why there is no answer."""
-        return only_frame(EnrolReply(ok=False, reason=reason, message=message))
+    return Question(EnrolDecoder().request, enrol, EnrolReply)
 
 
-class ManagerQuestion:
+def manager_question(enrol: EnrolManager) -> Question[ManagerRequest]:
     """A manager wants to join those of this store."""
-
-    def __init__(self, enrol: EnrolManager) -> None:
-        self._enrol = enrol
-        self._decoder = clustering.RequestDecoder()
-        self._request: ManagerRequest | None = None
-
-    def take(self, data: bytes) -> bool:
-        """Take bytes; return whether the question is whole. Raises ProtocolError."""
-        self._request = self._decoder.take(data)
-        return self._request is not None
-
-    async def answer(self, address: str, line: str) -> bytes:
-        """Return the answer's frame. Raises CertcastError."""
-        if self._request is None:
-            raise RuntimeError("nothing was asked yet")
-        return only_frame(await self._enrol(self._request, address, line))
-
-    def refusal(self, reason: Reason, message: str) -> bytes:
-        """Return the frame that says why there is no answer."""
-        return only_frame(ManagerReply(ok=False, reason=reason, message=message))
+    return Question(clustering.RequestDecoder().take, enrol, ManagerReply)
 
 
 class JoinPeer:
     """Implements `common.runtime.transport.Peer`."""
 
     def __init__(
-        self, guard: SocketGuard, transport: Transport, line: str, question: Question, supervisor: Supervisor
+        self,
+        guard: SocketGuard,
+        transport: Transport,
+        line: str,
+        question: Question[EnrolRequest] | Question[ManagerRequest],
+        supervisor: Supervisor,
     ) -> None:
         self._guard = guard
         self._transport = transport

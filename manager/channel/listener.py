@@ -23,7 +23,7 @@ from common.runtime.supervise import Supervisor
 from common.runtime.transport import Peer, Transport
 from manager.channel.arrivals import Arrivals
 from manager.channel.guard import READ_BYTES, SocketGuard
-from manager.channel.joining import Enrol, EnrolManager, JoinPeer, ManagerQuestion, NodeQuestion
+from manager.channel.joining import Enrol, EnrolManager, JoinPeer, manager_question, node_question
 from manager.channel.keys import KeyRegistry, PinnedKey
 from manager.channel.limits import Limits
 from manager.channel.login import Accept, Admit, CountedConnection, Login
@@ -191,7 +191,7 @@ class Listener:
 
     def join_peer(self, guard: SocketGuard, transport: Transport, line: str, *, is_manager: bool) -> Peer:
         """Return who hears a node, or a manager, that wants to join with the key of this line."""
-        question = ManagerQuestion(self.enrol_manager) if is_manager else NodeQuestion(self.enrol)
+        question = manager_question(self.enrol_manager) if is_manager else node_question(self.enrol)
         return JoinPeer(guard, transport, line, question, self.supervisor)
 
     def _key_revoked(self, key: PinnedKey, reason: Reason) -> None:

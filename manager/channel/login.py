@@ -203,25 +203,14 @@ class Login(asyncssh.SSHServer):
         setattr(channel, ENVIRONMENT_HANDLER, self._session.env_requested)
         return channel, self._session
 
-    def connection_requested(self, dest_host: str, dest_port: int, orig_host: str, orig_port: int) -> bool:
-        """Refuse to forward."""
+    def _refuse_forwarding(self, *_where: object, **_named: object) -> bool:
         self.refuse("channel.request_refused", "forwarding")
         return False
 
-    def unix_connection_requested(self, dest_path: str) -> bool:
-        """Refuse to forward."""
-        self.refuse("channel.request_refused", "forwarding")
-        return False
-
-    def server_requested(self, listen_host: str, listen_port: int) -> bool:
-        """Refuse to forward."""
-        self.refuse("channel.request_refused", "forwarding")
-        return False
-
-    def unix_server_requested(self, listen_path: str) -> bool:
-        """Refuse to forward."""
-        self.refuse("channel.request_refused", "forwarding")
-        return False
+    connection_requested = _refuse_forwarding
+    unix_connection_requested = _refuse_forwarding
+    server_requested = _refuse_forwarding
+    unix_server_requested = _refuse_forwarding
 
     def refuse(self, event: str, what: str) -> None:
         """Count and tell a refusal; who goes on asking is cut, so that the log stays as short as the patience."""

@@ -67,10 +67,7 @@ Stored = CertificateAnswer | TrustedCaAnswer
 def list_row(each: CertificateAnswer, now_s: float) -> Row:
     """Return a certificate's row in the list of all."""
     return (
-        str(each.id),
-        _with_issuer(each),
-        expiry(each, now_s),
-        each.fingerprint[:8],
+        *_identity_cells(each, now_s),
         _status_cell(each),
         _some_places(each.nodes),
     )
@@ -104,10 +101,7 @@ def import_row(each: Stored, now_s: float) -> Row:
 def ca_row(each: TrustedCaAnswer, now_s: float) -> Row:
     """Return a trusted CA's row."""
     return (
-        str(each.id),
-        _with_issuer(each),
-        expiry(each, now_s),
-        each.fingerprint[:8],
+        *_identity_cells(each, now_s),
         Text("unusable", style="bold red") if each.faults else ca_statuses(each, "\n"),
         ca_kind(each),
     )
@@ -224,6 +218,10 @@ def _status_cell(each: CertificateAnswer) -> Text:
     if each.chain_state not in _FINE_CHAINS and each.chain_state != each.headline.code:
         shown.append(f"\nchain {printable(each.chain_state.replace('_', ' '))}", style="yellow")
     return shown
+
+
+def _identity_cells(each: Stored, now_s: float) -> Row:
+    return (str(each.id), _with_issuer(each), expiry(each, now_s), each.fingerprint[:8])
 
 
 def _with_issuer(each: Stored) -> output.Cell:

@@ -18,6 +18,7 @@ from typing import Any, Final, cast
 import asyncpg  # type: ignore[import-untyped]  # it has annotations, and does not say so
 
 from common.errors import InvalidInputError, Reason
+from common.runtime.trusted import name_of
 from manager.store.address import FIELD, ServerAddress
 from manager.store.message_screen import GARBLED, NotAcceptedError, Screening
 
@@ -178,19 +179,12 @@ def _check_peer(path: str, connected: socket.socket) -> None:
         connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
     )[1]
     if is_anybodys(directory_mode=directory.st_mode, account=account, own=os.geteuid()):
-        raise NotAcceptedError(ANYBODYS_SOCKET.format(account=_name_of(account)), Reason.PERMISSION)
+        raise NotAcceptedError(ANYBODYS_SOCKET.format(account=name_of(account)), Reason.PERMISSION)
 
 
 def is_anybodys(*, directory_mode: int, account: int, own: int) -> bool:
     """Whether an account that is neither root nor our own made its socket where everybody can make one."""
     return bool(directory_mode & stat.S_IWOTH) and account not in {0, own}
-
-
-def _name_of(account: int) -> str:
-    try:
-        return pwd.getpwuid(account).pw_name
-    except KeyError:
-        return str(account)
 
 
 def account_name() -> str:

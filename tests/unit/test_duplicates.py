@@ -4,7 +4,7 @@ import ast
 import io
 import tokenize
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import pytest
@@ -31,12 +31,21 @@ class Line:
     tokens: Sequence[Token]
 
 
-def outermost_functions(tree: ast.AST) -> Iterator[Function]:
+HEAD = (Token("def", is_own_name=False),)
+
+
+def units(tree: ast.AST) -> Iterator[list[Function]]:
+    """Yield each function that stands alone, and of each class its methods together: a class that is copied is one of short ones."""
     for each in ast.iter_child_nodes(tree):
         if isinstance(each, Function):
-            yield each
+            yield [each]
+        elif isinstance(each, ast.ClassDef):
+            yield [method for method in each.body if isinstance(method, Function)]
+            yield from units(
+                ast.Module([inner for inner in each.body if not isinstance(inner, Function)], [])
+            )
         else:
-            yield from outermost_functions(each)
+            yield from units(each)
 
 
 def own_names(function: Function) -> set[str]:
@@ -64,23 +73,36 @@ def without_logic(function: Function) -> set[int]:
 
 
 def lines_of_logic(text: str) -> Iterator[list[Line]]:
-    """Yield each function's lines, without blank ones, comments, docstrings, imports, its head, and lines that only close what was opened."""
+    """Yield each unit's lines, without blank ones, comments, docstrings, imports, and lines that only close what was opened.
+
+    A method's head is a line that is like any other head; that of a function that stands alone is left out.
+    """
     read = [each for each in tokenize.generate_tokens(io.StringIO(text).readline) if each.type not in LAYOUT]
     by_line: dict[int, list[int]] = defaultdict(list)
     for place, token in enumerate(read):
         by_line[token.start[0]].append(place)
-    for function in outermost_functions(ast.parse(text)):
-        names, left_out = own_names(function), without_logic(function)
-        lines = []
-        for number in range(function.body[0].lineno, (function.end_lineno or 0) + 1):
-            places = by_line[number] if number not in left_out else []
-            if any(read[place].string[0].isalnum() or read[place].string[0] in "_\"'" for place in places):
-                tokens = [
-                    Token(read[place].string, read[place].string in names and is_free(read, place))
-                    for place in places
-                ]
-                lines.append(Line(number, tokens))
+    for functions in units(ast.parse(text)):
+        lines: list[Line] = []
+        for function in functions:
+            if lines:
+                lines.append(Line(function.lineno, HEAD))
+            lines += body_of(function, read, by_line)
         yield lines
+
+
+def body_of(
+    function: Function, read: Sequence[tokenize.TokenInfo], by_line: Mapping[int, Sequence[int]]
+) -> Iterator[Line]:
+    """Yield the lines of logic below a function's head."""
+    names, left_out = own_names(function), without_logic(function)
+    for number in range(function.body[0].lineno, (function.end_lineno or 0) + 1):
+        places = by_line.get(number, ()) if number not in left_out else ()
+        if any(read[place].string[0].isalnum() or read[place].string[0] in "_\"'" for place in places):
+            tokens = [
+                Token(read[place].string, read[place].string in names and is_free(read, place))
+                for place in places
+            ]
+            yield Line(number, tokens)
 
 
 def is_free(read: Sequence[tokenize.TokenInfo], place: int) -> bool:
@@ -144,3 +166,34 @@ def first(text, found):
 def test_a_copy_is_found_whatever_it_calls_things_and_nothing_else(old: str, new: str, is_found: bool):
     copy = ORIGINAL.replace("first", "second").replace(old, new)
     assert bool(repeated([("a.py", ORIGINAL), ("b.py", copy)])) is is_found
+
+
+METHODS = """
+class First:
+    def __init__(self, found):
+        self._found = found
+        self._read = None
+
+    def take(self, data):
+        self._read = self._found(data)
+        return self._read is not None
+
+    def answer(self):
+        if self._read is None:
+            raise ValueError
+        return self._read
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "is_found"),
+    [
+        ("", "", True),
+        ("def take(self, data)", "def hear(self, data: bytes) -> bool", True),
+        ("self._found = found", "self._found = Found()", True),  # six lines are alike without it
+        ("is not None", "is None", False),
+    ],
+)
+def test_a_copied_class_of_short_methods_is_found(old: str, new: str, is_found: bool):
+    copy = METHODS.replace("First", "Second").replace(old, new)
+    assert bool(repeated([("a.py", METHODS), ("b.py", copy)])) is is_found
