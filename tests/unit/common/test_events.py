@@ -73,7 +73,7 @@ def test_every_act_that_is_written_into_the_audit_log_is_listed():
     for path in (ROOT / "manager").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and ast.unparse(node.func).endswith(
-                (".note", "._note", "audit.append")
+                (".audit", "._note", "audit.append")
             ):
                 values = [*node.args, *(each.value for each in node.keywords)]
                 texts = {str(each.value) for each in values if isinstance(each, ast.Constant)}

@@ -137,7 +137,7 @@ def test_every_act_that_the_product_writes_down_has_its_words():
     written = set()
     for path in SOURCES.rglob("*.py"):
         text = path.read_text()
-        written |= set(re.findall(r"\.note\(\s*[\w.]+,\s*\"([a-z_]+\.[a-z_]+)\"", text))
+        written |= set(re.findall(r"\.audit\(\s*[\w.]+,\s*\"([a-z_]+\.[a-z_]+)\"", text))
         written |= set(re.findall(r"action=\"([a-z_]+\.[a-z_]+)\"", text))
     assert len(written) > 20
     assert written - _WORDS.keys() == set()
