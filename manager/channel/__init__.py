@@ -1,1 +1,1 @@
-"""Channel to the nodes: who may connect, and one conversation each."""
+"""Channel to the nodes: admission, and one conversation per node."""

@@ -1,7 +1,8 @@
-"""Arrivals at the nodes' port: accepted sockets that wait until the gate lets them begin.
+"""Arrivals at the nodes' port: accepted sockets that wait until the gate admits them.
 
-Owns these sockets until they begin, and the handshakes' turns. Who begins is the gate's word; what a connection is then, the listener's.
-Invariant: who waits costs a socket and nothing else, and is told every few seconds that it waits.
+Owns these sockets until they begin, and the order of handshakes. The gate decides which begin; the listener,
+what they become. Invariant: a waiting peer costs a socket and nothing else, and is told every few seconds
+that it waits.
 """
 
 import asyncio
@@ -21,23 +22,25 @@ from manager.channel.sources import KnownSources
 from manager.channel.visitors import GONE, Visitor
 
 SWEEP_S: Final = 0.25
-"""How often it is looked whether somebody has become slow enough to give a place to who waits for it."""
+"""How often slow peers are looked for that must give their place to a waiting one."""
 
 TOLD_EVERY_S: Final = 5.0
-"""How often who waits is told so. An agent hangs up on a manager that has been silent three times as long (`common.runtime.idle_timeout`)."""
+"""How often a waiting peer is told so. An agent hangs up on a manager that was silent three times as long
+(`common.runtime.idle_timeout`).
+"""
 
 TOLD_AT_ONCE: Final = 512
-"""How many are told in one go, which takes some milliseconds; 10,000 have been told after five seconds."""
+"""How many peers are told at once, which takes some milliseconds; 10,000 have been told after five seconds."""
 
 WAIT_LINE: Final = b"Certcast is busy and keeps this connection waiting for its turn.\r\n"
-"""What is sent before the version line, where RFC 4253 4.2 lets a server say anything; clients must pass over it."""
+"""Sent before the version line, where RFC 4253 4.2 lets a server send any text; clients must ignore it."""
 
 Begin = Callable[[Visitor, socket.socket], None]
-"""Begins with a peer that has its place; the socket is the callee's from then on."""
+"""Begins with a peer that has its place; the callee then owns the socket."""
 
 
 class Arrivals:
-    """`sources` are where nodes are known to come from."""
+    """Peers waiting to begin. `sources` are the addresses nodes are known to come from."""
 
     def __init__(self, limits: Limits, sources: KnownSources, begin: Begin) -> None:
         self._begin = begin
@@ -46,7 +49,10 @@ class Arrivals:
         self.gate = Gate(limits, sources, time.monotonic(), wake=self._due.set)
 
     def admit(self, accepted: socket.socket, address: str, *, connections: int) -> bool:
-        """Let a peer wait for its place, beside so many connections that have begun; False, with its socket closed, if it is turned away."""
+        """Queue a peer, given how many connections have begun.
+
+        Return False, with its socket closed, if it is turned away.
+        """
         visitor = self.gate.arrive(address, connections=connections, now_s=asyncio.get_running_loop().time())
         if visitor is None:
             accepted.close()
@@ -55,14 +61,15 @@ class Arrivals:
         visitor.dismiss = partial(self._turn_away, visitor)
         visitor.has_left = partial(has_hung_up, accepted.fileno())
         if not self._listen_to(visitor, accepted):
-            # by its number: of a socket the loop makes a text for an error that it then drops, with two calls of the system
+            # use the descriptor: given a socket, the loop formats an unused error text with two system calls
             asyncio.get_running_loop().add_reader(accepted.fileno(), self._spoke, visitor)
         return True
 
     async def run_turns(self) -> None:
-        """Begin with peers and work on handshakes, one at a time, until cancelled: between two of them everybody else has a turn of the loop.
+        """Begin peers and work on handshakes one at a time until cancelled, yielding to the loop after each.
 
-        So what nodes that come back take of the loop is what others leave, and nobody waits for more than the one that is at work.
+        So returning nodes take only the time that the rest of the loop leaves, and other work waits for one
+        handshake at most.
         """
         loop = asyncio.get_running_loop()
         while True:
@@ -81,14 +88,14 @@ class Arrivals:
                     await self._due.wait()
 
     async def run_sweep(self) -> None:
-        """See who has become slow, and tell who waits, until cancelled."""
+        """Find slow peers, and tell waiting ones that they wait, until cancelled."""
         while True:
             await asyncio.sleep(SWEEP_S)
             self._due.set()
             self._tell_waiting()
 
     def close(self) -> None:
-        """Hang up on all who wait."""
+        """Hang up on all waiting peers."""
         for visitor in list(self._waiting):
             self._no_longer_waiting(visitor).close()
 
@@ -98,7 +105,10 @@ class Arrivals:
         self._listen_to(visitor, accepted)
 
     def _listen_to(self, visitor: Visitor, accepted: socket.socket) -> bool:
-        """Tell the gate if one that waits has said something, which is read when there is a place, or has gone; False for neither."""
+        """Tell the gate that a waiting peer has sent something (read once it has a place) or left.
+
+        Return False for neither.
+        """
         try:
             has_spoken = bool(accepted.recv(1, socket.MSG_PEEK))
         except BlockingIOError:
@@ -112,7 +122,7 @@ class Arrivals:
         return True
 
     def _turn_away(self, visitor: Visitor, why: str) -> None:
-        """Turn away a visitor that waits for its place."""
+        """Turn away a waiting peer."""
         if visitor in self._waiting:
             self._no_longer_waiting(visitor).close()
             self.gate.give_up(visitor, asyncio.get_running_loop().time())
@@ -125,7 +135,7 @@ class Arrivals:
         return accepted
 
     def _tell_waiting(self) -> None:
-        """Tell those who have waited for a while that they wait, so that they neither hang up nor dial again."""
+        """Tell peers that have waited a while that they wait, so that they neither hang up nor redial."""
         now_s = asyncio.get_running_loop().time()
         for visitor, accepted in list(islice(self._waiting.items(), TOLD_AT_ONCE)):
             if visitor.told_s > now_s - TOLD_EVERY_S:
@@ -135,7 +145,7 @@ class Arrivals:
             try:
                 accepted.send(WAIT_LINE)
             except BlockingIOError:
-                # it does not read; it may wait all the same
+                # it does not read, but may go on waiting
                 continue
             except OSError:
                 self._turn_away(visitor, GONE)

@@ -1,7 +1,8 @@
-"""Joining of managers: the token an operator carries to another machine, and the one question and answer by which its manager gets the store's key.
+"""Joining of managers: the token carried to a new machine, and the exchange that delivers the store's key.
 
-Decides shapes and limits. The token's fingerprint proves the manager that is asked before the secret is sent; the login proves that whoever
-asks again is the one who asked first. Pure but for the secret that it draws. Invariant: no repr shows a secret.
+Decides shapes and limits. The token's fingerprint authenticates the answering manager before the secret is
+sent; the login proves that a repeated request comes from the same machine. Pure except for drawing the
+secret. Invariant: no repr shows a secret.
 """
 
 from typing import Annotated, Final
@@ -19,16 +20,20 @@ from manager.store.sealing import KEK_BYTES, KEKS_MAX
 
 TOKEN_PREFIX: Final = "certcast-manager1."  # noqa: S105 - what a token begins with, not a token
 NAMES_MAX: Final = 8
-"""Names, and addresses, that a manager brings when it joins; with 253 characters each they fit the question. More are described later."""
+"""The most names, and addresses, that a joining manager sends; with 253 characters each they fit the request.
+More can be added later.
+"""
 
 ANSWER_MAX_BYTES: Final = 5 * URL_CHARACTERS_MAX
-"""The largest answer: an address of a database with four bytes a character; keys and the rest take less than 4 KiB."""
+"""The largest answer: a database address with four bytes a character; keys and the rest take less than 4 KiB."""
 
 
 class ManagerToken(msgspec.Struct, frozen=True, kw_only=True):
-    """What a manager needs to join others. `addresses` are host:port of those; the fingerprint is `SHA256:...` of their host key.
+    """A token to join other managers.
 
-    `tells_database`: the answer has the address of the database.
+    `addresses` are their host:port; the fingerprint is the `SHA256:...` of their host key.
+
+    `tells_database`: whether the answer includes the address of the database.
     """
 
     addresses: Annotated[list[Address], Meta(min_length=1, max_length=ADDRESSES_MAX)]
@@ -42,7 +47,11 @@ class ManagerToken(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ManagerRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """The question. `holds` are the ids of the key-encryption keys that the new manager has already, `names` and `addresses` its node's."""
+    """The request.
+
+    `holds` are the ids of the key-encryption keys the new manager already has, `names` and `addresses` its
+    node's.
+    """
 
     secret: Annotated[str, Meta(max_length=64)]
     version: Name
@@ -55,7 +64,11 @@ class ManagerRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ManagerReply(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer: which node the new manager is, the store's key unless it has that, and where the database is if it may be told; or why not."""
+    """The answer to a joining manager, or the reason of a refusal.
+
+    It names the new manager's node, the store's key unless the manager has that, and the database's address
+    if permitted.
+    """
 
     ok: bool
     reason: ReasonText = ""
@@ -76,12 +89,12 @@ _REPLY = msgspec.msgpack.Decoder(ManagerReply)
 
 
 def encode_token(token: ManagerToken) -> str:
-    """Return the token's text: one word."""
+    """Return the token as one word of text."""
     return token_text(TOKEN_PREFIX, token)
 
 
 def decode_token(text: str) -> ManagerToken:
-    """Read a token's text. Raises InvalidInputError with field `token`, which quotes nothing of it."""
+    """Parse a token. Raises InvalidInputError with field `token`, which quotes nothing of it."""
     return read_token(
         text,
         _TOKEN,
@@ -92,7 +105,7 @@ def decode_token(text: str) -> ManagerToken:
 
 
 class RequestDecoder:
-    """Reads the one question; an unknown peer may send no more than who enrols."""
+    """Decodes the one request; an unknown peer may send no more than an enrolling node."""
 
     __slots__ = ("_frames",)
 
@@ -100,12 +113,12 @@ class RequestDecoder:
         self._frames = FrameDecoder(ENROL_MAX_BYTES)
 
     def take(self, data: bytes) -> ManagerRequest | None:
-        """Take bytes; return the question once it is whole. Raises ProtocolError."""
+        """Take bytes; return the request once it is complete. Raises ProtocolError."""
         return read_only_frame(self._frames, _REQUEST, data)
 
 
 class ReplyDecoder:
-    """Reads the one answer."""
+    """Decodes the one answer."""
 
     __slots__ = ("_frames",)
 
@@ -113,5 +126,5 @@ class ReplyDecoder:
         self._frames = FrameDecoder(ANSWER_MAX_BYTES)
 
     def take(self, data: bytes) -> ManagerReply | None:
-        """Take bytes; return the answer once it is whole. Raises ProtocolError."""
+        """Take bytes; return the answer once it is complete. Raises ProtocolError."""
         return read_only_frame(self._frames, _REPLY, data)

@@ -1,8 +1,8 @@
-"""One node's connection: carries out what its conversation commands, over one transport.
+"""Connection to one node: carries out its conversation's commands over one transport.
 
-Owns the transport, and hands on as events what others decide. Invariant: a ceiling on what waits to be written; after `close` nothing
-more is said or heard; and whose key the peer proved at its login is asked again at each word, either way: once that key is no
-longer pinned, nothing but a goodbye is said.
+Owns the transport, and passes on as events the decisions that others make. Invariants: unsent data has a
+ceiling; after `close` nothing is sent or received; and the key proven at login is checked again for each
+message in either direction. Once that key is no longer pinned, only a goodbye is sent.
 """
 
 import time
@@ -24,17 +24,19 @@ from manager.domain.contact import Contact
 log = structlog.get_logger(__name__)
 
 UNSENT_MAX_BYTES = BUNDLE_MAX_BYTES + 1024 * 1024
-"""What may wait in the transport: one bundle, and the small talk beside it. More means that the peer does not read."""
+"""How many bytes may wait in the transport: one bundle, and the small messages besides. More means that the
+peer does not read.
+"""
 
 Handle = Callable[["Connection", Event], None]
-"""Acts on what a connection brings, one event after the other; the last one of each connection is `Ended`."""
+"""Handles the events of a connection, one after the other; the last one is `Ended`."""
 
 
 class Connection:
     """The manager's end of one conversation, on a real transport. Implements `common.runtime.transport.Peer`.
 
-    `is_authorised` tells whether the key that the peer has proven is still the node's; `allowance` is the node's, which all of its
-    connections share.
+    `is_authorised` tells whether the proven key is still the node's. All connections of a node share its
+    `allowance`.
     """
 
     __slots__ = ("_closed", "_conversation", "_handle", "_is_authorised", "_transport", "due_s", "node")
@@ -55,7 +57,9 @@ class Connection:
         self._conversation = Conversation(time.monotonic(), allowance)
         self._closed = False
         self.due_s = self._conversation.deadline_s
-        """When it is to be swept, in monotonic seconds; at hand, because each second all connections are asked."""
+        """When to sweep it, in monotonic seconds. Kept as an attribute because every connection is checked
+        each second.
+        """
 
     @property
     def address(self) -> str:
@@ -63,12 +67,12 @@ class Connection:
 
     @property
     def unsent_bytes(self) -> int:
-        """What waits to be read by the peer; 0 once closed."""
+        """How many bytes the peer has not read yet; 0 once closed."""
         return 0 if self._closed else self._transport.buffered_bytes
 
     @property
     def is_open(self) -> bool:
-        """Whether anything may still be said and heard."""
+        """Whether messages may still be sent and received."""
         return not self._closed
 
     @property
@@ -78,7 +82,7 @@ class Connection:
 
     @property
     def challenges_held(self) -> int | None:
-        """How many challenges the node shows, None if its agent does not know any."""
+        """How many challenges the node shows; None if its agent does not support challenges."""
         return self._conversation.challenges_held
 
     def data_received(self, data: bytes) -> None:
@@ -101,7 +105,7 @@ class Connection:
             self.close(error.reason)
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Note that the transport is gone."""
+        """Note that the transport was lost."""
         self._end(Reason.UNREACHABLE if error is not None else Reason.INTERRUPTED)
 
     def welcome(self, *, server_time_s: float, epoch: int, contact: Contact | None) -> None:
@@ -109,18 +113,18 @@ class Connection:
         self._run(self._conversation.welcome(server_time_s=server_time_s, epoch=epoch, contact=contact))
 
     def turn_away(self, verdict: Verdict, *, retry_after_s: float, message: str) -> None:
-        """Answer the greeting of a node that may not."""
+        """Refuse the greeting of a node that may not stay."""
         self._run(self._conversation.turn_away(verdict, retry_after_s=retry_after_s, message=message))
 
     def offer(self, push: PushAttempt) -> None:
         self._run(self._conversation.offer(push, time.monotonic()))
 
     def supply(self, push_id: str, payloads: Mapping[Digest, bytes]) -> None:
-        """Send payloads that were wanted."""
+        """Send the payloads the node wanted."""
         self._run(self._conversation.supply(push_id, payloads, time.monotonic()))
 
     def acknowledge(self, push_id: str) -> None:
-        """Say that an outcome is on disk."""
+        """Confirm that an outcome is on disk."""
         self._run(self._conversation.acknowledge(push_id))
 
     def tock(self, *, server_time_s: float, epoch: int, contact: Contact | None) -> None:
@@ -128,15 +132,18 @@ class Connection:
         self._run(self._conversation.tock(server_time_s=server_time_s, epoch=epoch, contact=contact))
 
     def show(self, number: int, challenges: Sequence[SentChallenge]) -> None:
-        """Tell the node to show these challenges and no others; `number` must rise."""
+        """Tell the node to show exactly these challenges; `number` must rise."""
         self._run(self._conversation.show(number, challenges))
 
     def goodbye(self, reason: Reason, retry_after_s: float) -> None:
-        """End the conversation on purpose."""
+        """End the conversation deliberately."""
         self._perform(self._conversation.goodbye(reason, retry_after_s))
 
     def sweep(self, now_s: float) -> None:
-        """Act on passed deadlines; called each second for all connections that are due, which is cheaper than a timer each."""
+        """Act on expired deadlines.
+
+        Called each second for all due connections, which is cheaper than a timer for each.
+        """
         self.due_s = self._conversation.deadline_s
         if not self._closed and now_s >= self.due_s:
             self._run(self._conversation.expire(now_s))
@@ -152,7 +159,7 @@ class Connection:
             self._handle(self, Ended(reason))
 
     def _is_revoked(self) -> bool:
-        """End the connection of a key that is no longer the node's; who revoked it has said goodbye already, as a rule."""
+        """End the connection if its key is no longer the node's; usually it has been told goodbye already."""
         if self._is_authorised():
             return False
         log.warning("connection.refused", node=self.node, address=self.address, reason=Reason.UNAUTHENTICATED)

@@ -1,7 +1,7 @@
-"""One node's conversation without its transport: bytes go in, commands come out.
+"""Conversation with one node, without its transport: bytes go in, commands come out.
 
-Decides how much the node may say, and puts what it says into the manager's terms; the order of messages is the wire's own
-(`common.wire.sender`). `now_s` is monotonic seconds. Pure.
+Decides how much the node may send, and translates its messages into the manager's terms. The wire protocol
+determines the order of messages (`common.wire.sender`). `now_s` is monotonic seconds. Pure.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -23,7 +23,7 @@ from manager.domain.report import Greeting, Statement
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """Write these bytes, at once: messages that follow each other leave together."""
+    """Write these bytes at once: consecutive messages leave together."""
 
     data: bytes = field(repr=False)
 
@@ -37,7 +37,7 @@ class Close:
 
 @dataclass(frozen=True, slots=True)
 class LimitExceeded:
-    """The node says too much, and of what; send it away."""
+    """The node sends too much; `what` names it. Send the node away."""
 
     what: str
 
@@ -50,13 +50,13 @@ class Ended:
 
 
 Event = Greeting | Statement | Fetch | Overdue | LimitExceeded | Ended
-"""What the fleet acts on: a greeting is to be answered, what is fetched to be supplied, a flood to be sent away."""
+"""The events the fleet handles: answer a greeting, supply requested payloads, send a flooding node away."""
 
 Command = Write | Close | Event
 
 
 class Conversation:
-    """The manager's end, from the accepted connection to its end. `allowance` is the node's, which all of its connections share."""
+    """The manager's end of a conversation. All connections of a node share its `allowance`."""
 
     __slots__ = ("_allowance", "_decoder", "_sender")
 
@@ -77,14 +77,15 @@ class Conversation:
 
     @property
     def challenges_held(self) -> int | None:
-        """How many challenges the agent shows, None if it does not know any."""
+        """How many challenges the agent shows; None if it does not support challenges."""
         return self._sender.challenges_held
 
     def receive(self, data: bytes, now_s: float) -> Iterator[list[Command]]:
-        """Take bytes; give the commands of one message after the other.
+        """Take bytes; yield the commands of one message after the other.
 
-        Those of a message are to be carried out before the next is asked for, since what may be said next depends on them; none is to be
-        asked for after a `Close` or a `LimitExceeded`. Raises ProtocolError for a peer that breaks the protocol.
+        Carry out the commands of a message before asking for the next ones, as they decide which messages are
+        valid next. Ask for none after a `Close` or a `LimitExceeded`. Raises ProtocolError for a peer that
+        breaks the protocol.
         """
         if not self._allowance.take_bytes(len(data), now_s):
             yield [LimitExceeded("bytes")]
@@ -104,7 +105,7 @@ class Conversation:
         return _commands(self._sender.welcome(welcome))
 
     def turn_away(self, verdict: Verdict, *, retry_after_s: float, message: str) -> list[Command]:
-        """Answer the greeting of a node that may not, with any verdict but ok; the conversation ends."""
+        """Refuse the greeting of a node with any verdict but ok; this ends the conversation."""
         welcome = Welcome(verdict=verdict, retry_after_s=retry_after_s, message=message)
         return _commands(self._sender.welcome(welcome))
 
@@ -112,11 +113,11 @@ class Conversation:
         return _commands(self._sender.offer(push, now_s))
 
     def supply(self, push_id: str, payloads: Mapping[Digest, bytes], now_s: float) -> list[Command]:
-        """Send payloads that were wanted."""
+        """Send the payloads the node wanted."""
         return _commands(self._sender.supply(push_id, payloads, now_s))
 
     def acknowledge(self, push_id: str) -> list[Command]:
-        """Say that an outcome is on disk."""
+        """Confirm that an outcome is on disk."""
         return _commands(self._sender.acknowledge(push_id))
 
     def tock(self, *, server_time_s: float, epoch: int, contact: Contact | None) -> list[Command]:
@@ -126,25 +127,25 @@ class Conversation:
         )
 
     def show(self, number: int, challenges: Sequence[SentChallenge]) -> list[Command]:
-        """Tell the node to show these challenges and no others."""
+        """Tell the node to show exactly these challenges."""
         return _commands(self._sender.show(number, challenge_messages(challenges)))
 
     def goodbye(self, reason: Reason, retry_after_s: float) -> list[Command]:
-        """End the conversation on purpose."""
+        """End the conversation deliberately."""
         return _commands(self._sender.goodbye(reason, retry_after_s))
 
     def expire(self, now_s: float) -> list[Command]:
-        """Act on a passed deadline."""
+        """Act on an expired deadline."""
         return _commands(self._sender.expire(now_s))
 
 
 def _commands(given: Iterable[wire.Command]) -> list[Command]:
-    """Put the wire's commands into the manager's terms."""
+    """Translate the wire's commands into the manager's terms."""
     commands: list[Command] = []
     frames: list[bytes] = []
     for command in given:
         if isinstance(command, wire.Send):
-            # each write costs the channel a packet and a system call
+            # each write costs a packet and a system call
             frames.append(encode(command.message, command.blob))
             continue
         if frames:

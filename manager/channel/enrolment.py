@@ -1,8 +1,8 @@
-"""The manager's answer to a node that wants to join.
+"""Enrolment answers to nodes that want to join.
 
-Decides by the store's word on the token, before anything else: a valid one is never kept waiting because of others' guesses, which are
-only counted, since nobody guesses 256 bits. Invariant: a key is pinned in the store before the node is told so; and who is refused
-learns neither whether there is such a node nor what was wrong with a token.
+The store checks the token first. Guesses by others never delay a valid token: they are only counted, since
+256 bits cannot be guessed. Invariant: a key is pinned in the store before the node is told so; and a refused
+peer learns neither whether the node exists nor what was wrong with its token.
 """
 
 import time
@@ -21,36 +21,41 @@ log = structlog.get_logger(__name__)
 
 ROTATIONS_BURST: Final = 5
 ROTATIONS_PER_S: Final = 1 / 600
-"""How often one node may replace its key: a few attempts at once, then one in ten minutes. Each is a row of the audit log for ever."""
+"""How often one node may replace its key: a few times at once, then once in ten minutes. Each attempt is a
+permanent row of the audit log.
+"""
 
 _NOBODYS_KEY: Final = public_line(load_key(generate_key()))
-"""Stands for the key of a node that has none; whoever made the private half, it is gone."""
+"""Stands for the key of a node that has none; its private half was discarded."""
 
 
 class NodeKeys(Protocol):
-    """Where tokens and pinned keys are kept; `manager.usecases.node_keys.NodeKeyUseCases` is the real one."""
+    """The store of tokens and pinned keys; implemented by `manager.usecases.node_keys.NodeKeyUseCases`."""
 
     async def key_of(self, name: NodeName) -> str:
-        """Return a node's pinned key; "" if it has none, and if there is no such node."""
+        """Return a node's pinned key; "" if it has none or the node does not exist."""
 
     async def pinning_of(self, name: NodeName, public_key: str, *, make: bool = False) -> str:
-        """Return what a rotation must name of the pinning of this key; "" if the node's agent never asked. `make` is to ask."""
+        """Return the id of this key's pinning, which a rotation must name; "" if the agent never asked.
+
+        `make` creates one.
+        """
 
     async def join(
         self, name: NodeName, *, secret_hash: str, public_key: str, address: str, binds: bool = False
     ) -> None:
-        """Pin a key by a token, and end what the former one opened. Raises EnrolmentError.
+        """Pin a key by a token, and end the connections of the former key. Raises EnrolmentError.
 
-        `binds`: no statement counts for this pinning that does not name it.
+        `binds`: only statements that name this pinning count for it.
         """
 
     async def rotate(
         self, name: NodeName, *, public_key: str, former_key: str, address: str, binds: bool = False
     ) -> None:
-        """Pin a key in place of this one, and of no other; `binds` as for a join. Raises EnrolmentError."""
+        """Pin a key in place of exactly this one; `binds` as for `join`. Raises EnrolmentError."""
 
     def note_refusal(self, name: NodeName, *, by_proof: bool, address: str) -> None:
-        """Take note that a join, or a rotation `by_proof`, was refused."""
+        """Record that a join, or a rotation (`by_proof`), was refused."""
 
 
 class Enrolment:
@@ -63,12 +68,15 @@ class Enrolment:
     ) -> None:
         self._keys = keys
         self.host_keys = list(host_keys)
-        """What who joins pins."""
+        """The host keys that a joining node pins."""
         self._epoch = epoch
         self._rotations: Buckets[NodeName] = Buckets(burst=ROTATIONS_BURST, per_s=ROTATIONS_PER_S)
 
     async def enrol(self, request: EnrolRequest, address: str, public_key: str) -> EnrolReply:
-        """Answer a request whose key the login has proven. Raises EnrolmentError, InvalidInputError, StorageError."""
+        """Answer a request whose key the login has proven.
+
+        Raises EnrolmentError, InvalidInputError, StorageError.
+        """
         name = node_name(request.node)
         try:
             if request.proof:
@@ -94,19 +102,20 @@ class Enrolment:
         return EnrolReply(ok=True, host_keys=self.host_keys, epoch=self._epoch)
 
     async def _known(self, name: NodeName, public_key: str, *, binds: bool) -> EnrolReply:
-        """Answer who asks with the key that is pinned already: it did not hear our answer, or wants to know its pinning.
+        """Answer a node whose key is pinned already: it missed the answer, or asks for its pinning.
 
-        An agent that asked once vouches by statements which name the pinning; from then on no others count for this pinning, nor
-        where it said so when the key was pinned.
+        Once an agent has asked, only statements that name the pinning count for it. The same holds if the
+        agent said so when the key was pinned.
         """
         pinning = await self._keys.pinning_of(name, public_key, make=True) if binds else ""
         return EnrolReply(ok=True, host_keys=self.host_keys, epoch=self._epoch, pinning=pinning)
 
     async def _rotate(self, name: NodeName, public_key: str, request: EnrolRequest, address: str) -> None:
-        """Pin another key on the word of the one that is pinned."""
+        """Pin another key, vouched for by the pinned one."""
         pinned = await self._keys.key_of(name)
         pinning = await self._keys.pinning_of(name, pinned)
-        # of a node that is unknown, or has not joined, a signature is checked all the same: the time must not tell
+        # verify a signature even for an unknown node or one that has not joined: the response time must not
+        # differ
         statement = rotation_statement(name, public_key, pinning)
         vouched = has_signed(pinned or _NOBODYS_KEY, statement, request.proof)
         if not (pinned and vouched):
@@ -116,7 +125,8 @@ class Enrolment:
                 "this node has replaced its key too often lately; try again in ten minutes",
                 reason=Reason.BUSY,
             )
-        # an agent that names pinnings goes on to do so: what an earlier release would sign is worth nothing for the new one
+        # an agent that names pinnings continues to; a signature of an earlier release must not count for the
+        # new one
         await self._keys.rotate(
             name,
             public_key=public_key,
@@ -127,7 +137,7 @@ class Enrolment:
 
 
 def _refusal(*, by_proof: bool) -> EnrolmentError:
-    """Return the one answer to whoever may not join: which nodes there are, and what became of a token, is told to nobody but the log."""
+    """Return the same answer for every refusal: only the log tells which nodes exist and why."""
     if by_proof:
         return EnrolmentError(
             "the pinned key of this node does not vouch for the new key; join again with a new token",

@@ -1,6 +1,6 @@
-"""Floods: which nodes have taken more than their allowance, and until when that is shown.
+"""Floods: the nodes that exceeded their allowance, and how long that is shown.
 
-Owns the allowances, one for each node over all of its connections. Leaves to the fleet how a node is sent away.
+Owns the allowances, one per node over all of its connections. Leaves to the fleet how a node is sent away.
 """
 
 import time
@@ -28,11 +28,11 @@ class Floods:
         return allowance
 
     def rest_s(self, name: NodeName) -> float:
-        """Return how much longer a node rests, 0 if it may go on."""
+        """Return how much longer the node rests, 0 if it may go on."""
         return self.allowance_of(name).rest_s(time.monotonic())
 
     def record(self, facts: NodeFacts, address: str, what: str) -> float:
-        """Record that a node took too much, of what and from where; return how long it rests."""
+        """Record a flood by a node: of what, and from where. Return how long the node rests."""
         rest_s = self.allowance_of(facts.name).suspend(time.monotonic())
         facts.flood = f"{what}, from {address}"
         self._flooding.add(facts.name)
@@ -49,6 +49,6 @@ class Floods:
         return over
 
     def forget(self, name: NodeName) -> None:
-        """Drop what is known of a node that was removed."""
+        """Drop the state of a removed node."""
         self._allowances.pop(name, None)
         self._flooding.discard(name)

@@ -1,11 +1,12 @@
-"""The gate of the nodes' channel: who of those that arrive may begin to log in, who waits, and who is turned away.
+"""Gate of the nodes' channel: which peers may log in, which wait, and which are turned away.
 
-Decides only; opens and closes nothing and reads no clock. Addresses from which nodes are known to come have places, and a queue, of
-their own. Strangers whose source had a place lately and made nothing of it wait behind those who did not. Nodes come back as fast as the loop
-carries: one handshake begins in each turn of the loop, and what a rate bounds is how many come to nothing. Invariants: whatever
-strangers hold, a node at a known address finds a place as if they were not there, and a stranger who says who they are finds one
-before those who say nothing or hold more; what says nothing takes a place only where nobody who spoke waits; and whoever proves nothing
-has the loop no more often for what others prove at the same address.
+Only decides: it opens and closes nothing and reads no clock. Addresses that nodes are known to come from have
+separate places and a separate queue. Strangers whose source recently wasted a place wait behind the others.
+Nodes return as fast as the loop allows: one handshake begins in each turn of the loop, and the rate bounds
+only handshakes that fail. Invariants: whatever strangers hold, a node at a known address finds a place as if
+they were not there. A stranger that has sent its version goes before those that have sent nothing or hold
+more. A silent peer takes a place only if none that has spoken waits. A peer that proves nothing gets no more
+of the loop when others at its address prove themselves.
 """
 
 from collections import Counter, OrderedDict
@@ -30,20 +31,24 @@ EXHAUSTED: Final = "no descriptor is left for another connection"
 DISPLACED: Final = "too slow while others waited"
 
 SPEAKS_S: Final = 0.05
-"""Who waits and has said nothing for so long goes when a new source needs its turn: a client's version line follows its first packet."""
+"""A waiting peer that was silent this long goes when a new source needs its turn: a client sends its version
+right after its first packet.
+"""
 
 HASTY_S: Final = 0.5
-"""Who is back so soon after it was turned away has not waited as agents do."""
+"""A peer that returns this soon after it was turned away has not waited as agents do."""
 
 SPOILED_EVERY: Final = 4
-"""Of so many places one goes to a source that made nothing of its last one: there may be somebody honest behind the same address."""
+"""One in this many places goes to a source that wasted its last one: an honest peer may share its address."""
 
 LOOKED_AT: Final = 16
-"""Sources that are asked in one go whether they may begin, and peers that are found gone; the others have their turn at the next."""
+"""How many sources are checked, and how many departed peers removed, in one call; the rest follow in the
+next.
+"""
 
 
 class _Side:
-    """The places and the queue of one kind of peers."""
+    """The places and the queue of one kind of peer."""
 
     def __init__(
         self,
@@ -71,7 +76,10 @@ class _Side:
         return (self._fresh, self._penalised, self._silent)
 
     def reason_against(self, source: str, now_s: float, *, is_penalised: bool) -> str:
-        """Return why one more of this source is turned away, "" if it may wait. For who is new one goes that says nothing."""
+        """Return why another peer of this source is turned away, "" if it may wait.
+
+        A new source displaces a silent peer.
+        """
         if not self.paces.take(source, now_s):
             return HURRIED
         if sum(each.of(source) for each in self._queues) >= self._waiting_per_source:
@@ -82,7 +90,7 @@ class _Side:
         if displaced is None:
             return FULL
         displaced.dismiss(DISPLACED)
-        # dismissing takes it out, but for one that nobody holds
+        # dismissing removes it, unless it has no holder
         self.leave(displaced)
         return ""
 
@@ -94,11 +102,11 @@ class _Side:
         return penalised
 
     def put(self, visitor: Visitor) -> None:
-        """Queue a visitor that has said nothing yet."""
+        """Queue a visitor that has sent nothing yet."""
         self._silent.put(visitor)
 
     def spoke(self, visitor: Visitor) -> None:
-        """Move a visitor that has said something before those that have not."""
+        """Move a visitor that has sent something ahead of silent ones."""
         if self._silent.remove(visitor):
             (self._penalised if visitor.is_penalised else self._fresh).put(visitor)
 
@@ -107,7 +115,7 @@ class _Side:
         any(each.remove(visitor) for each in self._queues)
 
     def next(self, now_s: float) -> Visitor | None:
-        """Take who may begin now, if anybody may, and dismiss whose place that is."""
+        """Remove and return the visitor that may begin now, if any, dismissing the one it displaces."""
         for _ in range(LOOKED_AT):
             visitor = self._first(now_s)
             if visitor is None:
@@ -136,13 +144,16 @@ class _Side:
         if displaced is None:
             return False
         displaced.dismiss(DISPLACED)
-        # dismissing frees it, but for one that has no guard yet
+        # dismissing frees it, unless it has no guard yet
         self.places.free(displaced)
         return True
 
 
 class Gate:
-    """`known` are the sources that nodes are known to come from; `wake` is called when somebody may begin who could not before."""
+    """The gate.
+
+    `known` are the sources that nodes are known to come from; `wake` is called when another peer may begin.
+    """
 
     def __init__(
         self, limits: Limits, known: Container[str], now_s: float, *, wake: Callable[[], None]
@@ -174,7 +185,7 @@ class Gate:
 
     @property
     def logging_in(self) -> int:
-        """How many peers have begun and have not proven what they came for."""
+        """How many peers have begun and have not authenticated yet."""
         return len(self._strangers.places) + len(self._known.places)
 
     @property
@@ -183,9 +194,9 @@ class Gate:
         return self._strangers.waiting + self._known.waiting
 
     def arrive(self, address: str, *, connections: int, now_s: float) -> Visitor | None:
-        """Queue a peer for its place; None, and the refusal is counted, if it is turned away.
+        """Queue a peer for its place. If it is turned away, count the refusal and return None.
 
-        `connections` is how many there are on the port.
+        `connections` is the number of connections on the port.
         """
         source = source_of(address)
         if connections + self.waiting >= self.limits.connections:
@@ -211,7 +222,10 @@ class Gate:
         return visitor
 
     def beginners(self, now_s: float) -> list[Visitor]:
-        """Return who takes its place now: at most one known peer and one stranger, so that neither waits for the other."""
+        """Return the peers that begin now: at most one known peer and one stranger.
+
+        So neither kind waits for the other.
+        """
         return [visitor for side in self._sides if (visitor := side.next(now_s)) is not None]
 
     @property
@@ -219,7 +233,7 @@ class Gate:
         return (self._known, self._strangers)
 
     def _turned_away(self, source: str, now_s: float) -> None:
-        """Penalise a source that is back at once after it was turned away: an agent waits for a second at least."""
+        """Penalise a source that returns right after it was turned away; an agent waits at least a second."""
         if now_s - self._refused_s.pop(source, -inf) < HASTY_S:
             self._penalise(source, now_s)
         self._refused_s[source] = now_s
@@ -233,12 +247,12 @@ class Gate:
             self._penalised.popitem(last=False)
 
     def spoke(self, visitor: Visitor) -> None:
-        """Note that one that waits for its place has said something."""
+        """Note that a waiting peer has sent something."""
         self._side(visitor).spoke(visitor)
         self._wake()
 
     def give_up(self, visitor: Visitor, now_s: float) -> None:
-        """Note that one that waited for its place is gone."""
+        """Note that a waiting peer has left."""
         self._side(visitor).leave(visitor)
         self.judge(visitor, now_s, is_worthy=False)
         self._wake()
@@ -247,21 +261,21 @@ class Gate:
         return self._known if visitor.is_known else self._strangers
 
     def ask_for_turn(self, visitor: Visitor) -> float:
-        """Queue a peer that has said its version until its handshake is worked on; return how long that takes at most."""
+        """Queue a peer that has sent its version for its handshake; return how long the wait is at most."""
         self._wake()
         return self._side(visitor).turns.ask(visitor)
 
     def take_turns(self, now_s: float) -> list[Visitor]:
-        """Take those whose handshakes are worked on now: at most one of a known peer and one of a stranger."""
+        """Take the peers whose handshakes are next: at most one known peer and one stranger."""
         return [visitor for side in self._sides if (visitor := side.turns.next(now_s)) is not None]
 
     def until_turn_s(self, now_s: float) -> float | None:
-        """Return when the next turn may be taken, None if nobody waits for one."""
+        """Return when the next turn may be taken, None if none is waited for."""
         waits = [side.turns.wait_s(now_s) for side in self._sides]
         return min((each for each in waits if each is not None), default=None)
 
     def judge(self, visitor: Visitor, now_s: float, *, is_worthy: bool) -> None:
-        """Remember whether a peer made something of its place, or came and went. What a node took of the rates does not count."""
+        """Remember whether a peer used its place or wasted it. A node's use of the rates does not count."""
         if not is_worthy:
             self._penalise(visitor.source, now_s)
             return
@@ -272,7 +286,7 @@ class Gate:
         self._wake()
 
     def leave(self, visitor: Visitor) -> None:
-        """Free a peer's place: it has proven what it came for, or is gone. Harmless if it has none."""
+        """Free the place of a peer that has authenticated or left. Idempotent."""
         self._side(visitor).places.free(visitor)
         self._wake()
 

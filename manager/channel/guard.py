@@ -1,8 +1,9 @@
 """Guard between an accepted socket and the SSH library.
 
-Holds each peer to its bytes and deadlines until it has proven what it came for, and to a pace from then on. Who may begin is the
-gate's word; SSH is asyncssh's. Invariants: a peer that has proven nothing costs a bounded amount of memory and time and never a
-place of one that has; a login as `join` proves nothing, since anybody has one, and counts as unproven until it is gone.
+Holds each peer to its byte limits and deadlines until it has proven its purpose, and to a pace from then on.
+The gate decides which peers begin; SSH is asyncssh's. Invariants: an unproven peer costs bounded memory and
+time, and never a proven peer's place. A login as `join` proves nothing, since anyone can make one; such a
+peer stays unproven to the end.
 """
 
 import asyncio
@@ -14,15 +15,19 @@ from manager.channel.gate import Gate
 from manager.channel.visitors import Visitor
 
 READ_BYTES: Final = 4096
-"""Read at once from one peer. A packet of 36 bytes costs asyncssh about 60 us, so all others wait for 7 ms at most."""
+"""How many bytes are read at once from one peer. A packet of 36 bytes costs asyncssh about 60 us, so all
+others wait 7 ms at most.
+"""
 
 NODE_BURST_BYTES: Final = 1024 * 1024
 NODE_BYTES_PER_S: Final = 64 * 1024
-"""The pace of a node that has logged in; a report has some KB and comes once a minute. Whoever sends more is read more slowly."""
+"""The pace of a logged-in node; a report has some KB and comes once a minute. A peer that sends more is read
+more slowly.
+"""
 
 
 class SocketGuard(asyncio.BufferedProtocol):
-    """One peer's socket, for as long as it lives. Owns the peer's place at the gate."""
+    """The guard of one peer's socket for its whole life. Owns the peer's place at the gate."""
 
     __slots__ = (
         "_bucket",
@@ -61,13 +66,13 @@ class SocketGuard(asyncio.BufferedProtocol):
         self._timer: asyncio.TimerHandle | None = None
         self._bucket: Bucket | None = None
         self._exchanges: Bucket | None = None
-        # one for all peers: it is read from in the same turn of the loop that fills it
+        # shared by all peers: the loop reads it in the turn in which it fills it
         self._buffer = buffer
         self.visitor = visitor
         visitor.dismiss = self.refuse
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Start the clock of the version line."""
+        """Start the deadline of the version line."""
         if not isinstance(transport, asyncio.Transport):
             raise TypeError("a stream transport is needed")
         self._transport = transport
@@ -108,15 +113,15 @@ class SocketGuard(asyncio.BufferedProtocol):
         self._inner.data_received(data)
 
     def eof_received(self) -> bool | None:
-        """Pass the peer's end on."""
+        """Pass the peer's end of file on."""
         return self._inner.eof_received() if self._inner is not None else None
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Pass the end on, and give the place back."""
+        """Pass the end on and release the place."""
         self._leave()
         if self._inner is not None:
             self._inner.connection_lost(exc)
-        # what has each other would wait for a collection of garbage
+        # a reference cycle would wait for a garbage collection
         self._inner = self._transport = None
         self.visitor.delete_or_retire()
 
@@ -129,21 +134,21 @@ class SocketGuard(asyncio.BufferedProtocol):
             self._inner.resume_writing()
 
     def note_login(self) -> None:
-        """Give the peer a moment to say what for; its place, its bytes and its deadlines stay as they are."""
+        """Give the peer a moment to state its purpose; its place, byte limits and deadlines remain."""
         self._expect(self._gate.limits.session_s, "no session was opened in time after the login")
 
     def expect_request(self) -> None:
-        """Give a peer that wants to join a moment to say so."""
+        """Give a joining peer a moment to send its request."""
         self._expect(self._gate.limits.request_s, "no request to join came")
 
     def expect_answer_taken(self) -> None:
-        """Give us a moment to answer a request to join, and the peer to take the answer."""
+        """Give the manager a moment to answer a join request, and the peer to read the answer."""
         self._is_worthy = True
         self.visitor.yields_at_s = float("inf")
         self._expect(self._gate.limits.answer_s, "the answer to a request to join was not taken in time")
 
     def release_place(self) -> None:
-        """Free the place: the peer has proven that it is a node, and said what it wants."""
+        """Free the place: the peer has proven to be a node and stated its purpose."""
         if not self._is_over and self._bucket is None:
             self._bucket = Bucket(burst=NODE_BURST_BYTES, per_s=NODE_BYTES_PER_S, now_s=self._loop.time())
             limits = self._gate.limits
@@ -156,7 +161,7 @@ class SocketGuard(asyncio.BufferedProtocol):
             self._gate.leave(self.visitor)
 
     def count_key_exchange(self) -> None:
-        """Count a key exchange, which keeps the loop for milliseconds; who wants too many is cut off."""
+        """Count a key exchange, which takes milliseconds of the loop; a peer with too many is cut off."""
         if self._exchanges is None:
             if self._has_exchanged:
                 self.refuse("keys exchanged again before the login was used")
@@ -173,7 +178,7 @@ class SocketGuard(asyncio.BufferedProtocol):
                 self._transport.abort()
 
     def _read_version(self, data: bytes) -> None:
-        """Wait for a turn with what the peer said."""
+        """Queue for a turn, with the data the peer has sent."""
         self._held = data
         self.visitor.is_silent = False
         self.visitor.begin = self._begin
@@ -182,7 +187,7 @@ class SocketGuard(asyncio.BufferedProtocol):
         self._expect(rest_s + self._gate.limits.login_s, "the login took too long")
 
     def _begin(self) -> None:
-        """Begin the handshake, and the time that the login may take."""
+        """Begin the handshake and start the deadline of the login."""
         if not self._is_over and self._inner is not None:
             held, self._held = self._held, b""
             self._expect(self._gate.limits.login_s, "the login took too long")

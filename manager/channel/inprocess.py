@@ -1,7 +1,7 @@
-"""The agent's end of the management node's conversation, over a pipe within the process.
+"""In-process agent: the management node's end of its conversation, over a pipe within the process.
 
-Drives the same `Receiver` over the same frames as an agent, and says what it is given to say. Leaves to the local node of the fleet
-what is installed and how. Invariant: an outcome is said again until the fleet acknowledged it.
+Drives the same `Receiver` over the same frames as an agent. Leaves what is installed, and how, to the fleet's
+local node. Invariant: an outcome is repeated until the fleet has acknowledged it.
 """
 
 import asyncio
@@ -34,14 +34,14 @@ from manager.domain.report import Outcome, Report
 
 
 class Node(Protocol):
-    """What the agent's end tells of the node; answered from memory."""
+    """The node's state, for the in-process agent; answered from memory."""
 
     def report(self, now_s: float) -> Report:
-        """Return what the node knows about itself."""
+        """Return the node's report on itself."""
 
     @property
     def manifest(self) -> Manifest | None:
-        """The manifest that is in use."""
+        """The manifest in use."""
 
 
 class InProcessAgent:
@@ -61,12 +61,12 @@ class InProcessAgent:
         self._lost = asyncio.Event()
         self._owed: wire.Outcome | None = None
         self.installs: asyncio.Queue[Install] = asyncio.Queue()
-        """What was offered, to be answered with `accepted` or `rejected`, then `concluded`."""
+        """Offers. Answer each with `accepted` or `rejected`, then `concluded`."""
 
     # -- LocalState
 
     def report(self, now_s: float) -> wire.Report:
-        """Return what the node knows about itself."""
+        """Return the node's report on itself."""
         return report_message(self._node.report(now_s))
 
     def contact(self) -> Contact | None:
@@ -74,31 +74,31 @@ class InProcessAgent:
         return None
 
     def applied(self) -> Manifest | None:
-        """Return the manifest that is in use."""
+        """Return the manifest in use."""
         return self._node.manifest
 
     def highest(self) -> tuple[int, int]:
-        """Return the version in use; nothing outlasts the process."""
+        """Return the generation in use; nothing survives the process."""
         manifest = self._node.manifest
         return manifest.version if manifest is not None else (0, 0)
 
     def has(self, digest: Digest) -> bool:
-        """Hold nothing between bundles: payloads come from the same process."""
+        """Return False: nothing is kept between bundles, as payloads come from the same process."""
         return False
 
     def quarantined(self, digest: Digest, now_s: float) -> wire.Failure | None:
-        """Return why this content was refused lately."""
+        """Return why this content was recently refused."""
         failure = self._node.report(now_s).last_failed
         if failure is None or failure.digest != digest or failure.retry_after_s <= 0:
             return None
         return failure_message(failure)
 
     def challenges_held(self) -> int | None:
-        """Return None: this node has no port that a CA asks."""
+        """Return None: a CA cannot reach a port of this node."""
         return None
 
     def unacknowledged_outcome(self, now_s: float) -> wire.Outcome | None:
-        """Return the outcome that the fleet has not written down."""
+        """Return the outcome the fleet has not acknowledged yet."""
         return self._owed
 
     # -- Peer
@@ -114,7 +114,7 @@ class InProcessAgent:
         self._transport = None
         self._lost.set()
 
-    # -- what the local node says
+    # -- called by the local node
 
     def connect(self, attach: Callable[[NodeName, Transport], Peer]) -> None:
         """Begin a conversation with the fleet."""
@@ -126,7 +126,7 @@ class InProcessAgent:
         self._run(self._receiver.connect(time.time()))
 
     async def is_lost_within(self, within_s: float) -> bool:
-        """Wait this long at most for the end of the conversation; return whether it came."""
+        """Wait at most this long for the conversation to end; return whether it did."""
         try:
             async with asyncio.timeout(within_s):
                 await self._lost.wait()
@@ -135,19 +135,19 @@ class InProcessAgent:
         return True
 
     def tick(self) -> None:
-        """Say the minute's report."""
+        """Send the minute's report."""
         self._run(self._receiver.tick(time.time()))
 
     def accepted(self, push_id: str, within_s: float) -> None:
-        """Say that the bundle passed its checks and installation begins."""
+        """Report that the bundle passed its checks and installation begins."""
         self._run(self._receiver.accepted(push_id, within_s))
 
     def rejected(self, push_id: str, error: BundleError) -> None:
-        """Say that the bundle failed a check before anything was touched."""
+        """Report that the bundle failed a check before any change was made."""
         self._run(self._receiver.rejected(push_id, error, time.time()))
 
     def concluded(self, outcome: Outcome) -> None:
-        """Say what came of the installation."""
+        """Report the outcome of the installation."""
         self._owed = outcome_message(outcome)
         self._run(self._receiver.concluded(self._owed, time.time()))
 

@@ -1,7 +1,8 @@
-"""Pinned keys by node, in memory, where a login can look them up without a disk.
+"""Pinned keys by node, in memory, so that a login looks them up without disk access.
 
-Owns who is told when a key opens nothing any more. Invariant: one key names at most one node; a node has at most one key; and what
-was pinned is current until it is forgotten or replaced, never again after that: the same key pinned again is another `PinnedKey`.
+Owns the list of watchers that learn of revoked keys. Invariants: one key names at most one node, and a node
+has at most one key. A pinning is current until it is forgotten or replaced, and never again: pinning the same
+key again makes another `PinnedKey`.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,7 +14,7 @@ from common.ids import NodeName
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PinnedKey:
-    """One pinning of a key to a node, compared by identity: a node that was added again under its name has another one.
+    """One pinning of a key to a node, compared by identity: a node added again under its name gets another.
 
     `line` is an OpenSSH public line without comment (`ssh-ed25519 AAAA...`).
     """
@@ -23,11 +24,14 @@ class PinnedKey:
 
 
 Revoked = Callable[[PinnedKey, Reason], None]
-"""Told of a key that opens nothing any more: UNAUTHENTICATED if another one took its place, FORBIDDEN if its node is gone."""
+"""Called with a revoked key: UNAUTHENTICATED if another key replaced it, FORBIDDEN if its node was removed."""
 
 
 class KeyRegistry:
-    """The pinned keys. `watchers` are told of each that is revoked, in order, before anybody can log in with what replaced it."""
+    """The pinned keys.
+
+    `watchers` learn of each revoked key in order, before a login with its replacement is possible.
+    """
 
     def __init__(self, keys: Mapping[str, NodeName]) -> None:
         self._by_line = {line: PinnedKey(node, line) for line, node in keys.items()}
@@ -35,7 +39,7 @@ class KeyRegistry:
         self.watchers: list[Revoked] = []
 
     def find(self, public_key_line: str) -> PinnedKey | None:
-        """Return whose key this is now."""
+        """Return the node whose key this is now."""
         return self._by_line.get(public_key_line)
 
     def line_of(self, node: NodeName) -> str:
@@ -44,11 +48,14 @@ class KeyRegistry:
         return key.line if key is not None else ""
 
     def is_current(self, key: PinnedKey) -> bool:
-        """Whether what was pinned once still is."""
+        """Whether a pinning is still valid."""
         return self._by_line.get(key.line) is key
 
     def pin(self, node: NodeName, public_key_line: str) -> PinnedKey:
-        """Pin a node's key in place of the one it had, and in place of whoever had this one."""
+        """Pin a node's key.
+
+        It replaces the node's former key, and any other node's pinning of the same key.
+        """
         for former in (self._by_node.get(node), self._by_line.get(public_key_line)):
             if former is not None:
                 self._revoke(former, Reason.UNAUTHENTICATED)

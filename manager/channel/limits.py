@@ -1,47 +1,56 @@
-"""Limits of the nodes' channel: what peers may do before they have logged in and said what for, and how often from then on.
+"""Limits of the nodes' channel: what peers may do before they have stated their purpose, and later rates.
 
-Names each limit and says why it is what it is; `gate`, `guard`, `login` and `logins` hold peers to them.
+Names each limit and its reason; `gate`, `guard`, `login` and `logins` enforce them.
 """
 
 from dataclasses import dataclass
 from typing import Final
 
 WAITING_SHARE: Final = 4
-"""Peers at one known address may take one of so many connections of the port to wait; the others are for everybody else."""
+"""Peers at one known address may use one in this many of the port's connections to wait; the rest are for all
+others.
+"""
 
 RESERVED_SHARE: Final = 4
-"""One of so many places of known addresses is left by whichever of them holds most: fleets come back behind several."""
+"""One in this many places at known addresses is freed by the address that holds most: fleets return behind
+several.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What peers may do before they have logged in and said what for.
+    """Limits of peers that have not logged in and stated their purpose.
 
     Attributes:
         logins: handshakes of strangers at once; more wait for a place.
-        logins_per_address: of a stranger's address, at work and waiting each. A fleet may sit behind one NAT.
-        known_logins: handshakes of peers at known addresses at once. One takes some seven journeys to the manager and back: where
-            these take 100 ms, the places that one address may have are enough for 400 nodes a second.
-        waiting: strangers that wait for a place; of peers at one known address `WAITING_SHARE` says how many.
+        logins_per_address: of one stranger's address, in progress and waiting each. A fleet may be behind one
+            NAT.
+        known_logins: handshakes of peers at known addresses at once. One takes some seven round trips to the
+            manager: at 100 ms each, the places one address may have are enough for 400 nodes a second.
+        waiting: strangers that wait for a place; `WAITING_SHARE` bounds the peers at one known address.
         pace_burst, pace_per_s: new connections from one stranger's address.
-        starts_burst, starts_per_s: handshakes of all strangers together that come to nothing; one keeps the loop for about 7 ms.
-        known_starts_burst, known_starts_per_s: the same of peers at known addresses. Where nodes come back these are how many are added
-            a second to those that are at work at once, until the loop or the places bound them.
-        exchanges_burst, exchanges_per_s: key exchanges of one node's connection after its first. Agents want one in an hour or after
-            a GB (RFC 4253 9). Who has proven nothing has no more than the first.
-        penalty_s: how long a source waits behind others after it had a place and made nothing of it.
-        known_burst, known_per_s: new connections from one known address that come to nothing; a whole fleet may come back behind it,
-            and as many may wait.
-        login_bytes: sent by one peer before it has proven what it came for; a login and a join take about 5 KB.
+        starts_burst, starts_per_s: failed handshakes of all strangers together; one takes about 7 ms of the
+            loop.
+        known_starts_burst, known_starts_per_s: the same for peers at known addresses. When nodes return,
+            these bound how many are added a second to those in progress, until the loop or the places bound
+            them.
+        exchanges_burst, exchanges_per_s: key exchanges on one node's connection after its first. Agents want
+            one per hour or GB (RFC 4253 9). An unproven peer has only the first.
+        penalty_s: how long a source that wasted a place waits behind others.
+        known_burst, known_per_s: failed new connections from one known address; a whole fleet may return
+            behind it, and as many may wait.
+        login_bytes: sent by one peer before it has proven its purpose; a login and a join take about 5 KB.
         version_s: until the peer's version line, which it sends at once (RFC 4253 4.2).
-        silence_s, penalty_silence_s: the same while others wait for the place, and for a source that made nothing of its last one.
+        silence_s, penalty_silence_s: the same while others wait for the place, and for a source that wasted
+            its last one.
         login_s: from there until the login.
         dawdling_s: the same while others wait for the place.
-        session_s, request_s, answer_s: from the login to a session, from there to a request to join, from there until it is answered.
+        session_s, request_s, answer_s: from the login to a session, from there to a join request, from there
+            until it is answered.
         attempts: keys that one connection may try.
-        refusals: requests that are refused on one connection before it is cut.
-        connections_per_key: connections that a node's key may have logged in at once; more end the oldest. An agent has one, and
-            a second one while the manager has not noticed that the first is dead.
+        refusals: refused requests on one connection before it is cut.
+        connections_per_key: connections at once that a node's key may have logged in; another one ends the
+            oldest. An agent has one, and a second while the manager has not noticed that the first is dead.
         connections: all connections of the port, whatever they have proven.
     """
 

@@ -1,8 +1,9 @@
-"""The nodes' channel: an SSH server that offers one subsystem, one raw session, and nothing else.
+"""SSH server of the nodes' channel: offers one subsystem, one raw session, and nothing else.
 
-Owns the listening socket and every SSH connection; peers that wait to begin are in `arrivals`. Whose key is whose is the key registry's
-word; what is said on a session is its peer's business. Invariant: no shell, exec, pty, sftp, forwarding or second session, for anybody;
-and a login is worth what its key is worth now: that is asked again when a session is opened, and whoever's key is revoked is cut at once.
+Owns the listening socket and every SSH connection; waiting peers are in `arrivals`. The key registry decides
+whose key is whose; the peer of a session handles its messages. Invariants: there is no shell, exec, pty,
+sftp, forwarding or second session for any peer. A login is only as good as its key is now: the key is checked
+again when a session is opened, and the connection is cut as soon as the key is revoked.
 """
 
 import asyncio
@@ -32,14 +33,19 @@ from manager.channel.sources import KnownSources
 from manager.channel.visitors import Visitor
 
 ACCEPTED_PER_TURN: Final = 16
-"""Connections that are let in before the loop has its next turn: to let one wait costs a twentieth of a login, and what the system's own
-queue cannot hold (`BACKLOG`) dials again."""
+"""How many connections are accepted before the loop's next turn. A waiting one costs a twentieth of a login,
+and clients beyond the system's own queue (`BACKLOG`) must dial again.
+"""
 
 
 class Listener:
-    """`enrol` gets a node's request, the peer's address, and the key that the login proved; `enrol_manager` the same of a manager.
+    """The listener.
 
-    `admit` tells whether a node that has just logged in, from this address, may stay; `sources` are where nodes are known to come from.
+    `enrol` receives a node's request, the peer's address and the key proven at login; `enrol_manager` the
+    same for a manager.
+
+    `admit` tells whether a node that has just logged in from this address may stay; `sources` are the
+    addresses nodes are known to come from.
     """
 
     def __init__(
@@ -87,7 +93,7 @@ class Listener:
         return len(self._connections)
 
     async def start(self) -> None:
-        """Bind. Raises UnreachableError if the address cannot be had."""
+        """Bind. Raises UnreachableError if the address is unavailable."""
         await self._construct()
         try:
             self._socket = listen(self._host, self._port)
@@ -97,9 +103,9 @@ class Listener:
             ) from error
 
     async def present(self, key: asyncssh.SSHKey, *, vouching: asyncssh.SSHKey | None) -> bool:
-        """Prove this host key from now on; to a peer that asks for a certificate `vouching` says that it is the manager's.
+        """Present this host key from now on. `vouching` certifies it to peers that ask for a certificate.
 
-        Return whether it is another one than before: then whoever is connected has seen no proof of it.
+        Return whether the key has changed: connected peers have then seen no proof of it.
         """
         former = self.host_key
         self._host_keys, self._vouching = [key], vouching
@@ -173,7 +179,7 @@ class Listener:
     def _connection(self, guard: SocketGuard, address: str) -> asyncssh.SSHServerConnection:
         if self._options is None:
             raise RuntimeError("the listener has not been started")
-        # asked for by the connection while it starts, which follows at once in the same turn of the loop
+        # called by the connection while it starts, which follows in the same turn of the loop
         self._arriving = Login(self, guard, address)
         return CountedConnection(guard.count_key_exchange, asyncio.get_running_loop(), self._options)
 
@@ -190,17 +196,23 @@ class Listener:
         self._connections.discard(connection)
 
     def join_peer(self, guard: SocketGuard, transport: Transport, line: str, *, is_manager: bool) -> Peer:
-        """Return who hears a node, or a manager, that wants to join with the key of this line."""
+        """Return the peer that handles a node, or a manager, joining with the key of this line."""
         question = manager_question(self.enrol_manager) if is_manager else node_question(self.enrol)
         return JoinPeer(guard, transport, line, question, self.supervisor)
 
     def _key_revoked(self, key: PinnedKey, reason: Reason) -> None:
-        """Cut whoever logged in with a key; where a removed node came from is strange again."""
+        """Cut all connections logged in with a key.
+
+        The addresses of a removed node become strangers' again.
+        """
         if reason == Reason.FORBIDDEN:
             self.sources.forget(key.node)
         self.logins.end(key)
 
 
 def _vouch(former: asyncssh.SSHKey, key: asyncssh.SSHKey) -> asyncssh.SSHCertificate:
-    """Return the former key's word for this one: for any name and time, since the pinned key counts, and until that one is dropped."""
+    """Return the former key's certificate for this one.
+
+    It holds for any name and time, as the pinned key counts until it is dropped.
+    """
     return former.generate_host_certificate(key.convert_to_public(), SUCCESSION)

@@ -1,7 +1,7 @@
-"""One connection to the nodes' channel: its login, its one session, and what it may ask for.
+"""Login on one connection to the nodes' channel, its one session, and its permitted requests.
 
-Decides by the key that was proven and by what that key is worth now. Leaves to the listener who else is connected, and to a peer what
-is said. Invariant: whoever is refused is refused the same way, counted, and cut when it goes on asking.
+Decides by the proven key and its present state. Leaves other connections to the listener, and messages to a
+peer. Invariant: every refusal looks the same and is counted, and a peer that goes on asking is cut off.
 """
 
 import asyncio
@@ -33,7 +33,9 @@ from manager.channel.sources import KnownSources
 log = structlog.get_logger(__name__)
 
 ENVIRONMENT_HANDLER = "_process_env_request"
-"""What asyncssh calls on a channel for each variable; it asks no session. The matrix of requests in tests/attacks shows that it does."""
+"""The method that asyncssh calls on a channel for each variable, without asking a session. The matrix of
+requests in tests/attacks proves it.
+"""
 
 OBSTINATE = "too many refused requests"
 
@@ -42,7 +44,7 @@ Admit = Callable[[PinnedKey, str], bool]
 
 
 class LoginServer(Protocol):
-    """What a login needs of the server that it is made to; `manager.channel.listener.Listener` is the real one."""
+    """The server as a login sees it; implemented by `manager.channel.listener.Listener`."""
 
     gate: Gate
     keys: KeyRegistry
@@ -51,14 +53,14 @@ class LoginServer(Protocol):
     accept: Accept
     admit: Admit
     host_key: str
-    """The public line of the one that is presented."""
+    """The public line of the presented host key."""
 
     def opened(self, connection: asyncssh.SSHServerConnection) -> None: ...
 
     def closed(self, connection: asyncssh.SSHServerConnection) -> None: ...
 
     def join_peer(self, guard: SocketGuard, transport: Transport, line: str, *, is_manager: bool) -> Peer:
-        """Return who hears a node, or a manager, that wants to join with the key of this line."""
+        """Return the peer that handles a node, or a manager, joining with the key of this line."""
 
 
 def _nothing_comes() -> bool:
@@ -66,9 +68,10 @@ def _nothing_comes() -> bool:
 
 
 class CountedConnection(asyncssh.SSHServerConnection):
-    """A connection that tells of each key exchange, whoever begins it, for which asyncssh has no word; and that sends nothing to be ignored.
+    """A connection that reports each key exchange, whichever side begins it, and sends no ignored packets.
 
-    Its options are the same whoever logs in. The floods of key exchanges in tests/attacks show that it does; `common.runtime.ssh` says what is not sent.
+    asyncssh has no hook for key exchanges; the key exchange floods in tests/attacks show that this one works.
+    Its options are the same for every user. `common.runtime.ssh` lists the packets that are not sent.
     """
 
     def __init__(
@@ -81,11 +84,15 @@ class CountedConnection(asyncssh.SSHServerConnection):
         super().__init__(loop, options)
 
     async def reload_config(self) -> None:
-        """Keep the options: asyncssh would read a configuration for who logs in, in a thread, and there is none. It takes a tenth of a login."""
+        """Keep the options.
+
+        asyncssh would read a per-user configuration in a thread, which takes a tenth of a login; there is
+        none.
+        """
 
     def _cleanup(self, exc: Exception | None) -> None:
         super()._cleanup(exc)
-        # it has a method of its own for what comes next, so that all it took would wait for a collection of garbage
+        # it keeps a bound method as its next step, so everything it took would wait for a garbage collection
         self._recv_handler = _nothing_comes
 
     def _send_kexinit(self) -> None:
@@ -93,13 +100,13 @@ class CountedConnection(asyncssh.SSHServerConnection):
         super()._send_kexinit()
 
     def send_packet(self, pkttype: int, *args: bytes, handler: SSHPacketLogger | None = None) -> None:
-        """Send a packet, unless it is to be ignored."""
+        """Send a packet unless it must be skipped."""
         if pkttype != MSG_IGNORE:
             super().send_packet(pkttype, *args, handler=handler)
 
 
 class Login(asyncssh.SSHServer):
-    """One connection's authentication and what it may ask for afterwards."""
+    """One connection's authentication and its requests afterwards."""
 
     def __init__(self, server: LoginServer, guard: SocketGuard, address: str) -> None:
         self._server = server
@@ -111,10 +118,10 @@ class Login(asyncssh.SSHServer):
         self._refusals = 0
         self.address = address
         self.line = ""
-        """The key that the last attempt was made with; after the login, the one that was proven."""
+        """The key of the last attempt; after the login, the proven key."""
         self.is_joining = False
         self.key: PinnedKey | None = None
-        """Whose it was then; None of who joins."""
+        """The key's node at that time; None for a joining peer."""
 
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
         """Note that the handshake begins."""
@@ -126,29 +133,29 @@ class Login(asyncssh.SSHServer):
             self._server.logins.remove(self, self.key)
         if self._connection is not None:
             self._server.closed(self._connection)
-        # both have this login
+        # both refer to this login
         self._connection = self._session = None
 
     def begin_auth(self, username: str) -> bool:
-        """Ask everybody for a key."""
+        """Require a key from every peer."""
         return True
 
     def password_auth_supported(self) -> bool:
-        """Take no password."""
+        """Accept no password."""
         return False
 
     def public_key_auth_supported(self) -> bool:
         return True
 
     def validate_public_key(self, username: str, key: asyncssh.SSHKey) -> bool:
-        """Look the key up in memory. Called before and after its signature is checked, so twice for one login."""
+        """Look the key up in memory. Called before and after its signature is checked, so twice per login."""
         self._attempts += 1
         if self._attempts > 2 * self._server.gate.limits.attempts:
             self.refuse("login.refused", "too many keys tried")
             if self._connection is not None:
                 self._connection.abort()
             return False
-        # what was asked before counts for nothing: a peer may ask about a node's key and then log in as somebody else
+        # Earlier queries do not count: a peer may ask about a node's key and then log in as another user.
         self.line, self.is_joining, self.key = public_line(key), username == JOIN_USER, None
         if self.is_joining:
             return key.get_algorithm() == "ssh-ed25519"
@@ -160,7 +167,7 @@ class Login(asyncssh.SSHServer):
         return True
 
     def auth_completed(self) -> None:
-        """Keep who it is, unless that node connects all the time."""
+        """Keep the peer's identity, unless its node connects too often."""
         self.guard.note_login()
         if self.key is not None:
             self._server.logins.add(self, self.key)
@@ -169,16 +176,16 @@ class Login(asyncssh.SSHServer):
 
     @property
     def is_valid(self) -> bool:
-        """Whether the key that was proven is still what it was."""
+        """Whether the proven key is still the node's."""
         return self.is_joining or (self.key is not None and self._server.keys.is_current(self.key))
 
     @property
     def is_outdated(self) -> bool:
-        """Whether the host key that was proven to it is not the one that is presented any more."""
+        """Whether the host key presented to the peer was replaced since."""
         return self._host_key != self._server.host_key
 
     def end(self) -> None:
-        """Cut the connection; a goodbye that was just written has a moment to leave."""
+        """Cut the connection; a goodbye just written has a moment to leave."""
         if self._connection is None:
             return
         if self._session is not None and self._session.is_begun:
@@ -189,7 +196,7 @@ class Login(asyncssh.SSHServer):
     def session_requested(
         self,
     ) -> "tuple[asyncssh.SSHServerChannel[bytes], asyncssh.SSHServerSession[bytes]] | bool":
-        """Open the one session, if the key is still what it was."""
+        """Open the one session if the key is still valid."""
         if self._session is not None or self._connection is None:
             self.refuse("channel.request_refused", "a second session")
             return False
@@ -213,7 +220,7 @@ class Login(asyncssh.SSHServer):
     unix_server_requested = _refuse_forwarding
 
     def refuse(self, event: str, what: str) -> None:
-        """Count and tell a refusal; who goes on asking is cut, so that the log stays as short as the patience."""
+        """Count and log a refusal. A peer that goes on asking is cut off, which also keeps the log short."""
         self._server.gate.count_refusal(what.partition(" '")[0])
         self._refusals += 1
         if self._refusals <= self._server.gate.limits.refusals:
@@ -225,12 +232,15 @@ class Login(asyncssh.SSHServer):
 
     @property
     def name(self) -> str:
-        """The node's name, "" of who joins."""
+        """The node's name, "" for a joining peer."""
         return self.key.node if self.key is not None else ""
 
 
 class _Session(RawSession, asyncssh.SSHServerSession[bytes]):
-    """The one raw session of a connection, and what it may ask for; nobody hears it before its subsystem is granted."""
+    """The one raw session of a connection, and its permitted requests.
+
+    No peer receives data before the subsystem is granted.
+    """
 
     def __init__(self, server: LoginServer, login: Login, connection: asyncssh.SSHServerConnection) -> None:
         super().__init__(connection, login.address, None)
@@ -239,11 +249,14 @@ class _Session(RawSession, asyncssh.SSHServerSession[bytes]):
 
     @property
     def is_begun(self) -> bool:
-        """Whether somebody hears it."""
+        """Whether a peer receives its data."""
         return self._peer is not None
 
     def subsystem_requested(self, subsystem: str) -> bool:
-        """Grant the one subsystem that this login is for; who joins says by it whether it is a node or a manager."""
+        """Grant the one subsystem this login is for.
+
+        By it, a joining peer says whether it is a node or a manager.
+        """
         key = self._login.key
         wanted = (JOIN_SUBSYSTEM, CLUSTER_SUBSYSTEM) if key is None else (SUBSYSTEM,)
         if subsystem not in wanted or self._peer is not None:
@@ -251,7 +264,7 @@ class _Session(RawSession, asyncssh.SSHServerSession[bytes]):
         if not self._login.is_valid:
             return self._refuse("a subsystem for a key that was revoked")
         if key is not None and self._login.is_outdated:
-            # it dials again; who is connected already was sent back when the key changed
+            # it dials again; peers already connected were sent back when the key changed
             self._login.end()
             return False
         if key is None:
@@ -274,7 +287,7 @@ class _Session(RawSession, asyncssh.SSHServerSession[bytes]):
         return self._refuse("pty")
 
     def env_requested(self, _packet: object) -> bool:
-        """Refuse a variable of the environment: without this asyncssh keeps every one of them, however many come."""
+        """Refuse an environment variable: otherwise asyncssh would keep every one, however many come."""
         return self._refuse("environment")
 
     def terminal_size_changed(self, width: int, height: int, pixwidth: int, pixheight: int) -> None:
@@ -287,7 +300,7 @@ class _Session(RawSession, asyncssh.SSHServerSession[bytes]):
         return self._refuse("break")
 
     def data_received(self, data: bytes, datatype: asyncssh.DataType) -> None:
-        """Hand bytes on."""
+        """Pass bytes on."""
         try:
             super().data_received(data, datatype)
         except Exception:  # asyncssh would close the connection without a word
@@ -295,7 +308,7 @@ class _Session(RawSession, asyncssh.SSHServerSession[bytes]):
             self.close()
 
     def close(self) -> None:
-        """End the connection, at once if its node does not take what it holds."""
+        """End the connection, at once if its node does not read."""
         if self.buffered_bytes:
             self._connection.abort()
             return

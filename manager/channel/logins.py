@@ -1,4 +1,4 @@
-"""Logins by key: who has logged in with the key of a node, so that few have at once and none outlasts its key."""
+"""Logins by node key: a key has few at once, and none outlasts it."""
 
 from typing import Protocol
 
@@ -7,7 +7,7 @@ from manager.channel.keys import PinnedKey
 
 
 class LoggedIn(Protocol):
-    """One connection that has logged in."""
+    """One logged-in connection."""
 
     address: str
 
@@ -16,14 +16,14 @@ class LoggedIn(Protocol):
 
 
 class Logins:
-    """`gate` counts those that are cut because there are too many."""
+    """All logins. `gate` counts those cut because there are too many."""
 
     def __init__(self, gate: Gate) -> None:
         self._gate = gate
         self._by_key: dict[PinnedKey, list[LoggedIn]] = {}
 
     def add(self, login: LoggedIn, key: PinnedKey) -> None:
-        """Keep who has logged in with a node's key; of too many the oldest goes."""
+        """Keep a login with a node's key; beyond the limit, the oldest goes."""
         logins = self._by_key.setdefault(key, [])
         logins.append(login)
         if len(logins) > self._gate.limits.connections_per_key:
@@ -40,6 +40,6 @@ class Logins:
             self._by_key.pop(key, None)
 
     def end(self, key: PinnedKey) -> None:
-        """Cut whoever logged in with a key that was revoked, whatever has become of the login since."""
+        """Cut all connections logged in with a revoked key, whatever their state."""
         for login in list(self._by_key.get(key, ())):
             login.end()

@@ -1,6 +1,7 @@
-"""Answers to managers that want to join: what they are told, and what is told to nobody but the log.
+"""Enrolment answers to managers that want to join; the details of a refusal go only to the log.
 
-Leaves to the use case who may. Invariant: whoever has no token that is good now learns nothing else.
+The use case decides whether a manager may join. Invariant: without a token that is valid now, a peer learns
+nothing else.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,17 +19,17 @@ _UNTOLD: Final = frozenset({Reason.TOKEN_UNKNOWN, Reason.TOKEN_USED, Reason.TOKE
 
 
 class Managers(Protocol):
-    """Who decides; `manager.usecases.managers.ManagerUseCases` is the real one."""
+    """Decides about joins; implemented by `manager.usecases.managers.ManagerUseCases`."""
 
     async def join(self, newcomer: Newcomer, *, secret: str, public_key: str, address: str) -> Joined:
         """Let a manager join. Raises EnrolmentError, InvalidInputError, ConflictError, StorageError."""
 
     def note_refusal(self, *, address: str) -> None:
-        """Take note that a manager was refused."""
+        """Record that a manager was refused."""
 
 
 class ManagerEnrolment:
-    """`host_keys` tells what whoever joins pins."""
+    """The answers. `host_keys` are the keys that a joining manager pins."""
 
     def __init__(self, managers: Managers, *, host_keys: Callable[[], Sequence[str]], epoch: int) -> None:
         self._managers = managers
@@ -36,7 +37,10 @@ class ManagerEnrolment:
         self._epoch = epoch
 
     async def enrol(self, request: ManagerRequest, address: str, public_key: str) -> ManagerReply:
-        """Answer a request whose key the login has proven. Raises EnrolmentError, InvalidInputError, ConflictError, StorageError."""
+        """Answer a request whose key the login has proven.
+
+        Raises EnrolmentError, InvalidInputError, ConflictError, StorageError.
+        """
         newcomer = Newcomer(
             names=request.names, addresses=request.addresses, version=request.version, holds=request.holds
         )

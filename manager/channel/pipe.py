@@ -1,4 +1,4 @@
-"""A connection within the process, for the management node and for tests: two transports, each the other's peer.
+"""In-process connection for the management node and for tests: two transports, each the other's peer.
 
 Invariant: bytes arrive in order, never within the call that wrote them, and none after a close.
 """
@@ -20,16 +20,16 @@ class Pipe:
         self.buffered_bytes = 0
 
     def attach(self, peer: Peer) -> None:
-        """Say who hears what the other end writes."""
+        """Set the peer that receives the other end's data."""
         self._peer = peer
 
     def write(self, data: bytes) -> None:
-        """Hand bytes to the other end, at the loop's next turn."""
+        """Pass bytes to the other end, in the loop's next turn."""
         if not self._closed and self.other is not None:
             self._loop.call_soon(self.other.deliver, data)
 
     def deliver(self, data: bytes) -> None:
-        """Hear bytes from the other end."""
+        """Receive bytes from the other end."""
         if self._peer is not None and not self._closed:
             self._peer.data_received(data)
 
@@ -39,7 +39,7 @@ class Pipe:
             self._loop.call_soon(self.other.lost)
 
     def lost(self) -> None:
-        """Hear that the other end closed."""
+        """Note that the other end closed."""
         if not self._closed:
             self._closed = True
             if self._peer is not None:

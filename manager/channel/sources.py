@@ -1,6 +1,6 @@
-"""Sources that nodes are known to come from: where an operator said that a node is, and where one has logged in from.
+"""Known sources of nodes: addresses declared by an operator, and those from which nodes have logged in.
 
-Invariant: what is remembered of a node is bounded, and what a stranger does adds nothing.
+Invariant: the memory per node is bounded, and strangers add nothing to it.
 """
 
 import asyncio
@@ -13,21 +13,21 @@ from common.source import UNKNOWN, source_of
 from manager.domain.model import NodeRecord
 
 SEEN_MAX: Final = 4
-"""Sources that are remembered of one node: it may have several ways out, and move."""
+"""How many sources are remembered per node: it may have several ways out, and move."""
 
 READ_S: Final = 15.0
 """How often nodes' addresses are read again."""
 
 
 class Addresses(Protocol):
-    """What is known of running nodes."""
+    """The addresses of connected nodes."""
 
     def addresses(self) -> Mapping[NodeName, str]:
-        """Return where each node was last connected from, "" if it was not."""
+        """Return the last address each node connected from, or ""."""
 
 
 class KnownSources:
-    """`declared` are addresses of nodes to begin with."""
+    """The known sources. `declared` are the initial addresses of nodes."""
 
     def __init__(self, declared: Iterable[str] = ()) -> None:
         self._declared = frozenset(source_of(address) for address in declared)
@@ -39,7 +39,7 @@ class KnownSources:
         return source in self._all
 
     def note_login(self, node: NodeName, address: str) -> None:
-        """Note from where a node has logged in."""
+        """Record the address from which a node logged in."""
         source = source_of(address)
         seen = self._seen.setdefault(node, OrderedDict())
         is_new = source not in seen
@@ -49,16 +49,16 @@ class KnownSources:
             seen.popitem(last=False)
             self._gather()
         elif is_new and source != UNKNOWN:
-            # thousands come back at once, and gathering looks at all of them
+            # thousands return at once, and gathering goes through all of them
             self._all.add(source)
 
     def forget(self, node: NodeName) -> None:
-        """Forget where a node that was removed has come from."""
+        """Forget the sources of a removed node."""
         if self._seen.pop(node, None) is not None:
             self._gather()
 
     def read(self, nodes: Iterable[NodeRecord], addresses: Mapping[NodeName, str]) -> None:
-        """Take where all nodes are, and forget those that were removed."""
+        """Take the addresses of all nodes, and forget removed ones."""
         records = list(nodes)
         self._declared = frozenset(source_of(address) for record in records for address in record.addresses)
         names = {record.name for record in records}
@@ -71,11 +71,11 @@ class KnownSources:
     async def run(
         self, nodes: Callable[[], Awaitable[Mapping[NodeName, NodeRecord]]], fleet: Addresses
     ) -> None:
-        """Read where all nodes are whenever that changed, looked at again and again, until cancelled."""
+        """Poll the nodes' addresses, and read them whenever they changed, until cancelled."""
         read: tuple[Mapping[NodeName, NodeRecord], Mapping[NodeName, str]] | None = None
         while True:
             found = await nodes(), fleet.addresses()
-            # this takes a tenth of what reading does
+            # comparing takes a tenth of reading
             if found != read:
                 self.read(found[0].values(), found[1])
                 read = found

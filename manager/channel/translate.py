@@ -1,7 +1,7 @@
-"""Wire translation: messages of the channel as the manager's own terms, and the management node's words as messages.
+"""Wire translation between the channel's messages and the manager's own terms.
 
-The one place of the manager that knows both. A field passes under its own name, and one that the manager has no use for stays
-behind; a message has proven its limits when it was decoded. Pure.
+Nothing else in the manager knows both. A field keeps its name; one that the manager does not use is dropped.
+Decoding has already checked a message's limits. Pure.
 """
 
 from collections.abc import Sequence
@@ -20,11 +20,11 @@ from manager.domain.report import Accepted, Failure, Greeting, Outcome, Progress
 WireStatement = (
     wire.Accepted | wire.Rejected | wire.Progress | wire.Outcome | wire.Tick | wire_challenges.ChallengesKept
 )
-"""What an agent may say once it is welcomed and has been told what it wanted."""
+"""What an agent may send once it was welcomed and its payloads were supplied."""
 
 
 def greeting_of(hello: wire.Hello) -> Greeting:
-    """Read an introduction; an agent that names no instance is told apart by its machine's start."""
+    """Read an introduction. An agent that names no instance is identified by its machine's start."""
     return Greeting(
         node=hello.node,
         instance=hello.instance or hello.boot_id,
@@ -34,7 +34,7 @@ def greeting_of(hello: wire.Hello) -> Greeting:
 
 
 def statement_of(message: WireStatement) -> Statement:
-    """Read what an agent says of a push, or of its node."""
+    """Read an agent's statement about a push or its node."""
     match message:
         case wire.Tick():
             return _report(message)
@@ -65,7 +65,7 @@ def contact_message(contact: Contact | None) -> wire_contact.Contact | None:
 
 
 def challenge_messages(challenges: Sequence[SentChallenge]) -> list[wire_challenges.Challenge]:
-    """Write what a node is to show."""
+    """Write the challenges a node must show."""
     return [
         wire_challenges.Challenge(token=each.token, text=each.response, expires_in_s=each.expires_in_s)
         for each in challenges

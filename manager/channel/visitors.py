@@ -1,7 +1,7 @@
-"""Peers on their way in: who they are, how they wait, and whose handshake is worked on next.
+"""Visitors, the peers that have not logged in: their identity, their queue, and the order of handshakes.
 
-Decides only; opens and closes nothing and reads no clock. Invariant: sources have their turns one after the other, however many peers
-of one of them wait.
+Only decides: it opens and closes nothing and reads no clock. Invariant: sources take turns, however many
+peers of one source wait.
 """
 
 from collections import OrderedDict
@@ -17,23 +17,25 @@ GONE: Final = "gone before there was a place"
 
 
 def _nobody_to_dismiss(_why: str) -> None:
-    """Stand in until somebody holds the visitor's socket."""
+    """Placeholder until the visitor's socket has a holder."""
 
 
 def _nobody_to_begin() -> None:
-    """Stand in until the visitor has asked for its turn."""
+    """Placeholder until the visitor has asked for its turn."""
 
 
 def _is_here() -> bool:
-    """Stand in until somebody holds the visitor's socket."""
+    """Placeholder until the visitor's socket has a holder."""
     return False
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class Visitor(AdmittedConnection):
-    """A peer on its way in. `dismiss` cuts it off and says why; `begin` lets its handshake be worked on; `has_left` tells whether it hung up.
+    """A peer on its way in.
 
-    `told_s` is when it last came or was told that it waits.
+    `dismiss` cuts it off with a reason, `begin` starts its handshake, `has_left` tells whether it hung up.
+
+    `told_s` is when it arrived or was last told that it waits.
     """
 
     address: str
@@ -48,15 +50,15 @@ class Visitor(AdmittedConnection):
     has_left: Callable[[], bool] = _is_here
 
     def delete_or_retire(self) -> None:
-        """Drop who holds the socket, which is closed: they hold the visitor, and all would wait for a collection of garbage."""
+        """Drop the holder of the closed socket: visitor and holder would wait for a garbage collection."""
         self.dismiss, self.begin, self.has_left = _nobody_to_dismiss, _nobody_to_begin, _is_here
 
 
 @dataclass(slots=True, eq=False)
 class Queue:
-    """Those who wait, source by source, each in its turn."""
+    """Waiting visitors, source by source, each in its turn."""
 
-    # a dictionary for each source, since thousands wait behind one address and leave in any order
+    # one dict per source: thousands wait behind one address and leave in any order
     _sources: OrderedDict[str, OrderedDict[Visitor, None]] = field(default_factory=OrderedDict)
     _count: int = 0
 
@@ -64,7 +66,7 @@ class Queue:
         return self._count
 
     def of(self, source: str) -> int:
-        """How many of a source wait."""
+        """How many visitors of a source wait."""
         return len(self._sources.get(source, ()))
 
     def put(self, visitor: Visitor) -> None:
@@ -73,7 +75,7 @@ class Queue:
         self._count += 1
 
     def first(self, count: int) -> list[str]:
-        """Return whose turn it is."""
+        """Return the sources whose turn is next."""
         return list(islice(self._sources, count))
 
     def skip(self, source: str) -> None:
@@ -81,12 +83,15 @@ class Queue:
         self._sources.move_to_end(source)
 
     def pop(self, source: str) -> Visitor:
-        """Take the one of a source that has waited longest; the source's next turn is when the others had theirs."""
+        """Remove and return a source's longest-waiting visitor.
+
+        The source's next turn comes after all others'.
+        """
         self._sources.move_to_end(source)
         return self.pop_early(source)
 
     def pop_early(self, source: str) -> Visitor:
-        """Take the one of a source that has waited longest, before the source's turn, which it keeps."""
+        """Remove and return a source's longest-waiting visitor before its turn, which the source keeps."""
         line = self._sources[source]
         visitor, _ = line.popitem(last=False)
         if not line:
@@ -95,7 +100,7 @@ class Queue:
         return visitor
 
     def remove(self, visitor: Visitor) -> bool:
-        """Remove a visitor from the queue; False if it does not wait here."""
+        """Remove a visitor from the queue; return False if it does not wait here."""
         line = self._sources.get(visitor.source)
         if line is None or visitor not in line:
             return False
@@ -106,7 +111,7 @@ class Queue:
         return True
 
     def oldest(self, *, is_penalised: bool) -> Visitor | None:
-        """Return the one that has waited longest of those that are penalised, or are not; None if there is none."""
+        """Return the longest-waiting visitor among the penalised, or among the others; None for none."""
         first = (next(iter(line)) for line in self._sources.values())
         return min(
             (each for each in first if each.is_penalised == is_penalised),
@@ -116,34 +121,39 @@ class Queue:
 
 
 class HandshakeQueue:
-    """Handshakes that are to be worked on, one source after the other: each keeps the loop for milliseconds.
+    """Waiting handshakes, one source after the other: each takes milliseconds of the loop.
 
-    What is bounded is how many come to nothing: `burst` at once, then `per_s`. Who proves to be a node returns its turn: to the next of its
-    source, or to anybody where none of it waits. So nodes that come back do so as fast as the loop carries, and whoever proves nothing has
-    no more than that rate, whatever others prove at the same address.
+    The rate bounds failed ones: `burst` at once, then `per_s`. A peer that proves to be a node returns its
+    turn, which goes to the next of its source, or to any source if none of it waits. So nodes return as fast
+    as the loop allows, and unproven peers get no more than that rate, whatever others at the same address
+    prove.
     """
 
     def __init__(self, *, burst: float, per_s: float, now_s: float) -> None:
         self._queue = Queue()
         self._burst, self._per_s = burst, per_s
         self._bucket = Bucket(burst=burst, per_s=per_s, now_s=now_s)
-        # by source, of those that wait; never more than have proven themselves and not been followed by another
+        # returned turns by source, of waiting sources; never more than proven peers that no other has
+        # followed yet
         self._returned: dict[str, int] = {}
 
     def ask(self, visitor: Visitor) -> float:
-        """Queue a visitor for its turn; return how long that takes at most if those before it prove nothing."""
+        """Queue a visitor; return its longest wait if all visitors before it prove nothing."""
         self._queue.put(visitor)
         return len(self._queue) / self._per_s
 
     def give_back(self, visitor: Visitor, now_s: float) -> None:
-        """Return the turn of one that has proven itself."""
+        """Return the turn of a visitor that has authenticated."""
         if self._queue.of(visitor.source):
             self._returned[visitor.source] = self._returned.get(visitor.source, 0) + 1
         else:
             self._bucket.give_back(now_s)
 
     def next(self, now_s: float) -> Visitor | None:
-        """Take whose turn it is, None if there is nobody or it is too early. Who is gone takes no turn."""
+        """Take the next visitor; None if there is none or it is too early.
+
+        A visitor that has left takes no turn.
+        """
         while len(self._queue):
             if not self._bucket.wait_s(now_s):
                 visitor = self._queue.pop(self._queue.first(1)[0])
@@ -162,15 +172,16 @@ class HandshakeQueue:
         return None
 
     def _pay(self, source: str, now_s: float) -> None:
-        # what was returned is kept, so that ever more of a source are at work at once; but no more of it than anybody may have at once
+        # Keep what was returned, so that more and more of a source are in progress; but no more than any
+        # source may have at once.
         if self._returned.get(source, 0) < self._burst and self._bucket.take(now_s):
             return
         if (left := self._returned.pop(source) - 1) > 0:
-            # behind the other sources to which turns were returned
+            # behind the other sources with returned turns
             self._returned[source] = left
 
     def wait_s(self, now_s: float) -> float | None:
-        """Return when to look again, None if nobody waits."""
+        """Return when to check again, None if no visitor waits."""
         if not len(self._queue):
             return None
         return 0.0 if self._returned else self._bucket.wait_s(now_s)

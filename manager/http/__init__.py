@@ -1,1 +1,1 @@
-"""The HTTPS endpoint: one gate for every request, the table from errors to status, streams, health and metrics."""
+"""HTTPS endpoint: one gate for every request, the mapping of errors to statuses, streams, health and metrics."""

@@ -1,8 +1,8 @@
-"""The one gate of all front ends: where a request comes from, who makes it, and when it is served.
+"""Authentication gate of all front ends: the origin of a request, its user, and the moment it is served.
 
-Decides the order: origin, credentials (a front end then checks the role), a turn, the body within its limits, a turn for what takes
-long, and whether the right is still held when what was waited for is there. Invariant: what a handler changes is changed only while
-the caller still has the right, which is asked in the transaction itself.
+Decides the order: origin, credentials (the front end then checks the role), a turn, the body within its
+limits, a turn for heavy work, and a last check that the user still has the right. Invariant: a handler
+changes data only while the caller still has the right. The transaction itself checks this.
 """
 
 from base64 import b64decode
@@ -29,7 +29,7 @@ R = TypeVar("R")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Api:
-    """What the APIs work with."""
+    """The dependencies of the API handlers."""
 
     use_cases: UseCases
     fleet: FleetView
@@ -37,10 +37,11 @@ class Api:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServingTerms:
-    """Who was let in, and on which terms.
+    """The admitted caller and the terms of admission.
 
-    `user` is whose turns it takes, None for a stranger, who takes none. `rights` bind what is changed, None where anybody may ask.
-    `recheck` asks again, after a wait, whether who asked may go on. A request that lasts (a stream) takes no turn.
+    `user` is charged for the turns; it is None for an anonymous caller, who takes none. `rights` restrict
+    changes; None means that everyone may make them. `recheck` repeats the authorisation after a wait. A
+    long-lived request (a stream) takes no turn.
     """
 
     user: str | None
@@ -50,7 +51,10 @@ class ServingTerms:
 
 
 async def identify(request: web.Request, use_cases: UseCases) -> Caller:
-    """Return who sends a request with credentials; a page of another site sends none that are looked at. Raises AccessError."""
+    """Return the user a request's credentials prove.
+
+    Credentials sent by another site's page are ignored. Raises AccessError.
+    """
     check_origin(request)
     return await _authenticate(request, use_cases)
 
@@ -63,30 +67,34 @@ async def serve_admitted(
     is_heavy: Callable[[B], bool],
     handle: Callable[[B], Awaitable[R]],
 ) -> R:
-    """Serve a request that was admitted: its turns, its body (`read` returns None where there is none), its rights. Raises CertcastError."""
+    """Serve an admitted request: its turns, its body (`read` returns None if there is none), its rights.
+
+    Raises CertcastError.
+    """
     if admission.user is not None and admission.takes_turn:
         await take_turn(request, admission.user)
     body = await read()
     heavy = is_heavy(body)
     async with heavy_turn(request, admission.user) if heavy and admission.user else nullcontext():
         if body is not None or heavy:
-            # they may take their time, and the right may have gone meanwhile
+            # reading may take long, and the right may have been revoked meanwhile
             await admission.recheck()
         with nullcontext() if admission.rights is None else admission.rights.enforced():
             return await handle(body)
 
 
 def check_origin(request: web.Request) -> None:
-    """Refuse a change that another site's page makes with credentials which the browser remembers. Raises AccessError.
+    """Refuse a change made by another site's page with credentials the browser remembers. Raises AccessError.
 
-    Browsers say where such a request comes from; programs say nothing (Fetch standard, 3.2 and Fetch Metadata 2.4).
+    Browsers state the origin of such a request; other programs do not (Fetch standard, 3.2 and Fetch Metadata
+    2.4).
     """
     if request.method in READING:
         return
     site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
     if site is not None:
-        # behind a proxy that is not listed as trusted the host may be another than the one that the browser knows, and a
-        # page of ours says "null" as its origin, because it sends no referrer
+        # Behind a proxy that is not listed as trusted, the host may differ from the one the browser knows.
+        # Our own pages send "null" as their origin because they send no referrer.
         own = site in {"none", "same-origin"} and (origin in {None, "null"} or _is_https(origin))
     else:
         own = origin is None or (_is_https(origin) and _host(origin.lower()) == _host(request.host.lower()))
@@ -95,17 +103,23 @@ def check_origin(request: web.Request) -> None:
 
 
 def _is_https(origin: str | None) -> bool:
-    """Whether an origin is an encrypted page's: anybody on the way can write an unencrypted one, of any host."""
+    """Whether an origin is an encrypted page's.
+
+    An attacker on the network can forge an unencrypted page of any host.
+    """
     return origin is not None and origin.lower().startswith("https://")
 
 
 def _host(origin: str) -> str:
-    """Return host and port, without the port that https has anyway."""
+    """Return host and port, without the default https port."""
     return origin.removeprefix("https://").removesuffix(":443")
 
 
 async def _authenticate(request: web.Request, use_cases: UseCases) -> Caller:
-    """Return who is asking: HTTP Basic, or an API token or a client's access token as bearer. Raises AccessError."""
+    """Return the user, from HTTP Basic, an API token or a client's access token as bearer.
+
+    Raises AccessError.
+    """
     header = request.headers.get("Authorization", "")
     address = request.remote or ""
     scheme, _, rest = header.partition(" ")

@@ -1,8 +1,8 @@
-"""Request bodies: counted, timed and paid for as they arrive, before any parser sees a byte of them.
+"""Request bodies: counted, timed and accounted for as they arrive, before any parser sees them.
 
-Decides how large a body may be, how long it may take, how slowly and in how small pieces it may come, and how many bytes of bodies are
-in memory at once. Every route reads its body here. Invariant: a body that is refused is not read any further, and nobody is told
-to go on (`100 Continue`) whose body would be refused.
+Decides how large a body may be, how long it may take, how slowly and in how small pieces it may arrive, and
+how many bytes of bodies may be in memory at once. Every route reads its body here. Invariant: a refused body
+is not read any further, and a client whose body would be refused is never told to continue (`100 Continue`).
 """
 
 import asyncio
@@ -25,36 +25,36 @@ BODY_MAX_BYTES: Final = 12 * 1024 * 1024
 """The largest upload is an import of 8 MiB of files, in base64. Only administrators upload."""
 
 ORDINARY_MAX_BYTES: Final = 1024 * 1024
-"""What others send: the ids of 10,000 certificates are 70 KB."""
+"""For all other users: the ids of 10,000 certificates are 70 KB."""
 
 STRANGER_MAX_BYTES: Final = 16 * 1024
-"""What somebody who is not signed in may send: a name and a password."""
+"""For a client that is not signed in: a name and a password."""
 
 BODY_TIMEOUT_S: Final = 30.0
-"""aiohttp itself never ends a body that drips."""
+"""aiohttp itself never ends a body that arrives in drips."""
 
 GRACE_S: Final = 5.0
 RATE_BYTES_S: Final = 32 * 1024
-"""After GRACE_S a body must have come at this pace: one that is held back costs memory all the while."""
+"""A body must arrive at this rate after GRACE_S, because a slow one holds its memory all the while."""
 
 PIECES_FREE: Final = 1000
 PIECE_MIN_BYTES: Final = 64
-"""Each piece of a chunked body costs microseconds; beyond PIECES_FREE they must be of this size on average."""
+"""Each chunk costs microseconds; beyond PIECES_FREE, chunks must have this size on average."""
 
 YIELD_BYTES: Final = 128 * 1024
-"""How much is taken at once: data that has arrived already is read without a pause."""
+"""How many bytes are read without a pause when they have already arrived."""
 
 YIELD_PIECES: Final = 200
-"""And of how many pieces: in small ones little data takes long."""
+"""How many pieces are read without a pause: small pieces take long for little data."""
 
 VALUES_MAX: Final = 100_000
 """Values in one JSON body; each becomes an object. A change of 1,000 objects has some 20,000."""
 
 NAME_SHOWN: Final = 40
-"""Characters of a name that was sent which a refusal repeats."""
+"""How many characters of a submitted name a refusal repeats."""
 
 INLINE_MAX_BYTES: Final = 64 * 1024
-"""JSON up to this size is decoded at once: a thread would cost more."""
+"""JSON up to this size is decoded on the event loop: a thread would cost more."""
 
 _MIB: Final = 1024 * 1024
 _WAIT_S: Final = 10.0
@@ -94,7 +94,9 @@ POOLS: Final[Sequence[tuple[int, Limit]]] = (
         ),
     ),
 )
-"""Bodies by size: large ones never keep small ones out. Together with STRANGERS the memory that bodies take at most."""
+"""Bodies by size, so that large ones never keep small ones out. With STRANGERS, this bounds the memory of all
+bodies.
+"""
 
 STRANGERS: Final = Limit(
     what="forms from your address",
@@ -104,7 +106,7 @@ STRANGERS: Final = Limit(
     waiting_each=20,
     wait_s=_WAIT_S,
 )
-"""Apart from the rest, and by address, so that whoever is signed in notices nothing."""
+"""Separate, and by address, so that signed-in users notice nothing."""
 
 _STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
 _MARKS: Final = (b",", b"[", b"{", b":")
@@ -114,7 +116,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BodySender:
-    """Who sends a body: `owner` is what it counts for, a user's name or, of a stranger, the address; `most` its limit in bytes."""
+    """The sender of a body.
+
+    `owner` is charged for it: a user's name or, for a stranger, the address. `most` is its limit in bytes.
+    """
 
     owner: str
     most: int
@@ -127,7 +132,7 @@ def sender_of(name: str, role: Role) -> BodySender:
 
 
 class Bodies:
-    """The bodies that are in memory."""
+    """The request bodies in memory."""
 
     def __init__(self) -> None:
         self.strangers = FairQueue(STRANGERS)
@@ -135,17 +140,17 @@ class Bodies:
 
     @property
     def held_bytes(self) -> int:
-        """How much is reserved for bodies now."""
+        """How many bytes are reserved for bodies now."""
         return self.strangers.taken + sum(queue.taken for _, queue in self.pools)
 
     async def read(self, request: web.Request, sender: BodySender, kept: AsyncExitStack) -> bytearray:
-        """Read a body within the limits; its bytes are accounted for until `kept` is closed.
+        """Read a body within the limits. Its bytes stay accounted for until `kept` is closed.
 
-        Raises InvalidInputError, CertcastError UNSUPPORTED for a compressed one, OverloadedError.
+        Raises InvalidInputError, CertcastError UNSUPPORTED for a compressed body, OverloadedError.
         """
         if request.headers.get(hdrs.CONTENT_ENCODING, "identity").lower() != "identity":
             raise CertcastError(
-                "a compressed body is not accepted; send it as it is", reason=Reason.UNSUPPORTED
+                "a compressed body is not accepted; send it uncompressed", reason=Reason.UNSUPPORTED
             )
         if request.content.at_eof():
             return bytearray()
@@ -163,21 +168,21 @@ class Bodies:
         except TimeoutError as error:
             raise InvalidInputError(
                 "",
-                f"the body did not arrive within {BODY_TIMEOUT_S:.0f} s, or slower than {RATE_BYTES_S // 1024} KiB a second",
+                f"the body did not arrive within {BODY_TIMEOUT_S:.0f} s, or came slower than {RATE_BYTES_S // 1024} KiB a second",
             ) from error
         except (web.RequestPayloadError, ConnectionError) as error:
             raise InvalidInputError("", "the body ended early") from error
 
 
 class _Reading:
-    """One body on its way."""
+    """One body being read."""
 
     def __init__(self, bodies: Bodies, sender: BodySender, kept: AsyncExitStack) -> None:
         self._bodies, self._sender, self._kept = bodies, sender, kept
         self._room = 0
 
     async def make_room(self, size: int | None) -> None:
-        """Reserve for this many bytes; None, for a body that does not say its length, takes the next larger pool."""
+        """Reserve this many bytes. None, for a body without a length, reserves from the next larger pool."""
         if self._sender.is_stranger:
             await self._kept.enter_async_context(self._bodies.strangers.take(self._sender.owner, size or 0))
             return
@@ -187,7 +192,7 @@ class _Reading:
         await self._kept.enter_async_context(queue.take(self._sender.owner, self._room))
 
     async def receive(self, request: web.Request) -> bytearray:
-        """Read to the end, or to where it may not go on. Raises InvalidInputError, TimeoutError."""
+        """Read to the end or to the limit. Raises InvalidInputError, TimeoutError."""
         loop = asyncio.get_running_loop()
         data, pieces, pause, begun = bytearray(), 0, YIELD_BYTES, loop.time()
         async with asyncio.timeout_at(begun + min(GRACE_S, BODY_TIMEOUT_S)) as limit:
@@ -208,7 +213,7 @@ class _Reading:
 
 
 async def _send_continue(request: web.Request) -> None:
-    """Tell a client that waits for it to send its body (RFC 9110 10.1.1)."""
+    """Tell a waiting client to send its body (RFC 9110 10.1.1)."""
     if request.headers.get(hdrs.EXPECT, "").lower() == "100-continue" and request.version >= (1, 1):
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         # the answer itself has not begun
@@ -220,7 +225,10 @@ def _too_big(most: int) -> InvalidInputError:
 
 
 async def decode_json(data: bytes | bytearray, kind: type[T]) -> T:
-    """Decode JSON that has come. Raises InvalidInputError if it has too many values or a name twice, and what msgspec raises."""
+    """Decode a received JSON body.
+
+    Raises InvalidInputError for too many values or a duplicate name, and msgspec's errors.
+    """
     if len(data) <= INLINE_MAX_BYTES:
         return _decode(data, kind)
     return await asyncio.to_thread(_decode, data, kind)
@@ -235,7 +243,10 @@ def _decode(data: bytes | bytearray, kind: type[T]) -> T:
 
 
 def _check_names(members: list[tuple[str, object]]) -> None:
-    """Refuse an object that has a name twice: readers differ in which of the values they take (RFC 8259 4). Raises InvalidInputError."""
+    """Refuse an object with a duplicate name: parsers differ in which value they take (RFC 8259 4).
+
+    Raises InvalidInputError.
+    """
     seen = set[str]()
     for name, _ in members:
         if name in seen:
@@ -245,11 +256,14 @@ def _check_names(members: list[tuple[str, object]]) -> None:
 
 
 _NAMES: Final = json.JSONDecoder(object_pairs_hook=_check_names, parse_int=str, parse_float=str, strict=False)
-"""Looks at the names in JSON that was decoded, which msgspec does not compare, and keeps nothing."""
+"""Checks the names in decoded JSON, which msgspec does not compare, and keeps nothing."""
 
 
 def has_many_values(data: bytes | bytearray) -> bool:
-    """Whether JSON has more than VALUES_MAX values. Texts are skipped: PEM with comments is full of commas."""
+    """Whether JSON has more than VALUES_MAX values.
+
+    Strings are skipped: PEM with comments is full of commas.
+    """
     values, at = 0, 0
     while values <= VALUES_MAX:
         start = data.find(b'"', at)
@@ -257,7 +271,7 @@ def has_many_values(data: bytes | bytearray) -> bool:
         values += sum(data.count(mark, at, end) for mark in _MARKS)
         text = None if start < 0 else _STRING.match(data, start)
         if text is None:
-            # the end, or a text without one, at which the parser stops
+            # the end, or an unterminated string, at which the parser stops
             break
         at = text.end()
     return values > VALUES_MAX

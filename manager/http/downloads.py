@@ -1,4 +1,4 @@
-"""Downloads as answers."""
+"""Download responses."""
 
 from typing import Final
 
@@ -11,7 +11,7 @@ PFX_FILE: Final = "application/x-pkcs12"
 
 
 def attachment(made: Download) -> web.Response:
-    """Answer with a file; its name has no character that could break the header."""
+    """Return a file as an answer. Its name contains no character that could break the header."""
     kind = PEM_FILE if made.name.endswith(".pem") else PFX_FILE
     headers = {"Content-Disposition": f'attachment; filename="{made.name}"', "Cache-Control": "no-store"}
     return web.Response(body=made.content, content_type=kind, headers=headers)

@@ -1,8 +1,9 @@
-"""Error answers: one shape, a status by kind, every finding with its place.
+"""Error answers: one shape, a status per kind, every finding with its place.
 
-{"error": {"reason": "...", "message": "...", "field": "...", "findings": [{"message", "file", "block", "line"}]}}
+{"error": {"reason": "...", "message": "...", "field": "...", "findings": [{"message", "file", "block",
+"line"}]}}
 
-and, where a change wants a confirmation, "confirmation": {"token", "consequences": [...]}.
+If a change needs a confirmation, also "confirmation": {"token", "consequences": [...]}.
 """
 
 from collections.abc import Iterable
@@ -59,7 +60,10 @@ def status_of(error: CertcastError) -> int:
 
 
 def is_own_failure(error: CertcastError) -> bool:
-    """Whether a failure is the manager's, so that its log must tell; not that others ask too much, nor what a CA refuses."""
+    """Whether the manager itself failed, so that it must be logged.
+
+    An overload or a CA's refusal is not the manager's failure.
+    """
     return status_of(error) >= 500 and not isinstance(error, OverloadedError | CaError)
 
 
@@ -91,7 +95,7 @@ def failure_response(status: int, failure: FailureDetail) -> web.Response:
 
 
 def consequence_answers(found: Iterable[Consequence]) -> list[ConsequenceAnswer]:
-    """Say what a change means."""
+    """Return the consequences of a change as answers."""
     return [
         ConsequenceAnswer(
             code=each.code, message=each.message, severity=each.severity, asks=each.asks, nodes=each.nodes

@@ -1,8 +1,9 @@
-"""Leftovers of a failure: an error for which somebody waited holds the frames that it was raised through, and one of these holds it.
+"""Exception frames: an awaited error keeps its frames alive, and one of those frames keeps the error.
 
-aiohttp gives it to a future that the waiting frame keeps, so all that those frames knew, an answer of 20 MB or half a body, would stay until
-somebody collects garbage, which is seldom here (`common.runtime.memory_release`). Invariant: what a request brought or was to get is free
-once it is over, however it ended.
+aiohttp sets the error on a future that the waiting frame holds. Everything in those frames, such as an answer
+of 20 MB or half a body, would stay until a garbage collection, which is rare here
+(`common.runtime.memory_release`). Invariant: the data of a request and its answer is freed when the request
+is over, however it ended.
 """
 
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from traceback import clear_frames
 
 @contextmanager
 def drop_frames() -> Iterator[None]:
-    """Let an error that leaves the block hold nothing of what the functions knew that it came through."""
+    """Clear the frames of an error that leaves the block."""
     try:
         yield
     except BaseException as error:

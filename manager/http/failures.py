@@ -1,4 +1,4 @@
-"""Failures of requests, as the log has them."""
+"""Log entries for failed requests."""
 
 import structlog
 
@@ -8,5 +8,5 @@ log = structlog.get_logger(__name__)
 
 
 def log_failure(error: CertcastError, *, method: str, path: str) -> None:
-    """Log that a request failed in the manager."""
+    """Log that the manager failed to serve a request."""
     log.error("http.request_failed", method=method, path=path, reason=error.reason, message=error.message)

@@ -1,10 +1,11 @@
-"""Handshakes of TLS: when each begins, and where it is worked on, so that they leave the event loop to everything else.
+"""TLS handshakes: when each begins, and the thread that computes it off the event loop.
 
-With an RSA key of 4096 bits a handshake takes milliseconds, so that a few of the strangers' connections would else take the whole loop.
-They are worked on in a thread, where the library computes without the interpreter's lock, and are let in at the pace of a part of a
-core, by what one costs with the certificate that is shown, which is measured when that is loaded. Only a few are at work at once, so that
-who is taken to be honest, and has a pace that no stranger uses up, waits for few. Invariants: a connection on which nothing has come takes
-no turn and no memory of TLS; while a thread works on one, nothing else touches it.
+With an RSA key of 4096 bits a handshake takes milliseconds, so a few strangers' connections would take the
+whole loop. A thread computes them, where the library works without the interpreter's lock. They are admitted
+at the pace of a fraction of a core, by the cost of one handshake, measured when the certificate is loaded.
+Only a few are computed at once, so a known peer, who has a separate pace, waits for few. Invariants: a
+connection that has sent nothing takes no turn and no TLS memory; while a thread works on a connection,
+nothing else touches it.
 """
 
 import asyncio
@@ -21,48 +22,54 @@ from typing import TYPE_CHECKING, Final
 from manager.http.turnstile import Pace, Turnstile
 
 SHARES: Final = Pace(burst=1.5, per_s=0.4, each_burst=1.2, each_per_s=0.3)
-"""Of a core: seconds at once, and then seconds a second, for all handshakes and for those of one source; strangers have so much, and who is
-taken to be honest has as much again. With 4096 bits of RSA, the longest keys that are common, a source may begin fifty a second of the sixty
-connections that it may open (`manager.http.seats`)."""
+"""Seconds of CPU at once, then seconds per second, for all handshakes and for those of one source. Strangers
+have this much and known peers as much again. With 4096 bits of RSA, the longest common keys, a source may
+begin fifty a second of the sixty connections it may open (`manager.http.seats`).
+"""
 
 UNMEASURED_S: Final = 0.005
-"""What a handshake is taken to cost before a certificate is shown: with 4096 bits of RSA."""
+"""The assumed cost of a handshake before a certificate is loaded: that of 4096 bits of RSA."""
 
 OVERHEAD_S: Final = 0.001
-"""What a connection costs besides the key's work: its objects, and two or three turns of the loop."""
+"""The cost of a connection besides the key operation: its objects, and two or three turns of the loop."""
 
 AT_ONCE: Final = 2
-"""Handshakes of either between their turn and their first answer, which costs nearly all: one is computed, and the others are read, accepted
-and answered by the loop meanwhile. What waits beyond that waits where it can be overtaken."""
+"""How many handshakes of each kind may be between their turn and their first answer, where nearly all of the
+cost arises. One is computed; meanwhile the loop reads, accepts and answers the others. Any further ones wait
+where they can be overtaken.
+"""
 
 READ_BYTES: Final = 32 * 1024
-"""Read at once from one connection; asyncio's own 256 KiB would keep the loop for long. A record has 16 KiB (RFC 8446 5.1)."""
+"""How many bytes are read at once from one connection. asyncio's own 256 KiB would block the loop for long. A
+record has 16 KiB (RFC 8446 5.1).
+"""
 
 REFUSED_S: Final = 0.0002
-"""What is no TLS is refused without the key's work."""
+"""Data that is not TLS is refused before the key is used."""
 
 HANDSHAKE: Final = b"\x16\x03"
-"""How a record of a handshake begins (RFC 8446 5.1)."""
+"""The first two bytes of a handshake record (RFC 8446 5.1)."""
 
 _ROUNDS_MAX: Final = 8
 _MEASUREMENTS: Final = 2
 
 
 class Handshakes:
-    """`cost_s` is what one costs now."""
+    """The handshakes of one endpoint. `cost_s` is the current cost of one."""
 
     def __init__(self) -> None:
         self.cost_s = UNMEASURED_S
         self._strangers = Turnstile(SHARES, newest_first=True, at_once=AT_ONCE)
         self._regulars = Turnstile(SHARES, newest_first=True, at_once=AT_ONCE)
         self._thread = ThreadPoolExecutor(1, "handshakes")
-        # one for all connections: it is read from in the same turn of the loop that fills it
+        # shared by all connections: the loop reads it in the turn in which it fills it
         self._buffer = memoryview(bytearray(READ_BYTES))
-        # what a connection reads of its decrypted bytes in one go; read when one is made, and there is no other way to say it
+        # How much decrypted data a connection reads at once. asyncio reads this only when a connection is
+        # made and has no parameter for it.
         sslproto.SSLProtocol.max_size = READ_BYTES
 
     def close(self) -> None:
-        """Begin no more."""
+        """Begin no more handshakes."""
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     async def handshake(
@@ -75,7 +82,10 @@ class Handshakes:
         within_s: float,
         shutdown_s: float,
     ) -> None:
-        """Shake hands, and leave the connection to the protocol; ends the turn. Raises OSError, with the connection closed."""
+        """Do the handshake, hand the connection to the protocol and end the turn.
+
+        Raises OSError, with the connection closed.
+        """
         loop = asyncio.get_running_loop()
         waiter = loop.create_future()
         tls = _Tls(
@@ -98,11 +108,12 @@ class Handshakes:
                 raise
         finally:
             turn.end()
-            # a handshake that fails leaves an exception, which has this frame: what is in it would wait for a collection of garbage
+            # a failed handshake's exception holds this frame, whose contents would wait for a garbage
+            # collection
             del tls, waiter, protocol
 
     async def take_turn(self, accepted: socket.socket, source: str, *, is_known: bool) -> "HandshakeTurn":
-        """Wait until something has come on a connection, and then for its turn; whoever has it ends it."""
+        """Wait for the first bytes on a connection, then for its turn. The caller ends the turn."""
         await _something_came(accepted)
         begins = accepted.recv(len(HANDSHAKE), socket.MSG_PEEK)
         weight = self.cost_s if begins and HANDSHAKE.startswith(begins) else REFUSED_S
@@ -119,13 +130,15 @@ class Handshakes:
 
 
 class ServerContexts:
-    """What the endpoint shows: `shown` has the certificate, and is None until there is one.
+    """The TLS contexts of the endpoint. `shown` has the certificate; it is None until there is one.
 
-    Connections begin with another context, which holds no certificate, and take that of `shown` before their handshake. What TLS 1.2 keeps
-    of a session it keeps in the context that the connection began with, and Python has no word to keep nothing: so nobody begins with one
-    that has kept a session, and it goes with the last connection that did. Else a client could resume, and believe in the certificate
-    of before; and 20,000 sessions take 100 MB for hours.
-    The server's name that a client sends is never looked at, since Python writes what is not ASCII text to the log.
+    A connection begins with another context, without a certificate, and switches to `shown` before its
+    handshake. TLS 1.2 caches sessions in the context the connection began with, and Python cannot turn that
+    cache off. So no connection begins with a context that has cached a session; such a context goes with its
+    last connection. Otherwise a client could resume and trust the former certificate, and 20,000 sessions
+    would hold 100 MB for hours.
+
+    The server name a client sends is never examined, because Python logs a name that is not ASCII.
     """
 
     def __init__(self, make: Callable[[], ssl.SSLContext]) -> None:
@@ -134,7 +147,7 @@ class ServerContexts:
         self.shown: ssl.SSLContext | None = None
 
     def context(self) -> ssl.SSLContext:
-        """Return what the next connection begins with."""
+        """Return the context for the next connection."""
         if self._unused.session_stats()["number"]:
             self._unused = self._make()
         return self._unused
@@ -147,16 +160,16 @@ class HandshakeTurn:
         self._turnstile: Turnstile | None = turnstile
 
     def end(self) -> None:
-        """Give it up, so that another begins. Harmless if it has ended."""
+        """End the turn, so that another handshake may begin. Idempotent."""
         if self._turnstile is not None:
             turnstile, self._turnstile = self._turnstile, None
             turnstile.end()
 
 
 class _Tls(sslproto.SSLProtocol):
-    """asyncio's TLS, whose handshake is worked on in `thread`."""
+    """asyncio's TLS, with the handshake computed in `thread`."""
 
-    if TYPE_CHECKING:  # what the library's class has, and its types do not tell
+    if TYPE_CHECKING:  # attributes of the library's class that its types omit
         _loop: asyncio.AbstractEventLoop
         _transport: asyncio.Transport
         _incoming: ssl.MemoryBIO
@@ -180,7 +193,7 @@ class _Tls(sslproto.SSLProtocol):
         turn: HandshakeTurn,
         shown: ssl.SSLContext | None,
     ) -> None:
-        """Use what all connections share: the thread of handshakes, what is read into instead of a buffer of its own, turns, the certificate."""
+        """Set the shared resources: the handshake thread, the read buffer, the turn and the certificate."""
         self.thread, self.turn, self._shown = thread, turn, shown
         self._ssl_buffer = self._ssl_buffer_view = buffer
 
@@ -198,7 +211,7 @@ class _Tls(sslproto.SSLProtocol):
     def _is_back(self, worked: asyncio.Future[None]) -> None:
         self._is_away = False
         self.turn.end()
-        # taken even where nobody waits for it: the loop would log it
+        # retrieve the exception even if nothing awaits it: the loop would log it
         found = None if worked.cancelled() else worked.exception()
         if self._lost is not None:
             super().connection_lost(*self._lost)
@@ -214,17 +227,17 @@ class _Tls(sslproto.SSLProtocol):
 
     def _wakeup_waiter(self, exc: BaseException | None = None) -> None:
         if exc is not None:
-            # it has been raised in a frame that has it: both would wait for a collection of garbage
+            # the exception's frame refers to it: both would wait for a garbage collection
             exc.__traceback__ = None
         super()._wakeup_waiter(exc)
 
     def cut(self) -> None:
-        """End what the protocol has of the connection, where its handshake was over already."""
+        """Disconnect the protocol if its handshake was already done."""
         if self._app_transport is not None:
             self._app_transport.abort()
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """Wait with what reads the thread's buffers until it is back."""
+        """Delay the cleanup, which reads the thread's buffers, until the thread is done."""
         if self._is_away:
             self._lost = (exc,)
         else:
@@ -238,7 +251,7 @@ def _given(tls: _Tls) -> _Tls:
 async def _something_came(accepted: socket.socket) -> None:
     loop = asyncio.get_running_loop()
     came = asyncio.Event()
-    # by its number: of a socket the loop makes a text for an error that it then drops, with two calls of the system
+    # use the descriptor: given a socket, the loop formats an unused error text with two system calls
     number = accepted.fileno()
     loop.add_reader(number, came.set)
     try:
@@ -248,7 +261,10 @@ async def _something_came(accepted: socket.socket) -> None:
 
 
 def measure(context: ssl.SSLContext) -> float:
-    """Return the seconds of CPU that a server's side of a handshake takes with this context. Blocking, for milliseconds."""
+    """Return the seconds of CPU that the server's side of a handshake takes with this context.
+
+    Blocks for milliseconds.
+    """
     return OVERHEAD_S + min(_measure(context) for _ in range(_MEASUREMENTS))
 
 

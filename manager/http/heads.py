@@ -1,7 +1,7 @@
-"""Heads of requests: which framing and how much of it is taken, what they count for, and what of them says who asks.
+"""Request heads: the accepted framing and size, the weight of a request, and the credentials in it.
 
-Reads the few cookies that are ours and no others: reading 1,000 of them takes longer than answering. Invariant: a head that is refused
-has not been read any further than it takes to count.
+Reads our own few cookies only: parsing 1,000 takes longer than answering. Invariant: a refused head is read
+only as far as needed to count it.
 """
 
 import hashlib
@@ -20,21 +20,25 @@ from manager.http.turnstile import HEAD_UNIT_BYTES
 from manager.usecases.connections import OfConnections
 
 SESSION_COOKIE: Final = "__Host-certcast"
-"""The prefix makes browsers refuse it unless it is Secure, for this host alone and for every path (RFC 6265bis 4.1.3.2)."""
+"""With this prefix, browsers refuse a cookie unless it is Secure, for this host only and for every path (RFC
+6265bis 4.1.3.2).
+"""
 
 COOKIES_MAX: Final = 200
-"""Browsers keep 180 for one site at most, of all that is served there."""
+"""Browsers keep at most 180 for one site, whatever applications it serves."""
 
 COOKIES_MAX_BYTES: Final = 12 * 1024
 
 CONTENT_TYPE_MAX_BYTES: Final = 256
-"""Reading the parameters of one takes the library's parser time by the square of its length; a multipart form's boundary has 70 at most."""
+"""The library's parser takes quadratic time for the parameters. A multipart form's boundary has at most 70
+characters.
+"""
 
 KNOWN_MAX: Final = 4096
-"""Credentials, and sources of them, that are remembered; the one that was used least lately is forgotten first."""
+"""How many credentials, and how many sources, are remembered; the least recently used is forgotten first."""
 
 REGULAR_S: Final = 3600.0
-"""How long a source counts as known after somebody there has proven a user."""
+"""How long a source counts as known after a user authenticated from there."""
 
 
 ONCE: Final = (
@@ -48,33 +52,33 @@ ONCE: Final = (
     "Sec-Fetch-Site",
     "X-HTTP-Method-Override",
 )
-"""All fields that are read here and have one value (RFC 9110 5.3): of two a proxy may look at one, and we at the other."""
+"""The single-valued fields read here (RFC 9110 5.3): given two, a proxy might use one and we the other."""
 
 
 @dataclass(frozen=True, slots=True)
 class HeadFault:
-    """Why a head is refused, and with which status."""
+    """The reason a head is refused, and the status."""
 
     status: int
     text: str
 
 
 def fault_of(request: web.BaseRequest) -> HeadFault | None:
-    """Return why this request's head is refused, None if it is not."""
+    """Return the fault for which this request's head is refused, or None."""
     return _framing_fault(request) or _doubled_fault(request) or _size_fault(request)
 
 
 def _framing_fault(request: web.BaseRequest) -> HeadFault | None:
-    """Refuse what a proxy on the way may read as another message than the library's parser, which looks at the last coding only."""
+    """Refuse framing that a proxy may read differently from the parser, which checks the last coding only."""
     if request.version not in {HttpVersion10, HttpVersion11}:
-        return HeadFault(505, "only HTTP/1.1 and HTTP/1.0 are spoken here")
+        return HeadFault(505, "only HTTP/1.1 and HTTP/1.0 are supported")
     codings = request.headers.getall(hdrs.TRANSFER_ENCODING, ())
     if codings and request.version < HttpVersion11:
         # RFC 9112 6.1: a message of HTTP/1.0 with one is to be treated as wrongly framed
-        return HeadFault(400, "HTTP/1.0 knows no Transfer-Encoding")
+        return HeadFault(400, "HTTP/1.0 does not allow Transfer-Encoding")
     if codings and [each.lower() for each in codings] != ["chunked"]:
         # RFC 9112 6.1: a coding that is not understood is answered with 501
-        return HeadFault(501, "no Transfer-Encoding but 'chunked' is understood here")
+        return HeadFault(501, "the only supported Transfer-Encoding is 'chunked'")
     return None
 
 
@@ -102,13 +106,13 @@ def _size_fault(request: web.BaseRequest) -> HeadFault | None:
 
 
 def weight_of(request: web.BaseRequest) -> float:
-    """Return what a request counts for at the turnstile."""
+    """Return the weight of a request at the turnstile."""
     size = len(request.raw_path) + sum(len(name) + len(text) for name, text in request.raw_headers)
     return 1.0 + size // HEAD_UNIT_BYTES
 
 
 def cookie(request: web.BaseRequest, name: str) -> str:
-    """Return the cookie of this name, "" if there is none."""
+    """Return the cookie of this name, or ""."""
     found = ""
     for each in request.headers.getall(hdrs.COOKIE, ()):
         for pair in each.split(";"):
@@ -119,10 +123,11 @@ def cookie(request: web.BaseRequest, name: str) -> str:
 
 
 class KnownCredentials:
-    """Credentials that have proven a user lately, as digests.
+    """Digests of credentials that recently authenticated a user.
 
-    They prove nothing by themselves: what comes with one is only not made to wait with strangers. A password is known on the connection
-    that it came on, and as long as that lasts: elsewhere whoever guesses it would see it answered before wrong ones, whatever the answer is.
+    They prove nothing: a request with one merely does not wait with strangers'. A password is known only on
+    the connection it came on, for as long as that lasts. Elsewhere, an attacker guessing passwords would see
+    the right one answered before wrong ones, whatever the answer.
     """
 
     def __init__(self) -> None:
@@ -135,11 +140,11 @@ class KnownCredentials:
         return len(self._users) + len(self._on_connections)
 
     def has_proven(self, source: str) -> bool:
-        """Whether somebody at this source has proven a user lately: who comes back from there is not made to wait with strangers."""
+        """Whether a user recently authenticated from this source, which then does not wait with strangers."""
         return time.monotonic() - self._proven_s.get(source, -inf) < REGULAR_S
 
     def find(self, request: web.BaseRequest) -> str | None:
-        """Return the user whom this request's credential proved, None if it proved nobody."""
+        """Return the user this request's credential authenticated, or None."""
         given = _given(request)
         if not given:
             return None
@@ -149,7 +154,7 @@ class KnownCredentials:
         return None if connection is None else self._on_connections.get(connection, self._digest(given))
 
     def note(self, request: web.BaseRequest, user: str) -> None:
-        """Note that this request's credential proves a user."""
+        """Note that this request's credential authenticated a user."""
         source = source_of(request.remote or "")
         if source != UNKNOWN:
             self._proven_s[source] = time.monotonic()

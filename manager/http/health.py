@@ -1,7 +1,7 @@
-"""Health, for machines that ask every few seconds.
+"""Health endpoints, for machines that poll every few seconds.
 
-Decides nothing: the composition root says what to check. Invariant: ready means that the store answers, the reconcile
-advances, and the manager's certificate is the one that was installed and has not expired.
+Decides nothing: the composition root supplies the checks. Invariant: ready means that the store answers,
+reconciling advances, and the manager serves the installed certificate, which has not expired.
 """
 
 import asyncio
@@ -22,19 +22,19 @@ log = structlog.get_logger(__name__)
 
 CHECK_TIMEOUT_S: Final = 5.0
 REMEMBERED_S: Final = 1.0
-"""How long answers are given again: anybody may ask, and a check writes to the disk."""
+"""How long an answer is cached: anyone may ask, and a check writes to the disk."""
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One condition: `probe` returns "" if it holds, else why it does not."""
+    """One condition. `probe` returns "" if it holds, otherwise the reason why not."""
 
     name: str
     probe: Callable[[], Awaitable[str]]
 
 
 class CheckAnswer(msgspec.Struct, frozen=True):
-    """How one check came out."""
+    """The result of one check."""
 
     name: str
     ok: bool
@@ -42,7 +42,7 @@ class CheckAnswer(msgspec.Struct, frozen=True):
 
 
 class HealthAnswer(msgspec.Struct, frozen=True):
-    """All checks, and whether all hold."""
+    """All checks, and whether all of them hold."""
 
     status: str
     checks: list[CheckAnswer]
@@ -64,15 +64,18 @@ class Health:
         self._is_draining = False
 
     def drain(self) -> None:
-        """Be ready no more, whatever holds: this manager is about to stop, and load balancers are to send new requests elsewhere."""
+        """Report not ready from now on.
+
+        The manager is about to stop; load balancers should send new requests elsewhere.
+        """
         self._is_draining = True
 
     async def live(self, _request: web.Request) -> web.Response:
-        """Answer, which is all that this asks."""
+        """Answer 200: an answer is proof enough."""
         return _answer([])
 
     async def ready(self, _request: web.Request) -> web.Response:
-        """Answer 200 if every check holds, else 503 with the reasons."""
+        """Answer 200 if every check holds, otherwise 503 with the reasons."""
         return _answer([DRAINING] if self._is_draining else await self.check())
 
     async def startup(self, _request: web.Request) -> web.Response:
@@ -80,7 +83,7 @@ class Health:
         return _answer([] if self._started else await self.check())
 
     async def check(self) -> list[CheckAnswer]:
-        """Make every check, all at once; who asks meanwhile or right after is given the same answers."""
+        """Run every check concurrently. Callers meanwhile, or shortly after, get the same answers."""
         async with self._checking:
             if self._clock() >= self._until_s:
                 self._answers = list(await asyncio.gather(*(_check(each) for each in self._ready)))
@@ -90,7 +93,7 @@ class Health:
 
 
 def add_routes(app: web.Application, health: Health, metrics: Metrics) -> None:
-    """Mount all of it."""
+    """Mount the health and metrics endpoints."""
     add_route(app, "GET", "/health/live", health.live)
     add_route(app, "GET", "/health/ready", health.ready)
     add_route(app, "GET", "/health/startup", health.startup)
@@ -107,7 +110,7 @@ async def _check(check: Check) -> CheckAnswer:
         found = error.message
     except Exception:
         log.exception("http.request_failed", path=f"/health, {check.name}")
-        found = "the check itself failed; the log says why"
+        found = "the check itself failed; see the manager's log"
     return CheckAnswer(check.name, not found, found or "ok")
 
 

@@ -1,6 +1,7 @@
-"""Long answers to strangers: how many are on their way, in which pieces, and whose is given up while others wait for theirs.
+"""Long answers to strangers: how many are sent at once, in which pieces, and which is cut while others wait.
 
-Decides with `manager.http.turnstile`. Invariant: a reader that takes nothing holds a place only as long as nobody waits for one.
+Decides with `manager.http.turnstile`. Invariant: a reader that takes nothing keeps its place only while
+nobody waits for one.
 """
 
 import asyncio
@@ -17,32 +18,38 @@ from common.source import source_of
 from manager.http.turnstile import Pace, Turnstile
 
 PIECE_BYTES: Final = 64 * 1024
-"""Longer answers are encrypted and buffered in pieces: all of one at once would keep the loop, and wait in memory for who does not read."""
+"""Longer answers are encrypted and buffered in pieces: a whole one would block the loop and stay in memory
+for a reader that does not read.
+"""
 
 PACE: Final = Pace(burst=100.0, per_s=150.0, each_burst=50.0, each_per_s=50.0)
-"""What strangers may be sent in long answers, in units of PIECE_BYTES: the description of the API has 20, and takes 8 ms to send."""
+"""How much strangers may be sent in long answers, in units of PIECE_BYTES. The API's description has 20 and
+takes 8 ms to send.
+"""
 
 AT_ONCE: Final = 64
-"""Long answers to strangers that are on their way: one that is not read takes some 300 KiB until it is given up."""
+"""How many long answers to strangers may be sent at once. An unread one takes some 300 KiB until it is cut."""
 
 UNREAD_S: Final = 2.0
-"""Of whom nothing was taken for so long gives way to who waits. A piece of 64 KiB takes a line of 256 kbit/s as long."""
+"""A reader that has taken nothing for this long gives way to waiting ones. A piece of 64 KiB takes about as
+long at 256 kbit/s.
+"""
 
 UNREAD_CHECK_S: Final = 0.5
-"""How often who waits looks for somebody who takes nothing."""
+"""How often a waiting request looks for a stalled reader."""
 
 
 class WaitingConnection(Protocol):
-    """The connection of a request that waits."""
+    """The connection of a waiting request."""
 
     def note_waiting(self, leave: Callable[[], None]) -> None:
-        """Note that others may have the place, and call `leave` if the connection ends."""
+        """Offer the place to others, and call `leave` if the connection ends."""
 
 
 class InPieces(Payload):
-    """An answer that is sent in pieces of the bytes that it was made of; aiohttp copies all that is in a BytesIO for each reader.
+    """An answer sent in pieces of its own bytes; aiohttp would copy a whole BytesIO for each reader.
 
-    `taken_s` is when the reader took the latest of them.
+    `taken_s` is when the reader took the latest piece.
     """
 
     _value: bytes
@@ -62,7 +69,7 @@ class InPieces(Payload):
         await self.write_with_length(writer, None)
 
     async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
-        """Send so much of it, each piece when the one before it was taken."""
+        """Send this many bytes, each piece after the previous one was taken."""
         whole = memoryview(self._value)[:content_length]
         for start in range(0, len(whole), PIECE_BYTES):
             await writer.write(whole[start : start + PIECE_BYTES])
@@ -71,7 +78,7 @@ class InPieces(Payload):
 
 
 def split_long(response: web.Response) -> InPieces | None:
-    """Mark a long answer as one to be sent in pieces; return these, None if it is short."""
+    """Mark a long answer to be sent in pieces and return them; return None for a short one."""
     if not isinstance(response.body, bytes) or len(response.body) <= PIECE_BYTES:
         return None
     response.body = pieces = InPieces(response.body)
@@ -87,7 +94,7 @@ class LongAnswers:
     async def turn(
         self, pieces: InPieces, request: web.Request, seat: WaitingConnection | None
     ) -> AsyncIterator[None]:
-        """Send a long answer within the block, when it is its turn."""
+        """Send a long answer within the block, once it is its turn."""
         source = source_of(request.remote or "")
         turn = self.turns.ask(source, weight=len(pieces) / PIECE_BYTES)
         if seat is not None:
@@ -106,7 +113,7 @@ class LongAnswers:
                 self.turns.end()
 
     def _give_up_unread(self) -> None:
-        """Cut, where all places are taken, the answer that nothing was taken of for longest, if that is long enough."""
+        """If all places are taken, cut the answer that has stalled longest, if it has stalled long enough."""
         if not self.turns.is_full or not self._sent:
             return
         longest = min(self._sent, key=lambda pieces: pieces.taken_s)

@@ -1,8 +1,9 @@
 """Metrics of the manager, in Prometheus' text format.
 
-Decides what is measured; the composition root says where it is read. Anybody may read this page, so no label is a node's or a
-certificate's name. Names follow Prometheus' conventions: `_total` counts, `_timestamp_seconds` is unix time, the rest are gauges.
-Invariant: what the store cannot tell now is left out, and everything else is still there.
+Decides which metrics there are; the composition root supplies their sources. Anyone may read this page, so no
+label is the name of a node or certificate. Names follow Prometheus' conventions: `_total` counts,
+`_timestamp_seconds` is unix time, the rest are gauges. Invariant: when the store is unavailable, its metrics
+are omitted and all others are still present.
 """
 
 import asyncio
@@ -34,21 +35,23 @@ log = structlog.get_logger(__name__)
 STORE_TIMEOUT_S: Final = 5.0
 
 EXPIRING_DAYS: Final = (0, 7, 30, 60)
-"""0 has expired; the others are the specification's limits, and a week."""
+"""0 counts expired ones; the others are the specification's limits, and a week."""
 
 CERTIFICATES_MAX: Final = 100
-"""Certificates with a series of their own: those in use that expire first."""
+"""How many certificates get a series: the certificates in use that expire first."""
 
 BUCKETS_S: Final = (0.1, 0.25, 0.5, 1, 2, 3, 5, 10, 30, 60, 300)
 RENEWAL_BUCKETS_S: Final = (10, 30, 60, 120, 300, 900, 3600, 6 * 3600, 86_400)
-"""A CA signs within seconds, and waits for nodes and name servers take minutes; what rested after a failure took hours."""
+"""A CA signs within seconds, waits for nodes and name servers take minutes, and an order that rested after a
+failure takes hours.
+"""
 
 _DAY_S: Final = 86_400
 
 
 @dataclass(frozen=True, slots=True)
 class MetricReading:
-    """One number that is read at each scrape; a `name` that ends in `_total` only ever grows."""
+    """One number read at each scrape. A `name` ending in `_total` only ever grows."""
 
     name: str
     meaning: str
@@ -57,7 +60,10 @@ class MetricReading:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sources:
-    """Where the numbers come from. `nodes` counts nodes by state; `alarms`, `inventory` and `renewals` ask the store."""
+    """The sources of the numbers.
+
+    `nodes` counts nodes by state; `alarms`, `inventory` and `renewals` query the store.
+    """
 
     version: str
     nodes: Callable[[], Mapping[str, int]]
@@ -69,16 +75,16 @@ class Sources:
 
 
 class Metrics:
-    """The page, and the counts that grow with each push."""
+    """The metrics page, and the counters that grow with each push."""
 
     def __init__(self, sources: Sources) -> None:
         self._sources = sources
         self.readings: list[MetricReading] = []
-        """What is read beside the sources; whoever composes the manager adds them once all that they read exists."""
+        """Further readings. The composition root adds them once the objects they read exist."""
         self._counts = CollectorRegistry()
         self._pushes = Counter(
             "certcast_pushes",
-            "Pushes that ended, by their result.",
+            "Finished pushes, by result.",
             ["result"],
             registry=self._counts,
         )
@@ -96,13 +102,13 @@ class Metrics:
         )
 
     def observe(self, _node: str, push: PushView) -> None:
-        """Count a push that ended."""
+        """Count a finished push."""
         self._pushes.labels(push.result or "unknown").inc()
         if push.result == "applied" and push.concluded_at_s is not None:
             self._applied.observe(max(0.0, push.concluded_at_s - push.changed_at_s))
 
     def observe_renewal(self, seconds: float) -> None:
-        """Count an order that was served."""
+        """Count an order whose certificate is served."""
         self._renewed.observe(max(0.0, seconds))
 
     async def show(self, _request: web.Request) -> web.Response:
@@ -114,7 +120,7 @@ class Metrics:
         return web.Response(body=generate_latest(page), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     def _live(self) -> list[Metric]:
-        """Return what the running manager knows by itself."""
+        """Return the metrics of the running manager."""
         sources = self._sources
         build = InfoMetricFamily("certcast_build", "The version that is running.")
         build.add_metric([], {"version": sources.version, "python": platform.python_version()})
@@ -125,7 +131,7 @@ class Metrics:
         return [build, nodes, *readings]
 
     async def _stored_metrics(self) -> list[Metric]:
-        """Return what the store tells, or nothing while it cannot."""
+        """Return the store's metrics, or nothing while it is unavailable."""
         sources = self._sources
         try:
             async with asyncio.timeout(STORE_TIMEOUT_S):
@@ -146,7 +152,7 @@ class Metrics:
 
 
 class _Page(Collector):
-    """Families that were read for one scrape."""
+    """Metric families read for one scrape."""
 
     def __init__(self, families: Iterable[Metric]) -> None:
         self._families = list(families)
@@ -161,7 +167,7 @@ def _family(reading: MetricReading) -> Metric:
 
 
 def _served_metrics(briefs: Iterable[NodeBrief], now_s: float) -> list[Metric]:
-    """Return when what ports serve expires: how many endpoints are close to it, and the earliest moment."""
+    """Return the expiry metrics of served certificates: endpoints close to it, and the earliest moment."""
     ends = [seen.ends_s for brief in briefs for seen in brief.serving if seen.ends_s is not None]
     soon = _expiring(
         "certcast_served_expiring",
@@ -189,7 +195,10 @@ def _alarms(active: Sequence[AlarmRecord]) -> Metric:
 
 
 def _certificates(inventory: Inventory, now_s: float) -> list[Metric]:
-    """Return when the certificates expire that nodes have, each of the first ones by its number in the store."""
+    """Return the expiry metrics of certificates on nodes.
+
+    The first ones are labelled by their number in the store.
+    """
     assigned = [entry for entry in inventory.entries.values() if entry.places]
     in_use = sorted(
         (entry.leaf.not_after_s, entry.id) for entry in assigned if entry.leaf.not_after_s is not None
@@ -212,7 +221,7 @@ def _certificates(inventory: Inventory, now_s: float) -> list[Metric]:
     )
     unreadable = GaugeMetricFamily(
         "certcast_certificates_unreadable_validity",
-        "Certificates that a node has and whose validity cannot be read; when they expire is unknown, and clients refuse them.",
+        "Certificates on a node whose validity cannot be read; their expiry is unknown, and clients refuse them.",
         value=sum(entry.leaf.not_before_s is None or entry.leaf.not_after_s is None for entry in assigned),
     )
     return [stored, soon, each, unreadable]
@@ -231,15 +240,15 @@ def _trusted_cas(inventory: Inventory) -> list[Metric]:
 
 
 def _renewals(renewals: Sequence[RenewalRecord], inventory: Inventory) -> list[Metric]:
-    """Return how many certificates renew themselves, how many of them have failed last, and when the next order begins."""
+    """Return how many certificates renew automatically, how many of these failed, and the next order's time."""
     stored = GaugeMetricFamily(
         "certcast_renewals",
-        "Certificates that are renewed without anybody's doing; what is paused, or renewed by request, is not counted.",
+        "Certificates that renew automatically; paused ones and those renewed by request are not counted.",
         value=sum(each.terms is not None and not each.is_paused for each in renewals),
     )
     failing = GaugeMetricFamily(
         "certcast_renewals_failing",
-        "Renewals whose last attempt has failed.",
+        "Renewals whose last attempt failed.",
         value=sum(each.failures > 0 for each in renewals),
     )
     following = GaugeMetricFamily(

@@ -1,9 +1,9 @@
-"""The manager's HTTP application as a whole: what holds for every request, whichever route serves it.
+"""HTTP application of the manager: the rules for every request, whichever route serves it.
 
-Decides how an answer leaves (within a deadline, large ones in pieces), and what becomes of the rest of a body that nobody read: the
-connection is closed, and no more of it is taken. Invariant: whatever a request holds (its bytes, its turns) is given back once
-its answer has been sent or given up; and a request begins when it is its turn, those of strangers at a pace that leaves the loop to
-others.
+Decides how an answer is sent (within a deadline, large ones in pieces). If a body was not read to its end,
+the connection is closed and no more of it is read. Invariants: everything a request holds (its bytes, its
+turns) is released once its answer was sent or abandoned; and a request begins only in its turn, strangers' at
+a pace that leaves the loop to others.
 """
 
 import asyncio
@@ -25,46 +25,55 @@ from manager.http.turnstile import Pace, Turnstile
 
 WRITE_S: Final = 30.0
 WRITE_RATE_BYTES_S: Final = 64 * 1024
-"""A reader may take WRITE_S for an answer, and longer for a long one at this pace."""
+"""A reader may take WRITE_S for an answer; a long answer gets longer, at this rate."""
 
 LINGER_S: Final = 1.0
 LINGER_MAX_BYTES: Final = 64 * 1024
-"""What is still taken of a body that was refused, so that its sender can read why: closing at once resets the connection (RFC 9112 9.6)."""
+"""How much of a refused body is still read, so that its sender can read the refusal: closing at once resets
+the connection (RFC 9112 9.6).
+"""
 
 LINGER_READ_BYTES: Final = 1024
-"""And how much of it at a time: each byte may be a chunk of its own."""
+"""How many bytes of it at a time: each byte may be a chunk by itself."""
 
 
 REQUESTS: Final = Limit(
     what="requests", in_all=64, each=8, waiting_in_all=1000, waiting_each=200, wait_s=30.0
 )
-"""Requests of users that are served at once, from when they are known to when the answer has been read."""
+"""Users' requests served at once, each from its authentication until its answer was read."""
 
 HEAVY: Final = Limit(
     what="long lists, downloads or uploads", in_all=2, each=1, waiting_in_all=50, waiting_each=10, wait_s=30.0
 )
-"""Work that takes more than a few milliseconds. More of it at once would be no faster, and slow everything else."""
+"""Work that takes more than a few milliseconds. More of it at once would be no faster, and slow everything
+else down.
+"""
 
 HEAVY_READING: Final = DutyCycle(burst_s=10.0, share=0.25, rest_max_s=2.0)
-"""Of one user, for what changes nothing: a browser's pages, and a program that lists 10,000 certificates each minute, never come near it, and who
-does nothing else leaves the interpreter to others for three quarters of the time. What the same user changes waits for a rest, too, but for seconds only."""
+"""One user's share for requests that change nothing. A browser, or a program that lists 10,000 certificates
+each minute, never comes near it. A user who does nothing else leaves the interpreter to others three quarters
+of the time. That user's changes wait for a rest too, but only for seconds.
+"""
 
 READING: Final = frozenset({hdrs.METH_GET, hdrs.METH_HEAD})
-"""Methods of routes that change nothing (RFC 9110 9.2.1): HEAD is served by what serves GET."""
+"""Methods of read-only routes (RFC 9110 9.2.1); GET handlers serve HEAD."""
 
 STRANGERS: Final = Pace(burst=20.0, per_s=50.0, each_burst=60.0, each_per_s=25.0)
-"""Requests of those who have proven nothing lately, by source: a page of theirs costs up to a millisecond.
+"""Requests without recent proof of a user, by source. A page for such a request costs up to a millisecond.
 
-A browser that was never here asks for ten files at once. Who signs in, and who asks for health, waits with them, and never for long: 512
-connections are through in 10 s.
+A new browser asks for ten files at once. Sign-ins and health checks wait here too, but never for long: 512
+connections are served in 10 s.
 """
 
 REGULARS: Final = Pace(burst=60.0, per_s=100.0, each_burst=60.0, each_per_s=50.0)
-"""The same of those who come from where somebody proved a user lately. Somebody else may be there, too, so it is a pace, and whoever guesses
-at passwords from there leaves room in it for others."""
+"""The same for sources from which a user recently authenticated. Other people may be there too, so it is a
+pace: an attacker guessing passwords from there leaves room in it for others.
+"""
 
 USERS: Final = Pace(burst=200.0, per_s=1000.0, each_burst=100.0, each_per_s=300.0)
-"""Requests with a credential that proved a user, by user, whatever they ask for: more than can be answered by a store."""
+"""Requests with a credential that authenticated a user, by user, for any route: more than the store can
+answer.
+"""
 
 
 class RequestSeat(Protocol):
@@ -72,19 +81,19 @@ class RequestSeat(Protocol):
 
     @property
     def is_first(self) -> bool:
-        """Whether nothing has been answered on it yet."""
+        """Whether nothing was answered on it yet."""
 
     def note_waiting(self, leave: Callable[[], None]) -> None:
-        """Note that the request waits for its turn: others may have the place, and `leave` is called if it ends."""
+        """Offer the place to others while the request waits; call `leave` if the connection ends."""
 
     def note_answering(self) -> None:
-        """Note that it is being answered."""
+        """Note that the request is being answered."""
 
     def yield_place(self) -> None:
-        """Note that its answer waits to be read: others may have the place."""
+        """Offer the place to others: the answer waits for its reader."""
 
     def note_proof(self) -> None:
-        """Note that a user was proven on it."""
+        """Note that a user authenticated on the connection."""
 
 
 class Guard:
@@ -103,11 +112,11 @@ GUARD: Final = web.AppKey("guard", Guard)
 SEAT: Final = web.RequestKey("seat", RequestSeat)
 _KEPT: Final = web.RequestKey("kept", AsyncExitStack)
 _PROVEN: Final = web.RequestKey("proven", str)
-"""The user whom a request has proven."""
+"""The user whom a request authenticated."""
 
 
 def new_application(proxies: Proxies) -> web.Application:
-    """Return the application that everything is mounted in."""
+    """Return the application in which everything is mounted."""
     app = web.Application(middlewares=[proxies.middleware(), _guard])
     app[GUARD] = Guard()
     return app
@@ -119,7 +128,10 @@ async def read_bytes(request: web.Request, sender: BodySender) -> bytearray:
 
 
 async def take_turn(request: web.Request, user: str) -> None:
-    """Wait until the request of this user, who has proven to be it, may be served; its turn ends with it. Raises OverloadedError."""
+    """Wait until this authenticated user's request may be served; its turn ends with the request.
+
+    Raises OverloadedError.
+    """
     guard = request.config_dict[GUARD]
     guard.known.note(request, user)
     request[_PROVEN] = user
@@ -129,18 +141,21 @@ async def take_turn(request: web.Request, user: str) -> None:
 
 
 def heavy_turn(request: web.Request, user: str) -> AbstractAsyncContextManager[None]:
-    """Return a turn for work that takes long. Raises OverloadedError when it is entered."""
+    """Return a turn for heavy work. Entering it raises OverloadedError."""
     return request.config_dict[GUARD].heavy.take(user, rests=request.method in READING)
 
 
 def add_route(app: web.Application, method: str, path: str, handler: Handler) -> None:
-    """Serve a path by a method. What answers GET answers HEAD as well, as RFC 9110 9.1 has it; aiohttp sends its headers alone."""
+    """Serve a path by a method.
+
+    GET handlers answer HEAD too (RFC 9110 9.1); aiohttp then sends the headers only.
+    """
     for each in (method, hdrs.METH_HEAD) if method == hdrs.METH_GET else (method,):
         app.router.add_route(each, path, handler, expect_handler=_expect_later)
 
 
 async def _expect_later(_request: web.Request) -> None:
-    """Leave `100 Continue` to whoever reads the body: only then it is known whether it will be."""
+    """Leave `100 Continue` to the code that reads the body, which alone knows whether it will."""
 
 
 @web.middleware
@@ -162,7 +177,10 @@ async def _guard(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 
 def _refusal(request: web.Request, fault: HeadFault) -> web.Response:
-    """Return the answer to a head that is refused, in a version that is spoken here. It ends the connection: where the message ends is not known."""
+    """Return the answer to a refused head, in a supported HTTP version.
+
+    It ends the connection, as the end of the message is unknown.
+    """
     version = max(HttpVersion10, min(request.version, HttpVersion11))
     request._cache["version"] = version  # noqa: SLF001 - which aiohttp writes into the status line
     refusal = web.Response(status=fault.status, text=fault.text)
@@ -171,7 +189,7 @@ def _refusal(request: web.Request, fault: HeadFault) -> web.Response:
 
 
 async def _wait_for_turn(request: web.Request) -> bool:
-    """Wait for the request's turn; false if its connection has ended meanwhile."""
+    """Wait for the request's turn; return False if its connection ended meanwhile."""
     guard, seat = request.config_dict[GUARD], request.get(SEAT)
     user = guard.known.find(request)
     source = source_of(request.remote or "")
@@ -212,13 +230,16 @@ async def _send(request: web.Request, response: web.StreamResponse) -> None:
         if request.transport is not None:
             request.transport.abort()
     except ConnectionError:
-        # the reader went
+        # the client disconnected
         pass
 
 
 @asynccontextmanager
 async def _turn_to_send(request: web.Request, pieces: InPieces | None) -> AsyncIterator[None]:
-    """Send an answer when it is its turn; `pieces` if it is a long one. One that a stranger does not read keeps nobody else out."""
+    """Send an answer in its turn; `pieces` for a long one.
+
+    An answer that a stranger does not read blocks no other.
+    """
     guard, seat = request.config_dict[GUARD], request.get(SEAT)
     if _PROVEN in request or guard.known.find(request) is not None:
         yield
@@ -233,7 +254,7 @@ async def _turn_to_send(request: web.Request, pieces: InPieces | None) -> AsyncI
 
 
 async def _linger(request: web.Request) -> None:
-    """Give the sender of a refused body a moment to read the answer, and end the connection."""
+    """Give the sender of a refused body a moment to read the answer, then close the connection."""
     taken = 0
     try:
         async with asyncio.timeout(LINGER_S):

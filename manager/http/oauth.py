@@ -1,6 +1,6 @@
-"""`/oauth/token/`: an access token for a client that proves itself with a signed assertion (RFC 6749 4.4, RFC 7523).
+"""OAuth token endpoint `/oauth/token/`: access tokens for signed client assertions (RFC 6749 4.4, RFC 7523).
 
-Decides how such a request is read and how it is refused (RFC 6749 5.2). Leaves the proof to the use cases.
+Decides how such a request is read and refused (RFC 6749 5.2). Leaves the proof to the use cases.
 """
 
 from typing import Final
@@ -44,14 +44,14 @@ class AccessToken(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OAuthFailure(msgspec.Struct, frozen=True, kw_only=True):
-    """Why there is no token: a code of RFC 6749 5.2, and a sentence for people."""
+    """A refusal: a code of RFC 6749 5.2, and a sentence for people."""
 
     error: str
     error_description: str
 
 
 class _FormError(Exception):
-    """A form that is not a request for a token."""
+    """A form that is not a valid token request."""
 
     def __init__(self, code: str, text: str) -> None:
         super().__init__(text)
@@ -127,7 +127,7 @@ def _refuse(status: int, code: str, text: str) -> web.Response:
 
 
 def _json(status: int, value: object) -> web.Response:
-    # RFC 6749 5.1: a token is never kept on the way
+    # RFC 6749 5.1: no intermediary may cache a token
     headers = {"Cache-Control": "no-store", "Pragma": "no-cache"}
     return web.Response(
         status=status, body=msgspec.json.encode(value), content_type="application/json", headers=headers

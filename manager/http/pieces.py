@@ -1,7 +1,7 @@
-"""Long answers in pieces: each is made when the one before it was taken, so that no answer is ever whole in memory.
+"""Long answers in pieces: each is made after the previous one was taken, so none is ever whole in memory.
 
-Decides how a JSON list is cut, and when a reader that does not read is let go. Invariant: an answer that cannot be finished is cut off,
-and never looks whole.
+Decides how a JSON list is divided, and when a stalled reader is disconnected. Invariant: an answer that
+cannot be finished is cut off and never looks complete.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from manager.http.failures import log_failure
 log = structlog.get_logger(__name__)
 
 AT_ONCE: Final = 200
-"""Objects in a piece: certificates with their texts take some 20 KB each."""
+"""How many objects a piece holds: certificates with their texts take some 20 KB each."""
 
 WRITE_BYTES: Final = 64 * 1024
 WRITE_S: Final = 30.0
@@ -31,7 +31,10 @@ _END: Final = b"]}"
 
 
 async def stream_list(empty: object, parts: AsyncIterator[Sequence[object]]) -> AsyncIterator[bytes]:
-    """Return JSON in pieces: `empty` is the object with an empty list as its last member, which gets what is in `parts`."""
+    """Return JSON in pieces.
+
+    `empty` is the object with an empty list as its last member; `parts` fill that list.
+    """
     begun = msgspec.json.encode(empty).removesuffix(_END)
     between = b""
     async for part in parts:
@@ -45,7 +48,10 @@ async def stream_list(empty: object, parts: AsyncIterator[Sequence[object]]) -> 
 async def guard_stream(
     pieces: AsyncIterator[bytes], check: Callable[[], Awaitable[None]]
 ) -> AsyncIterator[bytes]:
-    """Return the same pieces as long as `check` lets them go, which raises AccessError where the right to read them has gone."""
+    """Return the same pieces, calling `check` before each.
+
+    It raises AccessError once the right to read was revoked.
+    """
     async for piece in pieces:
         await check()
         yield piece
@@ -59,9 +65,9 @@ async def send(
     status: int = 200,
     headers: Mapping[str, str] = _NO_HEADERS,
 ) -> web.StreamResponse:
-    """Send JSON in pieces; each is made in a `turn` of its own, which nobody holds by reading slowly.
+    """Send JSON in pieces. Each is made in a `turn` by itself, so a slow reader holds none.
 
-    Raises CertcastError while nothing was sent; later the connection is cut, and the log says why.
+    Raises CertcastError before anything was sent. Later failures cut the connection and are logged.
     """
     response = web.StreamResponse(status=status, headers=dict(headers))
     response.content_type = "application/json"
@@ -76,13 +82,13 @@ async def send(
                 piece = await _next(pieces, turn)
             await response.write_eof()
     except (AccessError, OverloadedError):
-        # the right to the rest has gone, or others ask for so much that there was no turn for it
+        # the right to the rest was revoked, or the manager was too busy for another turn
         _cut(request)
     except CertcastError as error:
         log_failure(error, method=request.method, path=request.path)
         _cut(request)
     except (TimeoutError, ConnectionError):
-        # the reader went, or might as well have
+        # the reader disconnected or stalled
         _cut(request)
     return response
 
@@ -96,7 +102,7 @@ async def _next(
 
 async def _write(response: web.StreamResponse, piece: bytes) -> None:
     async with asyncio.timeout(WRITE_S):
-        # what is written is encrypted at once: others get their turn in between
+        # written data is encrypted at once: let others run in between
         for start in range(0, len(piece), WRITE_BYTES):
             await response.write(piece[start : start + WRITE_BYTES])
             await asyncio.sleep(0)

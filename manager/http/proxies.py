@@ -1,11 +1,10 @@
-"""Trusted reverse proxies: whose word is taken for where a request comes from, and for the name that the browser used.
+"""Trusted reverse proxies: which of them may state a request's origin and the name the browser used.
 
-Tells connections apart, too, so that a client can be known again on its own; those of trusted proxies are nobody's, as they carry anybody's
-requests.
-
-Decides the client's address: the right-most one in `Forwarded` (RFC 7239) or `X-Forwarded-For` that is not a trusted proxy's, because only
-what trusted proxies added can be believed. Invariant: whoever is not a trusted proxy is known by the address of its own connection,
-whatever it sends; and where the headers contradict each other or cannot be read, by that of the last trusted proxy.
+Decides the client's address: the right-most one in `Forwarded` (RFC 7239) or `X-Forwarded-For` that is not a
+trusted proxy's, because only entries added by trusted proxies are reliable. Also tells connections apart, so
+that a client can be recognised by its own; a trusted proxy's connection belongs to no client, as it carries
+everyone's requests. Invariant: a client that is not a trusted proxy is known by its connection's address,
+whatever it sends. If the headers are contradictory or unreadable, the last trusted proxy's address is used.
 """
 
 import asyncio
@@ -22,12 +21,14 @@ from manager.usecases.connections import ClientConnection
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 CONNECTION: Final[web.RequestKey[ClientConnection | None]] = web.RequestKey("connection")
-"""The client's own connection; None where others' requests come on it, too."""
+"""The client's own connection; None if it carries others' requests too."""
 
 FOR: Final = "X-Forwarded-For"
 HOST: Final = "X-Forwarded-Host"
 HOPS_MAX: Final = 32
-"""Proxies between a client and here; what is further to the left was not written by one of ours."""
+"""How many proxies may stand between a client and here; our proxies wrote none of the entries further to the
+left.
+"""
 
 
 class Proxies:
@@ -46,7 +47,10 @@ class Proxies:
         return any(found in network for network in self._networks)
 
     def middleware(self) -> Middleware:
-        """Return what lets every handler see the client's address as `remote`, and the browser's name for us as `host`."""
+        """Return the middleware that sets `remote` to the client's address.
+
+        It also sets `host` to the name the browser used.
+        """
 
         @web.middleware
         async def resolve_client(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -69,20 +73,20 @@ class Proxies:
         return self._connections[transport]
 
     def client(self, request: web.BaseRequest, peer: str) -> tuple[str, str]:
-        """Return the address that a trusted proxy's request comes from, and the host that was asked for."""
+        """Return a trusted proxy's client address and the requested host."""
         elements = request.forwarded[-HOPS_MAX:]
         by_element, depth = self._walk([each.get("for", "") for each in elements], peer)
         by_list, _ = self._walk(_values_of(request, FOR)[-HOPS_MAX:], peer)
         both = hdrs.FORWARDED in request.headers and FOR in request.headers
         if both and by_element != by_list:
-            # a proxy writes one of the two, and the other is what the client sent
+            # a proxy writes one of the two; the other came from the client
             return peer, request.host
         address = by_element if hdrs.FORWARDED in request.headers else by_list
         host = (elements[-depth].get("host", "") if depth else "") or _values_of(request, HOST)[-1].strip()
         return address, host or request.host
 
     def _walk(self, nodes: Sequence[str], peer: str) -> tuple[str, int]:
-        """Return the right-most address that is not trusted, or the last that is, and how many nodes from the right were believed."""
+        """Return the right-most untrusted address, or the last trusted one, and the number of believed nodes."""
         known, depth = peer, 0
         for node in reversed(nodes):
             address = _address(node)
@@ -99,7 +103,7 @@ def _values_of(request: web.BaseRequest, name: str) -> list[str]:
 
 
 def _address(node: str) -> str | None:
-    """Return the address in a node's name, without its port (RFC 7239 6); None for `unknown`, a name, or what cannot be read."""
+    """Return a node's address without its port (RFC 7239 6); None for `unknown`, a name or garbage."""
     text = node.strip()
     if text.startswith("["):
         text = text[1:].partition("]")[0]

@@ -1,8 +1,8 @@
-"""Fair queueing of a resource among users: how much is out at once, how much one owner may have of it, and who waits how long.
+"""Fair queueing of a resource: how much is in use at once, each owner's share, and how long a request waits.
 
-Decides who is next: whoever asked first, unless that owner has its share already. One that used it much keeps it for a while longer, in
-which others have the resource and it has to rest. Invariant: one owner never keeps more than its share from others, and neither what is
-out nor who waits grows without bound.
+Decides who is next: the first to ask, unless that owner already has its full share. An owner with heavy use
+keeps its share a while longer; meanwhile others have the resource and that owner rests. Invariant: no owner
+ever takes more than its share, and neither use nor the queue grows without bound.
 """
 
 import asyncio
@@ -17,9 +17,9 @@ from common.runtime.buckets import Buckets
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limit:
-    """How much there is (`in_all`) and how much of it one owner gets (`each`); how many may wait, and how long.
+    """The amount of a resource (`in_all`), each owner's share (`each`), the queue's length and longest wait.
 
-    `what` names it in the plural, for people.
+    `what` names the resource in the plural, for people.
     """
 
     what: str
@@ -32,9 +32,9 @@ class Limit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DutyCycle:
-    """For how long one owner may use a resource: `burst_s` at once, and then this share of the time.
+    """How long one owner may use a resource: `burst_s` at once, then this share of the time.
 
-    No rest is longer than `rest_max_s`: what waits for the end of one is not given up for it.
+    No rest is longer than `rest_max_s`, so that a request waiting for its end is not given up.
     """
 
     burst_s: float
@@ -43,7 +43,7 @@ class DutyCycle:
 
 
 class FairQueue:
-    """Without a `duty_cycle` nobody has to rest."""
+    """A queue for one limited resource. Without a `duty_cycle`, no owner has to rest."""
 
     def __init__(self, limit: Limit, duty_cycle: DutyCycle | None = None) -> None:
         self._limit = limit
@@ -57,19 +57,21 @@ class FairQueue:
 
     @property
     def taken(self) -> int:
-        """How much is out now."""
+        """How much is in use now."""
         return self._taken
 
     @property
     def waiting(self) -> int:
-        """How many wait now."""
+        """How many requests wait now."""
         return len(self._waiting)
 
     @asynccontextmanager
     async def take(self, owner: str, amount: int = 1, *, rests: bool = True) -> AsyncIterator[None]:
-        """Have `amount` of it within the block; at most `Limit.each`. Raises OverloadedError if it could not be had in time.
+        """Hold `amount` within the block, `Limit.each` at most.
 
-        What one does that never `rests` does not count for its duty either.
+        Raises OverloadedError if it was not granted in time.
+
+        Use with `rests=False` does not count towards the owner's duty cycle either.
         """
         await self._acquire(owner, amount)
         loop = asyncio.get_running_loop()
@@ -95,7 +97,7 @@ class FairQueue:
                 await turn
         except BaseException as error:
             if self._waiting.pop(turn, None) is None:
-                # it was granted in the moment in which its owner gave up
+                # it was granted just as its owner gave up
                 self._give_back(amount)
                 self._free_share(owner, amount)
             if isinstance(error, TimeoutError):
@@ -118,7 +120,7 @@ class FairQueue:
         return min(used_s * (1 / self._duty_cycle.share - 1), self._duty_cycle.rest_max_s)
 
     def _give_back(self, amount: int) -> None:
-        """Let others have it; the owner's share stays taken."""
+        """Release the amount to others; the owner's share stays taken."""
         self._taken -= amount
         self._grant()
 
@@ -133,7 +135,7 @@ class FairQueue:
             if turn.cancelled() or self._is_full(owner, amount):
                 continue
             if self._taken + amount > self._limit.in_all:
-                # nobody overtakes: who wants much would wait for ever
+                # nothing overtakes, or a large request would wait forever
                 break
             del self._waiting[turn]
             self._taken += amount

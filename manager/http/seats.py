@@ -1,8 +1,9 @@
-"""Connections to the HTTPS endpoint: who is let in, for how long nothing may be asked, and who goes when all places are taken.
+"""Connections to the HTTPS endpoint: which are admitted, how long they may idle, and which one makes room.
 
-Decides with `common.runtime.connection_limit`; TLS is asyncio's, HTTP aiohttp's. Owns each connection from the accept to its end. Invariants: a
-connection that is not being answered has a deadline, whatever trickles in on it; and it gives its place to one of an address that
-holds fewer, or, a stranger's, to one of an address that is known.
+Decides with `common.runtime.connection_limit`; TLS is asyncio's, HTTP aiohttp's. Owns each connection from
+the accept to its end. Invariants: a connection that is not being answered has a deadline, whatever trickles
+in on it; and when all seats are taken, it gives its place to an address that holds fewer or, if it is a
+stranger's, to a known address.
 """
 
 import asyncio
@@ -32,39 +33,45 @@ DISPLACED: Final = "idle while others needed its place"
 TALKATIVE: Final = "too much was sent outside of a body"
 
 UNASKED_MAX_BYTES: Final = 64 * 1024
-"""What may come between two answers beside the body: heads of requests, and how a body is chunked. Three of the longest fields fit."""
+"""How many bytes may come between two answers besides the body: heads of requests, and chunk framing. Three
+of the longest fields fit.
+"""
 
 UNASKED_SHARE: Final = 4
-"""And as much as a body's bytes divided by this: one in chunks of 64 bytes, the smallest that are read, has an eighth of them."""
+"""And the body's bytes divided by this: chunks of 64 bytes, the smallest accepted, have an eighth of framing."""
 
 UNREAD_MAX_BYTES: Final = 16 * 1024
-"""Of an answer, how much may wait for its reader before no more is encrypted. asyncio's own 512 KiB let each connection that reads nothing
-keep more than a megabyte."""
+"""How much of an answer may wait for its reader before encryption pauses. With asyncio's own 512 KiB, each
+stalled connection would keep more than a megabyte.
+"""
 
 MANY_MORE: Final = 8
-"""A source that holds so many more than another gives up even those that it has just opened."""
+"""A source that holds this many more than another gives up even connections it has just opened."""
 
 SPARED_MOST: Final = 8
-"""So many connections of a source that is known stay for the next request, whoever needs a place: a browser keeps six, and a program a few. Who is known and keeps more
-gives them up as others do."""
+"""How many connections a known source keeps for its next request, whoever needs a place. A browser keeps six,
+a program a few. Any beyond that are given up as a stranger's are.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeatLimits:
-    """What connections may take.
+    """The limits of connections.
 
     Attributes:
         total: connections at once.
         per_source: of these, from one address; a proxy or an office is one.
-        pace_burst, pace_per_s: new connections from one address on which no user proves who it is; when their handshakes begin is
-            `manager.http.handshakes`' word.
+        pace_burst, pace_per_s: new connections from one address on which no user authenticates;
+            `manager.http.handshakes` decides when their handshakes begin.
         handshake_s: from the accept until a handshake begins, and from there until TLS is established.
-        request_s: from there until the first request's headers are whole.
-        idle_s: from the end of an answer until the next request's headers are whole.
+        request_s: from there until the first request's headers are complete.
+        idle_s: from the end of an answer until the next request's headers are complete.
         shutdown_s: for the peer to confirm the end of TLS.
-        is_proxy: whether a trusted proxy is at an address; its pace is that of all who are behind it, and not bounded here.
-        is_known: whether nodes, or users who proved it lately, come from a source; handshakes from there wait for no stranger's, and a place is taken from one.
-        grace_s: for how long a new connection keeps its place in any case but of `MANY_MORE`.
+        is_proxy: whether an address is a trusted proxy's. Its pace is that of all clients behind it, and is
+            not bounded here.
+        is_known: whether nodes, or recently authenticated users, come from a source. Handshakes from there
+            never wait for a stranger's, and a stranger gives up a place for them.
+        grace_s: how long a new connection keeps its place in any case, except against `MANY_MORE`.
     """
 
     total: int = 512
@@ -81,7 +88,7 @@ class SeatLimits:
 
 
 def _nothing() -> None:
-    """Stand in until there is something to end."""
+    """Placeholder until there is something to end."""
 
 
 def _cancel(task: asyncio.Task[object]) -> None:
@@ -90,7 +97,7 @@ def _cancel(task: asyncio.Task[object]) -> None:
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class Seat(AdmittedConnection):
-    """One connection. `end` cuts it, in whatever state it is."""
+    """One connection. `end` cuts it, whatever its state."""
 
     address: str
     is_over: bool = False
@@ -112,7 +119,7 @@ class HttpsSeats:
         return len(self._connections)
 
     def take(self, address: str, now_s: float) -> Seat | None:
-        """Return a place for a new connection; None, and the refusal is counted, if there is none."""
+        """Return a place for a new connection; if there is none, count the refusal and return None."""
         source = source_of(address)
         if not self.limits.is_proxy(address) and not self._paces.take(source, now_s):
             self._refuse(address, HURRIED)
@@ -155,14 +162,15 @@ class HttpsSeats:
         contexts: ServerContexts,
         make: Callable[[], asyncio.Protocol],
     ) -> None:
-        """Shake hands, and leave the connection to the protocol that `make` makes."""
+        """Do the handshake, then hand the connection to the protocol that `make` returns."""
         limits = self.limits
         task = asyncio.current_task()
         if seat.is_over or task is None:
             accepted.close()
             return
         seat.end = partial(_cancel, task)
-        # a task that is cancelled keeps the exception, which has this frame: with the task in it, both would wait for a collection of garbage
+        # a cancelled task's exception holds this frame, which would hold the task: both would wait for a
+        # garbage collection
         del task
         try:
             async with asyncio.timeout(limits.handshake_s):
@@ -172,7 +180,7 @@ class HttpsSeats:
                     is_known=limits.is_proxy(seat.address) or limits.is_known(seat.source),
                 )
         except OSError:
-            # nothing came, no turn in time, or gone
+            # the peer sent nothing, got no turn in time, or disconnected
             accepted.close()
             self.free(seat)
             return
@@ -190,18 +198,18 @@ class HttpsSeats:
                 shutdown_s=limits.shutdown_s,
             )
         except OSError:
-            # no TLS, no time, or gone: strangers' affairs
+            # not TLS, too slow, or disconnected: not the manager's concern
             self.free(seat)
         except BaseException:
             self.free(seat)
             raise
 
     def connection_of(self, protocol: asyncio.Protocol) -> "_Watched | None":
-        """Return the connection on which a request has come."""
+        """Return the connection a request arrived on."""
         return self._watched.get(protocol)
 
     def note_established(self, protocol: asyncio.Protocol, watched: "_Watched") -> None:
-        """Note on which connection a protocol is."""
+        """Record a protocol's connection."""
         self._watched[protocol] = watched
 
     def note_lost(self, seat: Seat, protocol: asyncio.Protocol) -> None:
@@ -210,11 +218,11 @@ class HttpsSeats:
         self.free(seat)
 
     def record_proof(self, seat: Seat, now_s: float) -> None:
-        """Stop counting a connection on which a user was proven for the pace of its source."""
+        """Exempt a connection on which a user authenticated from its source's pace."""
         self._paces.give_back(seat.source, now_s)
 
     def count_late(self, seat: Seat, why: str) -> None:
-        """Count a connection that was cut for its deadline."""
+        """Count a connection that was cut at its deadline."""
         self._refuse(seat.address, why)
 
     def _refuse(self, address: str, why: str) -> None:
@@ -223,7 +231,10 @@ class HttpsSeats:
 
 
 class _Watched(asyncio.Protocol):
-    """The protocol of one connection with a clock around it; `make` makes it once TLS is established."""
+    """The protocol of one connection, with deadlines.
+
+    `make` creates the inner protocol once TLS is established.
+    """
 
     __slots__ = (
         "_body",
@@ -253,7 +264,7 @@ class _Watched(asyncio.Protocol):
         self.is_first = True
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Start the clock of the first request."""
+        """Start the deadline of the first request."""
         if not isinstance(transport, asyncio.Transport):
             raise TypeError("a stream transport is needed")
         self._transport = transport
@@ -267,10 +278,10 @@ class _Watched(asyncio.Protocol):
         self._inner.connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
-        """Count, and pass on."""
+        """Count the bytes and pass them on."""
         self._came_bytes += len(data)
         self._inner.data_received(data)
-        # the parser has no limit for a head as a whole, nor for what stands between the chunks of a body
+        # the parser bounds neither a head as a whole nor the data between the chunks of a body
         body_bytes = self._body.total_bytes
         if self._came_bytes - body_bytes > UNASKED_MAX_BYTES + body_bytes // UNASKED_SHARE:
             self._cut(TALKATIVE)
@@ -279,7 +290,7 @@ class _Watched(asyncio.Protocol):
         return self._inner.eof_received()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Pass on, and give the place back."""
+        """Pass the end on and release the place."""
         self._stop()
         self._leave()
         inner, self._inner = self._inner, asyncio.Protocol()
@@ -293,12 +304,12 @@ class _Watched(asyncio.Protocol):
         self._inner.resume_writing()
 
     def note_waiting(self, leave: Callable[[], None]) -> None:
-        """Note that a request waits for its turn: the place is others' who need it, and `leave` is called when it is gone."""
+        """Offer the place to others while a request waits; call `leave` when the place is lost."""
         self._leave = leave
         self._seat.yields_at_s = self._loop.time()
 
     def note_answering(self, body: StreamReader | None = None) -> None:
-        """Note that a request, with this body, is being answered: the place is safe."""
+        """Note that a request with this body is being answered: the place is safe."""
         self._stop()
         self._leave = _nothing
         self._seat.yields_at_s = inf
@@ -306,17 +317,17 @@ class _Watched(asyncio.Protocol):
             self._body = body
 
     def yield_place(self) -> None:
-        """Note that only the peer is waited for, to read: the place is others' who need it."""
+        """Offer the place to others: the manager only waits for the peer to read."""
         self._seat.yields_at_s = self._loop.time()
 
     def note_proof(self) -> None:
-        """Note that a user was proven on this connection."""
+        """Note that a user authenticated on this connection."""
         if not self._has_proven:
             self._has_proven = True
             self._seats.record_proof(self._seat, self._loop.time())
 
     def note_answered(self) -> None:
-        """Note that it was answered: from now on the place is others' who need it."""
+        """Note the end of an answer: from now on the place is offered to others."""
         self.is_first = False
         self._body, self._came_bytes = EMPTY_PAYLOAD, 0
         self._seat.yields_at_s = self._loop.time()

@@ -1,7 +1,7 @@
-"""The manager's HTTPS endpoint.
+"""HTTPS server of the manager.
 
-Owns the listening socket and the certificate it shows. Invariant: changing the certificate touches no connection that is
-open, and the next handshake shows the new one.
+Owns the listening socket and the certificate it shows. Invariant: a change of certificate affects no open
+connection, and the next handshake shows the new one.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ from manager.http.middleware import SEAT
 from manager.http.seats import HttpsSeats, SeatLimits
 
 HSTS: Final = "max-age=31536000"
-"""One year, as RFC 6797 6.1.1 allows and browsers' preload lists ask."""
+"""One year, which RFC 6797 6.1.1 allows and browsers' preload lists require."""
 
 SECURITY_HEADERS: Final = {
     "Strict-Transport-Security": HSTS,
@@ -35,7 +35,7 @@ SECURITY_HEADERS: Final = {
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
     "Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
-    # whatever says nothing else: lists, names and tokens are nobody's to keep on the way, nor on a disk (RFC 9111 5.2.2.5)
+    # the default: no intermediary and no disk may keep lists, names or tokens (RFC 9111 5.2.2.5)
     "Cache-Control": "no-store",
 }
 
@@ -43,13 +43,16 @@ HTTPS: Final = "https"
 """The name of the service manager's socket."""
 
 ACCEPTED_PER_TURN: Final = 4
-"""Connections that are let in before the loop has its next turn. Strangers who are cut off at their deadline are back by the hundred, and who is
-known among them overtakes them from then on, and no sooner."""
+"""How many connections are accepted before the loop's next turn. Strangers cut off at their deadline return
+by the hundred; a known peer among them overtakes them only once it is accepted.
+"""
 
 SHUTDOWN_S: Final = 3.0
 HEADER_MAX_BYTES: Final = 16 * 1024
 READ_BUFFER_BYTES: Final = 64 * 1024
-"""What is taken of a body before anybody reads it is twice as much. It bounds the number of chunks in one go, too."""
+"""The read buffer for a body: twice this much is taken before a handler reads. It also bounds the chunks
+parsed at once.
+"""
 
 
 class HttpsServer:
@@ -64,7 +67,7 @@ class HttpsServer:
         self._socket: socket.socket | None = None
         self._contexts = ServerContexts(_server_context)
         app.on_response_prepare.append(_add_headers)
-        # around all others: a connection is being answered until its answer has left
+        # outermost: a connection counts as being answered until its answer was sent
         app.middlewares.insert(0, self._attend)
 
     @property
@@ -92,7 +95,7 @@ class HttpsServer:
             access_log=None,  # type: ignore[arg-type] # which is what a runner hands on
             logger=_quiet_logger(),
             keepalive_timeout=self.seats.limits.idle_s,
-            # what becomes of the rest of a body, and of a compressed one, is decided in manager.http.middleware and .bodies
+            # manager.http.middleware handles an unread body, .bodies a compressed one
             lingering_time=0.0,
             auto_decompress=False,
             read_bufsize=READ_BUFFER_BYTES,
@@ -111,18 +114,21 @@ class HttpsServer:
             ) from error
 
     async def run(self) -> None:
-        """Accept connections until cancelled. Until a certificate is given, handshakes are refused."""
+        """Accept connections until cancelled. Handshakes are refused until a certificate is set."""
         if self._socket is None or self._make is None:
             raise RuntimeError("the endpoint has not been started")
         await _accept_connections(self.seats, self._contexts, self._make, self._socket)
 
     async def use_certificate(self, *, fullchain_pem: str, private_key_pem: str, parameters_pem: str) -> None:
-        """Show this certificate from the next handshake on. Raises InstallError; then the old one stays."""
+        """Show this certificate from the next handshake on.
+
+        Raises InstallError; the old certificate then stays.
+        """
         loaded = await asyncio.to_thread(_load, fullchain_pem, private_key_pem, parameters_pem)
         self._contexts.shown, self.seats.handshakes.cost_s = loaded
 
     async def close(self) -> None:
-        """Stop listening, and give requests under way a moment to end."""
+        """Stop listening, and give running requests a moment to end."""
         if self._socket is not None:
             stop_listening(self._socket)
         if self._runner is not None:
@@ -165,7 +171,7 @@ async def _accept_connections(
 
 
 class _Requests(web.RequestHandler):
-    """aiohttp's end of a connection, whose own refusals of what is no HTTP look like every other answer."""
+    """aiohttp's end of a connection. Its own refusals of invalid HTTP look like every other answer."""
 
     __slots__ = ()
 
@@ -176,7 +182,7 @@ class _Requests(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """Return the answer to what cannot be read."""
+        """Return the answer to an unreadable request."""
         refusal = super().handle_error(request, status, exc, message)
         _mark(refusal)
         return refusal
@@ -189,12 +195,12 @@ async def _add_headers(_request: web.Request, response: web.StreamResponse) -> N
 def _mark(response: web.StreamResponse) -> None:
     for name, value in SECURITY_HEADERS.items():
         response.headers.setdefault(name, value)
-    # aiohttp would put its version there
+    # aiohttp would state its version there
     response.headers["Server"] = "certcast"
 
 
 def _quiet_logger() -> logging.Logger:
-    """Return a logger that leaves out what strangers wrote: malformed requests, which may quote a secret."""
+    """Return a logger that omits strangers' input: malformed requests may quote a secret."""
     logger = logging.getLogger(f"{__name__}.http")
     logger.addFilter(_is_ours)
     return logger
@@ -208,7 +214,8 @@ def _is_ours(record: logging.LogRecord) -> bool:
 def _server_context() -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    # a resumed session shows no certificate, so its client would believe in the old one for hours after a change; see `ServerContexts`, too
+    # a resumed session shows no certificate: its client would trust the old one for hours after a change; see
+    # also `ServerContexts`
     context.options |= ssl.OP_NO_TICKET
     context.num_tickets = 0
     context.set_alpn_protocols(["http/1.1"])
@@ -216,10 +223,10 @@ def _server_context() -> ssl.SSLContext:
 
 
 def _load(fullchain_pem: str, private_key_pem: str, parameters_pem: str) -> tuple[ssl.SSLContext, float]:
-    """Return what shows this certificate, and what a handshake with it costs in seconds."""
+    """Return the TLS context for this certificate, and the seconds of CPU a handshake with it takes."""
     context = _server_context()
     try:
-        # the ssl module reads files only; these are in memory, and nobody else can open them
+        # the ssl module reads only files; these are in memory and no other process can open them
         with _MemoryFile(fullchain_pem) as chain, _MemoryFile(private_key_pem) as key:
             context.load_cert_chain(chain.path, key.path)
         if "-----BEGIN DH PARAMETERS-----" in parameters_pem:
@@ -234,7 +241,7 @@ def _load(fullchain_pem: str, private_key_pem: str, parameters_pem: str) -> tupl
 
 
 class _MemoryFile:
-    """A text as a file without a name."""
+    """A text as an anonymous file."""
 
     def __init__(self, text: str) -> None:
         self._descriptor = os.memfd_create("certcast", os.MFD_CLOEXEC)

@@ -1,4 +1,4 @@
-"""Streams of server-sent events: how many, how long, and how a watcher that does not read is let go."""
+"""Streams of server-sent events: how many, how long, and when a stalled watcher is disconnected."""
 
 import asyncio
 import contextlib
@@ -18,31 +18,34 @@ HEARTBEAT_S: Final = 15.0
 """Proxies end a stream that is silent for a minute."""
 
 STREAM_S: Final = 3600.0
-"""How long a stream lasts; who watches on signs in again, so a removed user does not watch for ever."""
+"""How long a stream lasts. The watcher must then authenticate again, so that a removed user does not watch
+forever.
+"""
 
 WRITE_S: Final = 30.0
 """How long a watcher may leave the stream unread."""
 
 STREAMS_MAX: Final = 100
 STREAMS_PER_USER: Final = 20
-"""So that nobody alone keeps the others from watching."""
+"""Keeps one user from taking all streams."""
 
 EVENT_STREAM: Final = "text/event-stream"
 
 
 @dataclass(frozen=True, slots=True)
 class _Watcher:
-    """Whose stream it is, and the request that it answers."""
+    """The user of a stream, and the request it answers."""
 
     user: str
     request: web.Request
 
 
 class Streams:
-    """The streams of events that are open: few enough, and ended when the server stops.
+    """The open streams of events: bounded, and ended when the server stops.
 
-    Where all are taken, who has two fewer than the user with most gets that user's oldest one; an administrator without any gets one
-    in any case. So a few users, with all that one may have, do not keep the others from watching, and nobody takes turns for ever.
+    When all are taken, a user with at least two fewer than the heaviest user gets that user's oldest stream.
+    An administrator without a stream always gets one. So a few users with the maximum each cannot keep the
+    others from watching, and streams do not change hands forever.
     """
 
     def __init__(self) -> None:
@@ -50,7 +53,10 @@ class Streams:
 
     @asynccontextmanager
     async def keep(self, user: UserRecord, request: web.Request) -> AsyncIterator[None]:
-        """Count a stream, and leave the block when its time is over. Raises OverloadedError at once if there are too many."""
+        """Count a stream, and leave the block when its time is up.
+
+        Raises OverloadedError at once if there are too many.
+        """
         self._forget_gone()
         self._make_room(user)
         with contextlib.suppress(TimeoutError):
@@ -74,13 +80,16 @@ class Streams:
         self._end(next(limit for limit, watcher in self._open.items() if watcher.user == most))
 
     def _forget_gone(self) -> None:
-        """End the streams whose watchers have gone: they would notice with their next heartbeat only, and a browser leaves one at each page."""
+        """End the streams of disconnected watchers.
+
+        They would only notice at their next heartbeat, and a browser leaves one behind at each page.
+        """
         for limit, watcher in list(self._open.items()):
             if watcher.request.transport is None:
                 self._end(limit)
 
     async def end(self, _app: web.Application) -> None:
-        """End all, now."""
+        """End all streams now."""
         for limit in list(self._open):
             self._end(limit)
 
@@ -94,19 +103,19 @@ def _full(message: str) -> OverloadedError:
 
 
 def event_stream() -> web.StreamResponse:
-    """Return an answer to stream events in, which nothing on the way keeps back."""
+    """Return an answer for streaming events that no intermediary buffers."""
     return web.StreamResponse(
         headers={"Content-Type": EVENT_STREAM, "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     )
 
 
 async def write(request: web.Request, stream: web.StreamResponse, data: bytes) -> None:
-    """Write. Raises ConnectionAbortedError if the watcher does not read; then there is no connection any more."""
+    """Write. Raises ConnectionAbortedError and closes the connection if the watcher does not read."""
     try:
         async with asyncio.timeout(WRITE_S):
             await stream.write(data)
     except TimeoutError as error:
         if request.transport is not None:
-            # the end of the answer could not be written either
+            # not even the end of the answer could be written
             request.transport.abort()
         raise ConnectionAbortedError from error

@@ -1,11 +1,13 @@
-"""Turnstile for requests: at what pace they are let in, in all and of each owner, and who is next.
+"""Turnstile for requests: the pace at which they begin, in all and per owner, and which is next.
 
-Decides who is next: the owner whose turn has been due for longest; among one owner's requests the first of a connection before those of
-connections that have been served already, as who asks again and again shall not keep out newcomers. With `newest_first` the newest
-of an owner's goes first, so that a crowd that is waiting at its address keeps nobody out. Where `at_once` is set, only so many are at
-work: what waits, waits here, where it can be overtaken. Nobody is refused: a request waits, and one connection has one request at a time,
-so the connections bound who waits. Who is taken to be honest has a turnstile of its own, with a pace that no stranger uses up. Invariant:
-an owner with much to ask waits for itself, and the event loop never has more requests to begin at once than the pace allows.
+The next owner is the one whose turn has been due longest. Among its requests, the first of a connection goes
+before those of connections already served, so that a client that keeps asking does not keep out newcomers.
+With `newest_first`, an owner's newest request goes first, so that a crowd already waiting at its address
+keeps no one out. With `at_once`, only so many are in progress; the others wait here, where they can be
+overtaken. No request is refused: it waits, and since a connection has one request at a time, the number of
+connections bounds the queue. Known peers have a separate turnstile, whose pace strangers cannot use up.
+Invariant: an owner with many requests delays only itself, and the event loop never has more requests to begin
+at once than the pace allows.
 """
 
 import asyncio
@@ -19,12 +21,12 @@ from typing import Final
 from common.runtime.buckets import Bucket, Buckets
 
 HEAD_UNIT_BYTES: Final = 4096
-"""A request counts once, and once more for each of these in its head: that is what reading it costs."""
+"""A request weighs one, plus one for each of these many bytes of head: the cost of reading it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
-    """How much is let in: `burst` at once, then `per_s`, in all and of each owner; in what requests are weighed by."""
+    """The pace: `burst` at once, then `per_s`, in all and per owner, in units of request weight."""
 
     burst: float
     per_s: float
@@ -34,13 +36,13 @@ class Pace:
 
 @dataclass(slots=True)
 class _Queue:
-    """Who waits of one owner, with what it counts for."""
+    """One owner's waiting requests, with their weights."""
 
     first: dict[asyncio.Future[bool], float] = field(default_factory=dict)
     again: dict[asyncio.Future[bool], float] = field(default_factory=dict)
 
     def next(self, *, newest: bool) -> tuple[asyncio.Future[bool], float] | None:
-        """Take out who is next."""
+        """Remove and return the next request."""
         for queue in (self.first, self.again):
             for turn in reversed(queue) if newest else queue:
                 return turn, queue.pop(turn)
@@ -62,18 +64,18 @@ class Turnstile:
 
     @property
     def waiting(self) -> int:
-        """How many wait now."""
+        """How many requests wait now."""
         return sum(len(queue.first) + len(queue.again) for queue in self._queues.values())
 
     @property
     def is_full(self) -> bool:
-        """Whether nobody more may be at work now."""
+        """Whether no further request may be in progress now."""
         return self._at_work >= self._at_once
 
     def ask(self, owner: str, *, weight: float = 1.0, is_first: bool = False) -> asyncio.Future[bool]:
-        """Return what becomes true when it is this request's turn; false if it left.
+        """Return a future that becomes True when it is this request's turn, False if it left.
 
-        Where `at_once` is set, `end` is called once for each turn that became true.
+        With `at_once`, call `end` once for each turn that became True.
         """
         turn: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         queue = self._queues.get(owner)
@@ -85,7 +87,7 @@ class Turnstile:
         return turn
 
     def leave(self, owner: str, turn: asyncio.Future[bool]) -> None:
-        """Note that nobody waits for this turn any more."""
+        """Note that this turn is no longer awaited."""
         queue = self._queues.get(owner)
         if queue is not None:
             queue.first.pop(turn, None)
@@ -94,7 +96,7 @@ class Turnstile:
             turn.set_result(False)
 
     def end(self) -> None:
-        """Note that what had its turn is not at work any more."""
+        """Note that a request whose turn it was is no longer in progress."""
         self._at_work -= 1
         self._give_turns()
 
