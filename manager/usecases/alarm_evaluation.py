@@ -1,7 +1,8 @@
-"""Alarm evaluation: finding what is wrong, again and again, by the manager that leads.
+"""Alarm evaluation: repeated detection of faults by the leading manager.
 
-Decides when to look; `manager.domain.alarms` decides what is found. Invariant: what raises or lowers an alarm is the state as it
-is, so an event that was missed costs time, never an alarm; and that nobody looked is an alarm too.
+Decides when to evaluate; `manager.domain.alarms` decides what counts as a fault. Invariant: alarms are raised
+and cleared by the current state alone, so a missed event delays an alarm but never loses it. A missing
+evaluation is an alarm, too.
 """
 
 import asyncio
@@ -38,26 +39,29 @@ from manager.usecases.views import views_of
 log = structlog.get_logger(__name__)
 
 EVALUATE_S: Final = 10.0
-"""How often to look when nothing happens: time alone raises alarms."""
+"""Interval of evaluations without events: time alone raises alarms."""
 
 EVERYTHING_S: Final = 60.0
-"""How often to look at everything, and not only at what changed: time alone changes little (`manager.domain.incremental_conditions`)."""
+"""Interval of full evaluations: time alone changes little (`manager.domain.incremental_conditions`)."""
 
 SETTLE_S: Final = 1.0
-"""How long to wait after something happened, so that a wave of changes is one evaluation."""
+"""Delay after an event, so that a burst of changes leads to one evaluation."""
 
 SILENT_S: Final = 120.0
-"""An evaluation that is older than this is an alarm of its own."""
+"""An evaluation older than this raises an alarm."""
 
 EVALUATED: Final = "alarms-evaluated"
-"""The name under which the store has the last evaluation, for the managers that do not make it."""
+"""Name under which the store has the last evaluation, for the managers that do not lead."""
 
 SHOWN_EACH_S: Final = 30.0
-"""How often that is written at most."""
+"""Minimum interval of writing it."""
 
 
 class AlarmEvaluator:
-    """`run` is kept running by the composition root. `changed` is called when the active alarms may have changed."""
+    """Evaluates alarms; the composition root supervises `run`.
+
+    `changed` is called when active alarms may have changed.
+    """
 
     def __init__(self, context: Context, *, changed: Callable[[], None]) -> None:
         self._context = context
@@ -71,15 +75,18 @@ class AlarmEvaluator:
 
     @property
     def is_silent(self) -> bool:
-        """Whether the alarms have not been evaluated for too long."""
+        """Whether the last evaluation is too long ago."""
         return self.age_s() > SILENT_S
 
     def age_s(self) -> float:
-        """Return the seconds since the alarms were last evaluated, by whichever manager."""
+        """Return the seconds since any manager last evaluated the alarms."""
         return self._context.monotonic() - self._evaluated_s
 
     async def run(self, fleet: FleetView, lead: Lead) -> None:
-        """Evaluate whenever something changed, and every few seconds, until cancelled; while another manager leads, look whether it does."""
+        """Evaluate on every change and every few seconds, until cancelled.
+
+        While another manager leads, watch its heartbeat.
+        """
         content_changed = self._context.content_changed
         with fleet.subscribe() as changes:
             while True:
@@ -93,7 +100,7 @@ class AlarmEvaluator:
                         self._everything_s = float("-inf")
                         await self._read_heartbeat()
                 except StorageError as error:
-                    # which nodes had changed is forgotten
+                    # the set of changed nodes was lost
                     self._everything_s = float("-inf")
                     log.error("alarms.failed", reason=error.reason, message=error.message)
                 with contextlib.suppress(TimeoutError):
@@ -102,19 +109,22 @@ class AlarmEvaluator:
                 await asyncio.sleep(SETTLE_S)
 
     async def evaluate(self, fleet: FleetView) -> AlarmChanges:
-        """Look at everything once, and make the alarms say what is. Raises StorageError."""
+        """Evaluate everything once and update the alarms. Raises StorageError."""
         self._everything_s = float("-inf")
         return await self._evaluate(fleet, ())
 
     async def _evaluate(self, fleet: FleetView, changed: Collection[NodeName]) -> AlarmChanges:
-        """Look at these nodes and at what else changed since the last look, or at everything if that was not done for too long. Raises StorageError."""
+        """Evaluate these nodes and other recent changes; evaluate everything if that is overdue.
+
+        Raises StorageError.
+        """
         inventory = await self._context.inventories.current()
         if self._context.monotonic() - self._everything_s >= EVERYTHING_S:
             self._conditions, self._everything_s = IncrementalConditions(), self._context.monotonic()
         due = self._conditions.due(inventory, changed)
         views = await views_of(fleet, fleet.names() if due.names is None else sorted(due.names))
         now_s = self._context.clock()
-        # building chains for the first time takes a while when there are thousands
+        # building chains for the first time takes seconds with thousands of certificates
         republished = await self._republished(inventory, views, now_s)
         found = await asyncio.to_thread(
             self._conditions.look, inventory, views, due, republished=republished, now_s=now_s
@@ -133,7 +143,7 @@ class AlarmEvaluator:
         return changes
 
     async def _faults_of_audit(self, inventory: Inventory) -> Sequence[Condition]:
-        """Return what is wrong with the log, as this manager and the others found it."""
+        """Return the faults of the audit log that this manager and the others have found."""
         store, own = self._context.store, self._context.own_node
         found: dict[Subject, Condition] = {}
         faults = {own: await store.audit.find_fault()}
@@ -142,19 +152,22 @@ class AlarmEvaluator:
         for node, fault in faults.items():
             if fault is not Fault.NONE and (node == own or node in inventory.nodes):
                 condition = audit_log_broken.condition(fault, node)
-                # a fault of the log itself is one, whoever finds it
+                # a fault of the log is one alarm, whichever manager finds it
                 found.setdefault(condition.subject, condition)
         return list(found.values())
 
     async def _show(self) -> None:
-        """Show other managers that the alarms are evaluated."""
+        """Publish a heartbeat for the other managers."""
         now_s = self._context.monotonic()
         if self._context.store.is_shared and now_s - self._shown_s >= SHOWN_EACH_S:
             await self._context.store.meta.set(EVALUATED, repr(self._context.clock()).encode())
             self._shown_s = now_s
 
     async def _read_heartbeat(self) -> None:
-        """Note whether another manager has evaluated the alarms since. Only that its value changed counts: it is by another clock."""
+        """Check whether another manager has evaluated since.
+
+        Only a changed value counts, since clocks may differ.
+        """
         seen = await self._context.store.meta.get(EVALUATED)
         if seen != self._seen:
             self._seen, self._evaluated_s = seen, self._context.monotonic()
@@ -163,12 +176,12 @@ class AlarmEvaluator:
     async def _republished(
         self, inventory: Inventory, views: Sequence[NodeView], now_s: float
     ) -> dict[NodeName, Entry]:
-        """Return the server certificate of each node whose older content was published again."""
+        """Return the server certificate of each node whose older content was republished."""
         store, found = self._context.store.generations, {}
         for view in views:
             if not view.republished or view.desired is None:
                 continue
-            # what was published a moment ago is told of at the next look
+            # the next evaluation covers generations that were published just now
             with contextlib.suppress(NotFoundError):
                 record = await store.get(view.name, number=view.desired.generation)
                 files = parse_manifest(record.manifest).by_path()
@@ -184,7 +197,7 @@ class AlarmEvaluator:
         return found
 
     async def _end_silence(self, now_s: float) -> None:
-        """Leave a trace of a time in which nobody looked."""
+        """Record a period without evaluations."""
         silent_s, self._evaluated_s = self.age_s(), self._context.monotonic()
         if silent_s > SILENT_S:
             raised = AlarmChanges(raised=[evaluation_silent.condition(silent_s)], lowered=[], updated={})

@@ -1,6 +1,6 @@
-"""Alarms as operators see and acknowledge them: those that are active, and those that were.
+"""Alarms as operators see and acknowledge them: the active ones and the past ones.
 
-Leaves finding them to `manager.usecases.alarm_evaluation`, and shows one of its own while that is overdue.
+`manager.usecases.alarm_evaluation` detects them; this module adds one alarm while that evaluation is overdue.
 """
 
 from collections import Counter
@@ -16,18 +16,18 @@ from manager.usecases.context import Context
 
 HISTORY_KEPT: Final = 10_000
 HISTORY_KEPT_EACH: Final = 200
-"""Of one kind and subject, so that a node whose reports change all the time leaves the others theirs."""
+"""Past alarms kept of one kind and subject, so that a flapping node does not displace the alarms of others."""
 
 HISTORY_MAX: Final = 1_000
-"""Alarms that one answer tells of the past."""
+"""Past alarms in one answer."""
 
 LEVELS: Final = ("error", "warning")
-"""The worst first."""
+"""Levels, the most severe first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlarmOverview:
-    """How many alarms are active, how many of each level nobody has seen, and the first of all."""
+    """Number of active alarms, number of unacknowledged ones per level, and the first active ones."""
 
     first: Sequence[AlarmRecord]
     unacknowledged: Mapping[str, int]
@@ -35,19 +35,19 @@ class AlarmOverview:
 
 
 class AlarmNews:
-    """Whether the active alarms changed since it was last asked; `wake` is called when it does."""
+    """Change flag of the active alarms for one watcher; `wake` is called on a change."""
 
     def __init__(self, wake: Callable[[], None]) -> None:
         self._wake = wake
         self._has_changed = True
 
     def note(self) -> None:
-        """Note that something changed."""
+        """Note a change."""
         self._has_changed = True
         self._wake()
 
     def take(self) -> bool:
-        """Return whether there is news, and wait for the next; to begin with there is."""
+        """Return whether there was a change since the last call; the first call returns True."""
         was, self._has_changed = self._has_changed, False
         return was
 
@@ -60,7 +60,10 @@ class AlarmUseCases:
 
     @contextmanager
     def watch(self, wake: Callable[[], None]) -> Iterator[AlarmNews]:
-        """Lend what tells that what `active` returns changed; not that time passes while nobody looks."""
+        """Register a watcher for changes of `active`.
+
+        The mere passing of time while no one reads it is not a change.
+        """
         news = AlarmNews(wake)
         self._watching.add(news)
         try:
@@ -69,7 +72,7 @@ class AlarmUseCases:
             self._watching.discard(news)
 
     def changed_elsewhere(self) -> None:
-        """Note that another manager may have changed what `active` returns: who watches is told."""
+        """Notify watchers that another manager may have changed the result of `active`."""
         self._note_change()
 
     def _note_change(self) -> None:
@@ -81,7 +84,7 @@ class AlarmUseCases:
         return await self._context.store.alarms.active(node=node)
 
     async def overview(self, *, shown: int) -> AlarmOverview:
-        """Return how many alarms are active, and the first of them: errors before warnings, the latest first, as `active` has them."""
+        """Return the number of active alarms and the first `shown`: errors before warnings, the latest first."""
         counts = await self._context.store.alarms.counts()
         first: list[AlarmRecord] = []
         for level in LEVELS:
@@ -100,14 +103,14 @@ class AlarmUseCases:
         return AlarmOverview(first=first, unacknowledged=unseen, total=total)
 
     async def active(self) -> Sequence[AlarmRecord]:
-        """Return the active alarms, the latest first; before all others the one that evaluation is overdue."""
+        """Return the active alarms, the latest first; an overdue evaluation comes before all others."""
         active = list(await self._context.store.alarms.active())
         if self.evaluator.is_silent and all(record.subject != evaluation_silent.SUBJECT for record in active):
             active.insert(0, self._silence())
         return active
 
     async def active_by_node(self) -> Sequence[tuple[AlarmRecord, Sequence[NodeName]]]:
-        """Return what `active` does, each with the nodes that it concerns."""
+        """Return the result of `active`, each alarm with the nodes that it concerns."""
         inventory = await self._context.inventories.current()
         return [(each, each.nodes(inventory)) for each in await self.active()]
 
@@ -118,12 +121,12 @@ class AlarmUseCases:
     async def everything(self) -> Sequence[AlarmRecord]:
         """Return active and past alarms, each once."""
         records = {each.id: each for each in await self._context.store.alarms.active()}
-        # read last, and so what was lowered in between is told as lowered
+        # active alarms are read last, so one that was cleared in between shows as cleared
         records |= {each.id: each for each in await self._context.store.alarms.history(limit=HISTORY_KEPT)}
         return list(records.values())
 
     async def acknowledge(self, alarm_ids: Sequence[int], *, actor: str) -> None:
-        """Note that an operator has seen these. Raises NotFoundError if one of them is not active."""
+        """Acknowledge these alarms for an operator. Raises NotFoundError if one of them is not active."""
         async with self._context.store.transaction():
             await self._context.store.alarms.acknowledge(alarm_ids, actor=actor, now_s=self._context.clock())
             for number in dict.fromkeys(alarm_ids):
@@ -131,7 +134,7 @@ class AlarmUseCases:
             self._context.store.after_commit(self._note_change)
 
     async def collect(self) -> None:
-        """Forget alarms that ended long ago. Raises StorageError."""
+        """Delete alarms that ended long ago. Raises StorageError."""
         await self._context.store.alarms.collect(keep=HISTORY_KEPT, keep_each=HISTORY_KEPT_EACH)
 
     def _silence(self) -> AlarmRecord:

@@ -1,6 +1,6 @@
-"""Certificate assignment: putting certificates into slots of nodes, emptying slots, and what each slot has.
+"""Certificate assignment: assigning certificates to node slots, emptying slots, and listing them.
 
-Decides the order: what follows is assessed and confirmed before anything is written.
+Decides the order: consequences are assessed and confirmed before anything is written.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assigned:
-    """The nodes that have a certificate now, what followed, and what else is worth knowing about it there."""
+    """Result of an assignment: the nodes that have the certificate now, the consequences and findings."""
 
     nodes: Sequence[NodeName]
     consequences: Sequence[Consequence]
@@ -41,7 +41,7 @@ def slot_name(text: str) -> Slot:
 
 
 class AssignmentUseCases:
-    """Acts on which certificate a node's slot has."""
+    """Use cases of the slots' certificates."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -56,10 +56,10 @@ class AssignmentUseCases:
         confirm: str | None = None,
         actor: str,
     ) -> Assigned:
-        """Put a certificate into a slot of these nodes (None: of all).
+        """Assign a certificate to a slot of these nodes (None: of all).
 
-        `seen` is what those slots had when the change was begun; `confirm` as in `manager.usecases.confirming`. Raises NotFoundError,
-        ChangedMeanwhileError, ConfirmationNeededError.
+        `seen` has the slots' certificates that the user saw; `confirm` is explained in
+        `manager.usecases.confirming`. Raises NotFoundError, ChangedMeanwhileError, ConfirmationNeededError.
         """
         if nodes is None:
             where = [
@@ -69,7 +69,7 @@ class AssignmentUseCases:
             where = list(nodes)
         now_s = self._context.clock()
         async with self._context.deciding() as inventory:
-            # what was not found is named by the store, and undoes this
+            # the store reports missing nodes and certificates, which rolls this back
             await self._context.store.assignments.check_seen(slot, seen)
             impact = await asyncio.to_thread(
                 assess_assignment, inventory, certificate_id, where, slot, now_s=now_s
@@ -93,7 +93,11 @@ class AssignmentUseCases:
         confirm: str | None = None,
         actor: str,
     ) -> None:
-        """Empty a slot. A node keeps serving what it has until another certificate is assigned; the rest as for `assign`."""
+        """Empty a slot.
+
+        The node keeps serving its certificate until another one is assigned. Arguments and errors are those
+        of `assign`.
+        """
         async with self._context.deciding() as inventory:
             await self._context.store.nodes.get(node)
             impact = await asyncio.to_thread(assess_unassignment, inventory, node, slot)
@@ -105,9 +109,9 @@ class AssignmentUseCases:
             self._context.changed([node], cause=f"{slot} slot emptied")
 
     async def by_node(self, search: str = "") -> "SlotList":
-        """Return what each node's slots have: every node's server slot, and client slots that have something.
+        """Return the slots of nodes: every server slot, and client slots with a certificate.
 
-        `search` finds them by their node and by what they have, without regard to case.
+        `search` matches node names and certificates, ignoring case.
         """
         inventory, now_s = await self._context.inventories.current(), int(self._context.clock())
         places = await asyncio.to_thread(_places, inventory, search.strip().lower())
@@ -116,9 +120,10 @@ class AssignmentUseCases:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlotList:
-    """Slots of nodes, and the certificate of each; what it is worth is judged for those that are shown.
+    """Slots of nodes with their certificates, which are judged only when they are shown.
 
-    `judged` are those that were, each once: thousands of nodes may share one, and its judgement looks at all of them.
+    `judged` caches the judgements: thousands of nodes may share a certificate, and judging it looks at all of
+    them.
     """
 
     inventory: Inventory
@@ -127,7 +132,7 @@ class SlotList:
     judged: dict[CertificateId, ListedCertificate] = field(default_factory=dict, repr=False)
 
     async def shown(self, start: int, stop: int) -> list[tuple[NodeName, Slot, ListedCertificate | None]]:
-        """Return the slots of a part of the list, judged."""
+        """Return a page of the list, judged."""
         return await asyncio.to_thread(self._shown, self.places[start:stop])
 
     def _shown(

@@ -1,6 +1,7 @@
-"""Callers of the APIs: finding out who asks, and asking again while an answer lasts.
+"""Callers of the APIs: identifying them, and checking them again during a long answer.
 
-Invariant: a caller is known by the hash of its credential, so that asking again costs no password and counts for no lock-out.
+Invariant: a caller is identified by its credential's hash, so checking again needs no password and affects no
+throttling.
 """
 
 from common.codes import Role
@@ -22,12 +23,15 @@ class CallerUseCases:
     async def by_password(
         self, name: str, password: str, *, address: str, connection: ClientConnection | None
     ) -> Caller:
-        """Return who proves to be a user. Raises AccessError."""
+        """Return the user that these credentials authenticate. Raises AccessError."""
         proof = await self._users.passwords.prove(name, password, address=address, connection=connection)
         return Caller(user=proof.user, credential=Credential.PASSWORD, proof=proof.hashed)
 
     async def again(self, caller: Caller) -> Caller:
-        """Return the same caller as it is now. Raises AccessError if its credential is worth nothing any more."""
+        """Return the same caller with its current rights.
+
+        Raises AccessError if its credential is no longer valid.
+        """
         found: Caller | None = None
         match caller.credential:
             case Credential.PASSWORD:
@@ -43,7 +47,7 @@ class CallerUseCases:
     def rights(
         self, caller: Caller, needed: Role, *, pushes: bool = False, provisions: bool = False
     ) -> Rights:
-        """Watch over a long answer to a caller who was allowed to ask just now."""
+        """Check a caller's rights during a long answer."""
 
         async def check() -> None:
             now = await self.again(caller)

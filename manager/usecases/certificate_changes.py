@@ -1,6 +1,6 @@
-"""Results of changes to certificates: what was kept, and what its answer is made of.
+"""Results of certificate changes: the stored entries, and everything that their answers are built from.
 
-Invariant: each has the inventory that the change left, so nothing is read for an answer that somebody may have deleted since.
+Invariant: each has the inventory that the change left, so an answer reads nothing that was deleted since.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from manager.domain.model import CertificateRecord, TrustedCaRecord
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Uploaded:
-    """What came of an upload: the entry, whether it is a new one, what followed for nodes and clients, and the inventory with it."""
+    """Result of an upload: the entry, whether it is new, the consequences, and the new inventory."""
 
     record: CertificateRecord
     created: bool
@@ -24,9 +24,11 @@ class Uploaded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportResult:
-    """What came of an import: each entry, and whether it is a new one; `left_out` are findings about what was not taken.
+    """Result of an import: each entry with whether it is new.
 
-    `consequences` are what followed for nodes and clients, `warnings` what is wrong with the trusted CAs; `inventory` has all of it.
+    `left_out` are findings about rejected material.
+
+    `consequences` concern nodes and clients, `warnings` the trusted CAs; `inventory` contains all entries.
     """
 
     tls: Sequence[tuple[CertificateRecord, bool]]
@@ -39,7 +41,7 @@ class ImportResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Edited:
-    """What came of an edit: the entry, what followed for nodes and clients, and the inventory with it."""
+    """Result of an edit: the entry, the consequences, and the new inventory."""
 
     record: CertificateRecord
     consequences: Sequence[Consequence]

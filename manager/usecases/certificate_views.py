@@ -1,6 +1,6 @@
-"""Certificate views: what lists and pages show of certificates.
+"""Certificate views: the contents of lists and pages about certificates.
 
-Decides what is said of each; the inventory judges. For a thread, as some orders judge every certificate there is.
+Selects the statements; the inventory judges. Run in a thread, since some sort orders judge every certificate.
 """
 
 from collections.abc import Sequence
@@ -18,14 +18,14 @@ from manager.pki.text.certificate import text_form
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListedCertificate:
-    """A certificate as a list shows it: its statuses in the specification's words, the leading one first."""
+    """A certificate in a list: its statuses in the specification's words, the leading one first."""
 
     entry: Entry
     statuses: Sequence[Status]
     chain_state: ChainState
     findings: Sequence[Finding] = ()
     headline: Headline = field(init=False)
-    """What to say first; found once, since it looks at what may be thousands of findings."""
+    """The most important statement; computed once, since there may be thousands of findings."""
 
     def __post_init__(self) -> None:
         found = headline(self.statuses, self.chain_state, self.findings)
@@ -34,7 +34,10 @@ class ListedCertificate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShownCertificate:
-    """A certificate with all that is to be said about it. `text` is the form that `openssl x509 -text` prints."""
+    """A certificate with everything there is to show about it.
+
+    `text` is the output of `openssl x509 -text`.
+    """
 
     entry: Entry
     record: CertificateRecord
@@ -44,7 +47,7 @@ class ShownCertificate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EditableCertificate:
-    """What can be changed of a certificate: its texts, and the slots that it is assigned to."""
+    """Editable parts of a certificate: its texts and its slots."""
 
     record: CertificateRecord
     places: Sequence[AssignmentRecord]
@@ -53,13 +56,13 @@ class EditableCertificate:
 def list_certificates(
     inventory: Inventory, query: CertificateQuery, now_s: int
 ) -> tuple[int, Sequence[ListedCertificate]]:
-    """Return how many certificates a query finds, and those of its page."""
+    """Return the number of certificates that match a query, and the requested page of them."""
     page = list_page(inventory, query, now_s=now_s)
     return page.total, [judge_listed(inventory, entry, now_s) for entry in page.entries]
 
 
 def judge_listed(inventory: Inventory, entry: Entry, now_s: int) -> ListedCertificate:
-    """Judge one for a list."""
+    """Judge one certificate for a list."""
     return ListedCertificate(
         entry=entry,
         statuses=inventory.statuses(entry.id, now_s=now_s),
@@ -71,7 +74,7 @@ def judge_listed(inventory: Inventory, entry: Entry, now_s: int) -> ListedCertif
 def show_certificate(
     inventory: Inventory, entry: Entry, record: CertificateRecord, now_s: int
 ) -> ShownCertificate:
-    """Put together all that is to be said about one."""
+    """Assemble everything there is to show about one certificate."""
     return ShownCertificate(
         entry=entry,
         record=record,

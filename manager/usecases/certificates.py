@@ -1,6 +1,7 @@
 """TLS certificates: uploading, importing, viewing, editing and deleting them.
 
-Decides the order of each act: read in a worker, assess and confirm, write in one transaction with the audit entry, tell the fleet.
+Defines the order of each use case: read in a worker, assess, confirm, write in one transaction with the audit
+entry, and tell the fleet.
 """
 
 import asyncio
@@ -53,14 +54,15 @@ class CertificateUseCases:
     async def upload(
         self, upload: Upload, *, confirm: str | None = None, replaces: bool = False, actor: str
     ) -> Uploaded:
-        """Read, keep and assign a certificate.
+        """Read, store and assign a certificate.
 
-        An entry of the same issuer and serial number with another key is only replaced if `replaces` says so, or `confirm` does
-        (`manager.usecases.confirming`). Raises PkiFindingsError (every finding), InvalidInputError, NotFoundError,
-        IdentityConflictError, ConfirmationNeededError; then nothing was kept.
+        An entry with the same issuer and serial number but another key is replaced only if `replaces` or
+        `confirm` allows it (`manager.usecases.confirming`). Raises PkiFindingsError (with every finding),
+        InvalidInputError, NotFoundError, IdentityConflictError or ConfirmationNeededError; nothing is stored
+        then.
         """
         where, chosen = list(upload.nodes), upload.slot
-        # an empty field of a form takes nothing from the entry that is updated
+        # an empty form field removes nothing from the entry that is updated
         annotations = upload.annotations.checked().differing(NO_ANNOTATIONS)
         await self._context.store.nodes.require(where)
         material = await self._context.workers.run(READ_TIMEOUT_S, read_upload, upload)
@@ -93,11 +95,12 @@ class CertificateUseCases:
         confirm: str | None = None,
         actor: str,
     ) -> ImportResult:
-        """Sort a batch of files into TLS certificates and trusted CAs, and keep all of it; or what is usable of it.
+        """Sort a batch of files into TLS certificates and trusted CAs; store all of them, or the usable ones.
 
-        A certificate without its key updates the entry that has it, or is kept beside it with the same key. A batch never replaces a
-        private key by another; with `peers` the files were given to be trusted (`manager.pki.read.batch`). Raises PkiFindingsError
-        (every finding, with its file), IdentityConflictError, ConfirmationNeededError; then nothing was kept.
+        A certificate without a key updates its existing entry, or is added next to an entry with the same
+        key. A batch never replaces one private key with another. With `peers`, the files are uploaded as
+        trusted certificates (`manager.pki.read.batch`). Raises PkiFindingsError (every finding, with its
+        file), IdentityConflictError or ConfirmationNeededError; nothing is stored then.
         """
         batch = await self._read(files, passphrase, skip_unusable=skip_unusable, peers=peers)
         trusted_cas = [new_trusted_ca(certificate) for certificate in batch.trusted_cas]
@@ -141,7 +144,7 @@ class CertificateUseCases:
     async def _read(
         self, files: Sequence[ImportFile], passphrase: str | None, *, skip_unusable: bool, peers: bool
     ) -> CertificateBatch:
-        """Read a batch of files; a certificate that came without its key gets the one that is kept."""
+        """Read a batch of files. A certificate without a key gets the stored one."""
         inventory = await self._context.inventories.current()
         batch = await self._context.workers.run(
             READ_TIMEOUT_S,
@@ -157,7 +160,7 @@ class CertificateUseCases:
         return replace(batch, tls=(*batch.tls, *with_keys), without_key=())
 
     async def _with_stored_key(self, material: TlsMaterial, inventory: Inventory) -> TlsMaterial:
-        """Give a certificate the key that is kept for the entry that it updates, or for another of the same key."""
+        """Give a certificate the stored key of the entry that it updates, or of another one with that key."""
         mine = key_of(material.leaf)
         candidates = (*inventory.namesakes(material.leaf), *inventory.entries.values())
         entry = next(each for each in candidates if key_of(each.leaf) == mine)
@@ -165,13 +168,13 @@ class CertificateUseCases:
         return replace(material, private_key_pem=key)
 
     async def list(self, query: CertificateQuery) -> tuple[int, Sequence[ListedCertificate]]:
-        """Return how many certificates a query finds, and those of its page."""
+        """Return the number of certificates that match a query, and the requested page of them."""
         inventory, now_s = await self._context.inventories.current(), int(self._context.clock())
-        # some orders judge every certificate there is
+        # some sort orders judge every certificate
         return await asyncio.to_thread(list_certificates, inventory, query, now_s)
 
     async def show(self, certificate_id: CertificateId) -> ShownCertificate:
-        """Return one, with all that is to be said about it. Raises NotFoundError."""
+        """Return one certificate with everything there is to show about it. Raises NotFoundError."""
         record = await self._context.store.certificates.get(certificate_id)
         inventory = await self._context.inventories.current()
         if certificate_id not in inventory.entries:
@@ -179,16 +182,20 @@ class CertificateUseCases:
         return await self.describe(record, inventory)
 
     async def describe(self, record: CertificateRecord, inventory: Inventory) -> ShownCertificate:
-        """Return what is to be said about a certificate that an inventory has: reads nothing, so whoever changed it is told of that change."""
+        """Return everything there is to show about a certificate in an inventory.
+
+        Reads nothing from the store, so a caller that changed the certificate sees the result of that very
+        change.
+        """
         entry, now_s = inventory.entries[record.id], int(self._context.clock())
         return await asyncio.to_thread(show_certificate, inventory, entry, record, now_s)
 
     async def records(self, certificate_ids: Collection[CertificateId]) -> Sequence[CertificateRecord]:
-        """Return what is kept of those of these that there are."""
+        """Return the records of these certificates; unknown ids are left out."""
         return await self._context.store.certificates.list(certificate_ids)
 
     async def editable(self, certificate_id: CertificateId) -> EditableCertificate:
-        """Return what can be changed of one. Raises NotFoundError."""
+        """Return the editable fields of one certificate. Raises NotFoundError."""
         store = self._context.store.certificates
         return EditableCertificate(
             record=await store.get(certificate_id), places=await store.nodes_of(certificate_id)
@@ -205,9 +212,9 @@ class CertificateUseCases:
     ) -> Edited:
         """Change an entry.
 
-        `seen` is the tag that the change was begun with (`manager.domain.etag`), `confirm` as in `manager.usecases.confirming`. Raises
-        PkiFindingsError, InvalidInputError, NotFoundError, ConflictError, ChangedMeanwhileError, ConfirmationNeededError; then nothing
-        was changed.
+        `seen` is the tag of the version that the user edited (`manager.domain.etag`); `confirm` is explained
+        in `manager.usecases.confirming`. Raises PkiFindingsError, InvalidInputError, NotFoundError,
+        ConflictError, ChangedMeanwhileError or ConfirmationNeededError; nothing is changed then.
         """
         store, where = self._context.store, None if edit.nodes is None else list(edit.nodes)
         record = await store.certificates.get(certificate_id)
@@ -254,16 +261,17 @@ class CertificateUseCases:
     async def delete(
         self, certificate_ids: Sequence[CertificateId], *, force: bool, confirm: str | None = None, actor: str
     ) -> Sequence[AssignmentRecord]:
-        """Remove all of these certificates or none; return the assignments that went with them.
+        """Remove all of these certificates or none; return the assignments that were removed with them.
 
-        Raises ConfirmationNeededError naming the nodes that would lose theirs, unless forced or confirmed (and with a `confirm` of ""
-        also the private keys that would be gone); NotFoundError.
+        Raises NotFoundError, and ConfirmationNeededError with the nodes that would lose a certificate, unless
+        forced or confirmed. With a `confirm` of "" the error also lists the private keys that would be
+        deleted.
         """
         nodes: dict[int, list[NodeName]] = {number: [] for number in certificate_ids}
         async with self._context.deciding() as inventory:
             impact = await asyncio.to_thread(assess_deletion, inventory, certificate_ids)
             if not force:
-                # without a token nothing but an assignment stands in the way, as programs know it
+                # without a token only an assignment prevents the deletion; API clients rely on this
                 is_used = any(each.code == ConsequenceCode.NODES_LEFT for each in impact.consequences)
                 impact.require_confirmation("" if confirm is None and is_used else confirm)
             lost = await self._context.store.certificates.delete(certificate_ids, even_assigned=True)
@@ -280,7 +288,7 @@ class CertificateUseCases:
     async def _edited(self, record: CertificateRecord, edit: Edit) -> TlsMaterial:
         """Read an edit. Raises PkiFindingsError."""
         text = record.text if edit.certificate is None else edit.certificate
-        # parameters in the text speak for themselves; those beside it stay unless others are given
+        # parameters within the text win; stored ones stay unless new ones are given
         beside = record.parameters_text if edit.parameters is None else edit.parameters
         if edit.key is None:
             return await self._context.workers.run(
@@ -304,7 +312,7 @@ class CertificateUseCases:
     async def _note_kept(
         self, record: CertificateRecord, more: Mapping[str, object], *, created: bool, actor: str
     ) -> Sequence[AssignmentRecord]:
-        """Note that a certificate was kept, and what was written about it; return where it is now."""
+        """Write the audit entry for a stored certificate and its annotations; return its current assignments."""
         nodes = await self._context.store.certificates.nodes_of(record.id)
         detail = {"fingerprint": record.fingerprint, "nodes": [each.node for each in nodes], **more}
         await self._context.audit(actor, _kept(created=created), f"certificate {record.id}", detail)
@@ -312,9 +320,10 @@ class CertificateUseCases:
 
 
 def _require_same(now: CertificateRecord, read: CertificateRecord) -> None:
-    """Check that an entry is as it was when an edit was read, which what was read and with which key was decided by. Raises ChangedMeanwhileError.
+    """Check that an entry has not changed since an edit was read. Raises ChangedMeanwhileError.
 
-    What is written about it decides nothing.
+    The entry's content and key decided how the edit was read. Its annotations did not, so they are not
+    compared.
     """
     if replace(now, changed_s=read.changed_s, annotations=read.annotations) != read:
         raise ChangedMeanwhileError(f"certificate {read.id} was changed in the meantime; look at it again")

@@ -1,6 +1,7 @@
-"""Programs that sign in with a key of their own (OAuth 2.0 client credentials, RFC 6749 4.4 and RFC 7523).
+"""Client programs that sign in with their own key (OAuth 2.0 client credentials, RFC 6749 4.4 and RFC 7523).
 
-Invariant: the manager knows public keys only; an access token is kept as its SHA-256, and is worth what its client's role is.
+Invariant: the manager knows only public keys. An access token is stored as its SHA-256 and grants its
+client's role.
 """
 
 import secrets
@@ -29,24 +30,27 @@ log = structlog.get_logger(__name__)
 
 ACCESS_PREFIX: Final = "cca_"
 ACCESS_S: Final = 900.0
-"""How long an access token lives: a client makes another assertion when it has expired."""
+"""Lifetime of an access token; a client makes another assertion when it has expired."""
 
 FORGET_EVERY_S: Final = 300.0
-"""How often spent assertions that have expired are forgotten; a client makes 1,000 within an hour at most that have not."""
+"""Interval of forgetting expired assertions; a client has at most 1,000 unexpired ones within an hour."""
 
 TOKENS_MAX: Final = 1000
-"""Assertions of one client that are remembered at once, and so the tokens that it gets within about an hour."""
+"""Limit of remembered assertions of one client, and so of the tokens that it gets within about an hour."""
 
 CLIENTS_MAX: Final = 100
-"""Clients that are registered at once: few enough to know them all."""
+"""Limit of registered clients: few enough for an administrator to know them all."""
 
 ACTOR_PREFIX: Final = "oauth:"
-"""Before a client's name where it acts: no user's name has a colon, so a client is never taken for a user."""
+"""Prefix of a client's name as an actor.
+
+User names contain no colon, so a client is never mistaken for a user.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientWithKey:
-    """A client whose key was made here; the key is shown once."""
+    """A client whose key was made here; the key is shown only once."""
 
     record: ClientRecord
     private_key_pem: str = field(repr=False)
@@ -69,22 +73,25 @@ class ClientUseCases:
         return await self._add(name, role, read_public_key(public_key), None, actor)
 
     async def add_with_key(self, name: str, *, api_role_id: int, actor: str) -> ClientWithKey:
-        """Register a client with a role of the management API, and make its key: it is returned and not kept.
+        """Register a client with a management API role and make its key, which is returned but not stored.
 
-        Raises InvalidInputError (name, or a role that gives nothing), NotFoundError (role), ConflictError.
+        Raises InvalidInputError (name, or a role without permissions), NotFoundError (role) or ConflictError.
         """
         _check_name(name)
         key = ec.generate_private_key(ec.SECP256R1())
         public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
         async with self._context.store.transaction():
-            # what the role gives now: it may be changed by somebody else in the meantime
+            # read the role's level now, since another administrator may have changed it meanwhile
             level = await self._level(api_role_id)
             record = await self._add(name, level, read_public_key(public), api_role_id, actor)
         private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
         return ClientWithKey(record=record, private_key_pem=private)
 
     async def change(self, number: int, *, name: str, api_role_id: int, actor: str) -> ClientRecord:
-        """Rename a client or give it another role; its key and its access tokens stay. Raises as `add_with_key` does."""
+        """Rename a client or give it another role; its key and access tokens stay valid.
+
+        Raises as `add_with_key` does.
+        """
         _check_name(name)
         async with self._context.store.transaction():
             level = await self._level(api_role_id)
@@ -119,7 +126,7 @@ class ClientUseCases:
                 level = level_of(role.permissions)
                 if level is None:
                     raise InvalidInputError(
-                        "role", f"the role '{role.name}' lets nobody in; give it a permission"
+                        "role", f"the role '{role.name}' has no permissions; give it one first"
                     )
                 return level
         raise NotFoundError(f"there is no role {api_role_id}")
@@ -128,20 +135,24 @@ class ClientUseCases:
         return await self._context.store.clients.list()
 
     async def made_by(self, name: str) -> Sequence[ClientRecord]:
-        """Return the clients that a user registered; they go with that user."""
+        """Return the clients that a user registered; they are removed with that user."""
         return await self._context.store.clients.made_by(name)
 
     async def remove(self, *names: str, actor: str) -> None:
-        """Remove all of these clients or none; their access tokens and unused join tokens are revoked. Raises NotFoundError."""
+        """Remove all of these clients or none; revokes their access tokens and unused join tokens.
+
+        Raises NotFoundError.
+        """
         async with self._context.store.transaction():
             for name in names:
                 await self._context.store.clients.remove(name)
                 await self._context.audit(actor, "oauth_client.removed", f"client {name}")
 
     async def new_token(self, assertion: str, *, address: str) -> str:
-        """Return an access token for a client's assertion; it lives ACCESS_S. Raises AccessError.
+        """Return an access token for a client's assertion, valid for ACCESS_S. Raises AccessError.
 
-        Checking a signature takes less than a millisecond, and nobody guesses one: whoever can sign never waits because of others.
+        Verifying a signature takes less than a millisecond and signatures cannot be guessed, so clients that
+        can sign are never throttled because of others.
         """
         client_id = ""
         try:
@@ -155,7 +166,7 @@ class ClientUseCases:
             raise
 
     async def by_token(self, token: str, *, address: str) -> Caller:
-        """Return who acts with an access token. Raises AccessError."""
+        """Return the caller of an access token. Raises AccessError."""
         caller = await self.find_token(hash_token(token), source=address)
         return admit(
             self._context,
@@ -165,13 +176,16 @@ class ClientUseCases:
         )
 
     async def find_token(self, token_hash: str, *, source: str | None = None) -> Caller | None:
-        """Return who acts with the access token of this hash, None if it is worth nothing; `source` says where it is used."""
+        """Return the caller of the access token with this hash, None if invalid.
+
+        `source` is the caller's address.
+        """
         clients = self._context.store.clients
         client = await clients.for_token(token_hash, now_s=self._context.clock())
         if client is None:
             return None
         if self._lives.is_over(token_hash):
-            # gone for good: a clock that is set back later does not bring it back
+            # deleted for good: setting the clock back later does not revive it
             await clients.remove_token(token_hash)
             return None
         if source is not None:
@@ -219,9 +233,11 @@ class ClientUseCases:
         return token
 
     async def _forget_assertions(self, now_s: float) -> None:
-        """Forget spent assertions that have expired, now and then, and by the clock as it was the time before, too.
+        """Forget expired assertions at an interval.
 
-        A clock that is ahead for a moment has none forgotten that are good for longer.
+        The previous clock reading must agree that they are expired.
+
+        A clock that is briefly ahead therefore makes the manager forget no assertion that is still valid.
         """
         if self._context.monotonic() < self._forget_s:
             return
@@ -230,9 +246,10 @@ class ClientUseCases:
         await self._context.store.clients.forget_assertions(before_s=before_s)
 
     async def _own_names(self) -> set[str]:
-        """Return what clients may call this manager: names and addresses of all that serve its store, and those in the certificates that they show.
+        """Return the audience names that clients may use: those of all managers and of their certificates.
 
-        To a client they are one: an assertion is spent once, whichever it reaches.
+        All managers of a store are one audience to a client: an assertion is spent once, whichever manager
+        receives it.
         """
         inventory, names = await self._context.inventories.current(), set[str]()
         for node in inventory.nodes.values():
@@ -244,7 +261,7 @@ class ClientUseCases:
 
 
 def _check_name(name: str) -> None:
-    """Clients of the management API name programs in words, with spaces; a line that nobody can read is not a name."""
+    """Check a client's name. The management API allows words and spaces, but not unreadable lines."""
     if not (1 <= len(name) <= NAME_MAX and name.isprintable() and name == name.strip()):
         raise InvalidInputError(
             "name", f"a client's name has 1 to {NAME_MAX} printable characters, without spaces around them"

@@ -1,11 +1,11 @@
-"""Confirmation of consequences: what a change would do is told before, and held against what it would do by the time it is made.
+"""Confirmation of consequences: a change is described first, and compared with its effect when it is made.
 
-Decides which entries an upload, an edit, an answer and an import concern, so that `manager.domain.consequences` can judge them.
-Invariant: what is confirmed is what was told. The consequences are worked out within the transaction that makes the change, from what is
-stored then; if they are no longer those that a token stands for, nothing is changed and the new ones are told.
+Decides which entries an upload, an edit, an answer or an import affects; `manager.domain.consequences` judges
+them. Invariant: only consequences that were shown are confirmed. They are computed again in the transaction
+that makes the change. If they no longer match the token, nothing is changed and the new ones are shown.
 
-A use case's `confirm` is None for whoever takes the consequences as they are (a program, or somebody who said so beforehand), "" for
-whoever wants to be told first, else the token of what was told.
+A use case's `confirm` is None for callers that accept any consequences (programs, or users who said so), ""
+for callers that want to see them first, and otherwise the token of the consequences that were shown.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -47,10 +47,11 @@ _BY_REPLACING = frozenset({ConsequenceCode.KEY_REPLACED, ConsequenceCode.KEY_LOS
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Impact:
-    """What would come of a change.
+    """Effect of a change.
 
-    `updates` is the entry that would get the new content, `other_key` that entry if its key is another. `materials` is what was given, with what
-    stays of what it replaces: this is to be stored; `noted_each` is `noted` of each of several.
+    `updates` is the entry that would get the new content; `other_key` is that entry if its key differs.
+    `materials` will be stored: the upload, plus the kept parts of the replaced entry. `noted_each` is `noted`
+    of each of several certificates.
     """
 
     consequences: Sequence[Consequence]
@@ -62,32 +63,35 @@ class Impact:
 
     @property
     def token(self) -> str:
-        """Return what confirms exactly this."""
+        """Return the token that confirms exactly these consequences."""
         return token_of(self.consequences, self.facts)
 
     @property
     def about_companions(self) -> Sequence[Consequence]:
-        """Return what becomes of certificates that came along and have no part in a chain."""
+        """Return the consequences for accompanying certificates that belong to no chain."""
         return [each for each in self.consequences if each.code == ConsequenceCode.NOT_SERVED]
 
     @property
     def noted(self) -> dict[str, object]:
-        """Return what of it the audit log has: existing clients get no answer that could say it."""
+        """Return the part for the audit log, since answers to existing API clients cannot contain it."""
         messages = [each.message for each in self.about_companions]
         return {"not_served": messages} if messages else {}
 
     def require_confirmation(self, confirm: str | None, *, replaces: bool = False) -> None:
-        """Let the change go on, or raise ConfirmationNeededError. `replaces` agrees that another key may be replaced."""
+        """Return if the change may proceed, else raise ConfirmationNeededError.
+
+        `replaces` permits another key.
+        """
         if confirm is None or not self.asks(replaces=replaces) or confirm == self.token:
             return
         raise ConfirmationNeededError(self.consequences, self.token)
 
     def asks(self, *, replaces: bool = False) -> bool:
-        """Whether anything wants a confirmation."""
+        """Whether any consequence needs a confirmation."""
         return any(each.asks and not (replaces and each.code in _BY_REPLACING) for each in self.consequences)
 
     def replaced(self, confirm: str | None, *, replaces: bool = False) -> Sequence[CertificateId]:
-        """Return which entries may get another key, once this is settled."""
+        """Return the entries whose key may be replaced, once the change is confirmed."""
         return [self.other_key.id] if self.other_key is not None and (replaces or confirm) else []
 
 
@@ -100,9 +104,9 @@ def assess_kept(
     beside: Sequence[Entry] = (),
     now_s: float,
 ) -> Impact:
-    """Assess what an upload does: to the entry that it updates, and to the nodes that get it.
+    """Assess an upload: its effect on the entry that it updates and on the nodes that get it.
 
-    What came with that entry before, or with those `beside`, stays as far as the chain of trust needs it.
+    Certificates that came with that entry, or those `beside` it, are kept if the chain of trust needs them.
     """
     namesakes = inventory.namesakes(material.leaf)
     updates = namesakes[0] if namesakes else None
@@ -129,12 +133,12 @@ def assess_kept(
 def assess_import(
     inventory: Inventory, tls: Sequence[TlsMaterial], trusted: Sequence[Certificate], *, now_s: float
 ) -> Impact:
-    """Assess what an import does to the entries that it updates, and to services by the CAs that it brings."""
+    """Assess an import: its effect on the entries that it updates, and the effect of its CAs on services."""
     trusting = assess_trust_addition(inventory, trusted, now_s=int(now_s))
     # the CAs of a batch complete the chains of its certificates
     then = inventory.with_trust(inventory.trust.changed(new=trusted)) if trusted else inventory
     each = [(material, assess_kept(then, material, (), "server", now_s=now_s)) for material in tls]
-    # another key is refused by the store: in a batch nobody could tell which of the files was confirmed
+    # the store refuses another key: a user could not tell which file of the batch was being confirmed
     messages = [(material, one, one.updates is not None and one.other_key is None) for material, one in each]
     found = [
         replace(consequence, message=f"{material.leaf.label}: {consequence.message}")
@@ -151,7 +155,7 @@ def assess_import(
 
 
 def other_keys(inventory: Inventory, tls: Sequence[TlsMaterial]) -> list[tuple[TlsMaterial, str]]:
-    """Return which would take the place of an entry with another private key, each with a sentence that names both."""
+    """Return the certificates that would replace an entry's private key, each with a sentence naming both."""
     found = []
     for material in tls:
         namesakes = inventory.namesakes(material.leaf)
@@ -171,7 +175,7 @@ def assess_edit(
     companions: CompanionPolicy,
     now_s: float,
 ) -> Impact:
-    """Assess what an edit does: to the slots that keep the entry, get it and lose it."""
+    """Assess an edit: its effect on the slots that keep the entry, gain it or lose it."""
     before = inventory.entries[certificate_id]
     keeping: list[Consequence] = []
     if material is not None and companions is CompanionPolicy.KEEP:
@@ -211,7 +215,7 @@ def assess_assignment(
     *,
     now_s: float,
 ) -> Impact:
-    """Assess what an assignment does to the nodes that get it."""
+    """Assess an assignment: its effect on the nodes that get the certificate."""
     entry = inventory.entries.get(certificate_id)
     if entry is None:
         return Impact(consequences=(), facts=None)
@@ -223,7 +227,7 @@ def assess_assignment(
 
 
 def assess_unassignment(inventory: Inventory, name: NodeName, slot: Slot) -> Impact:
-    """Assess what emptying a slot does."""
+    """Assess emptying a slot."""
     number = inventory.slots.get((name, slot))
     before = inventory.entries[number] if number is not None else None
     moves = [Move(node=name, slot=slot, before=before, after=None)]
@@ -231,7 +235,7 @@ def assess_unassignment(inventory: Inventory, name: NodeName, slot: Slot) -> Imp
 
 
 def assess_deletion(inventory: Inventory, certificate_ids: Sequence[CertificateId]) -> Impact:
-    """Assess what deleting certificates does; those that are not there are named by the store."""
+    """Assess deleting certificates. The store reports the ids that do not exist."""
     gone = [
         inventory.entries[number] for number in dict.fromkeys(certificate_ids) if number in inventory.entries
     ]
@@ -248,7 +252,7 @@ def assess_answer(
     take_over: bool,
     now_s: float,
 ) -> Impact:
-    """Assess what a signed answer does: it may lack what was asked for, and takes over nodes."""
+    """Assess a CA's answer to a signing request: it may lack requested names, and it may take over nodes."""
     replaced = inventory.entries.get(request.replaces_id or NO_CERTIFICATE)
     earlier = inventory.entries.get(request.answer_id or NO_CERTIFICATE)
     beside = [each for each in (earlier, replaced) if each is not None]
@@ -279,9 +283,12 @@ def assess_trust_removal(
     verifying: Sequence[Certificate] = (),
     now_s: int,
 ) -> Impact:
-    """Assess what follows when trusted CAs go, or become `new` ones, of which nodes verify peers by those `verifying`.
+    """Assess removing trusted CAs, or replacing them with `new` ones.
 
-    `edited` is what an entry holds after an edit, None if it is deleted: the same is lost by either, but one confirms not the other. Builds chains: takes a while when there are thousands.
+    `verifying` are the `new` ones that nodes verify peers with.
+
+    `edited` is the content after an edit, None for a deletion: both may lose the same trust, but confirming
+    one does not confirm the other. Builds chains, which takes seconds with thousands of certificates.
     """
     custom = inventory.trust.custom
     lost = loss(custom.values(), [*(one for number, one in custom.items() if number not in gone), *new])
@@ -297,7 +304,7 @@ def assess_trust_removal(
 
 
 def assess_trust_addition(inventory: Inventory, new: Sequence[Certificate], *, now_s: int) -> Impact:
-    """Assess what follows when nodes verify peers by `new` trusted CAs, too, some of which take the place of stored ones."""
+    """Assess letting nodes verify peers with `new` trusted CAs, some of which replace stored ones."""
     gone = replaced_cas(inventory.trust, new)
     found = of_untrusting(inventory, gone, new, "", edited=None, now_s=now_s)
     found += _of_longer_list(inventory, new, gone)
@@ -316,20 +323,20 @@ def _of_longer_list(
 
 
 def assess_node_removal(inventory: Inventory, names: Sequence[NodeName]) -> Impact:
-    """Assess what removing nodes does; those that are not there are named by the store."""
+    """Assess removing nodes. The store reports the names that do not exist."""
     gone = [inventory.nodes[name] for name in names if name in inventory.nodes]
     facts = [[each.name, each.id, each.public_key] for each in gone]
     return Impact(consequences=of_removing_nodes(gone, inventory), facts=facts)
 
 
 def assess_csr_deletion(inventory: Inventory, records: Sequence[CsrRecord]) -> Impact:
-    """Assess what deleting certificate signing requests does."""
+    """Assess deleting certificate signing requests."""
     facts = [[each.id, each.answer_id] for each in records]
     return Impact(consequences=of_deleting_requests(records, inventory), facts=facts)
 
 
 def facts_of(moves: Sequence[Move], inventory: Inventory) -> object:
-    """Return what moves are about, for a token: a node is its number, since its name may be another's by the time of the answer."""
+    """Return the facts of moves for a token. A node is its number, since its name may be reused later."""
     return [
         [move.node, inventory.nodes[move.node].id, move.slot, _mark(move.before), _mark(move.after)]
         for move in moves

@@ -1,7 +1,7 @@
-"""Clients' connections, and what is remembered of each while it lasts.
+"""Client connections, and values remembered for as long as each lasts.
 
-Leaves to others what that is. Invariant: it is gone when its connection is, so that what is remembered is bounded by who is connected
-now, and not by who ever was.
+Invariant: the values are dropped with their connection, so memory is bounded by the current connections, not
+by all connections ever made.
 """
 
 from collections import OrderedDict
@@ -10,20 +10,23 @@ from typing import Final, Generic, TypeVar
 from weakref import WeakKeyDictionary
 
 REMEMBERED_MAX: Final = 16
-"""What is remembered of one connection. A client is one user; only a proxy that nobody declared as one has several users on a connection."""
+"""Values remembered for one connection.
+
+A client is one user; only an undeclared proxy has several users on a connection.
+"""
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 
 class ClientConnection:
-    """A client's own connection. Held by whoever serves it, and by nobody for longer."""
+    """A client's own connection. Referenced only by the server that handles it."""
 
     __slots__ = ("__weakref__",)
 
 
 class OfConnections(Generic[K, V]):
-    """Of one connection's keys the one that was noted longest ago goes first."""
+    """Values by connection and key; the oldest key of a connection is dropped first."""
 
     def __init__(self) -> None:
         self._kept: WeakKeyDictionary[ClientConnection, OrderedDict[K, V]] = WeakKeyDictionary()
@@ -32,12 +35,12 @@ class OfConnections(Generic[K, V]):
         return sum(map(len, self._kept.values()))
 
     def get(self, connection: ClientConnection, key: K) -> V | None:
-        """Return what was noted last; None if nothing was."""
+        """Return the latest value; None if there is none."""
         kept = self._kept.get(connection)
         return kept.get(key) if kept is not None else None
 
     def note(self, connection: ClientConnection, key: K, value: V) -> None:
-        """Remember this for as long as the connection lasts."""
+        """Remember a value for as long as the connection lasts."""
         kept = self._kept.setdefault(connection, OrderedDict())
         kept[key] = value
         kept.move_to_end(key)
@@ -45,7 +48,7 @@ class OfConnections(Generic[K, V]):
             kept.popitem(last=False)
 
     def forget(self, connection: ClientConnection, key: K) -> None:
-        """Remember nothing of this key."""
+        """Forget the value of this key."""
         if (kept := self._kept.get(connection)) is not None:
             kept.pop(key, None)
 

@@ -1,4 +1,4 @@
-"""Context of the use cases: what every one of them has at hand."""
+"""Context of the use cases: the services that all of them share."""
 
 import asyncio
 import time
@@ -19,16 +19,16 @@ from manager.usecases.workers import Workers
 T = TypeVar("T")
 
 ATTEMPTS: Final = 20
-"""Times that somebody else may be faster between reading the inventory, which takes milliseconds, and the transaction."""
+"""Attempts to enter a transaction before others change the inventory; reading it takes milliseconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """The store and what is known of its content, the fleet, the workers, and the clocks: unix seconds, and seconds that only ever pass.
+    """Store, inventories, fleet, workers and clocks: unix seconds, and monotonic seconds.
 
-    `own_node` is the management node that this manager is; others may have theirs.
+    `own_node` is this manager's management node; other managers have their own.
 
-    `content_changed` is set by every change of content, for who must look at all of it again.
+    `content_changed` is set by every change of content, for watchers that must evaluate all of it again.
     """
 
     store: Store
@@ -42,18 +42,18 @@ class Context:
     attempts: Attempts = field(default_factory=Attempts)
 
     def changed(self, nodes: Iterable[NodeName] | None, *, cause: str) -> None:
-        """Tell whom it concerns that what these nodes (None: all) must hold may have changed."""
+        """Tell the fleet that the desired content of these nodes (None: all) may have changed."""
         self.fleet.changed(nodes, cause=cause)
         self.content_changed.set()
 
     @asynccontextmanager
     async def deciding(self) -> AsyncIterator[Inventory]:
-        """Begin a transaction as `store.transaction()` does, with the inventory that it begins with: nobody can change it before the end.
+        """Open a transaction with the inventory that it starts from; no other writer can change that.
 
-        Raises StorageError if others change it all the time.
+        Raises StorageError if other writers keep changing the store.
         """
         for _ in range(ATTEMPTS):
-            # read before anybody has to wait for this transaction
+            # read before other writers have to wait for this transaction
             inventory = await self.inventories.current()
             async with self.store.transaction():
                 if await self.store.meta.is_at(inventory.revision):
@@ -63,9 +63,10 @@ class Context:
 
     @asynccontextmanager
     async def deciding_on(self, assess: Callable[[Inventory], T]) -> AsyncIterator[tuple[Inventory, T]]:
-        """Begin a transaction as `deciding` does, with what `assess` says of its inventory, which may take a while: it is asked in a thread.
+        """Open a transaction like `deciding`, with the result of `assess`, computed in a thread.
 
-        Nobody waits for it, unless somebody else was faster.
+        A slow assessment blocks other writers only if one of them changed the store during the previous
+        attempt.
         """
         early = await self.inventories.current()
         impact = await asyncio.to_thread(assess, early)
@@ -75,11 +76,11 @@ class Context:
             yield inventory, impact
 
     def attempted(self, attempt: Attempt, *, name: str, source: str) -> None:
-        """Count what a stranger tried and was refused; the sums are written into the audit log every minute."""
+        """Count a refused attempt of an unauthenticated caller; totals go into the audit log every minute."""
         self.attempts.count(attempt, name=name, source=source, now_s=self.clock())
 
     async def audit(self, actor: str, action: str, subject: str, detail: object = None) -> None:
-        """Write an act into the audit log: within the `store.transaction()` that carries it out, or before it where that cannot be undone."""
+        """Write an audit entry in the transaction of the change, or before a change that cannot be undone."""
         await self.store.audit.append(
             at_s=self.clock(), actor=actor, action=action, subject=subject, detail=detail
         )

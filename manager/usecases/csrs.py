@@ -1,4 +1,4 @@
-"""Certificate signing requests: making one for a new or an existing certificate, and taking the signed answer."""
+"""Certificate signing requests: making one for a new or existing certificate, and taking the CA's answer."""
 
 import asyncio
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyChoice:
-    """Which key a request gets: a new one of a kind, one that is given (PEM, perhaps encrypted), or (`is_alike`) a new one like that of what it replaces."""
+    """Key of a request: a new one of a kind, a given PEM (perhaps encrypted), or one like the replaced key."""
 
     kind: KeyKind | None = None
     is_alike: bool = False
@@ -41,9 +41,10 @@ class KeyChoice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CsrChanges:
-    """What a request asks for where it differs from what it was prefilled with; None leaves a field as it is.
+    """Fields of a request that differ from the prefilled ones; None leaves a field unchanged.
 
-    `extra_alt_names` come in addition. `template` names a Microsoft certificate template, "" for none.
+    `extra_alt_names` are added to the prefilled names. `template` names a Microsoft certificate template, ""
+    for none.
     """
 
     subject: str | None = None
@@ -56,7 +57,7 @@ class CsrChanges:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnsweredCsr:
-    """What came of a signed answer: what was kept, what followed for nodes and clients, and the inventory with it."""
+    """Result of a signed answer: the stored entry, consequences for nodes and clients, and the new inventory."""
 
     kept: KeptAnswer
     consequences: Sequence[Consequence]
@@ -68,7 +69,10 @@ class CsrUseCases:
         self._context = context
 
     async def fields_for(self, certificate_id: CertificateId) -> CsrFields:
-        """Return what a request to replace a certificate asks for, to be edited. Raises NotFoundError."""
+        """Return the prefilled fields of a request that replaces a certificate, for editing.
+
+        Raises NotFoundError.
+        """
         inventory = await self._context.inventories.current()
         entry = inventory.entries.get(certificate_id)
         if entry is None:
@@ -76,7 +80,7 @@ class CsrUseCases:
         return prefill(entry.leaf, as_client=any(place.slot == "client" for place in entry.places))
 
     async def kind_for(self, certificate_id: CertificateId | None) -> KeyKind:
-        """Return the kind of key that is no weaker than that of the certificate to be replaced."""
+        """Return a kind of key at least as strong as that of the certificate to replace."""
         inventory = await self._context.inventories.current()
         entry = inventory.entries.get(certificate_id or NO_CERTIFICATE)
         return kind_like(entry.leaf.key_type, entry.leaf.key_bits) if entry is not None else KeyKind.RSA2048
@@ -84,9 +88,9 @@ class CsrUseCases:
     async def create(
         self, *, replaces: CertificateId | None, changes: CsrChanges, key: KeyChoice, actor: str
     ) -> CsrRecord:
-        """Make a key (or take one) and a request signed by it, and keep both.
+        """Make a key (or use the given one) and a request signed with it, and store both.
 
-        Raises InvalidInputError, PkiFindingsError, NotFoundError.
+        Raises InvalidInputError, PkiFindingsError or NotFoundError.
         """
         base = CsrFields(subject="") if replaces is None else await self.fields_for(replaces)
         if key.is_alike:
@@ -114,7 +118,7 @@ class CsrUseCases:
         return await self._context.store.csrs.list()
 
     async def get(self, csr_id: CsrId) -> CsrRecord:
-        """Return one. Raises NotFoundError."""
+        """Return one request. Raises NotFoundError."""
         return await self._context.store.csrs.get(csr_id)
 
     async def answer(
@@ -131,12 +135,14 @@ class CsrUseCases:
         replaces: bool = False,
         actor: str,
     ) -> AnsweredCsr:
-        """Take the certificate that a CA made from a request, with its chain.
+        """Take the certificate that a CA issued for a request, with its chain.
 
-        It becomes a TLS certificate beside the one that it replaces (or in its place, if issuer and serial number are the
-        same); `passphrase` opens a PKCS#12 file; `take_over` gives it that one's nodes in the same step. What it lacks beside its request, and beside the one that it
-        replaces, is among the consequences; `confirm` and `replaces` as for an upload. Raises PkiFindingsError if it does not match
-        the request's key, InvalidInputError, NotFoundError, IdentityConflictError, ConfirmationNeededError; then nothing was changed.
+        It is stored next to the certificate that it replaces, or in place of it if issuer and serial number
+        are equal. `passphrase` opens a PKCS#12 file. `take_over` moves the nodes of the replaced certificate
+        to it in the same step. The consequences include names that are missing compared with the request and
+        with the replaced certificate. `confirm` and `replaces` work as for an upload. Raises PkiFindingsError
+        if the certificate does not match the request's key, InvalidInputError, NotFoundError,
+        IdentityConflictError or ConfirmationNeededError; nothing is changed then.
         """
         store, where = self._context.store, list(nodes)
         record = await store.csrs.get(csr_id)
@@ -173,7 +179,7 @@ class CsrUseCases:
     async def _read(
         self, record: CsrRecord, certificate: str, parameters: str, passphrase: str | None
     ) -> TlsMaterial:
-        """Read an answer, and give it the request's key. Raises PkiFindingsError."""
+        """Read an answer and pair it with the request's key. Raises PkiFindingsError."""
         return await self._context.workers.run(
             READ_TIMEOUT_S,
             read_for_key,
@@ -185,7 +191,10 @@ class CsrUseCases:
         )
 
     async def delete(self, csr_ids: Sequence[CsrId], *, confirm: str | None = None, actor: str) -> None:
-        """Remove all of these with their keys, or none. Raises NotFoundError, ConfirmationNeededError (`manager.usecases.confirming`)."""
+        """Remove all of these requests with their keys, or none.
+
+        Raises NotFoundError or ConfirmationNeededError (`manager.usecases.confirming`).
+        """
         numbers = list(dict.fromkeys(csr_ids))
         async with self._context.deciding() as inventory:
             records = [await self._context.store.csrs.get(number) for number in numbers]
@@ -209,7 +218,7 @@ def _merged(base: CsrFields, changes: CsrChanges) -> CsrFields:
 
 
 def _make(fields: CsrFields, choice: KeyChoice) -> tuple[Csr, str]:
-    """Make the request, in a worker: an RSA key takes seconds, and so may opening one that is given."""
+    """Make the request in a worker: generating an RSA key, or decrypting a given key, takes seconds."""
     if choice.kind is not None:
         key = make_key(choice.kind)
     else:

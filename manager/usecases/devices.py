@@ -1,7 +1,8 @@
-"""Known devices: browsers in which a user has signed in before, so that strangers' failures do not concern them.
+"""Known devices: browsers in which a user has signed in before, which failures elsewhere do not affect.
 
-Decides whether a cookie proves that. Invariant: a device is one user's; it proves nothing but that the user signed in there with the
-password that is still the user's, so a new password ends it. The manager keeps a key, and nothing of any device.
+Verifies the device cookie. Invariant: a device belongs to one user. It proves only that the user signed in
+there with the current password, so a new password invalidates it. The manager stores a key, and nothing about
+any device.
 """
 
 import base64
@@ -13,7 +14,7 @@ from typing import Final
 from manager.usecases.context import Context
 
 DEVICE_S: Final = 90 * 86400.0
-"""How long a device is known after the last sign-in there."""
+"""Time since the last sign-in for which a device is known."""
 
 KEY_BYTES: Final = 32
 COOKIE_MAX: Final = 128
@@ -27,13 +28,13 @@ class Devices:
         self._key = b""
 
     async def issue(self, name: str, password_hash: str) -> str:
-        """Return what a browser keeps from now on, in place of what it kept before."""
+        """Return the browser's new device cookie, which replaces the previous one."""
         nonce = secrets.token_hex(_NONCE_BYTES)
         made_s = int(self._context.clock())
         return f"{made_s}.{nonce}.{await self._mac(name, password_hash, made_s, nonce)}"
 
     async def recognise(self, cookie: str, name: str, password_hash: str) -> str | None:
-        """Return the source that this device is for this user, None if it is not known as this user's."""
+        """Return this device's source for this user, None if it is not a known device of the user."""
         made, _, rest = cookie[: COOKIE_MAX + 1].partition(".")
         nonce, _, mac = rest.partition(".")
         if len(cookie) > COOKIE_MAX or not (made.isascii() and made.isdecimal()):
@@ -41,7 +42,8 @@ class Devices:
         expected = await self._mac(name, password_hash, int(made), nonce)
         if not hmac.compare_digest(mac.encode(errors="replace"), expected.encode()):
             return None
-        # an absolute date, because a device outlives the process; a clock that goes back makes it last longer, and proves no more
+        # an absolute date, because a device outlives the process; setting the clock back only makes it last
+        # longer
         if int(made) + DEVICE_S < self._context.clock():
             return None
         return f"device {nonce}"

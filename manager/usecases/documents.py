@@ -1,6 +1,7 @@
-"""Keeping, changing and deleting documents: small resources that are given back as they came.
+"""Documents: small resources that are stored, changed and deleted, and returned unchanged.
 
-Decides nothing about their fields: the front end checks them, with `check` in the transaction for what depends on what is kept.
+Does not interpret their fields. The front end checks them, with `check` in the transaction where stored data
+matters.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,11 +19,11 @@ class DocumentUseCases:
         self._context = context
 
     async def all(self, kind: str) -> Mapping[int, Body]:
-        """Return all of a kind by id."""
+        """Return all documents of a kind by id."""
         return await self._context.store.documents.all(kind)
 
     async def add(self, kind: str, body: Mapping[str, Any], *, unique: Unique, actor: str) -> int:
-        """Keep a new one; return its id. Raises TakenError."""
+        """Store a new document; return its id. Raises TakenError."""
         async with self._context.store.transaction():
             number = await self._context.store.documents.add(kind, body, unique=unique)
             await self._note("document.added", kind, [number], actor)
@@ -38,7 +39,7 @@ class DocumentUseCases:
         check: Check,
         actor: str,
     ) -> None:
-        """Change fields of one. Raises NotFoundError, TakenError, and what `check` raises of the whole."""
+        """Change fields of a document. Raises NotFoundError, TakenError and the errors of `check`."""
         store = self._context.store.documents
         async with self._context.store.transaction():
             known = (await store.all(kind)).get(document_id)
@@ -52,7 +53,10 @@ class DocumentUseCases:
     async def change_only(
         self, kind: str, changes: Mapping[str, Any], *, check: Check, shown_id: int, actor: str
     ) -> None:
-        """Change fields of the one document of a kind that has exactly one, called `shown_id`. Raises what `check` raises of the whole."""
+        """Change fields of the only document of a kind that has exactly one, shown as `shown_id`.
+
+        Raises the errors of `check`.
+        """
         store = self._context.store.documents
         async with self._context.store.transaction():
             number, known = next(iter((await store.all(kind)).items()), (None, {}))
@@ -65,7 +69,7 @@ class DocumentUseCases:
             await self._note("document.changed", kind, [shown_id], actor)
 
     async def delete(self, kind: str, document_ids: Sequence[int], *, actor: str) -> None:
-        """Remove all of these or none. Raises NotFoundError."""
+        """Remove all of these documents or none. Raises NotFoundError."""
         async with self._context.store.transaction():
             await self._context.store.documents.delete(kind, document_ids)
             await self._note("document.deleted", kind, document_ids, actor)

@@ -1,6 +1,6 @@
-"""Certificate download: one file with certificates, their chains and, encrypted, their keys.
+"""Certificate download: one file with certificates, their chains and their encrypted keys.
 
-Decides what may leave the manager; a key that does is noted in the audit log.
+Decides what may leave the manager. Exported keys are recorded in the audit log.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DownloadOptions:
-    """What a download is to hold. A key leaves only encrypted under `passphrase`."""
+    """Contents of a download. Keys are included only if encrypted with `passphrase`."""
 
     leaf: bool = True
     chain: bool = True
@@ -41,7 +41,8 @@ class DownloadUseCases:
     ) -> Download:
         """Return one file with these certificates.
 
-        Raises NotFoundError; PkiError for a temporary certificate; InvalidInputError for a missing passphrase.
+        Raises NotFoundError, PkiError for a temporary certificate, InvalidInputError for a missing
+        passphrase.
         """
         inventory, now_s = await self._context.inventories.current(), int(self._context.clock())
         numbers = list(dict.fromkeys(certificate_ids))

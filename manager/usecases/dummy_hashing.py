@@ -1,7 +1,8 @@
-"""Dummy hashing: what an attempt that cannot succeed does in a crowd, in place of keeping others waiting.
+"""Dummy hashing: the delay of hopeless attempts in a crowd, which holds up no other attempt.
 
-Decides how long it takes: as long as one of the last that were hashed. Invariant: attempts of one name come one after the other, as those
-that are hashed do, so that neither one nor many of them at once tell whether the name is a user's.
+Decides how long it takes: as long as one of the last real hashes. Invariant: attempts for one name run one
+after the other, like real ones, so that neither one nor many concurrent attempts reveal whether the name
+exists.
 """
 
 import asyncio
@@ -16,10 +17,10 @@ from common.errors import ThrottledError
 from manager.usecases.turns import WAIT_S
 
 SAMPLES: Final = 32
-"""Durations that are remembered: few enough to follow the machine's load within seconds."""
+"""Remembered durations: few enough to follow the machine's load within seconds."""
 
 FIRST_S: Final = 0.05
-"""What hashing takes before any was measured: what Argon2 takes on machines of today."""
+"""Assumed duration before any was measured: Argon2 on current machines."""
 
 _RANDOM: Final = random.SystemRandom()
 
@@ -36,12 +37,12 @@ class DummyHashing:
         self._lanes: dict[str, _Lane] = {}
 
     def learn(self, took_s: float) -> None:
-        """Remember how long hashing took. From any thread."""
+        """Remember how long hashing took. Thread-safe."""
         self._took_s.append(took_s)
 
     @asynccontextmanager
     async def of(self, name: str) -> AsyncIterator[None]:
-        """Be the only attempt of this name within the block. Raises ThrottledError if that takes too long."""
+        """Be the only attempt for this name within the block. Raises ThrottledError after too long a wait."""
         lane = self._lanes.setdefault(name, _Lane())
         lane.users += 1
         try:
@@ -59,5 +60,5 @@ class DummyHashing:
                 del self._lanes[name]
 
     async def pass_time(self) -> None:
-        """Take as long as hashing does."""
+        """Wait for as long as hashing takes."""
         await asyncio.sleep(_RANDOM.choice(self._took_s))

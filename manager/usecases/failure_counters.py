@@ -1,8 +1,8 @@
-"""Failures that are remembered for a while, of whatever they are counted for.
+"""Failure counters that expire, keyed by anything.
 
-Decides which are forgotten where there are too many. Invariant: what is remembered is bounded, and a flood of new ones forgets itself: of
-those with as many failures as most have, the one that failed longest ago goes. Whoever has failed often is not forgotten because of many who
-failed once.
+Decides which entries are dropped when there are too many. Invariant: memory is bounded, and a flood of new
+entries displaces itself. The dropped entry is the oldest among those with the most common failure count, so a
+frequent failer is not forgotten because of many keys that failed once.
 """
 
 from collections import OrderedDict
@@ -14,31 +14,31 @@ from manager.domain.tallies import Tally
 from manager.store.tallies import Tallies
 
 FORGET_S: Final = 3600.0
-"""Failures are forgotten when there was none for this long."""
+"""Failures are forgotten after this long without another one."""
 
 REMEMBERED_MAX: Final = 20_000
-"""What failures are remembered of, of each kind: 12 MiB at most, with the longest names.
+"""Remembered failures of each kind: at most 12 MiB, with the longest names.
 
-To have nine of its own forgotten a guesser needs 90,000 others, and 200,000 for those that make it wait: at the pace of strangers that takes
-longer than to wait for as many guesses.
+To make the manager forget nine of its failures a guesser needs 90,000 other keys, and 200,000 to forget
+delayed ones. At the pace of unauthenticated attempts that takes longer than waiting for as many guesses.
 """
 
 ALIKE: Final = 10
-"""With so many failures or more all are alike."""
+"""Failure count from which on entries rank equally."""
 
 K = TypeVar("K", bound=Hashable)
 
 
 @dataclass(frozen=True, slots=True)
 class Failures:
-    """How many, and when the last one was."""
+    """Number of failures, and time of the last one."""
 
     count: int
     last_s: float
 
 
 class FailureCounts(Generic[K]):
-    """`clock` is monotonic seconds."""
+    """Failure counters of one kind. `clock` is monotonic seconds."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -49,7 +49,7 @@ class FailureCounts(Generic[K]):
         return len(self._alike)
 
     def get(self, key: K) -> Failures | None:
-        """Return the failures of one; None if there was none of late."""
+        """Return the failures of a key; None if there were none recently."""
         alike = self._alike.get(key)
         known = None if alike is None else self._by_count[alike][key]
         return known if known is not None and known.last_s > self._clock() - FORGET_S else None
@@ -66,14 +66,14 @@ class FailureCounts(Generic[K]):
             del self._alike[oldest]
 
     def forget(self, key: K) -> None:
-        """Forget the failures of one."""
+        """Forget the failures of a key."""
         alike = self._alike.pop(key, None)
         if alike is not None:
             del self._by_count[alike][key]
 
 
 class FailuresEverywhere:
-    """Failures of one kind at all managers of a store: those here, and those that the others tell of, each as bounded as the other."""
+    """Failures of one kind at all managers of a store: local ones and reported ones, each bounded alike."""
 
     def __init__(self, clock: Callable[[], float], tallies: Tallies, tally: Tally) -> None:
         self._tallies = tallies
@@ -83,7 +83,7 @@ class FailuresEverywhere:
         tallies.listen(tally, self.elsewhere.count)
 
     def get(self, *whose: str) -> Failures | None:
-        """Return the failures of one, wherever they were; None if there was none of late."""
+        """Return the failures of a key at all managers; None if there were none recently."""
         here = self.here.get(whose)
         # most stores have one manager
         other = self.elsewhere.get(self._tallies.digest(self._tally, *whose)) if len(self.elsewhere) else None

@@ -1,4 +1,4 @@
-"""Generations of nodes: looking at them, comparing them, and publishing older content once more."""
+"""Generations of nodes: viewing, comparing and republishing them."""
 
 import asyncio
 import contextlib
@@ -37,7 +37,7 @@ class ShownGeneration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compared:
-    """What differs between two generations of a node; `before` is None where the node had nothing."""
+    """Differences between two generations of a node; `before` is None if the node had none."""
 
     before: int | None
     after: int
@@ -46,7 +46,10 @@ class Compared:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedChange:
-    """What a push would do to a node. `difference` is None where nothing would change, or what it runs is not in the store."""
+    """Effect of a push on a node.
+
+    `difference` is None if nothing would change or the running generation is not in the store.
+    """
 
     plan: PlannedPush
     difference: GenerationDifference | None
@@ -54,7 +57,7 @@ class PlannedChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Republishing:
-    """What publishing older content once more would change and mean; `refusal` says why it is refused, "" if it is not."""
+    """Effect of republishing older content; `refusal` is the reason why it is refused, "" if it is not."""
 
     compared: Compared
     impact: Impact
@@ -62,7 +65,7 @@ class Republishing:
 
 
 class _ChangedError(Exception):
-    """The store was changed between reading it and the transaction."""
+    """The store changed between reading it and the transaction."""
 
 
 class GenerationUseCases:
@@ -70,13 +73,13 @@ class GenerationUseCases:
         self._context = context
 
     async def history(self, node: NodeName) -> Sequence[ShownGeneration]:
-        """Return what was published for a node, the newest first. Raises NotFoundError."""
+        """Return a node's published generations, newest first. Raises NotFoundError."""
         await self._context.store.nodes.get(node)
         records = await self._context.store.generations.history(node, limit=KEEP)
         return [ShownGeneration(record=each, manifest=parse_manifest(each.manifest)) for each in records]
 
     async def compare(self, node: NodeName, number: int, *, before: int | None = None) -> Compared:
-        """Return what differs between a generation and an earlier or later one (None: the one published before it).
+        """Return the differences between a generation and another one (None: the one published before it).
 
         Raises NotFoundError.
         """
@@ -91,7 +94,10 @@ class GenerationUseCases:
         return Compared(before=before, after=number, difference=difference)
 
     async def assess(self, node: NodeName, number: int, *, desired: int | None) -> Republishing:
-        """Say what republishing a generation would mean while `desired` is what is wanted of the node. Raises NotFoundError."""
+        """Return the effect of republishing a generation while `desired` is the node's desired one.
+
+        Raises NotFoundError.
+        """
         store = self._context.store.generations
         await self._context.store.nodes.get(node)
         new = parse_manifest((await store.get(node, number=number)).manifest)
@@ -109,10 +115,12 @@ class GenerationUseCases:
     async def republish(
         self, node: NodeName, number: int, *, confirm: str | None = None, actor: str
     ) -> tuple[PlannedPush, Sequence[Consequence]]:
-        """Publish an older generation's content as a new one and push it at once; say what was done, and what that means.
+        """Publish an older generation's content as a new one and push it at once.
 
-        It stays until the assigned content of the node changes. `confirm` as in `manager.usecases.confirming`. Raises
-        NotFoundError, ConflictError, ConfirmationNeededError.
+        Return the result and its consequences.
+
+        The content stays until the node's assigned content changes. `confirm` is explained in
+        `manager.usecases.confirming`. Raises NotFoundError, ConflictError or ConfirmationNeededError.
         """
         await self._context.store.nodes.get(node)
         new = parse_manifest((await self._context.store.generations.get(node, number=number)).manifest)
@@ -120,7 +128,7 @@ class GenerationUseCases:
             inventory = await self._context.inventories.current()
             consequences: list[Consequence] = []
 
-            # bound to this attempt's inventory, which is read before the transaction that calls it
+            # bound to this attempt's inventory, read before the transaction that calls it
             note = partial(self._require_confirmation, inventory, new, confirm, consequences, actor)
             with contextlib.suppress(_ChangedError):
                 done = await self._context.fleet.republish(node, number, note=note)
@@ -138,7 +146,7 @@ class GenerationUseCases:
         published: int,
         before: Manifest | None,
     ) -> None:
-        """Hold what republishing means against what was confirmed, and note it: within the transaction that publishes."""
+        """Compare the effect of republishing with the confirmation and audit it, in the same transaction."""
         if not await self._context.store.meta.is_at(inventory.revision):
             raise _ChangedError
         _, impact = await self._assess(inventory, new.node, before, new)
@@ -148,7 +156,7 @@ class GenerationUseCases:
         await self._context.audit(actor, "generation.republished", f"node {new.node}", detail)
 
     async def changes(self, previews: Previews) -> Sequence[PlannedChange]:
-        """Say of each node what its push would change, file by file."""
+        """Return for each node what its push would change, file by file."""
         running = {each.plan.node: each.runs for each in previews.nodes if each.becomes is not None}
         records = await self._context.store.generations.some(
             {name: runs.generation for name, runs in running.items() if runs is not None}
@@ -209,7 +217,7 @@ class GenerationUseCases:
 def _compared(
     previews: Previews, records: Mapping[NodeName, GenerationRecord]
 ) -> dict[NodeName, tuple[Manifest | None, Manifest]]:
-    """Return what each node runs and what it would run; without those of which it is not known here what they run."""
+    """Return each node's running and next manifest, except for nodes whose running one is not stored here."""
     compared: dict[NodeName, tuple[Manifest | None, Manifest]] = {}
     for each in previews.nodes:
         record = records.get(each.plan.node)
@@ -217,7 +225,7 @@ def _compared(
             continue
         if each.runs is None:
             compared[each.plan.node] = None, each.becomes
-        # a node may have a generation of this number that another store published
+        # another store may have published a generation with this number for the node
         elif record is not None and record.digest == each.runs.digest:
             compared[each.plan.node] = parse_manifest(record.manifest), each.becomes
     return compared

@@ -1,6 +1,6 @@
-"""Signed heads of the audit log: telling them to the journal, keeping the last one beside the store, and adding them to a file.
+"""Signed heads of the audit log: logging them, keeping the last one near the store, appending to a file.
 
-They are evidence, so this module's logger lets them pass whatever level the settings choose (`always_tell`).
+They are evidence, so this module's logger passes them at any configured log level (`always_tell`).
 """
 
 import contextlib
@@ -22,14 +22,14 @@ log = structlog.get_logger(__name__)
 
 
 WITNESS: Final = "audit-head"
-"""The file beside the database that has the last head which was shipped."""
+"""File next to the database with the last shipped head."""
 
 COMPARED_BYTES: Final = 1024 * 1024
-"""Of a file of heads, the end that is compared with the log: some 5,000 of them, which takes about a second."""
+"""Size of the end of a head file that is compared with the log: some 5,000 heads, which takes about a second."""
 
 
 def always_tell() -> None:
-    """Log heads whatever the level is; to be called when the log has been set up."""
+    """Log heads at any level; call this after the log has been configured."""
     logging.getLogger(__name__).setLevel(logging.INFO)
 
 
@@ -38,7 +38,10 @@ def tell(signed: SignedHead) -> None:
 
 
 def append(file: Path, signed: SignedHead) -> None:
-    """Add a line, and return when it is on disk. The file may be one that its owner made append-only (chattr +a)."""
+    """Append a line; return when it is on disk.
+
+    The file may be append-only (chattr +a).
+    """
     moment = datetime.fromtimestamp(signed.at_s, UTC).isoformat()
     descriptor = open_regular(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW)
     try:
@@ -49,16 +52,19 @@ def append(file: Path, signed: SignedHead) -> None:
 
 
 def keep(file: Path, signed: SignedHead) -> None:
-    """Put a head in the place of the one that was kept before, on disk when this returns."""
+    """Replace the stored head; it is on disk when this returns."""
     durable.write_file(file, f"{signed.text}\n".encode(), mode=0o600)
 
 
 def read(file: Path) -> Sequence[SignedHead]:
-    """Return the last heads that a file has, the oldest first; none where there is no such file. What is not a head is passed over."""
+    """Return the last heads of a file, the oldest first; none if the file does not exist.
+
+    Other lines are skipped.
+    """
     try:
         descriptor = open_regular(file, os.O_RDONLY | os.O_NOFOLLOW)
     except (FileNotFoundError, NotRegularError):
-        return []  # adding to it says what it is
+        return []  # appending will report the error
     with os.fdopen(descriptor, "rb") as opened:
         opened.seek(max(0, os.fstat(descriptor).st_size - COMPARED_BYTES))
         lines = opened.read(COMPARED_BYTES).decode(errors="replace").splitlines()

@@ -1,7 +1,8 @@
-"""Replacing the manager's host key, by which nodes know it: announced, switched, dropped.
+"""Replacement of the manager's host key, by which nodes recognise it: announce, switch, drop.
 
-Decides what is recorded, and that a step which would lock nodes out names them before. Leaves to `present` who shows a key and who is told.
-Invariant: each step is one transaction with its entry in the audit log, so that after whatever kills the manager it is whole or was not.
+Decides what is recorded, and names the nodes that a step would lock out before it is made. `present` changes
+the presented key and informs the nodes. Invariant: each step is one transaction with its audit entry, so
+after a crash it has happened completely or not at all.
 """
 
 import asyncio
@@ -21,13 +22,13 @@ from manager.usecases.context import Context
 log = structlog.get_logger(__name__)
 
 KEYS_REFRESH_S: Final = 60.0
-"""How often another manager's steps are taken over."""
+"""Interval at which steps of other managers are adopted."""
 
 NAMED_MAX: Final = 20
-"""How many nodes a refusal names."""
+"""Nodes that a refusal names."""
 
 Present = Callable[[HostKeys, asyncssh.SSHKey, asyncssh.SSHKey | None], Awaitable[None]]
-"""Takes into use what the store has: the keys' names, the key that is presented, and the other one."""
+"""Applies the store's keys: their names, the presented key and the other one."""
 
 
 class HostKeyUseCases:
@@ -38,12 +39,15 @@ class HostKeyUseCases:
         self._in_use: object = None
 
     async def begin(self, present: Present) -> None:
-        """Take into use what the store has, now and after each step. Raises NotFoundError, StorageError."""
+        """Apply the stored keys, now and after each step. Raises NotFoundError, StorageError."""
         self._present = present
         await self._take_into_use(present)
 
     async def refresh(self) -> None:
-        """Take into use what another manager of this store made of the keys. Raises NotFoundError, StorageError."""
+        """Apply key changes that another manager of this store made.
+
+        Raises NotFoundError, StorageError.
+        """
         if self._present is not None and await self._context.store.host_keys.read() != self._in_use:
             await self._take_into_use(self._present)
 
@@ -59,32 +63,38 @@ class HostKeyUseCases:
                 )
 
     async def show(self) -> HostKeys:
-        """Return which keys there are."""
+        """Return the current keys."""
         host_keys = self._context.store.host_keys
         state, presented, other = await host_keys.read()
         return _named(state, presented, other, since_s=await host_keys.since_s())
 
     async def announce(self, *, actor: str) -> HostKeys:
-        """Make the next key and announce it. Raises ConflictError if one is announced or in use."""
+        """Make and announce the next key. Raises ConflictError if one is already announced or in use."""
         return await self._step("announce", [], force=True, actor=actor)
 
     async def abandon(self, *, actor: str) -> HostKeys:
-        """Forget the announced key; after the switch, present the former key again, and keep the next one announced."""
+        """Forget the announced key.
+
+        After the switch, present the former key again and keep the next one announced.
+        """
         state, _, _ = await self._context.store.host_keys.read()
         return await self._step("return" if state == "switched" else "abandon", [], force=True, actor=actor)
 
     async def switch(self, views: Sequence[NodeView], *, force: bool, actor: str) -> HostKeys:
-        """Present the announced key, for which the former one vouches. Raises ConflictError naming who has not confirmed it."""
+        """Present the announced key, which the former key vouches for.
+
+        Raises ConflictError with the nodes that have not confirmed it.
+        """
         return await self._step("switch", views, force=force, actor=actor)
 
     async def drop(self, views: Sequence[NodeView], *, force: bool, actor: str) -> HostKeys:
-        """Forget the former key. Raises ConflictError naming who would be locked out."""
+        """Forget the former key. Raises ConflictError with the nodes that would be locked out."""
         return await self._step("drop", views, force=force, actor=actor)
 
     async def _step(self, step: Step, views: Sequence[NodeView], *, force: bool, actor: str) -> HostKeys:
         present = self._present
         if present is None:
-            raise ConflictError("the manager does not run; start it first")
+            raise ConflictError("the manager is not running; start it first")
         store = self._context.store
         async with store.transaction():
             state, presented, other = await store.host_keys.read()
@@ -116,7 +126,7 @@ class HostKeyUseCases:
         return keys
 
     async def _take_into_use(self, present: Present) -> None:
-        # of two steps the later one is what is presented in the end
+        # of two concurrent steps, the later one must determine the presented key
         async with self._presenting:
             host_keys = self._context.store.host_keys
             found, since_s = await host_keys.read(), await host_keys.since_s()

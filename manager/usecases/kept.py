@@ -1,4 +1,4 @@
-"""New records: what the store keeps of certificates that were read or made.
+"""New records: the store's form of certificates that were read or made.
 
 Decides which columns a certificate fills; the store decides whether it is a new entry.
 """
@@ -11,7 +11,7 @@ from manager.store.records import DecodedColumns, NewCertificate, NewTrustedCa
 
 
 def new_certificate(material: TlsMaterial, *, temporary: bool = False) -> NewCertificate:
-    """Return what the store keeps of a certificate that was read or made."""
+    """Return the stored form of a certificate that was read or made."""
     leaf = material.leaf
     return NewCertificate(
         text=material.certificate_text,
@@ -29,7 +29,7 @@ def new_certificate(material: TlsMaterial, *, temporary: bool = False) -> NewCer
 def new_trusted_ca(
     certificate: Certificate, *, text: str = "", trusted_intermediate: bool = True
 ) -> NewTrustedCa:
-    """Return what the store keeps of a CA certificate, `text` as it was given. A root is trusted as itself."""
+    """Return the stored form of a CA certificate, with `text` unchanged. A root is trusted as itself."""
     return NewTrustedCa(
         text=without_private_keys(text) or certificate.pem,
         certificate_pem=certificate.pem,

@@ -1,6 +1,7 @@
-"""Last use of credentials: noted seldom, so that asking is not writing.
+"""Last use of credentials, written rarely so that reads do not cause writes.
 
-Invariant: a credential costs one write in NOTED_S at most, however often it is used; a use that cannot be noted is not a failure.
+Invariant: a credential causes at most one write in NOTED_S, however often it is used. A use that cannot be
+recorded is not a failure.
 """
 
 from collections import OrderedDict
@@ -14,15 +15,15 @@ from common.errors import StorageError
 log = structlog.get_logger(__name__)
 
 NOTED_S: Final = 300.0
-"""How coarsely last use is known."""
+"""Resolution of the last use."""
 
 REMEMBERED_MAX: Final = 10_000
 SOURCE_MAX: Final = 64
-"""Characters of an address that are kept: the longest IPv6 one with a zone's usual name fits."""
+"""Stored characters of an address: the longest IPv6 address with an ordinary zone name fits."""
 
 
 class LastUse:
-    """`clock` is unix seconds."""
+    """Recorder of last uses. `clock` is unix seconds."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -31,12 +32,12 @@ class LastUse:
     async def note(
         self, number: int, known_s: float | None, write: Callable[[float], Awaitable[None]]
     ) -> None:
-        """Have a use written down, unless that was done a short while ago. `known_s` is what the store has."""
+        """Record a use unless one was recorded recently. `known_s` is the stored time."""
         now_s = self._clock()
         last_s = max(known_s or 0.0, self._noted.get(number, 0.0))
         if 0.0 <= now_s - last_s < NOTED_S:
             return
-        # before it is written: of those that come at the same time one writes
+        # before the write, so that only one of concurrent uses writes
         self._noted[number] = now_s
         self._noted.move_to_end(number)
         while len(self._noted) > REMEMBERED_MAX:

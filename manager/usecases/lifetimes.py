@@ -1,7 +1,7 @@
-"""Lifetimes by a clock that nobody can set: what was made or used in this process ends in time, whatever the clock on the wall says.
+"""Lifetimes by the monotonic clock: things of this process expire in time, whatever the wall clock says.
 
-Decides nothing alone: a moment on the wall ends things, too, and is all that is known of what an earlier process or another manager made.
-Invariant: no step of the clock on the wall makes anything last longer; what is remembered is bounded.
+Callers check the wall clock, too; only that is known for things made by an earlier process or another
+manager. Invariant: no step of the wall clock prolongs anything. Memory is bounded.
 """
 
 from collections import OrderedDict
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 REMEMBERED_MAX: Final = 10_000
-"""Lifetimes that are remembered; those that began longest ago go first."""
+"""Remembered lifetimes; the oldest are dropped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class _End:
 
 
 class Lifetimes:
-    """`clock` is monotonic seconds."""
+    """Lifetimes of one kind. `clock` is monotonic seconds."""
 
     def __init__(self, clock: Callable[[], float], *, lasting_s: float) -> None:
         self._clock = clock
@@ -28,14 +28,17 @@ class Lifetimes:
         self._ends: OrderedDict[str, _End] = OrderedDict()
 
     def begin(self, name: str, since_s: float = 0.0) -> None:
-        """Begin a lifetime, or begin it again; `since_s` is what the store has of when that was."""
+        """Start or restart a lifetime; `since_s` is the stored start."""
         self._ends[name] = _End(self._clock() + self._lasting_s, since_s)
         self._ends.move_to_end(name)
         while len(self._ends) > REMEMBERED_MAX:
             self._ends.popitem(last=False)
 
     def is_over(self, name: str, since_s: float = 0.0) -> bool:
-        """Whether a lifetime is over; one that was not known, or that the store says another manager has begun again, begins now."""
+        """Whether a lifetime is over.
+
+        An unknown lifetime, or one that another manager has restarted according to the store, starts now.
+        """
         known = self._ends.get(name)
         if known is None or known.since_s != since_s:
             self.begin(name, since_s)

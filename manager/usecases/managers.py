@@ -1,7 +1,8 @@
-"""Joining of another manager of this store: the token that is made for it, and what it gets for that.
+"""Managers joining a store: the token issued to a new manager, and the answer that it receives.
 
-Decides who gets the store's key. Invariant: a token is used once, within minutes, by one key; the manager's node, the token's use and the
-entry in the audit log are one transaction; and no error shows a key or an address of a database.
+Decides who receives the store's key. Invariant: a token is used once, within minutes, by one key. The
+manager's node, the token's use and the audit entry are written in one transaction. No error contains a key or
+a database address.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -23,18 +24,18 @@ from manager.usecases.context import Context
 from manager.usecases.nodes import IssuedToken, NodeUseCases
 
 TOKEN_S: Final = 30 * 60.0
-"""How long a token may be used: it is worth the store's key, and whoever makes it is about to use it."""
+"""Lifetime of a token. It is worth the store's key, and its maker is about to use it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shared:
-    """What managers of one store share besides it.
+    """Values that managers of one store share besides the store.
 
     Attributes:
-        read_kek: reads the key-encryption key; raises NotFoundError where that is not in a file.
-        kek_ids: what its keys are called.
-        database: the address of the database, "" where the store is in a file.
-        version: the release that this manager is.
+        read_kek: reads the key-encryption key; raises NotFoundError if it is not in a file.
+        kek_ids: the names of its keys.
+        database: the address of the database, "" where the store is a file.
+        version: this manager's release.
     """
 
     read_kek: Callable[[], Awaitable[bytes]] = field(repr=False)
@@ -44,7 +45,7 @@ class Shared:
 
 
 class _OvertakenError(Exception):
-    """The same key has used the token meanwhile; what was begun is undone."""
+    """The same key has used the token meanwhile; this attempt is rolled back."""
 
     def __init__(self, node: NodeName) -> None:
         super().__init__(node)
@@ -52,7 +53,7 @@ class _OvertakenError(Exception):
 
 
 class ManagerUseCases:
-    """`shared` is None where nobody can join, because no manager runs here."""
+    """Use cases of managers. `shared` is None where no manager can join because none runs here."""
 
     def __init__(self, context: Context, shared: Shared | None) -> None:
         self._context = context
@@ -60,12 +61,12 @@ class ManagerUseCases:
         self._nodes = NodeUseCases(context, None)
 
     async def new_token(self, *, tells_database: bool, actor: str) -> IssuedToken:
-        """Make a token. Raises ConflictError (no manager was ever started, or too many unused ones)."""
+        """Issue a token. Raises ConflictError (no manager has run yet, or too many unused tokens)."""
         store, now_s = self._context.store, self._context.clock()
         addresses = merge_addresses((await store.address_book.read()).values(), most=ADDRESSES_MAX)
         if not addresses:
             raise ConflictError(
-                "no manager of this store has said yet where it is dialled; start one first, which has a name or an address"
+                "no manager of this store has announced its address yet; start one that has a name or an address"
             )
         _, presented, _ = await store.host_keys.read()
         secret, expires_s = new_secret(), now_s + TOKEN_S
@@ -86,10 +87,13 @@ class ManagerUseCases:
         return IssuedToken(text=encode_token(token), expires_s=expires_s)
 
     async def join(self, newcomer: Newcomer, *, secret: str, public_key: str, address: str) -> Joined:
-        """Let a manager join by a token; with the key that used it the same is answered again, for as long as the token lasts.
+        """Let a manager join with a token.
 
-        Raises EnrolmentError TOKEN_UNKNOWN, TOKEN_USED, TOKEN_EXPIRED; to who holds a token that is good also UNSUPPORTED (another release),
-        InvalidInputError (its names), ConflictError (the key is not to be had here).
+        The key that used it gets the same answer again until the token expires.
+
+        Raises EnrolmentError TOKEN_UNKNOWN, TOKEN_USED or TOKEN_EXPIRED. A caller with a valid token may also
+        get UNSUPPORTED (another release), InvalidInputError (its names) or ConflictError (this manager cannot
+        send the key).
         """
         secret_hash = hash_secret(secret)
         try:
@@ -100,7 +104,7 @@ class ManagerUseCases:
             raise
 
     async def _join(self, newcomer: Newcomer, secret_hash: str, public_key: str, address: str) -> Joined:
-        # guesses end here: no flood of them keeps writers waiting
+        # rejects guesses here, so that a flood of them does not block writers
         token = await self._find(secret_hash, public_key)
         shared = self._shared
         if shared is None or not shared.database:
@@ -115,11 +119,11 @@ class ManagerUseCases:
         return Joined(node=node, kek=kek, database=shared.database if token.tells_database else "")
 
     def note_refusal(self, *, address: str) -> None:
-        """Count a join that was refused."""
+        """Count a refused join."""
         self._context.attempted(Attempt.MANAGER_JOIN_REFUSED, name="", source=source_of(address))
 
     async def _reused(self, secret_hash: str, public_key: str, address: str) -> None:
-        """Take note that a used token was shown by another machine, for the alarms. Once for each token, whoever shows it how often."""
+        """Record that another machine presented a used token, for the alarms. Recorded once per token."""
         tokens = self._context.store.manager_tokens
         known = await tokens.find(secret_hash)
         if known is not None and not known.shown_s:
@@ -148,7 +152,8 @@ class ManagerUseCases:
             async with self._nodes.adding_management_node(
                 names=newcomer.names, addresses=newcomer.addresses
             ) as record:
-                # asked again: making the node's certificate took a while, and of several who ask at once one is first
+                # checked again: issuing the node's certificate takes a while, and the first of concurrent
+                # requests wins
                 token = await self._find_unused(secret_hash, public_key)
                 await store.manager_tokens.use(token, key=public_key, node=record.name)
                 detail = {"address": address, "key": fingerprint(public_key), "version": newcomer.version}

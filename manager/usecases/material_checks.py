@@ -1,7 +1,8 @@
-"""ServingTerms: everything that is read to be kept is tried by OpenSSL before it is.
+"""Material checks: everything that will be stored is loaded by OpenSSL first.
 
-Decides that what the nodes' services could not load is refused by name, at whichever entrance it comes. Run these where they can be
-killed, in place of the readers of the same names. Invariant: whatever enters the store has passed through here.
+Refuses material that the nodes' services could not load, with its name, at every entrance. Run these in
+killable workers, instead of the readers with the same names. Invariant: everything that enters the store has
+passed these checks.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -25,13 +26,13 @@ from manager.pki.read.upload import CERTIFICATE_FIELD, KEY_FIELD, UploadedCas
 _WANTED = "a certificate"
 
 _Blocks = Callable[[], Iterable[Block]]
-"""What was given, read again where something of it is refused: a finding says where that stands."""
+"""Rereads the input after a refusal, so that findings can say where the refused block is."""
 
 
 def read_tls(
     *, certificate: str, private_key: str, passphrase: str | None = None, parameters: str = ""
 ) -> TlsMaterial:
-    """Read and try the texts of one TLS certificate. Raises PkiFindingsError."""
+    """Read and check the texts of one TLS certificate. Raises PkiFindingsError."""
     material = uploads.read_tls(
         certificate=certificate, private_key=private_key, passphrase=passphrase, parameters=parameters
     )
@@ -48,7 +49,7 @@ def read_for_key(
     passphrase: str | None = None,
     owner: str,
 ) -> TlsMaterial:
-    """Read and try a certificate for a key that is kept already. Raises PkiFindingsError."""
+    """Read and check a certificate for a stored key. Raises PkiFindingsError."""
     material = uploads.read_for_key(
         certificate=certificate,
         private_key=private_key,
@@ -61,7 +62,9 @@ def read_for_key(
 
 
 def read_trusted_cas(text: str, *, skip_unusable: bool = False) -> UploadedCas:
-    """Read and try a text of CA certificates. With `skip_unusable` those that cannot be loaded are left out, and named.
+    """Read and check a text of CA certificates.
+
+    With `skip_unusable`, certificates that cannot be loaded are left out and named.
 
     Raises PkiFindingsError.
     """
@@ -76,7 +79,7 @@ def read_trusted_cas(text: str, *, skip_unusable: bool = False) -> UploadedCas:
 
 
 def read_trusted_ca(text: str) -> Certificate:
-    """Read and try a text of one CA certificate. Raises PkiFindingsError."""
+    """Read and check a text of one CA certificate. Raises PkiFindingsError."""
     found = uploads.read_trusted_ca(text)
     raise_findings(_of_certificates([found], partial(_in_texts, (CERTIFICATE_FIELD, text))))
     return found
@@ -91,7 +94,7 @@ def read_batch(
     skip_unusable: bool = False,
     peers: bool = False,
 ) -> CertificateBatch:
-    """Read and try a batch of files. With `skip_unusable` what cannot be loaded is left out, and named.
+    """Read and check a batch of files. With `skip_unusable`, unusable ones are left out and named.
 
     Raises PkiFindingsError.
     """
@@ -156,12 +159,12 @@ def _of_material(material: TlsMaterial, given: _Blocks) -> list[PkiError]:
 
 
 def _refused(refused: Sequence[tuple[Certificate, str]], given: _Blocks) -> list[PkiError]:
-    """Return findings about certificates, each with the place where it was given."""
+    """Return findings about refused certificates, each with its place in the input."""
     if not refused:
         return []
     blocks = list(given())
     places = {fingerprint_of(block.der): block for block in reversed(blocks) if block.label == CERTIFICATE}
-    # what stands nowhere else came out of a PKCS#12 file
+    # a certificate that is in no other block came out of a PKCS#12 file
     packed = [block for block in blocks if block.label == PFX]
     inside = packed[0] if len(packed) == 1 else None
     findings = []

@@ -1,8 +1,8 @@
-"""Node key pinning: a node joins with a token, or hands over to another key of its own.
+"""Node key pinning: a node joins with a token, or rotates to another key of its own.
 
-Decides what is recorded of it. Leaves to the caller the proof that whoever asks holds the new key, and that the old one vouched for
-it. Invariant: a key takes the place of the one that was expected and of no other, in the transaction that records it; and whatever
-the former key had opened ends before anybody else writes.
+Decides what is recorded. The caller proves that the client holds the new key and that the old key vouched for
+it. Invariant: a key replaces only the expected key, in the transaction that records it. Everything opened
+with the former key ends before any other write.
 """
 
 from functools import partial
@@ -18,17 +18,22 @@ from manager.usecases.context import Context
 
 
 class NodeKeyUseCases:
-    """`address` is where the request came from."""
+    """Use cases of node keys. `address` is the source of the request."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
 
     async def key_of(self, name: NodeName) -> str:
-        """Return a node's pinned key; "" if it has none, and if there is no such node."""
+        """Return a node's pinned key; "" if it has none or the node does not exist."""
         return await self._context.store.nodes.key_of(name)
 
     async def pinning_of(self, name: NodeName, public_key: str, *, make: bool = False) -> str:
-        """Return what a rotation must name of the pinning of this key; "" if the node's agent never asked. `make` is to ask."""
+        """Return the pinning id that a rotation of this key must name.
+
+        "" if the node's agent never asked for one.
+
+        `make` creates it when the agent asks.
+        """
         nodes = self._context.store.nodes
         if make and not await nodes.pinning_of(name, public_key):
             await nodes.keep_pinning(name, public_key, new_pinning())
@@ -37,14 +42,15 @@ class NodeKeyUseCases:
     async def join(
         self, name: NodeName, *, secret_hash: str, public_key: str, address: str, binds: bool = False
     ) -> None:
-        """Pin a key by a token. With the key that the token has pinned already nothing happens.
+        """Pin a key with a token. Does nothing if the token has already pinned this key.
 
-        `binds`: the node's agent vouches for other keys by statements that name this pinning; from then on no others count.
+        `binds`: the node's agent names this pinning in statements that vouch for other keys; from then on
+        only such statements count.
 
         Raises EnrolmentError, ConflictError (the key is another node's).
         """
         store = self._context.store
-        # guesses end here, so that no flood of them keeps writers waiting
+        # rejects guesses here, so that a flood of them does not block writers
         await store.nodes.check_join_token(name, secret_hash=secret_hash)
         async with store.transaction():
             former = await store.nodes.key_of(name)
@@ -65,7 +71,10 @@ class NodeKeyUseCases:
     async def rotate(
         self, name: NodeName, *, public_key: str, former_key: str, address: str, binds: bool = False
     ) -> None:
-        """Pin a key in place of the one that vouched for it. `binds` as for a join. Raises EnrolmentError if that one is no longer pinned, ConflictError."""
+        """Pin a key in place of the one that vouched for it. `binds` as for a join.
+
+        Raises EnrolmentError if the former key is no longer pinned, ConflictError.
+        """
         store = self._context.store
         async with store.transaction():
             former = await store.nodes.key_of(name)
@@ -77,7 +86,7 @@ class NodeKeyUseCases:
                 store.after_commit(self._context.content_changed.set)
 
     def note_refusal(self, name: NodeName, *, by_proof: bool, address: str) -> None:
-        """Count a join, or a rotation `by_proof`, that was refused."""
+        """Count a refused join, or a refused rotation (`by_proof`)."""
         attempt = Attempt.KEY_ROTATION_REFUSED if by_proof else Attempt.JOIN_REFUSED
         self._context.attempted(attempt, name=name, source=source_of(address))
 

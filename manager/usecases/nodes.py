@@ -1,4 +1,4 @@
-"""Adding and removing nodes, and the tokens with which they join."""
+"""Node use cases: adding and removing nodes, and issuing the tokens with which they join."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
@@ -35,7 +35,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JoinFacts:
-    """What a join token says besides its node: where to dial, whom to expect, how long it lives."""
+    """Contents of a join token besides its node: the address to dial, the expected host key, its lifetime."""
 
     addresses: Callable[[], Sequence[str]]
     fingerprint: Callable[[], str]
@@ -44,34 +44,35 @@ class JoinFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IssuedToken:
-    """A join token, shown once."""
+    """A join token, shown only once."""
 
     text: str = field(repr=False)
     expires_s: float
 
 
 class NodeUseCases:
-    """`join` is None where no token can be made (while the store is being initialised)."""
+    """Use cases of nodes. `join` is None where no token can be issued (while the store is being initialised)."""
 
     def __init__(self, context: Context, join: JoinFacts | None) -> None:
         self._context = context
         self._join = join
 
     async def get(self, name: NodeName) -> NodeRecord:
-        """Return one. Raises NotFoundError."""
+        """Return one node. Raises NotFoundError."""
         return await self._context.store.nodes.get(name)
 
     async def locations(self) -> Mapping[int, str]:
-        """Return the names of the system locations that clients of the existing API keep, by id."""
+        """Return the names of the system locations that clients of the existing API store, by id."""
         found = await self._context.store.documents.all("system_location")
         return {number: str(body.get("name", "")) for number, body in found.items()}
 
     async def add(
         self, name: NodeName, described: NodeDescription, *, maker: Maker, actor: str
     ) -> tuple[NodeRecord, IssuedToken]:
-        """Add a node with a temporary certificate; return it and its join token. One without names has its own as the only one.
+        """Add a node with a temporary certificate; return it and its join token.
 
-        Raises InvalidInputError (an address that another node has among them), ConflictError (name taken), NotFoundError (certificate).
+        A node without names is known only by its own. Raises InvalidInputError (another node has one of its
+        addresses), ConflictError (name taken) or NotFoundError (certificate).
         """
         async with self._adding(name, described, actor) as record:
             token = await self.new_token(record.name, maker=maker, actor=actor)
@@ -80,7 +81,7 @@ class NodeUseCases:
     async def add_without_token(
         self, name: NodeName, described: NodeDescription, *, actor: str
     ) -> NodeRecord:
-        """Add a node as `add` does, for a caller that may have no join token. Raises as `add` does."""
+        """Add a node like `add`, for a caller that may not receive a join token. Raises the same errors."""
         async with self._adding(name, described, actor) as record:
             return record
 
@@ -88,7 +89,7 @@ class NodeUseCases:
     async def _adding(
         self, name: NodeName, described: NodeDescription, actor: str
     ) -> AsyncIterator[NodeRecord]:
-        """Add a node in one transaction with what the caller does."""
+        """Add a node in one transaction together with the caller's changes."""
         if name == MANAGEMENT_NODE:
             raise ConflictError(f"'{MANAGEMENT_NODE}' is the name of the manager itself")
         if name == JOIN_USER:
@@ -103,7 +104,7 @@ class NodeUseCases:
     async def add_management_node(
         self, *, names: Sequence[str], addresses: Sequence[str], actor: str
     ) -> NodeRecord:
-        """Add the node that is this manager itself, the first of a new store."""
+        """Add this manager's own node, the first one of a new store."""
         own = self._context.own_node
         described = NodeDescription(names=names or [own], addresses=addresses)
         new, temporary = await self._prepared(own, described, kind="management")
@@ -116,7 +117,7 @@ class NodeUseCases:
     async def adding_management_node(
         self, *, names: Sequence[str], addresses: Sequence[str]
     ) -> AsyncIterator[NodeRecord]:
-        """Add the node of another manager, under a name of its own, in one transaction with what the caller does.
+        """Add another manager's node, with its own name, in one transaction with the caller's changes.
 
         Raises InvalidInputError.
         """
@@ -142,11 +143,13 @@ class NodeUseCases:
         confirm: str | None = None,
         actor: str,
     ) -> Sequence[Consequence]:
-        """Replace what is known of a node besides its key, and change slots, all at once; return what follows.
+        """Replace all that is known about a node except its key, and its slots, at once.
 
-        `seen` is the tag that the change was begun with (`manager.domain.etag`), `confirm` as in `manager.usecases.confirming`.
-        Raises InvalidInputError, NotFoundError (node, certificate), ChangedMeanwhileError, ConfirmationNeededError; then nothing was
-        changed.
+        Return the consequences.
+
+        `seen` is the tag of the version that the user edited (`manager.domain.etag`); `confirm` is explained
+        in `manager.usecases.confirming`. Raises InvalidInputError, NotFoundError (node, certificate),
+        ChangedMeanwhileError or ConfirmationNeededError; nothing is changed then.
         """
         new = check_description(described)
         slots = dict(new.slots)
@@ -163,10 +166,12 @@ class NodeUseCases:
         return impact.consequences
 
     async def remove(self, *names: NodeName, confirm: str | None = None, actor: str) -> None:
-        """Remove all of these nodes or none: keys are forgotten and connections end; their services stay as they are.
+        """Remove all of these nodes or none.
 
-        Raises NotFoundError, ConflictError (this manager's own node, or that of one that serves), ConfirmationNeededError
-        (`manager.usecases.confirming`).
+        Their keys are forgotten and their connections closed; their services stay as is.
+
+        Raises NotFoundError, ConflictError (this manager's own node, or the node of a running manager) or
+        ConfirmationNeededError (`manager.usecases.confirming`).
         """
         removed = list(dict.fromkeys(names))
         if self._context.own_node in removed:
@@ -189,14 +194,17 @@ class NodeUseCases:
             log.info("node.removed", node=name, user=actor)
 
     async def new_token(self, name: NodeName, *, maker: Maker, actor: str) -> IssuedToken:
-        """Make a join token for a node, which ends with its maker at the latest. Raises NotFoundError, ConflictError (too many unused ones)."""
+        """Issue a join token for a node. It expires no later than its maker's own credential.
+
+        Raises NotFoundError or ConflictError (too many unused tokens).
+        """
         if self._join is None:
-            raise ConflictError("the manager does not run; start it first")
+            raise ConflictError("the manager is not running; start it first")
         now_s = self._context.clock()
         secret, expires_s = new_secret(), min(now_s + self._join.lifetime_s, maker.until_s)
         async with self._context.store.transaction():
             if (await self._context.store.nodes.get(name)).kind == "management":
-                raise ConflictError("a management node does not join")
+                raise ConflictError("management nodes cannot join with a node's token")
             await self._context.store.nodes.add_join_token(
                 name,
                 secret_hash=hash_secret(secret),
@@ -216,7 +224,10 @@ class NodeUseCases:
         return IssuedToken(text=encode_token(token), expires_s=expires_s)
 
     async def join_tokens(self, name: NodeName | None = None) -> Sequence[JoinTokenRecord]:
-        """Return the join tokens of a node (None: of all) that can still be used, without their secrets. Raises NotFoundError."""
+        """Return the usable join tokens of a node (None: of all nodes), without their secrets.
+
+        Raises NotFoundError.
+        """
         if name is not None:
             await self._context.store.nodes.get(name)
         return await self._context.store.nodes.join_tokens(name, now_s=self._context.clock())
@@ -237,7 +248,10 @@ class NodeUseCases:
     async def _assess(
         self, name: NodeName, described: NodeDescription, seen: str | None, inventory: Inventory
     ) -> Impact:
-        """Assess what a description does to the certificates of a node. Raises NotFoundError, ChangedMeanwhileError."""
+        """Assess a description's effect on a node's certificates.
+
+        Raises NotFoundError, ChangedMeanwhileError.
+        """
         record = await self._context.store.nodes.get(name)
         if seen is not None and etag_of_node(record) != seen:
             raise ChangedMeanwhileError(f"node '{name}' was changed in the meantime")
@@ -261,7 +275,7 @@ class NodeUseCases:
     async def _prepared(
         self, name: NodeName | None, described: NodeDescription, *, kind: NodeKind
     ) -> tuple[NodeDescription, NewCertificate]:
-        """Check a node that is to be added, and make its temporary certificate: that takes seconds and may fail."""
+        """Check a new node and make its temporary certificate, which takes seconds and may fail."""
         new = check_description(described)
         there = await self._context.store.nodes.list()
         if any(known_node.name == name for known_node in there):
@@ -299,7 +313,7 @@ class NodeUseCases:
         self._context.content_changed.set()
 
     async def _drop_temporary(self, certificate_ids: Collection[CertificateId]) -> None:
-        """A temporary certificate goes with its node."""
+        """Delete the temporary certificate of a removed node."""
         certificates = self._context.store.certificates
         for certificate_id in certificate_ids:
             record = await certificates.get(certificate_id)

@@ -1,9 +1,10 @@
-"""Passwords: making what is kept of them, and proving users by them while strangers guess.
+"""Passwords: hashing them, and authenticating users by them while attackers guess.
 
-Decides in which order a password is tried: one that was verified a moment ago on the same connection passes at once; so does one from the
-same address, until somebody there has guessed a few times; one that comes too early after failures is refused unread; everything else waits
-for its turn to be hashed. Invariants: a password is kept as its Argon2id hash; a wrong name, and a password that is too long, cost and
-count as much as a wrong password; no guess is compared with anything without being counted; none concerns who comes from elsewhere.
+Decides the order of checks. A password that was just verified on the same connection passes at once, and so
+does one from the same address until a few guesses failed there. An attempt too soon after failures is refused
+unread. All others wait for their turn to be hashed. Invariants: a password is stored as its Argon2id hash. A
+wrong name or an overlong password costs and counts as much as a wrong password. Every guess is counted before
+its result is used. Guesses from one address do not affect users at other addresses.
 """
 
 import asyncio
@@ -35,26 +36,30 @@ from manager.usecases.turns import Claim, HashingQueue, Turn
 log = structlog.get_logger(__name__)
 
 PASSWORD_MIN: Final = 12
-"""NIST SP 800-63B 3.1.1.2 asks for at least 8; this is for administrators of a fleet's keys."""
+"""NIST SP 800-63B 3.1.1.2 requires at least 8; these passwords protect a fleet's private keys."""
 
 PASSWORD_MAX: Final = 1024
 
 HASH_MEMORY_KIB: Final = 19 * 1024
 HASH_ROUNDS: Final = 5
-"""OWASP's password storage cheat sheet asks for 19 MiB and 2 rounds at least, in one thread.
+"""OWASP's password storage cheat sheet requires at least 19 MiB and 2 rounds, in one thread.
 
-The library's own choice is 64 MiB in four threads: every guess of a stranger would take that much memory, and all cores of a small machine.
+The library's default is 64 MiB in four threads: every guess would take that much memory, and all cores of a
+small machine.
 """
 
 NAME_MAX: Final = 150
-"""Characters of a name, as somebody claims it, that are counted by and told."""
+"""Characters of a claimed name that are used for counting and reporting."""
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProvenUser:
-    """A user who was proven by the password of which `hashed` is kept; once another is kept, this proves nothing."""
+    """A user authenticated by the password that `hashed` belongs to.
+
+    A later password change invalidates this.
+    """
 
     user: UserRecord
     hashed: str
@@ -73,7 +78,7 @@ class Passwords:
         self._dummy_hashing = DummyHashing()
 
     async def hash(self, password: str) -> str:
-        """Return what is kept of a password."""
+        """Return the stored hash of a password."""
         return await self._aside(lambda: self._hasher.hash(password))
 
     async def prove(
@@ -86,15 +91,17 @@ class Passwords:
         connection: ClientConnection | None = None,
         session: str = "",
     ) -> ProvenUser:
-        """Return the user that name and password prove, and by what.
+        """Return the user that name and password authenticate, with the proof.
 
-        `device` is what a browser keeps of an earlier sign-in; `connection` is the client's own, None where others may send on it, too;
-        `session` names the session of who is signed in already. Raises AccessError; ThrottledError if it was not even tried.
+        `device` is the cookie of an earlier sign-in. `connection` is the client's own, None if it may be
+        shared. `session` names the session of a user who is signed in already. Raises AccessError, and
+        ThrottledError if the password was not tried.
         """
         record, hashed = await self._look_up(name)
-        # what is too long proves nothing, whatever it is compared with
+        # an overlong password never authenticates, whatever it is compared with
         user = (name, hashed) if record is not None and len(password) <= PASSWORD_MAX else None
-        # within a session it is asked for on purpose and seldom, so nothing is gained by comparing, except by whoever stole it
+        # a session asks for it rarely and on purpose, so a quick comparison would only help a thief of the
+        # session
         quick = user is not None and not session and self._is_remembered(user, address, connection, password)
         if record is not None and quick:
             return ProvenUser(user=record, hashed=hashed)
@@ -102,7 +109,7 @@ class Passwords:
         if record is not None and device:
             recognised = await self.devices.recognise(device, name, hashed)
             source, known = recognised or source, recognised is not None
-        # a stolen session gives no more guesses for being used from many addresses
+        # using a stolen session from many addresses gives no additional guesses
         counted = (source, f"session {session}") if session else (source,)
         try:
             proven = await self._try(claimed, counted, hashed, password, known=known, hopeless=user is None)
@@ -129,14 +136,14 @@ class Passwords:
         known: bool,
         hopeless: bool,
     ) -> bool:
-        """Hash a password when its turn comes, and count what comes of it. Raises ThrottledError."""
+        """Hash a password in its turn, and count the result. Raises ThrottledError."""
         self._check(claimed, counted)
         claim = Claim(user=claimed, source=counted[0], is_known=known, is_hopeless=hopeless)
         async with self.turns.take(claim) as turn:
             if turn is Turn.WORK:
-                # again, because those that came at the same time have failed while this one waited
+                # checked again, because concurrent attempts have failed while this one waited
                 self._check(claimed, counted)
-                # what is too long is hashed as far as passwords go, and proves nothing
+                # an overlong password is hashed up to the limit, and never authenticates
                 matches = await self._aside(lambda: self._timed_match(hashed, password[:PASSWORD_MAX]))
                 self._count(claimed, counted, proven=matches and not hopeless)
                 return matches and not hopeless
@@ -173,7 +180,10 @@ class Passwords:
     def _is_remembered(
         self, user: tuple[str, str], address: str, connection: ClientConnection | None, password: str
     ) -> bool:
-        """Whether a password passes unhashed. A comparison that fails is a guess, and few of them are answered."""
+        """Whether a password passes unhashed.
+
+        A failed comparison is a guess, and only a few are allowed.
+        """
         source = source_of(address)
         found = (
             Match.NOTHING_REMEMBERED
@@ -181,7 +191,8 @@ class Passwords:
             else self.remembered.compare(user, connection, password)
         )
         if found is Match.WRONG and connection is not None:
-            # whoever guesses on it is not, or not alone, who proved the password on it: a proxy sends everybody's requests on one
+            # the guesser is not the user who authenticated on it, or not alone: proxies share connections
+            # between clients
             self.remembered.forget(user, connection)
         is_unguessable = self.remembered.is_unguessable(user, source)
         if found is not Match.RIGHT and self.throttle.may_compare(
@@ -198,7 +209,10 @@ class Passwords:
         return True
 
     async def new_device(self, name: str) -> str:
-        """Return what the browser keeps in which this user has just signed in. Raises NotFoundError."""
+        """Return the device cookie for a browser in which this user has just signed in.
+
+        Raises NotFoundError.
+        """
         _, hashed = await self._context.store.users.get(name)
         return await self.devices.issue(name, hashed)
 
@@ -230,12 +244,12 @@ class Passwords:
 
 
 def new_hasher() -> PasswordHasher:
-    """Return what makes and verifies hashes."""
+    """Return the hasher that makes and verifies password hashes."""
     return PasswordHasher(time_cost=HASH_ROUNDS, memory_cost=HASH_MEMORY_KIB, parallelism=1)
 
 
 def check_password(password: str, name: str = "") -> None:
-    """Refuse what cannot be the password of the user of this name. Raises InvalidInputError."""
+    """Refuse a password that this user cannot have. Raises InvalidInputError."""
     if len(password) < PASSWORD_MIN:
         raise InvalidInputError("password", f"a password must have at least {PASSWORD_MIN} characters")
     if len(password) > PASSWORD_MAX:
@@ -246,5 +260,5 @@ def check_password(password: str, name: str = "") -> None:
 
 @cache
 def _dummy_hash() -> str:
-    """Return what a password is compared to where there is no such user; nothing matches it."""
+    """Return the hash that stands in for an unknown user's; no password matches it."""
     return new_hasher().hash(secrets.token_hex())

@@ -1,4 +1,4 @@
-"""Ports: what the use cases and the API need of the fleet."""
+"""Ports of the use cases and the API: the parts of the fleet that they need."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -15,146 +15,161 @@ from manager.domain.view import NodeView, PlannedPush, Previews
 
 
 class Fleet(Protocol):
-    """Whom to tell about changes, and who pushes. `manager.fleet.fleet.Fleet` is the real one."""
+    """Receives changes and pushes bundles. `manager.fleet.fleet.Fleet` is the real one."""
 
     def changed(self, nodes: Iterable[NodeName] | None, *, cause: str) -> None:
-        """Note that what these nodes (None: all) must hold may have changed."""
+        """Note that the desired content of these nodes (None: all) may have changed."""
 
     async def push(self, nodes: Sequence[NodeName] | None, *, forced: bool) -> list[PlannedPush]:
-        """Publish and push at once; say of each node what was done and why. Raises NotFoundError."""
+        """Publish and push at once; return for each node what was done and why. Raises NotFoundError."""
 
     async def plan(self, nodes: Sequence[NodeName] | None, *, forced: bool = False) -> Previews:
-        """Say what `push` would do, and do nothing. Raises NotFoundError."""
+        """Return what `push` would do, without doing it. Raises NotFoundError."""
 
     async def republish(
         self, name: NodeName, number: int, *, note: Callable[[int, Manifest | None], Awaitable[None]]
     ) -> PlannedPush:
-        """Publish and push a node's older content at once. Raises NotFoundError, ConflictError.
+        """Publish and push a node's older content at once. Raises NotFoundError or ConflictError.
 
-        `note` is awaited with the new number and what was desired until then (None: nothing), in the transaction that publishes it.
+        `note` is awaited with the new number and the previously desired manifest (None: there was none), in
+        the transaction that publishes it.
         """
 
     def node_added(self, record: NodeRecord) -> None:
-        """Take a new node into the fleet."""
+        """Add a new node to the fleet."""
 
     def node_joined(self, record: NodeRecord) -> None:
-        """Take the key with which a node joined, and end every connection of the one that it had."""
+        """Store the key with which a node joined, and close every connection that used the previous key."""
 
     def node_rotated(self, record: NodeRecord) -> None:
-        """Take the key by which a node replaced its own, and end every connection of the former one."""
+        """Store the key that a node rotated to, and close every connection that used the previous key."""
 
     def node_removed(self, name: NodeName) -> None:
-        """Forget a node and its key, and end every connection of it."""
+        """Forget a node and its key, and close all of its connections."""
 
     def address_of(self, name: NodeName) -> str:
-        """Return where a node was last connected from, "" if it was not."""
+        """Return the address of a node's last connection, "" if it never connected."""
 
     def is_connected(self, name: NodeName) -> bool:
-        """Whether a node is connected; of a management node: whether its manager serves."""
+        """Whether a node is connected; for a management node, whether its manager is running."""
 
 
 class Changes(Protocol):
-    """One watcher's share of what changes. `mark` is how far it has come, `gone` the nodes that the last `take` found removed."""
+    """Change subscription of one watcher.
+
+    `mark` is its position; `gone` are the removed nodes found by the last `take`.
+    """
 
     mark: str
     gone: list[NodeName]
 
     async def take(self, timeout_s: float) -> list[NodeView]:
-        """Wait for changes; return some nodes that changed as they are now, none if nothing did in time or it was woken.
+        """Wait for changes.
 
-        The mark moves once there is nothing left to tell.
+        Return some changed nodes in their current state, none after a timeout or a wake-up.
+
+        The mark advances once all changes have been returned.
         """
 
     async def take_names(self, timeout_s: float) -> AbstractSet[NodeName]:
-        """Wait for changes; return which nodes changed or went, all of them, for a watcher that does not ask what they are now."""
+        """Wait for changes.
+
+        Return the names of all nodes that changed or were removed, for watchers that need no states.
+        """
 
     def wake(self) -> None:
-        """End the wait of `take`, though no node changed: something else did that its watcher shows."""
+        """End a pending `take` for a change that the watcher shows but that concerns no node."""
 
 
 class FleetView(Protocol):
-    """What the fleet shows. `manager.fleet.fleet.Fleet` is the real one."""
+    """Read-only view of the fleet. `manager.fleet.fleet.Fleet` is the real one."""
 
     @property
     def contact(self) -> Contact:
-        """How nodes reach this manager, as it is announced to them; empty until it listens."""
+        """Return the contact that is announced to nodes; empty until the manager listens."""
 
     def names(self) -> list[NodeName]:
-        """Return the names of all nodes, in order."""
+        """Return the names of all nodes, sorted."""
 
     def view(self) -> list[NodeView]:
         """Return all nodes by name."""
 
     def diagnostics(self, name: NodeName) -> str:
-        """Return what was seen on a node when its last installation failed, "" for nothing. Raises NotFoundError."""
+        """Return the diagnostics of a node's last failed installation, "" if there are none.
+
+        Raises NotFoundError.
+        """
 
     def node(self, name: NodeName) -> NodeView:
         """Return one node. Raises NotFoundError."""
 
     async def find_node(self, name: NodeName) -> NodeView:
-        """Return one node, one that another manager has added just now too. Raises NotFoundError, StorageError."""
+        """Return one node, including one that another manager has just added.
+
+        Raises NotFoundError, StorageError.
+        """
 
     def counts(self) -> Mapping[str, int]:
-        """Return how many nodes are in which state."""
+        """Return the number of nodes in each state."""
 
     def briefs(self) -> Mapping[NodeName, NodeBrief]:
-        """Return all nodes in a few words each, as they are now."""
+        """Return a short summary of every node."""
 
     @property
     def count_of_changes(self) -> int:
-        """How often a node changed in this run."""
+        """Number of node changes since this manager started."""
 
     def subscribe(self, since: str | None = None) -> AbstractContextManager[Changes]:
-        """Lend a share of what changes, bounded by the number of nodes; from a mark on if one is given."""
+        """Open a subscription, bounded by the number of nodes; it continues from a mark if one is given."""
 
 
 class Lead(Protocol):
-    """Whether this manager does what one does for all of a store. `manager.fleet.leading.Lead` is the real one."""
+    """Leadership of this manager over store-wide duties. `manager.fleet.leading.Lead` is the real one."""
 
     @property
     def is_ours(self) -> bool:
-        """Whether it does, as far as it knows."""
+        """Whether this manager leads, as far as it knows."""
 
     def enforced(self) -> AbstractContextManager[None]:
-        """Let every change that this task makes in the block be made only if it still does in its transaction."""
+        """Commit this task's changes in the block only if the manager still leads in their transaction."""
 
 
 class NoFleet:
-    """Stands for the fleet while no manager runs: what changed is found when it starts."""
+    """Stand-in for the fleet while no manager runs; the manager finds the changes when it starts."""
 
     def changed(self, nodes: Iterable[NodeName] | None, *, cause: str) -> None:
-        """Nobody to tell."""
+        """Do nothing: no manager runs."""
 
     async def push(self, nodes: Sequence[NodeName] | None, *, forced: bool) -> list[PlannedPush]:
-        """Raise ConflictError: nobody would push."""
-        raise ConflictError("the manager does not run; it pushes what changed when it starts")
+        """Raise ConflictError: no manager runs."""
+        raise ConflictError("the manager is not running; it pushes the changes when it starts")
 
     async def plan(self, nodes: Sequence[NodeName] | None, *, forced: bool = False) -> Previews:
-        """Raise ConflictError: nobody knows."""
-        raise ConflictError("the manager does not run")
+        """Raise ConflictError: no manager runs."""
+        raise ConflictError("the manager is not running; start it first")
 
     async def republish(
         self, name: NodeName, number: int, *, note: Callable[[int, Manifest | None], Awaitable[None]]
     ) -> PlannedPush:
-        """Raise ConflictError: nobody would push."""
-        raise ConflictError("the manager does not run; start it first")
+        """Raise ConflictError: no manager runs."""
+        raise ConflictError("the manager is not running; start it first")
 
     def node_added(self, record: NodeRecord) -> None:
-        """Nobody to tell."""
+        """Do nothing: no manager runs."""
 
     def node_joined(self, record: NodeRecord) -> None:
-        """Nobody to tell."""
+        """Do nothing: no manager runs."""
 
     def node_rotated(self, record: NodeRecord) -> None:
-        """Nobody to tell."""
+        """Do nothing: no manager runs."""
 
     def node_removed(self, name: NodeName) -> None:
-        """Nobody to tell."""
+        """Do nothing: no manager runs."""
 
     def address_of(self, _name: NodeName) -> str:
-        """Return "": nobody is connected."""
+        """Return "": no node is connected."""
         return ""
 
     def is_connected(self, _name: NodeName) -> bool:
-        """Return False: nobody is."""
+        """Return False: no node is connected."""
         return False

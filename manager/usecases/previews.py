@@ -1,4 +1,4 @@
-"""Reading an upload without keeping it: what was understood, and what would come of it."""
+"""Previews of changes: an upload as it was understood, and the consequences of a change, without making it."""
 
 import asyncio
 from collections.abc import Sequence
@@ -29,10 +29,11 @@ from manager.usecases.workers import READ_TIMEOUT_S
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CertificatePreview:
-    """What a TLS certificate is understood to be.
+    """A TLS certificate as it was understood.
 
-    `updates` is the entry that has the same issuer and serial number, and would be replaced; `beside` are others of the
-    same subject; `replaces` says for each chosen node which certificate it has there now; `impact` what it would mean.
+    `updates` is the entry with the same issuer and serial number, which would be replaced. `beside` are
+    others of the same subject. `replaces` has the present certificate of each chosen node. `impact` has the
+    consequences.
     """
 
     material: TlsMaterial
@@ -44,13 +45,13 @@ class CertificatePreview:
 
     @property
     def headline(self) -> Headline:
-        """Return what to say first."""
+        """Return the most important statement."""
         found = self.judgement
         return headline(found.statuses, found.chain.state, found.findings)
 
     @property
     def roots(self) -> Sequence[Certificate]:
-        """Return what came along and is the root of its chain, which nobody serves."""
+        """Return the accompanying certificates that are roots of the chain, which are not served."""
         linked = {link.certificate for link in self.judgement.chain.links}
         return [each for each in self.material.extras if each in linked and each.is_self_signed]
 
@@ -60,7 +61,10 @@ class PreviewUseCases:
         self._context = context
 
     async def certificate(self, upload: Upload) -> CertificatePreview:
-        """Read what `certificates.upload` would keep. Raises PkiFindingsError, InvalidInputError, NotFoundError."""
+        """Read an upload as `certificates.upload` would.
+
+        Raises PkiFindingsError, InvalidInputError, NotFoundError.
+        """
         where, chosen = list(upload.nodes), upload.slot
         inventory, now_s = await self._context.inventories.current(), self._context.clock()
         if unknown := [name for name in where if name not in inventory.nodes]:
@@ -68,7 +72,7 @@ class PreviewUseCases:
         material = await self._context.workers.run(READ_TIMEOUT_S, read_upload, upload)
         impact = await asyncio.to_thread(assess_kept, inventory, material, where, chosen, now_s=now_s)
         updates, (material,) = impact.updates, impact.materials
-        # as the entry that it updates, beside which it would share its own key
+        # judged as the entry that it updates; otherwise it would count as sharing that entry's key
         number = updates.id if updates is not None else NO_CERTIFICATE
         places = [AssignmentRecord(node=name, slot=chosen, certificate_id=number) for name in where]
         entry = new_entry(material, number=number, places=places, now_s=now_s)
@@ -91,27 +95,27 @@ class PreviewUseCases:
         )
 
     async def certificate_deletion(self, certificate_ids: Sequence[CertificateId]) -> Impact:
-        """Assess what `certificates.delete` does."""
+        """Assess `certificates.delete`."""
         inventory = await self._context.inventories.current()
         return await asyncio.to_thread(assess_deletion, inventory, certificate_ids)
 
     async def unassignment(self, node: NodeName, slot: Slot) -> Impact:
-        """Assess what `assignments.unassign` does."""
+        """Assess `assignments.unassign`."""
         inventory = await self._context.inventories.current()
         return await asyncio.to_thread(assess_unassignment, inventory, node, slot)
 
     async def node_removal(self, *names: NodeName) -> Impact:
-        """Assess what `nodes.remove` does."""
+        """Assess `nodes.remove`."""
         inventory = await self._context.inventories.current()
         return await asyncio.to_thread(assess_node_removal, inventory, names)
 
     async def csr_deletion(self, records: Sequence[CsrRecord]) -> Impact:
-        """Assess what `csrs.delete` does."""
+        """Assess `csrs.delete`."""
         inventory = await self._context.inventories.current()
         return await asyncio.to_thread(assess_csr_deletion, inventory, records)
 
     async def trust_removal(self, trusted_ca_ids: Sequence[TrustedCaId]) -> Impact:
-        """Assess what `trust.delete` does."""
+        """Assess `trust.delete`."""
         inventory, now_s = await self._context.inventories.current(), int(self._context.clock())
         return await asyncio.to_thread(
             assess_trust_removal, inventory, set(trusted_ca_ids), (), edited=None, now_s=now_s

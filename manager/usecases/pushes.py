@@ -1,4 +1,4 @@
-"""Pushing at once: to one node, some, or all."""
+"""Immediate pushes to one node, some nodes or all."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -10,7 +10,7 @@ from manager.usecases.context import Context
 from manager.usecases.generations import GenerationUseCases, PlannedChange
 
 NAMED_MAX: Final = 20
-"""Nodes that the audit log names; of more it has the count."""
+"""Nodes that an audit entry names; beyond that it has their count."""
 
 
 class PushUseCases:
@@ -21,10 +21,10 @@ class PushUseCases:
     async def push(
         self, nodes: Sequence[NodeName] | None, *, forced: bool, actor: str
     ) -> Sequence[PlannedPush]:
-        """Push to these nodes (None: all) now; say of each what was done and why.
+        """Push to these nodes (None: all) now; return for each what was done and why.
 
-        `forced` overrides quarantine, conflict and the shrink guard. It is noted first, because what went out to a node cannot be
-        undone. Raises NotFoundError.
+        `forced` overrides quarantine, conflict and the shrink guard. It is audited first, because a push
+        cannot be undone. Raises NotFoundError.
         """
         where = None if nodes is None else list(dict.fromkeys(nodes))
         known = (await self._context.inventories.current()).nodes
@@ -36,6 +36,6 @@ class PushUseCases:
         return await self._context.fleet.push(where, forced=forced)
 
     async def plan(self, nodes: Sequence[NodeName] | None, *, forced: bool) -> Sequence[PlannedChange]:
-        """Say what `push` would do and what that would change, and do nothing. Raises NotFoundError."""
+        """Return what `push` would do and change, without doing it. Raises NotFoundError."""
         where = None if nodes is None else list(dict.fromkeys(nodes))
         return await self._generations.changes(await self._context.fleet.plan(where, forced=forced))

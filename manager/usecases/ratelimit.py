@@ -1,7 +1,8 @@
-"""Rate limit for what users do for themselves and is written down each time: signing in, changing one's own password, making API tokens.
+"""Rate limit of audited actions of users: signing in, changing their password, making API tokens.
 
-Decides how often, at all managers of the store together. Whoever has a user's password may do these, so a loop would fill the audit log.
-Invariants: one key's rate concerns no other; what is remembered is bounded; time is monotonic.
+Decides how often, for all managers of the store together. A user's password is enough to do these in a loop,
+which would fill the audit log. Invariants: keys are limited independently. Memory is bounded. Time is
+monotonic.
 """
 
 import math
@@ -14,18 +15,23 @@ from manager.domain.tallies import Tally
 from manager.store.tallies import Tallies
 
 BURST: Final = 30
-"""Sign-ins of one user from one source, or tokens made for one user, that need not wait: more than anybody does by hand, or a script that
-sets something up."""
+"""Sign-ins of one user and source, or tokens of one user, without a delay: more than set-up scripts need."""
 
 EACH_S: Final = 6.0
-"""Seconds between two beyond those: 14,400 a day at most."""
+"""Seconds between further ones: at most 14,400 a day."""
 
 NOTED_BURST: Final = 60
-"""Sign-ins of one user, wherever from, that have an entry of their own in the audit log; beyond those, one each EACH_S has. Others are summed."""
+"""Sign-ins of one user, from anywhere, with their own audit entries.
+
+Further ones get an entry each EACH_S; the rest are summed.
+"""
 
 
 class RateLimit:
-    """`clock` is monotonic seconds; `burst` acts of the kind `tally` need not wait, and beyond those one each `EACH_S` seconds is in time."""
+    """Rate limiter. `clock` is monotonic seconds.
+
+    `burst` actions of the kind `tally` pass without a delay; after that, one in each `EACH_S` seconds.
+    """
 
     def __init__(self, clock: Callable[[], float], tallies: Tallies, tally: Tally, *, burst: int) -> None:
         self._clock = clock
@@ -38,18 +44,18 @@ class RateLimit:
         self._buckets.take_some(digest, self._clock(), times)
 
     def check(self, *key: str) -> None:
-        """Raise ThrottledError if the next act has to wait."""
+        """Raise ThrottledError if the next action has to wait."""
         wait_s = self._buckets.wait_s(self._tallies.digest(self._tally, *key), self._clock())
         if wait_s > 0:
             raise ThrottledError(wait_s, f"this was done too often; try again in {math.ceil(wait_s)} s")
 
     def take(self, *key: str) -> None:
-        """Count an act. Raises ThrottledError if it has to wait."""
+        """Count an action. Raises ThrottledError if it has to wait."""
         self.check(*key)
         self.admits(*key)
 
     def admits(self, *key: str) -> bool:
-        """Count an act, and return True, unless it came too early."""
+        """Count an action and return True, unless it came too early."""
         is_admitted = self._buckets.take(self._tallies.digest(self._tally, *key), self._clock())
         if is_admitted:
             self._tallies.count(self._tally, *key)

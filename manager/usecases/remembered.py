@@ -1,8 +1,9 @@
-"""Remembered passwords: those that were verified a moment ago, so that clients that send one with each request are not hashed each time.
+"""Remembered passwords: recently verified ones, so that clients that send one each time are not hashed.
 
-Decides what passes unhashed. A password is remembered for its origin (a source or a connection), where it was verified, and nowhere else,
-because a comparison answers at once and so tells guesses apart. Invariant: what is kept is an HMAC under a key of the process, never a
-password; how much is kept is bounded, and what is kept for a connection ends with it.
+Decides which passwords pass unhashed. A password is remembered only for the origin (source or connection)
+where it was verified, because a comparison is instant and thus confirms guesses. Invariant: only an HMAC
+under a key of this process is kept, never a password. Memory is bounded, and entries of a connection end with
+it.
 """
 
 import hmac
@@ -16,20 +17,23 @@ from typing import Final
 from manager.usecases.connections import ClientConnection, OfConnections
 
 VERIFIED_S: Final = 300.0
-"""How long a verified password is remembered after its last use: clients of the API send it with each request, and Argon2 takes 50 ms."""
+"""Time since its last use that a password is remembered:
+
+API clients send it with each request, and Argon2 takes 50 ms.
+"""
 
 UNGUESSABLE_S: Final = 3600.0
-"""The same for one that nobody finds by guessing: a program that calls every half an hour does not wait for others' guesses."""
+"""The same for an unguessable password: a program that calls every half hour does not queue with guesses."""
 
 VERIFIED_MAX: Final = 10_000
-"""Pairs of user and source that are remembered; those that were used longest ago go first."""
+"""Remembered pairs of user and source; the least recently used are dropped."""
 
 Origin = str | ClientConnection
-"""A source, or a connection."""
+"""A source or a connection."""
 
 
 class Match(Enum):
-    """What a comparison tells."""
+    """Result of a comparison."""
 
     NOTHING_REMEMBERED = auto()
     RIGHT = auto()
@@ -38,7 +42,7 @@ class Match(Enum):
 
 @dataclass(frozen=True, slots=True)
 class _Mark:
-    """What is kept of a password, and for how long."""
+    """HMAC of a password with its expiry."""
 
     digest: bytes = field(repr=False)
     until_s: float
@@ -46,7 +50,10 @@ class _Mark:
 
 
 class RememberedPasswords:
-    """`clock` is monotonic seconds. A user is named with the hash of the password, so a new one ends what is remembered."""
+    """Cache of verified passwords. `clock` is monotonic seconds.
+
+    A user is identified together with the password's hash, so a new password invalidates the entries.
+    """
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -60,7 +67,7 @@ class RememberedPasswords:
     def remember(
         self, user: tuple[str, str], origin: Origin, password: str, *, is_unguessable: bool = False
     ) -> None:
-        """Remember a password that was verified, or used again."""
+        """Remember a password that was verified or used again."""
         until_s = self._clock() + (UNGUESSABLE_S if is_unguessable else VERIFIED_S)
         mark = _Mark(self._mark(user[0], password), until_s, is_unguessable)
         if isinstance(origin, ClientConnection):
@@ -73,7 +80,7 @@ class RememberedPasswords:
             self._of_sources.popitem(last=False)
 
     def compare(self, user: tuple[str, str], origin: Origin, password: str) -> Match:
-        """Compare a password with what is remembered for an origin."""
+        """Compare a password with the one remembered for an origin."""
         known = self._get(user, origin)
         if known is None:
             return Match.NOTHING_REMEMBERED
@@ -81,12 +88,12 @@ class RememberedPasswords:
         return Match.RIGHT if is_right else Match.WRONG
 
     def is_unguessable(self, user: tuple[str, str], origin: Origin) -> bool:
-        """Whether the password that is remembered for an origin is one that nobody finds by guessing."""
+        """Whether the password remembered for an origin is unguessable."""
         known = self._get(user, origin)
         return known is not None and known.is_unguessable
 
     def forget(self, user: tuple[str, str], connection: ClientConnection) -> None:
-        """Forget what is remembered for one connection."""
+        """Forget the passwords of one connection."""
         self._of_connections.forget(connection, user)
 
     def forget_all(self) -> None:

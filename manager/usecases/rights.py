@@ -1,7 +1,8 @@
-"""Rights behind long answers: whether who asked may still be told.
+"""Permission checks during long answers.
 
-Invariant: after a change of rights in this process nothing more is told; after one from elsewhere (another manager, or `certcast-manager` on
-the same store) nothing more once it is heard of, and, as after one by the clock, nothing more later than RECHECK_S. Nothing is changed after it.
+Invariant: after this process revokes a right, nothing more is sent. After a revocation elsewhere (another
+manager, or `certcast-manager` on the same store) nothing is sent once this process learns of it, and in any
+case, as after an expiry, after RECHECK_S. No change is committed after a revocation.
 """
 
 from collections.abc import Awaitable, Callable
@@ -11,11 +12,14 @@ from typing import Final
 from manager.usecases.context import Context
 
 RECHECK_S: Final = 5.0
-"""How long an answer goes on by what was read of the store before."""
+"""Longest time that an answer relies on an earlier read of the store."""
 
 
 class Rights:
-    """`check` reads the store, and raises AccessError if the right has gone."""
+    """Permissions of a running request.
+
+    `check` reads the store, and raises AccessError if the right was revoked.
+    """
 
     def __init__(self, context: Context, check: Callable[[], Awaitable[None]]) -> None:
         self._context = context
@@ -24,7 +28,7 @@ class Rights:
         self._until_s = float("-inf")
 
     async def check(self) -> None:
-        """Ask whether the answer may go on, right before something is told. Raises AccessError."""
+        """Check that the answer may continue, right before it sends something. Raises AccessError."""
         revision, now_s = self._context.store.rights_revision, self._context.monotonic()
         if revision == self._revision and now_s < self._until_s:
             return
@@ -32,6 +36,6 @@ class Rights:
         self._revision, self._until_s = revision, now_s + RECHECK_S
 
     def enforced(self) -> AbstractContextManager[None]:
-        """Let every change that this task makes in the block be made only if the caller still has the right in its transaction."""
-        # what others changed a moment ago is not heard yet, but it is in the store
+        """Commit this task's changes in the block only if the caller still has the right by then."""
+        # another manager's change may be in the store before its notification arrives
         return self._context.store.on_condition(self._check if self._context.store.is_shared else self.check)

@@ -9,13 +9,13 @@ from manager.usecases.context import Context
 
 
 class RoleUseCases:
-    """A role is worth the level that its permissions give."""
+    """Use cases of roles. A role is worth the level that its permissions give."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
 
     async def list(self) -> Sequence[ApiRoleRecord]:
-        """Return all, the built-in ones first."""
+        """Return all roles, the built-in ones first."""
         return await self._context.store.roles.list()
 
     async def add(self, name: str, permissions: Collection[str], *, actor: str) -> int:
@@ -27,7 +27,10 @@ class RoleUseCases:
         return role_id
 
     async def change(self, role_id: int, name: str, permissions: Collection[str], *, actor: str) -> None:
-        """Change a role, and what the programs that have it may do. Raises NotFoundError, ConflictError (built in, name taken)."""
+        """Change a role, and thereby the rights of the programs that have it.
+
+        Raises NotFoundError, ConflictError (built in, name taken).
+        """
         _check(permissions)
         known = next((each for each in await self.list() if each.id == role_id), None)
         if known is not None and (known.name, set(known.permissions)) == (name, set(permissions)):
@@ -37,7 +40,10 @@ class RoleUseCases:
             await self._note(actor, "role.changed", role_id, name, permissions)
 
     async def remove(self, role_ids: Sequence[int], *, actor: str) -> None:
-        """Remove all of these roles or none. Raises NotFoundError, ConflictError if one is built in or a program has it."""
+        """Remove all of these roles or none.
+
+        Raises NotFoundError, and ConflictError if one is built in or in use.
+        """
         async with self._context.store.transaction():
             await self._context.store.roles.remove(role_ids)
             for role_id in dict.fromkeys(role_ids):

@@ -1,7 +1,7 @@
-"""Signing in to the pages, staying signed in, and signing out.
+"""Browser sessions: signing in, staying signed in and signing out.
 
-Invariant: the store has only a hash of what a browser keeps; a session that nobody uses ends, and every session ends,
-whatever is done to the clock.
+Invariant: the store has only a hash of the browser's token. Unused sessions end, and every session ends
+eventually, whatever happens to the clock.
 """
 
 import asyncio
@@ -27,28 +27,34 @@ from manager.usecases.users import SETUP_LINK, hash_token
 log = structlog.get_logger(__name__)
 
 IDLE_S: Final = 30 * 60.0
-"""How long a session lasts without a request (NIST SP 800-63B 4.2.3)."""
+"""Idle timeout of a session (NIST SP 800-63B 4.2.3)."""
 
 LIFE_S: Final = 12 * 3600.0
-"""How long a session lasts at most (the same)."""
+"""Longest lifetime of a session (the same)."""
 
 SEEN_S: Final = 60.0
-"""How coarsely use is noted: not every request is worth a write."""
+"""Resolution of the last use: not every request is worth a write."""
 
 PER_USER_MAX: Final = 20
-"""Sessions that one user has; with one more the one that was longest unused ends."""
+"""Sessions of one user; another one ends the session that has been unused for longest."""
 
 CLOCK: Final = "clock"
-"""Where the store has the latest moment that the clock has said since it was set back."""
+"""Store key of the latest clock reading since the clock was last set back."""
 
 CLOCK_CHECK_S: Final = 60.0
-"""How often it is looked whether the clock was set back: what ended by it comes back for so long at most."""
+"""Interval of checks for a clock that was set back.
+
+A session ended by the clock can revive for at most this long.
+"""
 
 SET_BACK_S: Final = 300.0
-"""How far a clock may be set back before what it measured is not believed; smaller corrections are everyday ones."""
+"""Step back from which on times measured before are not trusted.
+
+Smaller corrections are routine.
+"""
 
 CONFIRMED_S: Final = 600.0
-"""How long after the password was given a session may make credentials and take private keys away."""
+"""Time after the password was entered in which a session may create credentials and export private keys."""
 
 
 class SessionUseCases:
@@ -62,18 +68,19 @@ class SessionUseCases:
         self._confirmed = Lifetimes(context.monotonic, lasting_s=CONFIRMED_S)
 
     def check_rate(self, user: UserRecord, *, address: str) -> None:
-        """Raise ThrottledError if this user has begun too many sessions from there of late."""
+        """Raise ThrottledError if this user has recently begun too many sessions from this address."""
         self._rate_limit.check(user.name, source_of(address))
 
     async def start(self, user: UserRecord, *, address: str) -> str:
-        """Begin a session for a user who has proved who it is; return its token, which is never the one from before.
+        """Begin a session for an authenticated user; return its new token.
 
-        Raises ThrottledError if this user has begun too many from there of late.
+        Raises ThrottledError if this user has recently begun too many sessions from this address.
         """
         self._rate_limit.take(user.name, source_of(address))
         token = secrets.token_urlsafe(32)
         now_s = self._context.clock()
-        # who signs in needs no right from before: a session that this one replaces may have ended with the old password
+        # signing in needs no existing right: the session that this one replaces may have ended with the old
+        # password
         with self._context.store.on_condition(None):
             await self._keep(user, token, address=address, now_s=now_s)
         self._begin(hash_token(token), now_s)
@@ -97,13 +104,16 @@ class SessionUseCases:
                 self._context.attempted(Attempt.SIGN_IN_REPEATED, name=user.name, source=source_of(address))
 
     async def confirmed(self, token: str) -> None:
-        """Restart a session's lifetime, because the password was given for it just now; every manager of the store knows of it."""
+        """Restart a session's lifetime after its user has entered the password again.
+
+        All managers of the store learn of it.
+        """
         hashed, now_s = hash_token(token), self._context.clock()
         await self._context.store.sessions.begin_again(hashed, now_s=now_s)
         self._begin(hashed, now_s)
 
     async def is_confirmed(self, token: str) -> bool:
-        """Whether the password was given for this session just now, here or at another manager."""
+        """Whether the password was recently entered for this session, at any manager."""
         hashed = hash_token(token)
         found = await self._context.store.sessions.find(hashed)
         if found is None:
@@ -113,29 +123,35 @@ class SessionUseCases:
         return not is_late and not self._confirmed.is_over(hashed, began_s)
 
     async def list(self, name: str) -> Sequence[SessionRecord]:
-        """Return where a user is signed in."""
+        """Return a user's sessions."""
         now_s = self._context.clock()
         return await self._context.store.sessions.list(
             name, seen_after_s=now_s - IDLE_S, created_after_s=now_s - LIFE_S
         )
 
     def id_of(self, token: str) -> str:
-        """Return what the session of this token is called."""
+        """Return the id of the session with this token."""
         return session_id(hash_token(token))
 
     async def end_of(
         self, name: str, *, only: str | None = None, keep: str | None = None, actor: str
     ) -> None:
-        """End a user's sessions: the one with the id `only`, or all but that with the id `keep`. Raises NotFoundError."""
+        """End a user's sessions: the one with the id `only`, or all except the one with the id `keep`.
+
+        Raises NotFoundError.
+        """
         async with self._context.store.transaction():
             count = await self._context.store.sessions.remove_of(name, only=only, keep=keep)
             if only is not None and not count:
-                raise NotFoundError(f"user '{name}' is not signed in there any more")
+                raise NotFoundError(f"user '{name}' is no longer signed in there")
             if count:
                 await self._context.audit(actor, "session.ended", f"user {name}", {"count": count})
 
     async def find(self, token: str, *, using: bool = True) -> UserRecord | None:
-        """Return who is signed in with this token, None if nobody; `using` keeps the session from ending unused."""
+        """Return the user who is signed in with this token, None for an invalid token.
+
+        `using` counts this as a use of the session.
+        """
         hashed, now_s = hash_token(token), self._context.clock()
         found = await self._context.store.sessions.find(hashed)
         if found is None:
@@ -144,11 +160,11 @@ class SessionUseCases:
         if (
             seen_s <= now_s - IDLE_S
             or began_s <= now_s - LIFE_S
-            # seen by another manager since, it is not unused
+            # not idle if another manager has seen it since
             or self._unused.is_over(hashed, seen_s)
             or self._lives.is_over(hashed, began_s)
         ):
-            # gone for good: a clock that is set back later does not bring it back
+            # deleted for good: setting the clock back later does not revive it
             await self._context.store.sessions.remove(hashed)
             return None
         if using:
@@ -162,7 +178,7 @@ class SessionUseCases:
         await self._context.store.sessions.remove(hash_token(token))
 
     async def run_clock(self, lead: Lead) -> None:
-        """Look each minute whether the clock was set back, until cancelled. One manager does it for all."""
+        """Check every minute whether the clock was set back, until cancelled. One manager does it for all."""
         while True:
             await asyncio.sleep(CLOCK_CHECK_S)
             if lead.is_ours:
@@ -170,13 +186,16 @@ class SessionUseCases:
                     await self.distrust_clock()
 
     async def distrust_clock(self) -> None:
-        """End what lasts for hours, if the clock was set back: how old it is is not known. Raises StorageError.
+        """End everything that lasts for hours if the clock was set back, since its age is unknown.
 
-        That is every session and access token, the unused tokens to join with and the link for the first administrator. Many small steps back
-        count like one that is as long. An API token, which lasts for months, ends by the clock as it was at a look before, too: one that is
-        ahead for one look ends none. Asked at the start and each minute, because only the store remembers what the clock said before a restart; a
-        look writes that one row if nothing ends. It is the one clock of all managers (`Store.clock`), so a manager that starts beside others
-        ends nothing by its own clock.
+        Raises StorageError.
+
+        This ends every session and access token, unused join tokens and the set-up link. Many small steps
+        back add up to a long one. API tokens last for months, so they end only if the clock of an earlier
+        check agrees: a clock that is ahead during a single check ends none. Runs at the start and every
+        minute, because only the store remembers the clock's reading before a restart. A check writes one row
+        if nothing ends. All managers share this clock (`Store.clock`), so a manager that starts next to
+        others ends nothing by its own clock.
         """
         store, now_s = self._context.store, self._context.clock()
         async with store.transaction():
@@ -199,7 +218,7 @@ class SessionUseCases:
         await store.meta.remove(SETUP_LINK)
 
     async def collect(self) -> None:
-        """Forget sessions that are over. Raises StorageError."""
+        """Delete expired sessions. Raises StorageError."""
         now_s = self._context.clock()
         await self._context.store.sessions.collect(
             seen_before_s=now_s - IDLE_S, created_before_s=now_s - LIFE_S

@@ -1,9 +1,9 @@
-"""The first administrator: made by whoever has the link that a manager printed where it was started.
+"""Creation of the first administrator, with the set-up link that a manager prints where it was started.
 
-Invariant: a link works while there is no user, once, at whichever manager, until it expires or the clock is set back
-(`SessionUseCases.distrust_clock`); all managers of a store offer the same. The store has its hash,
-and what the link is made of together with a key that is not in the database: so each of them can print it, and so can one that was killed
-before it did.
+Invariant: a link works once, at any manager, while there is no user, until it expires or the clock is set
+back (`SessionUseCases.distrust_clock`). All managers of a store print the same link. The store has its hash
+and a nonce; the token is derived from the nonce and a key that is not in the database. So every manager can
+print the link, also after one was killed before printing it.
 """
 
 import base64
@@ -20,7 +20,10 @@ from manager.usecases.context import Context
 from manager.usecases.users import SETUP_LINK, UserUseCases, hash_token
 
 LINK_S: Final = 24 * 3600.0
-"""How long a set-up link lasts from when a manager was last started; if it has expired by then, another is made."""
+"""Lifetime of a set-up link since a manager was last started.
+
+A start after that makes a new link.
+"""
 
 PURPOSE: Final = "set-up link"
 
@@ -28,7 +31,10 @@ ACTOR: Final = "set-up link"
 
 
 class _Link(msgspec.Struct, frozen=True, kw_only=True):
-    """`nonce` is what its token is made from; "" for one that an earlier release made, whose token nobody knows any more."""
+    """Stored set-up link; its token is derived from `nonce`.
+
+    "" for a link of an earlier release, whose token is lost.
+    """
 
     token_hash: str
     expires_s: float
@@ -42,18 +48,24 @@ class SetupUseCases:
         self._is_done = False
 
     async def is_needed(self) -> bool:
-        """Whether there is no user yet. Once there is one there always is: the last administrator cannot be removed."""
+        """Whether there is no user yet.
+
+        Once there is one there always is: the last administrator cannot be removed.
+        """
         if not self._is_done:
             self._is_done = bool(await self._users.list())
         return not self._is_done
 
     async def open(self) -> str | None:
-        """Return the link's token, which is good for LINK_S from now on; None where there is a user. It is made if there is none that is good."""
+        """Return the link's token, valid for LINK_S from now on; None if there is a user.
+
+        Makes a link if there is no valid one.
+        """
         if not await self.is_needed():
             return None
         store, now_s = self._context.store, self._context.clock()
         async with store.transaction():
-            # asked again: several managers may start at once, and somebody may be quick
+            # checked again: several managers may start at once, and a user may have been created meanwhile
             if await self._users.list():
                 return None
             kept = await store.meta.get(SETUP_LINK)
@@ -70,7 +82,7 @@ class SetupUseCases:
         return base64.urlsafe_b64encode(made).decode().rstrip("=")
 
     async def check(self, token: str) -> None:
-        """Raise AccessError FORBIDDEN unless this link's token may make the first user now."""
+        """Raise AccessError FORBIDDEN unless this link's token may create the first user now."""
         kept = await self._context.store.meta.get(SETUP_LINK)
         if kept is not None and await self.is_needed():
             link = msgspec.json.decode(kept, type=_Link)
@@ -84,7 +96,10 @@ class SetupUseCases:
         )
 
     async def create(self, token: str, *, name: str, password: str) -> UserRecord:
-        """Create the first administrator. Raises AccessError, InvalidInputError, ConflictError (another was quicker)."""
+        """Create the first administrator.
+
+        Raises AccessError, InvalidInputError, ConflictError (another one was created first).
+        """
         await self.check(token)
         return await self._users.add(
             name, role=Role.ADMINISTRATOR, password=password, actor=ACTOR, only_first=True

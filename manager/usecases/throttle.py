@@ -1,11 +1,10 @@
-"""Failed sign-ins by password: each makes the next one of the same user from the same source wait longer.
+"""Throttling of failed sign-ins: each failure delays the next attempt of the same user from the same source.
 
-Decides how long, and how many guesses are compared with a remembered password. Leaves to others who is asked at all: nobody is who holds a
-credential that cannot be guessed (256 random bits), or whose password was verified a moment ago on the same connection; and a browser in
-which the user signed in before is a source of its own.
-Invariants: it is the failures at all managers of the store that count, a moment after each; nobody can make a user wait who comes from
-somewhere else; no success gives a guesser anything back, whoever it is that
-succeeds; what is remembered is bounded, whoever fails how often; time is monotonic, so no step of the clock makes anybody wait longer.
+Decides how long, and how many guesses are compared with a remembered password. Callers exempt holders of
+unguessable credentials (256 random bits) and of passwords that were just verified on the same connection. A
+browser that a user signed in with before is a source of its own. Invariants: failures at all managers of the
+store count, shortly after each. Nobody can delay a user who comes from another source. A success never resets
+a guesser's count. Memory is bounded. Time is monotonic, so clock steps delay nobody.
 """
 
 from collections import OrderedDict
@@ -20,21 +19,31 @@ from manager.usecases.connections import ClientConnection, OfConnections
 from manager.usecases.failure_counters import FORGET_S, FailuresEverywhere
 
 FREE_FAILURES: Final = 10
-"""Failures of one user from one source before the next attempt has to wait: people mistype."""
+"""Failures of one user from one source before attempts are delayed: people mistype."""
 
 COMPARED_MAX: Final = FREE_FAILURES
-"""Guesses at one user from one source that are compared with the password remembered for that source. A comparison takes no time, so with
-more of them whoever shares an address with a client could try hundreds a second; then that client's password is hashed again."""
+"""Guesses at one user from one source that are compared with the password remembered for that source.
+
+A comparison is instant, so a higher limit would let an attacker who shares a client's address try hundreds a
+second. Beyond it, the client's password is hashed again.
+"""
 
 DELAY_MAX_S: Final = 60.0
-"""The longest wait. It is reached after 16 failures, and leaves a guesser 1,440 guesses a day at a password of at least 12 characters."""
+"""The longest delay.
+
+It is reached after 16 failures. A guesser then has 1,440 guesses a day at a password of at least 12
+characters.
+"""
 
 FAMILIAR_MAX: Final = 10_000
-"""Sources that somebody signed in from that are remembered; those that were used longest ago go first."""
+"""Remembered sources of successful sign-ins; the least recently used are dropped."""
 
 
 class Throttle:
-    """`clock` is monotonic seconds; `tallies` is how managers of one store tell each other."""
+    """Sign-in throttle.
+
+    `clock` is monotonic seconds; `tallies` shares failures between the managers of a store.
+    """
 
     def __init__(self, clock: Callable[[], float], tallies: Tallies) -> None:
         self._clock = clock
@@ -48,7 +57,7 @@ class Throttle:
 
     @property
     def remembered(self) -> int:
-        """How many pairs of user and source are remembered of what was tried here."""
+        """Number of user and source pairs with remembered attempts at this manager."""
         return len(self._pairs.here)
 
     def check(self, user: str, source: str) -> None:
@@ -65,13 +74,16 @@ class Throttle:
         return max(0.0, known.last_s + delay_s(known.count) - self._clock())
 
     def failed(self, user: str, source: str) -> None:
-        """Count a failure, of the source's networks, too."""
+        """Count a failure, for the source and its networks."""
         self._pairs.count(user, source)
         for each in dict.fromkeys(networks_of(source)):
             self._networks.count(each)
 
     def succeeded(self, source: str) -> None:
-        """Remember that people sign in from a source. Its failures stay: they may be a guesser's, who shares it with them."""
+        """Remember that users sign in from a source.
+
+        Its failures stay: they may come from a guesser at the same source.
+        """
         self._note_familiar(self._tallies.digest(Tally.PROVEN, source))
         self._tallies.count(Tally.PROVEN, source)
 
@@ -83,15 +95,16 @@ class Throttle:
 
     @property
     def remembered_of_connections(self) -> int:
-        """On how many connections somebody guessed, counted by user."""
+        """Number of connections with guesses, by user."""
         return len(self._guessed_s)
 
     def may_compare(
         self, user: str, source: str, connection: ClientConnection | None, *, is_unguessable: bool
     ) -> bool:
-        """Whether an attempt at this source, on this connection, may be compared with the password that is remembered for it.
+        """Whether an attempt from this source and connection may be compared with the remembered password.
 
-        One that nobody finds by guessing is compared however many guess there, but on a connection of somebody who does.
+        An unguessable password is compared despite guesses at the source, but not on a connection that was
+        used for guessing.
         """
         guessed_s = None if connection is None else self._guessed_s.get(connection, user)
         if guessed_s is not None and guessed_s > self._clock() - FORGET_S:
@@ -102,30 +115,34 @@ class Throttle:
         return known is None or known.count < COMPARED_MAX
 
     def compared(self, user: str, source: str) -> None:
-        """Count a guess that was compared with a remembered password: a right one from there does not make up for it, as failures are."""
+        """Count a guess that was compared with a remembered password.
+
+        As with failures, a success does not reset the count.
+        """
         self._compared.count(user, source)
 
     def guessed_on(self, user: str, connection: ClientConnection) -> None:
-        """Remember that somebody guessed at a user on a connection."""
+        """Remember a guess at a user's password on a connection."""
         self._guessed_s.note(connection, user, self._clock())
 
     def failures_of(self, source: str) -> int:
-        """Return how often anybody failed from this source of late."""
+        """Return the number of recent failures from this source, whatever the user."""
         known = self._networks.get(source)
         return known.count if known is not None else 0
 
     def priority_of(self, source: str) -> tuple[int, ...]:
-        """Return what is less for a source that deserves to be asked before others.
+        """Return a source's rank, lower for sources that deserve an earlier turn.
 
-        One that people sign in from does, then one with few failures in its networks, the widest first: a guesser's new address is not a stranger's.
+        Sources that users sign in from come first, then sources with few failures in their networks, the
+        widest network first: a guesser's new address does not rank like an unrelated one.
         """
         is_familiar = self._tallies.digest(Tally.PROVEN, source) in self._familiar
         return (not is_familiar, *(self.failures_of(each) for each in networks_of(source)))
 
 
 def delay_s(failures: int) -> float:
-    """Return how long the attempt after so many failures waits."""
+    """Return the delay of the attempt that follows this many failures."""
     if failures < FREE_FAILURES:
         return 0.0
-    # beyond the tenth doubling there is nothing to gain from large powers
+    # beyond the tenth doubling larger powers gain nothing
     return min(DELAY_MAX_S, 2.0 ** min(failures - FREE_FAILURES, 10))

@@ -1,4 +1,4 @@
-"""Uploading, viewing, editing, exporting and deleting custom trusted CAs, which every node gets."""
+"""Trusted CAs: uploading, viewing, editing, exporting and deleting the custom ones, which every node gets."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -30,7 +30,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TakenCas:
-    """What came of an upload: each record and whether it is a new entry, findings about the rest, what it means, and what is wrong with it."""
+    """Result of an upload: each record with whether it is new, other findings, consequences and warnings."""
 
     kept: Sequence[tuple[TrustedCaRecord, bool]]
     left_out: Sequence[PkiError]
@@ -40,7 +40,7 @@ class TakenCas:
 
 @dataclass(frozen=True, slots=True)
 class BuiltinCa:
-    """A CA of the built-in list, which nobody can change."""
+    """A CA of the built-in list, which cannot be changed."""
 
     certificate: Certificate
     statuses: Sequence[Status]
@@ -53,10 +53,11 @@ class TrustUseCases:
     async def take(
         self, certificates: str, *, skip_unusable: bool = False, confirm: str | None = None, actor: str
     ) -> TakenCas:
-        """Keep every CA certificate of a text, or none; with `skip_unusable` those that can be used.
+        """Store every CA certificate of a text or none; with `skip_unusable`, store the usable ones.
 
-        Raises PkiFindingsError with every finding, or if none can be used; ConfirmationNeededError if the list of client CAs grows
-        too long for TLS, or if one that takes the place of a stored one is of less use.
+        Raises PkiFindingsError with every finding, or if no certificate is usable. Raises
+        ConfirmationNeededError if the list of client CAs becomes too long for TLS, or if a new CA is less
+        useful than the stored one that it replaces.
         """
         found = await self._context.workers.run(
             READ_TIMEOUT_S, read_trusted_cas, certificates, skip_unusable=skip_unusable
@@ -82,10 +83,11 @@ class TrustUseCases:
     async def upload_one(
         self, certificate: str, *, trusted_intermediate: bool, actor: str
     ) -> tuple[TrustedCaRecord, bool]:
-        """Keep the one CA certificate of a text, with the text as it came; return it, and whether it is a new entry.
+        """Store the only CA certificate of a text, with the text unchanged; return it and whether it is new.
 
-        For programs that cannot confirm: a list of client CAs that grows too long for TLS is an alarm, as it is after each other change
-        (docs/decisions/0018-programs-that-cannot-confirm.md). Raises PkiFindingsError with every finding, also for more than one.
+        For programs that cannot confirm: a client CA list that becomes too long for TLS raises an alarm, as
+        after any other change (docs/decisions/0018-programs-that-cannot-confirm.md). Raises PkiFindingsError
+        with every finding, also for more than one certificate.
         """
         found = await self._context.workers.run(READ_TIMEOUT_S, read_trusted_ca, certificate)
         new = await asyncio.to_thread(
@@ -96,7 +98,7 @@ class TrustUseCases:
         return kept
 
     async def list(self) -> Sequence[ShownTrustedCa]:
-        """Return all custom ones."""
+        """Return all custom CAs."""
         inventory, now_s = await self._context.inventories.current(), int(self._context.clock())
         return await asyncio.to_thread(
             lambda: [
@@ -105,7 +107,7 @@ class TrustUseCases:
         )
 
     async def get(self, trusted_ca_id: TrustedCaId) -> TrustedCaRecord:
-        """Return what is kept of one. Raises NotFoundError."""
+        """Return the record of one CA. Raises NotFoundError."""
         return await self._context.store.trusted_cas.get(trusted_ca_id)
 
     async def builtin(self) -> Sequence[BuiltinCa]:
@@ -118,7 +120,7 @@ class TrustUseCases:
         )
 
     async def show(self, trusted_ca_id: TrustedCaId) -> ShownTrustedCa:
-        """Return one, decoded. Raises NotFoundError."""
+        """Return one CA, decoded. Raises NotFoundError."""
         record = await self._context.store.trusted_cas.get(trusted_ca_id)
         inventory = await self._context.inventories.current()
         if trusted_ca_id not in inventory.trust.custom:
@@ -130,7 +132,7 @@ class TrustUseCases:
         return replace(shown, text=await asyncio.to_thread(text_form, shown.certificate))
 
     async def warnings(self) -> Sequence[str]:
-        """Return what is wrong with the trusted CAs: with each that is of no use, and with all of them as a whole."""
+        """Return the warnings about trusted CAs: about each unusable one, and about all of them together."""
         inventory, now_s = await self._context.inventories.current(), int(self._context.clock())
         return await asyncio.to_thread(trust_warnings, inventory, inventory.trusted_cas.keys(), now_s=now_s)
 
@@ -145,10 +147,16 @@ class TrustUseCases:
         confirm: str | None = None,
         actor: str,
     ) -> ShownTrustedCa:
-        """Replace an entry's certificate, or whether an intermediate verifies peers; None leaves either as it is. Return what it is then.
+        """Replace an entry's certificate, or change whether an intermediate verifies peers.
 
-        An intermediate that no longer does counts as lost. Raises PkiFindingsError, NotFoundError, IdentityConflictError (another entry is
-        the same), ConfirmationNeededError as `delete` and `take` do, ChangedMeanwhileError (it is no longer what was `seen`, or what this was decided by).
+        None keeps the value.
+
+        Return it.
+
+        An intermediate that stops verifying peers counts as lost. Raises PkiFindingsError, NotFoundError,
+        IdentityConflictError (another entry has the same identity), ConfirmationNeededError as for `delete`
+        and `take`, and ChangedMeanwhileError (the entry is not the version that was `seen`, or changed since
+        it was read).
         """
         store = self._context.store.trusted_cas
         record = await store.get(trusted_ca_id)
@@ -166,7 +174,7 @@ class TrustUseCases:
             force=force,
             confirm=confirm,
         ) as inventory:
-            # all of this was decided by what was read
+            # the decisions above used the entry as it was read
             _check_same(trusted_ca_id, await store.get(trusted_ca_id), etag_of_trusted_ca(record))
             kept = await store.update(trusted_ca_id, new)
             detail = {"fingerprint": kept.fingerprint, "trusted_intermediate": kept.trusted_intermediate}
@@ -176,7 +184,7 @@ class TrustUseCases:
         return await self._describe(kept, then)
 
     async def export(self) -> Download:
-        """Return all custom ones in one file."""
+        """Return all custom CAs in one file."""
         inventory = await self._context.inventories.current()
         return trusted_pem(inventory.trust.custom.values())
 
@@ -185,8 +193,8 @@ class TrustUseCases:
     ) -> None:
         """Remove all of these or none.
 
-        Raises NotFoundError; ConfirmationNeededError if all or more than a fifth of the custom ones would go, unless forced or confirmed,
-        and with a `confirm` of "" whatever goes.
+        Raises NotFoundError, and ConfirmationNeededError if all or more than a fifth of the custom CAs would
+        be removed, unless forced or confirmed. With a `confirm` of "", any removal needs a confirmation.
         """
         store, numbers = self._context.store.trusted_cas, list(dict.fromkeys(trusted_ca_ids))
         for number in numbers:
@@ -216,25 +224,27 @@ class TrustUseCases:
         force: bool,
         confirm: str | None,
     ) -> AsyncIterator[Inventory]:
-        """Begin the transaction in which trusted CAs are lost, with the inventory that it begins with, and note how few anchors are meant then, for nodes that ask.
+        """Open the transaction that removes trusted CAs, with the inventory it starts from.
 
-        Refuses to lose much, or to verify by too much, unless it is forced or confirmed. What one change leaves is what the next is
-        judged by: two small losses at once may be a large one.
+        Refuses a large loss, or a CA that would verify too much, unless forced or confirmed. Each change is
+        judged by the state that the previous one left: two small losses at once may be a large one. Records
+        the remaining anchor count for nodes that ask.
         """
 
         def assess(inventory: Inventory) -> Impact | None:
             if force:
                 return None
             now_s = int(self._context.clock())
-            # chains that nobody has asked for yet are built for this, which takes a while when there are thousands
+            # chains that were not built yet are built for this, which takes seconds with thousands of
+            # certificates
             return assess_trust_removal(inventory, gone, new, edited=edited, verifying=verifying, now_s=now_s)
 
         async with self._context.deciding_on(assess) as (inventory, impact):
             if impact is not None:
-                # without a token nothing but a large loss stands in the way, as programs know it
+                # without a token only a large loss prevents the deletion; API clients rely on this
                 is_large = any(each.code == ConsequenceCode.TRUST_SHRINKS for each in impact.consequences)
                 impact.require_confirmation("" if confirm is None and is_large else confirm)
-            # nodes do not get what is held out, so it does not count among what they are to have
+            # nodes do not receive held-out CAs, so these do not count as anchors
             missing = gone | inventory.trust.held_out.keys()
             stay = [one for number, one in inventory.trusted_cas.items() if number not in missing]
             anchors = len(inventory.trust.builtin) + sum(one.is_anchor for one in stay)
@@ -247,6 +257,6 @@ class TrustUseCases:
 
 
 def _check_same(number: TrustedCaId, record: TrustedCaRecord, seen: str | None) -> None:
-    """Check that an entry's version is the one that was `seen`; None is any. Raises ChangedMeanwhileError."""
+    """Check that an entry is the version that was `seen`; None accepts any. Raises ChangedMeanwhileError."""
     if seen not in {None, etag_of_trusted_ca(record)}:
         raise ChangedMeanwhileError(f"trusted CA {number} was changed in the meantime; look at it again")

@@ -1,6 +1,6 @@
-"""Trusted CA views: what lists, pages and answers to a change show of custom trusted CAs.
+"""Trusted CA views: the contents of lists, pages and answers about custom trusted CAs.
 
-Decides what is said of each, and of all of them together; the inventory is the one that a change left, or the current one.
+Describes each CA and all of them together, by the inventory that a change left or the current one.
 """
 
 from collections.abc import Collection, Sequence
@@ -19,7 +19,8 @@ from manager.pki.judge.status import Status, statuses
 class ShownTrustedCa:
     """A trusted CA with its statuses.
 
-    `held_out` says why nodes do not get it, "" if they do; `faults` why clients accept nothing below it, in words; `text` is "" in a list.
+    `held_out` says why nodes do not get it, "" if they do. `faults` are the reasons why clients reject
+    certificates below it. `text` is "" in a list.
     """
 
     record: TrustedCaRecord
@@ -31,7 +32,7 @@ class ShownTrustedCa:
 
 
 def show_trusted_ca(record: TrustedCaRecord, trust: Trust, now_s: int) -> ShownTrustedCa:
-    """Put together what is to be said about one, without its text form."""
+    """Assemble the view of one CA, without its text form."""
     certificate = trust.custom[record.id]
     return ShownTrustedCa(
         record=record,
@@ -43,9 +44,9 @@ def show_trusted_ca(record: TrustedCaRecord, trust: Trust, now_s: int) -> ShownT
 
 
 def trust_warnings(inventory: Inventory, of: Collection[int], *, now_s: int) -> Sequence[str]:
-    """Return what is wrong with trusted CAs: with each of these that is of no use, and with all there are as a whole.
+    """Return the warnings about these unusable CAs, and about all trusted CAs as a whole.
 
-    After an addition `of` are those that were added: what was wrong with another one before is not news.
+    After an addition, `of` are the added ones: older faults of other CAs are not repeated.
     """
     concerned = [one for number, one in inventory.trust.custom.items() if number in of]
     useless = [

@@ -1,10 +1,11 @@
-"""Turns at what is expensive and done for strangers: hashing passwords.
+"""Queue for password hashing, which is expensive and done for unauthenticated clients.
 
-Decides who is next: known devices, then, by turns, who comes from where people sign in and the fewest failures come from, and who has waited
-longest. An attempt that cannot succeed, such as one with a name that nobody has, takes its turn like any other while few wait; in a crowd,
-and from where a lot failed, it is only told when its turn has come, and whoever waits behind it does not wait for it.
-Invariants: one at a time, so that memory and processor are bounded; who waits is bounded, and is told so in time; who goes before whom
-depends on nothing that tells which attempts can succeed.
+Decides who is next. Known devices go first. Others alternate between the best source (one that users sign in
+from, with the fewest failures) and the longest wait. An attempt that cannot succeed, such as one with an
+unknown name, takes its turn while the queue is short. In a crowd, or from a source with many failures, it
+only waits as if it did, and delays nobody behind it. Invariants: one attempt is hashed at a time, which
+bounds memory and processor. The queue is bounded, and every attempt is answered in time. The order reveals
+nothing about which attempts can succeed.
 """
 
 import asyncio
@@ -19,29 +20,29 @@ from typing import Final
 from common.errors import ThrottledError
 
 WAITING_MAX: Final = 256
-"""Attempts that wait in all: about 12 s of hashing."""
+"""Limit of waiting attempts: about 12 s of hashing."""
 
 WAITING_PER_USER_MAX: Final = 16
-"""Attempts of one user from one source that wait: a program may begin with many requests at once."""
+"""Limit of waiting attempts of one user from one source: a program may start with many requests at once."""
 
 CROWD: Final = 8
-"""Attempts that wait, about 0.4 s of hashing, from which on those that cannot succeed take no turns from others."""
+"""Queue length, about 0.4 s of hashing, from which on hopeless attempts take no turns."""
 
 WAIT_S: Final = 10.0
-"""How long an attempt waits for its turn, before clients give up on their own."""
+"""Longest wait for a turn, shorter than clients' own timeouts."""
 
 PACED_FROM: Final = 20
-"""Failures of a source after which its attempts that cannot succeed are hashed at a pace."""
+"""Failures of a source after which its hopeless attempts are hashed at a limited pace."""
 
 PACE_S: Final = 0.5
-"""Seconds between two that are: guessing takes a tenth of one core at most."""
+"""Seconds between two of these: guessing takes at most a tenth of one core."""
 
 RANDOM: Final = random.Random()  # noqa: S311 - fairness, not secrecy
-"""Who goes of those that are alike."""
+"""Chooses between attempts of equal rank."""
 
 
 class Turn(Enum):
-    """What somebody does whose turn has come: the work, or dummy work that takes as long."""
+    """Work done in a turn: hashing, or dummy work that takes as long."""
 
     WORK = auto()
     DUMMY = auto()
@@ -49,7 +50,10 @@ class Turn(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """Who wants a turn: a name as somebody claims it, from a source; `is_known` from a known device, `is_hopeless` if it cannot succeed."""
+    """Request for a turn: a claimed name, from a source.
+
+    `is_known`: from a known device. `is_hopeless`: it cannot succeed.
+    """
 
     user: str
     source: str
@@ -58,7 +62,7 @@ class Claim:
 
 
 Priority = tuple[int, ...]
-"""How little a source deserves a turn, compared like a tuple."""
+"""Rank of a source, compared like a tuple; lower ranks go first."""
 
 
 @dataclass(slots=True, eq=False)
@@ -69,7 +73,10 @@ class _Ticket:
 
 
 class HashingQueue:
-    """`priority_of` a source is less for better ones; `failures_of` tells how often it failed; `clock` is monotonic seconds."""
+    """Queue of hashing. `priority_of` returns a source's rank, lower for better sources.
+
+    `failures_of` returns a source's failure count; `clock` is monotonic seconds.
+    """
 
     def __init__(
         self,
@@ -92,7 +99,10 @@ class HashingQueue:
 
     @asynccontextmanager
     async def take(self, claim: Claim) -> AsyncIterator[Turn]:
-        """Have the turn within the block. Raises ThrottledError if too many wait, or it does not come in time."""
+        """Hold the turn within the block.
+
+        Raises ThrottledError if too many attempts wait, or if the turn does not come in time.
+        """
         ticket = self._queue(claim)
         try:
             async with asyncio.timeout(WAIT_S):
@@ -118,9 +128,10 @@ class HashingQueue:
         return ticket
 
     def _make_room(self, newest: _Ticket) -> None:
-        """Turn somebody away where too many wait.
+        """Reject a waiting attempt if the queue is full.
 
-        Of one user at one source that is anybody, so that a flood does not choose; in all, who would be last, and of those that are alike anybody.
+        Within one user and source it is a random one, so that a flood gains nothing. Otherwise it is the last
+        in rank, at random among equals.
         """
         who = (newest.claim.user, newest.claim.source)
         own = [each for each in self._waiting if (each.claim.user, each.claim.source) == who]
@@ -147,17 +158,18 @@ class HashingQueue:
         return (self._priority(ticket), ticket.number)
 
     def _choose(self) -> None:
-        """Give the turn to who is next."""
+        """Give the turn to the next attempt."""
         if self._taken:
             return
-        # who has just left is still in line until its task has run
+        # an attempt that has just left stays in the queue until its task has run
         waiting = [each for each in self._waiting if not each.turn.done()]
-        # in order once, as a crowd may have to be passed over before somebody gets the turn
+        # sorted once, since many attempts may be passed over before one gets the turn
         by_age = deque(sorted(waiting, key=_age))
         by_rank = deque(sorted(waiting, key=self._rank))
         for _ in waiting:
             self._turns += 1
-            # every other turn by age alone: who is behind one proxy with a guesser waits longer, and not for ever
+            # every other turn goes by age alone: users who share a proxy with a guesser wait longer, but not
+            # for ever
             ticket = _first(by_rank if self._turns % 2 else by_age)
             turn = Turn.DUMMY if self._is_passed_over(ticket.claim) else Turn.WORK
             self._waiting.remove(ticket)
@@ -167,7 +179,10 @@ class HashingQueue:
                 return
 
     def _is_passed_over(self, claim: Claim) -> bool:
-        """Whether this one is not to keep others waiting. Told by nothing that it shows, since it waits on as if its turn had come."""
+        """Whether an attempt must not delay others.
+
+        It cannot notice this, since it waits as if its turn had come.
+        """
         if not claim.is_hopeless:
             return False
         if len(self._waiting) > CROWD:
@@ -190,13 +205,13 @@ class HashingQueue:
             and ticket.turn.exception() is None
             and ticket.turn.result() is Turn.WORK
         ):
-            # it was given in the moment in which its owner gave up
+            # the turn was given just as its owner gave up
             self._taken = False
             self._choose()
 
 
 def _first(line: deque[_Ticket]) -> _Ticket:
-    """Return the first who has had no turn yet, and shorten the line to those after it."""
+    """Return the first attempt that had no turn yet, and drop it and everything before it from the line."""
     while line[0].turn.done():
         line.popleft()
     return line.popleft()

@@ -1,6 +1,7 @@
-"""Uploads and edits: a certificate as somebody gives it or changes it, and where it is to go.
+"""Uploads and edits: a certificate as a user uploads or changes it, and its destination.
 
-Front ends make one, so that what they were sent is parsed once; decides only what an edit leaves as it is. Invariant: neither a key nor a passphrase is shown by `repr`.
+Front ends build them, so that input is parsed once. Decides only what an edit leaves unchanged. Invariant:
+`repr` shows neither keys nor passphrases.
 """
 
 from collections.abc import Sequence
@@ -16,7 +17,10 @@ from manager.usecases.material_checks import read_tls
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Upload:
-    """Texts of a TLS certificate, and the nodes that get it in a slot. The key may stand in `certificate` too."""
+    """Texts of a TLS certificate, and the nodes that get it in a slot.
+
+    `certificate` may contain the key as well.
+    """
 
     certificate: str = field(repr=False)
     private_key: str = field(default="", repr=False)
@@ -37,11 +41,14 @@ class NewKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Edit:
-    """What to change of an entry: its certificate, its parameters, the nodes that have it in a slot, what is written about it; None leaves each as it is.
+    """Changes to an entry: its certificate, parameters, nodes with their slot, and annotations.
 
-    The private key stays, and the certificate must pair with it, unless `key` comes along, which only the existing clients' API
-    allows; `passphrase` opens a PKCS#12 file in `certificate`. A certificate replaces all that there was, unless `completes` lets
-    stay what its chain needs, for who cannot confirm.
+    None keeps a value.
+
+    The private key stays, and the certificate must match it, unless `key` is given, which only the existing
+    clients' API allows. `passphrase` opens a PKCS#12 file in `certificate`. A new certificate replaces the
+    whole chain. With `completes`, for clients that cannot confirm, stored certificates that its chain needs
+    are kept.
     """
 
     certificate: str | None = field(default=None, repr=False)
@@ -55,18 +62,18 @@ class Edit:
 
     @property
     def changes_content(self) -> bool:
-        """Whether what nodes get of it has to be read again."""
+        """Whether the nodes' material of the entry must be read again."""
         return self.certificate is not None or self.parameters is not None or self.key is not None
 
     def companion_policy(self, text: str) -> CompanionPolicy:
-        """Return what becomes of the certificates that came with an entry of this text."""
+        """Return the policy for the accompanying certificates of an entry with this text."""
         if self.certificate is None or self.certificate == text:
             return CompanionPolicy.KEEP
         return CompanionPolicy.KEEP_NEEDED if self.completes else CompanionPolicy.DROP
 
 
 def read_upload(upload: Upload) -> TlsMaterial:
-    """Read and try the texts of an upload, where it can be killed. Raises PkiFindingsError."""
+    """Read and check the texts of an upload, in a killable worker. Raises PkiFindingsError."""
     return read_tls(
         certificate=upload.certificate,
         private_key=upload.private_key,

@@ -1,4 +1,4 @@
-"""All use cases together, over one context."""
+"""Use cases of the manager, all built on one context."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection
@@ -37,10 +37,12 @@ COLLECT_S: Final = 3600.0
 
 
 class UseCases:
-    """`workers` read what strangers made; `join` is None where no node can join (while the store is being initialised).
+    """All use cases.
 
-    `cas` are the CAs that accounts are at, and `wake` lets the runner of renewals look at once; `NoCas` and `wake_nobody` where no manager runs.
-    `challenges` are those that proofs can be shown by.
+    `workers` parse untrusted input; `join` is None while the store is being initialised: no node can join.
+
+    `cas` asks the CAs of accounts, and `wake` makes the renewal runner check at once; they are `NoCas` and
+    `wake_nobody` where no manager runs. `challenges` are the kinds for which proofs can be shown.
     """
 
     def __init__(
@@ -78,24 +80,24 @@ class UseCases:
 
     @property
     def now_s(self) -> float:
-        """The moment, by the manager's clock, in unix seconds."""
+        """The current time by the manager's clock, in unix seconds."""
         return self._context.clock()
 
     @property
     def own_node(self) -> NodeName:
-        """The management node that this manager is."""
+        """This manager's management node."""
         return self._context.own_node
 
     def content_changed_elsewhere(self) -> None:
-        """Note that another manager changed content: the alarms look at all of it again."""
+        """Note that another manager changed content, so that all alarms are evaluated again."""
         self._context.content_changed.set()
 
     async def inventory(self) -> Inventory:
-        """Return certificates, trusted CAs, nodes and assignments as they are, from one moment."""
+        """Return a consistent snapshot of certificates, trusted CAs, nodes and assignments."""
         return await self._context.inventories.current()
 
     async def run_collection(self, lead: Lead) -> None:
-        """Each hour, drop what is not needed any more: old generations, alarms, sessions. One manager does it for all."""
+        """Delete outdated generations, alarms and sessions every hour. One manager does it for all."""
         while True:
             await asyncio.sleep(COLLECT_S)
             if lead.is_ours:
@@ -106,5 +108,8 @@ class UseCases:
                     await self.sessions.collect()
 
     def rights(self, check: Callable[[], Awaitable[None]]) -> Rights:
-        """Watch over a request of who was allowed to make it; `check` raises AccessError once they no longer are."""
+        """Recheck a caller's permission during a long request.
+
+        `check` raises AccessError once it has been revoked.
+        """
         return Rights(self._context, check)

@@ -1,7 +1,7 @@
-"""Users: who may sign in, and whether somebody is who they say.
+"""Users and their API tokens: who may sign in, and who a token belongs to.
 
-Invariant: a token is kept as the SHA-256 of its 256 random bits, and whoever holds it never waits because of others; passwords are
-the business of `manager.usecases.passwords`.
+Invariant: a token has 256 random bits and is stored as its SHA-256; its holder is never throttled because of
+others. `manager.usecases.passwords` handles passwords.
 """
 
 import hashlib
@@ -32,13 +32,13 @@ log = structlog.get_logger(__name__)
 
 TOKEN_PREFIX: Final = "cct_"  # noqa: S105 - what a token begins with, not a token
 TOKEN_DAYS_MAX: Final = 365
-"""How long an API token lives at most: who needs it longer makes another, and the old one is forgotten in time."""
+"""Longest lifetime of an API token; unused tokens expire on their own."""
 
 TOKENS_PER_USER_MAX: Final = 20
-"""API tokens of one user that are good at once: one for each program, and few enough to know them all."""
+"""Valid API tokens of one user: one for each program, and few enough for the user to know them all."""
 
 SETUP_LINK: Final = "setup"
-"""Where the store has the link that makes the first administrator."""
+"""Store key of the link that creates the first administrator."""
 
 NAME_MAX: Final = 150
 NAME_PATTERN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9@._+-]*")
@@ -55,7 +55,10 @@ class UserUseCases:
     async def add(
         self, name: str, *, role: Role, password: str, actor: str, only_first: bool = False
     ) -> UserRecord:
-        """Add a user. Raises InvalidInputError, ConflictError (also where there is any user and this is to be the first)."""
+        """Add a user.
+
+        Raises InvalidInputError, and ConflictError (name taken, or `only_first` and a user exists).
+        """
         _check_name(name)
         check_password(password, name)
         hashed = await self.passwords.hash(password)
@@ -66,14 +69,17 @@ class UserUseCases:
             record = await self._context.store.users.add(
                 name, role, password_hash=hashed, now_s=self._context.clock(), only_first=only_first
             )
-            # whoever is added, the link for the first one has done its work: it is not to come back should all users go
+            # any new user invalidates the set-up link, so that it does not revive if all users are removed
             await self._context.store.meta.remove(SETUP_LINK)
             await self._context.audit(actor, "user.added", f"user {name}", {"role": role})
         log.info("user.added", user=name)
         return record
 
     async def set_password(self, name: str, *, password: str, actor: str) -> None:
-        """Replace a user's password; the user's sessions, API tokens and unused join tokens end. Raises InvalidInputError, NotFoundError."""
+        """Replace a user's password and end the user's sessions, API tokens and unused join tokens.
+
+        Raises InvalidInputError, NotFoundError.
+        """
         check_password(password, name)
         hashed = await self.passwords.hash(password)
         async with self._context.store.transaction():
@@ -81,17 +87,17 @@ class UserUseCases:
             await self._context.audit(actor, "user.password_changed", f"user {name}")
 
     async def get(self, name: str) -> UserRecord:
-        """Return one. Raises NotFoundError."""
+        """Return one user. Raises NotFoundError."""
         return (await self._context.store.users.get(name))[0]
 
     async def list(self) -> Sequence[UserRecord]:
         return await self._context.store.users.list()
 
     async def set_role(self, name: str, *, role: Role, seen: str | None = None, actor: str) -> None:
-        """Replace a user's role, at once for sessions too; the user's API tokens and unused join tokens end.
+        """Replace a user's role, at once for sessions too; end the user's API tokens and unused join tokens.
 
-        `seen` is the role that the change was begun with, None for any. Raises NotFoundError, ChangedMeanwhileError; ConflictError for the
-        own role, and for the role of the last administrator.
+        `seen` is the role that the administrator saw, None for any. Raises NotFoundError and
+        ChangedMeanwhileError, and ConflictError for one's own role or the last administrator's.
         """
         if name == actor:
             raise ConflictError("you cannot change your own role; another administrator can")
@@ -108,18 +114,24 @@ class UserUseCases:
             await self._context.audit(actor, "user.role_changed", f"user {name}", {"role": role})
 
     async def tokens(self, name: str | None) -> Sequence[TokenRecord]:
-        """Return the API tokens of a user (None: of all), without the tokens."""
+        """Return a user's API tokens (None: all users'), without the secrets."""
         return await self._context.store.users.tokens(name, now_s=self._context.clock())
 
     async def remove_token(self, token_id: int, *, name: str | None, actor: str) -> TokenRecord:
-        """Revoke an API token, of this user if one is named, and the unused join tokens made with it; return what it was. Raises NotFoundError."""
+        """Revoke an API token (of this user, if named) and the unused join tokens made with it; return it.
+
+        Raises NotFoundError.
+        """
         async with self._context.store.transaction():
             record = await self._context.store.users.remove_token(token_id, name=name)
             await self._context.audit(actor, "token.removed", f"user {record.user}", {"label": record.label})
         return record
 
     async def remove(self, name: str, *, actor: str) -> None:
-        """Remove a user and all tokens. Raises NotFoundError; ConflictError for one's own account, and for the last administrator."""
+        """Remove a user and all of the user's tokens.
+
+        Raises NotFoundError, and ConflictError for one's own account or the last administrator.
+        """
         if name == actor:
             raise ConflictError("you cannot delete your own account; another administrator can")
         async with self._context.store.transaction():
@@ -132,10 +144,12 @@ class UserUseCases:
     async def new_token(
         self, name: str, *, label: str, days: int, scope: Scope | None, actor: str
     ) -> tuple[str, float]:
-        """Make an API token for a user; return it (shown once) and when it expires. Scope None is what the user may do now.
+        """Make an API token for a user; return it (shown once) and its expiry.
 
-        Raises InvalidInputError, ConflictError (too many), AccessError FORBIDDEN (more than the user may do), NotFoundError;
-        ThrottledError if too many were made of late.
+        A scope of None grants the user's current role.
+
+        Raises InvalidInputError, ConflictError (too many tokens), AccessError FORBIDDEN (a scope beyond the
+        user's role), NotFoundError, and ThrottledError if too many were made recently.
         """
         if not 1 <= days <= TOKEN_DAYS_MAX:
             raise InvalidInputError("days", f"a token is valid for 1 to {TOKEN_DAYS_MAX} days")
@@ -162,20 +176,23 @@ class UserUseCases:
             )
             detail = {"label": label[:NAME_MAX], "scope": chosen, "expires_s": expires_s}
             await self._context.audit(actor, "token.made", f"user {name}", detail)
-        # only what was made, and so written down, counts
+        # only tokens that were made, and thus audited, count
         self._rate_limit.admits(name)
         return token, expires_s
 
     async def by_token(self, token: str, *, address: str) -> Caller:
-        """Return who asks with this API token. Raises AccessError."""
-        # nobody guesses 256 bits, so who holds them never waits because of others
+        """Return the caller of this API token. Raises AccessError."""
+        # 256 random bits cannot be guessed, so their holder is never throttled because of others
         caller = await self.find_token(hash_token(token), source=address)
         return admit(
             self._context, caller, address=address, refusal="the token is unknown, revoked or expired"
         )
 
     async def find_token(self, token_hash: str, *, source: str | None = None) -> Caller | None:
-        """Return who asks with the API token of this hash, None if it is worth nothing; `source` says where it is used."""
+        """Return the caller of the API token with this hash, None if it is not valid.
+
+        `source` is the address that used it.
+        """
         users = self._context.store.users
         found = await users.owner_of_token(token_hash, now_s=self._context.clock())
         if found is None:
@@ -202,15 +219,15 @@ class UserUseCases:
         return any(each.role is Role.ADMINISTRATOR for each in await self._context.store.users.list())
 
     async def _check_administrator(self, name: str, *, had_administrator: bool) -> None:
-        """Undo, within a transaction, what left nobody who could add users: two administrators may remove each other at once."""
+        """Roll back a change that left no administrator: two administrators may remove each other at once."""
         if had_administrator and not await self._has_administrator():
             raise ConflictError(
-                f"'{name}' is the last administrator; make somebody else an administrator first"
+                f"'{name}' is the last administrator; make another user an administrator first"
             )
 
 
 def findings_of_user(name: str, password: str) -> Sequence[InvalidInputError]:
-    """Return all that is wrong with a new user's name and password."""
+    """Return every finding about a new user's name and password."""
     found: list[InvalidInputError] = []
     for check in (partial(_check_name, name), partial(check_password, password, name)):
         try:
@@ -234,7 +251,10 @@ def _check_name(name: str) -> None:
 
 
 def admit(context: Context, caller: Caller | None, *, address: str, refusal: str) -> Caller:
-    """Return whom a token leads to. Raises AccessError if that is nobody, and counts it as an attempt to sign in."""
+    """Return the caller that a token identifies.
+
+    Raises AccessError for None, and counts that as a failed sign-in.
+    """
     if caller is None:
         context.attempted(Attempt.SIGN_IN_FAILED, name="", source=source_of(address))
         log.warning("login.refused", address=address)
@@ -243,5 +263,5 @@ def admit(context: Context, caller: Caller | None, *, address: str, refusal: str
 
 
 def hash_token(token: str) -> str:
-    """Return what is kept of a token: it has 256 random bits, so one round is enough."""
+    """Return the stored hash of a token. Its 256 random bits need no slow hash."""
     return hashlib.sha256(token.encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Views of many nodes, without holding up whoever else has a turn."""
+"""Views of many nodes, read without blocking the event loop."""
 
 import contextlib
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from manager.usecases.ports import FleetView
 
 
 async def views_of(fleet: FleetView, names: Sequence[NodeName]) -> list[NodeView]:
-    """Return these nodes as they are; those that were removed meanwhile are left out."""
+    """Return the current views of these nodes, except for those removed meanwhile."""
     found: list[NodeView] = []
     async for name in by_turns(names):
         with contextlib.suppress(NotFoundError):

@@ -1,7 +1,7 @@
-"""Work that takes long or reads what strangers made, in processes that can be killed.
+"""Worker processes for slow work and untrusted input; they can be killed.
 
-Owns the processes. Invariant: the loop waits for an answer or a deadline, never for the work itself; and no work, however
-it ends, keeps later work from being done.
+Owns the processes. Invariant: the event loop waits for an answer or a deadline, never for the work itself.
+However a task ends, later tasks still run.
 """
 
 import asyncio
@@ -21,13 +21,13 @@ from common.runtime.memory import keep_private
 
 WORKERS: Final = 2
 READ_TIMEOUT_S: Final = 20.0
-"""Reading an upload takes milliseconds; the slowest key that is allowed (RSA 8192) takes four seconds."""
+"""Parsing an upload takes milliseconds; the slowest allowed key (RSA 8192) takes four seconds."""
 
 MAKE_KEY_TIMEOUT_S: Final = 60.0
 """RSA 4096 takes one to five seconds, with a long tail."""
 
 EXPORT_TIMEOUT_S: Final = 60.0
-"""Stretching a passphrase takes a second or two whatever is in the file, and a thousand RSA keys are loaded and written in ten."""
+"""Stretching a passphrase takes a second or two; loading and writing a thousand RSA keys takes ten."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -51,10 +51,10 @@ class Workers:
         await asyncio.to_thread(self._pool.join)
 
     async def run(self, timeout_s: float, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Call `function` in a worker; it and its answer must be picklable.
+        """Call `function` in a worker; its arguments and result must be picklable.
 
-        Raises what it raises, or CertcastError TIMEOUT (the worker was killed), INTERNAL (it died) or BUSY (the
-        workers are being stopped).
+        Raises the function's own errors, or CertcastError TIMEOUT (the worker was killed), INTERNAL (it died)
+        or BUSY (the workers are being stopped).
         """
         try:
             # off the loop, because the first call starts the processes
@@ -76,7 +76,7 @@ class Workers:
         if self._closed:
             raise CertcastError("the manager is stopping", reason=Reason.BUSY)
         if not self._pool.active:
-            # it gives up for good on what it does not expect; its processes are gone by then
+            # a broken pool stays broken; its processes have ended by then
             self._pool = _new_pool()
         return self._pool.schedule(_guarded, args=(function, args, kwargs), timeout=timeout_s)
 
@@ -91,13 +91,17 @@ def _new_pool() -> ProcessPool:
 
 
 def _begin() -> None:
-    """Begin as a worker: it is given keys and passphrases, and is a program of its own."""
+    """Initialise a worker process, which handles keys and passphrases: protect it like a separate program."""
     keep_private()
     ignore_known_warnings()
 
 
 def _guarded(function: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]) -> T:
-    """Call, in the worker. An error that could not be read at the other end would break the pool: name it instead."""
+    """Call a function in the worker.
+
+    An error that cannot be unpickled by the caller would break the pool, so it is replaced by one that names
+    it.
+    """
     try:
         return function(*args, **kwargs)
     except Exception as error:
