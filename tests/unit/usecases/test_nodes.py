@@ -165,7 +165,7 @@ async def test_the_node_of_another_manager_is_removed_only_while_that_does_not_s
     ):
         with pytest.raises(ConflictError):
             await manager.nodes.remove(name, actor="ada")
-    with pytest.raises(ConflictError, match="does not join"):
+    with pytest.raises(ConflictError, match="cannot join"):
         await world.use_cases.nodes.new_token("management-2", maker=Maker(), actor="ada")
     world.fleet.addresses = {}
     member = await world.store.members.join("management-2")
