@@ -1,1 +1,1 @@
-"""All nodes: what each must hold, the pushes that follow, and what became of them."""
+"""Fleet of nodes: their desired content, the pushes that deliver it, and the outcomes."""

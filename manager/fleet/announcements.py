@@ -1,7 +1,7 @@
-"""Contact announcements: how nodes reach this manager, told to those that keep it and do not know it yet.
+"""Contact announcements: tell nodes how to reach this manager, if they keep the contact and lack it.
 
-Owns the contact, and with it the two answers that carry it. Invariant: a node is told what it does not know with the next answer, and
-nothing that it knows.
+Owns the contact and the two answers that carry it. Invariant: a node learns a new contact with its next
+answer, and is never sent one it already knows.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from manager.fleet.registry import Registry
 
 
 class ContactAnnouncer:
-    """`epoch` is the store's, as `clock` is."""
+    """Announces the contact. `epoch` and `clock` are the store's."""
 
     def __init__(
         self, registry: Registry, connections: Connections, *, epoch: int, clock: Callable[[], float]
@@ -24,10 +24,10 @@ class ContactAnnouncer:
         self._epoch = epoch
         self._clock = clock
         self.contact = Contact()
-        """How nodes reach this manager; empty until that is known."""
+        """How nodes reach this manager; empty until known."""
 
     def announce(self, contact: Contact) -> None:
-        """Tell everybody who is connected how to reach this manager from now on, and who connects later."""
+        """Announce how to reach this manager, to connected nodes now and to others when they connect."""
         self.contact = contact
         for facts in self._registry:
             connection = self._connections.of(facts.name)
@@ -39,10 +39,10 @@ class ContactAnnouncer:
         connection.welcome(server_time_s=self._clock(), epoch=self._epoch, contact=self._news_for(facts))
 
     def tock(self, connection: Connection, facts: NodeFacts) -> None:
-        """Answer the minute's report of a node."""
+        """Answer a node's minute report."""
         connection.tock(server_time_s=self._clock(), epoch=self._epoch, contact=self._news_for(facts))
 
     def _news_for(self, facts: NodeFacts) -> Contact | None:
-        """Return what a node that keeps what it is told does not know yet, None for nothing."""
+        """Return the contact for a node that keeps contacts and does not know this one; None for no news."""
         known, contact = facts.contact, self.contact
         return contact if known is not None and contact.addresses and known != contact else None

@@ -1,6 +1,6 @@
-"""The built-in trusted CAs: the Mozilla list as certifi ships it, which nobody can change.
+"""Built-in trusted CAs: the Mozilla list as certifi ships it, which no user can change.
 
-Decides nothing. Invariant: one certificate that cannot be read costs only itself.
+Decides nothing. Invariant: an unreadable certificate is skipped, and costs no other.
 """
 
 from pathlib import Path

@@ -1,8 +1,9 @@
-"""Check of a challenge as a CA makes it: a node, at its own address, is asked for a name's challenge over port 80 (RFC 8555 8.3).
+"""Challenge check as a CA makes it: ask a node at its own address over port 80 (RFC 8555 8.3).
 
-Decides what a right answer is, and how far a redirection is followed: to the same name alone, over HTTP or HTTPS, whose certificate is not
-looked at (a CA looks at none either). Invariant: whatever a node answers, only the address that was given is connected to, nobody is told anything
-but the name and the path, and each question costs a bounded number of bytes and seconds.
+Decides which answers are right, and which redirections to follow: only to the same name, over HTTP or HTTPS,
+without verifying its certificate (a CA does not either). Invariant: whatever a node answers, only the given
+address is contacted, only the name and the path are sent, and each check costs a bounded number of bytes and
+seconds.
 """
 
 import asyncio
@@ -24,24 +25,26 @@ from common.text import printable
 
 HTTP_PORT: Final = 80
 HTTPS_PORT: Final = 443
-"""A CA asks no other port (RFC 8555 8.3; a redirection leads to one of the two at the best-known CA)."""
+"""CAs use no other ports (RFC 8555 8.3; at the best-known CA, a redirection leads to one of these two)."""
 
 CHECK_S: Final = 5.0
-"""For a check with all its redirections; CAs wait 10 s."""
+"""For one check with all its redirections; CAs wait 10 s."""
 
 REDIRECTS_MAX: Final = 3
-"""From http to https, with and without a slash; CAs follow 10."""
+"""Enough for http to https, with and without a slash; CAs follow 10."""
 
 CHECKED_AT_ONCE: Final = 32
 
 ANSWER_MAX_BYTES: Final = 4 * RESPONSE_MAX_CHARS
-"""With white space at its end, which CAs leave out."""
+"""With trailing white space, which CAs ignore."""
 
 HEADS_MAX: Final = 8
-"""Of one answer: any number of interim ones (RFC 9110 15.2) may come before it, and a web server sends none or one."""
+"""How many interim answers may precede one answer. RFC 9110 15.2 allows any number; a web server sends none
+or one.
+"""
 
 PARSED_BYTES: Final = 4096
-"""Parsed at once: as many as two hundred interim answers."""
+"""How many bytes are parsed at once: as many as two hundred interim answers."""
 
 SHOWN_MAX_CHARS: Final = 60
 
@@ -52,23 +55,23 @@ Kind = Literal["right", "wrong", "nobody"]
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """Whether a node answered right, wrong, or not at all (`nobody`); `message` says what was wrong."""
+    """A node's answer: right, wrong, or none at all (`nobody`). `message` says what was wrong."""
 
     kind: Kind
     message: str = ""
 
 
 Check = Callable[[str, str, str, str], Awaitable[CheckResult]]
-"""Asks an address for the challenge of a name by its token, and compares what comes with the response."""
+"""Asks an address for a name's challenge by its token, and compares the answer with the response."""
 
 
 class _Answer(ResponseHandler):
-    """aiohttp's reader of an answer, which gives up where one interim answer follows another."""
+    """aiohttp's answer parser; it gives up when one interim answer follows another."""
 
     _heads = 0
 
     def data_received(self, data: bytes) -> None:
-        """Parse what has come a little at a time."""
+        """Parse received data in small portions."""
         for start in range(0, len(data), PARSED_BYTES):
             if self._heads <= HEADS_MAX:
                 super().data_received(data[start : start + PARSED_BYTES])
@@ -95,9 +98,9 @@ class ChallengeChecker:
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[Check]:
-        """Lend the check; some run at once and the others after them."""
+        """Lend the check; a few run at once, the others after them."""
         connector = aiohttp.TCPConnector(limit=CHECKED_AT_ONCE, force_close=True, ssl=self._tls)
-        # it has no parameter for what reads an answer
+        # it has no parameter for the parser of an answer
         connector._factory = partial(_Answer, loop=asyncio.get_running_loop())  # type: ignore[assignment]  # noqa: SLF001
         places = asyncio.Semaphore(CHECKED_AT_ONCE)
         async with aiohttp.ClientSession(
@@ -126,7 +129,7 @@ class ChallengeChecker:
             return CheckResult("nobody", f"nobody answers at {place}: {words_of(error.os_error)}")
         except (aiohttp.ClientError, OSError, ValueError) as error:
             return CheckResult(
-                "wrong", f"{where} answers what is no HTTP: {printable(str(error))[:SHOWN_MAX_CHARS]}"
+                "wrong", f"{where} does not answer with HTTP: {printable(str(error))[:SHOWN_MAX_CHARS]}"
             )
 
     async def _follow(
@@ -153,14 +156,15 @@ class ChallengeChecker:
             if following is None:
                 shown = printable(location)[:SHOWN_MAX_CHARS]
                 return CheckResult(
-                    "wrong", f"{where} redirects to '{shown}', and only the same name is asked"
+                    "wrong",
+                    f"{where} redirects to '{shown}'; only redirections to the same name are followed",
                 )
             url = following
         return CheckResult("wrong", f"{where} redirects more than {REDIRECTS_MAX} times")
 
 
 def _redirect_target(url: URL, location: str) -> URL | None:
-    """Return where a redirection leads, None where nobody is asked."""
+    """Return a redirection's target, None if it must not be followed."""
     try:
         target = url.join(URL(location))
         is_same = target.host == url.host and target.user is None and target.password is None
@@ -171,7 +175,7 @@ def _redirect_target(url: URL, location: str) -> URL | None:
 
 
 async def _read(answer: aiohttp.ClientResponse) -> bytes:
-    """Return an answer's body, one byte too long where it is longer than any right one."""
+    """Return an answer's body, cut one byte beyond the longest right one."""
     body = b""
     while len(body) <= ANSWER_MAX_BYTES:
         chunk = await answer.content.read(ANSWER_MAX_BYTES + 1 - len(body))
@@ -185,14 +189,14 @@ def _judge(where: str, status: int, body: bytes, response: str) -> CheckResult:
     if status != 200:
         return CheckResult("wrong", f"{where} answers {status}")
     if len(body) > ANSWER_MAX_BYTES:
-        return CheckResult("wrong", f"{where} answers something longer than any challenge")
+        return CheckResult("wrong", f"{where} answers with something longer than any challenge")
     text = body.decode("utf-8", errors="replace").rstrip()
     if text == response:
         return CheckResult("right")
     if is_response(text) and "." in text:
         return CheckResult("wrong", f"{where} answers for another account or another challenge")
     if response.partition(".")[0] in text:
-        # it is no secret to that node, but is to people who read messages
+        # it is no secret to that node, but must not be shown to people
         return CheckResult("wrong", f"{where} answers the challenge with something before or after it")
     return CheckResult("wrong", f"{where} answers '{printable(text)[:SHOWN_MAX_CHARS]}'")
 

@@ -1,8 +1,9 @@
-"""Challenges for nodes: each that this manager holds is sent the whole small set that it is to show to CAs, and what it says of it is kept.
+"""Challenge delivery: sends each connected node the set it must show to CAs, and records its answer.
 
-Decides when a set is sent: when the node has greeted, when its rows in the store have changed, and at the latest within the minute. Leaves
-which challenges there are to whoever places them. Invariants: a node is sent a set once on each connection unless it changed, and an empty
-one only if it holds any; what it says counts for the set that it was sent last, and is written only where it is news.
+A set is sent when the node has greeted, when its rows in the store have changed, and in any case within the
+minute. The code that places challenges decides their content. Invariants: on each connection a node is sent a
+set once unless it changed, and an empty set only if the node holds challenges. Its answer counts for the last
+set sent, and is written only if it is news.
 """
 
 import asyncio
@@ -23,20 +24,20 @@ from manager.store.store import Store
 log = structlog.get_logger(__name__)
 
 RECONCILE_S: Final = 60.0
-"""How often what is placed is read although nobody told of a change: a notification may be lost."""
+"""How often the store is read without a notification, as one may be lost."""
 
 PAUSE_S: Final = 0.2
-"""How long changes are gathered: the answers of a fleet's nodes then share a transaction."""
+"""How long changes are gathered, so that the answers of a fleet share a transaction."""
 
 RETRY_S: Final = 1.0
 """How long to wait after the store failed."""
 
-UNKNOWING: Final = "its agent knows no challenges: it is of an earlier release, or the manager's own"
+UNKNOWING: Final = "its agent does not support challenges: it is an earlier release, or the management node's"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Sent:
-    """What a node was sent last, and on which connection."""
+    """The last set sent to a node, and the connection."""
 
     connection: Connection
     number: int
@@ -44,7 +45,10 @@ class _Sent:
 
 
 class ChallengeDelivery:
-    """`run` it; whoever changes what is placed, or is notified that another manager did, calls `wake`."""
+    """Start it with `run`.
+
+    Call `wake` when challenges change here or another manager notifies of a change.
+    """
 
     def __init__(self, store: Store, connections: Connections) -> None:
         self._store = store
@@ -57,22 +61,22 @@ class ChallengeDelivery:
         self._woken.set()
 
     def wake(self) -> None:
-        """Read soon what is placed."""
+        """Read the placed challenges soon."""
         self._woken.set()
 
     def send_on_welcome(self, connection: Connection) -> None:
-        """Send a node that was welcomed what it is to show."""
+        """Send a welcomed node the challenges it must show."""
         if self._placed is not None:
             self._send(connection, self._placed.get(connection.node, ()))
 
     def note_kept(self, connection: Connection, kept: ChallengesKept) -> None:
-        """Take what a node says of its set."""
+        """Record a node's answer about its set."""
         sent = self._sent.get(connection.node)
         if sent is not None and sent.connection is connection and sent.number == kept.number:
             self._note(connection.node, faults_by_token(kept, (token for token, _, _ in sent.placed)))
 
     async def run(self) -> None:
-        """Send what is placed and keep what was said, until cancelled."""
+        """Send placed challenges and record answers, until cancelled."""
         while True:
             with suppress(TimeoutError):
                 async with asyncio.timeout(RECONCILE_S):
@@ -87,7 +91,7 @@ class ChallengeDelivery:
             await asyncio.sleep(PAUSE_S)
 
     async def turn(self) -> None:
-        """Write what nodes said, and send each node what it was not sent yet. Raises StorageError."""
+        """Write the nodes' answers, and send each node its unsent set. Raises StorageError."""
         await self._write()
         everything, now_s = await self._store.placed_challenges.all(), self._store.clock()
         if any(each.expires_s <= now_s for each in everything):
@@ -121,7 +125,7 @@ class ChallengeDelivery:
         connection.show(self._number, to_send(placed, now_s=self._store.clock()))
 
     def _note(self, name: NodeName, faults: Mapping[str, str]) -> None:
-        """Note what is to be written of a node, but for what the store has already."""
+        """Queue a node's answer for the store unless it is stored already."""
         placed = (self._placed or {}).get(name, ())
         known = {each.token: each.fault for each in placed if each.fault or each.kept_s is not None}
         news = {token: fault for token, fault in faults.items() if known.get(token) != fault}

@@ -1,6 +1,6 @@
 """Change queue: gathers changes until things are quiet, so that a burst of edits becomes one generation.
 
-Invariant: a change that was marked is in exactly one batch, and waits at most `quiet_max_s`.
+Invariant: each noted change is in exactly one batch, and waits at most `quiet_max_s`.
 """
 
 import asyncio
@@ -13,9 +13,9 @@ from common.ids import NodeName
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """What changed: these nodes, or everything. `changed_s` is the unix time of the first change in it.
+    """A batch of changes: to these nodes, or to all. `changed_s` is the unix time of its first change.
 
-    `forced`: to these nodes what is desired goes by force, whether it changed or not.
+    `forced` are the nodes that get their desired content by force, changed or not.
     """
 
     names: frozenset[NodeName]
@@ -42,26 +42,26 @@ class ChangeQueue:
         self._marked = asyncio.Event()
 
     def note(self, nodes: Iterable[NodeName] | None, *, cause: str) -> None:
-        """Add nodes, None for all, that have changed just now."""
+        """Add nodes that have just changed; None for all."""
         self._mark(nodes, cause=cause, changed_s=self._clock())
 
     def force(self, node: NodeName, *, cause: str) -> None:
-        """Add a node to which what is desired is to go by force."""
+        """Add a node that gets its desired content by force."""
         self._forced.add(node)
         self._mark((), cause=cause, changed_s=self._clock())
 
     def restore(self, batch: Batch) -> None:
-        """Put a batch back whose publishing failed; it keeps its time of change."""
+        """Put a batch back after its publishing failed; it keeps its time of change."""
         self._forced |= batch.forced
         self._mark(None if batch.everything else batch.names, cause=batch.cause, changed_s=batch.changed_s)
         self._changed_s = min(self._changed_s, batch.changed_s)
 
     def due_s(self) -> float:
-        """Return the monotonic time at which the present batch ends."""
+        """Return the monotonic time at which the current batch ends."""
         return min(self._last_s + self._quiet_s, self._first_s + self._quiet_max_s)
 
     async def take(self) -> Batch:
-        """Wait until something changed and things are quiet, then return it."""
+        """Wait for a change and the quiet after it, then return the batch."""
         await self._marked.wait()
         while (wait_s := self.due_s() - time.monotonic()) > 0:  # noqa: ASYNC110 - each new change moves the end
             await asyncio.sleep(wait_s)

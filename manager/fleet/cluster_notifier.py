@@ -1,7 +1,8 @@
-"""Notifier of the other managers: writes what they are to know of a node and no report of it says.
+"""Cluster notifier: writes for other managers the node events that no report contains.
 
-That is pushes that take long, floods, and agents that were sent away. Decides when it is written. Invariants: of one push, and of what is noticed of one node, at most one write in EACH_S, whatever the node does;
-nothing where one manager is alone, and nothing that the store has already.
+These are long pushes, floods, and agents that were sent away. Decides when to write. Invariants: at most one
+write in EACH_S per push, and per node for other events, whatever the node does; none while this manager is
+alone, and none that the store already has.
 """
 
 import asyncio
@@ -22,10 +23,12 @@ from manager.store.store import Store
 log = structlog.get_logger(__name__)
 
 SWEEP_S: Final = 0.5
-"""How often what is due is written: all of it then shares a transaction."""
+"""How often due events are written, all in one transaction."""
 
 PUSH_AFTER_S: Final = 2.0
-"""How long a push has to be under way until it is written before its end is: a wave that is over sooner costs no write but those of its outcomes."""
+"""How old a push must be before it is written ahead of its end: a shorter wave costs no writes but its
+outcomes'.
+"""
 
 EACH_S: Final = 5.0
 
@@ -35,14 +38,14 @@ RETRY_S: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class _Pushed:
-    """A push that is under way: when its next step may be written, and what was written last, as push and phase."""
+    """A running push: when its next step may be written, and the last push and phase written."""
 
     due_s: float
     written: tuple[str, str | None] | None = None
 
 
 class ClusterNotifier:
-    """`run` it. `member` is who this manager is."""
+    """Start it with `run`. `member` is this manager's membership."""
 
     def __init__(
         self,
@@ -67,7 +70,7 @@ class ClusterNotifier:
             self._pushes[name] = _Pushed(time.monotonic() + PUSH_AFTER_S)
 
     def note_sighting(self, name: NodeName) -> None:
-        """Tell whoever watches, here and at other managers, that a node began or ceased to flood, or that its agent was sent away."""
+        """Tell watchers here and elsewhere that a node's flood began or ended, or its agent was sent away."""
         self._registry.note(name)
         if self._store.is_shared:
             self._sighted.add(name)
@@ -83,7 +86,7 @@ class ClusterNotifier:
                 await asyncio.sleep(RETRY_S)
 
     async def sweep(self) -> None:
-        """Write what is due now. Raises StorageError."""
+        """Write the due events now. Raises StorageError."""
         now_s = time.monotonic()
         self._write_pushes(now_s)
         await self._write_sightings(now_s)
@@ -95,7 +98,7 @@ class ClusterNotifier:
             facts = self._registry.find(name)
             push = facts.push if facts is not None and facts.session and facts.is_pushing else None
             if facts is None or push is None:
-                # what came of it is kept with the report that said so
+                # the outcome is stored with the report that stated it
                 del self._pushes[name]
                 continue
             seen = push.push_id, push.phase
@@ -128,7 +131,7 @@ class ClusterNotifier:
                 facts.told = sighting.flood, sighting.turned_away
 
     def _begin_anew(self, member: MemberId) -> None:
-        """Write everything once more: what this manager wrote as another member went with that one."""
+        """Write everything again: this manager's entries went with its former membership."""
         self._written_as = member
         for facts in self._registry:
             facts.told = "", ""

@@ -1,7 +1,7 @@
-"""Turns what the store holds into what each node must hold, and publishes it as generations.
+"""Compiler: turns the store's content into each node's desired content, and publishes it as generations.
 
-Owns the reading of everything a bundle is made of; `manager.domain.planner` decides whether it is a new generation.
-Invariant: a generation and its payloads are on disk before anybody is told of it.
+Reads everything a bundle is made of; `manager.domain.planner` decides whether it is a new generation.
+Invariant: a generation and its payloads are on disk before any node hears of it.
 """
 
 import asyncio
@@ -24,14 +24,14 @@ from manager.store.records import NewGeneration
 from manager.store.store import Store
 
 READINGS_MAX: Final = 5
-"""How often certificates may change under a reading before it is given up for now."""
+"""How often certificates may change during a reading before it is given up for now."""
 
 Parts = Mapping[tuple[CertificateId, Slot], tuple[SlotFacts, Files]]
 
 
 @dataclass(frozen=True, slots=True)
 class _Trust:
-    """The trust part of every bundle, and the inventory's records that it was made of."""
+    """The trust part of every bundle, and its inventory's records."""
 
     records: object
     files: Files
@@ -39,7 +39,7 @@ class _Trust:
 
 
 class Compiler:
-    """Compiles and publishes; one call at a time, which the fleet sees to."""
+    """Compiles and publishes. The fleet ensures that only one call runs at a time."""
 
     def __init__(self, store: Store, inventories: Inventories) -> None:
         self._store = store
@@ -54,19 +54,20 @@ class Compiler:
 
     @property
     def recheck_at_s(self) -> float:
-        """When a chain that is served may become another by time alone, without anybody's change."""
+        """When a served chain may change with time alone, without any edit."""
         used = (until_s for number, until_s in self._stands.items() if self._is_used(number))
         return min(used, default=float("inf"))
 
     async def publish(
         self, nodes: Collection[NodeFacts], *, epoch: int, cause: str, changed_s: float, forced: bool
     ) -> tuple[dict[NodeName, Desired], Mapping[Digest, bytes]]:
-        """Publish a generation for each of these nodes whose content differs; return what was published, not of nodes that are gone or, unless `forced`, in conflict.
+        """Publish a generation for each of these nodes whose content differs; return what was published.
 
-        With it come the files of all that is wanted of these nodes. Raises StorageError; then nothing was published.
+        Leaves out removed nodes and, unless `forced`, nodes in conflict. The result includes the files of all
+        these nodes' content. Raises StorageError; then nothing was published.
         """
         news, bodies = await self.preview(nodes, epoch=epoch, now_s=changed_s, forced=forced)
-        # nothing was awaited since they were compared
+        # there was no await since the comparison
         kept = await self._store.generations.publish(
             [
                 _new_generation(news[facts.name], facts, bodies, cause=cause)
@@ -79,14 +80,14 @@ class Compiler:
     async def preview(
         self, nodes: Collection[NodeFacts], *, epoch: int, now_s: float, forced: bool
     ) -> tuple[dict[NodeName, Desired], Mapping[Digest, bytes]]:
-        """Return what `publish` would publish, and the files of all of it. Raises StorageError."""
+        """Return what `publish` would publish, with all its files. Raises StorageError."""
         for _ in range(READINGS_MAX):
             before = [(facts, facts.desired) for facts in nodes]
             contents, bodies = await self._contents({facts.name for facts in nodes}, now_s=int(now_s))
             news = await _compare(before, contents, epoch=epoch, now_s=now_s, forced=forced)
             if news is not None:
                 return news, bodies
-        raise StorageError("other managers kept publishing; this is tried again", reason=Reason.BUSY)
+        raise StorageError("other managers kept publishing; the manager will retry", reason=Reason.BUSY)
 
     async def republish(
         self,
@@ -97,9 +98,10 @@ class Compiler:
         now_s: float,
         note: Callable[[int, Manifest | None], Awaitable[None]],
     ) -> Desired:
-        """Publish the content of a node's older generation once more; return it.
+        """Publish the content of a node's older generation again; return the new generation.
 
-        `note` is awaited with the new number and what was desired until then, in the transaction that publishes it. Raises NotFoundError, ConflictError (see the planner), StorageError.
+        Awaits `note` with the new number and the former desired one, within the publishing transaction.
+        Raises NotFoundError, ConflictError (see the planner), StorageError.
         """
         old = parse_manifest((await self._store.generations.get(facts.name, number=number)).manifest)
         contents, _ = await self._contents({facts.name}, now_s=int(now_s))
@@ -118,7 +120,7 @@ class Compiler:
     async def _contents(
         self, names: Collection[NodeName], *, now_s: int
     ) -> tuple[Callable[[NodeName], Content], Mapping[Digest, bytes]]:
-        """Return what the store wants of each of these nodes, and the files of all of it."""
+        """Return the assigned content of each of these nodes, and its files."""
         inventory, parts = await self._parts(names, now_s=now_s)
         trust = await self._trust_of(inventory)
         bodies = dict(trust.files.payloads)
@@ -133,10 +135,10 @@ class Compiler:
         return content, bodies
 
     async def _parts(self, names: Collection[NodeName], *, now_s: int) -> tuple[Inventory, Parts]:
-        """Return the slots' files of these nodes, and the inventory that they are of."""
+        """Return the slots' files of these nodes, and their inventory."""
         for _ in range(READINGS_MAX):
             inventory = await self._inventories.current()
-            # what the services could not load is held out; a node keeps what it has in that slot
+            # content that the services could not load is left out; a node keeps the slot's former content
             places = ((name, slot) for name in names for slot in SLOTS if (name, slot) in inventory.slots)
             full = {(inventory.slots[place], place[1]) for place in places}
             uses = sorted(each for each in full if not inventory.entries[each[0]].is_held_out)
@@ -149,7 +151,7 @@ class Compiler:
             ):
                 return inventory, await asyncio.to_thread(self._lay_out, inventory, uses, materials, now_s)
         raise StorageError(
-            "certificates changed while they were read; this is tried again", reason=Reason.BUSY
+            "certificates changed while they were read; the manager will retry", reason=Reason.BUSY
         )
 
     def _lay_out(
@@ -159,12 +161,12 @@ class Compiler:
         materials: Mapping[CertificateId, SlotMaterial],
         now_s: int,
     ) -> Parts:
-        """Complete by stored CAs the chains that were uploaded with the leaves."""
+        """Complete chains that were uploaded with their leaves by stored CAs."""
         chains = {number: inventory.chain(number, now_s=now_s) for number in materials}
         self._stands.update({number: chain.recheck_at_s for number, chain in chains.items()})
         self._entries = inventory.entries
         if len(self._stands) > 2 * len(self._entries):
-            # now and then, since it looks at all of them
+            # only now and then: it looks at all of them
             self._stands = {
                 number: until_s for number, until_s in self._stands.items() if self._is_used(number)
             }
@@ -177,7 +179,7 @@ class Compiler:
         }
 
     def _is_used(self, number: CertificateId) -> bool:
-        """Whether a certificate is in a slot, by the inventory that was compiled last."""
+        """Whether a certificate is in a slot of the last compiled inventory."""
         return number in self._entries and bool(self._entries[number].places)
 
     async def _trust_of(self, inventory: Inventory) -> _Trust:
@@ -194,14 +196,14 @@ async def _compare(
     now_s: float,
     forced: bool,
 ) -> dict[NodeName, Desired] | None:
-    """Return what differs from what is desired of these nodes; None if another manager published since content was read.
+    """Return the differences from these nodes' desired content; None if another manager published meanwhile.
 
-    What it published may be of newer content, which nothing older may follow under a higher number.
+    Its generation may have newer content, and older content must not follow under a higher number.
     """
     news: dict[NodeName, Desired] = {}
     async for facts, _ in by_turns(before):
         if not forced and facts.is_in_conflict:
-            # it said so while content was read
+            # it said so while the content was read
             continue
         wanted = desired_from(wanted_manifest(facts, contents(facts.name), epoch=epoch), now_s)
         if needs_publishing(facts, wanted):
@@ -230,7 +232,7 @@ def _new_generation(
     desired: Desired, facts: NodeFacts, bodies: Mapping[Digest, bytes], *, cause: str
 ) -> NewGeneration:
     manifest = desired.manifest
-    # what a slot keeps from an earlier generation is in the store already
+    # content that a slot keeps from an earlier generation is in the store already
     return NewGeneration(
         node=manifest.node,
         node_id=facts.node_id,

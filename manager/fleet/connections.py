@@ -1,7 +1,7 @@
-"""Connections by node: which one counts, which were not answered yet, and how much each node may say.
+"""Connections by node: the current one, the unanswered ones, and each node's message allowance.
 
-Decides when a node's connections end because of its key. Invariant: of a node at most one connection counts; who holds a key that
-is no longer pinned has none.
+Decides when a key change ends a node's connections. Invariants: a node has at most one current connection; a
+peer whose key is no longer pinned has none.
 """
 
 import time
@@ -21,17 +21,21 @@ from manager.channel.keys import KeyRegistry, PinnedKey
 log = structlog.get_logger(__name__)
 
 REPLACED_RETRY_S: Final = 30.0
-"""How long an agent whose connection was replaced stays away; two machines with one key then do not fight."""
+"""How long an agent stays away after its connection was replaced, so that two machines with one key do not
+fight.
+"""
 
 GOODBYE_RETRY_S: Final = 2.0
-"""When the manager stops, or the agent's key was replaced, agents try again about this soon, each with its own jitter."""
+"""How soon agents retry after the manager stops or their key is replaced; each adds its own jitter."""
 
 RETURNS_PER_S: Final = 300.0
-"""How many agents that were sent away come back in a second: as fast as one manager lets them in (`bench.full`, the return of 10,000)."""
+"""How many sent-away agents return per second: as fast as one manager admits them (`bench.full`, the return
+of 10,000).
+"""
 
 
 class Connections:
-    """All connections to nodes, and the allowances that they share."""
+    """All connections to nodes, and their shared allowances."""
 
     def __init__(self, keys: KeyRegistry) -> None:
         self._keys = keys
@@ -46,11 +50,11 @@ class Connections:
         return self._open(key.node, transport, handle, lambda: self._keys.is_current(key))
 
     def attach(self, node: NodeName, transport: Transport, handle: Handle) -> Connection:
-        """Take a transport within this process, whose other end nobody else can hold."""
+        """Take a transport within this process, whose other end no other process can hold."""
         return self._open(node, transport, handle, lambda: True)
 
     def make_current(self, connection: Connection) -> Connection | None:
-        """Make a connection the one of its node; return the one that it replaces, after a goodbye."""
+        """Make a connection its node's current one. Return the one it replaces, after a goodbye."""
         self._greeting.discard(connection)
         older = self._current.pop(connection.node, None)
         if older is not None:
@@ -60,22 +64,22 @@ class Connections:
         return older
 
     def of(self, name: NodeName) -> Connection | None:
-        """Return the connection that counts."""
+        """Return a node's current connection."""
         return self._current.get(name)
 
     def all(self) -> list[Connection]:
-        """Return all, those that were not answered yet included."""
+        """Return all connections, including unanswered ones."""
         return [*self._current.values(), *self._greeting]
 
     def sweep(self, now_s: float) -> None:
-        """Act on passed deadlines of all connections; called each second."""
+        """Act on expired deadlines of all connections; called each second."""
         for connection in [
             each for each in (*self._current.values(), *self._greeting) if each.due_s <= now_s
         ]:
             connection.sweep(now_s)
 
     def discard(self, connection: Connection) -> bool:
-        """Drop a connection that is over; return whether it was the one that counts."""
+        """Drop a closed connection; return whether it was the current one."""
         self._greeting.discard(connection)
         if self._current.get(connection.node) is not connection:
             return False
@@ -83,11 +87,11 @@ class Connections:
         return True
 
     def key_of(self, name: NodeName) -> str:
-        """Return the key that a node has, "" if it has none."""
+        """Return a node's key, "" if it has none."""
         return self._keys.line_of(name)
 
     def pin(self, name: NodeName, public_key_line: str) -> None:
-        """Set a node's key, and end the connections that its former key opened."""
+        """Set a node's key, and end the connections opened by its former key."""
         self._keys.pin(name, public_key_line)
 
     def forget(self, name: NodeName) -> None:
@@ -97,22 +101,28 @@ class Connections:
         self._end_all(name, Reason.FORBIDDEN, REPLACED_RETRY_S)
 
     def end(self, name: NodeName) -> None:
-        """End the connection that counts: the node's session is another manager's."""
+        """End the current connection: the node's session is another manager's."""
         if (connection := self._current.get(name)) is not None:
             log.info("node.replaced", node=name, address=connection.address)
             connection.goodbye(Reason.CONFLICT, REPLACED_RETRY_S)
 
     def reconnect(self, name: NodeName) -> None:
-        """End the connection that counts, so that the node greets again: its session is nobody's."""
+        """End the current connection, so that the node greets again: no manager has its session."""
         if (connection := self._current.get(name)) is not None:
             self._reconnect(connection)
 
     def reconnect_all(self) -> None:
-        """Say goodbye to all, and when each comes back: to this manager (once it runs again, if it stops), or to another one meanwhile."""
+        """Say goodbye to all, each with a time to come back.
+
+        They return to this manager (after its restart, if it stops) or meanwhile go to another.
+        """
         self._reconnect_all(Reason.BUSY)
 
     def reconnect_all_elsewhere(self) -> None:
-        """Say goodbye to all, and when each comes back, to another manager first: this one may take none for now."""
+        """Say goodbye to all, with a time to come back, to another manager first.
+
+        This one may take none for now.
+        """
         self._reconnect_all(GO_ELSEWHERE)
 
     def _reconnect_all(self, reason: Reason) -> None:
@@ -120,7 +130,7 @@ class Connections:
             self._reconnect(connection, reason)
 
     def _reconnect(self, connection: Connection, reason: Reason = Reason.BUSY) -> None:
-        """Say goodbye to one that is to come back soon, behind those that were told so a moment ago."""
+        """Say goodbye to one that should return soon, after those told so a moment ago."""
         now_s = time.monotonic()
         comes_s = max(now_s, self._returning_until_s)
         self._returning_until_s = comes_s + 1 / RETURNS_PER_S
@@ -140,7 +150,7 @@ class Connections:
         return connection
 
     def _key_revoked(self, key: PinnedKey, reason: Reason) -> None:
-        """End what the key opened; who replaced it may come back at once."""
+        """End the connections a key opened; the holder of its replacement may return at once."""
         retry_s = REPLACED_RETRY_S if reason == Reason.FORBIDDEN else GOODBYE_RETRY_S
         self._end_all(key.node, reason, retry_s)
 

@@ -1,7 +1,7 @@
-"""Conversations with nodes: which part of the fleet acts on what a connection brings.
+"""Conversations with nodes: routes the events of a connection to parts of the fleet.
 
-Decides nothing of its own: who is welcomed is up to `manager.fleet.greetings`, what a node says to `manager.fleet.statements`, and what ends
-with its connection to `manager.fleet.node_sessions`.
+Decides nothing itself: `manager.fleet.greetings` decides who is welcomed, `manager.fleet.statements` handles
+a node's messages, and `manager.fleet.node_sessions` the end of a connection.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from manager.fleet.pushes import Pushes
 from manager.fleet.statements import Statements
 
 SWEEP_S: Final = 1.0
-"""How often the connections' deadlines are looked at."""
+"""How often the connections' deadlines are checked."""
 
 
 class Conversations:
@@ -46,7 +46,7 @@ class Conversations:
         self._floods = floods
 
     async def run_sweep(self) -> None:
-        """Each second, end what is overdue, and offer again what has rested long enough."""
+        """Each second, end overdue connections, and retry offers that have rested long enough."""
         while True:
             await asyncio.sleep(SWEEP_S)
             now_s = time.monotonic()
@@ -56,19 +56,19 @@ class Conversations:
             self._floods.sweep(now_s)
 
     def admit(self, key: PinnedKey, address: str) -> bool:
-        """Whether a node that has logged in may stay."""
+        """Whether a logged-in node may stay."""
         return self._floods.admit(key, address)
 
     def accept(self, key: PinnedKey, transport: Transport) -> Connection:
-        """Take a new transport whose peer has proven this key; the node counts as connected once it has greeted."""
+        """Take a transport whose peer has proven this key; the node counts as connected once it greets."""
         return self._connections.accept(key, transport, self.handle)
 
     def attach(self, node: NodeName, transport: Transport) -> Connection:
-        """Take a transport within this process, whose other end nobody else can hold."""
+        """Take a transport within this process, whose other end no other process can hold."""
         return self._connections.attach(node, transport, self.handle)
 
     def handle(self, connection: Connection, event: Event) -> None:
-        """Act on what a connection brings."""
+        """Act on an event of a connection."""
         match event:
             case Greeting():
                 self._greetings.take(connection, event)

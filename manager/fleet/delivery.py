@@ -1,7 +1,7 @@
-"""Brings payloads from the store to the connections that want them, or lets an offer carry them.
+"""Payload delivery: sends payloads from the store to connections that want them, or lets an offer carry them.
 
-Decides how much may be on its way at once. Invariant: it writes and never waits for a peer, so one that does not read
-holds back only itself, until its deadline ends it.
+Decides how much may be in transit at once. Invariant: it writes and never waits for a peer, so a peer that
+does not read delays only itself, until its deadline ends it.
 """
 
 import asyncio
@@ -19,25 +19,26 @@ from manager.channel.connection import Connection
 log = structlog.get_logger(__name__)
 
 CACHE_BYTES: Final = 32 * 1024 * 1024
-"""A wave of pushes asks for the same few payloads; a hundred trust stores fit."""
+"""Pushes of one wave want the same few payloads; a hundred trust stores fit."""
 
 UNDER_WAY_BYTES: Final = 256 * 1024 * 1024
-"""What all transports together may hold unsent: a thousand nodes that lack the trust store at once."""
+"""How many unsent bytes all transports may hold together: a thousand nodes that lack the trust store at once.
+"""
 
 RECOUNT_BYTES: Final = 8 * 1024 * 1024
-"""How much offers may carry until what is on its way is counted again."""
+"""How many bytes offers may carry until the bytes in transit are counted again."""
 
 BATCH: Final = 256
-"""How many requests one query of the store answers."""
+"""How many requests share one query of the store."""
 
 _POLL_S: Final = 0.01
 
 
 class Payloads(Protocol):
-    """Where payloads are kept."""
+    """The store of payloads."""
 
     async def payloads(self, digests: Iterable[Digest]) -> dict[Digest, bytes]:
-        """Return those that exist, unsealed. Raises StorageError."""
+        """Return the existing ones, unsealed. Raises StorageError."""
 
 
 class Delivery:
@@ -53,7 +54,7 @@ class Delivery:
         self._uncounted_bytes = 0
 
     def remember(self, payloads: Mapping[Digest, bytes]) -> None:
-        """Keep payloads that a wave of pushes is about to need."""
+        """Keep payloads that a wave of pushes will need soon."""
         for digest, body in payloads.items():
             self._cached_bytes += len(body) - len(self._cache.get(digest, b""))
             self._cache[digest] = body
@@ -63,7 +64,10 @@ class Delivery:
             self._cached_bytes -= len(dropped)
 
     def carry(self, connection: Connection, digests: Sequence[Digest]) -> Mapping[Digest, bytes]:
-        """Return these payloads for an offer to carry, none if they are not all at hand, too large, or too much is on its way."""
+        """Return these payloads for an offer to carry.
+
+        Return none if some are missing, they are too large, or too much is in transit.
+        """
         if any(digest not in self._cache for digest in digests):
             return {}
         payloads = {digest: self._cache[digest] for digest in digests}
@@ -117,7 +121,8 @@ class Delivery:
             await asyncio.sleep(_POLL_S)
 
     def _may_carry(self, size_bytes: int) -> bool:
-        # all offers of a wave are made in one turn of the loop: to count what every connection holds for each of them is too much
+        # all offers of a wave are made in one turn of the loop: counting every connection's bytes for each
+        # would take too long
         self._uncounted_bytes += size_bytes
         if self._uncounted_bytes > RECOUNT_BYTES:
             self._counted_bytes, self._uncounted_bytes = self._unsent(), size_bytes

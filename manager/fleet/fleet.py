@@ -1,8 +1,9 @@
-"""The fleet: its parts put together, and what use cases and front ends ask of them.
+"""Fleet facade: composes its parts, and serves use cases and front ends.
 
-Composes: `registry` knows the nodes, `publisher` makes generations, `pushes` and `conversations` bring them out, `reconcile` says
-when, and `membership`, `hold_queue` and `following` share all of it with the other managers of the store. Invariant: an event, the minute's
-reconcile and a manual push differ only in when they ask the planner.
+`registry` knows the nodes, `publisher` makes generations, `pushes` and `conversations` deliver them,
+`reconcile` decides when, and `membership`, `hold_queue` and `following` share all of it with the store's
+other managers. Invariant: an event, the minute's reconcile and a manual push differ only in when they ask the
+planner.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -49,7 +50,10 @@ from manager.store.store import Store
 
 
 class Fleet:
-    """All nodes. Implements `manager.usecases.ports.Fleet` and `FleetView`. `own_node` is this manager's, `epoch` the store's."""
+    """All nodes. Implements `manager.usecases.ports.Fleet` and `FleetView`.
+
+    `own_node` is this manager's, `epoch` the store's.
+    """
 
     def __init__(
         self, store: Store, compiler: Compiler, keys: KeyRegistry, *, own_node: NodeName, epoch: int
@@ -103,7 +107,7 @@ class Fleet:
         self._manual = self._make_manual_pushes(store, own_node)
 
     def loops(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
-        """Return what must be kept running while nodes are served, by name."""
+        """Return the loops to keep running while nodes are served, by name."""
         return {
             "membership": self.membership.run,
             "change listener": self.follower.run_listener,
@@ -119,40 +123,44 @@ class Fleet:
         }
 
     async def load(self) -> None:
-        """Become one of the managers of the store, and take what it knows. Raises StorageError."""
+        """Become one of the store's managers, and load its state. Raises StorageError."""
         self.changed(None, cause="start")
         await self.membership.join()
         await self._publisher.load()
         await self.follower.catch_up()
 
     def changed(self, nodes: Iterable[NodeName] | None, *, cause: str) -> None:
-        """Note that what these nodes (None: all) must hold may have changed; it is pushed when things are quiet."""
+        """Note that these nodes' content (None: all) may have changed; it is pushed once things are quiet."""
         self._changes.note(nodes, cause=cause)
 
     async def push(self, nodes: Sequence[NodeName] | None, *, forced: bool) -> list[PlannedPush]:
-        """Publish and push at once; say of each node what was done and why. Raises NotFoundError, StorageError."""
+        """Publish and push now; return what was done for each node, and why.
+
+        Raises NotFoundError, StorageError.
+        """
         return await self._manual.push(nodes, forced=forced)
 
     async def plan(self, nodes: Sequence[NodeName] | None, *, forced: bool = False) -> Previews:
-        """Say what `push` would do, and do nothing. Raises NotFoundError, StorageError."""
+        """Return what `push` would do, without doing it. Raises NotFoundError, StorageError."""
         return await self._manual.plan(nodes, forced=forced)
 
     async def republish(
         self, name: NodeName, number: int, *, note: Callable[[int, Manifest | None], Awaitable[None]]
     ) -> PlannedPush:
-        """Publish the content of a node's older generation once more, push it at once, and say what was done.
+        """Publish the content of a node's older generation again, push it now, and return what was done.
 
-        It stays until the assigned content of the node changes. `note` as for the compiler's. Raises NotFoundError, ConflictError, StorageError.
+        It stays until the node's assigned content changes. `note` as for the compiler. Raises NotFoundError,
+        ConflictError, StorageError.
         """
         return await self._manual.republish(name, number, note=note)
 
     @property
     def contact(self) -> Contact:
-        """How nodes reach this manager, as it is announced to them; empty until it listens."""
+        """How nodes reach this manager, as announced to them; empty until it listens."""
         return self._announcer.contact
 
     def announce(self, contact: Contact) -> None:
-        """Announce to all nodes how to reach this manager: to those that are connected now, to others when they are."""
+        """Announce how to reach this manager, to connected nodes now and to others when they connect."""
         self._announcer.announce(contact)
 
     def names(self) -> list[NodeName]:
@@ -168,7 +176,10 @@ class Fleet:
         return view_of(self.registry.get(name), self._store.clock())
 
     async def find_node(self, name: NodeName) -> NodeView:
-        """Return one node, one that another manager has added just now too. Raises NotFoundError, StorageError."""
+        """Return one node, including one just added by another manager.
+
+        Raises NotFoundError, StorageError.
+        """
         if self.registry.find(name) is None:
             await self.follower.catch_up_with_others()
         return self.node(name)
@@ -178,32 +189,32 @@ class Fleet:
         return self.registry.counts()
 
     def briefs(self) -> Mapping[NodeName, NodeBrief]:
-        """Return all nodes in a few words each, as they are now."""
+        """Return a summary of each node as of now."""
         return self.registry.briefs()
 
     @property
     def count_of_changes(self) -> int:
-        """How often a node changed in this run."""
+        """How many node changes there were in this run."""
         return self.registry.count_of_changes
 
     def diagnostics(self, name: NodeName) -> str:
-        """Return what was seen on a node when its last installation failed, "" for nothing. Raises NotFoundError."""
+        """Return the diagnostics of a node's last failed installation, "" for none. Raises NotFoundError."""
         return self.registry.get(name).diagnostics
 
     def address_of(self, name: NodeName) -> str:
-        """Return where a node was last connected from, "" if it was not."""
+        """Return where a node last connected from, or ""."""
         return facts.address if (facts := self.registry.find(name)) is not None else ""
 
     def is_connected(self, name: NodeName) -> bool:
-        """Whether a node is connected; of a management node: whether its manager serves."""
+        """Whether a node is connected; for a management node, whether its manager serves."""
         return (facts := self.registry.find(name)) is not None and facts.connected_s is not None
 
     def addresses(self) -> Mapping[NodeName, str]:
-        """Return where each node was last connected from, "" if it was not."""
+        """Return where each node last connected from, or ""."""
         return self.registry.addresses()
 
     def subscribe(self, since: str | None = None) -> AbstractContextManager[Subscription]:
-        """Lend a subscription to the nodes that change, from a mark on if one is given."""
+        """Lend a subscription to changed nodes, starting at a mark if one is given."""
         return self.registry.subscribe(since)
 
     def node_added(self, record: NodeRecord) -> None:
@@ -211,26 +222,32 @@ class Fleet:
         self._roster.add(record)
 
     def node_joined(self, record: NodeRecord) -> None:
-        """Take the key with which a node joined, and end every connection of the one that it had.
+        """Take the key a node joined with, and end every connection of its former key.
 
-        What the node brings from an earlier life does not count.
+        Any state from the node's earlier life is ignored.
         """
         self._roster.join(record)
 
     def node_rotated(self, record: NodeRecord) -> None:
-        """Take the key by which a node replaced its own, and end every connection of the former one."""
+        """Take the key that replaces a node's former one, and end every connection of that."""
         self._roster.rotate(record)
 
     def node_removed(self, name: NodeName) -> None:
-        """Forget a node and its key, and end every connection of it."""
+        """Forget a node and its key, and end all its connections."""
         self._roster.remove(name)
 
     def host_key_changed(self) -> None:
-        """Send all nodes back, so that each is proven the host key that is presented now; an agent keeps no other list than one with that."""
+        """Send all nodes back, so that each is shown the new host key.
+
+        An agent accepts only a list of host keys that includes the key it was shown.
+        """
         self.connections.reconnect_all()
 
     async def close(self) -> None:
-        """Say goodbye to all, keep what was reported, and leave the nodes to the other managers. Raises StorageError."""
+        """Say goodbye to all, keep the reports, and leave the nodes to other managers.
+
+        Raises StorageError.
+        """
         self.connections.reconnect_all()
         await self.reports.flush()
         await self.membership.leave()
@@ -300,14 +317,14 @@ class Fleet:
         )
 
     def _session_started(self, connection: Connection, facts: NodeFacts, *, was_elsewhere: bool) -> None:
-        """Bring a node up to date that was welcomed."""
+        """Bring a welcomed node up to date."""
         if facts.awaiting_first_report:
-            # what it brings may have higher numbers than ours; publishing goes above them
+            # it may report higher numbers than ours; publishing goes above them
             self.changed([facts.name], cause="node joined")
         self.challenges.send_on_welcome(connection)
         self.pushes.pursue(facts)
         if was_elsewhere or not self.lead.is_ours:
-            # who published to it until now may not have published what changed last
+            # its former publisher may have missed the last change
             self.changed([facts.name], cause="connected to another manager")
 
     def _member(self) -> MemberId | None:

@@ -1,6 +1,6 @@
-"""Flood control: what becomes of a node that connects all the time, or says more than an agent has to say.
+"""Flood control: handles nodes that connect too often or send more than an agent needs.
 
-Decides who may stay. Leaves the counting to `manager.channel.floods`.
+Decides which nodes may stay. Leaves the counting to `manager.channel.floods`.
 """
 
 import time
@@ -20,7 +20,7 @@ class FloodControl:
         self._notifier = notifier
 
     def admit(self, key: PinnedKey, address: str) -> bool:
-        """Whether a node that has logged in may stay: not one that connects all the time."""
+        """Whether a logged-in node may stay; a node that connects too often may not."""
         facts = self._registry.find(key.node)
         if facts is None:
             return False
@@ -32,15 +32,15 @@ class FloodControl:
         return False
 
     def turn_away(self, connection: Connection) -> bool:
-        """Tell a node that has sent too much lately when it may greet again; return whether it is one."""
+        """Tell a node that recently sent too much when it may greet again; return whether it is one."""
         rest_s = self._floods.rest_s(connection.node)
         if rest_s > 0:
-            text = "this node has sent too much lately; see the manager's log"
+            text = "this node recently sent too much; see the manager's log"
             connection.turn_away("wait", retry_after_s=rest_s, message=text)
         return rest_s > 0
 
     def send_away(self, connection: Connection, what: str) -> None:
-        """End the connection of a node that says too much, and of what."""
+        """End the connection of a node that sends too much; `what` names it."""
         rest_s = REPLACED_RETRY_S
         if (facts := self._registry.find(connection.node)) is not None:
             rest_s = self._floods.record(facts, connection.address, what)
@@ -48,6 +48,6 @@ class FloodControl:
         connection.goodbye(Reason.BUSY, rest_s)
 
     def sweep(self, now_s: float) -> None:
-        """Show the floods no more that are over; called each second."""
+        """Clear ended floods from the display; called each second."""
         for name in self._floods.clear_over(self._registry.find, now_s):
             self._notifier.note_sighting(name)

@@ -1,7 +1,8 @@
-"""Follower of the store's change feed: what other managers of the same store changed, and what a node's session found there.
+"""Follower of the store's change feed: other managers' changes, and store changes a node's session found.
 
-Decides when to catch up with the feed, and whom what was found concerns; `manager.domain.following` decides what is news of one node.
-Invariant: a change that was made elsewhere is seen with the next pass, notified or not, and the minute's reconcile makes one too.
+Decides when to read the feed, and which parts a change concerns; `manager.domain.following` decides what is
+news of a node. Invariant: the next pass sees every change made elsewhere, notified or not, and the minute's
+reconcile makes a pass too.
 """
 
 import asyncio
@@ -36,16 +37,19 @@ from manager.store.store import Store
 log = structlog.get_logger(__name__)
 
 PAUSE_S: Final = 0.05
-"""How long a pass is followed by none, and three times as long as it took if that is more: a wave of others' changes shares passes."""
+"""The pause after a pass, or three times its duration if that is longer, so that a wave of changes shares
+passes.
+"""
 
 RETRY_S: Final = 1.0
 """How long to wait after the store failed."""
 
 
 class Follower:
-    """Catches up with the feed when it is notified. `member` is who this manager is.
+    """Reads the feed when notified. `member` is this manager's membership.
 
-    Called when it changed elsewhere: `observers` for content, `alarm_observers` for alarms, `challenge_observers` for what nodes are to show to CAs.
+    Called on a change elsewhere: `observers` for content, `alarm_observers` for alarms, `challenge_observers`
+    for the challenges of nodes.
     """
 
     def __init__(
@@ -83,7 +87,7 @@ class Follower:
         await self._listener.run()
 
     async def run(self) -> None:
-        """Catch up whenever something may have changed elsewhere, until cancelled."""
+        """Catch up after each possible change elsewhere, until cancelled."""
         while True:
             await self._listener.wait()
             started_s = time.monotonic()
@@ -96,7 +100,7 @@ class Follower:
             await asyncio.sleep(max(PAUSE_S, 3 * (time.monotonic() - started_s)))
 
     async def catch_up(self) -> None:
-        """Take what changed since the last pass. Raises StorageError."""
+        """Take the changes since the last pass. Raises StorageError."""
         async with self._catching_up:
             with self._roster.changes_meanwhile() as meanwhile:
                 began_s = time.monotonic()
@@ -105,7 +109,7 @@ class Follower:
                     log.warning("store.taken_over", count=len(changes.nodes))
                 wanted = await self._take(changes, meanwhile, began_s)
                 if not any(state.record.id in meanwhile for state in changes.nodes):
-                    # else what the store said of these nodes before this manager changed them is read again
+                    # otherwise the nodes' state from before this manager's own changes would be read again
                     self._number = changes.number
             self._take_content(changes.content)
             self._take_alarms(changes.alarms)
@@ -114,18 +118,21 @@ class Follower:
             await self._take_pushes()
 
     async def catch_up_with_others(self) -> None:
-        """Take what others changed, for whoever waits: what this manager changed itself is left to the next pass. Raises StorageError."""
+        """Take others' changes for a waiting caller; this manager's own are left to the next pass.
+
+        Raises StorageError.
+        """
         if not await self._store.feed.is_all_own(self._number):
             await self.catch_up()
 
     def take(self, state: NodeState, meanwhile: Collection[int]) -> NodeFacts | None:
-        """Take what the store says of one node; return its facts, None if this manager removed it meanwhile."""
+        """Take one node's state from the store; return its facts, None if this manager removed it meanwhile."""
         is_new = self._registry.find(state.record.name) is None
         facts = self._roster.follow(state.record, meanwhile)
         if facts is None:
             return None
         if is_new and state.record.public_key and state.report is None:
-            # it has joined, and whatever it brings from an earlier life does not count
+            # it has joined: ignore the state of its earlier life
             facts.awaiting_first_report = True
         facts.seats = state.seats
         news = [
@@ -141,7 +148,7 @@ class Follower:
         return facts
 
     def note_reports_elsewhere(self, now_s: float) -> None:
-        """Note that other managers get a report each minute of the nodes whose sessions they have: else they would have given them up."""
+        """Note that other managers get reports from the nodes they hold, so that these do not appear silent."""
         for facts in self._registry:
             if facts.elsewhere:
                 facts.last_report_s = now_s
@@ -150,7 +157,7 @@ class Follower:
     # -- inside
 
     async def _take(self, changes: StoreChanges, meanwhile: Collection[int], began_s: float) -> bool:
-        """Take all of this; return whether others ask for pushes of nodes that this manager holds."""
+        """Take these changes; return whether others ask to push to nodes held here."""
         is_asked = False
         async for state in by_turns(changes.nodes):
             if changes.is_anew:
@@ -169,7 +176,7 @@ class Follower:
     def _forget_lost(self, state: NodeState, meanwhile: Collection[int], began_s: float) -> None:
         self._roster.follow_back(state.record, meanwhile)
         facts = self._registry.find(state.record.name)
-        # a session that was taken since the pass began is of what the store has now
+        # the store's state is newer than a session taken since the pass began
         if facts is None or state.record.id in meanwhile or facts.session_s >= began_s:
             return
         if forget_lost(facts, state):
@@ -181,17 +188,17 @@ class Follower:
     def _take_hold(self, facts: NodeFacts, hold: Hold | None, began_s: float) -> None:
         has_changed = False
         if hold is None and facts.session:
-            # one that was taken since the pass began need not be among what it found
+            # the pass need not have found one taken since it began
             if facts.session_s < began_s:
                 facts.session = 0
                 self._connections.reconnect(facts.name)
         elif hold is None:
             has_changed = release_elsewhere(facts, self._store.clock())
             if has_changed:
-                # who had it may not have published what changed last
+                # its former manager may not have published the last change
                 self._changes.note([facts.name], cause="left by another manager")
         elif hold.member == self._member():
-            # there is none here if the answer of the store was lost, or its connection ended meanwhile
+            # there is none here if the store's answer was lost or its connection ended meanwhile
             if not facts.session and not self._hold_queue.is_requested(facts.name):
                 self._hold_queue.release(
                     facts.name, hold.number, last_report_s=facts.last_report_s or hold.since_s
@@ -229,7 +236,7 @@ class Follower:
             if facts is not None and facts.session:
                 log.info("push.asked", node=facts.name, manager=asked.asked_by)
                 if asked.is_forced:
-                    # whoever was asked may not have known of a conflict, and published nothing over it
+                    # the asked manager may not have known of a conflict, and published nothing over it
                     self._changes.force(facts.name, cause="manual push")
                 else:
                     self._pushes.pursue(facts)

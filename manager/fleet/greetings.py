@@ -1,6 +1,7 @@
-"""Greetings: what an agent that introduces itself is answered, at once or when its node's session is this manager's.
+"""Greetings: the answer to an agent's introduction, at once or when this manager has its node's session.
 
-Decides who may have a session here. Leaves whose it is to `manager.fleet.hold_queue`, and what follows to `manager.fleet.node_sessions`.
+Decides which nodes may have a session here. Leaves the session's owner to `manager.fleet.hold_queue`, and the
+rest to `manager.fleet.node_sessions`.
 """
 
 import time
@@ -21,7 +22,7 @@ from manager.fleet.registry import Registry
 from manager.store.holds import TakenSession
 
 RE_ENROL_RETRY_S: Final = 300
-"""How long an agent that has to join again stays away: somebody has to bring it a token first."""
+"""How long an agent that must join again stays away: an operator has to bring it a token first."""
 
 
 class Greetings:
@@ -45,7 +46,7 @@ class Greetings:
         self._clock = clock
 
     def take(self, connection: Connection, greeting: Greeting) -> None:
-        """Answer an introduction. The newer of two connections of a node wins."""
+        """Answer an introduction. The newer of a node's two connections wins."""
         facts = self._registry.find(connection.node)
         if facts is None or greeting.node != connection.node:
             _turn_away_for_good(connection, greeting)
@@ -63,7 +64,7 @@ class Greetings:
         self._hold_queue.request(wanted, connection, partial(self._answer, connection, greeting))
 
     def sweep(self, now_s: float) -> None:
-        """Turn away whoever has waited for an answer for too long; called each second."""
+        """Turn away connections that have waited too long for an answer; called each second."""
         self._hold_queue.sweep(now_s)
 
     def _answer(
@@ -73,7 +74,10 @@ class Greetings:
         held: TakenSession | None,
         meanwhile: Collection[int],
     ) -> None:
-        """Welcome a node whose session is this manager's now. Memory follows the store first: another manager may have had the node."""
+        """Welcome a node whose session is now this manager's.
+
+        The facts follow the store first: another manager may have had the node.
+        """
         facts = self._follower.take(held.state, meanwhile) if held is not None else None
         if held is None or facts is None:
             _turn_away_for_good(connection, greeting)

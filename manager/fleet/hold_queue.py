@@ -1,8 +1,9 @@
-"""Queue in front of the store's holds: a greeting is answered once the store says that the node's session is this manager's.
+"""Hold queue: a greeting is answered once the store has assigned the node's session to this manager.
 
-Owns the order "held first, welcomed after", many greetings in one transaction. Invariant: whoever greets is answered in WELCOME_S, by a
-welcome or by being told when to come again; a session whose node has gone is given up, as soon as the store can be written; and none is
-taken while this manager is not a member, since it would be gone once it is one again.
+Owns the order "held first, welcomed after", with many greetings per transaction. Invariants: each greeting is
+answered within WELCOME_S, by a welcome or by a time to retry. The session of a disconnected node is released
+as soon as the store can be written. No session is taken while this manager is not a member, as it would be
+lost when it rejoins.
 """
 
 import asyncio
@@ -23,35 +24,43 @@ from manager.store.holds import EndedSession, TakenSession
 log = structlog.get_logger(__name__)
 
 GATHER_S: Final = 0.02
-"""How long a transaction is followed by none: a fleet that comes back at once shares transactions, and who comes alone waits for nobody."""
+"""The pause after a transaction: a returning fleet shares transactions, and a single node never waits for
+others.
+"""
 
 CROWD_S: Final = 0.2
-"""The same after a transaction that had more than one: a dozen statements for each few greetings would take a tenth of the loop."""
+"""The pause after a transaction of several greetings: a dozen statements for a few greetings would take a
+tenth of the loop.
+"""
 
 BATCH: Final = 256
-"""How many greetings one transaction answers, so that the first of them need not wait for thousands."""
+"""How many greetings one transaction answers, so that the first need not wait for thousands."""
 
 RETRY_S: Final = 1.0
 """How long to wait after the store failed, or while this manager is not a member."""
 
 WELCOME_S: Final = 10.0
-"""How long a greeting may wait for the store: less than an agent waits for its welcome (`common.wire.sender.GREETING_DEADLINE_S`)."""
+"""How long a greeting may wait for the store: less than an agent waits for its welcome
+(`common.wire.sender.GREETING_DEADLINE_S`).
+"""
 
 AGAIN_S: Final = 5.0
-"""How soon who was not answered in time may greet again: here, or at another manager."""
+"""How soon a node that was not answered in time may greet again, here or at another manager."""
 
 Answer = Callable[[TakenSession | None, Collection[int]], None]
-"""Told what was taken, None if there is no such node any more; and the numbers of the nodes that this manager changed meanwhile."""
+"""Called with the session, None if the node no longer exists, and the numbers of nodes this manager changed
+meanwhile.
+"""
 
 
 class Holds(Protocol):
-    """Where sessions are kept."""
+    """The store of sessions."""
 
     async def take(self, requests: Sequence[HoldRequest]) -> Mapping[NodeName, TakenSession]:
-        """Make these nodes this manager's. Raises StorageError."""
+        """Assign these nodes to this manager. Raises StorageError."""
 
     async def release(self, sessions: Mapping[NodeName, EndedSession]) -> None:
-        """Give up the sessions that still have these numbers. Raises StorageError."""
+        """Release the sessions that still have these numbers. Raises StorageError."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,8 +74,8 @@ class _Waiting:
 class HoldQueue:
     """A queue in front of the store's holds.
 
-    `changes_meanwhile` is the roster's, `is_member` whether this manager may have sessions now, `is_reporting` whether a node's report
-    waits to be kept.
+    `changes_meanwhile` is the roster's, `is_member` tells whether this manager may have sessions now,
+    `is_reporting` whether a node's report is waiting to be stored.
     """
 
     def __init__(
@@ -91,12 +100,12 @@ class HoldQueue:
         self.failures = 0
 
     def request(self, wanted: HoldRequest, connection: Connection, answer: Answer) -> None:
-        """Answer a greeting once the session is this manager's."""
+        """Answer a greeting once this manager has the session."""
         self._waiting.append(_Waiting(wanted, connection, answer, time.monotonic() + WELCOME_S))
         self._wanted.set()
 
     def release(self, name: NodeName, number: int, *, last_report_s: float) -> None:
-        """Give up a session soon, in which the node was heard until then, unless a newer one has taken its place."""
+        """Release a session soon, with the time of its last report, unless a newer one has replaced it."""
         known = self._released.get(name)
         if known is None or number >= known.number:
             self._released[name] = EndedSession(number, last_report_s)
@@ -107,13 +116,13 @@ class HoldQueue:
         return any(each.wanted.node == name for each in (*self._taking, *self._waiting))
 
     def sweep(self, now_s: float) -> None:
-        """Turn away whoever the store has kept waiting for too long; called each second."""
+        """Turn away connections that the store has kept waiting too long; called each second."""
         for each in (*self._taking, *self._waiting):
             if each.until_s <= now_s:
                 _turn_away(each.connection)
 
     async def run(self) -> None:
-        """Take and give up sessions until cancelled."""
+        """Take and release sessions until cancelled."""
         while True:
             await self._wanted.wait()
             if not await self.flush():
@@ -122,7 +131,7 @@ class HoldQueue:
                 await asyncio.sleep(CROWD_S if self._answered > 1 else GATHER_S)
 
     async def flush(self) -> bool:
-        """Take and give up what waits now; return whether the store did it."""
+        """Take and release the waiting sessions now; return whether the store did."""
         waiting = [each for each in self._waiting if each.connection.is_open]
         if not self._is_member():
             self._waiting = waiting
@@ -130,7 +139,7 @@ class HoldQueue:
         self._wanted.clear()
         self._taking, self._waiting = waiting[:BATCH], waiting[BATCH:]
         self._answered = len(self._taking)
-        # what was said in a session is kept only as long as that is there
+        # reports of a session are kept only while it exists
         released = {name: ended for name, ended in self._released.items() if not self._is_reporting(name)}
         self._released = {name: self._released[name] for name in self._released.keys() - released.keys()}
         try:

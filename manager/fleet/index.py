@@ -1,7 +1,7 @@
-"""Index of nodes: a brief of each, and how many are in which state, kept up to date as nodes change.
+"""Node index: a summary of each node and the number in each state, updated as nodes change.
 
-Leaves who is known to the registry. Invariants: what is read is as of the last change of each node that was noted; a reader pays for
-the nodes that changed since the last one, never for all.
+The registry decides which nodes exist. Invariants: a summary is as of the node's last noted change; a reader
+pays for the nodes changed since the last read, never for all.
 """
 
 from collections import Counter
@@ -14,11 +14,12 @@ from manager.domain.brief import NodeBrief, brief_of
 from manager.domain.facts import NodeFacts
 
 BEHIND_MAX: Final = 1_000
-"""Nodes that may have changed unread: to look at so many again takes some 5 ms, which no reader should wait for longer."""
+"""How many noted changes may stay unread: reading this many takes some 5 ms, as long as a reader should wait.
+"""
 
 
 class Index:
-    """Over the facts of a registry, which it reads."""
+    """An index over the facts of a registry."""
 
     def __init__(self, facts: Mapping[NodeName, NodeFacts]) -> None:
         self._facts = facts
@@ -29,7 +30,7 @@ class Index:
         self._names: list[NodeName] | None = None
 
     def note(self, name: NodeName) -> None:
-        """Take note that a node changed, came or went."""
+        """Note that a node changed, came or went."""
         if (name in self._facts) is not (name in self._listed):
             self._names = None
             self._listed ^= {name}
@@ -44,7 +45,7 @@ class Index:
         return list(self._names)
 
     def briefs(self) -> dict[NodeName, NodeBrief]:
-        """Return what all nodes are now; it stays like that while the nodes change."""
+        """Return a snapshot of all nodes, which later changes do not affect."""
         self._catch_up()
         return dict(self._briefs)
 

@@ -1,6 +1,7 @@
-"""Leading: what one manager does for all of a store, and whether that is this one.
+"""Leadership: whether this manager does the work that one manager does for the whole store.
 
-Decides nothing of that work. Invariant: whoever asks `is_ours` and works within `enforced` changes nothing once another manager leads.
+Decides nothing of that work. Invariant: work that checks `is_ours` and runs within `enforced` changes nothing
+once another manager leads.
 """
 
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ log = structlog.get_logger(__name__)
 
 
 class Lead:
-    """`taken` is called when this manager begins to lead."""
+    """This manager's leadership. `taken` is called when it begins to lead."""
 
     def __init__(self, store: Store, *, taken: Callable[[], None]) -> None:
         self._store = store
@@ -24,19 +25,19 @@ class Lead:
         self.is_ours = False
 
     async def try_to_lead(self) -> None:
-        """Lead if nobody does; to be called by a member, again and again. Raises MembershipLostError, StorageError."""
+        """Lead if no manager does; members call it repeatedly. Raises MembershipLostError, StorageError."""
         was, self.is_ours = self.is_ours, await self._store.duties.take(LEAD)
         if self.is_ours and not was:
             log.info("lead.taken")
             self._taken()
 
     def lose(self) -> None:
-        """Lead no longer, because this manager is a member no longer."""
+        """Stop leading, because this manager is no longer a member."""
         self.is_ours = False
 
     @contextmanager
     def enforced(self) -> Iterator[None]:
-        """Let every change that this task makes in the block be made only if this manager leads in its transaction; else DutyLostError is raised."""
+        """Make each change of this task in the block conditional on leading, or raise DutyLostError."""
         with self._store.on_condition(self._store.duties.condition(LEAD)):
             try:
                 yield

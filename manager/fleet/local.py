@@ -1,7 +1,8 @@
-"""The management node: takes its bundles like any node, in this process, and shows them on the manager's own port.
+"""Management node: takes its bundles like any node, within the process, and shows them on the manager's port.
 
-Its conversation is that of every agent (`manager.channel.inprocess`); only the tree is the store itself. Invariant: the certificate is
-changed without a restart, no connection is dropped, and what is reported as applied was seen on the real port.
+Its conversation is every agent's (`manager.channel.inprocess`); only its tree is the store itself. Invariant:
+a change of certificate needs no restart and drops no connection, and a generation is reported as applied once
+it was seen on the real port.
 """
 
 import asyncio
@@ -35,7 +36,7 @@ RECONNECT_S: Final = 1.0
 
 
 class _FaultError(BundleError):
-    """A fault of the part that this node uses."""
+    """A fault of the part this node uses."""
 
     def __init__(self, fault: PartFault) -> None:
         super().__init__(fault.text, reason=fault.reason)
@@ -45,8 +46,9 @@ class _FaultError(BundleError):
 class LocalNode:
     """Implements `manager.channel.inprocess.Node`.
 
-    `faults` tells what is wrong with the manager's own configuration and would fail at its next start. `clock` is the store's, in unix seconds,
-    by which every node judges what it is given; what is reported of this machine's own clock is its own.
+    `faults` finds mistakes in the manager's configuration that would fail its next start. `clock` is the
+    store's, in unix seconds; every node judges content by it. The report on this machine's clock uses the
+    machine's own.
     """
 
     def __init__(
@@ -66,10 +68,10 @@ class LocalNode:
         self._failure: Failure | None = None
         self._retry_s = 0.0
         self.manifest: Manifest | None = None
-        """What is in use."""
+        """The manifest in use."""
 
     async def resume(self, manifest: Manifest, payloads: Mapping[Digest, bytes]) -> None:
-        """Show at once what was applied before a restart, so that the port never depends on a new push."""
+        """Show the content applied before a restart at once, so that the port never depends on a new push."""
         shown = content_of(manifest, payloads)
         try:
             await self._port.show(shown)
@@ -82,7 +84,7 @@ class LocalNode:
         await self._port.trust_and_probe(shown)
 
     async def resume_latest(self, generations: Generations, applied: Version | None) -> None:
-        """Show what was applied, as `resume` does, by what the store still has of it. Raises StorageError."""
+        """Show the applied content, as `resume` does, from what the store still has. Raises StorageError."""
         for record in await generations.history(self._name):
             if applied is not None and record.digest == applied.digest:
                 manifest = parse_manifest(record.manifest)
@@ -90,7 +92,7 @@ class LocalNode:
                 return
 
     def report(self, now_s: float) -> Report:
-        """Return what this node knows about itself, by this machine's clock; its disk is the store, so it cannot drift."""
+        """Return the node's report, by this machine's clock. Its disk is the store, so it cannot drift."""
         applied = self._applied()
         return Report(
             applied=applied,
@@ -104,7 +106,7 @@ class LocalNode:
     # -- loops, kept by the composition root
 
     async def run(self, attach: Callable[[NodeName, Transport], Peer]) -> None:
-        """Keep a conversation with the fleet up, and report each minute."""
+        """Keep a conversation with the fleet open, and report each minute."""
         while True:
             self._agent.connect(attach)
             while not await self._agent.is_lost_within(TICK_S):
@@ -114,7 +116,7 @@ class LocalNode:
             await asyncio.sleep(RECONNECT_S)
 
     async def run_installs(self) -> None:
-        """Install what was offered, one after the other."""
+        """Install offers one after the other."""
         while True:
             await self._install(await self._agent.installs.get())
 
@@ -130,7 +132,7 @@ class LocalNode:
         self._agent.concluded(await self._switch(install, started))
 
     def _check(self, install: Install) -> None:
-        """Judge the one part that this node uses. Raises BundleError. For a thread."""
+        """Check the one part this node uses. Raises BundleError. For a thread."""
         faults = find_faults(
             install.manifest,
             install.payloads,
@@ -139,7 +141,7 @@ class LocalNode:
             forced=install.forced,
         )
         for fault in faults:
-            # a certificate out of its time is better than no endpoint on which to replace it
+            # an expired certificate is better than no endpoint to replace it on
             is_excused = self.manifest is None and fault.reason in {Reason.EXPIRED, Reason.NOT_YET_VALID}
             if fault.part == "server" and not is_excused:
                 raise _FaultError(fault)

@@ -1,7 +1,7 @@
-"""Manual pushes: what an operator has pushed now, at whichever manager the nodes' sessions are.
+"""Manual pushes: an operator's immediate pushes, at whichever manager has the nodes' sessions.
 
-Decides nothing of what is pushed (`manager.domain.planner` does). Invariant: a manual push differs from any other only in when the planner
-is asked.
+`manager.domain.planner` decides their content. Invariant: a manual push differs from others only in when the
+planner is asked.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -20,7 +20,7 @@ from manager.store.store import Store
 
 
 class ManualPushes:
-    """`own_node` is this manager's."""
+    """Pushes on request. `own_node` is this manager's."""
 
     def __init__(
         self,
@@ -40,7 +40,10 @@ class ManualPushes:
         self._own_node = own_node
 
     async def push(self, nodes: Sequence[NodeName] | None, *, forced: bool) -> list[PlannedPush]:
-        """Publish and push at once; say of each node what was done and why. Raises NotFoundError, StorageError."""
+        """Publish and push now; return what was done for each node, and why.
+
+        Raises NotFoundError, StorageError.
+        """
         await self._follower.catch_up_with_others()
         chosen = self._registry.choose(nodes)
         published = await self._publisher.publish(
@@ -56,7 +59,7 @@ class ManualPushes:
         ]
 
     async def plan(self, nodes: Sequence[NodeName] | None, *, forced: bool) -> Previews:
-        """Say what `push` would do, and do nothing. Raises NotFoundError, StorageError."""
+        """Return what `push` would do, without doing it. Raises NotFoundError, StorageError."""
         await self._follower.catch_up_with_others()
         chosen, now_s = self._registry.choose(nodes), self._store.clock()
         news, bodies = await self._publisher.preview(chosen, now_s=now_s, forced=forced)
@@ -69,9 +72,10 @@ class ManualPushes:
     async def republish(
         self, name: NodeName, number: int, *, note: Callable[[int, Manifest | None], Awaitable[None]]
     ) -> PlannedPush:
-        """Publish the content of a node's older generation once more, push it at once, and say what was done.
+        """Publish the content of a node's older generation again, push it now, and return what was done.
 
-        It stays until the assigned content of the node changes. `note` as for the compiler's. Raises NotFoundError, ConflictError, StorageError.
+        It stays until the node's assigned content changes. `note` as for the compiler. Raises NotFoundError,
+        ConflictError, StorageError.
         """
         facts = self._registry.get(name)
         desired = await self._publisher.republish(facts, number, note=note)
@@ -84,7 +88,10 @@ class ManualPushes:
         )
 
     async def _ask_others(self, plans: Iterable[PlannedPush], *, forced: bool) -> None:
-        """Leave to the other managers the pushes of nodes that they hold; forced ones all, since what is forced over may not be known here yet."""
+        """Leave the pushes of nodes held elsewhere to their managers.
+
+        Forced ones all go there, as the conflict to override may not be known here yet.
+        """
         names = [
             plan.node
             for plan in plans

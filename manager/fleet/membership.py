@@ -1,9 +1,9 @@
-"""Membership: this manager among those that serve the same store, by a lease that it renews, and whether it leads them.
+"""Membership of this manager in its store's cluster, by a lease that it renews, and its leadership.
 
-Decides when this manager evicts itself. Invariant: a manager that was evicted, or could not renew its lease while there were
-others, holds no node's connection and is not ready, until it is a member again, under another number; one that stood down, until it is restarted.
-One that is alone keeps its
-connections while the store is away: there is nobody to whom its nodes could go.
+Decides when this manager evicts itself. Invariant: a manager that was evicted, or could not renew its lease
+while others existed, holds no node's connection and is not ready until it is a member again, under another
+number. One that stood down stays so until it is restarted. A manager that is alone keeps its connections
+while the store is away, as its nodes have nowhere to go.
 """
 
 import asyncio
@@ -23,16 +23,17 @@ from manager.store.store import Store
 log = structlog.get_logger(__name__)
 
 ANSWER_S: Final = 5.0
-"""How long the store may take to renew a lease; then it counts as away."""
+"""How long the store may take to renew a lease before it counts as away."""
 
 EXPIRED: Final = "another manager evicted it"
 CUT_OFF: Final = "it could not renew its lease"
 
 
 class Membership:
-    """`node` is this manager's own. `lost` is called whenever it is a member no longer; connections are to end then.
+    """The membership. `node` is this manager's own.
 
-    `freed` is called when it has evicted others, whose nodes nobody holds from then on.
+    `lost` is called whenever membership ends, and must end connections. `freed` is called after evicting
+    others, whose nodes then belong to no manager.
     """
 
     def __init__(
@@ -58,7 +59,7 @@ class Membership:
 
     @property
     def id(self) -> MemberId | None:
-        """The number of this member, None while it is not a member."""
+        """This member's number, None while it is not a member."""
         return self._id
 
     def fault(self) -> str:
@@ -70,7 +71,7 @@ class Membership:
         members = self._store.members
         former = [] if self._former is None else [self._former]
         if not self._store.is_shared:
-            # nobody else can serve it: whoever is there was this manager in an earlier life
+            # no other process can serve it: an existing member was this manager in an earlier life
             former = [each.id for each in await members.list()]
         for each in former:
             await members.leave(each)
@@ -82,7 +83,7 @@ class Membership:
         await self._lead.try_to_lead()
 
     async def run(self) -> None:
-        """Keep the lease, and evict those who do not keep theirs, until cancelled."""
+        """Renew the lease, and evict members that do not renew theirs, until cancelled."""
         while True:
             await self.renew()
             await asyncio.sleep(RENEW_EACH_S)
@@ -107,7 +108,7 @@ class Membership:
                 self._lose(CUT_OFF)
 
     def stand_down(self, why: str) -> None:
-        """Be a member no longer, for as long as this process runs, and change nothing any more."""
+        """Give up membership for the rest of this process, and change nothing from now on."""
         self._is_over = True
         self._store.stand_down(why)
         log.error("manager.stood_down", message=why)
@@ -115,7 +116,7 @@ class Membership:
         self._why = why
 
     async def leave(self) -> None:
-        """Be a member no longer, so that others need not wait for the lease to end. Raises StorageError."""
+        """Give up membership, so that others need not wait for the lease to expire. Raises StorageError."""
         self._is_over = True
         member, self._id, self._why = self._id, None, "it ends"
         if member is not None:

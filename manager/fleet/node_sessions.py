@@ -1,7 +1,7 @@
-"""Node sessions: what of a node begins and ends with a session at this manager.
+"""Node sessions: the state that begins and ends with a node's session at this manager.
 
-Leaves whose a session is to `manager.fleet.hold_queue`. Invariant: of a node's connections the one that its session was begun with counts,
-and nobody is pushed to before.
+`manager.fleet.hold_queue` decides whose a session is. Invariant: a node's current connection is the one its
+session began with, and nothing is pushed to the node before.
 """
 
 from collections.abc import Callable
@@ -25,13 +25,13 @@ log = structlog.get_logger(__name__)
 
 
 class OnSessionStart(Protocol):
-    """Is told of a node that was welcomed; `was_elsewhere`: until now its session was another manager's."""
+    """Called after a node was welcomed; `was_elsewhere`: another manager had the session until now."""
 
     def __call__(self, connection: Connection, facts: NodeFacts, *, was_elsewhere: bool) -> None: ...
 
 
 class NodeSessions:
-    """`started` brings a node up to date that was welcomed."""
+    """The sessions. `started` brings a welcomed node up to date."""
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ class NodeSessions:
         since_s: float,
         was_elsewhere: bool,
     ) -> None:
-        """Welcome a node, whose session this manager has since `since_s`."""
+        """Welcome a node whose session this manager has had since `since_s`."""
         self._connections.make_current(connection)
         now_s = self._clock()
         facts.joined = True
@@ -74,7 +74,7 @@ class NodeSessions:
             since_s=since_s,
             now_s=now_s,
         )
-        # an agent that was put back to an earlier release keeps what it is told no more
+        # an agent downgraded to an earlier release no longer keeps contacts
         if forgets := facts.contact is not None and greeting.report.contact is None:
             facts.contact = None
         if facts.apply_report(greeting.report, now_s) or has_moved or forgets:
@@ -87,7 +87,7 @@ class NodeSessions:
         self._registry.note(facts.name)
 
     def end(self, connection: Connection, reason: Reason) -> None:
-        """Note that a connection is over, and give the node's session up if it was the one that counts."""
+        """Note that a connection ended, and release the node's session if it was the current one."""
         facts = self._registry.find(connection.node)
         if facts is not None and reason == Reason.UNSUPPORTED and facts.connected_s is None:
             facts.turned_away = (
@@ -102,7 +102,7 @@ class NodeSessions:
             self._registry.note(facts.name)
 
     def _give_up(self, facts: NodeFacts, now_s: float) -> None:
-        """Give up a node's session, if this manager still has it."""
+        """Release a node's session if this manager still has it."""
         number = facts.session
         if number and facts.is_pushing:
             facts.lose_push(now_s)
@@ -115,7 +115,7 @@ class NodeSessions:
 def end_lost_session(
     registry: Registry, connections: Connections, node: NodeName, session: int, *, is_nobodys: bool
 ) -> None:
-    """End a connection whose session is over, as the store said: `is_nobodys`, or another manager's."""
+    """End a connection whose session the store gave to another manager or, with `is_nobodys`, to none."""
     facts = registry.find(node)
     if facts is None or facts.session != session:
         return

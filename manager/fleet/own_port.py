@@ -1,6 +1,7 @@
-"""Own port: changes what the manager's HTTPS port shows, and proves it with a handshake.
+"""Own port: changes the certificate on the manager's HTTPS port, and proves it by a handshake.
 
-Decides what counts as proven: the leaf that was wanted, seen on the real port. Leaves when to change it to the local node.
+Decides what counts as proof: the wanted leaf, seen on the real port. The local node decides when to change
+it.
 """
 
 import asyncio
@@ -35,7 +36,10 @@ class Endpoint(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PortContent:
-    """Of a bundle what the port uses: the server slot's files by path, and the trusted CAs that strict clients are asked with."""
+    """The part of a bundle that the port uses.
+
+    These are the server slot's files by path, and the trusted CAs for the strict probe.
+    """
 
     files: Mapping[str, str]
     trust: bytes
@@ -47,7 +51,7 @@ def digests_used(manifest: Manifest) -> list[Digest]:
 
 
 def content_of(manifest: Manifest, payloads: Mapping[Digest, bytes]) -> PortContent:
-    """Pick it from a bundle."""
+    """Extract that part from a bundle."""
     files = {
         entry.path: payloads[entry.digest].decode()
         for entry in manifest.entries
@@ -58,7 +62,7 @@ def content_of(manifest: Manifest, payloads: Mapping[Digest, bytes]) -> PortCont
 
 
 class OwnPort:
-    """The manager's own port. `own_name` tells what clients dial: the strict client is asked for it."""
+    """The manager's own port. `own_name` is the name clients dial; the strict probe uses it."""
 
     def __init__(
         self, endpoint: Endpoint, *, host: str, own_name: Callable[[], Awaitable[str | None]]
@@ -70,9 +74,9 @@ class OwnPort:
         self._strictness = Strictness()
         self._trust = b""
         self.serving: Serving | None = None
-        """What it showed when it was looked at last."""
+        """The result of the last probe."""
         self.shown = asyncio.Event()
-        """Set once it shows any certificate."""
+        """Set once a certificate is shown."""
 
     async def show(self, shown: PortContent) -> None:
         """Serve this from the next handshake on. Raises CertcastError."""
@@ -87,7 +91,7 @@ class OwnPort:
         self.shown.set()
 
     async def prove(self, wanted: Fingerprint) -> None:
-        """Look whether it shows this leaf. Raises InstallError."""
+        """Check that the port shows this leaf. Raises InstallError."""
         await self.probe()
         seen = self.serving
         if seen is None or seen.leaf != wanted:
@@ -97,12 +101,12 @@ class OwnPort:
             )
 
     async def trust_and_probe(self, shown: PortContent) -> None:
-        """Ask strict clients with these trusted CAs from now on, and look."""
+        """Use these trusted CAs for strict probes from now on, and probe."""
         self._trust = shown.trust
         await self.probe()
 
     async def probe(self) -> None:
-        """See what the port serves now."""
+        """Probe the port."""
         endpoint, leaf, message, reason, not_after_s = f"{self._host}:{self._endpoint.port}", "", "", "", 0
         tls, sent, strict_client, stapled = "", 0, None, None
         try:
@@ -115,7 +119,7 @@ class OwnPort:
             )
             leaf, not_after_s, tls = served.leaf, leaf_not_after_s(served.der), served.tls
             sent, strict_client = len(served.chain) - 1, await self._ask_strictly(served.chain)
-            # this server has no responder to ask, so it never staples
+            # this server queries no OCSP responder, so it never staples
             stapled = False if demands_stapling(served.der) else None
         except UnreachableError as error:
             message, reason = clip(error.message), error.reason
@@ -135,7 +139,7 @@ class OwnPort:
         )
 
     async def _ask_strictly(self, chain: tuple[bytes, ...]) -> str | None:
-        """Return why a strict client that dials this node's own name would refuse, "" if it would not."""
+        """Return why a strict client that dials this node's name would refuse, "" if it would not."""
         name = await self._own_name()
         self._strictness.known(chain, name)
         await asyncio.to_thread(self._strictness.ask, self._trust, time.time())

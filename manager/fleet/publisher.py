@@ -1,8 +1,9 @@
-"""Publisher: makes what the store holds the desired generation of nodes.
+"""Publisher: makes the store's content the desired generation of nodes.
 
-Decides which nodes this manager publishes to; `manager.domain.planner` decides whether content is a new generation.
-Invariant: one lock orders publishing, so a node's generations rise in the order in which they are made; of what several managers publish
-to a node, the store keeps what rises, and whoever was slower reads the node again.
+Decides which nodes this manager publishes to; `manager.domain.planner` decides whether content is a new
+generation. Invariant: one lock orders publishing, so a node's generations rise in the order they are made. If
+several managers publish to a node, the store keeps only rising ones, and the slower manager reads the node
+again.
 """
 
 import asyncio
@@ -31,11 +32,14 @@ log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 ATTEMPTS: Final = 5
-"""Times that other managers may publish to the same nodes first before this is given up for now."""
+"""How often other managers may publish to the same nodes first before this is given up for now."""
 
 
 class Publisher:
-    """Publishes, one call at a time. `epoch` is the store's; `read_anew` lets memory follow the store."""
+    """Publishes, one call at a time.
+
+    `epoch` is the store's; `read_anew` updates the facts from the store.
+    """
 
     def __init__(
         self,
@@ -59,19 +63,19 @@ class Publisher:
         self._epoch = epoch
         self._lock = asyncio.Lock()
         self.confirmed_anchors: int | None = None
-        """How few anchors an operator has confirmed, None for no number; as of the last publishing."""
+        """The lowest anchor count an operator has confirmed, None for none; as of the last publishing."""
 
     @property
     def recheck_at_s(self) -> float:
-        """When a chain that is served may become another by time alone, without anybody's change."""
+        """When a served chain may change with time alone, without any edit."""
         return self._compiler.recheck_at_s
 
     async def inventory(self) -> Inventory:
-        """Return what the store holds, as of now. Raises StorageError."""
+        """Return the store's inventory as of now. Raises StorageError."""
         return await self._compiler.inventory()
 
     async def load(self) -> None:
-        """Take what an operator has confirmed. Raises StorageError."""
+        """Load the confirmed anchor count. Raises StorageError."""
         self.confirmed_anchors = await self._store.trusted_cas.confirmed_anchors()
 
     async def publish(
@@ -83,14 +87,15 @@ class Publisher:
         forced: bool = False,
         everybodys: bool = False,
     ) -> set[NodeName]:
-        """Publish to those of these nodes whose content differs; return who they are.
+        """Publish to those of these nodes whose content differs; return them.
 
-        `everybodys`: somebody waits for it here, so nodes that other managers publish to are not left to them.
-        Raises StorageError.
+        `everybodys`: a caller here waits for it, so nodes that other managers publish to are included. Raises
+        StorageError.
         """
         async with self._lock:
             await self.load()
-            # who knows more than this store waits for an operator's word (a forced push); the compiler leaves out who is found out to meanwhile
+            # a node ahead of this store waits for an operator's forced push; the compiler leaves out nodes
+            # found ahead meanwhile
             chosen = [facts for facts in nodes if forced or not facts.is_in_conflict]
             if not everybodys:
                 chosen = [facts for facts in chosen if self._is_ours(facts)]
@@ -120,16 +125,16 @@ class Publisher:
     async def preview(
         self, nodes: Collection[NodeFacts], *, now_s: float, forced: bool
     ) -> tuple[dict[NodeName, Desired], Mapping[Digest, bytes]]:
-        """Return what `publish` would publish, and the files of all of it. Raises StorageError."""
+        """Return what `publish` would publish, with all its files. Raises StorageError."""
         async with self._lock:
             return await self._compiler.preview(nodes, epoch=self._epoch, now_s=now_s, forced=forced)
 
     async def republish(
         self, facts: NodeFacts, number: int, *, note: Callable[[int, Manifest | None], Awaitable[None]]
     ) -> Desired:
-        """Publish the content of a node's older generation once more; return it.
+        """Publish the content of a node's older generation again; return the new generation.
 
-        `note` as for the compiler's. Raises NotFoundError, ConflictError, StorageError.
+        `note` as for the compiler. Raises NotFoundError, ConflictError, StorageError.
         """
         async with self._lock:
             desired = await self._after_others(
@@ -145,7 +150,7 @@ class Publisher:
         return desired
 
     async def _after_others(self, publish: Callable[[], Awaitable[T]], nodes: Collection[NodeFacts]) -> T:
-        """Publish; where another manager was faster, read what it published and ask the planner again."""
+        """Publish; if another manager was faster, read its generation and ask the planner again."""
         for _ in range(ATTEMPTS):
             before = [facts.desired for facts in nodes]
             try:
@@ -154,13 +159,13 @@ class Publisher:
                 await self._read_anew()
                 if before == [facts.desired for facts in nodes]:
                     raise
-        raise StorageError("other managers kept publishing; this is tried again", reason=Reason.BUSY)
+        raise StorageError("other managers kept publishing; the manager will retry", reason=Reason.BUSY)
 
     def _is_ours(self, facts: NodeFacts) -> bool:
-        """Whether this manager publishes to a node: it has its session, or nobody has and this manager leads."""
+        """Whether this manager publishes to a node: it has the session, or no manager has and this one leads."""
         return bool(facts.session) or (self._lead.is_ours and not facts.elsewhere)
 
     def _condition(self, nodes: Collection[NodeFacts], *, everybodys: bool) -> AbstractContextManager[None]:
-        """Let what is published to nodes whose session nobody has be kept only while this manager leads."""
+        """Make publishing to nodes without a session conditional on this manager leading."""
         is_leads = not everybodys and any(not facts.session for facts in nodes)
         return self._lead.enforced() if is_leads else nullcontext()

@@ -1,7 +1,7 @@
-"""Pushes: carries out what `manager.domain.planner` says of a node, and takes what came of it.
+"""Pushes: carries out the planner's decision for a node, and records the outcome.
 
-Decides nothing of its own but when a node whose content rests after a failure is asked about again.
-Invariant: a generation is offered only to the connection that counts, and nothing but `offered` advances on send.
+Decides only when to ask again about a node whose content rests after a failure. Invariant: a generation is
+offered only to the current connection, and sending advances nothing but `offered`.
 """
 
 import time
@@ -31,7 +31,7 @@ Observer = Callable[[NodeName, PushView], None]
 
 
 class Pushes:
-    """All pushes under way. `observers` are told of each that ended."""
+    """All pushes under way. `observers` are called with each finished push."""
 
     def __init__(
         self,
@@ -53,15 +53,16 @@ class Pushes:
         self.observers: list[Observer] = []
 
     def pursue(self, facts: NodeFacts, *, forced: bool = False) -> PlannedPush:
-        """Ask the planner about one node, and do what it says."""
+        """Ask the planner about one node, and do what it decides."""
         now_s, confirmed = self._clock(), self._publisher.confirmed_anchors
         if confirmed is not None and should_override_shrink_guard(facts, confirmed):
-            # who confirmed the loss here need not do it again for each node; an agent of an earlier release does not know from the offer
+            # an operator who confirmed the loss here need not do it again per node; an older agent does not
+            # learn of it from the offer
             forced = True
         plan = plan_push(facts, now_s=now_s, forced=forced)
         if plan.action == "wait" and (rest_s := facts.retry_in_s(now_s)) > 0:
             self._retries[facts.name] = time.monotonic() + rest_s
-        # facts that were chosen before the node was removed say nothing to one that was added again under its name
+        # facts chosen before the node was removed must not affect one added again under its name
         connection = self._connections.of(facts.name) if self._registry.is_current(facts) else None
         desired = facts.desired
         if plan.action == "push" and desired is not None and connection is not None and connection.ready:
@@ -69,7 +70,7 @@ class Pushes:
         return plan
 
     async def pursue_each(self, nodes: Sequence[NodeFacts], *, forced: bool = False) -> Sequence[PlannedPush]:
-        """Pursue the pushes of all these nodes, giving the loop to others in between: thousands of offers take seconds."""
+        """Pursue the pushes of all these nodes, yielding to the loop: thousands of offers take seconds."""
         return [self.pursue(facts, forced=forced) async for facts in by_turns(nodes)]
 
     def supply(self, connection: Connection, push_id: str, digests: tuple[Digest, ...]) -> None:
@@ -77,7 +78,7 @@ class Pushes:
         self._delivery.want(connection, push_id, digests)
 
     def conclude(self, facts: NodeFacts, message: Rejected | Outcome) -> None:
-        """Tell how a push ended, which the facts know already, and go on with what is next."""
+        """Record the end of a push, which the facts know already, and go on with the next."""
         if isinstance(message, Outcome) and message.result == "applied":
             log.info(
                 "push.acked",
@@ -100,7 +101,7 @@ class Pushes:
         self.pursue(facts)
 
     def retry(self) -> None:
-        """Offer again what was refused or failed, as soon as its rest is over: no word of the node is waited for."""
+        """Offer refused or failed content again once its rest is over; the node need not ask."""
         now_s = time.monotonic()
         for name in [name for name, at_s in self._retries.items() if at_s <= now_s]:
             del self._retries[name]

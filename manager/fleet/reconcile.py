@@ -1,6 +1,7 @@
-"""Reconcile: makes what is published follow the store, after each change and each minute.
+"""Reconcile: makes published content follow the store, after each change and each minute.
 
-Decides when; events and the minute's pass run the same code, so what an event missed is repaired within a minute.
+Decides when. Events and the minute's pass run the same code, so the pass repairs within a minute what an
+event missed.
 """
 
 import asyncio
@@ -24,13 +25,15 @@ from manager.fleet.registry import Registry
 log = structlog.get_logger(__name__)
 
 RECONCILE_S: Final = 60.0
-"""The pass that repairs what an event missed (design: synchronised within a minute); jittered by a tenth."""
+"""The interval of the repairing pass (design: synchronised within a minute); jittered by a tenth."""
 
 RETRY_S: Final = 1.0
 """How long to wait after the store failed."""
 
 RETRY_RECONCILE_S: Final = 5.0
-"""How long after a pass that the store failed the next one begins: a store that is back must not wait for the minute; jittered likewise."""
+"""The delay after a pass that the store failed: a store that is back must not wait for the minute; jittered
+likewise.
+"""
 
 
 class Reconciler:
@@ -54,14 +57,14 @@ class Reconciler:
         self._pushes = pushes
         self._done_s = time.monotonic()
         self._inventory: Inventory | None = None
-        """By which a pass last compared every node that it concerned."""
+        """The inventory of the last pass that compared every node concerned."""
 
     def age_s(self) -> float:
-        """Return the seconds since a reconcile last ended well."""
+        """Return the seconds since the last successful reconcile."""
         return time.monotonic() - self._done_s
 
     async def run_changes(self) -> None:
-        """Publish and push what changed, each time that things are quiet."""
+        """Publish and push changes, each time things are quiet."""
         while True:
             batch = await self._changes.take()
             chosen = list(self._registry) if batch.everything else self._registry.remaining(batch.names)
@@ -78,7 +81,7 @@ class Reconciler:
             await self._pushes.pursue_each(forced, forced=True)
 
     async def run(self) -> None:
-        """Each minute, and soon after the store failed, compare every node with what is desired, and repair."""
+        """Compare every node with its desired state and repair it, each minute and after a store failure."""
         is_done = True
         while True:
             wait_s = RECONCILE_S if is_done else RETRY_RECONCILE_S
@@ -86,9 +89,10 @@ class Reconciler:
             is_done = await self.reconcile()
 
     async def reconcile(self) -> bool:
-        """Do one pass: digests only, but for nodes that a change of content since the last one concerns. Return whether it was done.
+        """Do one pass; return whether it succeeded.
 
-        A store that fails leaves the pass undone, which health shows.
+        It compares digests only, except for nodes whose content may have changed since the last pass. If the
+        store fails, the pass stays undone, which health shows.
         """
         started = time.monotonic()
         try:
@@ -116,9 +120,9 @@ class Reconciler:
             await self._publisher.publish(nodes, cause=batch.cause, changed_s=batch.changed_s, forced=forced)
 
     def _concerned(self, inventory: Inventory) -> list[NodeFacts]:
-        """Return the nodes whose content may be another than at the last pass."""
+        """Return the nodes whose content may have changed since the last pass."""
         last = self._inventory
-        # a chain may become another by time alone: an intermediate expires, a cross-signed one begins
+        # a chain may change with time alone: an intermediate expires, a cross-signed one begins
         is_time = self._clock() >= self._publisher.recheck_at_s
         names = None if last is None or is_time else nodes_concerned(last, inventory)
         return list(self._registry) if names is None else self._registry.remaining(sorted(names))

@@ -1,7 +1,7 @@
-"""Node registry: which nodes there are, and the facts of each in memory.
+"""Node registry: the existing nodes, with the facts of each in memory.
 
-Decides who is known under a name. Leaves what the facts mean to `manager.domain.facts` and what is done about them to its callers.
-Invariant: a node that was removed and added again under its name is another one, with facts of its own.
+Decides which node a name denotes. `manager.domain.facts` interprets the facts, and callers act on them.
+Invariant: a node removed and added again under its name is another node, with facts of its own.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -19,7 +19,10 @@ from manager.fleet.watch import Subscription, Watchers
 
 
 class Registry:
-    """The facts of all nodes, and who watches them. `clock` is the store's, in unix seconds, as in all of the fleet: it judges nodes' clocks."""
+    """The facts of all nodes, and their watchers.
+
+    `clock` is the store's, in unix seconds, as in all of the fleet: nodes' clocks are judged by it.
+    """
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -28,7 +31,7 @@ class Registry:
         self._watchers = Watchers()
 
     def __iter__(self) -> Iterator[NodeFacts]:
-        """Go through all as they are now, whoever is added or removed on the way."""
+        """Iterate over a snapshot of all nodes, unaffected by additions and removals."""
         return iter(list(self._facts.values()))
 
     def add(self, record: NodeRecord) -> NodeFacts:
@@ -66,11 +69,11 @@ class Registry:
         return [self.get(name) for name in names]
 
     def remaining(self, names: Iterable[NodeName]) -> list[NodeFacts]:
-        """Return the facts of those of these nodes that there still are."""
+        """Return the facts of those of these nodes that still exist."""
         return [self._facts[name] for name in names if name in self._facts]
 
     def is_current(self, facts: NodeFacts) -> bool:
-        """Whether these are still the facts of the node under their name: it may have been removed and added again since."""
+        """Whether these facts are still their node's: it may have been removed and added again."""
         return self._facts.get(facts.name) is facts
 
     def names(self) -> list[NodeName]:
@@ -83,7 +86,7 @@ class Registry:
         return [view_of(self._facts[name], now_s) for name in self.names()]
 
     def addresses(self) -> Mapping[NodeName, str]:
-        """Return where each node was last connected from, "" if it was not."""
+        """Return where each node last connected from, or ""."""
         return {name: facts.address for name, facts in self._facts.items()}
 
     def counts(self) -> Mapping[str, int]:
@@ -91,21 +94,21 @@ class Registry:
         return self._index.counts()
 
     def briefs(self) -> dict[NodeName, NodeBrief]:
-        """Return all nodes in a few words each, as they are now."""
+        """Return a summary of each node as of now."""
         return self._index.briefs()
 
     @property
     def count_of_changes(self) -> int:
-        """How often a node changed in this run."""
+        """How many node changes there were in this run."""
         return self._watchers.count
 
     def note(self, name: NodeName) -> None:
-        """Tell who watches that a node changed. Whoever changes it does so first: what is kept of it is made from then on."""
+        """Tell watchers that a node changed. Change the facts first, as the index reads them from now on."""
         self._index.note(name)
         self._watchers.note(name)
 
     def subscribe(self, since: str | None) -> AbstractContextManager[Subscription]:
-        """Lend a subscription to the nodes that change, from a mark on if one is given."""
+        """Lend a subscription to changed nodes, starting at a mark if one is given."""
         return self._watchers.subscribe(
             lambda name: view_of(facts, self._clock()) if (facts := self._facts.get(name)) else None,
             names=self.names(),

@@ -1,7 +1,8 @@
-"""Keeps what nodes report, many in one transaction, and only then lets their outcomes be acknowledged.
+"""Report writer: stores nodes' reports, many per transaction, and then lets outcomes be acknowledged.
 
-Owns the order "on disk first, acknowledged after". Invariant: a report that was put is written or still waiting, unless the session in
-which it was made ended; a failing store delays acknowledgements and loses nothing, because nodes keep an outcome until it is acknowledged.
+Owns the order "on disk first, acknowledged after". Invariant: a queued report is written or still waiting,
+unless its session ended. A failing store delays acknowledgements and loses nothing, because nodes keep an
+outcome until it is acknowledged.
 """
 
 import asyncio
@@ -20,30 +21,33 @@ from manager.domain.node_records import record_of
 log = structlog.get_logger(__name__)
 
 GATHER_S: Final = 0.02
-"""How long the first report of a batch waits for company: one fsync then serves a whole wave of outcomes."""
+"""How long a batch's first report waits for others, so that one fsync serves a whole wave of outcomes."""
 
 RETRY_S: Final = 1.0
 """How long to wait after the store failed."""
 
 
 class Reports(Protocol):
-    """Where reports are kept."""
+    """The store of reports."""
 
     async def record(
         self, records: Sequence[NodeReportRecord], *, held: Mapping[NodeName, int]
     ) -> Mapping[NodeName, int | None]:
-        """Write those of sessions that have these numbers still; return the number of the session that each node has. Raises StorageError."""
+        """Write the records whose sessions still have these numbers; return each node's session number.
+
+        Raises StorageError.
+        """
 
 
 class OnSessionEnd(Protocol):
-    """Is told of a session, by its number, that is over: another one took its place, its node is gone, or there is none (`is_nobodys`)."""
+    """Called with the number of an ended session: replaced, its node removed, or released (`is_nobodys`)."""
 
     def __call__(self, node: NodeName, session: int, *, is_nobodys: bool) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
 class _Then:
-    """What is called once what was said in a session is on disk."""
+    """A callback once a session's report is on disk."""
 
     node: NodeName
     session: int
@@ -51,9 +55,9 @@ class _Then:
 
 
 class ReportWriter:
-    """A queue in front of the store's reports, the newest record of each node.
+    """A queue in front of the store's reports, with the newest record of each node.
 
-    `ended` is told of each session of which the store keeps nothing any more.
+    `ended` is called with each session for which the store accepts no more reports.
     """
 
     def __init__(self, reports: Reports, *, ended: OnSessionEnd) -> None:
@@ -66,7 +70,7 @@ class ReportWriter:
         self.failures = 0
 
     def put(self, facts: NodeFacts, now_s: float, then: Callable[[], None] | None = None) -> None:
-        """Keep soon what is known of a node whose session this manager has; call `then` once it is on disk."""
+        """Store soon what is known of a node held by this manager; call `then` once it is on disk."""
         self._records[facts.name] = record_of(facts, now_s), facts.session
         if then is not None:
             self._then.append(_Then(facts.name, facts.session, then))
@@ -77,7 +81,7 @@ class ReportWriter:
         return node in self._records or node in self._writing
 
     def forget(self, node: NodeName) -> None:
-        """Drop what waits of a node that was removed, and what waits for it."""
+        """Drop a removed node's waiting record and callbacks."""
         self._records.pop(node, None)
         self._then = [each for each in self._then if each.node != node]
 
@@ -89,7 +93,7 @@ class ReportWriter:
             await self.flush()
 
     async def flush(self) -> None:
-        """Write what waits now."""
+        """Write the waiting records now."""
         self._waiting.clear()
         records, self._records = self._records, {}
         then, self._then = self._then, []

@@ -1,7 +1,7 @@
-"""Roster: which nodes there are and whose key each has, whoever changed it: this manager, or another one of the same store.
+"""Roster: the existing nodes and their keys, changed by this manager or another of the same store.
 
-Decides what of the fleet goes with a node or its key. Invariant: what the store said of a node before this manager changed it undoes
-nothing of that change, however late it is read.
+Decides which parts of the fleet go with a node or its key. Invariant: late reads of the store never undo a
+change this manager has made since.
 """
 
 from collections.abc import Collection, Iterator
@@ -30,7 +30,7 @@ class Roster:
 
     @contextmanager
     def changes_meanwhile(self) -> Iterator[Collection[int]]:
-        """Lend the numbers of the nodes that this manager adds, gives a key or removes in the block, in which the store is read."""
+        """Lend the numbers of nodes that this manager adds, re-keys or removes while the store is read."""
         meanwhile: set[int] = set()
         self._readers.append(meanwhile)
         try:
@@ -46,9 +46,9 @@ class Roster:
         self._add(record)
 
     def join(self, record: NodeRecord) -> None:
-        """Take the key with which a node joined, and end every connection of the one that it had.
+        """Take the key a node joined with, and end every connection of its former key.
 
-        What the node brings from an earlier life does not count.
+        Any state from the node's earlier life is ignored.
         """
         self._note(record.id)
         # another manager may have added it a moment ago
@@ -57,12 +57,12 @@ class Roster:
         self._pin(facts, record)
 
     def rotate(self, record: NodeRecord) -> None:
-        """Take the key by which a node replaced its own, and end every connection of the former one."""
+        """Take the key that replaces a node's former one, and end every connection of that."""
         self._note(record.id)
         self._pin(self._registry.find(record.name) or self._add(record), record)
 
     def remove(self, name: NodeName) -> None:
-        """Forget a node and its key, and end every connection of it."""
+        """Forget a node and its key, and end all its connections."""
         if (facts := self._registry.find(name)) is not None:
             self._note(facts.node_id)
         self._remove(name)
@@ -70,7 +70,7 @@ class Roster:
     # -- what the store says
 
     def follow(self, record: NodeRecord, meanwhile: Collection[int]) -> NodeFacts | None:
-        """Take a node as the store has it; return its facts, None if this manager removed it meanwhile."""
+        """Take a node from the store; return its facts, None if this manager removed it meanwhile."""
         facts, is_changed_here = self._registry.find(record.name), record.id in meanwhile
         if facts is not None and facts.node_id != record.id:
             if is_changed_here or facts.node_id in meanwhile:
@@ -90,13 +90,13 @@ class Roster:
         return facts
 
     def follow_back(self, record: NodeRecord, meanwhile: Collection[int]) -> None:
-        """Forget a node, before it is followed, whose key the store has lost: it has to join again."""
+        """Forget a node whose key the store has lost, before following it: it must join again."""
         is_changed_here = record.id in meanwhile
         if not is_changed_here and not record.public_key and self._connections.key_of(record.name):
             self._remove(record.name)
 
     def keep(self, present: Collection[int], meanwhile: Collection[int]) -> None:
-        """Forget every node that is not among those that there are."""
+        """Forget every node that is not among these."""
         for facts in self._registry:
             if facts.node_id not in present and facts.node_id not in meanwhile:
                 self._remove(facts.name)

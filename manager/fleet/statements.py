@@ -1,6 +1,6 @@
-"""Statements: what a node says of itself or of a push, taken into its facts and what is kept of it.
+"""Statements: applies a node's messages about itself or a push to its facts and records.
 
-Leaves what is pushed next to `manager.fleet.pushes`. Invariant: an outcome is acknowledged only once it is on disk.
+`manager.fleet.pushes` decides the next push. Invariant: an outcome is acknowledged only once it is on disk.
 """
 
 from collections.abc import Callable
@@ -39,7 +39,7 @@ class Statements:
         self._clock = clock
 
     def take(self, connection: Connection, statement: Statement) -> None:
-        """Take what a node says."""
+        """Take a node's statement."""
         if isinstance(statement, ChallengesKept):
             self._challenges.note_kept(connection, statement)
             return
@@ -71,7 +71,10 @@ class Statements:
         self._registry.note(facts.name)
 
     def note_overdue(self, connection: Connection, push_id: str, stage: str) -> None:
-        """Note a push without an answer; the connection is being closed, and the node is offered again when it is back."""
+        """Note an unanswered push.
+
+        The connection is being closed; the node gets a new offer when it returns.
+        """
         log.warning("push.overdue", node=connection.node, push_id=push_id, phase=stage)
         if (facts := self._registry.find(connection.node)) is not None:
             now_s = self._clock()

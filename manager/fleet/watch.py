@@ -1,8 +1,8 @@
-"""Tells watchers which nodes changed.
+"""Watchers: tells subscribers which nodes changed.
 
-Invariants: a slow watcher costs at most one entry a node; it misses steps between, never the latest state; a change of all nodes is
-told in parts, so that none of them holds the loop. A watcher that
-comes back with its mark gets every node that changed since, and all of them where that cannot be known.
+Invariants: a slow watcher costs at most one entry per node; it misses intermediate steps, never the latest
+state. A change of all nodes is told in parts, so that none blocks the loop. A watcher that returns with its
+mark gets every node changed since, or all of them if that cannot be known.
 """
 
 import asyncio
@@ -17,13 +17,16 @@ from common.ids import NodeName
 from manager.domain.view import NodeView
 
 AT_ONCE: Final = 200
-"""Nodes that one `take` tells of: about 5 ms."""
+"""How many nodes one `take` returns: about 5 ms."""
 
 View = Callable[[NodeName], NodeView | None]
 
 
 class Subscription:
-    """One watcher's share. `mark` is how far it has come, `gone` the nodes that the last `take` found to be removed."""
+    """One watcher's subscription.
+
+    `mark` is its position, `gone` the nodes that the last `take` found removed.
+    """
 
     def __init__(self, watchers: "Watchers", view: View, changed: Iterable[NodeName]) -> None:
         self._watchers = watchers
@@ -36,16 +39,16 @@ class Subscription:
             self._waiting.set()
 
     def note(self, name: NodeName) -> None:
-        """Remember that a node changed."""
+        """Note that a node changed."""
         self._changed[name] = None
         self._waiting.set()
 
     def wake(self) -> None:
-        """End the wait of `take`, though no node changed: something else did that its watcher shows."""
+        """End the wait of `take` without a node change: its watcher must show another change."""
         self._waiting.set()
 
     async def take(self, timeout_s: float) -> list[NodeView]:
-        """Wait for changes; return some nodes that changed as they are now, none if nothing did in time or it was woken.
+        """Wait for changes; return some changed nodes as they are now, none after a timeout or `wake`.
 
         The mark moves once there is nothing left to tell.
         """
@@ -64,7 +67,7 @@ class Subscription:
         return [view for view in views.values() if view is not None]
 
     async def take_names(self, timeout_s: float) -> AbstractSet[NodeName]:
-        """Wait for changes; return which nodes changed or went, all of them, for a watcher that does not ask what they are now."""
+        """Wait for changes; return the names of all changed or removed nodes, without their facts."""
         if not await self._wait(timeout_s):
             return frozenset()
         self.mark = self._watchers.mark
@@ -82,11 +85,11 @@ class Subscription:
 
 
 class Watchers:
-    """All who watch the fleet."""
+    """All watchers of the fleet."""
 
     def __init__(self) -> None:
         self._subscriptions: set[Subscription] = set()
-        # marks of another run of the manager mean nothing to this one
+        # marks of another run of the manager are invalid in this one
         self._run = secrets.token_hex(8)
         self.count = 0
         self._changed: dict[NodeName, int] = {}
@@ -100,9 +103,10 @@ class Watchers:
     def subscribe(
         self, view: View, *, names: Iterable[NodeName], since: str | None
     ) -> Iterator[Subscription]:
-        """Lend a subscription that asks `view` for the present state of what changed.
+        """Lend a subscription that asks `view` for the current state of changed nodes.
 
-        It begins with what changed after the mark `since`: all of `names` if the mark is not of this run, nothing if it is None.
+        It begins after the mark `since`: with all of `names` if the mark is from another run, with nothing if
+        it is None.
         """
         subscription = Subscription(self, view, self._missed(names, since))
         self._subscriptions.add(subscription)
@@ -112,7 +116,7 @@ class Watchers:
             self._subscriptions.discard(subscription)
 
     def note(self, name: NodeName) -> None:
-        """Tell all that a node changed."""
+        """Tell all watchers that a node changed."""
         self.count += 1
         self._changed[name] = self.count
         for subscription in self._subscriptions:

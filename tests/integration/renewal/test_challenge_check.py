@@ -43,8 +43,8 @@ async def test_the_right_answer_may_end_in_white_space(body):
         (answer(f"{RESPONSE[:-3]} x".encode()), "with something before or after it"),
         (answer(b"x" * 100_000), "longer than any challenge"),
         (answer(b"", "302 Found"), "redirects to ''"),
-        (b"SSH-2.0-x\r\n", "answers what is no HTTP"),
-        (b"", "answers what is no HTTP"),
+        (b"SSH-2.0-x\r\n", "does not answer with HTTP"),
+        (b"", "does not answer with HTTP"),
     ],
 )
 async def test_any_other_answer_is_told_in_words(reply, said):
@@ -150,7 +150,7 @@ async def test_a_redirection_to_anywhere_else_is_not_followed(to):
     ):
         asked = await check(OWN, NAME, TOKEN, RESPONSE)
     assert asked.kind == "wrong"
-    assert "only the same name is asked" in asked.message
+    assert "only redirections to the same name" in asked.message
     assert (len(node.asked), other.asked) == (1, [])
 
 
