@@ -203,7 +203,7 @@ def _context(given: Given, inventories: Inventories, fleet: Fleet) -> Context:
 
 
 def _compose_front(given: Given, core: Core) -> Front:
-    fleet, use_cases, total = core.fleet, core.use_cases, core.shares.https
+    fleet, use_cases, shares = core.fleet, core.use_cases, core.shares
     metrics = Metrics(
         Sources(
             version=version("certcast"),
@@ -225,8 +225,9 @@ def _compose_front(given: Given, core: Core) -> Front:
     host, port = split_host_port(given.settings.https)
     users, nodes = app[GUARD].known, core.listener.sources
     limits = SeatLimits(
-        total=total,
-        per_source=total // 2,
+        total=shares.https,
+        per_source=shares.https // 2,
+        ahead=shares.ahead,
         is_proxy=proxies.trust,
         is_known=lambda source: source in nodes or users.has_proven(source),
     )

@@ -14,6 +14,9 @@ OWN_MAX: Final = 256
 HTTPS_MAX: Final = 512
 """Connections of browsers and programs; some kept open by each of a hundred people."""
 
+AHEAD_MAX: Final = 1024
+"""Accepted connections to the HTTPS port that wait to be admitted; those from known addresses go first."""
+
 STRANGERS_MAX: Final = 256
 """Peers of the nodes' channel that have proven nothing, at work and waiting."""
 
@@ -30,6 +33,7 @@ class Shares:
 
     own: int
     https: int
+    ahead: int
     strangers: int
     known_logins: int
     channel: int
@@ -37,13 +41,14 @@ class Shares:
 
 def share(limit: int) -> Shares:
     """Return who may hold how many of `limit` descriptors."""
-    own, https = min(OWN_MAX, limit // 4), min(HTTPS_MAX, limit // 4)
+    own, https, ahead = min(OWN_MAX, limit // 4), min(HTTPS_MAX, limit // 4), min(AHEAD_MAX, limit // 16)
     return Shares(
         own=own,
         https=https,
+        ahead=ahead,
         strangers=min(STRANGERS_MAX, limit // 8),
         known_logins=min(KNOWN_LOGINS_MAX, limit // 8),
-        channel=limit - own - https,
+        channel=limit - own - https - ahead,
     )
 
 

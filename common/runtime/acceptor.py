@@ -9,6 +9,7 @@ import asyncio
 import errno
 import select
 import socket
+from collections import deque
 from collections.abc import Callable
 from typing import Final
 
@@ -30,8 +31,11 @@ BACK_OFF_S: Final = (0.1, 0.2, 0.4, 0.8, 1.0)
 REFUSED_PER_TURN: Final = 16
 """Connections that are turned away before the loop has its next turn."""
 
+TAKEN_PER_TURN: Final = 64
+"""Connections that are taken out of the kernel's queue before the loop has its next turn, at some microseconds each."""
+
 Admit = Callable[[socket.socket, str], bool]
-"""Takes a connection and its address; False, with the connection closed, if it is not let in. Must not raise."""
+"""Takes a connection, which does not block, and its address; False, with the connection closed, if it is not let in. Must not raise."""
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -70,30 +74,95 @@ def has_hung_up(number: int) -> bool:
     return bool(watched.poll(0))
 
 
-async def accept_from(listening: socket.socket, admit: Admit, *, per_turn: int) -> None:
-    """Accept until cancelled, or the socket is closed; let in at most `per_turn` before the loop has its next turn."""
-    loop = asyncio.get_running_loop()
-    failures = refused = let_in = 0
-    while True:
-        try:
-            accepted, address = await loop.sock_accept(listening)
-        except OSError as error:
-            if listening.fileno() == -1:
+Overtakes = Callable[[str], bool]
+"""Tells whether connections from an address are admitted before older ones from elsewhere. Must not raise."""
+
+
+class _Queue:
+    """Accepted connections that wait to be admitted, at most `most` of them."""
+
+    def __init__(self, most: int, overtakes: Overtakes) -> None:
+        self._most = most
+        self._overtakes = overtakes
+        self._first: deque[tuple[socket.socket, str]] = deque()
+        self._others: deque[tuple[socket.socket, str]] = deque()
+
+    def __len__(self) -> int:
+        return len(self._first) + len(self._others)
+
+    def add(self, accepted: socket.socket, address: str) -> None:
+        queue = self._first if self._overtakes(address) else self._others
+        queue.append((accepted, address))
+
+    def fill(self, listening: socket.socket) -> None:
+        """Accept what the kernel's queue holds, as far as one turn of the loop allows."""
+        for _ in range(min(TAKEN_PER_TURN, self._most - len(self))):
+            try:
+                accepted, address = listening.accept()
+            except OSError:
+                # the queue is empty, or the next wait for a connection meets the same error
                 return
-            if error.errno not in SCARCE:
-                await asyncio.sleep(0)
-                continue
-            rest_s = BACK_OFF_S[min(failures, len(BACK_OFF_S) - 1)]
-            failures += 1
-            log.warning("connection.refused", message=f"accept: {error.strerror}", retry_after_s=rest_s)
-            await asyncio.sleep(rest_s)
-            continue
-        failures = 0
-        if admit(accepted, address[0]):
-            let_in += 1
-        else:
-            refused += 1
-        if let_in >= per_turn or refused >= REFUSED_PER_TURN:
-            # an accept that succeeds at once gives nobody else a turn
+            accepted.setblocking(False)
+            self.add(accepted, address[0])
+
+    def let_in(self, admit: Admit, most: int) -> None:
+        """Admit at most `most` connections that overtake, and at most `most` others."""
+        for queue in (self._first, self._others):
             let_in = refused = 0
+            while queue and let_in < most and refused < REFUSED_PER_TURN:
+                if admit(*queue.popleft()):
+                    let_in += 1
+                else:
+                    refused += 1
+
+    def close(self) -> None:
+        """Close the connections that were not admitted."""
+        for accepted, _ in (*self._first, *self._others):
+            accepted.close()
+
+
+def _nobody(_address: str) -> bool:
+    return False
+
+
+async def accept_from(
+    listening: socket.socket,
+    admit: Admit,
+    *,
+    per_turn: int,
+    ahead: int = REFUSED_PER_TURN,
+    overtakes: Overtakes = _nobody,
+) -> None:
+    """Accept until cancelled or until the socket is closed, admitting at most `per_turn` connections a turn of the loop.
+
+    Up to `ahead` connections are taken out of the kernel's queue, which is in order of arrival, and wait here.
+    Among these, connections from addresses that `overtakes` accepts go before the others. Each of the two
+    kinds has `per_turn` of its own, so that neither keeps the other waiting.
+    """
+    loop = asyncio.get_running_loop()
+    queue = _Queue(ahead, overtakes)
+    failures = 0
+    try:
+        while True:
+            try:
+                if not queue:
+                    accepted, address = await loop.sock_accept(listening)
+                    queue.add(accepted, address[0])
+            except OSError as error:
+                if listening.fileno() == -1:
+                    return
+                if error.errno not in SCARCE:
+                    await asyncio.sleep(0)
+                    continue
+                rest_s = BACK_OFF_S[min(failures, len(BACK_OFF_S) - 1)]
+                failures += 1
+                log.warning("connection.refused", message=f"accept: {error.strerror}", retry_after_s=rest_s)
+                await asyncio.sleep(rest_s)
+                continue
+            failures = 0
+            queue.fill(listening)
+            queue.let_in(admit, per_turn)
+            # an accept that succeeds at once gives nobody else a turn
             await asyncio.sleep(0)
+    finally:
+        queue.close()

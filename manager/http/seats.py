@@ -60,6 +60,7 @@ class SeatLimits:
 
     Attributes:
         total: connections at once.
+        ahead: connections that have been accepted and wait to be let in.
         per_source: of these, from one address; a proxy or an office is one.
         pace_burst, pace_per_s: new connections from one address on which no user authenticates;
             `manager.http.handshakes` decides when their handshakes begin.
@@ -75,6 +76,7 @@ class SeatLimits:
     """
 
     total: int = 512
+    ahead: int = 1024
     per_source: int = 256
     pace_burst: float = 256.0
     pace_per_s: float = 60.0
@@ -85,6 +87,10 @@ class SeatLimits:
     grace_s: float = 1.0
     is_proxy: Callable[[str], bool]
     is_known: Callable[[str], bool]
+
+    def waits_for_no_stranger(self, address: str) -> bool:
+        """Whether a connection from an address is let in, and shakes hands, before strangers' that were opened earlier."""
+        return self.is_proxy(address) or self.is_known(source_of(address))
 
 
 def _nothing() -> None:
@@ -177,7 +183,7 @@ class HttpsSeats:
                 turn = await self.handshakes.take_turn(
                     accepted,
                     seat.source,
-                    is_known=limits.is_proxy(seat.address) or limits.is_known(seat.source),
+                    is_known=limits.waits_for_no_stranger(seat.address),
                 )
         except OSError:
             # the peer sent nothing, got no turn in time, or disconnected

@@ -43,8 +43,8 @@ HTTPS: Final = "https"
 """The name of the service manager's socket."""
 
 ACCEPTED_PER_TURN: Final = 4
-"""How many connections are accepted before the loop's next turn. Strangers cut off at their deadline return
-by the hundred; a known peer among them overtakes them only once it is accepted.
+"""How many strangers' connections are admitted before the loop's next turn, and how many from known addresses,
+which overtake them. Strangers cut off at their deadline return by the hundred.
 """
 
 SHUTDOWN_S: Final = 3.0
@@ -167,7 +167,13 @@ async def _accept_connections(
             supervisor.run("https", seats.serve(seat, accepted, contexts, make))
             return True
 
-        await accept_from(listening, admit, per_turn=ACCEPTED_PER_TURN)
+        await accept_from(
+            listening,
+            admit,
+            per_turn=ACCEPTED_PER_TURN,
+            ahead=seats.limits.ahead,
+            overtakes=seats.limits.waits_for_no_stranger,
+        )
 
 
 class _Requests(web.RequestHandler):

@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 import errno
 import socket
 from collections.abc import AsyncIterator
@@ -100,4 +101,73 @@ async def test_who_hung_up_is_known_although_what_it_said_is_unread():
     assert not has_hung_up(staying.fileno())
     stop_listening(listening)
     for each in (stays, staying, leaving):
+        each.close()
+
+
+STRANGER, KNOWN = "127.0.0.1", "127.0.0.9"
+
+
+async def admitted(knocks: list[str], *, per_turn: int, ahead: int) -> list[str]:
+    """Return the addresses of these connections, which were all there before the first was let in, in the order in which they were."""
+    seen, done = [], asyncio.Event()
+
+    def admit(accepted: socket.socket, address: str) -> bool:
+        assert not accepted.getblocking()
+        accepted.close()
+        seen.append(address)
+        if len(seen) == len(knocks):
+            done.set()
+        return True
+
+    listening = listen("127.0.0.1", 0)
+    place = listening.getsockname()
+    knocking = [socket.create_connection(place, source_address=(each, 0)) for each in knocks]
+    async with asyncio.timeout(PATIENCE_S), asyncio.TaskGroup() as group:
+        running = group.create_task(
+            accept_from(
+                listening, admit, per_turn=per_turn, ahead=ahead, overtakes=lambda address: address == KNOWN
+            )
+        )
+        await done.wait()
+        running.cancel()
+    stop_listening(listening)
+    for each in knocking:
+        each.close()
+    return seen
+
+
+async def test_a_known_address_waits_for_none_of_the_strangers_who_came_first():
+    seen = await admitted([*[STRANGER] * 300, KNOWN], per_turn=4, ahead=512)
+    # what the kernel had before it is taken over in five turns
+    assert seen.index(KNOWN) <= 5 * 4
+
+
+async def test_strangers_have_their_turn_however_many_come_from_a_known_address():
+    seen = await admitted([*[KNOWN] * 50, STRANGER], per_turn=4, ahead=512)
+    assert seen.index(STRANGER) == 4
+
+
+async def test_no_more_than_so_many_wait_here_and_the_others_with_the_kernel():
+    seen = await admitted([*[STRANGER] * 100, KNOWN], per_turn=4, ahead=20)
+    assert 80 <= seen.index(KNOWN) < 100
+
+
+async def test_whoever_waits_is_cut_off_when_accepting_ends():
+    listening, turned = listen("127.0.0.1", 0), asyncio.Event()
+
+    def admit(accepted: socket.socket, _address: str) -> bool:
+        accepted.close()
+        turned.set()
+        return True
+
+    knocking = [socket.create_connection(listening.getsockname()) for _ in range(8)]
+    async with asyncio.timeout(PATIENCE_S), asyncio.TaskGroup() as group:
+        running = group.create_task(accept_from(listening, admit, per_turn=1))
+        await turned.wait()
+        running.cancel()
+    stop_listening(listening)
+    for each in knocking:
+        each.settimeout(PATIENCE_S)
+        with contextlib.suppress(ConnectionResetError):
+            assert each.recv(1) == b""
         each.close()
