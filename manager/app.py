@@ -35,7 +35,7 @@ from manager.http.health import Health
 from manager.http.metrics import Metrics, Sources
 from manager.http.middleware import GUARD
 from manager.http.proxies import Proxies
-from manager.http.seats import SeatLimits
+from manager.http.seat_limits import SeatLimits
 from manager.http.server import HttpsServer
 from manager.join_cluster import shared_by
 from manager.own_node import own_node

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from aiohttp import web
 
-from manager.http.seats import SeatLimits
+from manager.http.seat_limits import SeatLimits
 from manager.http.server import HttpsServer
 
 

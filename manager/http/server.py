@@ -24,7 +24,8 @@ from common.runtime.socket_activation import activated_socket
 from common.runtime.supervise import Supervisor
 from manager.http.handshakes import ServerContexts, measure
 from manager.http.middleware import SEAT
-from manager.http.seats import HttpsSeats, SeatLimits
+from manager.http.seat_limits import SeatLimits
+from manager.http.seats import HttpsSeats
 
 HSTS: Final = "max-age=31536000"
 """One year, which RFC 6797 6.1.1 allows and browsers' preload lists require."""
