@@ -1,6 +1,7 @@
-"""Accounts at CAs: making one, telling the CA of it, changing and ending it.
+"""CA accounts: creating, registering, changing and ending them.
 
-Decides what of an account is kept before its CA is asked. Invariant: an account whose key or binding is not in the store is never known to a CA.
+Decides what is stored before the CA is asked. Invariant: no CA knows an account whose key or binding is not
+stored.
 """
 
 from collections.abc import Callable, Sequence
@@ -36,17 +37,20 @@ from manager.usecases.workers import MAKE_KEY_TIMEOUT_S, READ_TIMEOUT_S
 log = structlog.get_logger(__name__)
 
 NAMED: Final = 3
-"""Orders that one message names."""
+"""Orders named in one message."""
 
 _MENDED_BY: Final = ("directory_url", "trusted_cas", "binding_id", "terms_agreed", "url")
-"""What of an account may end what failed with it, beside the key of its binding: no CA refuses an order for the name or the contacts."""
+"""Changes after which failed orders may succeed, besides the binding key.
+
+No CA refuses an order for the name or contacts.
+"""
 
 _SHOWN: Final = ("name", "directory_url", "staging_url", "contact", "binding_id")
-"""What of an account the audit log has as it is."""
+"""Account fields that the audit log contains verbatim."""
 
 
 class AccountUseCases:
-    """`wake` lets the runner of renewals look at once."""
+    """Use cases of CA accounts. `wake` makes the renewal runner check at once."""
 
     def __init__(self, context: Context, cas: Cas, *, wake: Callable[[], None]) -> None:
         self._context = context
@@ -55,22 +59,25 @@ class AccountUseCases:
         self._ca_accounts = CaAccounts(context, cas)
 
     async def list(self) -> Sequence[AccountRecord]:
-        """Return all by id."""
+        """Return all accounts by id."""
         return await self._context.store.accounts.list()
 
     async def get(self, account_id: AccountId) -> AccountRecord:
-        """Return one. Raises NotFoundError."""
+        """Return one account. Raises NotFoundError."""
         return await self._context.store.accounts.get(account_id)
 
     async def directory(self, account_id: AccountId) -> Directory:
-        """Ask an account's CA what it offers. Raises NotFoundError, CaError."""
+        """Return what an account's CA offers. Raises NotFoundError, CaError."""
         account = await self._context.store.accounts.get(account_id)
         keys = await self._context.store.accounts.keys(account_id)
         ca = await self._cas.ca(account, keys.key_pem, is_test=False)
         return await ca.directory()
 
     async def add(self, fields: AccountFields, *, actor: str) -> AccountRecord:
-        """Make a key, and keep an account that its CA does not know yet. Raises InvalidInputError, PkiFindingsError, ConflictError."""
+        """Make a key and store an account that its CA does not know yet.
+
+        Raises InvalidInputError, PkiFindingsError, ConflictError.
+        """
         kept = normalise(fields)
         check_staging(kept)
         await self._check_trust(kept.trusted_cas)
@@ -85,9 +92,12 @@ class AccountUseCases:
         return record
 
     async def register(self, account_id: AccountId, *, agrees: bool = False, actor: str) -> AccountRecord:
-        """Make an account at its CA, or find it there by its key; whoever `agrees` does so to the CA's terms.
+        """Register an account at its CA, or find it there by its key.
 
-        A known account agrees to nothing that way (RFC 8555 7.1.2). Raises NotFoundError, ConflictError, CaError.
+        `agrees` accepts the CA's terms of service.
+
+        A registered account cannot agree this way (RFC 8555 7.1.2). Raises NotFoundError, ConflictError,
+        CaError.
         """
         before = await self._living(account_id)
         known = replace(before, terms_agreed=before.terms_agreed or (agrees and not before.url))
@@ -100,16 +110,17 @@ class AccountUseCases:
         return record
 
     async def edit(self, account_id: AccountId, changes: AccountChanges, *, actor: str) -> AccountRecord:
-        """Change what is given; the CA is told other contacts, if it knows the account. What failed with the account is tried again, if that may have ended what was wrong.
+        """Change the given fields; tell the CA about new contacts if it knows the account.
 
-        Raises NotFoundError, InvalidInputError, PkiFindingsError, ConflictError, CaError.
+        Failed orders are retried if the change may have fixed their cause. Raises NotFoundError,
+        InvalidInputError, PkiFindingsError, ConflictError, CaError.
         """
         store, known = self._context.store, await self._living(account_id)
         fields = apply_changes(changes, known, (await store.accounts.keys(account_id)).binding_key)
         if fields.trusted_cas != known.trusted_cas:
             await self._check_trust(fields.trusted_cas)
         if known.url and changes.contact is not None:
-            # by the trust that may have been mended just now
+            # uses the new trusted CAs, which may be what was fixed
             ca = await self._ca_accounts.ca(account_id, is_test=False, trusted_cas=fields.trusted_cas)
             await ca.update_contact(fields.contact)
         async with self._context.deciding() as inventory:
@@ -129,7 +140,10 @@ class AccountUseCases:
         return record
 
     async def change_key(self, account_id: AccountId, *, actor: str) -> AccountRecord:
-        """Give an account another key. One that was begun and interrupted is brought to its end. Raises NotFoundError, ConflictError, CaError."""
+        """Replace an account's key, or finish an interrupted key change.
+
+        Raises NotFoundError, ConflictError, CaError.
+        """
         account = await self._living(account_id)
         if not (await self._context.store.accounts.keys(account_id)).next_key_pem:
             key_pem = await self._context.workers.run(MAKE_KEY_TIMEOUT_S, _make_key)
@@ -140,13 +154,16 @@ class AccountUseCases:
         return account
 
     async def deactivate(self, account_id: AccountId, *, actor: str) -> AccountRecord:
-        """End an account at its CA for good. Raises NotFoundError, ConflictError (also while the CA looks at proofs, or signs), CaError."""
+        """Deactivate an account at its CA for good.
+
+        Raises NotFoundError, CaError, and ConflictError, also while the CA validates proofs or signs.
+        """
         account = await self._living(account_id)
         if account.url:
             ca = await self._ca_accounts.ca(account_id, is_test=False)
             async with self._context.store.transaction():
                 await self._require_unneeded(account_id)
-                # first, since it cannot be undone
+                # audited first, since it cannot be undone
                 await self._context.audit(actor, "account.deactivation_begun", f"account {account_id}")
             await ca.deactivate()
         async with self._context.store.transaction():
@@ -154,15 +171,16 @@ class AccountUseCases:
             record = replace(known, deactivated_s=self._context.clock())
             await self._context.store.accounts.keep(record)
             await self._context.audit(actor, "account.deactivated", f"account {account_id}")
-            # what is renewed with it has an alarm
+            # renewals with this account get an alarm
             self._context.store.after_commit(self._context.content_changed.set)
         log.info("account.deactivated", account=account_id, user=actor)
         return record
 
     async def delete(self, account_id: AccountId, *, actor: str) -> None:
-        """Forget an account with its key; its CA is not told.
+        """Delete an account with its key; the CA is not told.
 
-        Raises NotFoundError, ConflictError while something is renewed with it, or its CA looks at proofs of what was ordered with it, or signs that.
+        Raises NotFoundError, and ConflictError while a renewal uses it, or while the CA validates or signs
+        one of its orders.
         """
         async with self._context.store.transaction():
             await self._require_unneeded(account_id)
@@ -172,7 +190,10 @@ class AccountUseCases:
         log.info("account.deleted", account=account_id, user=actor)
 
     async def _require_none_ending(self, account_id: AccountId) -> None:
-        """Refuse to forget what only renewals that were removed use still: no list has them. Raises ConflictError."""
+        """Refuse to delete an account that only removed renewals, which no list shows, still use.
+
+        Raises ConflictError.
+        """
         found = await self._context.store.renewals.list()
         using = [each for each in found if each.terms is not None and each.terms.account_id == account_id]
         if not using or not all(each.is_over for each in using):
@@ -186,7 +207,10 @@ class AccountUseCases:
         )
 
     async def _require_unneeded(self, account_id: AccountId) -> None:
-        """Refuse to end what a certificate could not be collected with that its CA has signed, or is about to. Raises ConflictError."""
+        """Refuse to end an account that is needed to download a certificate, signed or about to be.
+
+        Raises ConflictError.
+        """
         orders = [
             each
             for each in await self._context.store.orders.unfinished()
@@ -202,7 +226,7 @@ class AccountUseCases:
         )
         more = f" and {len(orders) - NAMED} more" if len(orders) > NAMED else ""
         paused = {each.id for each in await self._context.store.renewals.list() if each.is_paused}
-        # while it is paused, the CA is asked for nothing but what it signs
+        # a paused renewal asks its CA for nothing except certificates that are being signed
         resting = {
             each.renewal_id
             for each in orders
@@ -215,7 +239,7 @@ class AccountUseCases:
         )
 
     async def _check_trust(self, trusted_cas: str) -> None:
-        """Read CAs before they are kept. Raises PkiFindingsError."""
+        """Parse trusted CAs before they are stored. Raises PkiFindingsError."""
         if trusted_cas:
             await self._context.workers.run(READ_TIMEOUT_S, read_trusted_cas, trusted_cas)
 
@@ -231,7 +255,7 @@ def _is_mended(before: AccountRecord, after: AccountRecord) -> bool:
 
 
 def _changes(before: AccountRecord, after: AccountRecord, *, has_other_key: bool) -> dict[str, object]:
-    """Say for the audit log what was changed, without a key."""
+    """Describe a change for the audit log, without keys."""
     detail = {part: getattr(after, part) for part in _SHOWN if getattr(after, part) != getattr(before, part)}
     if after.trusted_cas != before.trusted_cas:
         detail["trusted_cas"] = "replaced" if after.trusted_cas else "none"
@@ -241,5 +265,5 @@ def _changes(before: AccountRecord, after: AccountRecord, *, has_other_key: bool
 
 
 def _make_key() -> str:
-    """Make an account's key, in a worker: ES256 is what every CA takes (RFC 8555 6.2)."""
+    """Make an account's key, in a worker. Every CA accepts ES256 (RFC 8555 6.2)."""
     return private_key_pem(make_key(KeyKind.ECDSAP256))

@@ -1,4 +1,4 @@
-"""Conditions of renewals, for the alarms: reads what is renewed, and lets the domain say what is wrong with it."""
+"""Alarm conditions of renewals: reads them from the store and passes them to the domain."""
 
 from collections.abc import Sequence
 
@@ -18,7 +18,7 @@ from manager.store.store import Store
 
 
 async def conditions_of_renewals(store: Store, inventory: Inventory, *, now_s: float) -> Sequence[Condition]:
-    """Return what is wrong with renewals. Raises StorageError."""
+    """Return the alarm conditions of renewals. Raises StorageError."""
     kept = await store.renewals.list()
     renewals = [each for each in kept if not each.is_over]
     unfinished = await store.orders.unfinished() if renewals else []

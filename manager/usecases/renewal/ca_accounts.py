@@ -1,7 +1,7 @@
-"""Accounts as their CAs are asked with them: which key, and that the CA knows it.
+"""Accounts as used with their CAs: the current key, and registration.
 
-Decides when an account is made known to its CA, and brings a change of its key to an end that was interrupted. Invariant: a new key is in the store
-before the CA hears of it, and the former one until the CA has taken the new.
+Decides when an account is registered, and finishes interrupted key changes. Invariant: a new key is stored
+before the CA sees it, and the former one is kept until the CA has accepted the new one.
 """
 
 import contextlib
@@ -25,14 +25,18 @@ class CaAccounts:
         self._store = context.store
 
     async def ca(self, account_id: AccountId, *, is_test: bool, trusted_cas: str | None = None) -> Ca:
-        """Return what asks an account's CA, which knows the account by then; `trusted_cas` counts in place of what is kept. Raises NotFoundError, ConflictError, CaError."""
+        """Return a client of an account's CA, registering the account if needed.
+
+        `trusted_cas` overrides the stored ones. Raises NotFoundError, ConflictError, CaError.
+        """
         account, keys = await self._store.accounts.with_keys(account_id)
         if trusted_cas is not None:
             account = replace(account, trusted_cas=trusted_cas)
         if account.is_deactivated:
             raise CaError(f"the account '{account.name}' was deactivated", is_final=True)
         if keys.next_key_pem:
-            # what is ordered does not wait for it: the former key counts until the CA has taken the next
+            # orders do not wait for a key change: the former key is valid until the CA has accepted the next
+            # one
             with contextlib.suppress(CaError):
                 await self.finish_key_change(account, actor=RENEWAL)
             keys = await self._store.accounts.keys(account_id)
@@ -45,7 +49,10 @@ class CaAccounts:
         return await self._cas.ca(account, keys.key_pem, is_test=False)
 
     async def check_demands(self, account_id: AccountId, *, profile: str) -> None:
-        """Check what a CA demands of a real order, and its staging environment may not. Raises NotFoundError, CaError."""
+        """Check what a CA requires for real orders but its staging environment may not.
+
+        Raises NotFoundError, CaError.
+        """
         account, keys = await self._store.accounts.with_keys(account_id)
         try:
             offered = await (await self._cas.ca(account, keys.key_pem, is_test=False)).directory()
@@ -65,7 +72,10 @@ class CaAccounts:
             )
 
     async def register(self, account: AccountRecord, *, actor: str) -> AccountRecord:
-        """Make an account at its CA, or find it there by its key; keep its address, and that somebody agreed to the CA's terms. Raises CaError, ConflictError."""
+        """Register an account at its CA, or find it by its key; store its URL and the agreement to the terms.
+
+        Raises CaError, ConflictError.
+        """
         keys = await self._store.accounts.keys(account.id)
         ca = await self._cas.ca(account, keys.key_pem, is_test=False)
         url = await ca.register(binding_key=keys.binding_key)
@@ -83,9 +93,10 @@ class CaAccounts:
         return known
 
     async def finish_key_change(self, account: AccountRecord, *, actor: str) -> None:
-        """Let the CA take the next key, or find that it has, and let that be the account's own, unless somebody did so meanwhile.
+        """Submit the next key to the CA, or find that it knows it, and make it the account's key.
 
-        Raises CaError; where the CA refuses for good, the account keeps its key, and no other waits to take its place.
+        Keeps a key that was stored meanwhile. Raises CaError. If the CA refuses for good, the account keeps its
+        key and the next one is discarded.
         """
         keys = await self._store.accounts.keys(account.id)
         if not keys.next_key_pem:
@@ -111,7 +122,10 @@ class CaAccounts:
                 await self._context.audit(actor, "account.key_change_refused", f"account {account.id}")
 
     async def _knows(self, account: AccountRecord, key_pem: str) -> bool:
-        """Whether the CA has taken a key before, and its answer was lost. Raises CaError where it cannot be asked."""
+        """Whether the CA has already accepted a key, its answer being lost.
+
+        Raises CaError if it cannot be reached.
+        """
         ca = await self._cas.ca(account, key_pem, is_test=False)
         try:
             return await ca.find_account() == account.url
@@ -121,7 +135,7 @@ class CaAccounts:
             return False
 
     async def _for_test(self, account: AccountRecord, key_pem: str, binding_key: str) -> Ca:
-        # its address there is not kept: it is found by its key each time
+        # its URL there is not stored: the account is found by its key each time
         ca = await self._cas.ca(account, key_pem, is_test=True)
         needs_binding = (await ca.directory()).needs_binding
         await ca.register(binding_key=binding_key if needs_binding else "")

@@ -1,4 +1,4 @@
-"""Dependencies of renewal: what each of its parts is given."""
+"""Dependencies shared by the parts of renewal."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from manager.usecases.renewal.removals import Removals
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dependencies:
-    """The use cases' context, CAs, who shows proofs of which kind, what nodes serve, and which proofs are taken away just now."""
+    """Context of the use cases, CAs, challenge providers by kind, served certificates and running removals."""
 
     context: Context
     cas: Cas

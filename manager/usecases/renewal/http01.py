@@ -1,8 +1,9 @@
-"""Showing challenges of the kind HTTP-01 to a CA: every node that it may reach for a name answers for it (RFC 8555 8.3).
+"""HTTP-01 challenges: every node that a CA may reach for a name answers for it (RFC 8555 8.3).
 
-Decides which nodes those are, and when they all show what they should: by asking each at its own address as the CA will. What a node says itself only
-explains what was seen. Leaves bringing challenges to nodes to `manager.fleet.challenges`. Invariants: only addresses of nodes are asked, as the store
-has them; and what is a secret until the CA asks stands in no message.
+Decides which nodes these are, and when all of them serve their proofs: each is asked at its own address, as
+the CA will do. A node's own report only explains the result. `manager.fleet.challenges` sends the challenges
+to nodes. Invariants: only stored addresses of nodes are contacted. No message contains what is secret until
+the CA asks.
 """
 
 import asyncio
@@ -27,27 +28,27 @@ from manager.store.placed_challenges import PlacedChallenges
 from manager.usecases.renewal.ports import CaError, Missing
 
 ALL_CHECKED_S: Final = 60.0
-"""For the checks of all nodes together; those not checked by then are missing."""
+"""Time limit for checking all nodes; unchecked ones count as missing."""
 
-BEING_TOLD: Final = "the node is being told of it"
+BEING_TOLD: Final = "the node is being told about it"
 
 Expecting = Callable[[], Awaitable[Mapping[NodeName, Collection[str]]]]
-"""Tells for which names certificates are being ordered that nodes do not have yet."""
+"""Returns the names of first orders per node: those being ordered that the nodes have no certificate for yet."""
 
 
 class Nodes(Protocol):
-    """What is known of nodes' connections. `manager.fleet.fleet.Fleet` is the real one."""
+    """Connection state of nodes. `manager.fleet.fleet.Fleet` is the real one."""
 
     def address_of(self, name: NodeName) -> str:
-        """Return where a node was last connected from, "" if it was not."""
+        """Return the address of a node's last connection, "" if it never connected."""
 
     def is_connected(self, name: NodeName) -> bool:
-        """Tell whether a node is connected."""
+        """Return whether a node is connected."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Target:
-    """A proof that a node has to show, and the addresses at which that is checked."""
+    """A proof that a node has to serve, and the addresses at which to check it."""
 
     proof: Proof
     node: NodeName
@@ -55,7 +56,10 @@ class _Target:
 
 
 class HttpShowing:
-    """Implements `manager.usecases.renewal.ports.Showing`. `placed` is called when what is placed has changed."""
+    """Implements `manager.usecases.renewal.ports.Showing`.
+
+    `placed` is called after the set of challenges changed.
+    """
 
     def __init__(
         self,
@@ -75,7 +79,7 @@ class HttpShowing:
         self._placed = placed
 
     async def place(self, proofs: Sequence[Proof], *, until_s: float) -> None:
-        """Let every node that serves one of the names show its proof. Raises CaError, StorageError."""
+        """Make every node of a name serve its proof. Raises CaError, StorageError."""
         for proof in proofs:
             if not is_token(proof.token) or not is_response(proof.response):
                 raise CaError(
@@ -97,7 +101,7 @@ class HttpShowing:
         self._placed()
 
     async def missing(self, proofs: Sequence[Proof]) -> Sequence[Missing]:
-        """Ask every node for every proof that it has to show; return what was not shown. Raises StorageError."""
+        """Ask every node for each of its proofs; return the missing ones. Raises StorageError."""
         nodes = await self._nodes_of(proofs)
         records = (await self._inventories.current()).nodes
         counts = Counter(address for record in records.values() for address in set(record.addresses))
@@ -131,7 +135,7 @@ class HttpShowing:
         return found
 
     async def remove(self, proofs: Sequence[Proof]) -> None:
-        """Let nobody show these any more. Raises StorageError."""
+        """Stop serving these proofs. Raises StorageError."""
         await self._challenges.remove({proof.token for proof in proofs})
         self._placed()
 
@@ -142,13 +146,13 @@ class HttpShowing:
         return await asyncio.to_thread(nodes_asked, inventory, [proof.name for proof in proofs], expecting)
 
     def _addresses(self, record: NodeRecord, shared: Collection[str]) -> Sequence[str]:
-        """Return a node's own addresses, the first and those that no other has; one that has none is asked where it is connected from."""
+        """Return a node's first address and its unshared ones; without any, its connection's address."""
         own = record.addresses[:1] + tuple(each for each in record.addresses[1:] if each not in shared)
         seen = self._nodes.address_of(record.name)
         return own or ((seen,) if _is_address(seen) else ())
 
     async def _check_all(self, targets: Sequence[_Target]) -> Sequence[CheckResult]:
-        """Check them all, some at once; those not finished in time count as unreachable."""
+        """Check all targets, some concurrently; those not finished in time count as unreachable."""
         results = [CheckResult("nobody", "it could not be asked in time")] * len(targets)
 
         async def run(number: int, target: _Target, check: Check) -> None:
@@ -165,9 +169,9 @@ class HttpShowing:
         return results
 
     def _reported(self, node: NodeName, placed: PlacedChallenge | None) -> str:
-        """Say what the node itself says of a challenge."""
+        """Return what the node itself reports about a challenge."""
         if placed is None:
-            return f"it is not among what the node is to show, which are {CHALLENGES_MAX} at most"
+            return f"it is not in the node's list of challenges, which has at most {CHALLENGES_MAX}"
         if placed.fault:
             return f"the node says: {printable(placed.fault)}"
         if placed.kept_s is not None:
@@ -176,7 +180,7 @@ class HttpShowing:
 
 
 async def _check(target: _Target, check: Check) -> CheckResult:
-    """Ask a node at each of its addresses: one that nobody answers at does not count if another one answers."""
+    """Ask a node at each of its addresses. One that does not answer is ignored if another does."""
     if not target.addresses:
         return CheckResult("nobody", "no address of it is known")
     proof = target.proof
@@ -189,7 +193,7 @@ async def _check(target: _Target, check: Check) -> CheckResult:
 
 
 def _nobody(name: str) -> str:
-    return f"no node serves {name}: none has a certificate for it, and none is called so"
+    return f"no node serves {name}: no node has this name or a certificate for it"
 
 
 def _is_address(text: str) -> bool:

@@ -1,6 +1,7 @@
-"""Leftovers: proofs that could not be taken away once nobody needed them, and are tried again.
+"""Leftovers: unneeded proofs whose removal failed and is retried.
 
-Decides when, and for how long. Invariants: what an order that is under way shows is not taken away from it; and nothing is held up by what stays.
+Decides when, and for how long. Invariants: proofs of running orders are not removed. A leftover proof delays
+nothing.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,10 +22,10 @@ from manager.usecases.renewal.ports import Showing
 log = structlog.get_logger(__name__)
 
 LEFT_MOST: Final = 200
-"""Proofs of one renewal that are tried again, the latest: twice the names of the largest order."""
+"""Leftover proofs of one renewal that are retried, the latest ones: twice the names of the largest order."""
 
 LEFT_MOST_S: Final = 30.0 * DAY_S
-"""For how long they are tried again: whoever has not mended it by then has removed them otherwise, or does not want to."""
+"""Duration of retries. After that they were removed by hand, or are left on purpose."""
 
 NAMED: Final = 3
 
@@ -36,7 +37,11 @@ class Leftovers:
         self._removals = dependencies.removals
 
     async def remove(self, order: OrderRecord, proofs: Sequence[Proof]) -> str:
-        """Take an order's proofs away, but for what another one shows; what stays is kept, to be tried again, and is named in words, "" for nothing. Raises StorageError."""
+        """Remove an order's proofs, except those that another order shows. Raises StorageError.
+
+        Those that could not be removed are stored, to be retried; returns a message that names them, "" for
+        none.
+        """
         showing = self._showings.get(order.terms.challenge)
         if not proofs or showing is None:
             return ""
@@ -54,7 +59,10 @@ class Leftovers:
         return f"What was shown for {listed(names[:NAMED])}{more} could not be taken away, which is tried again: {why}."
 
     async def _take_away(self, showing: Showing, proofs: Sequence[Proof]) -> str:
-        """Take proofs away; return why that failed, "" if it did not. Raises ConflictError, StorageError."""
+        """Remove proofs; return the reason of a failure, "" for success.
+
+        Raises ConflictError, StorageError.
+        """
         try:
             await showing.remove(proofs)
         except (ConflictError, StorageError):
@@ -85,11 +93,11 @@ class Leftovers:
             await store.renewals.keep(replace(known, left=(*others, *new)[-LEFT_MOST:]))
 
     async def clear(self, renewal_id: RenewalId) -> None:
-        """Try again to take away what is due. Raises NotFoundError, StorageError."""
+        """Retry removals that are due. Raises NotFoundError, StorageError."""
         store, now_s = self._context.store, self._context.clock()
         due = due_of(await store.renewals.get(renewal_id), now_s)
         with self._removals.going([each.proof for each in due]):
-            # an order that shows the same takes it away itself
+            # a running order that shows the same proof will remove it
             unfinished = await store.orders.unfinished()
             free = self._removals.free([each.proof for each in due], unfinished, of=None)
             failed = await self._take_away_left([each for each in due if each.proof in free])
@@ -106,7 +114,7 @@ class Leftovers:
             log.warning("challenge.left", renewal=renewal_id, message=next(iter(failed.values())))
 
     async def _take_away_left(self, left: Sequence[LeftProof]) -> Mapping[LeftProof, str]:
-        """Take these away; return which of them stay, and why. Raises ConflictError, StorageError."""
+        """Remove leftovers; return those that remain, with reasons. Raises ConflictError, StorageError."""
         failed: dict[LeftProof, str] = {}
         for kind in dict.fromkeys(each.challenge for each in left):
             of_kind = [each for each in left if each.challenge is kind]
@@ -117,7 +125,7 @@ class Leftovers:
 
 
 def due_of(renewal: RenewalRecord, now_s: float) -> Sequence[LeftProof]:
-    """Return what is to be tried again now; a clock that was ahead is not waited for."""
+    """Return the leftovers to retry now. A clock that was ahead causes no wait."""
     return [
         each
         for each in renewal.left
@@ -126,17 +134,17 @@ def due_of(renewal: RenewalRecord, now_s: float) -> Sequence[LeftProof]:
 
 
 def is_waited_for(renewal: RenewalRecord, now_s: float) -> bool:
-    """Whether a renewal that is over stays for what it has left: for a day since it was removed, since its account is in use as long."""
+    """Whether a removed renewal is kept for its leftovers: for a day, since its account is in use as long."""
     return any(now_s - max(each.since_s, renewal.changed_s) < DAY_S for each in renewal.left)
 
 
 def next_clear_s(renewals: Sequence[RenewalRecord]) -> float:
-    """Return when something is to be tried again, infinite if nothing is."""
+    """Return the time of the next retry, infinite if there is none."""
     return min((_due_s(renewal, each) for renewal in renewals for each in renewal.left), default=float("inf"))
 
 
 def _due_s(renewal: RenewalRecord, left: LeftProof) -> float:
-    """Return when to try it again: at once if its renewal was removed since it was tried."""
+    """Return when to retry a removal: at once if its renewal was removed since the last try."""
     tried_s = left.retry_at_s - LADDER_S[min(left.tries, len(LADDER_S)) - 1]
     is_removed_since = renewal.is_over and tried_s < renewal.changed_s
     return min(left.retry_at_s, renewal.changed_s) if is_removed_since else left.retry_at_s

@@ -1,6 +1,6 @@
-"""Ports of renewal: what it asks of a CA, and of whoever shows challenges to one. `manager.acme` has the real CAs.
+"""Ports of renewal: CAs, and the providers that show challenges to them. `manager.acme` has the real CAs.
 
-Every call ends within its own deadline, and raises `CaError` for everything that goes wrong.
+Every call has its own deadline, and raises `CaError` for every failure.
 """
 
 from collections.abc import Sequence
@@ -16,11 +16,12 @@ CaStatus = Literal["pending", "ready", "processing", "valid", "invalid", "deacti
 
 
 class CaError(CertcastError):
-    """A CA refused something, or could not be asked.
+    """A CA refused a request or could not be reached.
 
-    `type` is its own code without `urn:ietf:params:acme:error:`, "" where no CA said anything (`message` then tells of the network). `retry_after_s` is how
-    long it asks to wait, None if it does not. `is_final`: what was asked will not be granted by asking again. `is_signed`: the CA has signed what
-    is refused here, and counts it.
+    `type` is the ACME error type without `urn:ietf:params:acme:error:`, "" without an answer (`message` then
+    describes the network). `retry_after_s` is the requested delay, None if there is none. `is_final`:
+    repeating the request will not help. `is_signed`: the CA has signed, and counts, the certificate that is
+    refused here.
     """
 
     reason = Reason.UNREACHABLE
@@ -45,7 +46,7 @@ class CaError(CertcastError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Directory:
-    """What a CA offers: `profiles` with their descriptions, whether it wants a binding, where its terms stand, whether it has renewal information."""
+    """A CA's offer: `profiles` with descriptions, terms of service, required binding, renewal information."""
 
     terms_url: str
     website: str
@@ -56,7 +57,10 @@ class Directory:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ordered:
-    """An order as the CA has it now. `authorization_urls` is one for each name; `message` is why it is invalid, with `type`."""
+    """An order's state at the CA.
+
+    `authorization_urls` has one per name; `message` and `type` say why it is invalid.
+    """
 
     url: str
     status: CaStatus
@@ -70,7 +74,10 @@ class Ordered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Authorization:
-    """Whether a name is proven. `proof` is what to show, None where it is proven, or where the CA does not take this kind of challenge."""
+    """State of a name's authorization.
+
+    `proof` is what to show, None if the name is proven or the CA does not accept this kind of challenge.
+    """
 
     url: str
     name: str
@@ -83,7 +90,7 @@ class Authorization:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Suggested:
-    """When a CA suggests to renew a certificate, why (a link), and for how long not to ask again."""
+    """Renewal window suggested by a CA, an explanation (a link), and the time until it may be asked again."""
 
     window: Window
     why: str
@@ -91,76 +98,82 @@ class Suggested:
 
 
 class Ca(Protocol):
-    """A CA as one account asks it."""
+    """A CA, used with one account."""
 
     async def directory(self) -> Directory:
-        """Return what it offers."""
+        """Return the CA's directory."""
 
     async def register(self, *, binding_key: str) -> str:
-        """Make the account there, or find the one that has its key; return its address. `binding_key` is base64url, "" for none."""
+        """Register the account, or find the one with its key; return its URL.
+
+        `binding_key` is base64url, "" for none.
+        """
 
     async def find_account(self) -> str:
-        """Return the address of the account that has the key. Raises CaError `accountDoesNotExist`, and no account is made."""
+        """Return the URL of the account with this key. Raises CaError `accountDoesNotExist`; creates none."""
 
     async def update_contact(self, contact: Sequence[str]) -> None:
-        """Tell the CA other contacts."""
+        """Update the contacts at the CA."""
 
     async def change_key(self, new_key_pem: str) -> None:
-        """Give the account another key (RFC 8555 7.3.5); from then on only that one counts."""
+        """Replace the account's key (RFC 8555 7.3.5); only the new one is valid afterwards."""
 
     async def deactivate(self) -> None:
-        """End the account for good; one that has ended is no error."""
+        """Deactivate the account for good; an ended one is no error."""
 
     async def order(self, names: Sequence[str], *, profile: str, replaces: str) -> Ordered:
-        """Ask for an order of these names (DNS names and IP addresses)."""
+        """Create an order for these names (DNS names and IP addresses)."""
 
     async def find_order(self, names: Sequence[str], *, profile: str) -> Ordered | None:
-        """Return an unfinished order of these names and this profile where the CA lists the account's; None if there is none, or it lists nothing."""
+        """Return an unfinished order for these names and profile, from the CA's list of orders.
+
+        None if there is none, or if the CA has no such list.
+        """
 
     async def look(self, order_url: str) -> Ordered:
-        """Return an order as it is now."""
+        """Return an order's current state."""
 
     async def authorization(self, url: str, kind: ChallengeKind) -> Authorization:
-        """Return an authorization as it is now, with the proof of this kind."""
+        """Return an authorization's current state, with its proof of this kind."""
 
     async def answer(self, proof: Proof) -> None:
-        """Let the CA look at what is shown."""
+        """Tell the CA to validate a proof."""
 
     async def finalize(self, finalize_url: str, request_pem: str) -> None:
-        """Hand in the request of an order that is ready."""
+        """Submit the CSR of a ready order."""
 
     async def download(self, certificate_url: str) -> Sequence[str]:
-        """Return the certificate with its chain as PEM, the CA's default first, then its alternatives."""
+        """Return the certificate and its chain as PEM: the CA's default first, then the alternatives."""
 
     async def suggested(self, ari_id: str) -> Suggested | None:
-        """Return when to renew a certificate; None from a CA that does not say."""
+        """Return the renewal window of a certificate; None if the CA suggests none."""
 
 
 class Cas(Protocol):
-    """Makes what asks a CA. The key is the account's, as PEM."""
+    """Creates clients of CAs. The key is the account's, as PEM."""
 
     async def ca(self, account: AccountRecord, key_pem: str, *, is_test: bool) -> Ca:
-        """Return what asks the account's CA, or (`is_test`) the one that orders are tried at. Raises CaError."""
+        """Return a client of the account's CA, or of its test directory (`is_test`). Raises CaError."""
 
 
 class NoCas:
-    """Stands for CAs while no manager runs: what is kept then is ordered when it starts."""
+    """Stand-in for CAs while no manager runs; the manager places stored orders when it starts."""
 
     async def ca(self, account: AccountRecord, key_pem: str, *, is_test: bool) -> Ca:
-        """Raise CaError: nobody would ask."""
+        """Raise CaError: no manager runs."""
         del account, key_pem, is_test
         raise CaError("the manager does not run; it asks CAs when it starts", is_final=True)
 
 
 def wake_nobody() -> None:
-    """Stand for the runner of renewals while no manager runs."""
+    """Do nothing: no manager runs that has a renewal runner."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Missing:
-    """Who does not show a proof yet: a node (with its port) or a name server, and what it answered, in words.
+    """A node (with its port) or a name server that does not show a proof, and its answer in words.
 
-    `is_being_told`: it is connected, and has not said yet whether it shows the proof, which takes it a second.
+    `is_being_told`: the node is connected and has not reported on the proof yet, which takes a second.
     """
 
     where: str
@@ -170,13 +183,13 @@ class Missing:
 
 
 class Showing(Protocol):
-    """Shows proofs of one kind to a CA, until they are taken away."""
+    """Shows proofs of one kind to a CA until they are removed."""
 
     async def place(self, proofs: Sequence[Proof], *, until_s: float) -> None:
-        """Put them where the CA will look, all or what is not there yet; again as often as one likes. Raises CaError."""
+        """Place all proofs, or the missing ones, where the CA will look. Idempotent. Raises CaError."""
 
     async def missing(self, proofs: Sequence[Proof]) -> Sequence[Missing]:
-        """Look as the CA will; return who does not show which. Raises CaError."""
+        """Look up each proof as the CA will; return those that are missing, and where. Raises CaError."""
 
     async def remove(self, proofs: Sequence[Proof]) -> None:
-        """Take them away; what is not there is no error. Raises CaError."""
+        """Remove proofs; a missing one is no error. Raises CaError."""

@@ -1,7 +1,8 @@
-"""Progress of an order, as it is kept: a step that was taken, something to wait for, a failure, its end.
+"""Progress of an order in the store: a completed step, a wait, a failure, its end.
 
-Decides what a failure costs: how long its renewal rests, and whether the order goes on afterwards. Invariant: an order is written only as it was
-read: if another manager carried it on meanwhile, nothing is kept (ChangedMeanwhileError).
+Decides the cost of a failure: how long its renewal waits, and whether the order continues afterwards.
+Invariant: an order is written only in the version that was read. If another manager advanced it meanwhile,
+nothing is written (ChangedMeanwhileError).
 """
 
 from collections.abc import Collection
@@ -31,17 +32,17 @@ from manager.usecases.renewal.ports import CaError
 log = structlog.get_logger(__name__)
 
 STEPS_KEPT: Final = 40
-"""Of one order, the latest: it has eight, and one more for each failure."""
+"""Latest steps kept of one order: it has eight, and one more for each failure."""
 
 
 ORDERS_KEPT: Final = 50
-"""Of one renewal, those that are over, and as many of its tests."""
+"""Finished orders kept of one renewal, and as many of its tests."""
 
 
 async def advance(
     context: Context, order: OrderRecord, state: OrderState, *, message: str = "", **changes: Any
 ) -> OrderRecord:
-    """Keep that an order has come so far, with what its next step needs. Raises ChangedMeanwhileError."""
+    """Store an order's new state with the data for its next step. Raises ChangedMeanwhileError."""
     async with context.store.transaction():
         return await keep_advanced(context, order, state, message=message, **changes)
 
@@ -55,7 +56,7 @@ async def keep_advanced(
     is_failure: bool = False,
     **changes: Any,
 ) -> OrderRecord:
-    """Keep it as `advance` does, in the transaction that is open; or what failed there."""
+    """Store a new state as `advance` does, or a failure, in the current transaction."""
     await _require_same(context, order)
     now_s = context.clock()
     step = Step(at_s=now_s, state=state, message=message, is_failure=is_failure)
@@ -67,7 +68,7 @@ async def keep_advanced(
 
 
 async def wait(context: Context, order: OrderRecord, seconds: float, **changes: Any) -> OrderRecord:
-    """Keep when to look at an order again, and what is known of it meanwhile. Raises ChangedMeanwhileError."""
+    """Store when to check an order again, and its data so far. Raises ChangedMeanwhileError."""
     async with context.store.transaction():
         await _require_same(context, order)
         now_s = context.clock()
@@ -77,7 +78,7 @@ async def wait(context: Context, order: OrderRecord, seconds: float, **changes: 
 
 
 async def order_by_clock(context: Context, order: OrderRecord) -> OrderRecord:
-    """Keep an order as of now that was written by a clock that was ahead, and return it; any other as it is."""
+    """Return an order; one written by a clock that was ahead is first stored with the current time."""
     after = order_by(order, now_s=context.clock())
     if after is order:
         return order
@@ -91,7 +92,7 @@ async def order_by_clock(context: Context, order: OrderRecord) -> OrderRecord:
 
 
 async def renewal_by_clock(context: Context, renewal: RenewalRecord) -> RenewalRecord:
-    """Keep a renewal as of now that was written by a clock that was ahead, and return it; any other as it is."""
+    """Return a renewal; one written by a clock that was ahead is first stored with the current time."""
     if renewal_by(renewal, now_s=context.clock()) is renewal:
         return renewal
     try:
@@ -104,14 +105,17 @@ async def renewal_by_clock(context: Context, renewal: RenewalRecord) -> RenewalR
 
 
 async def end(context: Context, order: OrderRecord, message: str) -> None:
-    """End an order that is of no use any more; nothing has failed. Raises ChangedMeanwhileError."""
+    """End an obsolete order, which is not a failure. Raises ChangedMeanwhileError."""
     problem = Problem(at_s=context.clock(), message=message)
     await advance(context, order, OrderState.FAILED, message=message, problem=problem)
     log.info("order.ended", order=order.id, renewal=order.renewal_id, message=message)
 
 
 async def end_paused(context: Context, order: OrderRecord, message: str) -> None:
-    """End an order whose renewal has been paused for long: another one follows once it is resumed, also if that is before its time. Raises ChangedMeanwhileError."""
+    """End an order whose renewal has been paused for too long. Raises ChangedMeanwhileError.
+
+    Resuming the renewal begins another one, even before its regular time.
+    """
     inventory = await context.inventories.current()
     async with context.store.transaction():
         known = await context.store.renewals.get(order.renewal_id)
@@ -124,12 +128,13 @@ async def end_paused(context: Context, order: OrderRecord, message: str) -> None
 
 
 async def fail(context: Context, order: OrderRecord, error: CaError) -> None:
-    """Keep a failure: its renewal rests, and the order is tried again if that can help. A test ends with its first.
+    """Store a failure: its renewal waits, and the order is retried if that may help. A test ends at once.
 
-    An order that is left behind rests by itself, since all else that its renewal failed with is forgotten. Raises ChangedMeanwhileError.
+    An obsolete order keeps its own back-off, since the renewal's failures are forgotten. Raises
+    ChangedMeanwhileError.
     """
     is_end = error.is_final or order.is_test
-    # what the order has brought, or somebody put there meanwhile, is none of its failure
+    # an installed certificate, from this order or not, is unaffected by its failure
     problem = Problem(
         at_s=context.clock(),
         message=error.message,
@@ -138,7 +143,7 @@ async def fail(context: Context, order: OrderRecord, error: CaError) -> None:
         is_signed=error.is_signed,
         leaf=order.replaces_leaf,
     )
-    # by the time that it is tried again, what was shown may be gone
+    # until the retry the proofs may have been removed
     before = OrderState.ORDERED if order.state is OrderState.PLACED else order.state
     state = OrderState.FAILED if is_end else before
     again: dict[str, Any] = {} if is_end else {"placing_s": None, "is_answered": False}
@@ -159,7 +164,7 @@ async def fail(context: Context, order: OrderRecord, error: CaError) -> None:
 
 
 async def fail_to_begin(context: Context, renewal: RenewalRecord, error: CertcastError) -> None:
-    """Keep that no order could begin: the renewal rests."""
+    """Store that no order could begin: the renewal waits."""
     inventory = await context.inventories.current()
     async with context.store.transaction():
         known = await context.store.renewals.get(renewal.id)
@@ -179,7 +184,10 @@ async def _rest(
     *,
     signed: Collection[float] = (),
 ) -> None:
-    """Keep what was wrong, and until when the renewal rests; `entry` is what nodes have meanwhile, and `signed` when its CA has signed what it counts."""
+    """Store the problem and the renewal's retry time.
+
+    `entry` is the installed certificate; `signed` has the CA's counted signings.
+    """
     now_s, failures = context.clock(), renewal.failures + 1
     rests_until_s = _rests_until_s(context, failures, error, entry)
     if (by_itself_s := allowed_s(signed)) > rests_until_s:
@@ -192,7 +200,7 @@ async def _rest(
 
 
 def _rests_until_s(context: Context, failures: int, error: CaError, entry: Entry | None) -> float:
-    """Return until when to rest after so many failures in a row, the last one just now."""
+    """Return the retry time after this many failures in a row, the last one just now."""
     now_s = context.clock()
     ends_s = None if entry is None else entry.leaf.not_after_s
     asked_s = None
@@ -202,7 +210,10 @@ def _rests_until_s(context: Context, failures: int, error: CaError, entry: Entry
 
 
 async def forget_failure(context: Context, renewal: RenewalRecord) -> None:
-    """Forget what was wrong with a certificate that is there no more; how long its CA asked to wait stays, and that other terms follow at once. Raises NotFoundError."""
+    """Forget the failure of a replaced certificate. Raises NotFoundError.
+
+    The CA's requested delay stays, and so does an immediate order for changed terms.
+    """
     store = context.store
     async with store.transaction():
         known = await store.renewals.get(renewal.id)
@@ -221,13 +232,13 @@ async def forget_failure(context: Context, renewal: RenewalRecord) -> None:
 
 
 async def _has_other_terms(context: Context, renewal: RenewalRecord) -> bool:
-    """Whether nothing was ordered yet with a renewal's terms, but was with others."""
+    """Whether nothing was ordered yet with a renewal's terms, but something was with former ones."""
     latest = await context.store.orders.latest_real(renewal.id)
     return latest is not None and latest.terms != renewal.terms
 
 
 async def signed_for(context: Context, names: Collection[str], account_id: AccountId) -> list[float]:
-    """Return when a CA has signed what it counts for these names within the time over which it does; of an account that is gone, what it had signed."""
+    """Return when a CA signed for these names within the counted period, also with deleted accounts."""
     store, now_s = context.store, context.clock()
     since_s = now_s - SIGNED_WITHIN_S
     directories = {each.id: each.directory_url for each in await store.accounts.list()}
@@ -242,4 +253,4 @@ async def signed_for(context: Context, names: Collection[str], account_id: Accou
 
 async def _require_same(context: Context, order: OrderRecord) -> None:
     if await context.store.orders.get(order.id) != order:
-        raise ChangedMeanwhileError(f"order {order.id} was carried on in the meantime")
+        raise ChangedMeanwhileError(f"order {order.id} was advanced in the meantime")

@@ -1,7 +1,7 @@
-"""Renewals: switching one on for a certificate, or ordering one that is not there yet; trying, changing, pausing and ending it.
+"""Renewals: enabling, testing, changing, pausing and ending them, and ordering first certificates.
 
-Decides what is kept of a renewal. Leaves what can be ordered to `manager.usecases.renewal.terms`, and carrying orders out to the runner. Invariant: what is
-switched on can be ordered.
+Decides what is stored of a renewal. `manager.usecases.renewal.terms` decides what can be ordered, and the
+runner carries out orders. Invariant: an enabled renewal can be ordered.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -40,11 +40,11 @@ log = structlog.get_logger(__name__)
 ATTEMPTS_SHOWN: Final = 20
 
 NEW: Final = RenewalId(0)
-"""What stands for the number of a renewal that is not in the store yet."""
+"""Placeholder for the number of a renewal that is not stored yet."""
 
 
 class RenewalUseCases:
-    """`wake` lets the runner look at once. `challenges` are those that proofs can be shown by here."""
+    """Use cases of renewals. `wake` makes the runner check at once; `challenges` are the available kinds."""
 
     def __init__(
         self, context: Context, *, wake: Callable[[], None], challenges: Collection[ChallengeKind]
@@ -55,7 +55,7 @@ class RenewalUseCases:
         self._wake = wake
 
     async def list(self) -> Sequence[ShownRenewal]:
-        """Return all but those that are over, each with its latest order."""
+        """Return all current renewals, each with its latest order."""
         entries = (await self._context.inventories.current()).entries
         records, latest = await self.records(), await self._context.store.orders.latest()
         occupancy = await self._occupancy()
@@ -70,16 +70,16 @@ class RenewalUseCases:
         ]
 
     async def records(self) -> Sequence[RenewalRecord]:
-        """Return all but those that are over, without their orders."""
+        """Return all current renewals, without their orders."""
         return [each for each in await self._context.store.renewals.list() if not each.is_over]
 
     async def show(self, renewal_id: RenewalId) -> ShownRenewal:
-        """Return one with its latest orders. Raises NotFoundError."""
+        """Return one renewal with its latest orders. Raises NotFoundError."""
         renewal = await self._context.store.renewals.get(renewal_id)
         return await self._waiting(renewal)
 
     async def of_certificate(self, certificate_id: CertificateId) -> ShownRenewal | None:
-        """Return that of a certificate with its latest orders, None if it is not renewed."""
+        """Return a certificate's renewal with its latest orders, None if it is not renewed."""
         renewal = await self._context.store.renewals.of_certificate(certificate_id)
         if renewal is None:
             return None
@@ -88,7 +88,7 @@ class RenewalUseCases:
     async def terms_for(
         self, certificate_id: CertificateId, account_id: AccountId, challenge: ChallengeKind
     ) -> Terms:
-        """Return with what a certificate would be renewed, to be edited: its names and those of its nodes, and a key as strong as its own. Raises NotFoundError."""
+        """Return default terms for a certificate: its own and its nodes' names, and a key of equal strength. Raises NotFoundError."""
         inventory = await self._context.inventories.current()
         entry = _require(inventory, certificate_id)
         return prefilled(inventory, entry, account_id, challenge)
@@ -102,9 +102,9 @@ class RenewalUseCases:
         send_to: str = "",
         actor: str,
     ) -> ShownRenewal:
-        """Let a certificate be renewed: with `terms`, or, without, by a request for `send_to`. One that is `paused` can be tried first.
+        """Renew a certificate with `terms`, or, without, by a request to `send_to`.
 
-        Raises NotFoundError, InvalidInputError, ConflictError (it is renewed already).
+        A `paused` one can be tested first. Raises NotFoundError, InvalidInputError, ConflictError (it has one).
         """
         entry = _require(await self._context.inventories.current(), certificate_id)
         given = None if terms is None else checked_terms(terms, entry, self.challenges)
@@ -122,9 +122,10 @@ class RenewalUseCases:
         confirm: str | None = None,
         actor: str,
     ) -> ShownRenewal:
-        """Order a certificate that is not there yet, for a slot of some nodes, and renew it from then on; `confirm` as in `manager.usecases.confirming`.
+        """Order a first certificate for a slot of some nodes, and renew it from then on.
 
-        Raises NotFoundError, InvalidInputError, ConfirmationNeededError (another certificate has a slot), ConflictError (which is renewed).
+        `confirm` is explained in `manager.usecases.confirming`. Raises NotFoundError, InvalidInputError,
+        ConfirmationNeededError (a slot has another certificate), ConflictError (that one is renewed).
         """
         return await self._add(
             None,
@@ -145,20 +146,21 @@ class RenewalUseCases:
         seen: str | None = None,
         actor: str,
     ) -> ShownRenewal:
-        """Let it be renewed with other terms. An order that is under way ends, unless the CA has signed already.
+        """Change a renewal's terms. A running order ends, unless the CA has already signed.
 
-        `seen` is the tag that the change was begun with (`manager.domain.etag`), None for any. Raises NotFoundError, InvalidInputError, ChangedMeanwhileError.
+        `seen` is the tag of the edited version, None for any. Raises NotFoundError, InvalidInputError,
+        ChangedMeanwhileError (`manager.domain.etag`).
         """
         store = self._context.store
         async with self._context.deciding() as inventory:
             known = await store.renewals.get(renewal_id)
             if seen is not None and etag_of_renewal(known) != seen:
                 raise ChangedMeanwhileError(
-                    f"somebody else changed how renewal {renewal_id} is done in the meantime; look at it again before you save"
+                    f"renewal {renewal_id} was changed in the meantime; review the new settings before you save"
                 )
             if known.is_new and terms is None:
                 raise InvalidInputError(
-                    "terms", "a certificate that is not there yet cannot be renewed by request"
+                    "terms", "the first certificate cannot be renewed by request; give terms to order it with"
                 )
             given = (
                 None
@@ -178,7 +180,7 @@ class RenewalUseCases:
         return shown
 
     async def set_paused(self, renewal_id: RenewalId, *, paused: bool, actor: str) -> ShownRenewal:
-        """Let nothing be ordered for a while, or go on at once; what has failed or ended before its time is ordered again.
+        """Pause a renewal, or resume it at once, which also retries orders that failed or ended early.
 
         Raises NotFoundError, InvalidInputError.
         """
@@ -198,7 +200,7 @@ class RenewalUseCases:
         return shown
 
     async def remove(self, renewal_id: RenewalId, *, actor: str) -> None:
-        """Renew no longer; the certificate stays. An order that is under way is ended first, by the runner, and what is left of others is taken away. Raises NotFoundError."""
+        """Stop renewing; the certificate stays. The runner first ends a running order and removes its proofs. Raises NotFoundError."""
         store = self._context.store
         async with store.transaction():
             known = await store.renewals.get(renewal_id)
@@ -213,7 +215,7 @@ class RenewalUseCases:
         self._announce("renewal.removed", renewal_id, actor)
 
     async def test(self, renewal_id: RenewalId, *, actor: str) -> OrderRecord:
-        """Begin an order at the CA's directory for tests; its end is `tested` or `failed`. Raises NotFoundError, ConflictError, InvalidInputError."""
+        """Begin an order at the CA's test directory; it ends as `tested` or `failed`. Raises NotFoundError, ConflictError, InvalidInputError."""
         renewal = await self._context.store.renewals.get(renewal_id)
         await self._check_account(renewal.terms)
         if renewal.terms is not None:
@@ -225,16 +227,16 @@ class RenewalUseCases:
         return order
 
     async def order_now(self, renewal_id: RenewalId, *, actor: str) -> OrderRecord:
-        """Begin an order before its time, or let one that rests after a failure go on.
+        """Begin an order early, or continue one that waits after a failure.
 
-        Raises NotFoundError, ConflictError (one is under way, it is paused, its account was deactivated, its CA asked to wait), InvalidInputError.
+        Raises NotFoundError, InvalidInputError, ConflictError (running, paused, account deactivated, CA asked to wait).
         """
         known, now_s = await self._context.store.renewals.get(renewal_id), self._context.clock()
         if known.is_paused:
             raise ConflictError("this renewal is paused; resume it first")
         await self._check_account(known.terms)
         if manual_retry_at_s(known) > now_s:
-            raise ConflictError("the CA asked to wait, and refuses orders until then")
+            raise ConflictError("the CA asked to wait and refuses orders until then; try again later")
         order = await self._go_on(renewal_id, actor) if known.retry_at_s > now_s else None
         if order is None:
             order = await self._creation.begin(renewal_id, is_test=False, asked_by=actor)
@@ -242,7 +244,7 @@ class RenewalUseCases:
         return order
 
     async def _go_on(self, renewal_id: RenewalId, actor: str) -> OrderRecord | None:
-        """Let an order rest no longer, and return it; None if there is none."""
+        """End an order's back-off and return the order; None if there is none."""
         store = self._context.store
         async with store.transaction():
             known, order = await store.renewals.get(renewal_id), await store.orders.unfinished_of(renewal_id)
@@ -253,7 +255,7 @@ class RenewalUseCases:
             return order
 
     async def collect(self) -> None:
-        """Forget orders that were over long ago, and what is left of renewals that are; nothing that a CA still counts. Raises StorageError."""
+        """Forget old finished orders, and remains of ended renewals that no CA limit counts any more. Raises StorageError."""
         store, now_s = self._context.store, self._context.clock()
         await store.renewals.collect(now_s=now_s)
         recent = await store.orders.changed_since(now_s - SIGNED_WITHIN_S)
@@ -300,7 +302,7 @@ class RenewalUseCases:
         return shown
 
     async def _check_account(self, terms: Terms | None) -> None:
-        """Refuse an account that nothing can be ordered with any more; one that is not registered is with its first order. Raises NotFoundError, ConflictError."""
+        """Refuse a deactivated account. An unregistered one is registered by its first order. Raises NotFoundError, ConflictError."""
         if terms is None:
             return
         account = await self._context.store.accounts.get(terms.account_id)
@@ -308,7 +310,7 @@ class RenewalUseCases:
             raise ConflictError(f"the account '{account.name}' was deactivated; choose another one")
 
     async def _shown(self, record: RenewalRecord, inventory: Inventory) -> ShownRenewal:
-        """Return one as it is answered with; of a change within its transaction, so that whoever deletes it then takes nobody the answer."""
+        """Return a renewal for an answer. Within a change's transaction, so that a later deletion cannot fail the answer."""
         return ShownRenewal(
             renewal=record,
             entry=entry_of(record, inventory.entries),
@@ -316,7 +318,7 @@ class RenewalUseCases:
         )
 
     async def _waiting(self, record: RenewalRecord) -> ShownRenewal:
-        """Return one with what its order waits for; others are read only if it is due."""
+        """Return a renewal with the reason why its order waits; reads other orders only if it is due."""
         shown, now_s = (
             await self._shown(record, await self._context.inventories.current()),
             self._context.clock(),

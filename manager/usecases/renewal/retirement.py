@@ -1,6 +1,6 @@
-"""End of a renewal: what stays of one that is over.
+"""End of a renewal: removing it, or keeping what CA limits still count.
 
-Invariant: what a CA has signed for a renewal, and counts, is forgotten no sooner because the renewal ends.
+Invariant: the end of a renewal does not hasten the expiry of signings that its CA counts.
 """
 
 from manager.domain.renewal.budget import SIGNED_WITHIN_S, counted_until_s
@@ -9,7 +9,7 @@ from manager.usecases.context import Context
 
 
 async def delete_or_retire(context: Context, renewal: RenewalRecord) -> None:
-    """Remove a renewal of which no order is under way, within the transaction that is open. Raises NotFoundError."""
+    """Remove a renewal without a running order, in the current transaction. Raises NotFoundError."""
     store, now_s = context.store, context.clock()
     until_s = counted_until_s(
         await store.orders.changed_since(now_s - SIGNED_WITHIN_S, renewal_id=renewal.id)

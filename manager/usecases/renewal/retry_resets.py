@@ -1,6 +1,7 @@
-"""Resets of retries: what a failed renewal does once somebody has changed something.
+"""Retry resets: how a failed renewal proceeds after a user's change.
 
-Decides which change may have ended what was wrong. Invariant: a CA is let sign no more of what was refused here, unless it may become another certificate.
+Decides which changes may have fixed the cause. Invariant: a CA signs again after a refusal here only if the
+result may be a different certificate.
 """
 
 from dataclasses import replace
@@ -27,9 +28,10 @@ from manager.usecases.renewal.progress import signed_for
 async def reset_backoff(
     context: Context, account_id: AccountId, inventory: Inventory, *, is_at_another_ca: bool = False
 ) -> None:
-    """Let renewals be tried again that failed, also before their time: what was wrong with their account may be no longer, since what a CA knows it by was changed.
+    """Retry failed renewals of an account at once, since a change of the account may have fixed the cause.
 
-    What it had signed was not refused for that. A limit stays, unless the account `is_at_another_ca` from now on.
+    Refusals of signed certificates had other causes. A rate limit stays, unless the account
+    `is_at_another_ca` now.
     """
     now_s = context.clock()
     orders = {each.renewal_id: each for each in await context.store.orders.unfinished()}
@@ -49,7 +51,11 @@ async def reset_backoff(
 async def resumed(
     context: Context, known: RenewalRecord, entry: Entry | None, latest: OrderRecord | None
 ) -> RenewalRecord:
-    """Return a renewal that goes on at once. What has failed before its time is ordered again, and so is what ended while it was paused, unless another certificate is there since; `latest` is its latest order."""
+    """Return a renewal that resumes at once; `latest` is its latest order.
+
+    An early order that failed is repeated, and so is one that ended while paused, unless the certificate was
+    replaced since.
+    """
     now_s = context.clock()
     record = replace(end_rest(known, now_s=now_s), is_paused=False)
     if has_failed_early(record, entry, latest, now_s=now_s):
@@ -67,14 +73,14 @@ async def resumed(
 async def with_terms(
     context: Context, known: RenewalRecord, terms: Terms | None, inventory: Inventory
 ) -> RenewalRecord:
-    """Return a renewal that is given other terms, by which what was wrong may be no longer. Raises NotFoundError."""
+    """Return a renewal with new terms, which may have fixed a failure's cause. Raises NotFoundError."""
     order = await context.store.orders.unfinished_of(known.id)
     given = replace(
         known,
         terms=terms,
         is_stopped=False,
         follows_at_once=follows_at_once(known, terms, order),
-        # nobody waits for an answer to one that was opened before something is ordered
+        # an answer to a request opened before ordering is no longer awaited
         request_id=known.request_id if known.terms is None and terms is None else None,
     )
     again_s = await _limited_s(context, known, terms)
@@ -89,7 +95,10 @@ async def with_terms(
 
 
 async def _limited_s(context: Context, known: RenewalRecord, terms: Terms | None) -> float:
-    """Return until when a CA's limit holds for other terms: one of the account ends with another account, one of the names with another CA. Raises NotFoundError."""
+    """Return how long a CA's limit applies to new terms. Raises NotFoundError.
+
+    An account's limit ends with another account, a limit on names with another CA.
+    """
     before = known.terms
     if before is None or terms is None:
         return 0.0

@@ -1,7 +1,7 @@
-"""Runner of renewals: the loop in which the leading manager asks when to renew, begins orders, and carries them on.
+"""Renewal runner: the leading manager's loop that asks CAs when to renew, begins orders and advances them.
 
-Decides nothing of moments and order (`manager.domain.renewal.schedule`). Invariants: what it writes is kept only while this manager leads; and that
-one order or CA fails holds up no other.
+`manager.domain.renewal.schedule` decides times and order. Invariants: changes are committed only while this
+manager leads. A failing order or CA delays no other.
 """
 
 import asyncio
@@ -57,24 +57,24 @@ from manager.usecases.renewal.windows import Windows
 log = structlog.get_logger(__name__)
 
 LOOK_MOST_S: Final = 10.0
-"""How often to look for what changed: others may have switched something on."""
+"""Interval of checks for changes by other managers."""
 
 LOOK_LEAST_S: Final = 0.5
-"""How long to wait at least between two looks, whatever there is to do."""
+"""Minimum interval between two checks."""
 
 AT_ONCE: Final = 3
-"""Orders of one account that are carried on at once: each waits for a network, and none for those of another account."""
+"""Concurrent orders of one account: each waits for a network, and accounts do not wait for each other."""
 
 LOOKS_AT_ONCE: Final = 2
-"""Looks after which all is done that is due: what is ordered waits for what its CA says about the moment."""
+"""Checks until all due work has begun: an order first waits for the CA's renewal window."""
 
 STEPS_AT_ONCE: Final = 20
-"""Steps of one order without a rest between them; it has eight."""
+"""Steps of one order without a pause; it has eight."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """All that is renewed, what is under way, and the certificates, as they are."""
+    """Snapshot of all renewals, unfinished orders and certificates."""
 
     inventory: Inventory
     renewals: Sequence[RenewalRecord]
@@ -82,9 +82,10 @@ class Snapshot:
 
 
 class RenewalRunner:
-    """`run` is kept running by the composition root. `at_once` is how many orders of one account are carried on at once.
+    """Runs renewals; the composition root supervises `run`. `at_once` limits concurrent orders per account.
 
-    `observers` are told how many seconds an order took to be served, and `failures` counts what has failed in this run.
+    `observers` receive the seconds from an order's start until it was served; `failures` counts the failures
+    of this run.
     """
 
     def __init__(self, dependencies: Dependencies, *, at_once: int) -> None:
@@ -102,14 +103,14 @@ class RenewalRunner:
         self.failures = 0
 
     def wake(self) -> None:
-        """Look at once: something was switched on or changed."""
+        """Check at once, after a renewal was enabled or changed."""
         self._woken.set()
 
     def _count_failure(self) -> None:
         self.failures += 1
 
     async def run(self, lead: Lead) -> None:
-        """Carry on whatever is due, until cancelled; while another manager leads, do nothing."""
+        """Do all due work until cancelled; do nothing while another manager leads."""
         async with asyncio.TaskGroup() as group:
             tasks = TaskPool(group, at_once=self._at_once, ended=self.wake)
             while True:
@@ -123,7 +124,8 @@ class RenewalRunner:
                     except StorageError as error:
                         log.error("renewals.failed", reason=error.reason, message=error.message)
                     except Exception:
-                        # what runs goes on: an error that came out would end the orders under way, too
+                        # running tasks continue: an error that left the loop would cancel the running orders,
+                        # too
                         log.exception("renewals.failed")
                         self._count_failure()
                 else:
@@ -134,7 +136,10 @@ class RenewalRunner:
                         await self._woken.wait()
 
     async def once(self, lead: Lead) -> float:
-        """Do what is due now, and wait for it; return when to look again, infinite if nothing is renewed. Raises StorageError."""
+        """Do and await all due work; return when to check again, infinite if nothing is renewed.
+
+        Raises StorageError.
+        """
         for _ in range(LOOKS_AT_ONCE):
             async with asyncio.TaskGroup() as group:
                 tasks = TaskPool(group, at_once=self._at_once, ended=self.wake)
@@ -144,7 +149,10 @@ class RenewalRunner:
         return self._next_s(await self._read(lead), tasks)
 
     async def _look(self, lead: Lead, tasks: TaskPool) -> tuple[bool, float]:
-        """Begin what is due now; return whether CAs are asked for windows, and when to look again. Raises DutyLostError, StorageError."""
+        """Begin due work; return whether CAs are being asked for windows, and when to check again.
+
+        Raises DutyLostError, StorageError.
+        """
         snapshot = await self._read(lead)
         if touched := await self._forget_failures(snapshot, lead):
             snapshot = await self._read_again(snapshot, touched, lead)
@@ -156,7 +164,7 @@ class RenewalRunner:
         return asks, self._next_s(snapshot, tasks)
 
     def _next_s(self, snapshot: Snapshot, tasks: TaskPool) -> float:
-        """Return when to look again: the end of what runs is told, and what rests is looked at with others."""
+        """Return when to check again. Running tasks signal their end, and waiting ones are checked with the rest."""
         entries = snapshot.inventory.entries
 
         def is_held(key: Hashable) -> bool:
@@ -179,7 +187,7 @@ class RenewalRunner:
         return min(orders_s, cleared_s)
 
     async def _read(self, lead: Lead) -> Snapshot:
-        # the certificates last: what a renewal follows is among them
+        # certificates last, since renewals refer to them
         store = self._context.store
         renewals = [await self._by_clock(each, lead) for each in await store.renewals.list()]
         orders = await self._unfinished(lead) if renewals else ()
@@ -187,7 +195,7 @@ class RenewalRunner:
         return Snapshot(inventory=inventory, renewals=renewals, orders=orders)
 
     async def _read_again(self, snapshot: Snapshot, touched: Sequence[RenewalRecord], lead: Lead) -> Snapshot:
-        """Return what there is after something was done for these renewals; what others did meanwhile is for the next look."""
+        """Return the state after changes to these renewals; other managers' changes wait for the next check."""
         store, renewals = self._context.store, {each.id: each for each in snapshot.renewals}
         found = await store.renewals.some([each.id for each in touched])
         for renewal in touched:
@@ -209,7 +217,10 @@ class RenewalRunner:
             return await renewal_by_clock(self._context, renewal)
 
     async def _forget_failures(self, snapshot: Snapshot, lead: Lead) -> Sequence[RenewalRecord]:
-        """Forget what was wrong with certificates that have been replaced since; with an order that has replaced one, once that is over. Return of which renewals."""
+        """Forget failures of certificates that were replaced since. Return the renewals concerned.
+
+        A failure of the order that replaced the certificate is forgotten once that order is over.
+        """
         now_s, entries = self._context.clock(), snapshot.inventory.entries
         looked_at = {each.renewal_id for each in snapshot.orders if each.state is OrderState.TAKEN_OVER}
         due = [
@@ -227,7 +238,7 @@ class RenewalRunner:
         return due
 
     def _ask_windows(self, snapshot: Snapshot, lead: Lead, tasks: TaskPool) -> bool:
-        """Begin to ask CAs when to renew, those of which an order begins first before others. Return whether there is any to ask."""
+        """Begin to ask CAs for renewal windows, most urgent first. Return whether there are any to ask."""
         entries = snapshot.inventory.entries
         by_account: dict[AccountId, list[RenewalRecord]] = defaultdict(list)
         for renewal in snapshot.renewals:
@@ -241,12 +252,12 @@ class RenewalRunner:
         return bool(by_account)
 
     def _is_asked(self, renewal: RenewalRecord, entries: Mapping[CertificateId, Entry]) -> bool:
-        """Whether its CA is to be asked now when to renew, before anything is ordered."""
+        """Whether to ask the CA now when to renew, before anything is ordered."""
         at_s = asked_s(renewal, entry_of(renewal, entries))
         return at_s is not None and at_s <= self._context.clock()
 
     async def _begin(self, snapshot: Snapshot, lead: Lead) -> Sequence[RenewalRecord]:
-        """Begin orders, open requests, and end renewals of what is gone. Return for which there was anything to do."""
+        """Begin orders, open requests, end renewals of deleted certificates. Return the renewals concerned."""
         now_s, entries = self._context.clock(), snapshot.inventory.entries
         busy = {each.renewal_id for each in snapshot.orders}
         acts: list[tuple[RenewalRecord, Callable[[], Awaitable[object]]]] = []
@@ -266,7 +277,7 @@ class RenewalRunner:
         acts = [(renewal, act) for renewal, act in acts if not self._guard.rests(("begin", renewal.id))]
         for renewal, act in acts:
             with lead.enforced():
-                # a key that cannot be made, names that cannot be ordered
+                # for example a key that cannot be made, or names that cannot be ordered
                 begin = partial(kept_if_failed, act, partial(self._fail_to_begin, renewal))
                 await self._guard.run(renewal, begin, key=("begin", renewal.id))
         return [renewal for renewal, _ in acts]
@@ -276,7 +287,7 @@ class RenewalRunner:
         await fail_to_begin(self._context, renewal, error)
 
     async def _drop(self, renewal: RenewalRecord) -> None:
-        """Remove a renewal whose certificate is gone, and whose order has ended, if that is so still."""
+        """Remove a renewal if its certificate is still gone and its order has ended."""
         store = self._context.store
         async with store.transaction():
             known = await store.renewals.get(renewal.id)
@@ -286,7 +297,7 @@ class RenewalRunner:
             await self._context.audit(RENEWAL, "renewal.ended", f"renewal {renewal.id}")
 
     def _carry_on(self, snapshot: Snapshot, lead: Lead, tasks: TaskPool) -> None:
-        """Begin to take the next steps of orders that do not rest. What a CA is asked for waits for others of the same account alone."""
+        """Begin the next steps of orders that are due. Requests to a CA queue only behind those of the same account."""
         now_s, entries = self._context.clock(), snapshot.inventory.entries
         by_id, limits = {each.id: each for each in snapshot.renewals}, limited(snapshot.renewals)
         for order in snapshot.orders:
@@ -299,7 +310,7 @@ class RenewalRunner:
                 tasks.begin(order.id, partial(self._guard.run, renewal, act, key=order.id), kind=kind)
 
     def _clear(self, snapshot: Snapshot, lead: Lead, tasks: TaskPool) -> None:
-        """Begin to take away what orders have left."""
+        """Begin to remove leftover proofs of orders."""
 
         async def clear(renewal: RenewalRecord) -> None:
             with lead.enforced():
@@ -313,7 +324,7 @@ class RenewalRunner:
                 tasks.begin(key, run, kind=("left", account))
 
     async def _carry_on_one(self, order_id: OrderId, lead: Lead) -> None:
-        """Take steps of an order until it rests; it may have waited for its turn for long."""
+        """Advance an order until it has to wait. It may have been queued for long."""
         store = self._context.store
         order = await store.orders.get(order_id)
         renewal = await store.renewals.get(order.renewal_id)
@@ -325,7 +336,7 @@ class RenewalRunner:
                     or next_step_at_s(order, renewal, entry, limits={}) > self._context.clock()
                 ):
                     return
-                # what no step foresees must not be tried in a tight circle
+                # an error that no step anticipates must not be retried in a tight loop
                 step = partial(self._steps.take, order, renewal, entry)
                 await kept_if_failed(step, partial(fail, self._context, order))
                 before = renewal

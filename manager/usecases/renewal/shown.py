@@ -1,6 +1,6 @@
-"""A renewal as front ends show it: with its certificate, its latest orders, and when something happens next.
+"""Renewal view of front ends: the renewal with its certificate, latest orders and next event.
 
-Invariant: a list, a page and the command that show one tell the same moment.
+Invariant: lists, pages and commands show the same time for it.
 """
 
 from collections.abc import Sequence
@@ -13,9 +13,9 @@ from manager.domain.renewal.schedule import continues_at_s, names_of
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShownRenewal:
-    """A renewal with its certificate, if it is there, and its latest orders, the latest first.
+    """A renewal with its certificate, if there is one, and its latest orders, newest first.
 
-    `waits_until` says until when no order begins that is due, since others go first; "" for nothing, and after a change.
+    `waits_until` says how long a due order waits behind others; "" for not at all, and after a change.
     """
 
     renewal: RenewalRecord
@@ -30,14 +30,14 @@ class ShownRenewal:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """For which names is ordered, or a request opened."""
+        """Names that are ordered or requested."""
         terms, entry = self.renewal.terms, self.entry
         if terms is not None:
             return names_of(terms, entry)
-        # a CA that is sent a request may prove what no order can
+        # a CA that receives a CSR may prove names that cannot be ordered
         return () if entry is None else entry.leaf.subject_alt_names
 
     @property
     def next_at_s(self) -> float | None:
-        """When the next order begins, one goes on that has failed, or the next request is opened; None while it is paused, or cannot be told."""
+        """Time of the next order, retry or request; None if paused or unknown."""
         return continues_at_s(self.renewal, self.entry, self.orders[0] if self.orders else None)

@@ -1,6 +1,7 @@
-"""Collecting what a CA has signed, though other terms were given since.
+"""Collecting signed certificates although the terms have changed since.
 
-Invariant: what a CA has signed and counts is not thrown away, and a CA that is to sign no more holds up nothing.
+Invariant: a certificate that the CA has signed and counts is not discarded. A CA that is no longer used
+delays nothing.
 """
 
 from common.errors import NotFoundError
@@ -11,9 +12,9 @@ from manager.usecases.renewal.ports import CaError
 
 
 async def is_signed(ca_accounts: CaAccounts, order: OrderRecord, renewal: RenewalRecord) -> bool:
-    """Whether the CA has signed what an order asked for, or will and is still the one that is to; without its account nobody can know.
+    """Whether the CA has signed an order's certificate, or will while it is still the renewal's CA.
 
-    Raises CaError.
+    Without its account this is unknown. Raises CaError.
     """
     if not is_being_signed(order):
         return False

@@ -1,7 +1,8 @@
-"""Slots that a first certificate is ordered for: what has them now, and what renews that.
+"""Slots of first certificates: their current certificates, and the renewals of those.
 
-Invariants: no two renewals bring certificates for one slot, which would take it from each other again and again; and none takes a slot from a certificate
-that whoever ordered was not asked about; and a node gets none that was ordered for a removed one of its name.
+Invariants: no two renewals serve one slot, or they would replace each other's certificates for ever. No
+renewal replaces a certificate that the user was not asked about. A node gets no certificate that was ordered
+for a removed node of its name.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -22,7 +23,7 @@ from manager.usecases.renewal.terms import noted_terms
 
 
 def assess_ordered(inventory: Inventory, terms: Terms, nodes: Sequence[NodeName], slot: Slot) -> Impact:
-    """Assess what ordering a certificate does to the slots that get it; all that is known of it is its names."""
+    """Assess the effect of an ordered certificate on its slots; only its names are known."""
     held = {name: inventory.slots.get((name, slot)) for name in nodes}
     moves = [
         Move(node=name, slot=slot, before=inventory.entries[number], after=None)
@@ -35,7 +36,7 @@ def assess_ordered(inventory: Inventory, terms: Terms, nodes: Sequence[NodeName]
 
 
 def with_held(renewal: RenewalRecord, inventory: Inventory) -> RenewalRecord:
-    """Return a first certificate's renewal that may take its slots from the certificates that have them now."""
+    """Return a first certificate's renewal that may replace the certificates now in its slots."""
     numbers = [inventory.slots.get((name, renewal.slot)) for name in renewal.nodes]
     held = [inventory.entries[number] for number in dict.fromkeys(numbers) if number is not None]
     return replace(
@@ -46,7 +47,7 @@ def with_held(renewal: RenewalRecord, inventory: Inventory) -> RenewalRecord:
 
 
 def why_occupied(renewal: RenewalRecord, inventory: Inventory) -> str:
-    """Say which slot of a first certificate somebody has given another one since it was ordered, "" for none."""
+    """Return which slot of a first certificate was given another one since it was ordered, "" for none."""
     for name in renewal.nodes if renewal.is_new else ():
         number = inventory.slots.get((name, renewal.slot))
         entry = None if number is None else inventory.entries[number]
@@ -59,7 +60,7 @@ def why_occupied(renewal: RenewalRecord, inventory: Inventory) -> str:
 
 def _may_be_taken(renewal: RenewalRecord, entry: Entry) -> bool:
     if not renewal.takes_leaves:
-        # ordered by a manager that kept numbers alone
+        # ordered by a manager of a release that stored only numbers
         return entry.id in renewal.takes_from
     return entry.leaf.fingerprint in renewal.takes_leaves
 
@@ -71,12 +72,12 @@ def require_free(renewal: RenewalRecord, inventory: Inventory) -> None:
 
 
 async def take_from_renewals(context: Context, removed: Collection[NodeName], *, actor: str) -> None:
-    """Let these nodes, which are removed in the transaction that is open, get no first certificate: others may have their names later."""
+    """Exclude nodes that are being removed from first certificates: new nodes may reuse their names."""
     gone = set(removed)
     for renewal in await context.store.renewals.list():
         left = tuple(name for name in renewal.nodes if name not in gone)
         if left != renewal.nodes:
-            # once all are gone, nobody gets what it brings, which is said then
+            # without any node left the certificate has no place, which is reported then
             is_placed = renewal.is_placed or not left
             after = replace(renewal, nodes=left, is_placed=is_placed, changed_s=context.clock())
             await context.store.renewals.keep(after)
@@ -86,7 +87,10 @@ async def take_from_renewals(context: Context, removed: Collection[NodeName], *,
 def check_slots(
     inventory: Inventory, renewals: Iterable[RenewalRecord], nodes: Sequence[NodeName], slot: Slot
 ) -> None:
-    """Refuse slots that another renewal has brought a certificate for, or is to. Raises ConflictError."""
+    """Refuse slots that another renewal has installed or will install a certificate in.
+
+    Raises ConflictError.
+    """
     for renewal in renewals:
         for name in nodes:
             number, where = inventory.slots.get((name, slot)), f"the {slot} slot of node '{name}'"

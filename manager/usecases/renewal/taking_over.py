@@ -1,7 +1,8 @@
-"""Taking over: from a certificate that was downloaded to ports that serve it.
+"""Installing an issued certificate: from the download until all ports serve it.
 
-Decides what of an answer is refused, though the CA has signed it: what does not match the request, and what nodes or their clients would refuse.
-Invariants: a test is refused what its real order would be refused; and the new certificate, all places of the one that it renews, its renewal and its order change in one transaction, or nothing does.
+Decides which signed certificates are refused: those that do not match the request, or that nodes or their
+clients would reject. Invariants: a test order is refused whatever its real order would be refused. The new
+certificate, all places of its predecessor, its renewal and its order change in one transaction.
 """
 
 import asyncio
@@ -52,14 +53,17 @@ from manager.usecases.workers import READ_TIMEOUT_S
 log = structlog.get_logger(__name__)
 
 SERVED_WITHIN_S: Final = 600.0
-"""How long nodes have to serve a certificate before it is told which of them do not."""
+"""Time that nodes have to serve a certificate before those that do not are reported."""
 
 LOOKED_LEAST_S: Final = 2.0
 LOOKED_MOST_S: Final = 600.0
-"""How soon to look again whether ports serve it: first after seconds, then after a quarter of the time that has passed."""
+"""Longest interval of checks whether ports serve it; it grows with a quarter of the elapsed time."""
 
 _ACCEPTED: Final = frozenset({ConsequenceCode.NAME_MISMATCH})
-"""Consequences that a renewal may have: whoever ordered for these names knows the nodes'. What the former certificate had, it has no more than that."""
+"""Consequences that a renewal may have: its names were chosen knowing the nodes' names.
+
+Those of the former certificate are accepted, too.
+"""
 
 
 class TakingOver:
@@ -68,7 +72,7 @@ class TakingOver:
         self._context = dependencies.context
 
     async def take(self, order: OrderRecord) -> None:
-        """Put what an order has downloaded in the place of what it renews; a test ends here. Raises CaError for what is refused."""
+        """Replace the renewed certificate with the downloaded one; a test ends here. Raises CaError if it is refused."""
         material = await self._read(order)
         now_s = self._context.clock()
         begins = material.leaf.not_before_s
@@ -85,13 +89,16 @@ class TakingOver:
         except (CaError, ChangedMeanwhileError, StorageError):
             raise
         except CertcastError as error:
-            # of the store's rules on identity, or of what was deleted meanwhile
+            # of the store's identity rules, or because something was deleted meanwhile
             raise _refused(order, f"the certificate cannot be taken into use: {error.message}") from error
         log.info("renewal.taken_over", order=order.id, renewal=order.renewal_id, certificate=number)
-        self._context.changed(nodes, cause=f"certificate {number} renews another one")
+        self._context.changed(nodes, cause=f"certificate {number} belongs to another renewal")
 
     async def _read(self, order: OrderRecord) -> TlsMaterial:
-        """Read it for the key of its request. Raises CaError, CertcastError (the worker; nothing is wrong with the certificate then)."""
+        """Parse the certificate with its request's key.
+
+        Raises CaError, CertcastError (the worker failed, not the certificate).
+        """
         key = await self._context.store.orders.private_key(order.id)
         try:
             return await self._context.workers.run(
@@ -105,11 +112,14 @@ class TakingOver:
             raise _refused(order, f"the certificate does not match the request: {error.message}") from error
 
     async def _try(self, order: OrderRecord, material: TlsMaterial, now_s: float) -> None:
-        """End a test with what its real order would end with; what depends on the CA's root is its staging environment's own. Raises CaError."""
+        """End a test with the result of its real order, except for the chain's root: staging roots differ.
+
+        Raises CaError.
+        """
         inventory = await self._context.inventories.current()
         renewal = await self._context.store.renewals.get(order.renewal_id)
         await self._assess(inventory, order, renewal, material, now_s=now_s)
-        # the store's rule, which needs no transaction to be known
+        # the store's own rule, checked without a transaction
         for _, message in other_keys(inventory, [material]):
             raise _refused(order, f"the certificate cannot be taken into use: {message}")
         root = order.terms.preferred_chain
@@ -127,12 +137,12 @@ class TakingOver:
         *,
         now_s: float,
     ) -> Impact:
-        """Assess what an answer does where it would be, in which nodes that get their first one are counted. Raises CaError for what is refused."""
+        """Assess a certificate in its places, including nodes that get their first one. Raises CaError if it is refused."""
         predecessor = entry_of(renewal, inventory.entries)
         if why := why_occupied(renewal, inventory):
             raise _refused(order, why)
         if predecessor is not None and predecessor.leaf == material.leaf:
-            raise _refused(order, "the CA gave the certificate again that is to be renewed")
+            raise _refused(order, "the CA returned the certificate that is being renewed")
         impact = await asyncio.to_thread(
             assess_renewed,
             inventory,
@@ -142,7 +152,7 @@ class TakingOver:
             renewal.slot,
             now_s=now_s,
         )
-        # the root of a staging environment is trusted by nobody
+        # no one trusts the root of a staging environment
         unasked = {LintCode.CHAIN} if order.is_test else frozenset[str]()
         found = [each for each in impact.consequences if each.code not in unasked]
         if refused := refusals(found):
@@ -183,24 +193,23 @@ class TakingOver:
         return kept.nodes, number
 
     async def _early_s(self, renewal: RenewalRecord, now_s: float) -> Sequence[float]:
-        """Return when orders of a renewal took over early, this one included, within the time over which that is counted."""
+        """Return the times of a renewal's early replacements, including this one, within the counted period."""
         latest = await self._context.store.orders.of_renewal(renewal.id, limit=2 * ORDERS_KEPT)
         return await asyncio.to_thread(taken_over_early_s, latest[::-1], since_s=now_s - WINDOW_COUNTED_S)
 
     async def look(self, order: OrderRecord, renewal: RenewalRecord, entry: Entry | None) -> None:
-        """Look whether every node that has a certificate serves it, and end the order then; or when the next one is due."""
+        """End the order if every node with the certificate serves it, else schedule the next check."""
         now_s = self._context.clock()
         if renewal.is_over or entry is None or entry.id != order.answer_id:
-            await end(
-                self._context, order, "Another certificate is in the place of the one that it has brought."
-            )
+            await end(self._context, order, "Another certificate has replaced the one from this order.")
             return
         if is_displaced(renewal, entry):
-            # by hand, so that none is given it again; what was there before may be wanted, and stays
+            # unassigned by hand: no node gets it again, and previous certificates stay, since they may be
+            # wanted
             await end(self._context, order, "No node has the certificate any more that it has brought.")
             return
         waiting = [text for place in entry.places if (text := self._not_served(place, entry))]
-        # what follows at once follows the end of this one
+        # the next immediate order begins only after this one has ended
         begins = begins_at_s(replace(renewal, follows_at_once=False), entry)
         if not waiting:
             await self._serve(order, entry)
@@ -224,15 +233,15 @@ class TakingOver:
             )
 
     def _not_served(self, place: AssignmentRecord, entry: Entry) -> str:
-        """Say why a slot does not show a certificate, "" if it does."""
+        """Return why a slot does not serve a certificate, "" if it does."""
         try:
             view = self._dependencies.fleet.node(place.node)
         except NotFoundError:
-            return ""  # it was removed a moment ago
+            return ""  # the node was just removed
         return not_served(view, place.slot, entry)
 
     async def _serve(self, order: OrderRecord, entry: Entry) -> None:
-        """Keep that it is served, and remove those that the renewal has brought before and that are nowhere now."""
+        """Record that it is served, and delete the renewal's former certificates that are in no place now."""
         store = self._context.store
         brought = await store.orders.brought(order.renewal_id) - {entry.id}
         async with self._context.deciding() as inventory:
@@ -255,7 +264,10 @@ class TakingOver:
 
 
 def _refused(order: OrderRecord, message: str) -> CaError:
-    """Return the refusal of what a CA has signed. It would be signed again, and refused again, so that another order is for who has mended the cause."""
+    """Return the refusal of a signed certificate.
+
+    The CA would sign the same again, so another order has to wait until a user has fixed the cause.
+    """
     if order.is_test:
         return CaError(f"the real order would be refused once its CA has signed: {message}", is_final=True)
     return CaError(
@@ -266,7 +278,7 @@ def _refused(order: OrderRecord, message: str) -> CaError:
 
 
 def first_nodes(renewal: RenewalRecord, inventory: Inventory) -> Sequence[NodeName]:
-    """Return the nodes that get the first certificate of a renewal, none where it has one."""
+    """Return the nodes that get a renewal's first certificate, none if it has one."""
     return [name for name in renewal.nodes if name in inventory.nodes] if renewal.is_new else []
 
 
@@ -279,7 +291,7 @@ def assess_renewed(
     *,
     now_s: float,
 ) -> Impact:
-    """Assess what a renewal does to the nodes of the certificate that it takes the place of, and to those that get it."""
+    """Assess a renewed certificate on the nodes of its predecessor and those that get their first one."""
     beside = [] if predecessor is None else [predecessor]
     kept = assess_kept(inventory, material, nodes, slot, beside=beside, now_s=now_s)
     number = kept.updates.id if kept.updates is not None else NO_CERTIFICATE
@@ -293,7 +305,7 @@ def assess_renewed(
 
 
 def refusals(consequences: Sequence[Consequence]) -> list[str]:
-    """Say for which of these consequences no certificate is taken into use without somebody being asked."""
+    """Return the consequences for which a certificate is not installed without asking a user."""
     return [
         each.message
         for each in consequences
@@ -302,7 +314,7 @@ def refusals(consequences: Sequence[Consequence]) -> list[str]:
 
 
 def not_served(view: NodeView, slot: Slot, entry: Entry) -> str:
-    """Say why a node's slot does not show a certificate, by the node's own report; "" if it does, or has no port to show it at."""
+    """Return why a node's slot does not serve a certificate, by the node's own report. "" if it does or has no port."""
     facts = view.slots.get(slot)
     leaf = entry.leaf.fingerprint
     if facts is not None and facts.applied == leaf and facts.serving in {leaf, None}:

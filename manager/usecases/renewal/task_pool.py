@@ -1,6 +1,7 @@
-"""Tasks of the runner of renewals: what waits for a CA, a node, a DNS server or a command, while others go on.
+"""Task pool of the renewal runner: tasks that wait for a CA, node, DNS server or command run concurrently.
 
-Decides how many of one account run at once. Invariants: of one key there is one task at a time; and all have ended once their group has.
+Limits the tasks per account. Invariants: one task per key at a time. All tasks have ended once their group
+has.
 """
 
 import asyncio
@@ -9,7 +10,7 @@ from collections.abc import Callable, Coroutine, Hashable
 
 
 class TaskPool:
-    """What runs in a group. `at_once` is how many tasks of one kind do; `ended` is called after each."""
+    """Tasks in a group. `at_once` limits the tasks of one kind; `ended` is called after each."""
 
     def __init__(self, group: asyncio.TaskGroup, *, at_once: int, ended: Callable[[], None]) -> None:
         self._group = group
@@ -23,7 +24,7 @@ class TaskPool:
     def begin(
         self, key: Hashable, act: Callable[[], Coroutine[object, object, None]], *, kind: Hashable
     ) -> None:
-        """Let something run that waits for its turn among those of its kind, unless there is a task with this key."""
+        """Start a task that waits for its turn within its kind, unless a task with this key exists."""
         if key in self._tasks:
             return
         task = self._group.create_task(self._run(act, kind))
@@ -31,7 +32,7 @@ class TaskPool:
         task.add_done_callback(lambda _: self._forget(key))
 
     def end(self) -> None:
-        """Cancel all, each once, since it may take time to end what it has begun; until then it stays known."""
+        """Cancel all tasks, each once, since clean-up may take time; each stays registered until it ends."""
         for task in self._tasks.values():
             if not task.cancelling():
                 task.cancel()

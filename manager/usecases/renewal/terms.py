@@ -1,6 +1,6 @@
 """Terms of renewals: what can be ordered.
 
-Invariant: what is kept can be ordered: its names are of kinds that CAs prove by the challenge that was chosen.
+Invariant: stored terms can be ordered: their names can be proven with the chosen challenge.
 """
 
 from collections.abc import Collection, Sequence
@@ -18,17 +18,17 @@ from manager.domain.renewal.schedule import names_of
 from manager.pki.write.keys import kind_like
 
 NAMES_MAX: Final = 100
-"""Names of one certificate: Let's Encrypt signs 100, and 25 with some profiles."""
+"""Names of one certificate: Let's Encrypt accepts 100, and 25 with some profiles."""
 
 FAULTS_NAMED: Final = 5
-"""Names that one message says something about."""
+"""Faulty names in one message."""
 
 WORD_MAX_CHARS: Final = 255
-"""Of a profile, of a root's Common Name, and of who a request is to be sent to."""
+"""Length of a profile, of a root's Common Name, and of a request's recipient."""
 
 
 def prefilled(inventory: Inventory, entry: Entry, account_id: AccountId, challenge: ChallengeKind) -> Terms:
-    """Return with what a certificate would be renewed: its names and those of its nodes, and a key as strong as its own."""
+    """Return default terms for a certificate: its own and its nodes' names, and a key of equal strength."""
     own = (*entry.leaf.dns_names, *entry.leaf.ip_addresses)
     nodes = dict.fromkeys(place.node for place in entry.places if place.slot == "server")
     more = [name for node in nodes for name in inventory.nodes[node].client_names if kind_of(name)]
@@ -41,7 +41,7 @@ def prefilled(inventory: Inventory, entry: Entry, account_id: AccountId, challen
 
 
 def checked_terms(terms: Terms, entry: Entry | None, challenges: Collection[ChallengeKind]) -> Terms:
-    """Return terms as they are kept; `challenges` are those that proofs can be shown by. Raises InvalidInputError."""
+    """Return normalised terms; `challenges` are the available kinds. Raises InvalidInputError."""
     if terms.challenge not in challenges:
         raise InvalidInputError("challenge", _not_here(terms.challenge, names_of(terms, entry)))
     names = tuple(dict.fromkeys(written(each.strip()) for each in terms.names if each.strip()))
@@ -53,7 +53,7 @@ def checked_terms(terms: Terms, entry: Entry | None, challenges: Collection[Chal
     )
     ordered = names_of(checked, entry)
     if not ordered:
-        raise InvalidInputError("names", "there is no name to order a certificate for")
+        raise InvalidInputError("names", "enter at least one name to order a certificate for")
     if len(ordered) > NAMES_MAX:
         raise InvalidInputError("names", f"there are more than {NAMES_MAX} names", reason=Reason.TOO_BIG)
     if len(ordered) > CHALLENGES_MAX and checked.challenge is ChallengeKind.HTTP:
@@ -65,14 +65,14 @@ def checked_terms(terms: Terms, entry: Entry | None, challenges: Collection[Chal
     if wrong := [text for name in ordered if (text := _fault(name, terms.challenge))]:
         raise InvalidInputError("names", "; ".join(wrong[:FAULTS_NAMED]))
     if entry is None and terms.keeps_key:
-        raise InvalidInputError("keeps_key", "there is no certificate yet whose key could be kept")
+        raise InvalidInputError("keeps_key", "there is no certificate yet whose key could be reused")
     if terms.key not in set(KeyKind):
-        raise InvalidInputError("key", "this kind of key is not made here")
+        raise InvalidInputError("key", "this kind of key is not supported")
     return checked
 
 
 def _not_here(challenge: ChallengeKind, names: Sequence[str]) -> str:
-    """Say what this manager's settings lack for a challenge that it cannot show."""
+    """Return which setting is missing for an unavailable challenge."""
     if challenge is not ChallengeKind.DNS:
         return f"{challenge} is not switched on in this manager's settings (table [dns])"
     name = printable(names[0][:80]) if names else "the names"
@@ -80,7 +80,7 @@ def _not_here(challenge: ChallengeKind, names: Sequence[str]) -> str:
 
 
 def _fault(name: str, challenge: ChallengeKind) -> str:
-    """Say why a name cannot be ordered, "" if it can."""
+    """Return why a name cannot be ordered, "" if it can."""
     shown = f"'{printable(name[:80])}'"
     match kind_of(name):
         case None:
@@ -88,13 +88,13 @@ def _fault(name: str, challenge: ChallengeKind) -> str:
         case "address" if challenge is not ChallengeKind.HTTP:
             return f"an IP address ({name}) is proven by http-01 only (RFC 8738 4)"
         case "wildcard" if challenge is ChallengeKind.HTTP:
-            return f"{shown} stands for many names, which http-01 cannot prove; use dns-01"
+            return f"{shown} is a wildcard, which http-01 cannot prove; use dns-01"
         case _:
             return ""
 
 
 def checked_word(part: str, text: str) -> str:
-    """Return a text of one line as it is kept. Raises InvalidInputError."""
+    """Return a normalised one-line text. Raises InvalidInputError."""
     word = text.strip()
     if len(word) > WORD_MAX_CHARS or not word.isprintable():
         raise InvalidInputError(part, f"this has at most {WORD_MAX_CHARS} printable characters")
@@ -102,7 +102,7 @@ def checked_word(part: str, text: str) -> str:
 
 
 def noted_terms(record: RenewalRecord) -> dict[str, object]:
-    """Say for the audit log with what something is renewed, and where the first certificate goes."""
+    """Describe a renewal's terms, and the places of its first certificate, for the audit log."""
     terms = record.terms
     detail: dict[str, object] = {"certificate": record.certificate_id, "nodes": list(record.nodes)}
     if terms is None:

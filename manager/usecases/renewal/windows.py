@@ -1,7 +1,7 @@
-"""Windows of CAs (RFC 9773): asked for, and kept with when to ask again.
+"""Renewal windows of CAs (RFC 9773): fetching them, and storing them with the next time to ask.
 
-Decides what counts as no answer. Leaves which of two windows counts to `manager.domain.renewal.moments`. Invariant: a window is kept with the certificate that
-it was suggested for, and for no other.
+Decides what counts as no answer. `manager.domain.renewal.moments` decides which of two windows applies.
+Invariant: a window is stored only for the certificate that it was suggested for.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,10 +25,13 @@ from manager.usecases.renewal.ports import Ca, CaError, Suggested
 log = structlog.get_logger(__name__)
 
 GIVEN_UP_S: Final = 180.0
-"""After what time a CA that does not answer is asked about no other certificate of the account; one that is silent takes half of it for each."""
+"""Time after which a silent CA is not asked about further certificates of the account.
+
+Each request may take half of it.
+"""
 
 KEPT_AT_ONCE: Final = 50
-"""Answers that are kept in one transaction."""
+"""Answers stored in one transaction."""
 
 
 class Windows:
@@ -39,7 +42,10 @@ class Windows:
     async def ask_all(
         self, renewals: Sequence[RenewalRecord], entries: Mapping[CertificateId, Entry], lead: Lead
     ) -> None:
-        """Ask an account's CA about certificates, one after the other, and keep what it says. Raises ConflictError, DutyLostError, StorageError."""
+        """Ask an account's CA about certificates one by one, and store the answers.
+
+        Raises ConflictError, DutyLostError, StorageError.
+        """
         silent: CaError | None = None
         given_up_s = self._context.monotonic() + GIVEN_UP_S
         cas: dict[AccountId, Ca] = {}
@@ -61,7 +67,10 @@ class Windows:
     async def _ask(
         self, renewal: RenewalRecord, entry: Entry | None, cas: dict[AccountId, Ca]
     ) -> Suggested | CaError | None:
-        """Ask for one; `cas` are those that were asked a moment ago, so that an account's key is not opened for each."""
+        """Ask about one certificate.
+
+        `cas` caches clients, so that an account's key is not decrypted for each.
+        """
         if entry is None or renewal.terms is None:
             return None
         try:
@@ -75,7 +84,7 @@ class Windows:
         except CaError as error:
             return error
         except (ConflictError, StorageError):
-            # somebody changed the account meanwhile: the next look asks anew
+            # the account was changed meanwhile: the next check asks again
             raise
         except Exception:
             log.exception("renewals.failed", renewal=renewal.id)
@@ -84,7 +93,7 @@ class Windows:
     async def _keep(
         self, renewal: RenewalRecord, entry: Entry | None, answer: Suggested | CaError | None
     ) -> None:
-        """Keep what a CA said of a certificate, within the transaction that is open and has read the renewal."""
+        """Store a CA's answer about a certificate, in the current transaction, which has read the renewal."""
         if entry is None or renewal.certificate_id != entry.id:
             return
         now_s = self._context.clock()
@@ -101,7 +110,7 @@ class Windows:
 def _with_answer(
     renewal: RenewalRecord, entry: Entry, answer: Suggested | CaError | None, now_s: float
 ) -> RenewalRecord:
-    """Return a renewal with what its CA said of its certificate, and with when to ask again."""
+    """Return a renewal with the CA's answer about its certificate and the next time to ask."""
     validity, window = validity_of(entry.leaf), window_for(renewal, entry)
     why = renewal.window_why if window is not None else ""
     retry_after_s = None
@@ -109,7 +118,7 @@ def _with_answer(
         window = counting(window, answer.window, validity, now_s=now_s)
         why = answer.why
     elif answer is None:
-        # a CA that suggests nothing has no word any more
+        # without a suggestion, the former window no longer applies
         window, why = None, ""
     if answer is not None:
         retry_after_s = answer.retry_after_s

@@ -207,7 +207,7 @@ async def test_who_does_not_answer_rightly_is_named_with_what_was_seen_and_what_
         found = {each.where: each for each in await place.showing(port).missing(shown)}
         assert set(found) == {"node 'n1', port 80", "node 'n2', port 80"}
         first, second = found.values()
-        assert (first.name, "answers 404; the node is being told of it" in first.message) == (SHARED, True)
+        assert (first.name, "answers 404; the node is being told about it" in first.message) == (SHARED, True)
         assert (first.is_being_told, second.is_being_told) == (True, False)
         assert "nobody answers at 127.0.0.2" in second.message
         assert "the node is not connected" in second.message
