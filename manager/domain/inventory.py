@@ -1,8 +1,8 @@
-"""Everything in the store that certificates are judged by, decoded, at one moment.
+"""Inventory: a decoded snapshot of everything in the store that certificates are judged by.
 
-Decides what a certificate is worth: its statuses, its chain of trust, what else an operator should know. Leaves reading and
-refreshing to the shell. Invariant: an inventory never changes, except that chains are remembered as they are asked for; so a
-list, an alarm and a push that use the same one cannot contradict each other.
+Decides a certificate's statuses, its chain of trust and its findings. Callers read and refresh it. Invariant:
+an inventory never changes, except that it caches chains when they are built. So a list, an alarm and a push
+with the same inventory never contradict each other.
 """
 
 from collections.abc import Container, Iterable, Mapping, Sequence
@@ -28,15 +28,15 @@ from manager.pki.judge.lint import Circumstances, covers, lint
 from manager.pki.judge.status import Status, statuses
 
 NAMED_MAX: Final = 5
-"""Certificates that a finding names; of more it has the count."""
+"""Certificates named by a finding; beyond that it has their count."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
     """A TLS certificate of the store, decoded.
 
-    `uploaded` are the other certificates that came with it, in the order given; `places` is where it is assigned. `refused` says of
-    those of them all that OpenSSL cannot load why not: they are kept, and held out of bundles.
+    `uploaded` are its accompanying certificates, in their order; `places` are its assignments. `refused` has
+    those that OpenSSL cannot load, with reasons: they are stored but held out of bundles.
     """
 
     id: CertificateId
@@ -55,12 +55,12 @@ class Entry:
 
     @property
     def label(self) -> str:
-        """Name it for people, so that two of one subject can be told apart."""
+        """Name that tells apart two certificates of one subject."""
         return f"{self.leaf.display_name} (certificate {self.id})"
 
     @property
     def purpose(self) -> Purpose:
-        """Return what its chain is judged for: servers, unless it is only shown as a client's, or good for nothing else."""
+        """Return the purpose that its chain is judged for: servers, unless only clients can use or show it."""
         slots = {place.slot for place in self.places}
         if slots:
             return Purpose.CLIENT if slots == {"client"} else Purpose.SERVER
@@ -70,7 +70,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
-    """What a certificate is worth now. `verdict` is whether a strict client would accept it, a strict server where its `purpose` is a client's."""
+    """Judgement of a certificate. `verdict` is whether a strict client would accept it, or a strict server if its `purpose` is a client's."""
 
     statuses: Sequence[Status]
     chain: Chain
@@ -80,15 +80,16 @@ class Judgement:
 
     @property
     def headline(self) -> Headline:
-        """Return what to say first."""
+        """Return the most important statement."""
         return headline(self.statuses, self.chain.state, self.findings)
 
 
 @dataclass(slots=True)
 class Trust:
-    """The trust store at one moment: custom CAs by id, and the built-in list.
+    """Snapshot of the trust store: custom CAs by id, and the built-in list.
 
-    `held_out` are the custom CAs that OpenSSL cannot load, and why: they are kept and shown, but no bundle and no chain has them.
+    `held_out` are the custom CAs that OpenSSL cannot load, with reasons: they are stored and shown, but are
+    in no bundle or chain.
     """
 
     custom: Mapping[TrustedCaId, Certificate]
@@ -105,7 +106,7 @@ class Trust:
 
     @property
     def strict(self) -> StrictClient:
-        """Return a client that trusts every root; made when it is first asked for."""
+        """Return a client that trusts every root; created on first use."""
         if self._strict is None:
             self._strict = StrictClient(one for one in (*self._used(), *self.builtin) if one.is_self_signed)
         return self._strict
@@ -118,7 +119,7 @@ class Trust:
         return self._public
 
     def having_key(self, public_key_id: str | None) -> Sequence[str]:
-        """Name the custom CAs that have this key."""
+        """Return the names of the custom CAs with this key."""
         return [
             one.label for one in self.custom.values() if public_key_id and one.public_key_id == public_key_id
         ]
@@ -127,7 +128,7 @@ class Trust:
         return [one for number, one in self.custom.items() if number not in self.held_out]
 
     def changed(self, *, gone: Container[TrustedCaId] = (), new: Iterable[Certificate] = ()) -> "Trust":
-        """Return it without some custom CAs, and with others that OpenSSL can load."""
+        """Return a trust store without the custom CAs `gone`, and with `new` ones that OpenSSL can load."""
         stay = {number: one for number, one in self.custom.items() if number not in gone}
         held = set(stay.values())
         more = [one for one in dict.fromkeys(new) if one not in held]
@@ -138,7 +139,7 @@ class Trust:
         )
 
     def differing_names(self, other: "Trust") -> frozenset[bytes]:
-        """Return the names of CAs that only one of the two has."""
+        """Return the names of CAs that only one of the two contains."""
         mine = {*self.custom.values(), *self.builtin}
         theirs = {*other.custom.values(), *other.builtin}
         return frozenset(one.subject_id for one in mine ^ theirs)
@@ -149,9 +150,9 @@ _SERIALS = count(1)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inventory:
-    """`slots` says which certificate a node's slot has, in no order.
+    """Inventory. `slots` has the certificate of each node slot, unordered.
 
-    `noted` is how many changes of nodes it has that left content as it was, `steps` how it came from those before it.
+    `noted` counts node changes that left content unchanged; `steps` lead here from earlier inventories.
     """
 
     revision: int
@@ -174,13 +175,13 @@ class Inventory:
 
     @property
     def by_leaf(self) -> Mapping[str, Entry]:
-        """The certificates by their fingerprint; found once for all who ask."""
+        """Certificates by fingerprint; computed once."""
         if not self._by_leaf:
             self._by_leaf.update({entry.leaf.fingerprint: entry for entry in self.entries.values()})
         return self._by_leaf
 
     def chain(self, certificate_id: CertificateId, *, now_s: int) -> Chain:
-        """Return a certificate's chain of trust; built once, and again when it may be another."""
+        """Return a certificate's chain of trust; cached until it may have changed."""
         known = self.chains.get(certificate_id)
         if known is None or now_s >= known.recheck_at_s:
             entry = self.entries[certificate_id]
@@ -193,21 +194,21 @@ class Inventory:
         return statuses(self.entries[certificate_id].leaf, now_s=now_s)
 
     def judge(self, certificate_id: CertificateId, *, now_s: int) -> Judgement:
-        """Return all that is to be said about a certificate."""
+        """Return the judgement of a certificate."""
         return self.judge_entry(
             self.entries[certificate_id], self.chain(certificate_id, now_s=now_s), now_s=now_s
         )
 
     def judge_new(self, entry: Entry, *, now_s: int) -> Judgement:
-        """Return what would be said about a certificate that is not here."""
+        """Return the judgement of a certificate that is not in this inventory."""
         return self.judge_entry(entry, self.chain_of(entry, now_s=now_s), now_s=now_s)
 
     def with_trust(self, trust: Trust) -> "Inventory":
-        """Return an inventory whose chains are built by another trust store."""
+        """Return an inventory whose chains are built with another trust store."""
         return replace(self, trust=trust, chains={})
 
     def chain_of(self, entry: Entry, *, now_s: int) -> Chain:
-        """Return the chain of trust of an entry that is not here, or not like this."""
+        """Return the chain of trust of an entry that is not, or differs from, one in this inventory."""
         return build_chain(
             entry.leaf,
             self.trust.issuers,
@@ -217,7 +218,7 @@ class Inventory:
         )
 
     def judge_entry(self, entry: Entry, chain: Chain, *, now_s: int) -> Judgement:
-        """Return all that is to be said about an entry with its chain of trust."""
+        """Return the judgement of an entry with its chain of trust."""
         return Judgement(
             statuses=statuses(entry.leaf, now_s=now_s),
             chain=chain,
@@ -227,13 +228,13 @@ class Inventory:
         )
 
     def _verdict(self, entry: Entry, chain: Chain, *, now_s: int) -> Verdict:
-        """Ask the strict client for every name by which clients reach the nodes, for the certificate's first name where there is none."""
+        """Verify for every name of its nodes that clients use, or else the certificate's first name."""
         strict, purpose = self.trust.strict, entry.purpose
         verdict = strict.ask(entry.leaf, chain.serving, now_s=now_s, purpose=purpose)
         if not verdict.accepted or purpose is Purpose.CLIENT:
             return verdict
         for name in self._names(entry, "server"):
-            # a certificate of a large fleet has thousands; what does not match needs no verifier to say so
+            # a large fleet has thousands of names; a mismatch needs no verifier
             if not covers(entry.leaf, name):
                 return Verdict(accepted=False, reason=f"it is not valid for the name {name}")
         return verdict
@@ -243,7 +244,7 @@ class Inventory:
         return list(dict.fromkeys(name for place in places for name in self.nodes[place.node].client_names))
 
     def findings(self, certificate_id: CertificateId, *, now_s: int) -> Sequence[Finding]:
-        """Return what else is worth knowing about a certificate."""
+        """Return further findings about a certificate."""
         return self._findings(
             self.entries[certificate_id], self.chain(certificate_id, now_s=now_s), now_s=now_s
         )
@@ -266,15 +267,15 @@ class Inventory:
         return lint(entry.leaf, now_s=now_s, circumstances=circumstances)
 
     def namesakes(self, leaf: Certificate) -> list[Entry]:
-        """Return the entries of a certificate's issuer and serial number, those with its key first."""
+        """Return the entries with a certificate's issuer and serial number, those with its key first."""
         known = self.by_serial.of(_serial_word(leaf), self.entries.values())
         found = [each for each in known if has_same_identity(each.leaf, leaf)]
         return sorted(found, key=lambda each: key_of(each.leaf) != key_of(leaf))
 
     def carry_chains(self, earlier: "Inventory") -> None:
-        """Take over those chains of an earlier inventory that cannot have changed: same entry, no CA of a name it asked for."""
+        """Adopt cached chains that cannot have changed: same entry, and same CAs of the names it looked up."""
         names = self.trust.differing_names(earlier.trust)
-        for certificate_id, chain in dict(earlier.chains).items():  # a thread may be adding to it
+        for certificate_id, chain in dict(earlier.chains).items():  # another thread may be adding to it
             mine, theirs = self.entries.get(certificate_id), earlier.entries.get(certificate_id)
             if mine is None or theirs is None or (names and names & chain.looked_for):
                 continue
@@ -282,7 +283,7 @@ class Inventory:
                 self.chains[certificate_id] = chain
 
     def take_over(self, earlier: "Inventory", step: InventoryStep) -> None:
-        """Take over what an earlier inventory has found, from which only this step leads here."""
+        """Adopt the cache of an earlier inventory that this single step leads from."""
         former = [earlier.entries[number] for number in step.numbers if number in earlier.entries]
         present = [self.entries[number] for number in step.numbers if number in self.entries]
         self.by_key.take_over(earlier.by_key, former, present)
@@ -298,11 +299,11 @@ class Inventory:
                 self.chains[number] = chain
 
     def since(self, earlier: "Inventory") -> InventoryStep | None:
-        """Return what may differ from an earlier inventory; None if that is not known."""
+        """Return what may differ from an earlier inventory; None if unknown."""
         return leading_from(earlier.serial, (*self.steps, InventoryStep(serial=self.serial)))
 
     def sharing(self, entry: Entry) -> Sequence[Entry]:
-        """Return the entries that have its key, itself among them."""
+        """Return the entries with its key, including itself."""
         key = _key_word(entry.leaf)
         return self.by_key.of(key, self.entries.values()) if key else ()
 
@@ -329,9 +330,9 @@ def _serial_word(leaf: Certificate) -> str:
 def assign(
     entries: Mapping[CertificateId, Entry], places: Iterable[AssignmentRecord], nodes: Container[NodeName]
 ) -> tuple[dict[CertificateId, Entry], dict[tuple[NodeName, Slot], CertificateId]]:
-    """Put assignments into entries; return the entries by id, and the certificate of each slot.
+    """Add assignments to entries; return the entries by id, and the certificate of each slot.
 
-    An assignment of what is not there (it was read a moment later) is left out.
+    Skips assignments of missing entries, which were read a moment later.
     """
     by_certificate: dict[CertificateId, list[AssignmentRecord]] = {}
     slots: dict[tuple[NodeName, Slot], CertificateId] = {}

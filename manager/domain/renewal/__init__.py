@@ -1,1 +1,1 @@
-"""Renewal: certificates that are replaced in time, without anybody's hand."""
+"""Renewal of certificates in time, without manual work."""

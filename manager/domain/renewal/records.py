@@ -1,6 +1,6 @@
-"""The nouns of renewal, as the store hands them out: accounts at CAs, what a certificate is renewed with, and orders.
+"""Records of renewal as the store returns them: CA accounts, renewal terms and orders.
 
-Times are unix seconds. Invariant: no record here carries a private key or the secret of a binding.
+Times are unix seconds. Invariant: no record here contains a private key or the secret of a binding.
 """
 
 from dataclasses import dataclass, field
@@ -14,17 +14,17 @@ from common.ids import CertificateId, CsrId, Fingerprint, NodeName
 from manager.domain.renewal.moments import Window
 
 AccountId = NewType("AccountId", int)
-"""The number of an account at a CA in the store, never given twice."""
+"""Number of a CA account in the store, never reused."""
 
 RenewalId = NewType("RenewalId", int)
-"""The number of a renewal in the store, never given twice."""
+"""Number of a renewal in the store, never reused."""
 
 OrderId = NewType("OrderId", int)
-"""The number of an order in the store, never given twice."""
+"""Number of an order in the store, never reused."""
 
 
 class ChallengeKind(StrEnum):
-    """How a CA is shown that a name is ours; the values are the field's own (RFC 8555 8, draft-ietf-acme-dns-persist)."""
+    """Kinds of challenges; the values are the field's own (RFC 8555 8, draft-ietf-acme-dns-persist)."""
 
     HTTP = "http-01"
     DNS = "dns-01"
@@ -32,7 +32,7 @@ class ChallengeKind(StrEnum):
 
 
 class OrderState(StrEnum):
-    """How far an order has come: the last step that is kept. The last three are the end of it."""
+    """Last completed step of an order. The last three states are final."""
 
     CREATED = "created"
     ORDERED = "ordered"
@@ -47,7 +47,7 @@ class OrderState(StrEnum):
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing follows."""
+        """Whether the order has ended."""
         return self in OVER
 
 
@@ -56,10 +56,11 @@ OVER: Final = frozenset({OrderState.SERVED, OrderState.TESTED, OrderState.FAILED
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountRecord:
-    """An account at a CA. `url` is "" until the CA has it; `trusted_cas` are the CAs that vouch for its directory, "" for the built-in ones.
+    """Account at a CA.
 
-    `binding_id` names the binding to an account that its owner has there otherwise (RFC 8555 7.3.4), "" for none.
-    `staging_url` is the directory of the CA that orders are tried at, "" where there is none.
+    `url` is "" until it is registered. `trusted_cas` verify the directory's certificate, "" for the built-in
+    list. `binding_id` identifies the owner's external account (RFC 8555 7.3.4), "" for none. `staging_url` is
+    the directory for test orders, "" for none.
     """
 
     id: AccountId
@@ -76,16 +77,17 @@ class AccountRecord:
 
     @property
     def is_deactivated(self) -> bool:
-        """Whether it was ended at its CA, so that nothing can be ordered with it any more."""
+        """Whether it was deactivated at its CA, so that it can order nothing."""
         return self.deactivated_s is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """What is ordered: at which account, proven how, for which names ("" and empty: as the certificate has them, as the CA has it by default).
+    """Terms of an order: account, challenge, names and key.
 
-    `preferred_chain` is the Common Name of the root that the chain is to end at. `keeps_key`: the certificate's own key again in place of a new one
-    of `key`.
+    Empty values mean the certificate's own names and the CA's defaults. `preferred_chain` is the Common Name
+    of the root that the chain should end at. `keeps_key` reuses the certificate's key instead of making a new
+    one of kind `key`.
     """
 
     account_id: AccountId
@@ -99,9 +101,12 @@ class Terms:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """What was wrong last, in words; `detail` is the CA's own, `type` its code ("" where it is not the CA's).
+    """Latest failure, in words.
 
-    `is_signed`: the CA had signed what was refused here, and counts it. `leaf` is the certificate that was to be renewed, None of one that was not there.
+    `detail` is the CA's own text and `type` its error type ("" if it is not the CA's).
+
+    `is_signed`: the CA had signed, and counts, the certificate that was refused here. `leaf` is the
+    certificate to renew, None if there was none.
     """
 
     at_s: float
@@ -114,9 +119,10 @@ class Problem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proof:
-    """What a CA wants to see for one name (without "*."). `authorization_url` and `challenge_url` are the CA's; `response` is what is to be shown for `token`.
+    """Proof that a CA requires for one name (without "*.").
 
-    For HTTP-01 the response is what stands in the file, for DNS the text of the TXT record; DNS-PERSIST-01 has no token.
+    `authorization_url` and `challenge_url` are the CA's; `response` is shown for `token`. For HTTP-01 it is
+    the file's content, for DNS the text of the TXT record. DNS-PERSIST-01 has no token.
     """
 
     name: str
@@ -128,7 +134,10 @@ class Proof:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeftProof:
-    """A proof that could not be taken away since `since_s`, and why not the last time. After so many `tries` that is tried again at `retry_at_s`."""
+    """A proof whose removal has failed since `since_s`, with the last reason.
+
+    After `tries` it is retried at `retry_at_s`.
+    """
 
     challenge: ChallengeKind
     proof: Proof
@@ -140,16 +149,19 @@ class LeftProof:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RenewalRecord:
-    """How a certificate is renewed: by an order with `terms`, or, without them, by a request that somebody sends to its CA.
+    """A certificate's renewal: by an order with `terms`, or else by a request that a user sends to the CA.
 
-    `certificate_id` is None while it `is_new`: until the first order has brought one, which `nodes` then get in `slot`, from `takes_from` and from no
-    other certificate that is not a temporary one. `takes_leaves` are the fingerprints that these had then, empty where only their numbers were kept. `window` is what the CA
-    suggested last for the certificate `window_of`, `window_why` where it explains that; it counts from `window_from_s` on. `poll_at_s` is when to ask again. After `failures` in a row
-    it is tried again at `retry_at_s`. `request_id` is the request that was opened and not answered yet, `send_to` who is to get it, in words.
-    `is_stopped`: its account was deactivated, so that nothing can be ordered, which only reading it tells.
-    `is_placed`: a certificate that it has brought came to a node, or was to come to some that are all removed. `left` is what was shown for orders and could not be taken away.
-    `follows_at_once`: the terms were changed while an order was under way, or what an order before its time has failed with was mended, so that the next one does not wait for its time. `kept_until_s` is None but of one that is gone, of
-    which orders are kept until then; the store hands none of these out.
+    `certificate_id` is None while it `is_new`: the first order's certificate goes to `nodes` in `slot`, and
+    replaces only the certificates `takes_from` and temporary ones. `takes_leaves` are their fingerprints at
+    that time, empty if only their numbers were stored. `window` is the CA's last suggestion for the
+    certificate `window_of`, `window_why` its explanation; it applies from `window_from_s` on, and `poll_at_s`
+    is when to ask again. After `failures` in a row the next try is at `retry_at_s`. `request_id` is the open
+    request, `send_to` its recipient in words. `is_stopped`: its account was deactivated, so nothing can be
+    ordered; set only when read. `is_placed`: a node had a certificate of this renewal, or all nodes that were
+    to get it are removed. `left` are proofs whose removal failed. `follows_at_once`: the next order does not
+    wait for its time, since the terms changed during an order, or the cause of an early failure was fixed.
+    `kept_until_s` is set for removed renewals, whose orders are kept until then; the store returns none of
+    these.
     """
 
     id: RenewalId
@@ -181,13 +193,16 @@ class RenewalRecord:
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing is renewed any more: its certificate is gone, or it was removed. It stays until its order has ended."""
+        """Whether the renewal has ended: its certificate is gone, or it was removed.
+
+        It is kept until its order has ended.
+        """
         return self.certificate_id is None and not self.is_new
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """An order came so far, or what happened there, in words; `is_failure` where that was a failure, after which it may go on."""
+    """A step or event of an order, in words; after a failure (`is_failure`) the order may continue."""
 
     at_s: float
     state: OrderState
@@ -197,12 +212,13 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderRecord:
-    """One attempt. `url`, `finalize_url` and `certificate_url` are the CA's, "" until it told them; `proofs` what it wants to see.
+    """One attempt to get a certificate.
 
-    `request_pem` is signed by the key that the store has; `answer_text` is what was downloaded, `answer_id` the certificate that it became.
-    `recheck_at_s` is when to look again at what the CA has not decided yet. `replaces` is the predecessor's identifier for the CA (RFC 9773 5),
-    `replaces_leaf` its fingerprint, None of an order without one. `placing_s` is since when proofs are put where they are asked for, None while they are
-    not; `is_answered` says that the CA was let look at them.
+    `url`, `finalize_url` and `certificate_url` are the CA's, "" until known; `proofs` are those it requires.
+    `request_pem` is signed by the stored key. `answer_text` is the download, `answer_id` the certificate made
+    from it. `recheck_at_s` is when to ask again about a pending decision. `replaces` is the predecessor's
+    identifier for the CA (RFC 9773 5), `replaces_leaf` its fingerprint, None without one. `placing_s` is
+    since when proofs are being placed, else None. `is_answered`: the CA was told to validate.
     """
 
     id: OrderId
@@ -230,7 +246,7 @@ class OrderRecord:
 
     @property
     def waits_for(self) -> str:
-        """What an order that goes on waits for, in words, "" for nothing: a failure is a step of its own."""
+        """Reason why a running order waits, in words, "" for none. Failures are separate steps."""
         if self.problem is None or self.state.is_over:
             return ""
         last = self.steps[-1] if self.steps else None
@@ -239,14 +255,14 @@ class OrderRecord:
 
     @property
     def failed_in_a_row(self) -> int:
-        """How often it has failed since its last step that was none."""
+        """Number of failures since the last successful step."""
         return len(list(takewhile(lambda each: each.is_failure, reversed(self.steps))))
 
     @property
     def rests(self) -> bool:
-        """Whether nothing was done for it since it failed last."""
+        """Whether nothing was done since the last failure."""
         return self.failed_in_a_row > 0 and self.steps[-1].at_s == self.changed_s
 
     def reached_s(self, state: OrderState) -> float:
-        """Return when it came so far last; when it was made, if it did not."""
+        """Return when the order last reached a state; when it was made, if it never did."""
         return next((each.at_s for each in reversed(self.steps) if each.state is state), self.created_s)

@@ -169,7 +169,7 @@ async def test_who_saves_what_somebody_else_changed_meanwhile_is_told_first(
     assert (await browser.post(where, form_of(record, profile="theirs"))).status == 200
     told = await browser.post(where, mine)
     assert (told.status, told.values["profile"]) == (409, ["mine"])
-    assert "enewal 1 was changed in the meantime" in told.text
+    assert "Renewal 1 was changed in the meantime" in told.text
     assert (await browser.post(where, mine | {"seen": told.values["seen"][0]})).status == 200
     assert (await world.api.use_cases.renewals.show(record.id)).renewal.terms.profile == "mine"
 
