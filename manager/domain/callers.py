@@ -1,8 +1,9 @@
-"""Callers: who asks, how it was proven, and what that proof is good for.
+"""Callers: who is asking, how they authenticated, and what that permits.
 
-Invariant: a credential never gives more than its user's role does now, and only a password that came with the request itself, or
-was given again just now by who is signed in, lets a caller make credentials or take private keys away. A join token is a way to
-private keys, since whoever joins as a node is sent its keys: it takes a password too, or a credential that was made for it.
+Invariant: a credential never grants more than its user's current role. Only a password sent with the request,
+or entered recently in the session, permits creating credentials and exporting private keys. A join token
+leads to private keys, since a joining node receives its keys, so it needs a password or a credential made for
+it.
 """
 
 import math
@@ -20,7 +21,7 @@ ROLES: Final = (Role.READ_ONLY, Role.OPERATOR, Role.ADMINISTRATOR)
 
 
 class Credential(StrEnum):
-    """How a caller proved who it is."""
+    """Kinds of credentials."""
 
     PASSWORD = "password"  # noqa: S105 - a kind
     API_TOKEN = "api token"  # noqa: S105 - a kind
@@ -38,9 +39,10 @@ _ROLE_OF: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Maker:
-    """What a join token is made with and does not outlive: the right that one of these has, by its number, which no renaming changes.
+    """Identifies the credential that a join token was made with, by a number that no renaming changes.
 
-    That is a user with the password, an API token, or a program. `until_s` is when it ends of itself, in unix seconds.
+    A join token expires with its credential: a user's password, an API token or a program. `until_s` is the
+    credential's own expiry, in unix seconds.
     """
 
     user_id: int | None = None
@@ -51,10 +53,13 @@ class Maker:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """Who asks. `user` has the role that the credential gives now; `proof` is the hash of the credential.
+    """Authenticated caller.
 
-    `token_id` is the API token's number, None for any other credential; `provisions` says that a token was made to obtain join tokens.
-    `until_s` is when the credential ends of itself, and what it has made with it; an access token does not count, since its program goes on.
+    `user` has the role that the credential grants now; `proof` is the hash of the credential.
+
+    `token_id` is the API token's number, None for other credentials; `provisions` marks a token made to
+    obtain join tokens. `until_s` is when the credential expires, and with it what it has made. Access tokens
+    have none, since their program goes on.
     """
 
     user: UserRecord
@@ -67,7 +72,7 @@ class Caller:
 
     @property
     def maker(self) -> Maker:
-        """What a join token that this caller asks for is made with."""
+        """Maker of join tokens that this caller requests."""
         match self.credential:
             case Credential.PASSWORD:
                 return Maker(user_id=self.user.id)
@@ -78,12 +83,12 @@ class Caller:
 
     @property
     def may_provision(self) -> bool:
-        """Whether this caller, if it may change nodes, may have join tokens."""
+        """Whether this caller, if it may change nodes, may get join tokens."""
         return self.credential is Credential.PASSWORD or self.provisions
 
 
 def role_of(scope: Scope, role: Role) -> Role:
-    """Return the role that a token of this scope gives, whose user has this role now."""
+    """Return the role that a token of this scope grants to a user with this current role."""
     return min(_ROLE_OF[scope], role, key=ROLES.index)
 
 
@@ -98,7 +103,7 @@ def fits(scope: Scope, role: Role) -> bool:
 
 
 def check_allowed(caller: Caller, needed: Role, *, pushes: bool = False) -> None:
-    """Refuse what this caller may not do; `pushes` says that it belongs to pushing. Raises AccessError FORBIDDEN."""
+    """Refuse what this caller may not do; `pushes` marks a part of pushing. Raises AccessError FORBIDDEN."""
     user = caller.user
     if not includes(user.role, needed):
         raise AccessError(
@@ -109,7 +114,7 @@ def check_allowed(caller: Caller, needed: Role, *, pushes: bool = False) -> None
 
 
 def check_password_given(caller: Caller) -> None:
-    """Refuse a caller that did not send a password. Raises AccessError PASSWORD_REQUIRED."""
+    """Refuse a caller that sent no password. Raises AccessError PASSWORD_REQUIRED."""
     if caller.credential is not Credential.PASSWORD:
         raise AccessError(
             f"this needs the user's own name and password; an {caller.credential} is not enough",

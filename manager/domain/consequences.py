@@ -1,8 +1,8 @@
-"""Consequences of a change that is not made yet: what clients, nodes and private keys would meet.
+"""Consequences of a planned change for clients, nodes and private keys.
 
-Pure. Decides what a consequence is, and which want a confirmation. Leaves to `placements` and `removals` what follows from which change, and
-how it is asked to each front end. Invariant: the same inventory and the same change have the same consequences in the same order, so that what
-was confirmed can be compared with what is about to happen.
+Pure. Defines consequences, and which need a confirmation. `placements` and `removals` derive them from
+changes; front ends present them. Invariant: the same inventory and change give the same consequences in the
+same order, so that the confirmed ones can be compared with the actual ones.
 """
 
 import hashlib
@@ -20,7 +20,10 @@ from manager.domain.inventory import Entry
 
 
 class ConsequenceCode(StrEnum):
-    """Consequences that are neither findings (`LintCode`) nor differences (`DifferenceCode`); stable for machines."""
+    """Consequences that are neither findings (`LintCode`) nor differences (`DifferenceCode`).
+
+    Stable for machines.
+    """
 
     NAME_MISMATCH = "name_mismatch"
     EXPIRED = "expired"
@@ -44,7 +47,7 @@ class ConsequenceCode(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Consequence:
-    """One consequence; `asks` says that it wants a confirmation. `nodes` are those that it meets."""
+    """One consequence for `nodes`; `asks` says that it needs a confirmation."""
 
     code: str
     message: str
@@ -54,9 +57,9 @@ class Consequence:
 
 
 class ConfirmationNeededError(ConflictError):
-    """Nothing was changed: the change has consequences that were not confirmed, or no longer those that were.
+    """Nothing was changed: the change has consequences that are not, or no longer, confirmed.
 
-    `token` stands for exactly these consequences; sent back, it confirms them.
+    `token` identifies exactly these consequences; sending it back confirms them.
     """
 
     reason = Reason.CONFIRMATION_NEEDED
@@ -68,30 +71,30 @@ class ConfirmationNeededError(ConflictError):
 
 
 def token_of(consequences: Iterable[Consequence], facts: object) -> str:
-    """Return what stands for these consequences of a change of these facts."""
+    """Return the token of these consequences of a change with these facts."""
     stated = [[each.code, each.message, sorted(each.nodes)] for each in consequences]
     return hashlib.sha256(json.dumps([stated, facts], sort_keys=True).encode()).hexdigest()[:32]
 
 
 def unique(found: Iterable[Consequence]) -> list[Consequence]:
-    """Return each consequence once, the worst first."""
+    """Return each consequence once, the most severe first."""
     order = tuple(Severity)
     once = {(each.code, each.message): each for each in found}
     return sorted(once.values(), key=lambda each: order.index(each.severity))
 
 
 def ask(code: ConsequenceCode, message: str) -> Consequence:
-    """Return a consequence that wants a confirmation."""
+    """Return a consequence that needs a confirmation."""
     return Consequence(code=code, message=message, severity=Severity.WARNING, asks=True)
 
 
 def note(code: ConsequenceCode, message: str) -> Consequence:
-    """Return a consequence that is only worth knowing."""
+    """Return a consequence for information only."""
     return Consequence(code=code, message=message, severity=Severity.NOTE, asks=False)
 
 
 def of_difference(difference: CertificateDifference) -> Consequence:
-    """Return what a difference between two certificates means."""
+    """Return the consequence of a difference between two certificates."""
     return Consequence(
         code=difference.code,
         message=difference.message,
@@ -101,7 +104,7 @@ def of_difference(difference: CertificateDifference) -> Consequence:
 
 
 def left_without(entry: Entry, nodes: tuple[NodeName, ...]) -> Consequence:
-    """Return what it means that nodes lose a certificate."""
+    """Return the consequence of nodes losing a certificate."""
     verb = "loses" if len(nodes) == 1 else "lose"
     return Consequence(
         code=ConsequenceCode.NODES_LEFT,
@@ -113,11 +116,11 @@ def left_without(entry: Entry, nodes: tuple[NodeName, ...]) -> Consequence:
 
 
 def short_name(entry: Entry) -> str:
-    """Name an entry shortly, where it is named in full beside."""
+    """Return a short name for an entry that is named in full nearby."""
     return f"certificate {entry.id}" if entry.id else "the certificate"
 
 
 def name_entry(entry: Entry) -> str:
-    """Name an entry by all that tells it from others."""
+    """Return a name for an entry that tells it from all others."""
     name = entry.leaf.display_name
     return f"certificate {entry.id} ('{name}', fingerprint {entry.leaf.fingerprint[:16]})"

@@ -1,7 +1,7 @@
-"""One node's facts, from its reports: what is desired, offered, applied and serving, and the push under way.
+"""Facts about one node, from its reports: desired, offered, applied and serving, and the current push.
 
-Decides what each word from a node changes. Leaves sockets and the store to the fleet.
-Invariant: `desired` moves only by publishing, `offered` only by offering, `applied` and `serving` only by the node's word.
+Decides what each message of a node changes. The fleet handles sockets and the store. Invariant: only publishing
+changes `desired`, only offering `offered`, and only the node's reports `applied` and `serving`.
 """
 
 from dataclasses import dataclass, field, replace
@@ -35,33 +35,33 @@ from manager.domain.report import (
 from manager.domain.view import Version, excused_consumers, is_stale
 
 LEAP_MAX: Final = 1_000_000
-"""How much more than this store has published a node may claim to run: a new generation each minute for two years."""
+"""Limit for a node's claimed generation above the published one: one generation each minute for two years."""
 
 
 @dataclass(slots=True, kw_only=True)
 class NodeFacts:
-    """What is known of one node: the four facts, none of which is derived from another. Times are unix seconds by the manager's clock."""
+    """Known facts about one node. None of the four is derived from another. Times are unix seconds by the manager's clock."""
 
     name: NodeName
     kind: NodeKind
     joined: bool
     node_id: int = 0
-    """The store's number of it, which a node that is added again under its name does not have."""
+    """The node's number in the store; a node added again under the same name has another one."""
     enrolled_s: float | None = None
     session: int = 0
-    """The number under which this manager has its session; 0 if it has none."""
+    """Number of its session at this manager; 0 if there is none."""
     session_s: float = 0.0
-    """When that was taken, in monotonic seconds."""
+    """Start of that session, in monotonic seconds."""
     elsewhere: bool = False
     """Whether another manager has its session."""
     kept_s: float | None = None
-    """When the record was made that memory is of, as the store has it."""
+    """Time of the stored record that these facts are based on."""
     kept_skew_s: float = 0.0
-    """What that says of the node's clock."""
+    """The node's clock skew in that record."""
     key_change: KeyChange | None = None
-    awaiting_first_report: bool = False  # it has just joined: nothing from an earlier life counts
+    awaiting_first_report: bool = False  # it has just joined: earlier state does not count
     desired: Desired | None = None
-    running: Desired | None = None  # what was desired when it last said that it runs that
+    running: Desired | None = None  # desired version when the node last reported that it runs it
     applied: Applied | None = None
     reported_failed: Failure | None = None
     refused: Failure | None = None
@@ -73,9 +73,9 @@ class NodeFacts:
     configuration: tuple[ConfigurationFault, ...] = ()
     refused_parts: tuple[PartRefused, ...] = ()
     contact: Contact | None = None
-    """How it said last that it reaches this manager; None if it never did."""
+    """Address at which it last said that it reaches this manager; None if it never did."""
     diagnostics: str = ""
-    """Of the last failure, as the node sent it with the outcome."""
+    """Diagnostics of the last failure, as the node sent them with the outcome."""
     reported_retry_s: float = 0.0
     refused_retry_s: float = 0.0
     connected_s: float | None = None
@@ -84,53 +84,53 @@ class NodeFacts:
     agent_version: str = ""
     push: PushState | None = field(default=None, repr=False)
     flood: str = ""
-    """What it said or did too much of lately at this manager, and from where; "" once that is over."""
+    """Recent excess of the node at this manager, and its source address; "" once it is over."""
     seats: RecentAgents = field(default_factory=RecentAgents, repr=False)
     turned_away: str = ""
-    """Why this manager sent its agent away at its last greeting, "" if it was welcomed since by any."""
+    """Why this manager rejected its agent's last greeting, "" if any manager has welcomed it since."""
     sightings: tuple[Sighting, ...] = ()
-    """What other managers noticed of it."""
+    """Observations of other managers about it."""
     told: tuple[str, str] = "", ""
-    """What this manager told them, as `flood` and `turned_away`."""
+    """Observations that this manager has shared, as `flood` and `turned_away`."""
 
     @property
     def last_failed(self) -> Failure | None:
-        """Return the last failure, which stays until a later success: one of what is desired now before any other."""
+        """Return the last failure, kept until a later success. A failure of the desired content takes precedence."""
         return self._refused_desired or self.reported_failed or self.refused
 
     @property
     def _refused_desired(self) -> Failure | None:
-        """Return the refusal of what is desired now that the node itself does not keep."""
+        """Return a refusal of the desired content that the node itself does not store."""
         if self.refused is None or self.desired is None:
             return None
         return self.refused if self.refused.digest == self.desired.version.digest else None
 
     def retry_in_s(self, now_s: float) -> float:
-        """Return how much longer what is desired is paused after a failure, 0 if it may be offered now."""
+        """Return how much longer the desired content is paused after a failure, 0 if it may be offered now."""
         if not self.failed_desired:
             return 0.0
         until_s = self.refused_retry_s if self._refused_desired is not None else self.reported_retry_s
         return remaining_s(until_s, now_s)
 
     def connect(self, *, address: str, agent_version: str, since_s: float, now_s: float) -> None:
-        """Note a conversation that was welcomed, since when by the database's clock, as every manager has it."""
+        """Record a welcomed connection; `since_s` is by the clock of the database, as all managers share it."""
         self.connected_s, self.last_report_s = since_s, now_s
         self.turned_away = ""
         self.address, self.agent_version = address, agent_version
 
     def disconnect(self, now_s: float) -> None:
-        """Note that the conversation ended; a push under way is open until the node speaks again."""
+        """Record that the connection ended; a current push stays open until the node reports again."""
         self.connected_s, self.session = None, 0
         self.lose_push(now_s)
 
     def lose_push(self, now_s: float) -> None:
-        """Note that the session is over in which a push was under way, if one was."""
+        """Record that the session of a current push is over."""
         if self.is_pushing and self.push is not None:
             text = "the connection ended before the outcome; the node will say what came of it"
             self.push.conclude(now_s, result="lost", reason=Reason.UNREACHABLE, message=text)
 
     def apply_report(self, report: Report, now_s: float) -> bool:
-        """Take a node's word about itself; return whether anything has changed that the store is to keep."""
+        """Apply a node's report; return whether anything changed that must be stored."""
         before, skew_before_s = _stable(self), self.clock_skew_s
         self.last_report_s = now_s
         self.applied, self.serving = report.applied, report.serving
@@ -138,13 +138,14 @@ class NodeFacts:
         self.clock_skew_s = round(report.clock_s - now_s, 3)
         self.reported_failed, self.waiting = report.last_failed, report.waiting
         self.refused_parts = report.refused
-        # the node's own rest is what is left of it; a refusal that only this side keeps began once, and no report restarts it
+        # the node reports the rest of its own back-off; a refusal stored only here began once, and no report
+        # restarts it
         if self.reported_failed is not None:
             self.reported_retry_s = now_s + self.reported_failed.retry_after_s
         if self.is_applied:
             self.refused, self.running = None, self.desired
         self.configuration = report.configuration
-        # a report that comes with an outcome has no contact
+        # a report with an outcome has no contact
         self.contact = report.contact or self.contact
         if (
             self.refused is not None
@@ -163,7 +164,7 @@ class NodeFacts:
         return before != _stable(self) or is_skew_news(self.clock_skew_s, self.kept_skew_s)
 
     def offer(self, push_id: str, desired: Desired, now_s: float, *, forced: bool = False) -> None:
-        """Note that a generation was offered. Nothing else advances."""
+        """Record that a generation was offered. Nothing else changes."""
         self.push = PushState(
             push_id=push_id,
             version=desired.version,
@@ -174,12 +175,12 @@ class NodeFacts:
         )
 
     def progress(self, message: Progress) -> None:
-        """Note the phase that an installation entered."""
+        """Record the phase of an installation."""
         if self.push is not None and self.push.push_id == message.push_id:
             self.push.phase = message.phase
 
     def conclude(self, message: Rejected | Outcome, now_s: float) -> bool:
-        """Take the end of a push; return whether anything that the store keeps has changed."""
+        """Record the end of a push; return whether anything changed that must be stored."""
         changed = self.apply_report(message.report, now_s) if message.report is not None else False
         if isinstance(message, Rejected):
             changed = self._refuse(message, now_s) or changed
@@ -192,7 +193,7 @@ class NodeFacts:
         return changed
 
     def _refuse(self, message: Rejected, now_s: float) -> bool:
-        """Keep a refusal that the node itself does not count as a failed installation (a stale generation, say)."""
+        """Store a refusal that the node does not count as a failed installation (such as a stale generation)."""
         push, kept = self.push, self.reported_failed
         if push is None or push.push_id != message.push_id:
             return False
@@ -215,19 +216,19 @@ class NodeFacts:
         return True
 
     def overdue(self, push_id: str, stage: str, now_s: float) -> None:
-        """Note that the node did not answer in time."""
+        """Record that the node did not answer in time."""
         if self.push is not None and self.push.push_id == push_id:
             text = f"the node did not answer in time ({stage})"
             self.push.conclude(now_s, result="overdue", reason=Reason.TIMEOUT, message=text)
 
     @property
     def is_pushing(self) -> bool:
-        """Whether a push waits for its end."""
+        """Whether a push is waiting for its outcome."""
         return self.push is not None and self.push.concluded_s is None
 
     @property
     def is_applied(self) -> bool:
-        """Whether the node says that it runs what is desired."""
+        """Whether the node reports that it runs the desired content."""
         return (
             self.desired is not None
             and self.applied is not None
@@ -236,7 +237,7 @@ class NodeFacts:
 
     @property
     def runs(self) -> Version | None:
-        """Return what the node says that it runs."""
+        """Return the version that the node reports it runs."""
         applied = self.applied
         if applied is None:
             return None
@@ -244,10 +245,10 @@ class NodeFacts:
 
     @property
     def believed_generation(self) -> int:
-        """Return the highest number that this node can have seen, as far as is credible.
+        """Return the highest generation that this node can credibly have seen.
 
-        Before a store was restored from a backup it may have published more than it knows now. What is further off it never did: whoever
-        claims it would use up the numbers above, which everything that is published to the node must have.
+        A store restored from a backup may have published more than it knows. Claims beyond the limit are not
+        believed: they would use up the higher numbers, which every later publication to the node needs.
         """
         published = self.desired.version.generation if self.desired is not None else 0
         claimed = self.applied.generation if self.applied is not None else 0
@@ -255,12 +256,12 @@ class NodeFacts:
 
     @property
     def is_drifted(self) -> bool:
-        """Whether the node's tree on disk is not what it applied."""
+        """Whether the node's tree on disk differs from what it applied."""
         return self.applied is not None and bool(self.disk) and self.disk != self.applied.digest
 
     @property
     def is_in_conflict(self) -> bool:
-        """Whether the node runs a generation that this store has never published (it was restored, or another is live)."""
+        """Whether the node runs a generation that this store never published (restored, or another is live)."""
         if self.applied is None or self.is_applied or self.awaiting_first_report:
             return False
         if self.desired is None or self.applied.generation > self.desired.version.generation:
@@ -269,8 +270,8 @@ class NodeFacts:
 
     @property
     def runs_namesake(self) -> bool:
-        """Whether the store lost the generation that the node runs, and gave its number once more, which the node refuses as stale."""
-        # of what it installed in part the digest is another
+        """Whether the store lost the node's running generation and reused its number: the node calls it stale."""
+        # a partly installed generation has another digest
         if self.runs is None or self.desired is None or self.refused_parts:
             return False
         desired = self.desired.version
@@ -278,7 +279,7 @@ class NodeFacts:
 
     @property
     def failed_desired(self) -> bool:
-        """Whether the last failure is of what is desired now."""
+        """Whether the last failure concerns the desired content."""
         return (
             self.last_failed is not None
             and self.desired is not None
@@ -286,10 +287,7 @@ class NodeFacts:
         )
 
     def stale_endpoints(self) -> list[Serving]:
-        """Return the endpoints that do not serve what the node applied, by leaf or by chain.
-
-        Those whose service waits for its reload on purpose are not among them.
-        """
+        """Return the endpoints whose leaf or chain is not the applied one, except where a reload is held back."""
         leaves = self.applied.leaves if self.applied is not None else {}
         excused = excused_consumers(
             self.waiting, last_report_s=self.last_report_s, clock_skew_s=self.clock_skew_s
@@ -301,7 +299,7 @@ class NodeFacts:
         ]
 
     def state(self) -> State:
-        """Return the one word for this node, the most urgent first."""
+        """Return the node's state as one word, the most urgent first."""
         if not self.joined:
             return "never_joined"
         if self.connected_s is None:
@@ -326,7 +324,7 @@ class NodeFacts:
 
     @property
     def _is_offered_elsewhere(self) -> bool:
-        """Whether the manager that has its session is offering what is desired: it does so at once, and tells of it only what takes time."""
+        """Whether the manager with its session is offering the desired content. It does so at once, but shares only slow steps."""
         if not self.elsewhere or self.desired is None:
             return False
         push = self.push
@@ -335,7 +333,7 @@ class NodeFacts:
 
 
 def _stable(facts: NodeFacts) -> object:
-    """Return the part of the facts whose change must be stored: without times of probes, what is left of a quarantine, and texts that count seconds."""
+    """Return the facts that must be stored: no probe times, remaining quarantine or texts with seconds."""
     return (
         facts.applied,
         [each.lasting for each in (facts.reported_failed, facts.refused) if each is not None],

@@ -1,8 +1,7 @@
 """Inventory: a decoded snapshot of everything in the store that certificates are judged by.
 
-Decides a certificate's statuses, its chain of trust and its findings. Callers read and refresh it. Invariant:
-an inventory never changes, except that it caches chains when they are built. So a list, an alarm and a push
-with the same inventory never contradict each other.
+Decides a certificate's statuses, chain of trust and findings. Invariant: an inventory never changes, except
+that it caches chains. So a list, an alarm and a push with the same one never contradict each other.
 """
 
 from collections.abc import Container, Iterable, Mapping, Sequence
@@ -70,7 +69,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
-    """Judgement of a certificate. `verdict` is whether a strict client would accept it, or a strict server if its `purpose` is a client's."""
+    """Judgement of a certificate. `verdict` is a strict client's, or a server's if its `purpose` is a client's."""
 
     statuses: Sequence[Status]
     chain: Chain

@@ -1,7 +1,8 @@
-"""The manager's nouns, as the store hands them out.
+"""Records of the manager, as the store returns them.
 
-Times are unix seconds; those of a certificate are None where they cannot be read. Invariant: no record here carries a private key; keys are unsealed only into a
-`common.bundle.build.SlotMaterial`, by the store, for a bundle that is being compiled.
+Times are unix seconds; those of a certificate are None if unreadable. Invariant: no record here contains a
+private key; the store unseals keys only into a `common.bundle.build.SlotMaterial`, for a bundle that is being
+compiled.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,12 +20,16 @@ from manager.domain.report import Applied, ConfigurationFault, Failure, PartRefu
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CertificateRecord:
-    """A TLS certificate in the store. `text` is what was uploaded, verbatim; `chain_pem` what stood with it in order.
+    """A TLS certificate in the store.
 
-    To that is added what its chain of trust needs of what stood with it before (`manager.domain.keeping`).
-    `parameters_text` is what was given beside the certificate, verbatim; `parameters_pem` all parameters, wherever they stood.
+    `text` is the upload, verbatim; `chain_pem` its accompanying certificates, in order.
 
-    `temporary` marks the self-signed certificate that a node got when it was added. `annotations` are all given, "" where nothing is written.
+    `chain_pem` also has former accompanying certificates that the chain of trust needs
+    (`manager.domain.keeping`). `parameters_text` is what was given separately, verbatim; `parameters_pem` has
+    all parameters, including those of `text`.
+
+    `temporary` marks the self-signed certificate that a new node gets. `annotations` has every field, "" if
+    empty.
     """
 
     id: CertificateId
@@ -58,8 +63,9 @@ class CertificateRecord:
 class TrustedCaRecord:
     """A custom trusted CA.
 
-    `self_signed` ones are roots; all others are intermediates that complete served chains. `trusted_intermediate` says of
-    an intermediate that nodes may use it to verify their peers; it is False for a root, which they always use.
+    `self_signed` ones are roots; all others are intermediates that complete served chains.
+    `trusted_intermediate` lets nodes verify peers with an intermediate; it is False for a root, which they
+    always use.
     """
 
     id: TrustedCaId
@@ -84,7 +90,7 @@ class TrustedCaRecord:
 
     @property
     def is_anchor(self) -> bool:
-        """Whether nodes verify peers with it, and do not only complete chains with it."""
+        """Whether nodes verify peers with it, rather than only complete chains with it."""
         return self.self_signed or self.trusted_intermediate
 
 
@@ -92,8 +98,8 @@ class TrustedCaRecord:
 class CsrRecord:
     """A certificate signing request whose key is in the store.
 
-    `replaces_id` is the certificate that it was made for, `answer_id` the one that came of it; None if there is none or it was
-    deleted. A CA may answer more than once; `answer_text` is what came last, verbatim.
+    `replaces_id` is the certificate that it was made for, `answer_id` the one that resulted; None if there is
+    none or it was deleted. A CA may answer more than once; `answer_text` is the latest answer, verbatim.
     """
 
     id: CsrId
@@ -116,10 +122,10 @@ class CsrRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyChange:
-    """How a node came by the key that is pinned: by a token when it had none or another, or vouched for by the former key.
+    """How a node got its pinned key: by a token, or vouched for by the former key.
 
-    `address` is where the request came from; `former` the fingerprint of the key that this one replaced, and `former_address` where
-    the node was last connected from with it; "" if there was none.
+    `address` is the source of the request. `former` is the fingerprint of the replaced key, and
+    `former_address` the node's last address with it; "" if there was none.
     """
 
     how: KeyChangeKind
@@ -132,9 +138,13 @@ class KeyChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeRecord:
-    """A node. `public_key` is its pinned OpenSSH ed25519 key line ("" until it joined), `key_change` how it got there.
+    """A node.
 
-    `key_change` is None until it joined, and of a node that joined before this was kept. `detail` is what clients of the management API keep with it and Certcast has no use for.
+    `public_key` is its pinned OpenSSH ed25519 key line, "" until it joins; `key_change` is how it got the
+    key.
+
+    `key_change` is None until it joins, and for nodes that joined before this was recorded. `detail` is data
+    that clients of the management API store with it and Certcast does not use.
     """
 
     id: int
@@ -150,7 +160,7 @@ class NodeRecord:
 
     @property
     def client_names(self) -> tuple[str, ...]:
-        """Return the names by which clients reach it. Its own short name, which stands there if none was given, is not one."""
+        """Return the names by which clients reach it; its own short name, the default, is not one."""
         return tuple(name for name in self.names if name != self.name or "." in name)
 
 
@@ -167,7 +177,8 @@ class AssignmentRecord:
 class GenerationRecord:
     """One immutable generation of a node: `manifest` is its canonical bytes.
 
-    `superseded_digest` is set where older content was republished: the digest of what the store wanted of the node then.
+    `superseded_digest` is set for republished older content: the digest that the store wanted of the node
+    then.
     """
 
     node: NodeName
@@ -182,7 +193,10 @@ class GenerationRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PushRecord:
-    """The latest push to a node: what was offered, and how far that has come. `concluded_s` is None while it is under way."""
+    """The latest push to a node: the offered version and its progress.
+
+    `concluded_s` is None while it is running.
+    """
 
     push_id: str
     epoch: int
@@ -201,11 +215,12 @@ class PushRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeReportRecord:
-    """What the store keeps of a node's last report, and what the manager that got it knows beside it. Times are by that one's clock.
+    """Stored last report of a node, with the receiving manager's own data. Times are by that manager's clock.
 
-    `node_id` is the store's number of the node: another one that has its name meanwhile did not say this. `at_s` is when this was put
-    together, `last_report_s` when the node said something last; `enrolled_s` is when it had joined whose report this is. What a node says of its last
-    failure rests until `reported_retry_s`, `refused` is what only the manager keeps. Those are None in what former releases kept.
+    `node_id` is the store's number of the node: a later node of the same name has another. `at_s` is when
+    this was assembled, `last_report_s` the node's last message, and `enrolled_s` when the reporting node
+    joined. A failure reported by the node blocks retries until `reported_retry_s`; `refused` is known only to
+    the manager. These are None in records of former releases.
     """
 
     node: NodeName
@@ -230,16 +245,16 @@ class NodeReportRecord:
     configuration: tuple[ConfigurationFault, ...] = ()
     node_id: int = 0
     address: str = ""
-    """Where it was seen last."""
+    """Last known source address."""
     contact: Contact | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientRecord:
-    """A program that signs in with a key of its own; `public_key` is PEM.
+    """A client program that signs in with its own key; `public_key` is PEM.
 
-    `api_role_id` is the role that a client of the management API gave it; None is the built-in one of its level.
-    `created_by` is the administrator that registered it, "" where that is not known; last use is as of some minutes ago.
+    `api_role_id` is its role from the management API; None is the built-in one of its level. `created_by` is
+    the administrator who registered it, "" if unknown. Last use is accurate to some minutes.
     """
 
     id: int
@@ -256,7 +271,7 @@ class ClientRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiRoleRecord:
-    """A role of the management API; `permissions` are codenames. The built-in ones are called like the levels."""
+    """A role of the management API; `permissions` are codenames. Built-in roles are named like the levels."""
 
     id: int
     name: str
@@ -266,7 +281,10 @@ class ApiRoleRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenRecord:
-    """An API token of a user, without the token. `scope` is a `common.codes.Scope`; last use is as of some minutes ago."""
+    """A user's API token, without the secret.
+
+    `scope` is a `common.codes.Scope`; last use is accurate to some minutes.
+    """
 
     id: int
     user: str
@@ -280,7 +298,7 @@ class TokenRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionRecord:
-    """Where a user is signed in to the pages. `id` names it, and cannot be turned into what the browser keeps."""
+    """A user's browser session. `id` names it and does not reveal the browser's token."""
 
     id: str
     created_s: float
@@ -290,9 +308,9 @@ class SessionRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeDescription:
-    """What is known of a node besides its key; see `NodeRecord`.
+    """What is known about a node besides its key; see `NodeRecord`.
 
-    `slots` are those that change, with the certificate that each is to have, None to empty it.
+    `slots` are the changed slots with their certificates, None for an emptied one.
     """
 
     names: Sequence[str]
@@ -303,7 +321,7 @@ class NodeDescription:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JoinTokenRecord:
-    """A join token that was not used yet, without its secret."""
+    """An unused join token, without its secret."""
 
     id: int
     node: str
@@ -314,7 +332,7 @@ class JoinTokenRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UserRecord:
-    """Someone who may sign in."""
+    """A user who may sign in."""
 
     id: int
     name: str

@@ -1,8 +1,9 @@
-"""Planner of pushes, the one decision about them: to which node, of what, now or later, and why.
+"""Push planner: decides which node is pushed what, now or later, and why.
 
-Decides; the fleet carries out. An event, the minute's reconcile and a manual push all ask here.
-Invariant: a node is offered its desired generation if and only if what it applied differs, no attempt at the same
-generation is under way, and the content is not in quarantine; `forced` overrides the quarantine and a conflict.
+The fleet carries out the decisions. Events, the reconcile every minute and manual pushes all use it.
+Invariant: a node is offered its desired generation if and only if what it applied differs, no attempt at the
+same generation is under way, and the content is not in quarantine; `forced` overrides the quarantine and a
+conflict.
 """
 
 from collections.abc import Sequence
@@ -16,10 +17,10 @@ from manager.domain.facts import NodeFacts
 from manager.domain.view import PlannedPush, Preview
 
 QUIET_S: Final = 0.5
-"""Changes that follow each other within this time become one generation."""
+"""Changes within this time of each other become one generation."""
 
 QUIET_MAX_S: Final = 5.0
-"""But a change never waits longer than this."""
+"""Longest delay of a change."""
 
 
 def plan_push(facts: NodeFacts, *, now_s: float, forced: bool = False) -> PlannedPush:
@@ -52,9 +53,10 @@ def plan_push(facts: NodeFacts, *, now_s: float, forced: bool = False) -> Planne
 
 
 def should_override_shrink_guard(facts: NodeFacts, confirmed_anchors: int) -> bool:
-    """Whether the node refused a trust store for having lost too much, though an operator wanted no more than that.
+    """Whether the node refused a trust store as shrunk although an operator confirmed that.
 
-    `confirmed_anchors` is how few anchors an operator has confirmed. Not once a forced offer was refused for that very reason.
+    `confirmed_anchors` is the lowest confirmed number of anchors. Returns False after a forced offer was
+    refused for this reason.
     """
     desired, failed, push = facts.desired, facts.last_failed, facts.push
     if desired is None or failed is None or facts.is_pushing:
@@ -74,7 +76,7 @@ def should_override_shrink_guard(facts: NodeFacts, confirmed_anchors: int) -> bo
 
 
 def missing_payloads(facts: NodeFacts) -> Sequence[Digest]:
-    """Return the payloads of what is desired that a node does not hold, none if it is not known what it holds."""
+    """Return the desired payloads that a node lacks, none if it is unknown what it has."""
     running, desired = facts.running, facts.desired
     if running is None or desired is None or facts.applied is None:
         return ()
@@ -85,7 +87,7 @@ def missing_payloads(facts: NodeFacts) -> Sequence[Digest]:
 
 
 def preview_push(facts: NodeFacts, to_publish: Desired | None, *, now_s: float, forced: bool) -> Preview:
-    """Say what a push would do to one node; `to_publish` is what it would publish first, None if nothing."""
+    """Return what a push would do to one node; `to_publish` is what it would publish first, None for nothing."""
     then = replace(facts, desired=to_publish) if to_publish is not None else facts
     plan = plan_push(then, now_s=now_s, forced=forced)
     if to_publish is not None and plan.action == "push":

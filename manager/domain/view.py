@@ -1,7 +1,7 @@
 """View of one node at one moment, for the planner, the API and people.
 
-Decides which one word describes a node. Invariant: `desired`, `offered`, `applied` and `serving` are four separate facts;
-none is derived from another, and only the node's own report moves `applied` and `serving`.
+Decides which word describes a node. Invariant: `desired`, `offered`, `applied` and `serving` are four
+separate facts; none is derived from another, and only the node's own report changes `applied` and `serving`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,7 +18,7 @@ from manager.domain.report import ConfigurationFault, Failure, PartRefused, Serv
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Version:
-    """A generation of a node: where it stands in order, and what it holds."""
+    """A node's generation: its number and content digest."""
 
     epoch: int
     generation: int
@@ -27,7 +27,7 @@ class Version:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlotView:
-    """The four facts of one slot, as leaf fingerprints. `serving` is None where nothing was probed for the slot."""
+    """The four facts of one slot, as leaf fingerprints. `serving` is None if nothing was probed for the slot."""
 
     desired: Fingerprint | None
     offered: Fingerprint | None
@@ -39,7 +39,7 @@ class SlotView:
 class PushView:
     """The latest attempt to deliver a generation to a node.
 
-    `changed_at_s` is when the change that it carries was made; `concluded_at_s` is None while it is under way.
+    `changed_at_s` is when its change was made; `concluded_at_s` is None while the push is running.
     """
 
     push_id: str
@@ -57,14 +57,14 @@ class PushView:
 class NodeView:
     """One node as the manager knows it. Times are unix seconds.
 
-    `republished` says that what is desired is older content, which stays until the assigned content of the node changes.
-    `refused` are the parts of what is desired that the node does not take, each with its reason; it runs the others.
-    `rivals` are the addresses of agents that have taken the connection from each other lately: they share one key.
-    `turned_away` says why its agent was sent away at its last greeting, "" if it was welcomed. `key_change` is how it came by its
-    key, None of a node that has none, or joined before this was kept; `key_replaced` is the same where it took the place of another key
-    lately. `flood` is what it says or does too much of, and from where. `is_incredible` says that it claims
-    to run a generation that no store can have published. `manager_addresses` is where it dials, and
-    `manager_host_keys` by which keys it knows this manager, None if its agent never said so.
+    `republished`: the desired content is older content, which stays until the node's assigned content
+    changes. `refused` are the desired parts that the node rejects, with reasons; it runs the others. `rivals`
+    are the addresses of agents that recently took the connection from each other: they share one key.
+    `turned_away` is why its agent's last greeting was rejected, "" if it was welcomed. `key_change` is how it
+    got its key, None without a key or if it joined before this was recorded; `key_replaced` is the same if
+    the key recently replaced another. `flood` is its current excess, and the source. `is_incredible`: it
+    claims a generation that no store can have published. `manager_addresses` are those it dials, and
+    `manager_host_keys` the manager keys that it knows, None if its agent never said so.
     """
 
     name: NodeName
@@ -99,13 +99,13 @@ class NodeView:
     manager_host_keys: tuple[str, ...] | None = None
 
     def serves(self, slot: Slot) -> Fingerprint | None:
-        """Return the leaf that a slot was seen to serve, None where nothing was probed for it."""
+        """Return the leaf that a slot was seen to serve, None if nothing was probed for it."""
         facts = self.slots.get(slot)
         return facts.serving if facts is not None else None
 
     @property
     def tries_again(self) -> bool:
-        """Whether what failed is on its way once more: it has failed until it is applied, so a retry is not news."""
+        """Whether a failed push is being retried: it counts as failed until applied, so a retry is not news."""
         failed, desired = self.last_failed, self.desired
         if self.state != "installing" or failed is None or desired is None:
             return False
@@ -113,7 +113,7 @@ class NodeView:
 
     @property
     def awaits_success(self) -> bool:
-        """Whether an installation failed and what is desired, the same content or other, is not applied yet."""
+        """Whether an installation failed and the desired content, the same or other, is not applied yet."""
         failed, desired, applied = self.last_failed, self.desired, self.applied
         if failed is None or desired is None or failed.reason == Reason.NOT_YET_VALID:
             return False
@@ -121,18 +121,18 @@ class NodeView:
 
     @property
     def excused(self) -> frozenset[str]:
-        """The consumers whose ports need not show what is installed yet."""
+        """Consumers whose ports need not show the installed certificate yet."""
         return excused_consumers(
             self.waiting, last_report_s=self.last_report_at_s, clock_skew_s=self.clock_skew_s
         )
 
 
 SERVICE_WAIT_S: Final = 3600.0
-"""How long a service that does not run is merely waited for; after that its ports are what clients find closed."""
+"""Time that a stopped service is merely waited for; after that clients are assumed to find its ports closed."""
 
 
 def first_end_s(serving: Iterable[Serving]) -> int | None:
-    """Return when the first of the server certificates expires that ports were seen to serve; None if none was."""
+    """Return when the first served server certificate expires; None if none was seen."""
     # an agent of the first version did not say when
     ends = [seen.ends_s for seen in serving if seen.slot == "server" and seen.ends_s is not None]
     return min(ends, default=None)
@@ -141,7 +141,10 @@ def first_end_s(serving: Iterable[Serving]) -> int | None:
 def excused_consumers(
     waiting: Iterable[Waiting], *, last_report_s: float | None, clock_skew_s: float
 ) -> frozenset[str]:
-    """Return the consumers whose ports need not show what is installed yet. `last_report_s` is by the manager's clock."""
+    """Return the consumers whose ports need not show the installed certificate yet.
+
+    `last_report_s` is by the manager's clock.
+    """
     return frozenset(
         each.consumer
         for each in waiting
@@ -150,15 +153,15 @@ def excused_consumers(
 
 
 def is_stale(seen: Serving, applied: str) -> bool:
-    """Whether an endpoint shows something else than what the node applied: another leaf ("" for none), or another chain."""
+    """Whether an endpoint shows a leaf ("" for none) or chain other than the applied one."""
     return seen.leaf != applied or bool(seen.leaf and seen.reason)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedPush:
-    """What a push would do to one node, or why it would do nothing (`action` "none").
+    """Planned push to one node, or the reason for none (`action` "none").
 
-    `retry_after_s` says how much longer what failed rests, where the node waits for that.
+    `retry_after_s` is the remaining back-off after a failure.
     """
 
     node: NodeName
@@ -170,7 +173,7 @@ class PlannedPush:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preview:
-    """What a push would do to one node, and to which content: `runs` is what it applied, `becomes` None if that would stay."""
+    """Effect of a push on one node: `runs` is what it applied, `becomes` is None if that would stay."""
 
     plan: PlannedPush
     runs: Version | None
@@ -179,7 +182,7 @@ class Preview:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Previews:
-    """Of several nodes, with the files of what is not published yet. Never shown: some of them are private keys."""
+    """Previews of several nodes, with the unpublished files. Never shown: some of them are private keys."""
 
     nodes: Sequence[Preview]
     bodies: Mapping[Digest, bytes] = field(repr=False)
