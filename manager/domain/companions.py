@@ -1,8 +1,8 @@
-"""Companions of a leaf: what becomes of the other certificates that came with it.
+"""Companions of a leaf: the other certificates that came with it.
 
-Pure. Decides which of them have no part in its chain of trust, and says so, at every door alike. Leaves to `keeping` what stays of those that came before.
-Invariant: whatever came along is a link of the chain, is served, leads up from the leaf, or is named. None of this wants a confirmation:
-nothing is lost, since all of it stays with the entry.
+Pure. Reports those that have no part in its chain of trust, alike for every way of uploading. `keeping`
+decides which earlier ones stay. Invariant: every companion is a link of the chain, is served, leads up from
+the leaf, or is named. None of this needs a confirmation, since all of it stays with the entry.
 """
 
 from collections.abc import Container, Iterable, Mapping
@@ -22,7 +22,7 @@ from manager.pki.read.material import TlsMaterial
 
 
 class _Kind(Enum):
-    """What a certificate without a part in the chain is."""
+    """Kinds of certificates without a part in the chain."""
 
     LEAF = auto()
     TWIN = auto()
@@ -38,13 +38,13 @@ _ENDINGS: Final[Mapping[_Kind, str]] = MappingProxyType(
         _Kind.TRUSTED: "without a part in {}: not served, but a trusted CA already.",
     }
 )
-"""What becomes of one or more of a kind, after their names."""
+"""Result for one or more of a kind, after their names."""
 
 
 def of_companions(
     inventory: Inventory, material: TlsMaterial, entry: Entry, *, now_s: int
 ) -> list[Consequence]:
-    """Return what becomes of those that the chain does not use, and of files beside them. `entry` is what the material would become."""
+    """Return the results for companions and files that the chain does not use; `entry` is the future entry."""
     beside = [
         Consequence(
             code=ConsequenceCode.LEFT_OUT,
@@ -76,7 +76,10 @@ def of_companions(
 def of_own_cas(
     inventory: Inventory, tls: Iterable[TlsMaterial], trusted: Iterable[Certificate]
 ) -> list[Consequence]:
-    """Return what becomes of CAs that a batch has as TLS certificates, because their private keys are here; `trusted` are its trusted CAs."""
+    """Return the results for CAs that a batch has as TLS certificates, since their keys are here.
+
+    `trusted` are the batch's trusted CAs.
+    """
     known = {*inventory.trust.custom.values(), *inventory.trust.builtin, *trusted}
     if not (own := [each.leaf for each in tls if each.leaf.is_ca and each.leaf not in known]):
         return []
@@ -108,7 +111,7 @@ def _grouped(
 
 
 def _of_namesakes(left: Iterable[Certificate], chain: Chain) -> str:
-    """Say which have the name of a CA of the chain and are another: else they read as if they were the same."""
+    """Name certificates that share the name of a CA in the chain but differ from it; they would look alike."""
     keys: dict[bytes, set[str]] = {}
     for link in _issuers(chain):
         keys.setdefault(link.subject_id, set()).add(key_of(link))

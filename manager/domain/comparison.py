@@ -1,7 +1,7 @@
-"""Certificate comparison: what a certificate lacks beside the one that it replaces, or the request that it answers.
+"""Certificate comparison: what a certificate lacks compared with its predecessor or its request.
 
-Pure. Decides what counts as a loss (names, strength, purposes, time) and how bad it is. Leaves to `consequences` which certificates are compared.
-Invariant: two certificates of equal content have no difference.
+Pure. Decides what counts as a loss (names, strength, purposes, time) and how severe it is. `consequences`
+selects the certificates. Invariant: certificates with equal content have no difference.
 """
 
 from collections.abc import Iterable, Iterator
@@ -18,11 +18,11 @@ from manager.domain.model import NodeRecord
 from manager.pki.judge.lint import covers
 
 SAME_TIME_S: Final = DAY_S
-"""Ends and lifetimes that differ by no more are equal: a CA issues two of one lifetime minutes apart, and counts in days."""
+"""Tolerance for ends and lifetimes: a CA issues two certificates minutes apart, and counts in days."""
 
 
 class DifferenceCode(StrEnum):
-    """In what two certificates differ; stable for machines."""
+    """Kinds of differences between two certificates; stable for machines."""
 
     NAMES_LOST = "names_lost"
     NAMES_MISSING = "names_missing"
@@ -38,7 +38,7 @@ class DifferenceCode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CertificateDifference:
-    """One difference, as a code, a sentence that begins with "It", and how bad it is."""
+    """One difference: a code, a sentence that begins with "It", and its severity."""
 
     code: DifferenceCode
     message: str
@@ -48,9 +48,9 @@ class CertificateDifference:
 def compare(
     before: Certificate, after: Certificate, *, label: str, in_place: bool = False
 ) -> list[CertificateDifference]:
-    """Return what is different in `after`; `label` names the certificate that it replaces.
+    """Return the differences of `after`; `label` names the certificate that it replaces.
 
-    `in_place` says that both are one entry's content, which keeps its own key and shares it with no other.
+    `in_place`: both are contents of one entry, which keeps its own key and shares it with no other entry.
     """
     return [
         *_names(before, after, label),
@@ -63,7 +63,7 @@ def compare(
 
 
 def compare_request(names: Iterable[str], subject: str, after: Certificate) -> list[CertificateDifference]:
-    """Return what an answer lacks of what a request asked for; the key is the request's own."""
+    """Return what an answer lacks compared with its request; the key is the request's own."""
     found = []
     if missing := [name for name in names if not has_name(after, name)]:
         message = f"It lacks names that the request asked for: {listed(missing)}."
@@ -75,7 +75,7 @@ def compare_request(names: Iterable[str], subject: str, after: Certificate) -> l
 
 
 def has_name(certificate: Certificate, name: str) -> bool:
-    """Whether a certificate stands for a name: a host or address as clients ask for it, anything else literally."""
+    """Whether a certificate covers a name: a host or address as clients ask for it, anything else literally."""
     lowered = name.lower()
     if lowered.startswith("*.") or "@" in name or "://" in name:
         return lowered in {each.lower() for each in certificate.subject_alt_names}
@@ -83,7 +83,10 @@ def has_name(certificate: Certificate, name: str) -> bool:
 
 
 def find_uncovered(certificate: Certificate, node: NodeRecord) -> list[str]:
-    """Return the node's names for which no client accepts a certificate; for a short name any host of that name will do."""
+    """Return the node's names for which no client accepts a certificate.
+
+    For a short name any host of that name suffices.
+    """
     return [name for name in node.client_names if not _stands_for(certificate, name)]
 
 
@@ -122,13 +125,13 @@ def _purposes(before: Certificate, after: Certificate, label: str) -> Iterator[C
         if had and not has
     ]
     if lost:
-        # whether a slot needs it is found where the slot is known
+        # the caller knows whether the slot needs it
         message = f"Its extended key usage lacks {' and '.join(lost)}, which {label} has."
         yield CertificateDifference(DifferenceCode.PURPOSE_LOST, message, Severity.NOTE)
 
 
 def _times(before: Certificate, after: Certificate, label: str) -> Iterator[CertificateDifference]:
-    """Compare what both tell; that one does not tell is a separate finding."""
+    """Compare readable times only; an unreadable one is a separate finding."""
     ends_s, ended_s = after.not_after_s, before.not_after_s
     if ends_s is not None and ended_s is not None and ends_s < ended_s - SAME_TIME_S:
         message = f"It ends on {date(ends_s)}, earlier than {label} ({date(ended_s)})."
@@ -154,7 +157,7 @@ def _rest(before: Certificate, after: Certificate, label: str) -> Iterator[Certi
 
 
 def key_words(certificate: Certificate) -> str:
-    """Name a key's type and size."""
+    """Return a key's type and size in words."""
     kind = certificate.key_type or "unknown"
     return f"{kind} {certificate.key_bits}" if kind == "RSA" else kind
 

@@ -1,7 +1,7 @@
-"""News of a node that the store has: another manager may have published to it, got its reports, or hold its session.
+"""Following the store: applies other managers' publications, reports and sessions to a node's facts.
 
-Decides what of it changes the node's facts. Invariant: what this manager knows of a session of its own is never replaced by what the store kept of it
-before, and generations only rise.
+Decides which of them change the facts. Invariant: facts of this manager's own session are never replaced by
+older stored ones, and generations only increase.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from manager.domain.node_records import restore
 
 
 def desire(facts: NodeFacts, desired: Desired) -> bool:
-    """Take what was published for a node, by whomever; return whether it is newer than what is known."""
+    """Apply a node's published generation, from any manager; return whether it is newer."""
     known = facts.desired
     if known is not None and desired.version.generation <= known.version.generation:
         return False
@@ -24,7 +24,7 @@ def desire(facts: NodeFacts, desired: Desired) -> bool:
 
 
 def follow_generation(facts: NodeFacts, generation: GenerationRecord | None) -> bool:
-    """Take the newest generation of a node; return whether it is news."""
+    """Apply a node's newest generation; return whether it is news."""
     if generation is None:
         return False
     if facts.desired is not None and generation.generation <= facts.desired.version.generation:
@@ -34,7 +34,7 @@ def follow_generation(facts: NodeFacts, generation: GenerationRecord | None) -> 
 
 
 def follow_report(facts: NodeFacts, report: NodeReportRecord | None) -> bool:
-    """Take the last report that was kept of a node, unless it is the one that memory is of; return whether it is news."""
+    """Apply a node's last stored report unless it is the known one; return whether it is news."""
     if report is None or report.at_s == facts.kept_s:
         return False
     restore(facts, report)
@@ -42,7 +42,10 @@ def follow_report(facts: NodeFacts, report: NodeReportRecord | None) -> bool:
 
 
 def follow_past(facts: NodeFacts, state: NodeState) -> bool:
-    """Take when a node reported last that has no session any more, and what became of the push in it; return whether that is news."""
+    """Apply the last report time, and the push outcome, of a node without a session.
+
+    Return whether it is news.
+    """
     before = facts.last_report_s, facts.is_pushing
     report_s = state.report.last_report_s or state.report.at_s if state.report is not None else None
     ends_s = [each for each in (report_s, state.left_s) if each is not None]
@@ -53,7 +56,7 @@ def follow_past(facts: NodeFacts, state: NodeState) -> bool:
 
 
 def follow_sightings(facts: NodeFacts, sightings: Sequence[Sighting], own: MemberId | None) -> bool:
-    """Take what other managers noticed, and what this one, `own`, has told; return whether that is news."""
+    """Apply what other managers observed, and what this one, `own`, has shared; return whether it is news."""
     facts.told = next(((each.flood, each.turned_away) for each in sightings if each.member == own), ("", ""))
     before = facts.sightings
     facts.sightings = tuple(each for each in sightings if each.member != own)
@@ -61,9 +64,11 @@ def follow_sightings(facts: NodeFacts, sightings: Sequence[Sighting], own: Membe
 
 
 def forget_lost(facts: NodeFacts, state: NodeState) -> bool:
-    """Forget what memory has of a node and the store has lost, since a server took over that lacks it; return whether that was anything.
+    """Forget facts that the store lost, because a database server without them took over.
 
-    What its agent said in a session of this manager is left: it says it again when it greets again.
+    Return whether there were any.
+
+    Facts from a session of this manager stay: the agent repeats them when it greets again.
     """
     generation, report, hold = state.generation, state.report, state.hold
     known = (facts.desired.version.generation, facts.desired.version.digest) if facts.desired else (0, "")
@@ -79,25 +84,25 @@ def forget_lost(facts: NodeFacts, state: NodeState) -> bool:
 
 
 def hold_here(facts: NodeFacts, number: int, *, monotonic_s: float, now_s: float) -> None:
-    """Note that this manager has the session of a node, in which nothing is under way yet."""
+    """Record that this manager has a node's session, without a push so far."""
     facts.lose_push(now_s)
     facts.session, facts.session_s, facts.elsewhere = number, monotonic_s, False
 
 
 def hold_elsewhere(facts: NodeFacts, hold: Hold) -> bool:
-    """Note that another manager has the session of a node; return whether that is news."""
+    """Record that another manager has a node's session; return whether it is news."""
     seen = (facts.elsewhere, facts.connected_s, facts.address, facts.agent_version)
     if seen == (True, hold.since_s, hold.address, hold.agent_version):
         return False
     facts.session, facts.elsewhere, facts.turned_away = 0, True, ""
     facts.connected_s, facts.address, facts.agent_version = hold.since_s, hold.address, hold.agent_version
-    # it greeted then, whenever it was that a report of it was kept
+    # it greeted then, whenever its report was stored
     facts.last_report_s = max(facts.last_report_s or 0.0, hold.since_s)
     return True
 
 
 def release_elsewhere(facts: NodeFacts, now_s: float) -> bool:
-    """Note that no manager has the session of a node that another one had; return whether that is news."""
+    """Record that no manager has a node's session any longer; return whether it is news."""
     if not facts.elsewhere:
         return False
     facts.elsewhere = False

@@ -1,7 +1,8 @@
-"""Intermediates that stay with an entry when its certificate is given again: those that completed its chain, and were not given again.
+"""Kept intermediates: those that completed an entry's chain and were not part of its new upload.
 
-Pure. Decides which of an entry's certificates a new text still needs, and whether a change leaves clients with less of a chain. Leaves the search
-to `manager.pki.chain.chain`. Invariant: a chain that a text completes by itself, with the manager's CAs, stays as it was given, up to its root.
+Pure. Decides which stored certificates a new text needs, and whether a change shortens the chain for clients.
+`manager.pki.chain.chain` searches. Invariant: a text that, with the manager's CAs, completes its chain by
+itself is kept as given, up to its root.
 """
 
 from collections.abc import Iterable, Sequence
@@ -22,7 +23,7 @@ from manager.pki.read.material import TlsMaterial
 
 
 class CompanionPolicy(Enum):
-    """What becomes of the other certificates of an entry whose certificate is edited."""
+    """Treatment of an entry's other certificates when its certificate is edited."""
 
     DROP = auto()
     KEEP_NEEDED = auto()
@@ -56,7 +57,10 @@ def complete_material(
     *,
     now_s: int,
 ) -> tuple[TlsMaterial, list[Consequence]]:
-    """Return material with what its chain needs of that of these entries, and say so. `places` is where it would be assigned."""
+    """Return material with the certificates of `sources` that its chain needs, and a consequence about it.
+
+    `places` are its future assignments.
+    """
     given = {material.leaf, *material.companions}
     old = {
         one: source
@@ -86,7 +90,7 @@ def complete_material(
 def _above_root(
     inventory: Inventory, entry: Entry, alone: Chain, old: Sequence[Certificate], *, now_s: int
 ) -> list[Certificate]:
-    """Return which of these are sent after a chain that is complete without them, for clients that know only who signed its root."""
+    """Return those sent after an already complete chain, for clients that know only the signer of its root."""
     links = {(link.certificate.subject_id, key_of(link.certificate)) for link in alone.links[:-1]}
     above = [one for one in old if (one.subject_id, key_of(one)) not in links]
     served = _chain_with(inventory, entry, above, now_s=now_s).serving
@@ -98,17 +102,20 @@ def _chain_with(inventory: Inventory, entry: Entry, more: Iterable[Certificate],
 
 
 def carry_over(material: TlsMaterial, before: Entry) -> TlsMaterial:
-    """Return material that was read of an entry's own text, with what was kept with the entry beside that text."""
+    """Return material read from an entry's own text, with the certificates stored beside that text."""
     given = {material.leaf, *material.companions}
     return replace(material, kept=tuple(one for one in before.uploaded if one not in given))
 
 
 def of_broken_chain(inventory: Inventory, before: Entry, after: Entry, *, now_s: int) -> list[Consequence]:
-    """Return what follows if clients of an assigned entry get less of a chain; `after` has the places that keep it."""
+    """Return the consequence if clients of an assigned entry get a shorter chain.
+
+    `after` has its remaining places.
+    """
     if not after.places or (before.uploaded == after.uploaded and before.leaf == after.leaf):
         return []
     was, then = inventory.chain(before.id, now_s=now_s), inventory.chain_of(after, now_s=now_s)
-    # that it is self-signed is told separately
+    # a self-signed certificate is reported separately
     if then.state in {ChainState.COMPLETE, ChainState.SELF_SIGNED}:
         return []
     is_shorter = then.state is ChainState.INCOMPLETE and len(then.serving) < len(was.serving)

@@ -1,7 +1,7 @@
-"""Consequences of placing certificates: for the slots that get one, lose one, or keep one whose content or whose node's names change.
+"""Consequences of placing certificates: for slots that get, lose or keep one, and for changed node names.
 
-Pure. Decides how a certificate is judged where it would be, beside what is there now. Invariant: what the replaced certificate had already is no
-consequence of replacing it.
+Pure. Judges a certificate in its future place and compares it with the present one. Invariant: a fault that
+the replaced certificate already had is no consequence.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -28,7 +28,7 @@ from manager.domain.moves import Move
 
 
 def of_moves(inventory: Inventory, moves: Sequence[Move], *, now_s: int) -> list[Consequence]:
-    """Return what follows when slots change their certificates."""
+    """Return the consequences of slots changing their certificates."""
     changed = [each for each in moves if each.before is not None or each.after is not None]
     found: list[Consequence] = []
     for group in _grouped(changed, lambda move: (move.slot, _mark(move.after))):
@@ -41,12 +41,12 @@ def of_moves(inventory: Inventory, moves: Sequence[Move], *, now_s: int) -> list
 
 
 def of_content(before: Entry, after: Entry) -> list[Consequence]:
-    """Return what is lost when an entry's content changes, wherever it is assigned."""
+    """Return the losses when an entry's content changes, wherever it is assigned."""
     return [of_difference(each) for each in _differences(before, after)]
 
 
 def of_answer(request: CsrRecord, answer: Entry, replaced: Entry | None) -> list[Consequence]:
-    """Return what an answer lacks of its request, and of the certificate that the request was made to replace."""
+    """Return what an answer lacks compared with its request and with the certificate that it replaces."""
     found = compare_request(request.subject_alt_names, request.raw_subject, answer.leaf)
     if replaced is not None:
         found += _differences(replaced, answer)
@@ -54,7 +54,7 @@ def of_answer(request: CsrRecord, answer: Entry, replaced: Entry | None) -> list
 
 
 def of_ordering(names: Collection[str], moves: Sequence[Move]) -> list[Consequence]:
-    """Return what follows when slots get a certificate of which only the names are known, since a CA has yet to sign it."""
+    """Return the consequences for slots of a certificate that a CA has yet to sign; only its names are known."""
     groups = _grouped(moves, lambda move: _mark(move.before))
     return unique(
         _taken(group[0].before, tuple(move.node for move in group), names)
@@ -66,7 +66,7 @@ def of_ordering(names: Collection[str], moves: Sequence[Move]) -> list[Consequen
 def of_describing(
     before: NodeRecord, after: NodeRecord, inventory: Inventory, moves: Sequence[Move], *, now_s: int
 ) -> list[Consequence]:
-    """Return what follows when a node gets other names, and its slots other certificates."""
+    """Return the consequences of a node getting other names, and its slots other certificates."""
     changed = replace_node(inventory, after)
     found = of_moves(changed, moves, now_s=now_s)
     number = inventory.slots.get((before.name, "server"))
@@ -79,7 +79,7 @@ def of_describing(
 
 
 def mismatches(inventory: Inventory, entry: Entry, nodes: Iterable[NodeName]) -> Mapping[NodeName, list[str]]:
-    """Return, by node, the names for which clients refuse a certificate; a temporary one is made for whatever there was."""
+    """Return, by node, the names for which clients reject a certificate; temporary ones are not checked."""
     if entry.temporary:
         return {}
     found = {}
@@ -90,18 +90,18 @@ def mismatches(inventory: Inventory, entry: Entry, nodes: Iterable[NodeName]) ->
 
 
 def its_names(entry: Entry) -> str:
-    """Say for which names a certificate is valid."""
+    """Return a sentence with the names of a certificate."""
     names = entry.leaf.subject_alt_names
     return f"It is valid for {listed(names)}." if names else "It has no subject alternative name."
 
 
 def replace_node(inventory: Inventory, record: NodeRecord) -> Inventory:
-    """Return an inventory with `record` in place of the node's current description."""
+    """Return an inventory with `record` as the node's description."""
     return replace(inventory, nodes={**inventory.nodes, record.name: record})
 
 
 def place(entry: Entry, moves: Iterable[Move]) -> Entry:
-    """Return an entry with the places that it would have then."""
+    """Return an entry with the places that it would have after the moves."""
     places = tuple(
         AssignmentRecord(node=move.node, slot=move.slot, certificate_id=entry.id) for move in moves
     )
@@ -111,7 +111,7 @@ def place(entry: Entry, moves: Iterable[Move]) -> Entry:
 def _of_placing(
     inventory: Inventory, after: Entry, group: Sequence[Move], *, now_s: int
 ) -> list[Consequence]:
-    """Judge a certificate as it would be in these slots; what the ones before had already is not a consequence of the change."""
+    """Judge a certificate in these slots; faults that their former certificates had are no consequence."""
     nodes = tuple(move.node for move in group)
     found: list[Consequence] = []
     if group[0].slot == "server":
@@ -127,7 +127,7 @@ def _of_placing(
             )
         )
     had = _common_codes(inventory, [move.before for move in group], now_s=now_s)
-    # a root that only clients know is not a reason to ask; a chain that was complete until now is
+    # a root that only clients know needs no confirmation; losing a complete chain does
     unasked = {LintCode.CHAIN} if had is None else had
     judged = inventory.judge_new(place(after, group), now_s=now_s)
     if judged.chain.state is ChainState.SELF_SIGNED and any(
@@ -163,7 +163,7 @@ def _of_placing(
 def _common_codes(
     inventory: Inventory, before: Iterable[Entry | None], *, now_s: int
 ) -> set[LintCode] | None:
-    """Return the findings that every one of these has, None where one of the slots had nothing, or a temporary one."""
+    """Return the findings that all of these share, None if a slot was empty or had a temporary one."""
     every = list(before)
     if any(each is None or each.temporary for each in every):
         return None
@@ -214,12 +214,12 @@ def _taken(before: Entry, nodes: tuple[NodeName, ...], names: Collection[str]) -
 
 
 def _is_among(name: str, names: Collection[str]) -> bool:
-    """Whether a name is one of these, or one that a wildcard among them stands for (RFC 6125 6.4.3)."""
+    """Whether a name is one of these, or matches a wildcard among them (RFC 6125 6.4.3)."""
     return name in names or "*." + name.partition(".")[2] in names
 
 
 def _differences(before: Entry, after: Entry) -> list[CertificateDifference]:
-    """Compare two entries, or an entry's content before a change and after it."""
+    """Compare two entries, or an entry's content before and after a change."""
     return compare(before.leaf, after.leaf, label=short_name(before), in_place=before.id == after.id)
 
 

@@ -1,7 +1,7 @@
-"""Publishing: which content becomes a node's next generation, and which older one may stand in for it.
+"""Publishing: the content of a node's next generation, and which older content may replace it.
 
-Decides; the fleet's compiler carries out. Invariants: the server slot is never emptied, and a generation's number is above every
-number that its node has seen.
+Decides; the fleet's compiler carries out. Invariants: the server slot is never emptied. A generation's number
+is above every number that its node has seen.
 """
 
 from collections.abc import Collection, Mapping
@@ -21,9 +21,9 @@ from manager.domain.facts import NodeFacts
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Content:
-    """What the store wants of a node: its slots' parts, and the trust store with its count of anchors.
+    """Content that the store wants for a node: the slots' parts, and the trust store with its anchor count.
 
-    `kept` are slots with a certificate that is held out: the node keeps what it has there.
+    `kept` are slots whose certificate is held out: the node keeps its present content there.
     """
 
     parts: Mapping[Slot, tuple[SlotFacts, Files]]
@@ -33,10 +33,10 @@ class Content:
 
 
 def wanted_manifest(facts: NodeFacts, content: Content, *, epoch: int) -> Manifest:
-    """Return what the store wants of a node, under the number that follows.
+    """Return the manifest that the store wants for a node, with the next number.
 
-    The server slot is never emptied: without an assignment it keeps what was desired before, because a node whose
-    certificate was taken away would stop serving at its next reload.
+    The server slot is never emptied: without an assignment it keeps the previously desired content, because a
+    node without its certificate would stop serving at its next reload.
     """
     last = facts.desired.manifest if facts.desired else None
     slots = dict(content.parts)
@@ -56,35 +56,35 @@ def wanted_manifest(facts: NodeFacts, content: Content, *, epoch: int) -> Manife
 
 
 def needs_publishing(facts: NodeFacts, wanted: Desired) -> bool:
-    """Whether what the store wants must be published: neither what is desired already, nor what older content stands in for."""
+    """Whether wanted content must be published: it is neither desired already nor replaced by older content."""
     desired = facts.desired
     if desired is None:
         return True
-    # a node that has seen a higher number than the store needs even the same content under a number above that
+    # a node that has seen a higher number needs even the same content under a number above that
     if facts.believed_generation > desired.version.generation and not facts.is_applied:
         return True
-    # nor does it take it under the number of what it runs
+    # nor does it accept it under the number of its running generation
     if facts.runs_namesake:
         return True
     return wanted.version.digest not in {desired.version.digest, desired.superseded_digest}
 
 
 def republish(facts: NodeFacts, old: Manifest, content: Content, *, epoch: int, now_s: float) -> Desired:
-    """Return older content as what is desired from now on, until the assigned content of the node changes.
+    """Return older content as the desired one, until the node's assigned content changes.
 
-    Raises ConflictError where that would change nothing, or the node would refuse it.
+    Raises ConflictError if that would change nothing or the node would refuse it.
     """
     if reason := unpublishable(old, facts.desired.version.digest if facts.desired else None, now_s=now_s):
         raise ConflictError(reason)
     manifest = msgspec.structs.replace(old, epoch=epoch, generation=_next_number(facts))
-    # what the store wants once this is desired: an empty server slot keeps what it finds
+    # the wanted content once this is desired: an empty server slot keeps what it has
     then = replace(facts, desired=desired_from(manifest, now_s))
     wanted = wanted_manifest(then, content, epoch=epoch).digest
     return desired_from(manifest, now_s, wanted if wanted != manifest.digest else None)
 
 
 def unpublishable(old: Manifest, desired: Digest | None, *, now_s: float) -> str:
-    """Return why older content is not published once more, "" if it can be: it is desired already, or the node would refuse it."""
+    """Return why older content cannot be republished, "" if it can: already desired, or the node refuses it."""
     if old.digest == desired:
         return f"generation {old.generation} already has the content that is desired for the node"
     for slot, held in old.slots.items():

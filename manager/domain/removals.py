@@ -1,6 +1,7 @@
-"""Consequences of what goes: private keys, certificates that nodes have, nodes, requests, and trusted CAs.
+"""Consequences of removals: of private keys, assigned certificates, nodes, requests and trusted CAs.
 
-Pure. Decides what would be gone for good, and whom that meets. Invariant: a private key that another entry has is not called lost.
+Pure. Decides what would be lost for good, and who is affected. Invariant: a private key that another entry
+has is not lost.
 """
 
 from collections.abc import Collection, Sequence
@@ -20,7 +21,7 @@ from manager.pki.judge.identity import key_of
 
 
 def of_other_key(known: Entry, given: Entry, inventory: Inventory) -> list[Consequence]:
-    """Return what follows when an entry gets another certificate of its issuer and serial number, with another key."""
+    """Return the consequences of replacing an entry by one of its issuer and serial number but another key."""
     conflict = (
         f"{name_entry(known)} has the issuer and serial number ({known.leaf.serial_no}) of the new certificate "
         f"'{given.leaf.display_name}' (fingerprint {given.leaf.fingerprint[:16]}), but another private key: "
@@ -39,7 +40,7 @@ def of_other_key(known: Entry, given: Entry, inventory: Inventory) -> list[Conse
 
 
 def of_lost_keys(gone: Sequence[Entry], inventory: Inventory) -> list[Consequence]:
-    """Return whose private keys no other entry has: they would be gone for good."""
+    """Return the consequence for entries whose private keys no other entry has: those would be lost for good."""
     ids = {each.id for each in gone}
     kept = {key_of(each.leaf) for each in inventory.entries.values() if each.id not in ids}
     lost = [each for each in gone if key_of(each.leaf) not in kept]
@@ -51,7 +52,7 @@ def of_lost_keys(gone: Sequence[Entry], inventory: Inventory) -> list[Consequenc
 
 
 def of_deleting(gone: Sequence[Entry], inventory: Inventory) -> list[Consequence]:
-    """Return what follows when certificates are deleted."""
+    """Return the consequences of deleting certificates."""
     found = of_lost_keys(gone, inventory)
     for entry in gone:
         if entry.places:
@@ -61,7 +62,7 @@ def of_deleting(gone: Sequence[Entry], inventory: Inventory) -> list[Consequence
 
 
 def of_removing_nodes(nodes: Sequence[NodeRecord], inventory: Inventory) -> list[Consequence]:
-    """Return what follows when nodes are removed."""
+    """Return the consequences of removing nodes."""
     found = []
     for record in nodes:
         places = ((record.name, slot) for slot in SLOTS)
@@ -84,7 +85,7 @@ def of_removing_nodes(nodes: Sequence[NodeRecord], inventory: Inventory) -> list
 
 
 def of_deleting_requests(gone: Sequence[CsrRecord], inventory: Inventory) -> list[Consequence]:
-    """Return what follows when certificate signing requests are deleted."""
+    """Return the consequences of deleting certificate signing requests."""
     waiting = [each for each in gone if each.answer_id not in inventory.entries]
     if not waiting:
         return []
@@ -102,15 +103,16 @@ def of_untrusting(
     edited: Certificate | None,
     now_s: int,
 ) -> list[Consequence]:
-    """Return what follows when trusted CAs go, or become `new` ones.
+    """Return the consequences of removing trusted CAs, or replacing them with `new` ones.
 
-    One that was `edited` still completes chains, though peers may no longer be verified by it. Builds chains: takes a while when there are thousands.
+    An `edited` one still completes chains, even if peers may no longer be verified with it. Builds chains,
+    which takes seconds with thousands of certificates.
     """
     custom = inventory.trust.custom
     kept = {(each.subject_id, key_of(each)) for each in new}
     leaving = [custom[number] for number in sorted(gone) if number in custom and custom[number] not in new]
     found = []
-    # one of the same name and key is trusted in its place, though what it may sign for may differ
+    # a CA of the same name and key is trusted instead, though it may be limited in what it may sign
     if dropped := [each for each in leaving if (each.subject_id, key_of(each)) not in kept]:
         found += [] if not lost else [ask(ConsequenceCode.TRUST_SHRINKS, f"{lost[0].upper()}{lost[1:]}.")]
         every = listed(f"'{each.display_name}'" for each in dropped)
@@ -127,7 +129,7 @@ def of_untrusting(
 
 
 def _useless(leaving: Sequence[Certificate], new: Sequence[Certificate], *, now_s: int) -> list[Consequence]:
-    """Return which can sign no more once others of their name and key are trusted in their place, although nobody stops trusting them."""
+    """Return the CAs that can no longer sign because a trusted CA of the same name and key replaces them."""
     found = []
     for before in leaving:
         after = [

@@ -1,7 +1,7 @@
-"""Node reports: what a node says about itself and about the pushes that it was offered, in the manager's own terms.
+"""Node reports: a node's statements about itself and its pushes, in the manager's own types.
 
-The wire has messages for this, the store records, and the API answers; each is translated where it comes in or goes out
-(`manager.channel.translate`, `manager.store.translate`, `manager.api.facts`). Times are unix seconds by the node's clock.
+Translated where they come in or go out (`manager.channel.translate`, `manager.store.translate`,
+`manager.api.facts`). Times are unix seconds by the node's clock.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ from manager.domain.contact import Contact
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Applied:
-    """A generation that a node runs, by version and content digest, and the leaf in each of its slots."""
+    """A generation that a node runs: number, content digest, and the leaf in each of its slots."""
 
     epoch: int
     generation: int
@@ -27,9 +27,9 @@ class Applied:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """The last generation that a node refused or rolled back; stays until a later success.
+    """The last generation that a node refused or rolled back; kept until a later success.
 
-    `retry_after_s` is how much longer the digest is in quarantine, relative to the report that has it.
+    `retry_after_s` is the remaining quarantine of the digest, relative to the report that contains it.
     """
 
     epoch: int
@@ -45,23 +45,25 @@ class Failure:
 
     @property
     def lasting(self) -> object:
-        """What of it is worth keeping: not what is left of a quarantine, and no text that counts seconds."""
+        """The parts worth storing: without the remaining quarantine, and without texts that count seconds."""
         return self.digest, self.generation, self.reason, self.attempts
 
 
 def attempts_with(former: Failure | None, digest: str) -> int:
-    """Return how often content has failed in a row if it has failed once more, `former` being the failure before."""
+    """Return how often content has failed in a row after one more failure; `former` is the previous one."""
     return former.attempts + 1 if former is not None and former.digest == digest else 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Serving:
-    """What an endpoint was seen to serve. `leaf` is "" with a reason and message if no handshake succeeded.
+    """Observed serving state of an endpoint.
 
-    A leaf with a reason and message is the installed one, sent with another chain than the installed one. `tls` is the
-    protocol version, `sent` counts the certificates sent after the leaf. `strict_client` is "" if a strict client that
-    trusts what the node was given accepts it, else why it does not, None if that was not asked yet. `stapled` says whether an
-    OCSP response came along with a leaf that demands one (RFC 7633), None if the leaf does not or the port would not tell.
+    `leaf` is "" with a reason and message if no handshake succeeded.
+
+    A leaf with a reason and message is the installed one, sent with another chain. `tls` is the protocol
+    version, `sent` the number of certificates after the leaf. `strict_client` is "" if a strict client with
+    the node's trust store accepts it, else the reason, None if not checked yet. `stapled` is whether an OCSP
+    response came with a leaf that demands one (RFC 7633), None if the leaf does not or the port did not tell.
     """
 
     consumer: str
@@ -79,18 +81,18 @@ class Serving:
 
     @property
     def ends_s(self) -> int | None:
-        """When the leaf ends, None where that is not known: not seen, not told by an old agent, or not readable."""
+        """When the leaf expires; None if unknown: not seen, not reported by an old agent, or unreadable."""
         return from_number(self.not_after_s) if self.leaf else None
 
     @property
     def lasting(self) -> object:
-        """What of it is worth keeping: not when it was probed, and no text that counts seconds."""
+        """The parts worth storing: without the time of the probe, and without texts that count seconds."""
         return replace(self, at_s=0.0, message="")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting:
-    """A reload that is due and waits: for its window, since the last one was not long ago, or for its service to run."""
+    """A due reload that waits for its window, for the interval since the last one, or for its service to run."""
 
     consumer: str
     since_s: float
@@ -100,9 +102,9 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfigurationFault:
-    """What is wrong with a node's own configuration and would fail at the next installation or start.
+    """A fault in a node's own configuration that would make the next installation or start fail.
 
-    `code` is a `common.codes.ConfigurationCode`, or what a newer agent calls something else.
+    `code` is a `common.codes.ConfigurationCode`, or an unknown code of a newer agent.
     """
 
     code: str
@@ -111,9 +113,10 @@ class ConfigurationFault:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartRefused:
-    """A part of a bundle that is not on the node: its former content is, or none. Stays until the part is installed.
+    """A bundle part that is not on the node, which keeps its former content until the part is installed.
 
-    `digest` is that of the part's content, `file` its path in the bundle, `certificate` names the one to blame, "" for none.
+    `digest` is that of the part's content, `file` its path in the bundle, `certificate` the one to blame, ""
+    for none.
     """
 
     part: Part
@@ -128,11 +131,12 @@ class PartRefused:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """What a node knows about itself.
+    """A node's report about itself.
 
-    `disk` is the digest of the live tree as it is on disk now ("" if unreadable), which differs from `applied.digest` while the
-    tree has drifted; `drifts` counts repaired drifts since the agent's start. `refused` are the parts of the last offer that are
-    not on the node; `applied` then has another digest than the offer. `contact` is how it knows this manager, None where it does not say.
+    `disk` is the digest of the live tree on disk ("" if unreadable); it differs from `applied.digest` while
+    the tree has drifted. `drifts` counts repaired drifts since the agent's start. `refused` are the parts of
+    the last offer that are not on the node; `applied` then has another digest than the offer. `contact` is
+    how it knows this manager, None if it does not say.
     """
 
     applied: Applied | None = None
@@ -149,7 +153,7 @@ class Report:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Greeting:
-    """A node's introduction. `node` is the name that it claims; `instance` tells two agents with one key apart."""
+    """A node's introduction. `node` is its claimed name; `instance` tells two agents with one key apart."""
 
     node: str
     instance: str
@@ -174,7 +178,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rejected:
-    """The node refused an offer or its bundle; nothing was touched. `report` is None where the node sent none along."""
+    """The node refused an offer or its bundle; nothing was touched. `report` is None if the node sent none."""
 
     push_id: str
     reason: str
@@ -185,9 +189,9 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What came of an installation. The node sends it until it is acknowledged.
+    """Outcome of an installation, which the node sends until it is acknowledged.
 
-    `diagnostics` is what was seen on the node before anything was taken back, for people; "" if all went well.
+    `diagnostics` is the node's state before the rollback, for people; "" if all went well.
     """
 
     push_id: str
@@ -206,4 +210,4 @@ class Outcome:
 
 
 Statement = Report | Accepted | Progress | Rejected | Outcome | ChallengesKept
-"""What a node says once it has been welcomed."""
+"""Messages of a node after it was welcomed."""

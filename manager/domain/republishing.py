@@ -1,7 +1,7 @@
-"""Consequences of republishing: what a node's older content means for its clients and peers, held against what is desired of it.
+"""Consequences of republishing older content of a node, compared with its desired content.
 
-Pure. Leaves to `placements` how a certificate is judged in a slot, and to the planner which content no node would take. Invariant: content that the
-node has already has no consequence.
+Pure. `placements` judges certificates in slots, and the planner decides which content a node would refuse.
+Invariant: present content of the node has no consequence.
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,7 +32,9 @@ def of_republishing(
     longer: str = "",
     now_s: int,
 ) -> list[Consequence]:
-    """Return what follows when `before` becomes `after` in a node's slots, and its trusted CAs change by `difference`.
+    """Return the consequences of replacing `before` by `after` in a node's slots.
+
+    `difference` has its trusted CAs.
 
     `longer` says so if their names become too many for TLS.
     """
@@ -66,7 +68,10 @@ def of_republishing(
 
 
 def trusted_of(text: bytes) -> list[Certificate]:
-    """Return what a published trust file holds; what does not decode has no name to send."""
+    """Return the certificates of a published trust file.
+
+    Undecodable ones have no name to send and are skipped.
+    """
     found = []
     for block in read_blocks(text.decode(errors="replace")).blocks:
         try:
@@ -77,9 +82,11 @@ def trusted_of(text: bytes) -> list[Certificate]:
 
 
 def entry_of(inventory: Inventory, texts: Sequence[bytes], *, now_s: float) -> Entry | None:
-    """Return the entry that published files were made of, leaf first, as it was: its number is 0 if the store has it no more.
+    """Return the entry that published files (leaf first) were made of.
 
-    None for what holds no certificate, which no bundle that we built does.
+    Its number is 0 if it is no longer stored.
+
+    None if they contain no certificate, which no bundle that we built does.
     """
     try:
         certificates = [

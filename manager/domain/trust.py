@@ -1,4 +1,4 @@
-"""Trust store rules: which changes an operator should confirm, and how many names TLS has room for.
+"""Trust store rules: which changes need a confirmation, and how many names fit into TLS.
 
 Pure. Invariant: renewing a CA (same name, same key) is not a loss.
 """
@@ -16,17 +16,26 @@ from manager.domain.model import TrustedCaRecord
 from manager.pki.judge.identity import has_same_identity, key_of
 
 LOSS_MAX: Final = Fraction(1, 5)
-"""More of the custom CAs than this at once is more often a mistake than a wish; all of them at once always asks."""
+"""Losing more than this share of the custom CAs at once is probably a mistake.
+
+Losing all always needs a confirmation.
+"""
 
 
 CLIENT_CA_LIST_MAX_BYTES: Final = 65_535 - 6 - 70
-"""Names of CAs that a server which verifies clients can send them. TLS 1.3 puts them, with 6 bytes of headings, into one block of
-65,535 bytes (RFC 8446 4.3.2, 4.2.4) beside the signature algorithms (4.2.3), for 32 of which 70 bytes are left here; OpenSSL 3.0 has 16,
-and its handshakes end at 65,491. TLS 1.2 has room for 65,535 (RFC 5246 7.4.4)."""
+"""Size limit for the CA names that a verifying server can send.
+
+TLS 1.3 puts them, with 6 bytes of headings, into one block of 65,535 bytes (RFC 8446 4.3.2, 4.2.4) with the
+signature algorithms (4.2.3). 70 bytes are reserved for 32 of those; OpenSSL 3.0 has 16, and its handshakes
+fail beyond 65,491. TLS 1.2 has room for 65,535 (RFC 5246 7.4.4).
+"""
 
 
 def namesakes(trust: Trust, new: Iterable[Certificate]) -> str:
-    """Return a sentence if new trusted CAs have the name of one that is trusted already, and another key, "" if none has."""
+    """Return a sentence if new trusted CAs share the name, but not the key, of a trusted one.
+
+    "" if none does.
+    """
     known: dict[bytes, list[tuple[int, Certificate]]] = {}
     for number, one in trust.custom.items():
         known.setdefault(one.subject_id, []).append((number, one))
@@ -42,7 +51,7 @@ def namesakes(trust: Trust, new: Iterable[Certificate]) -> str:
 
 
 def replaced_cas(trust: Trust, new: Iterable[Certificate]) -> Sequence[TrustedCaId]:
-    """Return which custom ones get another certificate when `new` ones are added: those of the same issuer, serial number and key."""
+    """Return the custom CAs that `new` ones replace: those with the same issuer, serial number and key."""
     known: dict[str, list[Certificate]] = {}
     for one in new:
         known.setdefault(key_of(one), []).append(one)
@@ -54,13 +63,13 @@ def replaced_cas(trust: Trust, new: Iterable[Certificate]) -> Sequence[TrustedCa
 
 
 def client_ca_list_bytes(certificates: Iterable[Certificate]) -> int:
-    """Return how long the names of these CAs are in a TLS server's request for a client certificate; each name is sent once."""
+    """Return the size of these CAs' names in a TLS server's certificate request; each name is sent once."""
     names = {one.subject_id: anatomy(one).subject_der for one in certificates}
     return sum(len(name) + 2 for name in names.values())
 
 
 def client_ca_list(records: Mapping[TrustedCaId, TrustedCaRecord], trust: Trust) -> str:
-    """Return a sentence if a trust file that nodes get has more names than TLS can send, "" if none has."""
+    """Return a sentence if a trust file of nodes has more names than TLS can send, "" if none has."""
     too_long = _too_long(_verifying(records, trust), trust)
     return _too_long_text(too_long) if too_long else ""
 
@@ -72,7 +81,7 @@ def longer_client_ca_list(
     *,
     gone: Collection[TrustedCaId] = (),
 ) -> str:
-    """Return such a sentence about the trust files that `new` verifying CAs make too long in place of those `gone`, "" if none."""
+    """Return such a sentence if `new` CAs instead of those `gone` make trust files too long, else ""."""
     left = _verifying({number: one for number, one in records.items() if number not in gone}, trust)
     before, after = _too_long(_verifying(records, trust), trust), _too_long([*left, *new], trust)
     made = {name: size for name, size in after.items() if name not in before}
@@ -80,7 +89,7 @@ def longer_client_ca_list(
 
 
 def longer_published_list(before: Iterable[Certificate], after: Iterable[Certificate]) -> str:
-    """Return such a sentence if what a node is to trust `after` has more names than TLS can send, and what it trusted `before` had not."""
+    """Return such a sentence if a node's names fit into TLS `before`, but not `after`, else ""."""
     size = client_ca_list_bytes(after)
     if size <= CLIENT_CA_LIST_MAX_BYTES or client_ca_list_bytes(before) > CLIENT_CA_LIST_MAX_BYTES:
         return ""
@@ -96,7 +105,7 @@ def _verifying(records: Mapping[TrustedCaId, TrustedCaRecord], trust: Trust) -> 
 
 
 def _too_long(custom: Sequence[Certificate], trust: Trust) -> dict[str, int]:
-    """Return how many bytes of names the trust files have that have more than TLS can send."""
+    """Return the size of names in each trust file that has more than TLS can send."""
     sizes = {
         "custom-ca.pem": client_ca_list_bytes(custom),
         "ca-certificates.pem": client_ca_list_bytes((*custom, *trust.builtin)),

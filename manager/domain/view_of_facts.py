@@ -1,6 +1,6 @@
 """Node view: one node's facts at one moment, as the API and people see them.
 
-Decides which of several endpoints stands for a slot, and how long a new key is shown as one.
+Decides which endpoint represents a slot, and how long a replaced key is shown.
 """
 
 from collections.abc import Iterable
@@ -14,11 +14,11 @@ from manager.domain.model import KeyChange
 from manager.domain.view import NodeView, SlotView
 
 KEY_REPLACED_S: Final = 7 * 86400.0
-"""How long it is shown as an alarm that a node has another key: a week, so that somebody who is asked sees it at work."""
+"""Duration of the alarm about a node's replaced key: a week, so that a colleague can be asked about it."""
 
 
 def view_of(facts: NodeFacts, now_s: float) -> NodeView:
-    """Return the node as it is."""
+    """Return the current view of a node."""
     return NodeView(
         name=facts.name,
         kind=facts.kind,
@@ -54,12 +54,12 @@ def view_of(facts: NodeFacts, now_s: float) -> NodeView:
 
 
 def _joined(noticed: Iterable[str]) -> str:
-    """Return in one text what several managers noticed, in the same order at each."""
+    """Return the observations of several managers as one text, in the same order at each manager."""
     return "; ".join(sorted({each for each in noticed if each}))
 
 
 def _replaced(change: KeyChange | None, now_s: float) -> KeyChange | None:
-    """Return how the node came by its key, if it took the place of another one lately."""
+    """Return how the node got its key, if it recently replaced another one."""
     is_recent = change is not None and bool(change.former) and now_s - change.at_s < KEY_REPLACED_S
     return change if is_recent else None
 
@@ -81,9 +81,9 @@ def _slot(facts: NodeFacts, slot: Slot) -> SlotView:
 
 
 def leaf_served(facts: NodeFacts, slot: Slot) -> Fingerprint | None:
-    """Return the leaf that stands for what a slot's endpoints were seen to serve, None where nothing was probed for it."""
+    """Return the leaf that represents what a slot's endpoints were seen to serve, None if none was probed."""
     seen = [each.leaf for each in facts.serving if each.slot == slot]
-    # one stale endpoint is enough for the slot to be stale, so a differing leaf is shown first
+    # one stale endpoint makes the slot stale, so a differing leaf is shown first
     wanted = facts.applied.leaves.get(slot) if facts.applied is not None else _leaf(facts.desired, slot)
     serving = next((leaf for leaf in seen if leaf != wanted), seen[0] if seen else None)
     return Fingerprint(serving) if serving is not None else None

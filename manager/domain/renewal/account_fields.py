@@ -1,6 +1,7 @@
-"""Fields of accounts at CAs: what of them is kept, and what of them can be corrected. Pure.
+"""Fields of CA accounts: their stored form, and which of them can be changed. Pure.
 
-Invariant: what is kept is of a form that a CA takes. What the CA knows an account by is not changed once it knows the account: it would be another one.
+Invariant: stored fields have a form that a CA accepts. Fields that identify an account to its CA are fixed
+once it is registered: changing them would make it another account.
 """
 
 import re
@@ -17,26 +18,26 @@ from manager.domain.renewal.names import host_fault, kind_of
 from manager.domain.renewal.records import AccountRecord
 
 CONTACTS_MAX: Final = 10
-"""Let's Encrypt takes ten addresses of an account (Boulder's `maxContactsPerRegistration`)."""
+"""Let's Encrypt accepts ten addresses per account (Boulder's `maxContactsPerRegistration`)."""
 
 BINDING_MAX_CHARS: Final = 1024
-"""Of what names a binding and of its key: CAs give 32 to 128 characters."""
+"""Length of a binding's identifier and of its key: CAs issue 32 to 128 characters."""
 
 _URL: Final = re.compile(
     r"https://([A-Za-z0-9_.-]*[A-Za-z0-9]|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?([/?][A-Za-z0-9._~:/?@!$&'()*+,;=%-]*)?"
 )
-"""RFC 3986, without a user and a fragment; a host is one that can be asked."""
+"""RFC 3986, without user and fragment, and with a host that can be contacted."""
 
 _HOST_GIVEN: Final = re.compile(r"https://([^/?#:\[\]\s%]+)(?:[/?#:]|$)")
-"""What has a host that is no IPv6 address, and can be told from the rest."""
+"""Extracts a host that is not an IPv6 address."""
 
 _UNBRACKETED: Final = re.compile(r"https://[0-9A-Fa-f]*:[0-9A-Fa-f]*:")
-"""What begins as an IPv6 address does, where a host and a port have one colon."""
+"""Matches an IPv6 address without brackets: a host with a port has one colon."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountFields:
-    """An account as somebody describes it; see `AccountRecord`. `binding_key` is base64url, "" for none."""
+    """An account as a user describes it; see `AccountRecord`. `binding_key` is base64url, "" for none."""
 
     name: str
     directory_url: str
@@ -50,7 +51,7 @@ class AccountFields:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountChanges:
-    """What is to be changed of an account; None stays as it is."""
+    """Changes to an account; None keeps a value."""
 
     name: str | None = None
     directory_url: str | None = None
@@ -62,11 +63,11 @@ class AccountChanges:
 
 
 _KEPT: Final = tuple(each.name for each in fields(AccountFields) if each.name != "binding_key")
-"""What a record has as well."""
+"""Fields that a record has as well."""
 
 
 def normalise(given: AccountFields) -> AccountFields:
-    """Return fields as they are kept. Raises InvalidInputError."""
+    """Return normalised fields. Raises InvalidInputError."""
     name = given.name.strip()
     if not name or len(name) > LABEL_MAX_CHARS or not name.isprintable():
         raise InvalidInputError("name", f"an account's name has 1 to {LABEL_MAX_CHARS} printable characters")
@@ -89,7 +90,7 @@ def normalise(given: AccountFields) -> AccountFields:
 
 
 def check_staging(given: AccountFields) -> None:
-    """Raise InvalidInputError where test orders would be real ones."""
+    """Raise InvalidInputError if test orders would be real ones."""
     if given.staging_url and is_same_directory(given.staging_url, given.directory_url):
         raise InvalidInputError(
             "staging_url",
@@ -98,7 +99,7 @@ def check_staging(given: AccountFields) -> None:
 
 
 def is_same_directory(one: str, other: str) -> bool:
-    """Whether two addresses lead to the same directory of a CA: a host has no capitals of its own, and 443 is the port of https (RFC 3986 6.2.2.1, 6.2.3)."""
+    """Whether two URLs are one directory: hosts ignore case, https has port 443 (RFC 3986 6.2.2.1, 6.2.3)."""
     return _normal_url(one) == _normal_url(other)
 
 
@@ -108,26 +109,26 @@ def _normal_url(url: str) -> tuple[str | None, int, str]:
 
 
 def apply_changes(changes: AccountChanges, known: AccountRecord, known_key: str) -> AccountFields:
-    """Return an account as it is kept after a change; `known_key` is its binding's. Raises InvalidInputError."""
+    """Return a changed account; `known_key` is its binding's key. Raises InvalidInputError."""
     before = AccountFields(**{name: getattr(known, name) for name in _KEPT}, binding_key=known_key)
     given = {name: value for name, value in asdict(changes).items() if value is not None}
     after = normalise(replace(before, **given))
-    # one that was added before this was asked can still be renamed
+    # an account added before this check existed can still be renamed
     if (after.directory_url, after.staging_url) != (before.directory_url, before.staging_url):
         check_staging(after)
     if known.url:
         _check_registered(after, before)
-    # nobody has agreed to the terms of another CA
+    # the agreement to one CA's terms does not apply to another CA
     return replace(after, terms_agreed=before.terms_agreed and after.directory_url == before.directory_url)
 
 
 def describe_anew(record: AccountRecord, kept: AccountFields) -> AccountRecord:
-    """Return an account with other fields; the key of its binding is none of a record."""
+    """Return an account with other fields; a record does not contain the binding's key."""
     return replace(record, **{name: getattr(kept, name) for name in _KEPT})
 
 
 def _check_registered(after: AccountFields, before: AccountFields) -> None:
-    """Refuse what cannot be changed of an account that its CA knows. Raises InvalidInputError."""
+    """Refuse changes that a registered account does not allow. Raises InvalidInputError."""
     instead = "add another account, and let what is renewed use that one"
     if after.directory_url != before.directory_url:
         raise InvalidInputError(
@@ -160,7 +161,7 @@ def _check_url(part: str, text: str) -> None:
     if host and kind_of(host) != "address" and (fault := host_fault(host, is_reached=True)):
         raise InvalidInputError(part, f"the host '{printable(host[:80])}' of the address {fault}")
     try:
-        # a port or an IPv6 address that is none
+        # an invalid port or IPv6 address
         is_usable = _URL.fullmatch(text) is not None and urlsplit(text).port != 0
     except ValueError:
         is_usable = False
@@ -169,7 +170,7 @@ def _check_url(part: str, text: str) -> None:
 
 
 def _contacts(contact: Sequence[str]) -> tuple[str, ...]:
-    """Return contacts as CAs take them (RFC 8555 7.3). Raises InvalidInputError."""
+    """Return contacts in the form that CAs accept (RFC 8555 7.3). Raises InvalidInputError."""
     kept = tuple(dict.fromkeys(each.strip().removeprefix("mailto:") for each in contact if each.strip()))
     if len(kept) > CONTACTS_MAX:
         raise InvalidInputError("contact", f"there are more than {CONTACTS_MAX} contacts")

@@ -1,7 +1,9 @@
-"""Budget of certificates for the same names: CAs count what they sign, and a certificate that is refused here counts as well. Pure.
+"""Budget of certificates for the same names: CAs count what they sign, including certificates refused here.
 
-Decides until when nothing is ordered without somebody asking for it. Invariant: of what a CA signs for one set of names in a week, one is left for
-whoever mends the cause.
+Pure.
+
+Decides until when nothing is ordered automatically. Invariant: of a CA's weekly limit for one set of names,
+one certificate is left for the user who fixes the cause.
 """
 
 from collections.abc import Collection, Iterable
@@ -13,7 +15,10 @@ from manager.domain.renewal.names import written
 from manager.domain.renewal.records import AccountId, OrderRecord, OrderState
 
 SIGNED_MOST: Final = 5
-"""Let's Encrypt signs five certificates of exactly the same names in seven days; others have no such limit, or a higher one."""
+"""Let's Encrypt signs five certificates with exactly the same names in seven days.
+
+Others have a higher limit or none.
+"""
 
 SIGNED_BY_ITSELF_MOST: Final = SIGNED_MOST - 1
 
@@ -23,9 +28,11 @@ SIGNED_WITHIN_S: Final = 7.0 * DAY_S
 def signed_s(
     orders: Iterable[OrderRecord], names: Collection[str], accounts: Collection[AccountId]
 ) -> list[float]:
-    """Return when a CA has signed what it counts for these names, the first first; `accounts` are those at this CA.
+    """Return when a CA signed certificates that it counts for these names, oldest first.
 
-    What has taken the place of the certificate that it was ordered for is exempt (RFC 9773 5; Let's Encrypt does so).
+    `accounts` are those at this CA.
+
+    Certificates that replaced the one they were ordered for are exempt (RFC 9773 5; Let's Encrypt does so).
     """
     found = [
         each.reached_s(OrderState.DOWNLOADED)
@@ -38,7 +45,7 @@ def signed_s(
 
 
 def counted_until_s(orders: Iterable[OrderRecord]) -> float:
-    """Return until when a CA counts what it has signed of these, 0 where it counts none of them."""
+    """Return until when a CA counts its signings of these orders, 0 if it counts none."""
     signed = [each.reached_s(OrderState.DOWNLOADED) for each in orders if _is_counted(each)]
     return max(signed) + SIGNED_WITHIN_S if signed else 0.0
 
@@ -50,13 +57,16 @@ def _is_counted(order: OrderRecord) -> bool:
 
 
 def allowed_s(signed: Collection[float]) -> float:
-    """Return from when on another one is ordered by itself, 0 for at once; `signed` are the moments at which such were."""
+    """Return when the next automatic order may begin, 0 for at once.
+
+    `signed` are the times of counted signings.
+    """
     latest = sorted(signed)[-SIGNED_BY_ITSELF_MOST:]
     return latest[0] + SIGNED_WITHIN_S if len(latest) == SIGNED_BY_ITSELF_MOST else 0.0
 
 
 def words_of_limit(signed: Collection[float], *, now_s: float) -> str:
-    """Say why nothing is ordered by itself for so long."""
+    """Return why nothing is ordered automatically for so long."""
     count = len([each for each in signed if each > now_s - SIGNED_WITHIN_S])
     left = "the last one is" if count < SIGNED_MOST else "what it signs next is"
     return f"For these names it has signed {counted(count, 'certificate')} in seven days, and a CA such as Let's Encrypt signs {SIGNED_MOST}; {left} left for whoever resumes the renewal"

@@ -10,14 +10,20 @@ from common.pki.pem import CERTIFICATE, read_blocks
 
 @dataclass(frozen=True, slots=True)
 class ChosenChain:
-    """The chain to take, as it came. `is_preferred` is False where none ends at the root that was asked for: it is the CA's default then."""
+    """The chosen chain, unchanged.
+
+    `is_preferred` is False if none ends at the preferred root: it is the CA's default then.
+    """
 
     text: str = field(repr=False)
     is_preferred: bool
 
 
 def choose_chain(chains: Sequence[str], preferred_root: str) -> ChosenChain:
-    """Choose by the Common Name of the root that a chain ends at, "" for the CA's default, which is the first. There must be one."""
+    """Choose by the Common Name of the chain's root, "" for the CA's default, which is the first.
+
+    Needs at least one.
+    """
     if not preferred_root:
         return ChosenChain(chains[0], is_preferred=True)
     for text in chains:
@@ -27,7 +33,7 @@ def choose_chain(chains: Sequence[str], preferred_root: str) -> ChosenChain:
 
 
 def leaf_of(text: str) -> Certificate | None:
-    """Return what a chain is of, which is its first certificate; None if that cannot be read."""
+    """Return the leaf of a chain, its first certificate; None if unreadable."""
     blocks = [block for block in read_blocks(text).blocks if block.label == CERTIFICATE]
     try:
         return decode(blocks[0].der) if blocks else None
@@ -36,7 +42,7 @@ def leaf_of(text: str) -> Certificate | None:
 
 
 def ends_at(text: str) -> str:
-    """Return the name of the root that a chain ends at: who issued its last certificate, which a root did itself; "" if that cannot be read."""
+    """Return the name of a chain's root: the issuer of its last certificate; "" if unreadable."""
     blocks = [block for block in read_blocks(text).blocks if block.label == CERTIFICATE]
     if not blocks:
         return ""

@@ -1,6 +1,7 @@
-"""Early renewals: those of certificates that were not due yet without the window of their CA.
+"""Early renewals: those of certificates that were only due because of their CA's window.
 
-Decides which count, so that windows which have always passed bring certificates ever more slowly, and an ordinary renewal slows down none that is revoked. Pure.
+Decides which count, so that windows in the past lead to ever slower renewals, and ordinary renewals do not
+slow down one after a revocation. Pure.
 """
 
 from collections.abc import Iterable
@@ -13,9 +14,11 @@ from manager.domain.renewal.schedule import validity_of
 
 
 def taken_over_early_s(orders: Iterable[OrderRecord], *, since_s: float) -> list[float]:
-    """Return when, since then, early certificates of a renewal's `orders`, the first one first, took the place of what the one before had brought.
+    """Return when, since then, early orders of a renewal replaced the certificate of the order before.
 
-    What somebody else has put there is none that goes on by itself.
+    Oldest first.
+
+    A certificate from elsewhere in between is not an automatic renewal.
     """
     taken_over = [(each, at_s) for each in orders if (at_s := _taken_over_s(each)) is not None]
     return [
@@ -31,5 +34,5 @@ def _taken_over_s(order: OrderRecord) -> float | None:
 
 def _replaces_early(order: OrderRecord, former: OrderRecord, at_s: float) -> bool:
     leaf = leaf_of(former.answer_text)
-    # what cannot be told counts, as in `is_early`
+    # unknown cases count, as in `is_early`
     return leaf is None or (leaf.fingerprint == order.replaces_leaf and is_early(validity_of(leaf), at_s))

@@ -1,7 +1,7 @@
-"""Clocks that were ahead: what they have written, read by a clock that was set back since. Pure.
+"""Timestamps from a clock that was ahead, read after it was set back. Pure.
 
-Decides for how long it is still waited for. Invariants: from now on nothing rests for longer than its own rule says, and nothing has happened later
-than now.
+Decides how long they still delay anything. Invariants: no wait is longer than its own rule allows, and no
+event lies in the future.
 """
 
 from dataclasses import replace
@@ -11,7 +11,7 @@ from manager.domain.renewal.records import OrderRecord, Problem, RenewalRecord
 
 
 def renewal_by(record: RenewalRecord, *, now_s: float) -> RenewalRecord:
-    """Return a renewal as a clock would have written it by which it is `now_s`; the same if none was ahead of that."""
+    """Return a renewal with timestamps no later than `now_s` allows; unchanged if none was ahead."""
     problem = record.problem
     rests_since_s = record.changed_s if problem is None else problem.at_s
     is_asked_later = record.poll_at_s > now_s + ASKED_WAIT_MOST_S
@@ -31,7 +31,7 @@ def renewal_by(record: RenewalRecord, *, now_s: float) -> RenewalRecord:
 
 
 def order_by(record: OrderRecord, *, now_s: float) -> OrderRecord:
-    """Return an order as a clock would have written it by which it is `now_s`; the same if none was ahead of that."""
+    """Return an order with timestamps no later than `now_s` allows; unchanged if none was ahead."""
     if record.changed_s <= now_s:
         return record
     return replace(
@@ -46,7 +46,7 @@ def order_by(record: OrderRecord, *, now_s: float) -> OrderRecord:
 
 
 def _waited_for_s(moment_s: float, *, since_s: float, now_s: float) -> float:
-    """Return a moment that has been waited for since `since_s`, so that it is waited for as long from now, if that is still to come."""
+    """Return the end of a wait that began at `since_s`; one that began in the future begins now instead."""
     return moment_s - max(0.0, since_s - now_s) if moment_s > now_s else moment_s
 
 

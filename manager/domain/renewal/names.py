@@ -1,6 +1,6 @@
-"""Names that certificates are ordered for, and hosts that CAs are reached at: what of them is wrong, in words. Pure.
+"""Names to order, and host names of CAs: their faults, in words. Pure.
 
-Invariant: a name without a fault is one that a CA can be asked about; whether it proves it is the CA's.
+Invariant: a CA can be asked about a name without a fault; whether it accepts the proof is up to the CA.
 """
 
 import ipaddress
@@ -17,14 +17,17 @@ NAME_MAX_CHARS: Final = 253
 
 _LABEL: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?")
 _TOP: Final = re.compile(r"[0-9]+|0x[0-9a-f]*")
-"""What ends an IPv4 address and no name (RFC 1123 2.1, WHATWG URL 3.5)."""
+"""Last label that makes a name an IPv4 address or invalid (RFC 1123 2.1, WHATWG URL 3.5)."""
 
 _INTERNATIONAL: Final = "xn--"
 
 _OWN: Final = "localhost"
 
 _NEVER: Final = frozenset({"Cc", "Cs"})
-"""Controls and surrogates. A joiner has its place in names (RFC 5892 A.1), and what Python does not know yet may have one."""
+"""Controls and surrogates.
+
+Joiners are allowed in names (RFC 5892 A.1), and characters unknown to Python may be.
+"""
 
 _TOO_LONG: Final = f"has more than {NAME_MAX_CHARS} characters"
 
@@ -32,7 +35,7 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 def kind_of(name: str) -> Literal["address", "wildcard", "host"] | None:
-    """Return what a name is to a CA; None for what no CA can prove."""
+    """Return a name's kind of identifier; None if no CA can prove it."""
     if name_fault(name):
         return None
     if _address(name) is not None:
@@ -41,7 +44,10 @@ def kind_of(name: str) -> Literal["address", "wildcard", "host"] | None:
 
 
 def name_fault(name: str) -> str:
-    """Say why no CA proves a name or an address, to complete a sentence that begins with it; "" if nothing is wrong."""
+    """Return why no CA proves a name or address, as the rest of a sentence that begins with it.
+
+    "" if nothing is wrong.
+    """
     if (address := _address(name)) is not None:
         return "has a zone, which means something on a single machine" if _has_zone(address) else ""
     if not name.isascii():
@@ -60,9 +66,11 @@ def name_fault(name: str) -> str:
 
 
 def host_fault(host: str, *, is_reached: bool = False) -> str:
-    """Say why no machine can be called so, to complete a sentence that begins with the name; "" if nothing is wrong.
+    """Return why a host name is invalid, as the rest of a sentence that begins with it.
 
-    One that `is_reached`, and not proven, may have a "_" in its name, as some machines have.
+    "" if nothing is wrong.
+
+    A host that `is_reached` rather than proven may contain "_", as some do.
     """
     if not host.isascii():
         return _not_ascii(host)
@@ -105,7 +113,10 @@ def _label_fault(label: str, *, is_reached: bool) -> str:
 
 
 def _is_international(encoded: str) -> bool:
-    """Whether something is the Punycode (RFC 3492) of what needs it; the standards differ in which characters a name may have."""
+    """Whether a label is Punycode (RFC 3492) that needs to be.
+
+    The standards differ in the characters that they allow.
+    """
     try:
         text = encoded.encode().decode("punycode")
     except UnicodeError:
@@ -114,12 +125,12 @@ def _is_international(encoded: str) -> bool:
 
 
 def is_ordered(name: str, names: Iterable[str]) -> bool:
-    """Whether a CA may want this name to be proven of those that were ordered; a wildcard's is proven by the name below which it stands."""
+    """Whether a CA may require this name for an order; a wildcard is proven by its parent name."""
     return name.removeprefix("*.") in {written(each.removeprefix("*.")) for each in names}
 
 
 def written(name: str) -> str:
-    """Write a name or an address as CAs do: in small letters, and each address in one way."""
+    """Return a name or address in the CAs' form: lower case, and one spelling per address."""
     try:
         return str(ipaddress.ip_address(name))
     except ValueError:

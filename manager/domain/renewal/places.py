@@ -1,6 +1,7 @@
-"""Places of challenges: which nodes a CA may reach when it asks for a name.
+"""Places of challenges: the nodes that a CA may reach for a name.
 
-Decides by what nodes serve and are called. Pure. Invariant: behind a load balancer any of several nodes is asked, so all of them count.
+Decides by the nodes' certificates and names. Pure. Invariant: all candidate nodes are included, since any of
+those behind a load balancer may be asked.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -14,9 +15,9 @@ from manager.pki.judge.lint import covers
 def nodes_asked(
     inventory: Inventory, names: Iterable[str], expecting: Mapping[NodeName, Collection[str]]
 ) -> Mapping[str, frozenset[NodeName]]:
-    """Return, by name, the nodes that serve it: a certificate of theirs has it, or they are called so, or are about to be given such a certificate.
+    """Return, by name, the nodes with that name, with a certificate for it, or about to get one.
 
-    `expecting` are the names for which a certificate is being ordered that these nodes do not have yet. Names of nobody have none.
+    `expecting` are names of first certificates that are being ordered, by node. Unknown names have no nodes.
     """
     wanted = {name: _plain(name) for name in names}
     found: dict[str, set[NodeName]] = {name: set() for name in wanted}
@@ -39,10 +40,13 @@ def nodes_asked(
 def expected(
     renewals: Iterable[RenewalRecord], ordering: Collection[RenewalId]
 ) -> Mapping[NodeName, frozenset[str]]:
-    """Return, by node, the names for which its first certificate is being ordered, or will be; `ordering` have an order that is not over."""
+    """Return, by node, the names of ordered or planned first certificates.
+
+    `ordering` have an unfinished order.
+    """
     found: dict[NodeName, frozenset[str]] = {}
     for each in renewals:
-        # what somebody set up, tried and left keeps nobody else from ordering
+        # a renewal that was only set up and tested does not affect others
         if each.is_new and each.terms is not None and (not each.is_paused or each.id in ordering):
             for node in each.nodes:
                 found[node] = found.get(node, frozenset()).union(each.terms.names)

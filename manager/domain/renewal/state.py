@@ -1,6 +1,6 @@
-"""State of a renewal, in one word, and whether anybody has what it brings. Pure.
+"""State of a renewal as one word, and whether its certificate is in use. Pure.
 
-Invariant: what needs somebody to act, or keeps a renewal from its moment, is said before what goes on by itself.
+Invariant: states that need a user's action, or delay a renewal, take precedence over automatic ones.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,10 @@ from manager.domain.renewal.records import AccountRecord, OrderRecord, RenewalRe
 def state_of(
     renewal: RenewalRecord, orders: Sequence[OrderRecord], account: AccountRecord | None
 ) -> RenewalState:
-    """Return the word; `orders` are its latest, the latest first, `account` is where it is ordered. An order that only tries whether one would do counts for nothing."""
+    """Return a renewal's state; `orders` are its latest, newest first. Test orders do not count.
+
+    `account` is the one it orders with.
+    """
     if renewal.is_over:
         return "ending"
     if renewal.is_paused:
@@ -29,5 +32,5 @@ def state_of(
 
 
 def is_displaced(renewal: RenewalRecord, entry: Entry) -> bool:
-    """Whether no node has its certificate any more, though nodes had one that it has brought: what they have now is not renewed by it."""
+    """Whether no node has its certificate any more although one had; their present ones are not renewed."""
     return renewal.is_placed and not entry.places
