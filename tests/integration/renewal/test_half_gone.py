@@ -104,4 +104,4 @@ async def test_and_without_a_node_that_has_no_room_for_what_it_is_to_show(tmp_pa
         full = {f"t{number}": "x" for number in range(CHALLENGES_MAX)}
         await world.store.placed_challenges.place({NodeName("n2"): full}, until_s=world.now[0] + 365 * DAY_S)
         why = await half_gone(world, renewal)
-    assert f"not among what the node is to show, which are {CHALLENGES_MAX} at most" in why
+    assert f"not in the node's list of challenges, which has at most {CHALLENGES_MAX}" in why

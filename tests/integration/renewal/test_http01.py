@@ -174,7 +174,7 @@ async def test_a_node_without_room_is_missing_and_keeps_no_other_node_from_showi
     ) as port:
         (missing,) = await place.showing(port).missing(shown)
     assert missing.where == "node 'n1', port 80"
-    assert f"not among what the node is to show, which are {CHALLENGES_MAX} at most" in missing.message
+    assert f"not in the node's list of challenges, which has at most {CHALLENGES_MAX}" in missing.message
 
 
 async def test_more_than_a_node_can_show_is_refused_with_the_node(place):
@@ -217,7 +217,7 @@ async def test_who_does_not_answer_rightly_is_named_with_what_was_seen_and_what_
         assert "the node says: no room\N{REPLACEMENT CHARACTER}[31m" in second.message
         await place.showing().remove(shown)
         first, _ = await place.showing(port).missing(shown)
-        assert "not among what the node is to show" in first.message
+        assert "not in the node's list of challenges" in first.message
     assert "thumb" not in str(found)
 
 
