@@ -1,6 +1,7 @@
 """Who has a place at the HTTPS endpoint while strangers come faster than they have to yield."""
 
-from manager.http.seats import DISPLACED, FULL, SPARED_MOST, HttpsSeats, SeatLimits
+from manager.http.seat_limits import SeatLimits
+from manager.http.seats import DISPLACED, FULL, SPARED_MOST, HttpsSeats
 
 KNOWN = "192.0.2.1"
 
