@@ -106,8 +106,8 @@ def begins_later(certificate: Certificate, *, now_s: float) -> bool:
 
 def is_within_validity(certificate: Certificate, *, now_s: float) -> bool:
     """Whether a certificate is valid by time; of one that does not say when, that is not so."""
-    begins_at_s, ends_s = certificate.not_before_s, certificate.not_after_s
-    return begins_at_s is not None and ends_s is not None and begins_at_s <= now_s <= ends_s
+    begins_s, ends_s = certificate.not_before_s, certificate.not_after_s
+    return begins_s is not None and ends_s is not None and begins_s <= now_s <= ends_s
 
 
 def has_weak_signature(certificate: Certificate) -> bool:

@@ -101,10 +101,10 @@ def _facts(
 
 
 def _validity(found: Stored, now_s: float) -> str:
-    begins_at_s = None if "not_before" in found.unreadable else found.not_before_s
+    begins_s = None if "not_before" in found.unreadable else found.not_before_s
     ends_s = end_of(found)
     left = f" ({until(ends_s, now_s)})" if ends_s is not None else ""
-    return f"{moment(begins_at_s, UNREADABLE)} to {moment(ends_s, UNREADABLE)}{left}"
+    return f"{moment(begins_s, UNREADABLE)} to {moment(ends_s, UNREADABLE)}{left}"
 
 
 def _links(chain: ChainAnswer, now_s: float) -> list[Row]:

@@ -131,12 +131,12 @@ def _jti(value: str) -> str:
 def _expiry(claims: Mapping[str, Any], now_s: float) -> float:
     """Check the times; return until when the jti must be remembered."""
     expires_s, issued_s = _moment(claims, "exp"), _moment(claims, "iat")
-    begins_at_s = _moment(claims, "nbf") if "nbf" in claims else issued_s
-    if max(issued_s, begins_at_s) > expires_s:
+    begins_s = _moment(claims, "nbf") if "nbf" in claims else issued_s
+    if max(issued_s, begins_s) > expires_s:
         raise AccessError("the assertion ends before it begins: exp must not be earlier than iat and nbf")
     if expires_s <= now_s - LEEWAY_S:
         raise AccessError("the assertion has expired; is the client's clock right?")
-    if max(issued_s, begins_at_s) > now_s + LEEWAY_S:
+    if max(issued_s, begins_s) > now_s + LEEWAY_S:
         raise AccessError("the assertion is from the future; is the client's clock right?")
     if expires_s - issued_s > LIFETIME_MAX_S:
         raise AccessError(f"the assertion is valid for longer than {LIFETIME_MAX_S:.0f} s")

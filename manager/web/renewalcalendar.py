@@ -55,7 +55,7 @@ def draw_calendar(
     renewals: Iterable[Renewal], entries: Iterable[Entry], ca_ends: Iterable[float], *, now_s: float
 ) -> Calendar:
     """Draw what is renewed and what expires. What is due already is of today; what expired before now is left out."""
-    begins_at_s = _week_s(now_s)
+    begins_s = _week_s(now_s)
     renewed, tried_again, covered = Counter[int](), Counter[int](), set()
     for each in renewals:
         if each.next_at_s is None or each.state == "requested":
@@ -63,17 +63,17 @@ def draw_calendar(
             continue
         at_s, entry = max(each.next_at_s, now_s), each.shown.entry
         if each.state == "failing":
-            tried_again[_day(at_s, begins_at_s)] += 1
+            tried_again[_day(at_s, begins_s)] += 1
             continue
-        renewed[_day(at_s, begins_at_s)] += 1
+        renewed[_day(at_s, begins_s)] += 1
         if entry is not None and entry.leaf.not_after_s is not None and entry.leaf.not_after_s > at_s:
             covered.add(entry.id)
     ends = [entry.leaf.not_after_s for entry in entries if entry.id not in covered]
     expiring = Counter(
-        _day(end_s, begins_at_s) for end_s in (*ends, *ca_ends) if end_s is not None and end_s >= now_s
+        _day(end_s, begins_s) for end_s in (*ends, *ca_ends) if end_s is not None and end_s >= now_s
     )
     days = [
-        _drawn(begins_at_s + number * DAY_S, now_s, renewed[number], tried_again[number], expiring[number])
+        _drawn(begins_s + number * DAY_S, now_s, renewed[number], tried_again[number], expiring[number])
         for number in range(DAYS)
     ]
     return Calendar(
@@ -92,9 +92,9 @@ def _date(at_s: float) -> dt.datetime:
     return dt.datetime.fromtimestamp(at_s, dt.UTC)
 
 
-def _day(at_s: float, begins_at_s: float) -> int:
+def _day(at_s: float, begins_s: float) -> int:
     """Count days from the first one; DAYS is later than the calendar."""
-    return min(int((at_s - begins_at_s) // DAY_S), DAYS)
+    return min(int((at_s - begins_s) // DAY_S), DAYS)
 
 
 def _drawn(day_s: float, now_s: float, renewed: int, tried_again: int, expiring: int) -> Day:

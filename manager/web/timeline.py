@@ -44,7 +44,7 @@ class Bar:
     height: float
     certificates: int
     trusted_cas: int
-    begins_at_s: float
+    begins_s: float
     urgency: str
 
     @property
@@ -107,7 +107,7 @@ def draw_timeline(
                     height=round(tall, 1),
                     certificates=by_week[week],
                     trusted_cas=cas_by_week[week],
-                    begins_at_s=now_s + week * WEEK_S,
+                    begins_s=now_s + week * WEEK_S,
                     urgency=urgencies[week],
                 )
             )

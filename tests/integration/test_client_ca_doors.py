@@ -165,11 +165,9 @@ async def test_a_change_that_makes_the_list_no_longer_is_not_asked_about(full):
 async def test_an_addition_warns_of_what_was_added_and_of_nothing_that_was_there_before(
     api: ApiClient, door: str
 ):
-    begins_at_s = int(time.time()) + 30 * pki.DAY_S
+    begins_s = int(time.time()) + 30 * pki.DAY_S
     useless = [
-        pki.make_root(
-            name, not_before_s=begins_at_s, not_after_s=begins_at_s + 900 * pki.DAY_S
-        ).certificate_pem
+        pki.make_root(name, not_before_s=begins_s, not_after_s=begins_s + 900 * pki.DAY_S).certificate_pem
         for name in ("Useless Before", "Useless Now")
     ]
 

@@ -87,10 +87,10 @@ def renewed_s(validity: Validity, *, window: Window | None, window_from_s: float
 
 def is_early(validity: Validity, at_s: float) -> bool:
     """Whether a certificate that was replaced then was far from being due without a window, or that cannot be told."""
-    due_s, begins_at_s = renewed_s(validity, window=None), validity.not_before_s
-    if due_s is None or begins_at_s is None:
+    due_s, begins_s = renewed_s(validity, window=None), validity.not_before_s
+    if due_s is None or begins_s is None:
         return True
-    return at_s < due_s - (due_s - begins_at_s) * EARLY_SHARE
+    return at_s < due_s - (due_s - begins_s) * EARLY_SHARE
 
 
 def window_from_s(early_s: Iterable[float], *, now_s: float) -> float:

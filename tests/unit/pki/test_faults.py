@@ -181,8 +181,8 @@ def test_each_odd_name_is_found_once():
 
 
 def issued(year: int, month: int, day: int, days: int):
-    begins_at_s = int(dt.datetime(year, month, day, tzinfo=dt.UTC).timestamp())
-    return leaf(not_before_s=begins_at_s, not_after_s=begins_at_s + days * DAY_S - 1)
+    begins_s = int(dt.datetime(year, month, day, tzinfo=dt.UTC).timestamp())
+    return leaf(not_before_s=begins_s, not_after_s=begins_s + days * DAY_S - 1)
 
 
 @pytest.mark.parametrize(

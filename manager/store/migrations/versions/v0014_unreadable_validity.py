@@ -28,7 +28,7 @@ def upgrade() -> None:
             with suppress(PkiError):
                 for block in read_blocks(pem).blocks[:1]:
                     found = decode(block.der)
-                    begins_at_s, ends_s = (
+                    begins_s, ends_s = (
                         UNREADABLE_S if each is None else each
                         for each in (found.not_before_s, found.not_after_s)
                     )
@@ -36,5 +36,5 @@ def upgrade() -> None:
                         sa.text(
                             f"UPDATE {table} SET not_before_s = :begins, not_after_s = :ends WHERE id = :id"  # noqa: S608 - names of ours
                         ),
-                        {"begins": begins_at_s, "ends": ends_s, "id": number},
+                        {"begins": begins_s, "ends": ends_s, "id": number},
                     )
