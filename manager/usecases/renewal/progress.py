@@ -77,6 +77,13 @@ async def wait(context: Context, order: OrderRecord, seconds: float, **changes: 
         return after
 
 
+async def require_kept(context: Context, order: OrderRecord) -> None:
+    """Keep an order as it is, so that no CA is asked for what the store could not keep afterwards. Raises ChangedMeanwhileError, StorageError."""
+    async with context.store.transaction():
+        await _require_same(context, order)
+        await context.store.orders.keep(order)
+
+
 async def order_by_clock(context: Context, order: OrderRecord) -> OrderRecord:
     """Return an order; one written by a clock that was ahead is first stored with the current time."""
     after = order_by(order, now_s=context.clock())

@@ -29,7 +29,7 @@ from manager.usecases.renewal.ca_accounts import CaAccounts
 from manager.usecases.renewal.dependencies import Dependencies
 from manager.usecases.renewal.leftovers import Leftovers
 from manager.usecases.renewal.ports import Ca, CaError
-from manager.usecases.renewal.progress import advance, end, end_paused, fail, wait
+from manager.usecases.renewal.progress import advance, end, end_paused, fail, require_kept, wait
 from manager.usecases.renewal.proving import VALIDATED_WITHIN_S, Proving, poll_s, require_open
 from manager.usecases.renewal.signed_orders import is_signed
 from manager.usecases.renewal.slots import require_free
@@ -43,6 +43,9 @@ ISSUED_WITHIN_S: Final = 7 * 86400.0
 
 UNWATCHED_S: Final = 2 * 86400.0
 """How late such an order is looked at, at most. If it was later, the clock was set forward, or no manager has run."""
+
+COSTLY: Final = frozenset({OrderState.CREATED, OrderState.ORDERED, OrderState.PLACED, OrderState.VALIDATED})
+"""In which states a step asks a CA for what it counts, or shows something."""
 
 SIGNED_WITHIN_S: Final = 600.0
 """How long a CA has to sign before it is told that it has not yet."""
@@ -98,9 +101,7 @@ class OrderSteps:
             await self._leftovers.remove(order, order.proofs)
             await wait(self._context, order, 0.0, proofs=())
             return
-        if order.state in {OrderState.CREATED, OrderState.VALIDATED}:
-            # not once the CA has signed, and counts it
-            require_free(renewal, await self._context.inventories.current())
+        await self._require_sense(order, renewal)
         ca = await self._ca_accounts.ca(order.terms.account_id, is_test=order.is_test)
         match order.state:
             case OrderState.CREATED:
@@ -117,6 +118,14 @@ class OrderSteps:
                 await self._download(ca, order, rested_s=renewal.retry_at_s)
             case _:
                 raise ValueError(f"order {order.id} has no step in the state {order.state}")
+
+    async def _require_sense(self, order: OrderRecord, renewal: RenewalRecord) -> None:
+        """Check that what a step asks for can be kept, and taken into use. Raises CaError, ChangedMeanwhileError, StorageError."""
+        if order.state in {OrderState.CREATED, OrderState.VALIDATED}:
+            # not once the CA has signed, and counts it
+            require_free(renewal, await self._context.inventories.current())
+        if order.state in COSTLY:
+            await require_kept(self._context, order)
 
     async def _ask(self, ca: Ca, order: OrderRecord) -> None:
         """Ask for an order, or find the one whose address was lost; before a test, ask the CA itself for what only it demands."""

@@ -51,6 +51,8 @@ class Windows:
         cas: dict[AccountId, Ca] = {}
         for start in range(0, len(renewals), KEPT_AT_ONCE):
             answers: list[tuple[RenewalRecord, Suggested | CaError | None]] = []
+            with lead.enforced():
+                await self._require_writable(renewals[start])
             for renewal in renewals[start : start + KEPT_AT_ONCE]:
                 with lead.enforced():
                     answer = silent or await self._ask(renewal, entry_of(renewal, entries), cas)
@@ -63,6 +65,13 @@ class Windows:
                     for renewal, answer in answers:
                         if renewal.id in known:
                             await self._keep(known[renewal.id], entry_of(renewal, entries), answer)
+
+    async def _require_writable(self, renewal: RenewalRecord) -> None:
+        """Keep a renewal as it is, so that no CA is asked for what the store could not keep afterwards. Raises StorageError."""
+        store = self._context.store
+        async with store.transaction():
+            for known in (await store.renewals.some([renewal.id])).values():
+                await store.renewals.keep(known)
 
     async def _ask(
         self, renewal: RenewalRecord, entry: Entry | None, cas: dict[AccountId, Ca]
