@@ -13,6 +13,7 @@ from manager.domain.audit import RENEWAL
 from manager.domain.inventory import Entry
 from manager.domain.model import CsrRecord
 from manager.domain.renewal.records import RenewalRecord
+from manager.domain.renewal.schedule import moment_of
 from manager.usecases.context import Context
 from manager.usecases.csrs import CsrChanges, CsrUseCases, KeyChoice
 
@@ -25,11 +26,13 @@ class CsrRenewals:
         self._requests = CsrUseCases(context)
 
     async def look(self, renewal: RenewalRecord, entry: Entry | None) -> None:
-        """Follow an answer, or open a request if none waits, of a renewal that is due or has a request. Raises CertcastError."""
+        """Follow an answer, forget a request that nobody needs any more, or open one if none waits, of a renewal that is due or has a request. Raises CertcastError."""
         if renewal.request_id is not None:
             request = await self._requests.get(renewal.request_id)
             if request.answer_id is not None:
                 await self._follow(renewal, request.answer_id)
+            elif (due_s := moment_of(renewal, entry)) is not None and due_s > self._context.clock():
+                await self._forget(renewal)
         elif entry is not None:
             request = await self._waiting(entry.id) or await self._requests.create(
                 replaces=entry.id, changes=CsrChanges(), key=KeyChoice(is_alike=True), actor=RENEWAL
@@ -57,6 +60,16 @@ class CsrRenewals:
             await store.renewals.keep(opened)
             store.after_commit(self._context.content_changed.set)
         log.info("renewal.requested", renewal=renewal.id, csr=request.id)
+
+    async def _forget(self, renewal: RenewalRecord) -> None:
+        """Wait no longer for an answer: another certificate is in place, which is not due. The request itself stays."""
+        store = self._context.store
+        async with store.transaction():
+            known = await store.renewals.get(renewal.id)
+            if known.request_id != renewal.request_id:
+                return
+            await store.renewals.keep(replace(known, request_id=None, changed_s=self._context.clock()))
+            store.after_commit(self._context.content_changed.set)
 
     async def _follow(self, renewal: RenewalRecord, answer_id: CertificateId) -> None:
         """Let the answer be what is renewed from now on, unless it is ordered by now."""

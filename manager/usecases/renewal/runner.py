@@ -267,7 +267,9 @@ class RenewalRunner:
             elif renewal.terms is None and not renewal.is_over:
                 entry = entry_of(renewal, entries)
                 begins = begins_at_s(renewal, entry)
-                if renewal.request_id is not None or (begins is not None and begins <= now_s):
+                # what an order that is under way brings is not due
+                is_due = begins is not None and begins <= now_s and renewal.id not in busy
+                if renewal.request_id is not None or is_due:
                     acts.append((renewal, partial(self._csr_renewals.look, renewal, entry)))
         acts += [
             (renewal, partial(self._creation.begin, renewal.id, is_test=False, asked_by=None))

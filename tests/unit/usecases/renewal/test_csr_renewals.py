@@ -11,6 +11,7 @@ from manager.domain.renewal.records import OrderState
 from manager.usecases.csrs import AnsweredCsr, CsrChanges, CsrUseCases, KeyChoice
 from tests.pki import DAY_S, NOW_S, chain_pem, sign_request
 from tests.renewals import Renewing
+from tests.unit.usecases.renewal.by_hand import put_another
 from tests.unit.usecases.renewal.looking import alarms_of
 
 HOUR_S = 3600.0
@@ -111,6 +112,33 @@ async def test_a_request_that_is_open_is_waited_for_no_longer_once_the_certifica
     await world.pass_time(35 * DAY_S)
     assert (await world.renewal(requested)).request_id not in {None, former}
     assert len(await alarms_of(world, AlarmKind.RENEWAL_REQUESTED)) == 1
+
+
+async def test_no_answer_is_waited_for_once_somebody_has_put_another_certificate_in_place(
+    world: Renewing, requested
+):
+    await world.pass_time(3 * DAY_S, step_s=HOUR_S)
+    await put_another(world, requested)
+    await world.pass_time(60)
+    assert (await world.renewal(requested)).request_id is None
+    assert await alarms_of(world, AlarmKind.RENEWAL_REQUESTED) == []
+    assert len(await world.use_cases.csrs.list()) == 1
+
+
+async def test_no_request_is_opened_while_what_was_ordered_waits_to_be_taken_over(
+    world: Renewing, monkeypatch: pytest.MonkeyPatch
+):
+    renewal = await world.renewing("n1", age_days=40)
+    # what it brings is not valid yet
+    monkeypatch.setattr("tests.fakes.ca_server.BACKDATED_S", -2 * HOUR_S)
+    await world.pass_time(600, step_s=30)
+    assert await world.states(renewal) == [OrderState.DOWNLOADED]
+    await world.renewals.change(renewal.id, None, send_to="pki", actor="ada")
+    await world.pass_time(600, step_s=30)
+    assert await world.use_cases.csrs.list() == []
+    await world.pass_time(3 * HOUR_S)
+    assert await world.states(renewal) == [OrderState.SERVED]
+    assert await world.use_cases.csrs.list() == []
 
 
 @pytest.mark.parametrize("is_answered", [False, True])
