@@ -125,13 +125,13 @@ def has_failed_early(
     return is_left and renewal.failures > 0 and manual_retry_at_s(renewal) <= now_s
 
 
-def urgent_s(renewal: RenewalRecord, entry: Entry | None) -> float | None:
+def urgent_s(order: OrderRecord, renewal: RenewalRecord, entry: Entry | None) -> float | None:
     """Return when half of the time between a renewal's moment and its certificate's end has passed.
 
-    For a first certificate this is when it has waited long enough.
+    For a first certificate this is when its order has waited long enough.
     """
     if renewal.is_new:
-        return renewal.created_s + NEW_URGENT_S
+        return order.created_s + NEW_URGENT_S
     moment_s = moment_of(renewal, entry)
     if entry is None or moment_s is None or entry.leaf.not_after_s is None:
         return None

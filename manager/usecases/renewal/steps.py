@@ -109,7 +109,7 @@ class OrderSteps:
             case OrderState.ORDERED if order.placing_s is None:
                 await self._proving.read(ca, order)
             case OrderState.ORDERED:
-                await self._proving.show(order, urgent_s=urgent_s(renewal, entry))
+                await self._proving.show(order, urgent_s=urgent_s(order, renewal, entry))
             case OrderState.PLACED:
                 await self._proving.let_look(ca, order)
             case OrderState.VALIDATED:

@@ -112,13 +112,13 @@ def test_nothing_begins_while_it_is_paused_or_rests():
 
 def test_a_renewal_is_urgent_once_half_of_the_time_from_its_moment_to_the_end_is_gone():
     own = renewal(window=Window(start_s=NOW_S, end_s=NOW_S), window_of=LEAF.fingerprint)
-    assert urgent_s(own, entry()) == NOW_S + (45 * DAY_S - 1) / 2
-    assert urgent_s(own, None) is None
+    assert urgent_s(order(), own, entry()) == NOW_S + (45 * DAY_S - 1) / 2
+    assert urgent_s(order(), own, None) is None
 
 
-def test_what_has_no_certificate_yet_is_urgent_after_an_hour():
-    new = renewal(certificate_id=None, is_new=True, created_s=NOW_S)
-    assert urgent_s(new, None) == NOW_S + NEW_URGENT_S
+def test_what_has_no_certificate_yet_is_urgent_an_hour_after_its_order_began():
+    new = renewal(certificate_id=None, is_new=True, created_s=NOW_S - 2 * DAY_S)
+    assert urgent_s(order(created_s=NOW_S), new, None) == NOW_S + NEW_URGENT_S
 
 
 def test_names_are_those_of_the_terms_or_all_that_the_certificate_has():
