@@ -29,7 +29,7 @@ from manager.domain.renewal.schedule import begins_at_s, end_rest, entry_of, man
 from manager.usecases.context import Context
 from manager.usecases.renewal.order_creation import OrderCreation
 from manager.usecases.renewal.progress import ORDERS_KEPT
-from manager.usecases.renewal.retirement import delete_or_retire
+from manager.usecases.renewal.retirement import delete_or_retire, require_going_on
 from manager.usecases.renewal.retry_resets import resumed, with_terms
 from manager.usecases.renewal.shown import ShownRenewal
 from manager.usecases.renewal.slots import assess_ordered, check_slots, with_held
@@ -153,7 +153,7 @@ class RenewalUseCases:
         """
         store = self._context.store
         async with self._context.deciding() as inventory:
-            known = await store.renewals.get(renewal_id)
+            known = await require_going_on(self._context, renewal_id)
             if seen is not None and etag_of_renewal(known) != seen:
                 raise ChangedMeanwhileError(
                     f"renewal {renewal_id} was changed in the meantime; review the new settings before you save"
@@ -186,7 +186,7 @@ class RenewalUseCases:
         """
         store, act = self._context.store, "renewal.paused" if paused else "renewal.resumed"
         async with self._context.deciding() as inventory:
-            known = await store.renewals.get(renewal_id)
+            known = await require_going_on(self._context, renewal_id)
             shown = await self._shown(
                 replace(known, is_paused=paused, changed_s=self._context.clock()), inventory
             )

@@ -3,9 +3,18 @@
 Invariant: the end of a renewal does not hasten the expiry of signings that its CA counts.
 """
 
+from common.errors import NotFoundError
 from manager.domain.renewal.budget import SIGNED_WITHIN_S, counted_until_s
-from manager.domain.renewal.records import RenewalRecord
+from manager.domain.renewal.records import RenewalId, RenewalRecord
 from manager.usecases.context import Context
+
+
+async def require_going_on(context: Context, renewal_id: RenewalId) -> RenewalRecord:
+    """Return a renewal that is not over: of what was removed nothing is changed any more. Raises NotFoundError."""
+    known = await context.store.renewals.get(renewal_id)
+    if known.is_over:
+        raise NotFoundError(f"there is no renewal {renewal_id}")
+    return known
 
 
 async def delete_or_retire(context: Context, renewal: RenewalRecord) -> None:

@@ -1,9 +1,11 @@
 """A renewal that is resumed goes back to its plan; only what is due, or has failed before its time, is ordered."""
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
+from common.errors import NotFoundError
 from manager.domain.alarms import AlarmKind
 from manager.domain.renewal.records import OrderState, RenewalRecord
 from manager.usecases.renewal.ports import CaError
@@ -97,3 +99,19 @@ async def test_what_ended_while_it_was_paused_is_not_ordered_again_for_another_c
     await world.renewals.set_paused(renewal.id, paused=False, actor="ada")
     await world.pass_time(5 * DAY_S)
     assert await world.states(renewal) == [OrderState.FAILED]
+
+
+async def test_what_was_removed_is_neither_paused_nor_resumed_nor_changed(world: Renewing):
+    renewal = await world.renewing("n1", age_days=40)
+    world.showing.missing_at = lambda _name: "n1"
+    await world.pass_time(30, step_s=5)
+    await world.renewals.remove(renewal.id, actor="ada")
+    removed = await world.renewal(renewal)
+    for act in (
+        partial(world.renewals.set_paused, paused=True),
+        partial(world.renewals.set_paused, paused=False),
+        partial(world.renewals.change, terms=renewal.terms),
+    ):
+        with pytest.raises(NotFoundError, match=f"there is no renewal {renewal.id}"):
+            await act(renewal.id, actor="ada")
+    assert await world.renewal(removed) == removed
