@@ -28,9 +28,14 @@ BELOW += (
     "manager/acme",
     "manager/http",
 )
+THE_COMMAND_OF_THE_NODE = {"__main__.py", "cli.py", "entry.py", "guesses.py"}
 BELOW_THE_COMMAND_OF_THE_NODE = (
     *("common", "nodeagent/core", "nodeagent/install", "nodeagent/channel", "nodeagent/health"),
-    *("nodeagent/app.py", "nodeagent/errors.py", "nodeagent/settings.py", "nodeagent/status.py"),
+    *(
+        f"nodeagent/{path.name}"
+        for path in sorted((ROOT / "nodeagent").glob("*.py"))
+        if path.name not in THE_COMMAND_OF_THE_NODE
+    ),
 )
 SETTINGS = (
     ROOT / "manager/settings.py"
