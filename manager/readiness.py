@@ -46,7 +46,7 @@ def checks_of(store: Store, fleet: Fleet, use_cases: UseCases) -> list[Check]:
 
     async def alarms_are_evaluated() -> str:
         return _overdue(
-            use_cases.alarms.evaluator.age_s, SILENT_S, "alarm evaluation is {age_s:.0f} s overdue"
+            use_cases.alarms.evaluator.age_s, SILENT_S, "the last alarm evaluation was {age_s:.0f} s ago"
         )
 
     async def certificate_is_served() -> str:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from common.codes import KeyKind
 from manager.acme.keys import AccountKey, Payload, bind, roll_over
-from manager.acme.refusals import RefusedError, reworded
+from manager.acme.refusals import RefusedError, with_message
 from manager.acme.session import CaSession, Signer
 from manager.domain.renewal.records import AccountRecord
 from manager.pki.read.keys import private_key_pem
@@ -54,7 +54,7 @@ def _make(session: CaSession, signer: Signer, account: AccountRecord, *, binding
         if not binding_key or error.type not in UNBOUND:
             raise
         step = "if that is about the binding, correct its identifier and key"
-        raise reworded(error, f"{error.message.removesuffix('.')}; {step}") from None
+        raise with_message(error, f"{error.message.removesuffix('.')}; {step}") from None
 
 
 def _addresses(contact: Sequence[str]) -> list[str]:

@@ -178,11 +178,11 @@ def to_known_account(error: RefusedError, *, terms_url: str) -> RefusedError:
     where = f"at {error.instance}" if error.instance else "where the CA has its accounts"
     why = f": {error.detail}" if error.detail else ""
     message = f"the CA wants somebody to act before it goes on with this account ({error.type}){why}; agree to its terms of service{terms} {where}, and resume the renewal then"
-    return reworded(error, message)
+    return with_message(error, message)
 
 
-def reworded(error: RefusedError, message: str) -> RefusedError:
-    """Return a refusal in other words, the CA's own kept."""
+def with_message(error: RefusedError, message: str) -> RefusedError:
+    """Return the same refusal with another message; what the CA itself said is kept."""
     return RefusedError(
         message,
         status=error.status,

@@ -300,7 +300,7 @@ async def test_connections_have_no_buffer_of_their_own_and_none_reads_what_anoth
         made.append(self)
 
     async def echo(request: web.Request) -> web.Response:
-        return web.Response(headers={"Heard": f"{request.path} {request.headers['Said']}"})
+        return web.Response(headers={"Received": f"{request.path} {request.headers['Sent']}"})
 
     monkeypatch.setattr(subject._Tls, "share", share)
     app = web.Application()
@@ -311,14 +311,14 @@ async def test_connections_have_no_buffer_of_their_own_and_none_reads_what_anoth
         for number, each in enumerate(theirs):
             await each.send(f"GET /{number} HTTP/1.1\r\nHost: m.example.com\r\n".encode())
         for number, each in reversed(list(enumerate(theirs))):
-            await each.send(f"Said: {number}\r\n\r\n".encode())
+            await each.send(f"Sent: {number}\r\n\r\n".encode())
         answers = [await each.head() for each in theirs]
         buffers = {id(tls.get_buffer(-1).obj): tls.get_buffer(-1).nbytes for tls in made}
         for each in theirs:
             each.close()
     print(f"{len(made)} connections read into {sum(buffers.values())} bytes")
     for number, answer in enumerate(answers):
-        assert f"Heard: /{number} {number}\r\n".encode() in answer
+        assert f"Received: /{number} {number}\r\n".encode() in answer
     assert len(made) == len(theirs)
     assert len(buffers) == 1
 

@@ -32,7 +32,7 @@ from tests.integration.api import ApiClient, real_api
 from tests.integration.web import visitor
 
 _, ISSUER = pki.current_ca("Leaks")
-PHRASE = "the-passphrase-that-was-planted"
+PHRASE = "the-passphrase-to-look-for"
 Show = Callable[[pki.Made], str]
 
 

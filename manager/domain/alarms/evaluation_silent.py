@@ -10,5 +10,5 @@ SPEC: Final = manager_spec(AlarmKind.EVALUATION_SILENT, 14, "error")
 
 def condition(age_s: float) -> Condition:
     """Say how old the last evaluation is."""
-    details = f"Alarm evaluation is {age_s:.0f} s overdue; the other alarms are as old as that."
+    details = f"The last alarm evaluation was {age_s:.0f} s ago; the other alarms are as old as that."
     return Condition(subject=SUBJECT, label="manager", details=details)

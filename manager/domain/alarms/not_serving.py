@@ -17,9 +17,14 @@ def _find(view: NodeView) -> Iterable[Condition]:
 def _details(view: NodeView) -> str:
     excused, down = view.excused, {each.consumer: each.message for each in view.waiting}
     stale = [seen for seen in view.serving if _is_stale(view, seen) and seen.consumer not in excused]
-    named = ", ".join(f"{seen.consumer} at {seen.endpoint}" for seen in stale[:5]) or "a service"
+    named = ", ".join(f"{seen.consumer} at {seen.endpoint}" for seen in stale[:5]) or "A service"
+    several = len(stale) > 1
+    if stale and all(seen.leaf for seen in stale):
+        what = f"{'serve' if several else 'serves'} a different certificate from the one installed"
+    else:
+        what = f"{'do' if several else 'does'} not serve the installed certificate"
     why = "".join(f" {down[name]}." for name in sorted({seen.consumer for seen in stale} & down.keys()))
-    return f"Not the installed certificate is shown by {named}.{why}"
+    return f"{named} {what}.{why}"
 
 
 def _is_stale(view: NodeView, seen: Serving) -> bool:

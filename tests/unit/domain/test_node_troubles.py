@@ -1,9 +1,11 @@
 """What a node says of its own configuration and services, as facts and alarms."""
 
+from dataclasses import replace
+
 import pytest
 
 from common.ids import NodeName
-from manager.domain.alarms import ALARM_SPECS, AlarmKind, conditions_of_nodes
+from manager.domain.alarms import ALARM_SPECS, AlarmKind, conditions_of_nodes, evaluation_silent
 from manager.domain.desired import desired_from
 from manager.domain.facts import NodeFacts
 from manager.domain.node_records import record_of, restore
@@ -130,4 +132,32 @@ def test_the_alarm_of_a_service_that_stays_stopped_says_so():
         epoch=1, generation=1, digest=facts.desired.version.digest, leaves={"server": LEAF}
     )
     assert facts.state() == "not_serving"
-    assert "web at h:443. w is stopped." in alarms(facts)[AlarmKind.NOT_SERVING]
+    assert (
+        alarms(facts)[AlarmKind.NOT_SERVING]
+        == "web at h:443 does not serve the installed certificate. w is stopped."
+    )
+
+
+def test_the_alarm_of_services_that_show_another_certificate_says_so():
+    other = Serving(consumer="web", endpoint="h:443", slot="server", leaf="cd" * 32)
+    facts = received(
+        Report(
+            applied=Applied(epoch=1, generation=1, digest=LEAF, leaves={"server": LEAF}),
+            serving=(other, replace(other, consumer="sip", endpoint="h:5061")),
+            clock_s=NOW_S,
+        )
+    )
+    facts.desired = desired_from(opaque_bundle(generation=1).manifest, NOW_S)
+    facts.applied = Applied(
+        epoch=1, generation=1, digest=facts.desired.version.digest, leaves={"server": LEAF}
+    )
+    assert (
+        alarms(facts)[AlarmKind.NOT_SERVING]
+        == "web at h:443, sip at h:5061 serve a different certificate from the one installed."
+    )
+
+
+def test_the_alarm_that_nothing_was_evaluated_says_how_long_ago_it_was():
+    assert evaluation_silent.condition(130.4).details == (
+        "The last alarm evaluation was 130 s ago; the other alarms are as old as that."
+    )
