@@ -7,7 +7,6 @@ import ctypes
 import resource
 from typing import Final
 
-PR_GET_DUMPABLE: Final = 3
 PR_SET_DUMPABLE: Final = 4
 """prctl(2). A process that is not dumpable writes no core, into a file or a pipe, and its /proc/PID/mem and environ are closed to others of
 its account, as is ptrace. An exec switches it on again, so each program of ours switches it off for itself."""
@@ -20,9 +19,3 @@ def keep_private() -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "the process cannot be kept from being dumped")
-
-
-def is_private() -> bool:
-    """Whether this process has been kept private."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    return resource.getrlimit(resource.RLIMIT_CORE) == (0, 0) and libc.prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) == 0

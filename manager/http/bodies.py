@@ -138,11 +138,6 @@ class Bodies:
         self.strangers = FairQueue(STRANGERS)
         self.pools = tuple((size, FairQueue(limit)) for size, limit in POOLS)
 
-    @property
-    def held_bytes(self) -> int:
-        """How many bytes are reserved for bodies now."""
-        return self.strangers.taken + sum(queue.taken for _, queue in self.pools)
-
     async def read(self, request: web.Request, sender: BodySender, kept: AsyncExitStack) -> bytearray:
         """Read a body within the limits. Its bytes stay accounted for until `kept` is closed.
 

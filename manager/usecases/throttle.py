@@ -93,11 +93,6 @@ class Throttle:
         while len(self._familiar) > FAMILIAR_MAX:
             self._familiar.popitem(last=False)
 
-    @property
-    def remembered_of_connections(self) -> int:
-        """Number of connections with guesses, by user."""
-        return len(self._guessed_s)
-
     def may_compare(
         self, user: str, source: str, connection: ClientConnection | None, *, is_unguessable: bool
     ) -> bool:

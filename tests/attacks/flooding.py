@@ -7,6 +7,7 @@ import ssl
 from dataclasses import dataclass
 
 from demo.run import trusting
+from manager.http.bodies import Bodies
 from tests.patience import PATIENCE_S
 
 SEND_BUFFER_BYTES = 64 * 1024
@@ -27,6 +28,11 @@ class LimitExceeded:
     def status(self) -> int:
         """The answer's status; 0 if there was none."""
         return int(self.answer[9:12]) if self.answer.startswith(b"HTTP/1.1 ") else 0
+
+
+def held_bytes(bodies: Bodies) -> int:
+    """Return how much is reserved for bodies now."""
+    return bodies.strangers.taken + sum(queue.taken for _, queue in bodies.pools)
 
 
 async def flood(port: int, begin: bytes, filler: bytes, *, most: int, wait: bool = True) -> LimitExceeded:

@@ -1,6 +1,8 @@
 """A process that holds keys is aborted, as the watchdog does it, or read from outside: no core file, no /proc/PID/mem."""
 
+import ctypes
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -11,11 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from common.runtime.memory import is_private
 from manager.usecases.workers import READ_TIMEOUT_S, Workers
 from tests.patience import PATIENCE_S, wait_status
 
 TREE = Path(__file__).parents[2]
+PR_GET_DUMPABLE = 3
+"""prctl(2)."""
+
 ACCOUNT = 65534 if os.geteuid() == 0 else os.geteuid()
 """Nobody, so that it is not root who reads: root may read everything."""
 
@@ -92,6 +96,11 @@ def test_another_process_of_the_same_account_reads_nothing_of_it(name: str, tmp_
         if name != "mem":  # which a kernel may close to all
             assert is_readable(bare.pid, name)
         assert not is_readable(kept.pid, name)
+
+
+def is_private() -> bool:
+    may_be_dumped = ctypes.CDLL(None).prctl(PR_GET_DUMPABLE, 0, 0, 0, 0)
+    return resource.getrlimit(resource.RLIMIT_CORE) == (0, 0) and may_be_dumped == 0
 
 
 async def test_a_worker_is_kept_private_too():

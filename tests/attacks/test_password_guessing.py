@@ -137,7 +137,7 @@ async def test_what_is_remembered_of_connections_is_gone_with_them(api: ApiClien
         gc.collect()
         return {
             "passwords": len(passwords.remembered),
-            "guesses": passwords.throttle.remembered_of_connections,
+            "guesses": len(passwords.throttle._guessed_s),
             "credentials": len(known),
         }
 
@@ -161,7 +161,7 @@ async def test_what_is_remembered_of_one_connection_is_bounded(api: ApiClient):
     proxy, throttle = ClientConnection(), api.use_cases.users.passwords.throttle
     for number in range(CONNECTIONS):
         throttle.guessed_on(f"invented{number}", proxy)
-    assert throttle.remembered_of_connections == REMEMBERED_MAX
+    assert len(throttle._guessed_s) == REMEMBERED_MAX
 
 
 async def test_no_success_of_whom_it_is_about_gives_a_guesser_anything_back(api: ApiClient, record_property):
