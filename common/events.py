@@ -124,6 +124,7 @@ EVENTS: Mapping[str, str] = MappingProxyType(
         "manager.stood_down": "this manager must not serve the store any more; it takes no nodes and changes nothing until it is restarted",
         "store.taken_over": "a database server took over from another one, and what that one kept last may be lost: everything is read anew",
         "store.failed": "the store could not be written or read",
+        "disk.failed": "the agent could not write or read a file of its own, or could not remove one",
         "install.applied": "a generation is live and proven",
         "install.rolled_back": "a generation failed and the node serves the previous one",
         "install.failed": "a generation failed before anything was switched, or the rollback failed too",
@@ -181,8 +182,10 @@ CAUSED_BY_NODES: frozenset[str] = frozenset(
 )
 """The same for what a node may cause on its own; each node has its own first ones."""
 
-CAUSED_BY_OUTAGES: frozenset[str] = frozenset({"store.failed", "alarms.failed", "renewals.failed"})
-"""The same for what is tried again each second or few while a database is away; of each message the first ones are told."""
+CAUSED_BY_OUTAGES: frozenset[str] = frozenset(
+    {"store.failed", "disk.failed", "alarms.failed", "renewals.failed"}
+)
+"""The same for what is tried again each second or few while a database is away or a disk is full; of each message the first ones are told."""
 
 KEYS: Mapping[str, str] = MappingProxyType(
     {

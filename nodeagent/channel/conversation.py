@@ -132,7 +132,7 @@ class Conversation:
         try:
             has_changed = await self._route.keep(contact)
         except InstallError as error:
-            log.error("store.failed", reason=error.reason, message=error.message)
+            log.error("disk.failed", reason=error.reason, message=error.message)
         except ProtocolError as error:
             log.error("contact.refused", reason=error.reason, message=error.message)
         else:
@@ -326,7 +326,7 @@ class Conversation:
         try:
             await self._upkeep.turn()
         except CertcastError as error:
-            log.error("store.failed", reason=error.reason, message=error.message)
+            log.error("disk.failed", reason=error.reason, message=error.message)
         finally:
             self._is_maintaining = False
         await self._after_upkeep()

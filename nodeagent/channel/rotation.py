@@ -81,5 +81,5 @@ async def connect_as(data_dir: Path, *, peer: Peer, order: DialOrder = AS_GIVEN)
         await asyncio.to_thread(identity.commit_candidate, data_dir)
     except InstallError as error:
         # the manager is reached all the same, and a full disk is what it should learn of; the next dial tries again
-        log.error("store.failed", reason=error.reason, message=error.message)
+        log.error("disk.failed", reason=error.reason, message=error.message)
     return transport

@@ -118,7 +118,7 @@ class ChallengeFiles:
                 durable.remove_file(Path(path))
             except OSError as error:
                 wrong = name_fault("a challenge could not be removed", error)
-                log.warning("store.failed", reason=wrong.reason, message=wrong.message)
+                log.warning("disk.failed", reason=wrong.reason, message=wrong.message)
             else:
                 del left[path]
         try:
@@ -127,7 +127,7 @@ class ChallengeFiles:
             # what is listed and not there is harmless
             self._listed = left
             wrong = name_fault("challenges cannot be noted", error)
-            log.warning("store.failed", reason=wrong.reason, message=wrong.message)
+            log.warning("disk.failed", reason=wrong.reason, message=wrong.message)
 
     def _list(self, listed: dict[str, float]) -> None:
         """Write the ledger, unless it says this already."""
@@ -143,7 +143,7 @@ class ChallengeFiles:
         try:
             listed = msgspec.json.decode(raw, type=dict[str, float]) if raw is not None else {}
         except (msgspec.DecodeError, UnicodeDecodeError):
-            log.warning("store.failed", reason=Reason.STORAGE, message=f"{LEDGER} cannot be read")
+            log.warning("disk.failed", reason=Reason.STORAGE, message=f"{LEDGER} cannot be read")
             listed = {}
         return {path: at_s for path, at_s in listed.items() if is_token(Path(path).name)}
 

@@ -80,7 +80,7 @@ def remove_copies(copies: Iterable[Copy], read: Callable[[str], bytes | None]) -
             durable.remove_file(path)
         except OSError as error:
             wrong = name_fault(f"the copy {path} could not be removed", error)
-            log.warning("store.failed", reason=wrong.reason, message=wrong.message)
+            log.warning("disk.failed", reason=wrong.reason, message=wrong.message)
 
 
 def inspect_copy(copy: Copy) -> Seen | None:

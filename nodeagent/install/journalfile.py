@@ -58,7 +58,7 @@ class JournalFile:
             await self.save(journal)
         except InstallError as error:
             self._journal, self._is_written = journal, False
-            log.error("store.failed", reason=error.reason, message=error.message)
+            log.error("disk.failed", reason=error.reason, message=error.message)
 
     async def flush(self) -> None:
         """Try again to write a change that could not be written."""
@@ -82,7 +82,7 @@ async def load_journal(directory: Path, *, aside: bool = True) -> Journal | None
     except InstallError as error:
         if error.reason == Reason.UNSUPPORTED:
             raise
-        log.error("store.failed", reason=error.reason, message=error.message)
+        log.error("disk.failed", reason=error.reason, message=error.message)
         if aside:
             await asyncio.to_thread(durable.write_file, directory / DAMAGED_FILE, raw, mode=0o600)
         return None

@@ -29,7 +29,7 @@ def keep_last_good(data: Path, text: str) -> None:
         durable.write_file(data / FILE, _HEADER + digest_of(body).encode() + b"\n" + body, mode=0o600)
     except OSError as error:
         wrong = name_fault("the services in use could not be saved", error)
-        log.warning("store.failed", reason=wrong.reason, message=wrong.message)
+        log.warning("disk.failed", reason=wrong.reason, message=wrong.message)
 
 
 def read_last_good(data: Path) -> str | None:

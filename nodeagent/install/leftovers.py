@@ -25,4 +25,4 @@ def remove_half_written(path: Path, owner: str) -> None:
             durable.remove_file(path.with_name(name))
     except OSError as error:
         wrong = name_fault(f"leftovers {owner} could not be removed", error)
-        log.warning("store.failed", reason=wrong.reason, message=wrong.message)
+        log.warning("disk.failed", reason=wrong.reason, message=wrong.message)

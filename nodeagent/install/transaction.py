@@ -176,7 +176,7 @@ class Transaction:
             await asyncio.to_thread(self._state.tree.remember, previous)
         except OSError as error:
             wrong = name_fault("the link to the previous generation could not be made", error)
-            log.warning("store.failed", reason=wrong.reason, message=wrong.message)
+            log.warning("disk.failed", reason=wrong.reason, message=wrong.message)
 
     # -- the ways out
 
@@ -194,7 +194,7 @@ class Transaction:
             self._state.tree.remove(name)
         except OSError as error:
             wrong = name_fault("what was staged could not be removed", error)
-            log.warning("store.failed", reason=wrong.reason, message=wrong.message)
+            log.warning("disk.failed", reason=wrong.reason, message=wrong.message)
 
     async def roll_back(self, cause: Cause, plan: Plan, forward: Proof) -> Outcome:
         """Show the former generation again and prove it, if there is one that is whole; else stay with the files of this attempt.
@@ -281,7 +281,7 @@ class Transaction:
                 await asyncio.to_thread(state.tree.switch, directory)
         except OSError as error:  # upkeep makes the link right
             wrong = name_fault("the files of the first attempt could not be made live again", error)
-            log.warning("store.failed", reason=wrong.reason, message=wrong.message)
+            log.warning("disk.failed", reason=wrong.reason, message=wrong.message)
         state.local.set_live(await asyncio.to_thread(state.tree.manifest, directory))
         return self._failed("install.failed")
 

@@ -50,6 +50,15 @@ def test_every_event_that_is_logged_is_listed():
     assert unknown == []
 
 
+def test_the_agent_which_has_no_store_logs_nothing_of_one():
+    places = [
+        place
+        for place, call in log_calls()
+        if place.startswith("nodeagent/") and ast.unparse(call.args[0]).startswith("'store.")
+    ]
+    assert places == []
+
+
 def test_every_key_that_is_logged_is_listed():
     unknown = [
         (place, keyword.arg)
