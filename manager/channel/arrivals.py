@@ -127,7 +127,7 @@ class Arrivals:
             self._no_longer_waiting(visitor).close()
             self.gate.give_up(visitor, asyncio.get_running_loop().time())
             self.gate.refuse(visitor.address, why)
-            visitor.delete_or_retire()
+            visitor.let_go()
 
     def _no_longer_waiting(self, visitor: Visitor) -> socket.socket:
         accepted = self._waiting.pop(visitor)

@@ -123,7 +123,7 @@ class SocketGuard(asyncio.BufferedProtocol):
             self._inner.connection_lost(exc)
         # a reference cycle would wait for a garbage collection
         self._inner = self._transport = None
-        self.visitor.delete_or_retire()
+        self.visitor.let_go()
 
     def pause_writing(self) -> None:
         if self._inner is not None:

@@ -173,7 +173,7 @@ class Listener:
             )
         except OSError:
             self.gate.leave(visitor)
-            visitor.delete_or_retire()
+            visitor.let_go()
             accepted.close()
 
     def _connection(self, guard: SocketGuard, address: str) -> asyncssh.SSHServerConnection:

@@ -49,7 +49,7 @@ class Visitor(AdmittedConnection):
     begin: Callable[[], None] = _nobody_to_begin
     has_left: Callable[[], bool] = _is_here
 
-    def delete_or_retire(self) -> None:
+    def let_go(self) -> None:
         """Drop the holder of the closed socket: visitor and holder would wait for a garbage collection."""
         self.dismiss, self.begin, self.has_left = _nobody_to_dismiss, _nobody_to_begin, _is_here
 

@@ -46,7 +46,7 @@ class Leftovers:
         if not proofs or showing is None:
             return ""
         with self._removals.going(proofs):
-            self._removals.delete_or_retire(order, proofs)
+            self._removals.release(order, proofs)
             unfinished = await self._context.store.orders.unfinished()
             proofs = self._removals.free(proofs, unfinished, of=order.id)
             why = await self._take_away(showing, proofs) if proofs else ""

@@ -44,7 +44,7 @@ class Removals:
         for each in order.proofs:
             self._let_go.pop((order.id, _shown(each)), None)
 
-    def delete_or_retire(self, order: OrderRecord, proofs: Sequence[Proof]) -> None:
+    def release(self, order: OrderRecord, proofs: Sequence[Proof]) -> None:
         """Mark an order as no longer needing these proofs."""
         self._let_go |= {(order.id, _shown(each)): None for each in proofs}
         for former in list(self._let_go)[:-LET_GO_MOST]:
