@@ -1,7 +1,7 @@
-"""Account of a store's owner: commands of root work as it, so that the service can read what they leave there.
+"""Account of a store's owner: root's commands run as this account, so that the service can read their files.
 
-Decides when root becomes the store's owner and when a command is refused. Invariant: root writes nothing into a store
-that belongs to somebody else.
+Decides when root becomes the store's owner and when a command is refused. Invariant: root writes nothing into
+a store that another account owns.
 """
 
 import contextlib
@@ -20,11 +20,16 @@ ACCOUNT: Final = "certcast"
 """The account that systemd/sysusers.d makes and systemd/certcast-manager.service uses."""
 
 NEEDED: Final = (Path(sys.executable), Path(__file__), Path(os.__file__))
-"""What the store's owner must be able to read, because the rest of the program is imported with the owner's rights."""
+"""A file the store's owner must be able to read, because the rest of the program is imported with the owner's
+rights.
+"""
 
 
 def real_directory(data: Path) -> Path:
-    """Return the store's directory without links; below it none is followed. Raises StorageError for one that others could change."""
+    """Return the store's directory without links; no link below it is followed.
+
+    Raises StorageError if other accounts could change it.
+    """
     try:
         return trusted.resolve(data)
     except OSError as error:
@@ -32,9 +37,12 @@ def real_directory(data: Path) -> Path:
 
 
 def become_owner(data: Path) -> None:
-    """Go on as the owner of the store, if root was asked. Raises ConflictError if somebody else was, StorageError."""
+    """Continue as the store's owner if this process is root.
+
+    Raises ConflictError if it is any other account, StorageError.
+    """
     try:
-        # of no link's target: whoever could put a link here would choose whose account root takes on
+        # never of a link's target: its creator could otherwise choose the account root takes on
         found = _examined(data)
     except FileNotFoundError:
         return
@@ -57,7 +65,7 @@ def refuse_foreign(data: Path) -> None:
     try:
         owner = _examined(data).st_uid
     except FileNotFoundError:
-        return  # opening it says why
+        return  # opening it reports the reason
     except OSError as error:
         raise _refused(data, error) from error
     if owner != os.geteuid():
@@ -69,7 +77,10 @@ def refuse_foreign(data: Path) -> None:
 
 
 def give_to_account(data: Path) -> None:
-    """Make the store's directory for the service's account, where there is one and root makes it. Raises StorageError."""
+    """Create the store's directory for the service's account, if that exists and root creates it.
+
+    Raises StorageError.
+    """
     if os.geteuid() != 0 or data.exists():
         return
     try:
@@ -85,9 +96,10 @@ def give_to_account(data: Path) -> None:
 
 
 def make_for_owner(directory: Path, data: Path) -> None:
-    """Make a directory for the owner of a store, if it is not there yet.
+    """Create a directory for the owner of a store if it does not exist yet.
 
-    Raises NotFoundError if there is no store, ConflictError if the directory is somebody else's, StorageError.
+    Raises NotFoundError if there is no store, ConflictError if another account owns the directory,
+    StorageError.
     """
     try:
         owner = trusted.examine(data, trusted=trusted.ROOT_DIRECTORY)
@@ -108,7 +120,7 @@ def make_for_owner(directory: Path, data: Path) -> None:
 
 
 def check_reachable(directory: Path) -> None:
-    """Check that a directory can be used by who this process works as now. Raises StorageError."""
+    """Check that the current account can use a directory. Raises StorageError."""
     if not os.access(directory, os.R_OK | os.W_OK | os.X_OK):
         raise StorageError(
             f"{directory} cannot be reached by {trusted.name_of(os.geteuid())}, whose store it is; choose a directory in a place that everybody "
@@ -156,7 +168,7 @@ def _check_writable(data: Path) -> None:
     except trusted.UntrustedPathError as error:
         raise _refused(data, error) from error
     except OSError:
-        pass  # what follows says why
+        pass  # the following code reports the reason
     if os.access(data, os.R_OK | os.W_OK | os.X_OK):
         return
     why = f"cannot be written by {trusted.name_of(os.geteuid())}"
@@ -167,7 +179,7 @@ def _check_writable(data: Path) -> None:
 
 
 def _examined(data: Path) -> os.stat_result:
-    """Return what is known of a store's directory. Raises ConflictError if it is not one, OSError."""
+    """Return the status of a store's directory. Raises ConflictError if it is no directory, OSError."""
     found = trusted.examine(data, trusted=trusted.ROOT_DIRECTORY)
     if not stat.S_ISDIR(found.st_mode):
         raise _not_a_directory(data)

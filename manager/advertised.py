@@ -1,9 +1,9 @@
-"""Advertised addresses: where nodes are to dial, for join tokens and, beside the host keys, for the nodes that are there already.
+"""Advertised addresses: where nodes dial, for join tokens and, with the host keys, for existing nodes.
 
-Decides that what the settings advertise goes before the management node's own names and addresses, that those of all managers of the store
-are one list, and that what changed is announced to all nodes: at once when the settings are read again, within a minute when a
-management node was described again or another manager says otherwise. Invariant: no list is announced that an agent would not keep, and all
-managers announce the same one.
+The addresses advertised in the settings go before the management node's own names and addresses, and those of
+all managers of the store form one list. A change is announced to all nodes: at once when the settings are
+read again, within a minute when a management node is edited or another manager's addresses change.
+Invariants: no list is announced that an agent would reject, and all managers announce the same one.
 """
 
 import asyncio
@@ -29,12 +29,12 @@ from manager.store.store import Store
 log = structlog.get_logger(__name__)
 
 ADDRESSES_REFRESH_S: Final = 60.0
-"""How often names and addresses of the management nodes are read again."""
+"""How often the names and addresses of the management nodes are read again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostKeyPresenter:
-    """All who have to know the host key when it is put into use, or another one is announced."""
+    """All parts that must know the host key when it is put into use or another is announced."""
 
     listener: Listener
     fleet: Fleet
@@ -42,7 +42,10 @@ class HostKeyPresenter:
     advertised: "AdvertisedAddresses"
 
     async def present(self, keys: HostKeys, key: asyncssh.SSHKey, other: asyncssh.SSHKey | None) -> None:
-        """Present `key`; `other` vouches for it once the keys were switched. Nodes are told of all announced ones. Raises StorageError."""
+        """Present `key`; `other` vouches for it after the switch. Nodes learn all announced keys.
+
+        Raises StorageError.
+        """
         if await self.listener.present(key, vouching=other if keys.state == "switched" else None):
             self.fleet.host_key_changed()
         self.enrolment.host_keys = list(keys.announced)
@@ -51,7 +54,10 @@ class HostKeyPresenter:
 
 
 class AdvertisedAddresses:
-    """`own_node` is this manager's; `read_again` reads the settings as the next start will; `announce` tells the nodes."""
+    """The addresses. `own_node` is this manager's.
+
+    `read_again` reads the settings as the next start will; `announce` tells the nodes.
+    """
 
     def __init__(
         self,
@@ -72,15 +78,15 @@ class AdvertisedAddresses:
         self._announce = announce
         self._announced = Contact()
         self.host_keys: tuple[str, ...] = ()
-        """What nodes are to pin; whoever changes it calls `refresh`."""
+        """The host keys that nodes must pin. Call `refresh` after a change."""
         self._was_read = asyncio.Event()
 
     def __call__(self) -> Sequence[str]:
-        """Return those of all managers as HOST:PORT, as they were at the last refresh."""
+        """Return the addresses of all managers as HOST:PORT, as of the last refresh."""
         return self._addresses
 
     async def refresh(self) -> None:
-        """Read what this management node is called and what the others say, and announce the list if it differs from the last.
+        """Read this node's addresses and the other managers', and announce the list if it has changed.
 
         Raises StorageError.
         """
@@ -98,7 +104,7 @@ class AdvertisedAddresses:
         log.info("manager.announced", address=", ".join(contact.addresses), count=len(contact.host_keys))
 
     async def _own_addresses(self) -> tuple[str, ...]:
-        """Return where this manager is dialled; of the management node's many names only as many as fit, the addresses first."""
+        """Return this manager's addresses: of the management node's names as many as fit, IP addresses first."""
         if self._advertised:
             return self._advertised
         record, port = await self._store.nodes.get(self._own_node), self._listener.port
@@ -108,7 +114,7 @@ class AdvertisedAddresses:
         ]
 
     async def read_settings(self) -> None:
-        """Take what the settings advertise now; the former list stays while they cannot be read."""
+        """Take the advertised addresses from the settings; keep the former list while they are unreadable."""
         try:
             self._advertised = (await asyncio.to_thread(self._read_again)).advertise
         except CertcastError as error:
@@ -117,7 +123,7 @@ class AdvertisedAddresses:
         self._was_read.set()
 
     async def run(self) -> None:
-        """Announce what changed, until cancelled."""
+        """Announce changes until cancelled."""
         while True:
             with suppress(TimeoutError):
                 async with asyncio.timeout(ADDRESSES_REFRESH_S):

@@ -1,4 +1,4 @@
-"""The manager's composition root: the only place that constructs its shells and ties them together."""
+"""Composition root of the manager: the only place that constructs its shells and connects them."""
 
 import asyncio
 import contextlib
@@ -62,17 +62,19 @@ from manager.usecases.workers import Workers
 log = structlog.get_logger(__name__)
 
 SWITCH_S: Final = 0.0001
-"""How long a thread that computes keeps the loop's thread waiting; Python's own 5 ms are waited for several times in each request.
+"""How long a computing thread may keep the loop's thread waiting. Each request waits several times for
+Python's own 5 ms.
 
-Beside a reader of long lists, the 95th percentile of short requests fell from 31 to 15 ms at 0.5 ms. At a tenth a call of the system
-beside such a thread takes less than half of that, and the thread loses nothing that could be measured.
+Beside a reader of long lists, the 95th percentile of short requests fell from 31 to 15 ms at 0.5 ms. At a
+tenth, a system call beside such a thread takes less than half of that, with no measurable loss for the
+thread.
 """
 HTTPS_PORT: Final = 443
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Given:
-    """What the manager is made of. `read_again` reads the settings as the next start will."""
+    """The manager's inputs. `read_again` reads the settings as the next start will."""
 
     settings: Settings
     store: Store
@@ -84,7 +86,7 @@ class Given:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Core:
-    """What the front ends stand on."""
+    """The dependencies of the front ends."""
 
     inventories: Inventories
     fleet: Fleet
@@ -256,8 +258,8 @@ async def _run(given: Given, core: Core, front: Front) -> None:
     await use_cases.host_key.begin(core.host_key.present)
     await use_cases.sessions.distrust_clock()
     await core.inventories.current()
-    # what was just read stays for good: without this, each full collection of garbage walks through all of it, and
-    # stops the loop for 100 ms with 10,000 certificates
+    # Objects loaded so far stay for good. Otherwise each full garbage collection would traverse all of them
+    # and stop the loop for 100 ms with 10,000 certificates.
     gc.collect()
     gc.freeze()
     collect_when_told()
@@ -325,7 +327,7 @@ async def _claim(given: Given, core: Core) -> None:
 
 
 async def _tell_started(given: Given, core: Core, server: HttpsServer) -> None:
-    """Log where the ports are, and where the first administrator is made while there is no user."""
+    """Log the ports and, while there is no user, where to create the first administrator."""
     https, ssh = split_host_port(given.settings.https)[0], split_host_port(given.settings.ssh)[0]
     log.info(
         "manager.started",

@@ -1,4 +1,4 @@
-"""The HTTPS endpoint's application: everything that answers a request, mounted in the one order that works."""
+"""HTTP application of the endpoint: mounts everything that answers a request, in the order that works."""
 
 from aiohttp import web
 
@@ -19,12 +19,12 @@ from manager.web.site import add_pages
 def build_application(
     use_cases: UseCases, fleet: FleetView, health: Health, metrics: Metrics, *, proxies: Proxies
 ) -> web.Application:
-    """Return the application with all routes there are."""
+    """Return the application with all routes."""
     app, api = new_application(proxies), Api(use_cases=use_cases, fleet=fleet)
     add_routes(app, health, metrics)
     app.add_subapp(ROOT, build_api(api, others=management_document))
     add_management_api(app, api)
     add_oauth(app, api)
-    # the last of the pages is every other address
+    # the last page matches every other address
     add_pages(app, use_cases, fleet)
     return app

@@ -1,7 +1,7 @@
-"""Copies of a whole store: a backup, and the store itself in another engine.
+"""Copies of a whole store: a backup, and a move to another database engine.
 
-Decides what a backup is made of, and what is locked out meanwhile. Invariant: a backup is itself a manager's directory, and a database
-file gets its name when all of it is on disk.
+Decides the contents of a backup, and what is locked out meanwhile. Invariant: a backup is itself a manager's
+directory, and a database file gets its name once all of it is on disk.
 """
 
 import asyncio
@@ -25,37 +25,41 @@ from manager.store.transfer import Transfer, transfer
 from manager.usecases.heads import WITNESS
 
 BESIDE: Final = {KEK_FILE: KEKS_MAX * KEK_BYTES, WITNESS: 4096, NODE_FILE: READ_BYTES}
-"""The files that belong to a store besides its database, and how much of each is read."""
+"""A store's files besides its database, and how much of each is read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backup:
-    """What was written; `has_key` says whether the key-encryption key is in it, which may be kept elsewhere."""
+    """The backup written.
+
+    `has_key` tells whether it has the key-encryption key, which may be kept elsewhere.
+    """
 
     transfer: Transfer
     has_key: bool
 
 
 async def back_up(place: StorePlace, directory: Path, report: ProgressCallback) -> Backup:
-    """Write all of a store into an empty directory, its database as a file whatever keeps it. A manager may serve the store meanwhile.
+    """Write all of a store into an empty directory, with its database as a file, whatever its engine.
 
-    Raises NotFoundError, StorageError, and ConflictError if the directory is not empty.
+    A manager may serve the store meanwhile. Raises NotFoundError, StorageError, and ConflictError if the
+    directory is not empty.
     """
     keyring = await asyncio.to_thread(load_keyring, place.directory)
     with _ours(directory):
         if found := [name for name in await asyncio.to_thread(trusted.names_in, directory) if name != STAGED]:
             raise ConflictError(f"{directory} is not empty: {found[0]} is in it; choose a new directory")
-        # before the database: a head that is older than the log beside it is in that log
+        # before the database: if a head is older than the log in the copy, that log contains it
         beside = await asyncio.to_thread(_read_beside, place.directory)
         made = await _write_file(place, directory, keyring, alone=False, beside=beside, report=report)
     return Backup(transfer=made, has_key=KEK_FILE in beside)
 
 
 async def move(source: StorePlace, target: StorePlace, report: ProgressCallback) -> Transfer:
-    """Copy a store to the other engine, where there is none; the directory, and with it the key-encryption key, is the same.
+    """Copy a store to the other engine, which must not have it yet; its directory and key stay the same.
 
-    Nobody can serve the store or change it meanwhile. Raises NotFoundError, StorageError, and ConflictError if a manager serves it or
-    if there is one already where it is to go.
+    The store cannot be served or changed meanwhile. Raises NotFoundError, StorageError, and ConflictError if
+    a manager serves it or the target already has a store.
     """
     keyring = await asyncio.to_thread(load_keyring, source.directory)
     if target.server is not None:
@@ -74,7 +78,10 @@ async def _write_file(
     beside: dict[str, bytes],
     report: ProgressCallback,
 ) -> Transfer:
-    """Make a store's file in a directory, and other files before it; one that is killed leaves what the next begins by removing."""
+    """Write a store's database file into a directory, after the other files.
+
+    After a kill, the next run removes the leftovers first.
+    """
     staged = directory / STAGED
     await asyncio.to_thread(durable.remove_tree, staged)
     await asyncio.to_thread(durable.make_dir, staged, 0o700)
@@ -96,7 +103,7 @@ def _read_beside(directory: Path) -> dict[str, bytes]:
         try:
             found[name] = trusted.read_own_file(directory / name, limit)
         except FileNotFoundError:
-            continue  # a key that is handed over as a credential; a log without a head yet
+            continue  # a key handed over as a credential; a log without a head yet
     return found
 
 

@@ -1,6 +1,7 @@
-"""The setting `database` where it is neither in the settings' file nor a variable: a credential of the service manager, or a file in the manager's directory.
+"""Database setting from outside file and variables: a credential, or a file in the manager's directory.
 
-The file is there if this manager was told the address when it joined another one. Invariant: no error quotes an address.
+The service manager hands over the credential. The file exists if this manager was told the address when it
+joined another. Invariant: no error quotes an address.
 """
 
 import os
@@ -17,28 +18,31 @@ DATABASE_CREDENTIAL: Final = "certcast-database"
 """The name under which systemd's LoadCredential= hands over the setting `database`."""
 
 TOLD_FILE: Final = "database"
-"""In the manager's directory, for its owner only."""
+"""A file in the manager's directory, readable only by its owner."""
 
 
 def credential() -> Path | None:
-    """Return where the service manager handed the address over, if it did."""
+    """Return the path of the service manager's credential, if there is one."""
     directory = os.environ.get("CREDENTIALS_DIRECTORY")
     path = Path(directory, DATABASE_CREDENTIAL) if directory else None
     return path if path is not None and path.exists() else None
 
 
 def read_credential(path: Path) -> str:
-    """Return the address; its mode is the service manager's affair. Raises InvalidInputError."""
+    """Return the address. The service manager sets the file's mode. Raises InvalidInputError."""
     return _read(path, private=False)
 
 
 def read_told(data: Path) -> str | None:
-    """Return the address that this manager was told. Raises InvalidInputError, ConflictError if others can read it."""
+    """Return the address this manager was told.
+
+    Raises InvalidInputError, ConflictError if other accounts can read it.
+    """
     path = data / TOLD_FILE
     try:
         path.lstat()
     except OSError:
-        return None  # it is not there, or whoever asks may not look there, and is told so by what follows
+        return None  # it does not exist, or this account may not look, which the following code reports
     return _read(path, private=True)
 
 

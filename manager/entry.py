@@ -1,4 +1,4 @@
-"""Entry points of `certcast` and `certcast-manager`: an installation for a node has their names, not their libraries."""
+"""Entry points of `certcast` and `certcast-manager`, whose libraries a node's installation lacks."""
 
 import sys
 from importlib import import_module
@@ -25,7 +25,7 @@ def _run(name: str, module: str) -> NoReturn:
             if error.name is None or error.name.partition(".")[0] in OURS:
                 raise
             sys.exit(
-                f"{name}: the library {error.name} is missing: this installation has what a node needs. Use '{name}' where "
+                f"{name}: the library {error.name} is missing: this installation has only the node's libraries. Use '{name}' where "
                 "the manager is installed, or install requirements-manager.lock here too (README, 'Install')"
             )
         loaded.main()

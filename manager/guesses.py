@@ -1,6 +1,7 @@
-"""Commands that do not exist: what somebody who typed one most likely wants, and its real name.
+"""Guessed commands: the likely intent behind a command that does not exist, and the real name.
 
-Decides the answer to a guess. Pure. Invariant: a guess is never run as something else, it is only told what to type.
+Decides the answer to a guess. Pure. Invariant: a guess is never run as another command; the user is told what
+to type.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -19,16 +20,16 @@ _AIMS: Final[Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
     "acknowledge": (("acknowledge", "ack", "confirm", "seen", "silence"), ("acknowledge",)),
     "answer": (("answer", "import", "upload"), ("import", "answer")),
 }
-"""By aim: the words in use elsewhere, and the names that commands with this aim have here, the best one first."""
+"""By intent: words used elsewhere, and the names of commands here with this intent, the best first."""
 
 
 def answer_to(
     guess: str, *, path: str, commands: Mapping[str, Collection[str]], notes: Mapping[str, str]
 ) -> str:
-    """Return what to say to a command that is not there.
+    """Return the answer to a command that does not exist.
 
-    `path` is what was typed before it. `commands` has those that exist, each with the commands below it; `notes` has, by a guess or by its
-    aim, what no command's name tells.
+    `path` is the input before it. `commands` has the existing commands, each with its subcommands; `notes`
+    has, by a guess or its intent, facts that no command's name tells.
     """
     opening = f"There is no command '{path} {guess}'."
     aims = [aim for aim, (words, _) in _AIMS.items() if guess in words]

@@ -1,8 +1,9 @@
-"""Joining other managers: the machine's directory becomes that of one more manager of their store.
+"""Joining a cluster: makes this machine's directory that of another manager of an existing store.
 
-Decides what is on the disk when, so that a command that was killed can be run again. Until the other manager has answered there is only a
-key, by which a token that was used is known again; what was answered is kept whole before it is tried; and the key-encryption key, without which
-nothing is served, gets its name last. Invariant: what is secret is readable by the owner only, and in no error.
+Decides the order of writes, so that a killed command can be run again. Before the other manager answers there
+is only a key, by which a used token is recognised. The answer is stored whole before it is tried. The
+key-encryption key, without which nothing is served, gets its name last. Invariant: secrets are readable only
+by the owner, and are in no error.
 """
 
 import asyncio
@@ -46,25 +47,27 @@ from manager.store.sealing import KEK_FILE, keyring_of, load_keyring, read_kek
 from manager.usecases.managers import Shared
 
 STAGED: Final = ".joining"
-"""Where what is published at the end is made, in the manager's directory."""
+"""Where the files are staged that are published at the end, in the manager's directory."""
 
 KEY_FILE: Final = "key"
-"""The key by which a token that was used is known again; it goes with the staged directory."""
+"""The key by which a used token is recognised; it goes with the staged directory."""
 
 KEY_BYTES_MAX: Final = 4096
 
 _PUBLISHED: Final = (NODE_FILE, TOLD_FILE, KEK_FILE)
-"""In this order: with the first the directory no longer belongs to another manager, and without the last it opens nothing."""
+"""In this order: with the first the directory no longer belongs to another manager, and without the last it
+cannot be opened.
+"""
 
 _MAY_BE_THERE: Final = frozenset((STAGED, KEK_FILE, "lost+found"))
 _ADVICE: Final = Advice(
-    stranger="and not the one in the token; make a new token if the host key was replaced since",
-    unknown="does not let managers join: it is of an earlier release, or it is no manager",
+    stranger="not the one in the token; if the host key was replaced since, make a new token",
+    unknown="does not let managers join: it runs an earlier release, or is not a manager",
 )
 
 
 async def shared_by(settings: Settings) -> Shared:
-    """Return what a manager gives to another one that joins it."""
+    """Return the data that a manager gives to a joining one."""
     return Shared(
         read_kek=lambda: asyncio.to_thread(read_kek, settings.data),
         kek_ids=(await asyncio.to_thread(load_keyring, settings.data)).ids,
@@ -75,7 +78,7 @@ async def shared_by(settings: Settings) -> Shared:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Done:
-    """Which node this manager is now, and whether an earlier run was gone on with."""
+    """This manager's new node, and whether an earlier run was continued."""
 
     node: NodeName
     was_resumed: bool
@@ -84,9 +87,10 @@ class Done:
 async def join_cluster(
     settings: Settings, token: ManagerToken, *, names: Sequence[str], addresses: Sequence[str]
 ) -> Done:
-    """Let this machine's manager join those that the token names. Run it again if it was interrupted.
+    """Join this machine's manager to the cluster a token names. Run it again if it was interrupted.
 
-    Raises ConflictError (the directory is in use), InvalidInputError, EnrolmentError, UnreachableError, AccessError, StorageError.
+    Raises ConflictError (the directory is in use), InvalidInputError, EnrolmentError, UnreachableError,
+    AccessError, StorageError.
     """
     data, staged = settings.data, settings.data / STAGED
     try:
@@ -106,7 +110,7 @@ async def join_cluster(
 
 
 def _make_directories(data: Path, staged: Path) -> bool:
-    """Make both; return whether an earlier run has been answered. Raises ConflictError, OSError."""
+    """Make both; return whether an earlier run got its answer. Raises ConflictError, OSError."""
     durable.make_dirs(data.parent, 0o755)
     durable.make_dir(data, 0o700)
     names = set(trusted.names_in(data))
@@ -129,7 +133,7 @@ def _check_empty(data: Path, names: set[str]) -> None:
 async def _ask(
     settings: Settings, token: ManagerToken, *, names: Sequence[str], addresses: Sequence[str]
 ) -> None:
-    """Ask for what this manager needs, and keep the answer."""
+    """Request this manager's data, and store the answer."""
     data, staged = settings.data, settings.data / STAGED
     if settings.database is None and not token.tells_database:
         raise InvalidInputError(
@@ -233,12 +237,12 @@ async def _try(settings: Settings, token: ManagerToken, node: NodeName) -> None:
             record = None
         if record is None or record.kind != "management":
             raise ConflictError(
-                f"the store has no management node '{node}' any more, as which this manager joined; empty {settings.data}, and join with a new token"
+                f"the store has no management node '{node}' any more, which this manager joined as; empty {settings.data}, and join with a new token"
             )
 
 
 def _place(settings: Settings) -> StorePlace:
-    """Return where the store is, and where the key is now: published, staged or handed over."""
+    """Return the store's place, and where the key is now: published, staged or handed over."""
     staged = settings.data / STAGED
     directory = staged if KEK_FILE in trusted.names_in(staged) else settings.data
     if settings.database is not None:
@@ -247,7 +251,8 @@ def _place(settings: Settings) -> StorePlace:
     address = read_told(told)
     if address is None:
         raise InvalidInputError(
-            "database", "the setting 'database' was there when this was begun, and is missing now"
+            "database",
+            "the setting 'database' was given when this join began, and is missing now; set it again",
         )
     return StorePlace(directory, ServerAddress.parse(address))
 

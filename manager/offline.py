@@ -1,6 +1,6 @@
-"""Offline commands: what an operator does to a store on the machine itself, whether a manager runs on it or not.
+"""Offline commands: operations on a store from its own machine, whether or not a manager serves it.
 
-Decides what a new store has. Invariant: a store appears whole or not at all.
+Decides the contents of a new store. Invariant: a store appears whole or not at all.
 """
 
 import asyncio
@@ -39,19 +39,21 @@ from manager.usecases.users import UserUseCases
 from manager.usecases.workers import Workers
 
 STAGED: Final = ".new"
-"""Where `init` makes what it publishes at its end."""
+"""Where `init` stages the files it publishes at its end."""
 
 _MAY_BE_THERE: Final = frozenset((STAGED, KEK_FILE, SERVING_FILE, "lost+found"))
-"""What a directory for a new store may hold: an interrupted `init`, the key of a store elsewhere, a filesystem of its own."""
+"""What a new store's directory may contain: an interrupted `init`, another store's key, a filesystem's own
+files.
+"""
 
 _SHOWN_NAMES, _SHOWN_CHARS = 3, 60
 
 
 async def initialise(settings: Settings, *, names: Sequence[str], addresses: Sequence[str]) -> None:
-    """Make a new store: keys, database, and the management node. Overwrites nothing, and an interrupted one begins again.
+    """Create a store: keys, database, and the management node. Overwrites nothing; restarts if interrupted.
 
-    The key-encryption key is on disk before what it seals; the tables, with all that a new store has, are the last to appear: the
-    database's file by its name, a database on a server by one transaction.
+    The key-encryption key is on disk before any data it seals. The tables, with a new store's whole content,
+    appear last: the database's file by its name, a server's database by one transaction.
     """
     data, staged = settings.data, settings.data / STAGED
     place = settings.place if settings.database is not None else StorePlace(staged, None)
@@ -82,13 +84,13 @@ async def _fill(store: Store, *, names: Sequence[str], addresses: Sequence[str])
 
 
 async def add_user(settings: Settings, *, name: str, role: Role, password: str) -> None:
-    """Add a user to the store, whether a manager runs on it or not."""
+    """Add a user to the store, whether or not a manager runs on it."""
     async with _users(settings) as users:
         await users.add(name, role=role, password=password, actor=CONSOLE)
 
 
 async def set_password(settings: Settings, *, name: str, password: str) -> None:
-    """Replace a user's password, whether a manager runs on the store or not."""
+    """Replace a user's password, whether or not a manager runs on the store."""
     async with _users(settings) as users:
         await users.set_password(name, password=password, actor=CONSOLE)
 
@@ -100,7 +102,7 @@ async def list_users(settings: Settings) -> Sequence[UserRecord]:
 
 
 async def own_fingerprint(settings: Settings) -> str:
-    """Return the SHA-256 fingerprint of the certificate that this manager is assigned. Raises NotFoundError."""
+    """Return the SHA-256 fingerprint of this manager's assigned certificate. Raises NotFoundError."""
     own = await asyncio.to_thread(own_node, settings.data)
     async with open_store(settings.place) as store:
         for each in await store.assignments.list():
@@ -110,7 +112,10 @@ async def own_fingerprint(settings: Settings) -> str:
 
 
 async def new_manager_token(settings: Settings, *, tells_database: bool) -> IssuedToken:
-    """Make a token with which another manager joins those of this store, whether one runs here or not. Raises ConflictError, StorageError."""
+    """Create a token with which another manager joins this store's.
+
+    Works whether or not a manager runs here. Raises ConflictError, StorageError.
+    """
     own = await asyncio.to_thread(own_node, settings.data)
     async with open_store(settings.place) as store, Workers() as workers:
         context = _context(store, workers, own)
@@ -118,7 +123,7 @@ async def new_manager_token(settings: Settings, *, tells_database: bool) -> Issu
 
 
 async def bump_epoch(settings: Settings) -> int:
-    """Raise the store's epoch, and return it."""
+    """Raise the store's epoch and return it."""
     async with open_store(settings.place) as store:
         async with store.transaction():
             epoch = await store.meta.bump_epoch()
@@ -129,9 +134,9 @@ async def bump_epoch(settings: Settings) -> int:
 
 
 def _make_data_dir(data: Path, staged: Path) -> Keyring:
-    """Make both directories, and return the keyring of the new store, whose key is not published yet if it is new.
+    """Create both directories, and return the new store's keyring. A new key is not published yet.
 
-    A key-encryption key that is there may be that of a store elsewhere: it stays, and this store's too.
+    An existing key-encryption key may be another store's: it stays, and this store uses it too.
     """
     durable.make_dirs(data.parent, 0o755)
     durable.make_dir(data, 0o700)
@@ -146,7 +151,7 @@ def _make_data_dir(data: Path, staged: Path) -> Keyring:
 
 
 def _check_empty(data: Path) -> None:
-    """Raise ConflictError if a directory has what no store put there: somebody named the wrong one."""
+    """Raise ConflictError if a directory contains other files: the operator named the wrong one."""
     others = sorted(each.name for each in data.iterdir() if each.name not in _MAY_BE_THERE)
     if others:
         named = ", ".join(f"'{printable(name)[:_SHOWN_CHARS]}'" for name in others[:_SHOWN_NAMES])
@@ -169,7 +174,7 @@ async def _users(settings: Settings) -> AsyncIterator[UserUseCases]:
 
 
 def _context(store: Store, workers: Workers, own: NodeName) -> Context:
-    """Return what use cases stand on where no manager runs in this process: what they change reaches the fleet by the store."""
+    """Return the dependencies of use cases without a running manager: changes reach the fleet by the store."""
     return Context(
         store=store,
         inventories=Inventories(store),

@@ -1,6 +1,6 @@
-"""The manager as a process of the service manager: its signals, its notices, its watchdog.
+"""Process integration with the service manager: signals, notices, watchdog.
 
-Decides when a start is over and what ends the run. Leaves what runs to `manager.app`.
+Decides when a start is complete and when the run ends. Leaves the work to `manager.app`.
 """
 
 import asyncio
@@ -16,18 +16,18 @@ from common.runtime import sdnotify
 log = structlog.get_logger(__name__)
 
 FIRST_CERTIFICATE_S: Final = 15.0
-"""How long a first start waits for its own certificate before it says that it is ready; without one it stays up too."""
+"""How long a first start waits for its certificate before it reports ready; it stays up without one too."""
 
 PULSE_S: Final = 1.0
 
 
 def on_hangup(act: Callable[[], None]) -> None:
-    """Do this at each SIGHUP."""
+    """Call `act` at each SIGHUP."""
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, act)
 
 
 def stop_signal() -> asyncio.Event:
-    """Return what is set at SIGTERM or SIGINT."""
+    """Return an event that SIGTERM or SIGINT sets."""
     stopped, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
@@ -37,7 +37,7 @@ def stop_signal() -> asyncio.Event:
 async def be_ready_until(
     stopped: asyncio.Event, *, certificate_shown: Awaitable[object], drain: Callable[[], Awaitable[None]]
 ) -> None:
-    """Tell the service manager that the start is over once the endpoint has a certificate, and wait for the end and what is done before it."""
+    """Report ready once the endpoint has a certificate; wait for the stop signal, and drain."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(FIRST_CERTIFICATE_S):
             await certificate_shown
@@ -48,7 +48,7 @@ async def be_ready_until(
 
 
 async def drain(stop_being_ready: Callable[[], None], seconds: int) -> None:
-    """Go on serving for a moment, not ready any more, so that load balancers send nobody here who would meet a closed port."""
+    """Go on serving for a moment while not ready, so that load balancers move on before the port closes."""
     if seconds:
         stop_being_ready()
         log.info("manager.draining", duration_ms=1000 * seconds)
@@ -56,7 +56,7 @@ async def drain(stop_being_ready: Callable[[], None], seconds: int) -> None:
 
 
 async def pulse() -> None:
-    """Feed the service manager's watchdog from the loop on which everything runs."""
+    """Feed the service manager's watchdog from the main event loop."""
     interval_s = sdnotify.watchdog_interval_s()
     while True:
         if interval_s is not None:

@@ -1,7 +1,8 @@
-"""Readiness: what must hold for the manager to count as ready.
+"""Readiness conditions of the manager.
 
-Decides each condition; `manager.http.health` asks them. Invariant: ready means that the store answers and this manager is one of those
-that serve it, the reconcile and the alarms advance, and the endpoint serves the certificate that was installed, which has not expired.
+Decides each condition; `manager.http.health` checks them. Invariant: ready means that the store answers and
+this manager is a member, reconciling and alarms advance, and the endpoint serves the installed certificate,
+which has not expired.
 """
 
 from collections.abc import Callable
@@ -21,27 +22,27 @@ STALE_RECONCILE_S: Final = 2.5 * RECONCILE_S
 
 
 async def check_own_node(store: Store, name: NodeName) -> None:
-    """Check that the store knows the management node that this manager is. Raises NotFoundError, StorageError."""
+    """Check that the store knows this manager's management node. Raises NotFoundError, StorageError."""
     try:
         is_there = (await store.nodes.get(name)).kind == "management"
     except NotFoundError:
         is_there = False
     if not is_there:
         raise NotFoundError(
-            f"this manager is node '{name}', which is no management node of its store: it was removed there. Let this machine join again, "
+            f"this manager is node '{name}', which was removed from the store's management nodes. Join this machine again "
             "with an empty directory"
         )
 
 
 def checks_of(store: Store, fleet: Fleet, use_cases: UseCases) -> list[Check]:
-    """Return what health asks."""
+    """Return the health checks."""
 
     async def store_answers() -> str:
         await store.check()
         return ""
 
     async def reconcile_advances() -> str:
-        text = "the reconcile has not advanced for {age_s:.0f} s"
+        text = "reconciling has not advanced for {age_s:.0f} s"
         return _overdue(fleet.reconciler.age_s, STALE_RECONCILE_S, text)
 
     async def alarms_are_evaluated() -> str:

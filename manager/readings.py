@@ -1,4 +1,4 @@
-"""Readings of the running manager for its metrics: one number each, read at each scrape."""
+"""Metric readings of the running manager: one number each, read at each scrape."""
 
 from common.runtime.supervise import Supervisor
 from manager.channel.listener import Listener
@@ -12,15 +12,15 @@ from manager.usecases.usecases import UseCases
 def readings_of(
     fleet: Fleet, use_cases: UseCases, listener: Listener, runner: RenewalRunner, server: HttpsServer
 ) -> list[MetricReading]:
-    """Return those of the fleet, the use cases, both ports and the runner of renewals."""
+    """Return the readings of the fleet, the use cases, both ports and the renewal runner."""
     return [
         MetricReading(
             "task_failures_total",
-            "Times that a task in the background ended with an error; the log says which (task.failed).",
+            "How often a background task ended with an error; see task.failed in the log.",
             lambda: float(Supervisor.failures),
         ),
         MetricReading(
-            "reconcile_age_seconds", "Time since the reconcile last advanced.", fleet.reconciler.age_s
+            "reconcile_age_seconds", "Time since reconciling last advanced.", fleet.reconciler.age_s
         ),
         MetricReading(
             "alarms_age_seconds",
@@ -29,7 +29,7 @@ def readings_of(
         ),
         MetricReading(
             "report_write_failures_total",
-            "Reports of nodes that could not be stored at the first attempt.",
+            "Node reports that could not be stored at the first attempt.",
             lambda: float(fleet.reports.failures),
         ),
         MetricReading(
@@ -49,12 +49,12 @@ def readings_of(
         ),
         MetricReading(
             "channel_waiting",
-            "Connections to the SSH port that wait for a place to log in.",
+            "Connections to the SSH port that are waiting to log in.",
             lambda: float(listener.gate.waiting),
         ),
         MetricReading(
             "channel_refused_total",
-            "What was refused on the SSH port: connections, logins and requests.",
+            "Refused connections, logins and requests on the SSH port.",
             lambda: float(listener.gate.refused.total()),
         ),
         MetricReading(

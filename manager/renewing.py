@@ -1,7 +1,7 @@
-"""Composition of renewal: what carries orders out, and with what it asks CAs, nodes and DNS servers.
+"""Renewal composition: the runner of orders, and its access to CAs, nodes and DNS servers.
 
-Decides when the libraries that speak ACME and DNS are loaded: once a CA is asked, or a proof is shown by DNS, and in a thread, since that takes
-a quarter of a second. Invariant: a manager in which nothing is renewed loads none of them.
+The ACME and DNS libraries take a quarter of a second to load. They are loaded in a thread, once a CA is asked
+or a proof is shown by DNS. Invariant: a manager that renews nothing loads none of them.
 """
 
 import asyncio
@@ -30,7 +30,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Renewing:
-    """The runner, to be kept running while this manager leads, the CAs that it and the use cases ask, to be closed, and the challenges that may be chosen here."""
+    """The composed parts.
+
+    These are the runner, to be run while this manager leads; the CAs, shared with the use cases and to be
+    closed; and the challenges offered here.
+    """
 
     runner: RenewalRunner
     cas: "LateCas"
@@ -38,7 +42,7 @@ class Renewing:
 
 
 def compose_renewing(context: Context, fleet: Fleet, settings: DnsSettings) -> Renewing:
-    """Put renewal together; nothing of it runs or asks yet."""
+    """Compose renewal; nothing runs or asks a CA yet."""
     cas = LateCas(context.clock)
     shown = showings(context, fleet, settings)
     dependencies = Dependencies(context=context, cas=cas, showings=shown, fleet=fleet)
@@ -48,12 +52,18 @@ def compose_renewing(context: Context, fleet: Fleet, settings: DnsSettings) -> R
 
 
 def offered(kinds: Collection[ChallengeKind], settings: DnsSettings) -> Collection[ChallengeKind]:
-    """Return what names can be proven by here: by records that are written only with a zone to write to, while what others have written is still taken away."""
+    """Return the kinds of challenge available here.
+
+    Without a zone to write to, DNS records are not offered, but existing ones are still removed.
+    """
     return tuple(kind for kind in kinds if kind is not ChallengeKind.DNS or settings.zone)
 
 
 def showings(context: Context, fleet: Fleet, settings: DnsSettings) -> Mapping[ChallengeKind, Showing]:
-    """Return what shows proofs, by the kind of challenge; a record of DNS that stays counts only where the settings say so."""
+    """Return the objects that show proofs, by kind of challenge.
+
+    A persistent DNS record counts only if the settings say so.
+    """
 
     async def expecting() -> Mapping[NodeName, Collection[str]]:
         ordering = {each.renewal_id for each in await context.store.orders.unfinished()}
@@ -77,7 +87,7 @@ def showings(context: Context, fleet: Fleet, settings: DnsSettings) -> Mapping[C
 
 
 class _Late(Generic[T]):
-    """Something that is made when it is first asked for."""
+    """An object created on first use."""
 
     def __init__(self, make: Callable[[], T]) -> None:
         self._make = make
@@ -92,37 +102,40 @@ class _Late(Generic[T]):
 
 
 class LateCas:
-    """CAs over ACME. Implements `manager.usecases.renewal.ports.Cas`. `clock` is the time on the wall, in unix seconds."""
+    """CAs over ACME.
+
+    Implements `manager.usecases.renewal.ports.Cas`. `clock` is wall time in unix seconds.
+    """
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._cas = _Late(partial(_over_acme, clock))
 
     async def ca(self, account: AccountRecord, key_pem: str, *, is_test: bool) -> Ca:
-        """Return what asks the account's CA, or the one that orders are tried at. Raises CaError."""
+        """Return a client of the account's CA, or of its CA for tests. Raises CaError."""
         return await (await self._cas.get()).ca(account, key_pem, is_test=is_test)
 
     def close(self) -> None:
-        """Take no more calls."""
+        """Accept no more calls."""
         if self._cas.made is not None:
             self._cas.made.close()
 
 
 class LateShowing:
-    """Shows proofs by what `make` returns. Implements `manager.usecases.renewal.ports.Showing`."""
+    """Shows proofs by the object `make` returns. Implements `manager.usecases.renewal.ports.Showing`."""
 
     def __init__(self, make: Callable[[], Showing]) -> None:
         self._showing = _Late(make)
 
     async def place(self, proofs: Sequence[Proof], *, until_s: float) -> None:
-        """Put them where the CA will look. Raises CaError."""
+        """Put the proofs where the CA will look. Raises CaError."""
         await (await self._showing.get()).place(proofs, until_s=until_s)
 
     async def missing(self, proofs: Sequence[Proof]) -> Sequence[Missing]:
-        """Look as the CA will. Raises CaError."""
+        """Look for the proofs as the CA will. Raises CaError."""
         return await (await self._showing.get()).missing(proofs)
 
     async def remove(self, proofs: Sequence[Proof]) -> None:
-        """Take them away. Raises CaError."""
+        """Remove the proofs. Raises CaError."""
         await (await self._showing.get()).remove(proofs)
 
 

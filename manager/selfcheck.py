@@ -1,6 +1,7 @@
-"""Self-check of the manager: mistakes in its configuration that would make its next start fail.
+"""Self-check of the manager: configuration mistakes that would make its next start fail.
 
-Looks at the settings as the next start will read them, and at the key that opens the store. Changes nothing; blocking.
+Checks the settings as the next start will read them, and the key that opens the store. Changes nothing;
+blocking.
 """
 
 from collections.abc import Callable
@@ -16,7 +17,7 @@ FAULT_MAX_CHARS: Final = 300
 
 
 def find_faults(read_again: Callable[[], Settings]) -> list[ConfigurationFault]:
-    """Return what is wrong, as nodes report it of theirs."""
+    """Return the mistakes in the form in which nodes report theirs."""
     try:
         settings = read_again()
     except CertcastError as error:

@@ -1,8 +1,9 @@
-"""The manager's settings: built-in defaults, then a TOML file, then CERTCAST_MANAGER_* variables, then the command line.
+"""Settings of the manager: defaults, then a TOML file, then CERTCAST_MANAGER_* variables, then options.
 
-The address of a database server, which may have a password in it, is never on a command line, which everybody can see; a credential of
-the service manager goes before file and variable. Invariant: settings are frozen and checked as a whole; an invalid one stops the
-start with its name and finding, and no password is in either.
+The database server's address may contain a password, so it is never a command line option, which every user
+can see; a service manager's credential overrides file and variable. Invariant: settings are frozen and
+validated as a whole. An invalid one stops the start with its name and finding, and neither contains a
+password.
 """
 
 import contextlib
@@ -43,7 +44,7 @@ from manager.store.place import StorePlace
 DEFAULT_DATA = Path("/var/lib/certcast/manager")
 DEFAULT_CONFIG = Path("/etc/certcast/manager.toml")
 PREFIX: Final = "CERTCAST_MANAGER_"
-"""What the names of the variables begin with that are settings."""
+"""The prefix of variables that are settings."""
 
 DRAIN_MAX_S: Final = 15
 """The unit gives a manager 20 s to stop (TimeoutStopSec=)."""
@@ -72,7 +73,7 @@ _PLAIN: Final = MappingProxyType(
         "missing": "must be given",
     }
 )
-"""What a finding of this type says to people, made of what the finding tells."""
+"""The message for a finding of this type, formatted with its context."""
 
 
 def split_host_port(text: str) -> tuple[str, int]:
@@ -101,7 +102,7 @@ def _variable(name: str) -> str:
 
 
 def database_removal(config: Path | None, data: Path) -> str:
-    """Say how the setting `database` is taken away where it is set now."""
+    """Say how to remove the setting `database` from where it is set now."""
     if credential() is not None:
         return f"remove the credential {DATABASE_CREDENTIAL} from the unit (systemctl edit certcast-manager)"
     variable = _variable("database")
@@ -136,7 +137,7 @@ def _finding(each: ErrorDetails, path: Path, given: Mapping[str, object], known:
 
 
 def _unread_variable(error: SettingsError) -> str:
-    """Say which variable, which must be JSON because its setting is a list, is not."""
+    """Say which list variable is not valid JSON."""
     name = re.search(r'field "(\w+)"', str(error))
     return f"{_variable(name[1])}: {_A_LIST}" if name else str(error)
 
@@ -149,12 +150,12 @@ def _absolute(path: Path) -> Path:
 
 
 def _check_config(path: Path) -> None:
-    """Refuse a file that somebody else could change. Raises InvalidInputError."""
+    """Refuse a file that other accounts could change. Raises InvalidInputError."""
     try:
         real = resolve(path)
         check_file(examine(real), real)
     except FileNotFoundError:
-        return  # the built-in settings hold
+        return  # the defaults apply
     except OSError as error:
         raise InvalidInputError("config", f"{path} cannot be used: {error.strerror}") from error
 
@@ -167,7 +168,9 @@ def _proxy_network(text: str) -> str:
             f"'{text}' is not an address or a network (for example 192.0.2.10 or 2001:db8:1::/64)"
         ) from error
     if network.prefixlen == 0:
-        raise ValueError(f"'{text}' is everybody: whoever asks could say where the request comes from")
+        raise ValueError(
+            f"'{text}' is every address: any client could then choose the address it is known by"
+        )
     return text
 
 
@@ -188,7 +191,7 @@ def _server(value: object) -> ServerAddress | None:
 
 
 class _TomlFile(TomlConfigSettingsSource):
-    """The file, which an editor may have begun with a byte order mark."""
+    """The settings' file, which may begin with a byte order mark."""
 
     def _read_file(self, file_path: Any) -> dict[str, Any]:
         with Path(file_path).open("rb") as file:
@@ -204,10 +207,10 @@ class _TomlFile(TomlConfigSettingsSource):
 
 
 class _Address(PydanticBaseSettingsSource):
-    """The address of the database, as something else than file and variables says it."""
+    """The database address from a source other than file and variables."""
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
-        """Return a setting's value, its name, and that it is no JSON."""
+        """Return a setting's value, its name, and False: it is not JSON."""
         return (self._find() if field_name == "database" else None), field_name, False
 
     def __call__(self) -> dict[str, Any]:
@@ -220,7 +223,7 @@ class _Address(PydanticBaseSettingsSource):
 
 
 class _Credential(_Address):
-    """As the service manager hands it over."""
+    """The address in the service manager's credential."""
 
     def _find(self) -> str | None:
         path = credential()
@@ -228,7 +231,7 @@ class _Credential(_Address):
 
 
 class _Told(_Address):
-    """As this manager was told when it joined another one."""
+    """The address this manager was told when it joined another."""
 
     def _find(self) -> str | None:
         if self.current_state.get("database") is not None:
@@ -247,11 +250,11 @@ def _has_password(value: object) -> bool:
     try:
         return isinstance(value, str) and bool(ServerAddress.parse(value).password)
     except InvalidInputError:
-        return False  # it is refused as a whole
+        return False  # the file is refused as a whole
 
 
 def _is_private(facts: os.stat_result, data: object) -> bool:
-    """Whether nobody reads this but its owner, root, and the account that serves the store."""
+    """Whether only its owner, root, and the store's account can read this."""
     if facts.st_mode & stat.S_IRWXO:
         return False
     if not facts.st_mode & stat.S_IRWXG:
@@ -265,12 +268,14 @@ def _is_private(facts: os.stat_result, data: object) -> bool:
 
 
 class Settings(BaseSettings):
-    """`database` is PostgreSQL's address where the store is not in a file; `advertise` is what agents are told to dial; empty: the management node's own names.
+    """The settings.
 
-    `drain_seconds` is for how long a manager that is stopped goes on serving while its health says that it is not ready.
-    `audit_heads` is a file that signed heads of the audit log are added to. `trusted_proxies` are the addresses or networks of reverse
-    proxies before the HTTPS endpoint, each of which says in `Forwarded` or `X-Forwarded-For` where a request comes from.
-    `dns` is how records are written that prove names to a CA.
+    `database` is PostgreSQL's address if the store is not a file. `advertise` are the addresses agents are
+    told to dial; if empty, the management node's own names. `drain_seconds` is how long a stopping manager
+    goes on serving while it reports not ready. `audit_heads` is a file to which signed heads of the audit log
+    are appended. `trusted_proxies` are the addresses or networks of reverse proxies before the HTTPS
+    endpoint; each states a request's origin in `Forwarded` or `X-Forwarded-For`. `dns` is how to write the
+    records that prove names to a CA.
     """
 
     model_config = SettingsConfigDict(
@@ -292,7 +297,7 @@ class Settings(BaseSettings):
 
     @property
     def place(self) -> StorePlace:
-        """Where the store is."""
+        """The store's place."""
         return StorePlace(self.data, self.database)
 
     @classmethod
@@ -316,7 +321,10 @@ class Settings(BaseSettings):
 
     @classmethod
     def load(cls, *, config: Path | None = None, **given: object) -> Self:
-        """Read all sources; `given` is the command line. Raises InvalidInputError naming every bad setting."""
+        """Read all sources; `given` is the command line.
+
+        Raises InvalidInputError naming every bad setting.
+        """
         path = config or DEFAULT_CONFIG
         if config is not None and not config.is_file():
             raise InvalidInputError("config", f"there is no file {config}")

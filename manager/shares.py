@@ -1,7 +1,7 @@
 """Descriptor shares: how many of the process's file descriptors each of its ports may hold.
 
-Decides by the limit alone. Invariant: the shares together stay below the limit, so that whatever comes to one port, the others, the
-store and the programs that are started still get theirs.
+The limit alone decides. Invariant: the shares add up to less than the limit, so that load on one port leaves
+enough for the others, the store and child processes.
 """
 
 import resource
@@ -9,27 +9,27 @@ from dataclasses import dataclass
 from typing import Final
 
 OWN_MAX: Final = 256
-"""Kept for the store, workers, files that are read, and programs that are started; 60 were seen at work."""
+"""Reserved for the store, workers, files and child processes; 60 were seen in use."""
 
 HTTPS_MAX: Final = 512
-"""Connections of browsers and programs; some kept open by each of a hundred people."""
+"""Connections of browsers and programs: a hundred people with a few each."""
 
 AHEAD_MAX: Final = 1024
 """Accepted connections to the HTTPS port that wait to be admitted; those from known addresses go first."""
 
 STRANGERS_MAX: Final = 256
-"""Peers of the nodes' channel that have proven nothing, at work and waiting."""
+"""Unproven peers of the nodes' channel, in progress and waiting."""
 
 KNOWN_LOGINS_MAX: Final = 384
-"""Peers at addresses of nodes that log in at once; `manager.channel.gate` says why so many."""
+"""Peers at known nodes' addresses that log in at once; `manager.channel.gate` explains the number."""
 
 WANTED: Final = 65536
-"""What is asked of the system: enough for every connection to a fleet of any size that was measured."""
+"""The limit requested from the system: enough for all connections of the largest fleet measured."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shares:
-    """What each part may hold; `channel` counts all connections of the nodes' channel, strangers and logins included."""
+    """The share of each part; `channel` counts all connections of the nodes' channel, even unproven ones."""
 
     own: int
     https: int
@@ -40,7 +40,7 @@ class Shares:
 
 
 def share(limit: int) -> Shares:
-    """Return who may hold how many of `limit` descriptors."""
+    """Return the shares of `limit` descriptors."""
     own, https, ahead = min(OWN_MAX, limit // 4), min(HTTPS_MAX, limit // 4), min(AHEAD_MAX, limit // 16)
     return Shares(
         own=own,
@@ -53,7 +53,7 @@ def share(limit: int) -> Shares:
 
 
 def raise_descriptor_limit() -> int:
-    """Raise the process's own limit as far as the system lets it, at most to `WANTED`, and return it."""
+    """Raise the process's limit as far as the system allows, up to `WANTED`, and return it."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = WANTED if hard == resource.RLIM_INFINITY else min(hard, WANTED)
     if soft == resource.RLIM_INFINITY or soft >= wanted:

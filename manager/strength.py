@@ -1,8 +1,8 @@
-"""Strength of passwords and passphrases: how many guesses somebody needs who knows what people choose.
+"""Strength of passwords and passphrases: the guesses needed by an attacker who knows people's habits.
 
-Decides by the cheapest way to put a text together of what guessers try first: well-known words, runs of the keyboard, years, and parts that
-were there already; what is left counts by its characters. Errs on the low side. Invariant: costs some milliseconds at most, whatever the text;
-estimators that try every spelling take seconds for a hostile one. Pure.
+Finds the cheapest way to compose a text from parts that attackers try first: well-known words, keyboard runs,
+years, and repetitions; the rest counts by its characters. Errs on the low side. Invariant: costs at most some
+milliseconds for any text; estimators that try every spelling take seconds for a hostile one. Pure.
 """
 
 import math
@@ -11,19 +11,22 @@ from collections.abc import Iterator
 from typing import Final
 
 STRONG: Final = 10.0
-"""Powers of ten of guesses for what keeps others out: years of them at a file with 600,000 rounds of PBKDF2, for ever at a sign-in."""
+"""The required power of ten: years of guessing at a file with 600,000 rounds of PBKDF2, forever at a sign-in.
+"""
 
 UNGUESSABLE: Final = 12.0
-"""With so many powers of ten it cannot be found by asking: a thousand guesses a second take 30 years for all of them. Counted with every
-run of letters as a word, since here a wrong estimate opens the door."""
+"""The power of ten that makes a secret unguessable online: a thousand guesses a second take 30 years. Every
+run of letters counts as a word, since an overestimate here opens the door.
+"""
 
 ANY_WORD: Final = 4.0
-"""A word of a list of ten thousand, however long it is: the list below has a few of them only."""
+"""The cost of a word from a list of ten thousand, whatever its length; the list below has a few of them only.
+"""
 
 WEAK: Final = "it is too easy to guess; use four words or more that do not belong together, or what a password manager makes"
 
 READ_CHARS: Final = 40
-"""What follows adds nothing: these are enough for everything but repetitions."""
+"""The longest text examined: more adds nothing except repetitions."""
 
 _WORDS: Final = frozenset(
     [
@@ -238,22 +241,25 @@ _RUN_MIN, _COPY_MIN, _WORD_MIN = 3, 2, 4
 _WORD_MAX: Final = max(map(len, _WORDS))
 _LETTER, _OTHER, _YEAR, _DATE, _SPELLING = 0.7, 1.0, 2.0, 4.5, 0.5
 _ADDRESS: Final = 9.6
-"""There are two to the power of 32 of them, and few are in use."""
+"""There are 2**32 of them, and few are in use."""
 
 _SEPARATORS: Final = re.compile(r"[\W_]+")
 _REPEATED: Final = re.compile(r"(.)\1+")
 _IPV4: Final = re.compile(r"\d{1,3}(\.\d{1,3}){3}", re.ASCII)
 _LETTERS_MIN: Final = 4
-"""So many letters in a row may be a word, of which one more letter narrows the rest down."""
+"""This many letters in a row may be a word; one letter more narrows the rest down."""
 
 
 def strength_of(text: str, known: tuple[str, ...] = ()) -> float:
-    """Return the guesses that a text needs, as a power of ten. Whoever guesses knows the texts in `known`, such as the user's name."""
+    """Return the guesses a text needs, as a power of ten.
+
+    The attacker knows the texts in `known`, such as the user's name.
+    """
     return _cheapest(text, known, with_any_word=False)
 
 
 def is_unguessable(text: str, known: tuple[str, ...] = ()) -> bool:
-    """Whether a text needs so many guesses that nobody finds it by asking, whatever words it is made of."""
+    """Whether a text cannot be guessed online, whatever words it contains."""
     return _cheapest(text, known, with_any_word=True) >= UNGUESSABLE
 
 
@@ -266,14 +272,14 @@ def _cheapest(text: str, known: tuple[str, ...], *, with_any_word: bool) -> floa
 
 
 def _ways_to_write(text: str) -> Iterator[tuple[float, tuple[str, ...]]]:
-    """Return what a text may be made of, and what it costs to know that it is written like this."""
+    """Return the readings of a text, with the cost of each kind of spelling."""
     yield 0.0, (text,)
     parts = _SEPARATORS.split(text)
     joined = "".join(parts)
     if sum(len(each) == 1 for each in parts) * 2 > len(parts):
         # p-a-s-s-w-o-r-d is that word
         yield _OTHER, (joined,)
-    # 112233 is 123, with or without something between
+    # 112233 is 123, with or without separators
     yield _OTHER, (_REPEATED.sub(r"\1", joined if joined.isdecimal() else text),)
     halves = text[::2], text[1::2]
     if any(each.isdecimal() for each in halves):
@@ -283,7 +289,7 @@ def _ways_to_write(text: str) -> Iterator[tuple[float, tuple[str, ...]]]:
 
 def _cost_of_all(text: str, known: tuple[str, ...], *, with_any_word: bool) -> float:
     read = text[:READ_CHARS]
-    # a letter may be two when it is made small, and positions must agree
+    # lower case may have more letters, and positions must agree
     small = "".join(low if len(low := each.lower()) == 1 else each for each in read)
     plain = small.translate(_AS_LETTERS)
     words = _WORDS | {each.lower() for each in known if len(each) >= _WORD_MIN}
@@ -307,7 +313,7 @@ def _cost_of_all(text: str, known: tuple[str, ...], *, with_any_word: bool) -> f
 def _cost_of_part(
     read: str, small: str, plain: str, start: int, words: frozenset[str] | tuple[str, ...]
 ) -> float | None:
-    """Return what a part costs as one, None if it is nothing that guessers try."""
+    """Return the cost of a part as a unit, None if attackers do not try it."""
     end = start + len(read)
     part = small[start:end]
     spelt = _SPELLING if read != part else 0.0
@@ -331,12 +337,12 @@ def _cost_of_part(
 
 
 def _is_like_a_word(part: str) -> bool:
-    """Whether it is all letters, of one case but for the first."""
+    """Whether a part is all letters, of one case except the first."""
     return len(part) >= _RUN_MIN and part.isalpha() and (part[1:].islower() or part.isupper())
 
 
 def _cost_of(read: str, at: int) -> float:
-    """Return what a character costs by itself."""
+    """Return the cost of a character by itself."""
     first, after = at, at + 1
     while first and read[first - 1].islower() and read[at].islower():
         first -= 1

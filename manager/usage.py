@@ -1,7 +1,7 @@
-"""Usage errors of the commands, in words of a command line.
+"""Usage errors of the commands, in command line terms.
 
-Decides how a value that an option does not take, an option and a command that do not exist are refused: the library's own words are
-those of its data models, and do not say what to type instead.
+Decides how bad option values, unknown options and unknown commands are refused. The library's own messages
+are about its data models, and do not say what to type instead.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,10 @@ _MODEL_PREFIX: Final = "Value error, "
 
 
 class PlainGroup(TyperGroup):
-    """A group of commands that refuses in plain words. `notes` answers guesses that no command's name answers, by group."""
+    """A group of commands with plain error messages.
+
+    `notes`, by group, answers guesses that no command's name answers.
+    """
 
     notes: ClassVar[Mapping[str, Mapping[str, str]]] = {}
 
@@ -29,7 +32,7 @@ class PlainGroup(TyperGroup):
             raise self.explained(error) from error.__cause__
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Find the command, or say which one to type."""
+        """Find the command, or raise an error that says what to type."""
         if (
             args
             and not args[0].startswith("-")
@@ -54,7 +57,7 @@ class PlainGroup(TyperGroup):
         if isinstance(error, typer.BadParameter) and found:
             error.message = _plain(found[0])
         if error.message:
-            # what was typed may come from elsewhere: a script, a name that somebody chose
+            # the input may come from elsewhere: a script, or a name another user chose
             error.message = printable(error.message)
         return error
 

@@ -1,1 +1,1 @@
-"""The HTTP interface for machines."""
+"""HTTP interface for programs."""

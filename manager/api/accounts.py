@@ -29,7 +29,7 @@ async def show(call: Call) -> web.StreamResponse:
 
 
 async def directory(call: Call) -> web.StreamResponse:
-    """Ask the CA, and answer with what it offers."""
+    """Ask the CA, and return what it offers."""
     found = await call.api.use_cases.accounts.directory(_number(call))
     return reply(
         DirectoryAnswer(
@@ -43,14 +43,14 @@ async def directory(call: Call) -> web.StreamResponse:
 
 
 async def add(call: Call) -> web.StreamResponse:
-    """Create a key and keep the account; its CA is not asked yet."""
+    """Create an account with a new key; its CA is not asked yet."""
     body: NewAccount = call.body
     fields = AccountFields(**asdict(body))
     return reply(_answer(await call.api.use_cases.accounts.add(fields, actor=call.actor)), status=201)
 
 
 async def register(call: Call) -> web.StreamResponse:
-    """Make the account at its CA, or find it there."""
+    """Register the account at its CA, or find it there."""
     body: Registration = call.body
     kept = await call.api.use_cases.accounts.register(
         _number(call), agrees=body.terms_agreed, actor=call.actor
@@ -59,24 +59,24 @@ async def register(call: Call) -> web.StreamResponse:
 
 
 async def edit(call: Call) -> web.StreamResponse:
-    """Change what the body has. The CA is told contacts if it knows the account; the directory and the binding of such a one stay (400)."""
+    """Change the given fields, at the CA too; it fixes directory and binding once it knows the account (400)."""
     body: AccountEdit = call.body
     changes = AccountChanges(**asdict(body))
     return reply(_answer(await call.api.use_cases.accounts.edit(_number(call), changes, actor=call.actor)))
 
 
 async def change_key(call: Call) -> web.StreamResponse:
-    """Give the account another key, at its CA too; the former one is forgotten once the CA has the new one."""
+    """Replace the account's key, at its CA too; the former key is then forgotten."""
     return reply(_answer(await call.api.use_cases.accounts.change_key(_number(call), actor=call.actor)))
 
 
 async def deactivate(call: Call) -> web.StreamResponse:
-    """End the account at its CA; nothing is ordered with it any more."""
+    """Deactivate the account at its CA; nothing is ordered with it from then on."""
     return reply(_answer(await call.api.use_cases.accounts.deactivate(_number(call), actor=call.actor)))
 
 
 async def delete(call: Call) -> web.StreamResponse:
-    """Forget the account with its key, without telling its CA; 409 while something is renewed with it."""
+    """Forget the account and its key without telling its CA; 409 while a renewal uses it."""
     await call.api.use_cases.accounts.delete(_number(call), actor=call.actor)
     return empty()
 
@@ -180,7 +180,7 @@ ROUTES = (
         role=Role.ADMINISTRATOR,
         handler=deactivate,
         asks_ca=True,
-        summary="End an account at its CA",
+        summary="Deactivate an account at its CA",
         answers={200: AccountAnswer},
     ),
 )

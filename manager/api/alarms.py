@@ -13,7 +13,7 @@ from manager.usecases.alarms import HISTORY_MAX
 
 
 async def list_active(call: Call) -> web.StreamResponse:
-    """Answer with what stands, the latest first."""
+    """Return the active alarms, the latest first."""
     found = await call.api.use_cases.alarms.active_by_node()
     if len(found) <= AT_ONCE:
         return reply(AlarmsAnswer(alarms=[_answer(each, nodes) for each, nodes in found]))
@@ -29,7 +29,7 @@ async def _parts(
 
 
 async def history(call: Call) -> web.StreamResponse:
-    """Answer with what stood, the latest first."""
+    """Return alarms that have ended, the latest first."""
     found = await call.api.use_cases.alarms.history(limit=call.count("limit", HISTORY_MAX))
     return reply(AlarmsAnswer(alarms=[_answer(each) for each in found]))
 

@@ -1,4 +1,4 @@
-"""Annotations between requests, answers and the use cases; each passes on as it is declared, and a test holds that all have the same."""
+"""Annotations between requests, answers and the use cases; a test holds that all have the same fields."""
 
 import msgspec
 
@@ -8,10 +8,10 @@ from manager.domain.annotations import ANNOTATIONS, Annotations
 
 
 def given_annotations(body: NewCertificate | CertificateEdit) -> Annotations:
-    """Return what a request writes about a certificate."""
+    """Return the annotations in a request."""
     return Annotations(**{name: getattr(body, name) for name in ANNOTATIONS})
 
 
 def with_annotations(answer: CertificateAnswer, annotations: Annotations) -> CertificateAnswer:
-    """Add what is written about a certificate to what is answered about it."""
+    """Add annotations to a certificate's answer."""
     return msgspec.structs.replace(answer, **annotations.given())

@@ -1,4 +1,4 @@
-"""API answers for certificates, trusted CAs and chains: one shape each, shared by every route that answers with it.
+"""API answers for certificates, trusted CAs and chains: one shape each, shared by every route.
 
 Invariant: no answer has a field for a private key.
 """
@@ -25,33 +25,33 @@ from manager.usecases.trust_views import ShownTrustedCa
 
 
 def left_out(findings: Sequence[PkiError]) -> list[LeftOut]:
-    """Say what was not taken."""
+    """Return the parts that were not imported."""
     return [
         LeftOut(message=each.message, file=each.file, block=each.block, line=each.line) for each in findings
     ]
 
 
 def unreadable(not_before_s: int | None, not_after_s: int | None) -> Unreadable:
-    """Say which moments cannot be read."""
+    """Return which moments are unreadable."""
     begins: Unreadable = ("not_before",) if not_before_s is None else ()
     ends: Unreadable = ("not_after",) if not_after_s is None else ()
     return (*begins, *ends)
 
 
 def finding_answers(found: Iterable[JudgedFinding]) -> list[Finding]:
-    """Say what was found, the worst first."""
+    """Return the findings, the worst first."""
     return [
         Finding(code=each.code, message=each.message, severity=each.severity) for each in by_severity(found)
     ]
 
 
 def place(each: AssignmentRecord) -> Place:
-    """Say where a certificate is assigned."""
+    """Return where a certificate is assigned."""
     return Place(node=each.node, slot=each.slot)
 
 
 def certificate_answer(listed: ListedCertificate) -> CertificateAnswer:
-    """Say what a list says."""
+    """Return a certificate as listed."""
     entry, leaf = listed.entry, listed.entry.leaf
     return CertificateAnswer(
         id=entry.id,
@@ -102,7 +102,7 @@ def shown_answer(shown: ShownCertificate) -> CertificateAnswer:
 
 
 def trusted_ca_record_answer(record: TrustedCaRecord, *, created: bool | None = None) -> TrustedCaAnswer:
-    """Say what is kept of a trusted CA."""
+    """Return a stored trusted CA."""
     return TrustedCaAnswer(
         id=record.id,
         subject_name=record.subject_name,
@@ -121,10 +121,10 @@ def trusted_ca_record_answer(record: TrustedCaRecord, *, created: bool | None = 
 
 
 def trusted_ca_answer(shown: ShownTrustedCa) -> TrustedCaAnswer:
-    """Say what a list says of a trusted CA, and its texts where one was asked for."""
+    """Return a trusted CA as listed, with its texts if one was requested."""
     return msgspec.structs.replace(
         trusted_ca_record_answer(shown.record),
-        # decoded now: what the store keeps may stem from a version that knew fewer names
+        # decoded now: a stored text may be from a version that knew fewer names
         raw_subject=shown.certificate.raw_subject,
         raw_issuer=shown.certificate.raw_issuer,
         is_ca=shown.certificate.is_ca,

@@ -1,4 +1,4 @@
-"""The API as an application: every route of the tables, and every failure in one shape."""
+"""API application: every route of the tables, and every failure in one shape."""
 
 from collections.abc import Callable
 from functools import partial
@@ -57,7 +57,7 @@ ROUTES: Final[tuple[Route, ...]] = (
 def build_api(api: Api, *, others: Callable[[], Json]) -> web.Application:
     """Return the application to mount at `ROOT` of `manager.http.middleware.new_application`.
 
-    `others` makes another API's share of the OpenAPI document.
+    `others` returns another API's part of the OpenAPI document.
     """
     app = web.Application(middlewares=[_failures])
     app[fleet.STREAMS] = Streams()

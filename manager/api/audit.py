@@ -1,4 +1,4 @@
-"""The audit log over HTTP: its pages, its signed head, and the verification of its chain."""
+"""Audit log over HTTP: its pages, its signed head, and the verification of its chain."""
 
 from typing import Final
 
@@ -15,7 +15,7 @@ PAGE_MAX: Final = 1000
 
 
 async def show(call: Call) -> web.StreamResponse:
-    """Answer with a page of acts."""
+    """Return a page of acts."""
     limit, before = call.count("limit", PAGE), call.count("before") or None
     found = await call.api.use_cases.audit.page(domain.AuditSearch(), size=limit, before=before)
     entries = [_entry(each) for each in found.entries]
@@ -23,7 +23,7 @@ async def show(call: Call) -> web.StreamResponse:
 
 
 async def verify(call: Call) -> web.StreamResponse:
-    """Answer with what a walk along the chain found."""
+    """Verify the chain and return the result."""
     audit, query = call.api.use_cases.audit, call.request.query
     found = await audit.verify(noted=query.get("noted"), kept=query.get("head"))
     signed = None if found.fault is Fault.KEY else await audit.head()
@@ -41,7 +41,7 @@ async def verify(call: Call) -> web.StreamResponse:
 
 
 async def head(call: Call) -> web.StreamResponse:
-    """Answer with the signed end of the log."""
+    """Return the signed end of the log."""
     signed = await call.api.use_cases.audit.head()
     if signed is None:
         raise StorageError("the end of the audit log is missing or was altered; verify the log")

@@ -1,4 +1,4 @@
-"""TLS certificates over HTTP: listing, showing, uploading, importing, editing, assigning, downloading and deleting."""
+"""TLS certificates over HTTP: list, show, upload, import, edit, assign, download and delete."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import nullcontext
@@ -50,7 +50,7 @@ from manager.usecases.uploads import Edit, Upload
 
 
 async def list_all(call: Call) -> web.StreamResponse:
-    """Return one page of the certificates that the query finds."""
+    """Return one page of the certificates that match the query."""
     query = _query(call)
     async with call.heavy_turn() if query.limit > AT_ONCE else nullcontext():
         total, found = await call.api.use_cases.certificates.list(query)
@@ -73,7 +73,7 @@ async def show(call: Call) -> web.StreamResponse:
 
 
 async def add(call: Call) -> web.StreamResponse:
-    """Take an upload; 201 for a new entry, 200 for one that was updated in place."""
+    """Upload a certificate; 201 for a new entry, 200 for one updated in place."""
     body: NewCertificate = call.body
     use_cases = call.api.use_cases.certificates
     upload = Upload(
@@ -95,7 +95,7 @@ async def add(call: Call) -> web.StreamResponse:
 
 
 async def import_files(call: Call) -> web.StreamResponse:
-    """Take all of a batch of files or nothing of it, or what is usable."""
+    """Import all files of a batch or none; or, on request, the usable ones."""
     body: Import = call.body
     use_cases = call.api.use_cases.certificates
     kept = await use_cases.import_files(
@@ -121,7 +121,7 @@ async def import_files(call: Call) -> web.StreamResponse:
 
 
 async def edit(call: Call) -> web.StreamResponse:
-    """Change a certificate's content, its nodes or what is written about it; what the body leaves out stays, and so does the private key."""
+    """Change a certificate's content, nodes or annotations; omitted fields and the private key stay."""
     body: CertificateEdit = call.body
     number = CertificateId(call.number("id"))
     edited = Edit(
@@ -139,7 +139,7 @@ async def edit(call: Call) -> web.StreamResponse:
 
 
 async def assign(call: Call) -> web.StreamResponse:
-    """Assign a certificate to one slot of the given nodes, or of all conferencing nodes if `nodes` is null; it replaces what that slot had."""
+    """Assign a certificate to a slot of these nodes (null: all conferencing ones), replacing its former one."""
     body: Assign = call.body
     found = await call.api.use_cases.assignments.assign(
         CertificateId(call.number("id")),
@@ -152,7 +152,7 @@ async def assign(call: Call) -> web.StreamResponse:
 
 
 def assigned_answer(assigned: Assigned) -> AssignedAnswer:
-    """Say who has a certificate now, and what there is to say about it."""
+    """Return the nodes of a certificate, with notes on the change."""
     return AssignedAnswer(
         nodes=list(assigned.nodes),
         consequences=consequence_answers(assigned.consequences),
@@ -161,7 +161,7 @@ def assigned_answer(assigned: Assigned) -> AssignedAnswer:
 
 
 async def download(call: Call) -> web.StreamResponse:
-    """Answer with one file."""
+    """Return one file."""
     body: DownloadRequest = call.body
     if body.include_key and not includes(call.user.role, Role.ADMINISTRATOR):
         raise AccessError(

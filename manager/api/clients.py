@@ -1,4 +1,4 @@
-"""Programs with a key of their own, over HTTP: an administrator registers them."""
+"""Registered programs over HTTP, which sign in with a key; an administrator registers them."""
 
 from aiohttp import web
 
@@ -9,13 +9,13 @@ from manager.domain.model import ClientRecord
 
 
 async def list_all(call: Call) -> web.StreamResponse:
-    """Return the programs that sign in with a key of their own, each with its role and its last use."""
+    """Return the registered programs, each with its role and its last use."""
     found = await call.api.use_cases.clients.list()
     return reply(ClientsAnswer(clients=[_answer(each) for each in found]))
 
 
 async def add(call: Call) -> web.StreamResponse:
-    """Register a program by its public key, with which it signs in from then on."""
+    """Register a program by its public key, with which it then signs in."""
     body: NewClient = call.body
     made = await call.api.use_cases.clients.add(
         body.name, role=body.role, public_key=body.public_key, actor=call.actor

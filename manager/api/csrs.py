@@ -34,7 +34,7 @@ async def show(call: Call) -> web.StreamResponse:
 
 
 async def fields(call: Call) -> web.StreamResponse:
-    """Answer with what a request to replace a certificate would ask for."""
+    """Return the fields of a request to replace a certificate."""
     found = await call.api.use_cases.csrs.fields_for(CertificateId(call.number("id")))
     return reply(
         RequestFields(
@@ -47,7 +47,7 @@ async def fields(call: Call) -> web.StreamResponse:
 
 
 async def add(call: Call) -> web.StreamResponse:
-    """Create a certificate signing request, with a new private key or the one in the body; `certificate` names the certificate that it is to replace."""
+    """Create a signing request, with a new or the given private key; `certificate` names one to replace."""
     body: NewRequest = call.body
     uploaded = body.private_key_type == "UPLOAD"
     if uploaded and not body.private_key:
@@ -78,7 +78,7 @@ async def add(call: Call) -> web.StreamResponse:
 
 
 async def answer(call: Call) -> web.StreamResponse:
-    """Take the signed answer."""
+    """Store the signed answer."""
     body: SignedCertificate = call.body
     answered = await call.api.use_cases.csrs.answer(
         CsrId(call.number("id")),

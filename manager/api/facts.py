@@ -1,6 +1,6 @@
-"""API answers for nodes and for differences between generations, from what the manager knows of them.
+"""API answers for nodes and for differences between generations, from the manager's facts.
 
-Decides nothing: field by field it is the same. Invariant: a field that the contract does not have is not answered.
+Decides nothing: each field is copied. Invariant: only fields of the contract are answered.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from manager.domain.view import NodeView
 
 
 def node_answers(views: Sequence[NodeView]) -> list[facts.NodeView]:
-    """Say what is known of nodes: of all of them at once, which takes a seventh of the time that one by one does."""
+    """Return the facts of all nodes at once, which takes a seventh of the time of one by one."""
     return msgspec.convert(views, list[facts.NodeView], from_attributes=True)
 
 

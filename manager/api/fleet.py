@@ -1,4 +1,4 @@
-"""The fleet over HTTP: the status of all nodes, pushes, and what changes as it changes."""
+"""Fleet over HTTP: the status of all nodes, pushes, and a stream of changes."""
 
 import contextlib
 from collections.abc import AsyncIterator, Sequence
@@ -26,7 +26,7 @@ STREAMS: Final = web.AppKey("streams", Streams)
 
 
 async def show(call: Call) -> web.StreamResponse:
-    """Answer with all nodes' facts."""
+    """Return all nodes' facts."""
     fleet = call.api.fleet
     names, briefs = fleet.names(), fleet.briefs()
     answer = FleetAnswer(
@@ -37,7 +37,7 @@ async def show(call: Call) -> web.StreamResponse:
     )
     if len(names) <= AT_ONCE:
         return reply(msgspec.structs.replace(answer, nodes=node_answers(await views_of(fleet, names))))
-    # nodes last, as pieces need it
+    # nodes last, as streaming in pieces requires
     empty = {name: value for name, value in msgspec.structs.asdict(answer).items() if name != "nodes"}
     pieces = stream_list(empty | {"nodes": []}, _parts(fleet, names))
     return await send(call.request, guard_stream(pieces, call.rights.check), turn=call.heavy_turn)
@@ -49,7 +49,7 @@ async def _parts(fleet: FleetView, names: Sequence[NodeName]) -> AsyncIterator[S
 
 
 async def push(call: Call) -> web.StreamResponse:
-    """Push now, and say of each node what was done and why."""
+    """Push now; return what was done for each node, and why."""
     body: Push = call.body
     pushes = call.api.use_cases.pushes
     nodes = None if body.nodes is None else node_names(body.nodes)
@@ -61,14 +61,13 @@ async def push(call: Call) -> web.StreamResponse:
 
 
 async def events(call: Call) -> web.StreamResponse:
-    """Stream each node's facts when they change, as server-sent events; from `Last-Event-ID` on if that is sent."""
+    """Stream each node's facts as they change, as server-sent events; `Last-Event-ID` resumes."""
     stream = event_stream()
     if call.request.method == hdrs.METH_HEAD:
         return stream
     since = call.request.headers.get("Last-Event-ID")
     async with call.request.app[STREAMS].keep(call.user, call.request):
-        # subscribed before anything is answered: whoever reads the fleet after that misses no change
-        # and when the right to watch has gone, the stream ends
+        # subscribe before answering, so that a client that reads the fleet afterwards misses no change
         with call.api.fleet.subscribe(since) as changes, contextlib.suppress(ConnectionError, AccessError):
             await stream.prepare(call.request)
             await write(call.request, stream, b": listening\n\n")
@@ -80,7 +79,7 @@ async def events(call: Call) -> web.StreamResponse:
                     for name in changes.gone
                 ]
                 if events and changes.mark:
-                    # at the last one only: a watcher that loses the connection between two gets all of them again
+                    # only with the last event: a watcher that disconnects in between gets all of them again
                     events[-1] = f"id: {changes.mark}\n".encode() + events[-1]
                 await call.rights.check()
                 await write(call.request, stream, b"".join(events) or b": still here\n\n")

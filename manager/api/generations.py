@@ -1,4 +1,4 @@
-"""Generations of a node over HTTP: what was published, what differs between two, and older content once more."""
+"""Generations of a node over HTTP: history, differences, and republishing of older content."""
 
 import msgspec
 from aiohttp import web
@@ -12,13 +12,13 @@ from manager.usecases.generations import Compared, ShownGeneration
 
 
 async def history(call: Call) -> web.StreamResponse:
-    """Answer with what was published for a node."""
+    """Return the generations published for a node."""
     found = await call.api.use_cases.generations.history(call.node())
     return reply(GenerationsAnswer(generations=[_answer(each) for each in found]))
 
 
 async def difference(call: Call) -> web.StreamResponse:
-    """Answer with what differs from another generation, by default the one before."""
+    """Return the differences from another generation, by default the previous one."""
     name, number, before = call.node(), call.number("generation"), call.count("from") or None
     use_cases = call.api.use_cases.generations
     if before is None:
@@ -73,7 +73,7 @@ ROUTES = (
         path="nodes/{name}/generations",
         role=Role.READ_ONLY,
         handler=history,
-        summary="List what was published for a node",
+        summary="List the generations of a node",
         answers={200: GenerationsAnswer},
     ),
     Route(
@@ -81,10 +81,10 @@ ROUTES = (
         path="nodes/{name}/generations/{generation}/difference",
         role=Role.READ_ONLY,
         handler=difference,
-        summary="Show what differs between two generations of a node",
+        summary="Show the differences between two generations of a node",
         query=(
             QueryParameter(
-                "from", int, "the generation to compare with; the one before, if left out", least=1
+                "from", int, "the generation to compare with; the previous one if left out", least=1
             ),
         ),
         answers={200: DifferenceAnswer},
@@ -94,7 +94,7 @@ ROUTES = (
         path="nodes/{name}/generations/{generation}/republish",
         role=Role.ADMINISTRATOR,
         handler=republish,
-        summary="Publish older content of a node once more; it stays until the assigned content of the node changes",
+        summary="Republish older content of a node; it stays until the node's assigned content changes",
         query=(CONFIRM,),
         answers={201: RepublishedAnswer},
     ),

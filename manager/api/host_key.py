@@ -25,14 +25,14 @@ async def abandon(call: Call) -> web.StreamResponse:
 
 
 async def switch(call: Call) -> web.StreamResponse:
-    """Present the announced key; with `force` although nodes have not confirmed it."""
+    """Present the announced key; `force` ignores nodes that have not confirmed it."""
     views = call.api.fleet.view()
     keys = await call.api.use_cases.host_key.switch(views, force=call.flag("force"), actor=call.actor)
     return _answer(call, keys)
 
 
 async def drop(call: Call) -> web.StreamResponse:
-    """Forget the former key; with `force` although nodes know no other."""
+    """Forget the former key; `force` ignores nodes that know no other."""
     views = call.api.fleet.view()
     keys = await call.api.use_cases.host_key.drop(views, force=call.flag("force"), actor=call.actor)
     return _answer(call, keys)
@@ -62,7 +62,7 @@ ROUTES = (
         path="host-key/announce",
         role=Role.ADMINISTRATOR,
         handler=announce,
-        summary="Make the next host key and announce it to all nodes",
+        summary="Generate the next host key and announce it to all nodes",
         answers={200: HostKeyAnswer},
     ),
     Route(

@@ -45,7 +45,7 @@ async def _parts(call: Call, found: Sequence[NodeRecord]) -> AsyncIterator[Seque
 
 
 def _listed(found: Sequence[NodeRecord], briefs: Mapping[NodeName, NodeBrief]) -> list[ListedNode]:
-    """Say what a list says; a node that was removed a moment ago is left out."""
+    """Return nodes as listed, without any that were removed a moment ago."""
     return [
         ListedNode(**structs.asdict(_answer(each)), state=briefs[each.name].state)
         for each in found
@@ -79,19 +79,19 @@ async def show(call: Call) -> web.StreamResponse:
 
 
 async def remove(call: Call) -> web.StreamResponse:
-    """Remove a node: its key is forgotten and its connections end, and its services keep the certificates that they have."""
+    """Remove a node: its key is forgotten, its connections end, and its services keep their certificates."""
     await call.api.use_cases.nodes.remove(call.node(), confirm=call.confirm(), actor=call.actor)
     return empty()
 
 
 async def new_token(call: Call) -> web.StreamResponse:
-    """Make another join token."""
+    """Create another join token."""
     token = await call.api.use_cases.nodes.new_token(call.node(), maker=call.caller.maker, actor=call.actor)
     return reply(JoinTokenAnswer(join_token=token.text, expires_at_s=token.expires_s), status=201)
 
 
 async def list_tokens(call: Call) -> web.StreamResponse:
-    """Answer with the join tokens of all nodes that can still be used."""
+    """Return the usable join tokens of all nodes."""
     found = await call.api.use_cases.nodes.join_tokens()
     tokens = [
         ListedJoinToken(
@@ -196,7 +196,7 @@ ROUTES = (
         path="join-tokens",
         role=Role.ADMINISTRATOR,
         handler=list_tokens,
-        summary="List the join tokens that can still be used",
+        summary="List usable join tokens",
         answers={200: JoinTokensAnswer},
     ),
     Route(

@@ -1,7 +1,7 @@
-"""The OpenAPI document of everything that the manager serves to programs, made from the routes and the descriptions.
+"""OpenAPI document of all APIs for programs, made from the routes and descriptions.
 
-Decides how a route reads as an operation. Invariant: what a route takes and answers stands in its table alone; here nothing is listed
-again.
+Decides how a route is described as an operation. Invariant: a route's inputs and answers are declared only in
+its table; nothing is listed here again.
 """
 
 import re
@@ -30,7 +30,7 @@ _PARTS: Final[Mapping[str, Json]] = {
 }
 _ABOUT: Final = """\
 Certcast manages the TLS certificates and trusted CAs of a fleet of nodes. There are two APIs: Certcast's own below \
-`/api/certcast/v1/`, and the management API below `/api/admin/` that clients of the platform speak already. Both take HTTP Basic, an \
+`/api/certcast/v1/`, and the management API below `/api/admin/` that existing clients of the platform use. Both take HTTP Basic, an \
 API token or an access token; each operation says which role it needs: read-only, operator or administrator, each of which may do \
 what those before it may. No answer holds a private key."""
 _PROVISIONING: Final = (
@@ -46,14 +46,17 @@ _FAILURES: Final[Mapping[int, str]] = {
     413: "The body, or something in it, is too large.",
     415: "The body is compressed.",
     429: "Too many failed sign-ins of this user from this address; `Retry-After` says how long to wait.",
-    502: "The CA refused, or cannot be asked; the message has its own words. `Retry-After` says how long it asks to wait.",
+    502: "The CA refused or is unreachable; the message quotes it. `Retry-After` says how long it asks to wait.",
     503: "The store failed or is busy; nothing was changed.",
     507: "The disk is full; nothing was changed.",
 }
 
 
 def build_document(routes: Sequence[Route], *, root: str, others: Json) -> Json:
-    """Return the document. `routes` stand below the path `root`; `others` has the `paths` and `schemas` of another API beside it."""
+    """Return the document.
+
+    `routes` are below the path `root`; `others` has another API's `paths` and `schemas`.
+    """
     kinds = _types(routes)
     schemas, components = msgspec.json.schema_components(kinds, ref_template=_REFERENCES)
     by_kind = dict(zip(kinds, schemas, strict=True))
@@ -92,7 +95,7 @@ def _tags(paths: Json) -> list[str]:
 
 
 def _types(routes: Iterable[Route]) -> list[Any]:
-    """Return every type that a document of these routes has a schema for, each once."""
+    """Return every type with a schema in a document of these routes, each once."""
     kinds: dict[Any, None] = dict.fromkeys((FailureAnswer, AccessToken, OAuthFailure))
     for route in routes:
         named = (route.body, *route.answers.values(), *(each.kind for each in route.query))
@@ -146,7 +149,7 @@ def _proof(route: Route) -> str:
 
 
 def _failures_of(route: Route) -> list[int]:
-    """Return how a route may refuse: each kind of input has its own ways."""
+    """Return the refusals of a route, which depend on its inputs."""
     is_change, takes_parts = route.method != "GET", "{" in route.path
     says = {
         400: route.body is not None or takes_parts or bool(route.query),
@@ -162,11 +165,11 @@ def _failures_of(route: Route) -> list[int]:
 def _success(answer: Any, by_kind: Mapping[Any, Json]) -> Json:
     match answer:
         case None:
-            return {"description": "It is done."}
+            return {"description": "Done."}
         case tuple():
             return {"description": "A file or a stream.", "content": {media: {} for media in answer}}
         case _:
-            return {"description": "It is so.", "content": {JSON: {"schema": by_kind[answer]}}}
+            return {"description": "Success.", "content": {JSON: {"schema": by_kind[answer]}}}
 
 
 def _failure(status: int, schema: Json) -> Json:
@@ -194,7 +197,7 @@ def _token(by_kind: Mapping[Any, Json]) -> Json:
         "security": [],
         "requestBody": {"required": True, "content": {FORM: {"schema": form}}},
         "responses": {
-            "200": {"description": "It is so.", "content": {JSON: {"schema": by_kind[AccessToken]}}},
+            "200": {"description": "Success.", "content": {JSON: {"schema": by_kind[AccessToken]}}},
             **{
                 str(status): {"description": said, "content": refused} for status, said in sorted(why.items())
             },
@@ -211,5 +214,5 @@ def _tag(route: Route) -> str:
 
 
 def _first(route: Route) -> str:
-    """Return the first line of the handler's docstring: it is public text, and a test holds that there is one."""
+    """Return the first line of the handler's docstring: it is public text, and a test holds that it exists."""
     return (route.handler.__doc__ or "").strip().partition("\n")[0]

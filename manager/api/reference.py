@@ -1,6 +1,7 @@
-"""The OpenAPI document over HTTP, and the same as a page for people: without a script, and with a style sheet of its own.
+"""API reference over HTTP: the OpenAPI document, and a page of it for people, without scripts.
 
-Decides how an operation reads on the page. What the API is like is no secret, so neither asks who reads.
+Decides how an operation is shown on the page. The API's description is not secret, so neither requires a
+sign-in.
 """
 
 import asyncio
@@ -46,7 +47,7 @@ class Value:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperationEntry:
-    """An operation as the page shows it."""
+    """An operation as shown on the page."""
 
     method: str
     path: str
@@ -59,16 +60,16 @@ class OperationEntry:
 
     @property
     def anchor(self) -> str:
-        """Where the page has it."""
+        """The operation's anchor on the page."""
         return f"{self.method.lower()}{self.path}"
 
 
 def add_reference(
     app: web.Application, routes: Sequence[Route], *, root: str, others: Callable[[], Json]
 ) -> None:
-    """Serve the document, the page and its style sheet below an application that is mounted at `root`.
+    """Serve the document, the page and its style sheet below an application mounted at `root`.
 
-    `others` makes another API's share of the document, once and only where it is asked for.
+    `others` returns another API's part of the document; it is called once, on first use.
     """
 
     @cache
@@ -81,7 +82,7 @@ def add_reference(
 
     @cache
     def page() -> bytes:
-        # once: each reader has the same bytes
+        # once: all readers share the same bytes
         return _render(document(), style=f"{root}/{STYLE}", source=f"{root}/{DOCUMENT}").encode()
 
     @cache
@@ -128,7 +129,7 @@ def _render(document: Json, *, style: str, source: str) -> str:
 
 
 def _marked(text: str) -> Markup:
-    """Show what stands between backticks as code."""
+    """Show text between backticks as code."""
     return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped before
 
 
@@ -190,7 +191,7 @@ def _resolved(document: Json, schema: Json) -> Json:
 
 
 def _kind(schema: Json) -> str:
-    """Say a schema in a few words."""
+    """Describe a schema in a few words."""
     match schema:
         case {"$ref": str(reference)}:
             return reference.rpartition("/")[2]
@@ -221,7 +222,7 @@ def _content(content: tuple[str, Json]) -> str:
 
 
 def _example(document: Json, fields: Json) -> Json:
-    """Return a body of what is required."""
+    """Return a body with the required fields."""
     example: Json = {}
     for name in fields.get("required", []):
         schema = _resolved(document, fields["properties"][name])

@@ -1,6 +1,6 @@
 """API answers for renewals and their orders.
 
-Invariant: no answer has what proves a name to a CA, nor the request's key.
+Invariant: no answer has a proof of a name for a CA, nor a request's key.
 """
 
 from collections.abc import Mapping
@@ -14,10 +14,10 @@ from manager.usecases.renewal.shown import ShownRenewal
 
 
 def renewal_answer(shown: ShownRenewal, accounts: Mapping[AccountId, AccountRecord]) -> RenewalAnswer:
-    """Say with what something is renewed, and its state; `accounts` are all that there are."""
+    """Return a renewal's terms and state; `accounts` are all accounts."""
     renewal, entry = shown.renewal, shown.entry
     terms, leaf = renewal.terms, None if entry is None else entry.leaf
-    # one that was added since the accounts were read is not there yet
+    # an account added since the accounts were read is missing
     account = None if terms is None else accounts.get(terms.account_id)
     state = state_of(renewal, shown.orders, account)
     return RenewalAnswer(
@@ -54,7 +54,7 @@ def renewal_answer(shown: ShownRenewal, accounts: Mapping[AccountId, AccountReco
 
 
 def order_answer(order: OrderRecord) -> OrderAnswer:
-    """Say how far an attempt has come, step by step."""
+    """Return an attempt's progress, step by step."""
     return OrderAnswer(
         id=order.id,
         test=order.is_test,

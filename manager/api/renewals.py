@@ -30,25 +30,27 @@ async def list_all(call: Call) -> web.StreamResponse:
 
 
 async def show(call: Call) -> web.StreamResponse:
-    """Answer with one, and its latest orders step by step."""
+    """Return one renewal, and its latest orders step by step."""
     return await _reply(call, await call.api.use_cases.renewals.show(_number(call)))
 
 
 async def fields(call: Call) -> web.StreamResponse:
-    """Answer with the names and the kind of key that a certificate would be renewed with."""
+    """Return the names and the kind of key with which a certificate would be renewed."""
     number = CertificateId(call.number("id"))
-    # neither the account nor the challenge has a say in these
+    # these depend on neither the account nor the challenge
     found = await call.api.use_cases.renewals.terms_for(number, AccountId(0), ChallengeKind.HTTP)
     return reply(RenewalFields(names=found.names, key=found.key))
 
 
 async def add(call: Call) -> web.StreamResponse:
-    """Set one up; an order begins once it is due, for a certificate that is not there yet at once."""
+    """Set up a renewal; an order begins once it is due, or at once for a new certificate."""
     body: NewRenewal = call.body
     if body.certificate is None:
         made = await _order_new(call, body)
     elif body.nodes:
-        raise InvalidInputError("nodes", "a renewed certificate goes where the one before it is")
+        raise InvalidInputError(
+            "nodes", "a renewed certificate goes to its predecessor's nodes; leave 'nodes' out"
+        )
     else:
         number = CertificateId(body.certificate)
         made = await call.api.use_cases.renewals.switch_on(
@@ -62,7 +64,7 @@ async def add(call: Call) -> web.StreamResponse:
 
 
 async def change(call: Call) -> web.StreamResponse:
-    """Renew with other terms from now on; they replace the former ones as a whole, 409 if those are no longer what was seen."""
+    """Replace the terms as a whole; 409 if they are no longer those the caller saw."""
     body: RenewalEdit = call.body
     use_cases, number = call.api.use_cases.renewals, _number(call)
     known = (await use_cases.show(number)).renewal
@@ -74,31 +76,31 @@ async def change(call: Call) -> web.StreamResponse:
 
 
 async def pause(call: Call) -> web.StreamResponse:
-    """Order nothing until it is resumed; what the CA was asked to sign is still taken."""
+    """Order nothing until it is resumed; a certificate already requested is still collected."""
     kept = await call.api.use_cases.renewals.set_paused(_number(call), paused=True, actor=call.actor)
     return await _reply(call, kept)
 
 
 async def resume(call: Call) -> web.StreamResponse:
-    """Go on, at once if it is due."""
+    """Resume the renewal, at once if it is due."""
     kept = await call.api.use_cases.renewals.set_paused(_number(call), paused=False, actor=call.actor)
     return await _reply(call, kept)
 
 
 async def order(call: Call) -> web.StreamResponse:
-    """Begin an order before its time, or let one go on that rests after a failure; 409 while one is under way."""
+    """Begin an order early, or continue one that rests after a failure; 409 while one is under way."""
     begun = await call.api.use_cases.renewals.order_now(_number(call), actor=call.actor)
     return reply(order_answer(begun), status=201)
 
 
 async def try_out(call: Call) -> web.StreamResponse:
-    """Begin an order at the account's directory for tests; what it brings is not kept."""
+    """Begin an order at the account's test directory; its certificate is not kept."""
     begun = await call.api.use_cases.renewals.test(_number(call), actor=call.actor)
     return reply(order_answer(begun), status=201)
 
 
 async def delete(call: Call) -> web.StreamResponse:
-    """Renew no longer; the certificate stays where it is."""
+    """Stop renewing; the certificate stays where it is."""
     await call.api.use_cases.renewals.remove(_number(call), actor=call.actor)
     return empty()
 
@@ -112,14 +114,14 @@ async def _reply(call: Call, shown: ShownRenewal, *, status: int = 200) -> web.R
 
 
 async def _accounts(call: Call) -> Mapping[AccountId, AccountRecord]:
-    """Return all accounts by their numbers."""
+    """Return all accounts by number."""
     return {each.id: each for each in await call.api.use_cases.accounts.list()}
 
 
 async def _order_new(call: Call, body: NewRenewal) -> ShownRenewal:
     terms = await _terms(call, body, None)
     if terms is None:
-        raise InvalidInputError("account", "a certificate that is not there yet is ordered at an account")
+        raise InvalidInputError("account", "a new certificate is ordered at an account; give the account")
     return await call.api.use_cases.renewals.order_new(
         terms,
         nodes=node_names(body.nodes),
@@ -131,14 +133,17 @@ async def _order_new(call: Call, body: NewRenewal) -> ShownRenewal:
 
 
 async def _terms(call: Call, body: RenewalTerms, number: CertificateId | None) -> Terms | None:
-    """Return what is ordered, None for what is renewed by request. Raises InvalidInputError for what would have no effect, NotFoundError."""
+    """Return the terms of an order, None for a renewal by request.
+
+    Raises InvalidInputError for a field without effect, NotFoundError.
+    """
     if body.account is None:
         ordered = (body.profile, body.preferred_chain, body.key, body.keeps_key, body.names)
         if any(ordered):
-            raise InvalidInputError("account", "what is ordered is ordered at an account; say at which")
+            raise InvalidInputError("account", "an order needs an account; give the account")
         return None
     if body.send_to:
-        raise InvalidInputError("send_to", "what is ordered at an account is sent to nobody else")
+        raise InvalidInputError("send_to", "only a renewal by request has 'send_to'; leave it out")
     account, challenge, key = AccountId(body.account), ChallengeKind(body.challenge), body.key
     if key is None and number is not None:
         key = (await call.api.use_cases.renewals.terms_for(number, account, challenge)).key
@@ -168,7 +173,7 @@ ROUTES = (
         role=Role.ADMINISTRATOR,
         handler=add,
         body=NewRenewal,
-        summary="Let a certificate be renewed, or order a new one",
+        summary="Set up the renewal of a certificate, or order a new one",
         answers={201: RenewalAnswer},
     ),
     Route(
@@ -185,7 +190,7 @@ ROUTES = (
         role=Role.ADMINISTRATOR,
         handler=change,
         body=RenewalEdit,
-        summary="Change with what a certificate is renewed",
+        summary="Change the terms of a renewal",
         answers={200: RenewalAnswer},
     ),
     Route(
@@ -193,7 +198,7 @@ ROUTES = (
         path="renewals/{id}",
         role=Role.ADMINISTRATOR,
         handler=delete,
-        summary="Renew a certificate no longer",
+        summary="Stop renewing a certificate",
         answers={204: None},
     ),
     Route(
@@ -227,7 +232,7 @@ ROUTES = (
         role=Role.OPERATOR,
         handler=try_out,
         heavy=True,
-        summary="Try a renewal at the account's directory for tests",
+        summary="Try a renewal at the account's test directory",
         answers={201: OrderAnswer},
     ),
     Route(
@@ -235,7 +240,7 @@ ROUTES = (
         path="certificates/{id}/renewal-fields",
         role=Role.READ_ONLY,
         handler=fields,
-        summary="Show what a certificate would be renewed with",
+        summary="Show the terms a renewal would begin with",
         answers={200: RenewalFields},
     ),
 )

@@ -1,6 +1,7 @@
-"""One table of routes: path, role, body and handler stand together, and nothing about a route stands elsewhere.
+"""Route table of the API: path, role, body and handler of each route in one place.
 
-Decides who may call what, and what a body is. Leaves the order of checks to `manager.http.authentication`, and the use cases to `manager.usecases`.
+Decides who may call what, and the shape of a body. Leaves the order of checks to
+`manager.http.authentication`, and the use cases to `manager.usecases`.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -31,7 +32,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """One authenticated request. `body` is of the route's type, None if it has none."""
+    """One authenticated request. `body` is of the route's type, None without one."""
 
     api: Api
     request: web.Request
@@ -41,12 +42,12 @@ class Call:
 
     @property
     def user(self) -> UserRecord:
-        """Who is calling, with the role that the credential gives."""
+        """The caller, with the credential's role."""
         return self.caller.user
 
     @property
     def actor(self) -> str:
-        """Who is calling, for the audit log."""
+        """The caller's name, for the audit log."""
         return self.user.name
 
     def name(self, part: str) -> str:
@@ -54,27 +55,27 @@ class Call:
         return self.request.match_info[part]
 
     def node(self) -> NodeName:
-        """Return the node that the path names. Raises InvalidInputError."""
+        """Return the node in the path. Raises InvalidInputError."""
         return node_name(self.name("name"))
 
     def number(self, part: str) -> int:
-        """Return a part of the path that is an id. Raises InvalidInputError."""
+        """Return an id in the path. Raises InvalidInputError."""
         return parse_id(self.name(part), field=part, what="an id, which is a number")
 
     def count(self, name: str, default: int = 0) -> int:
-        """Return a query parameter that is a whole number, within the bounds that its route gives."""
+        """Return an integer query parameter, within its route's bounds."""
         return int(self.request.query.get(name, default))
 
     def flag(self, name: str) -> bool:
-        """Return whether a query parameter says yes. Raises InvalidInputError if it says neither that nor no."""
+        """Return a boolean query parameter. Raises InvalidInputError if it is neither true nor false."""
         return _flag(self.request, name)
 
     def heavy_turn(self) -> AbstractAsyncContextManager[None]:
-        """Return a turn for work that takes long (`manager.http.middleware`)."""
+        """Return a turn for heavy work (`manager.http.middleware`)."""
         return heavy_turn(self.request, self.user.name)
 
     def confirm(self) -> str | None:
-        """Return what confirms this request: None for a program that was told to, "" for who wants to be told, else a token."""
+        """Return this request's confirmation: None for a forced one, "" to get the consequences, or a token."""
         return self.request.query.get("confirm")
 
 
@@ -83,9 +84,9 @@ Handler = Callable[[Call], Awaitable[web.StreamResponse]]
 
 @dataclass(frozen=True, slots=True)
 class QueryParameter:
-    """A query parameter, which may be left out. What it names `must_exist`, or the answer is 404.
+    """An optional query parameter. If `must_exist`, an unknown value is answered with 404.
 
-    A whole number is from `least` to `most`.
+    An integer is from `least` to `most`.
     """
 
     name: str
@@ -98,11 +99,15 @@ class QueryParameter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """One entry of the table. `path` is below the API's root; `answers` are the bodies of successes, by status.
+    """One entry of the table.
 
-    An answer is a type that is sent as JSON, None for an empty body, or the media types of something else. `needs_password`: no token
-    may call it; `pushes`: a token for pushing only may; `provisions`: it answers with a join token, which a token must be made for. What is `heavy` (it reads what strangers made, or looks at everything there is)
-    waits for a turn; what `streams` has limits of its own. What `asks_ca` waits for a CA, and fails where that refuses.
+    `path` is below the API's root; `answers` are the bodies of successes, by status.
+
+    An answer is a type sent as JSON, None for an empty body, or the media types of other content.
+    `needs_password`: no token may call it. `pushes`: a push-only token may. `provisions`: it answers with a
+    join token, for which a token needs that scope. `heavy`: it reads untrusted data or all objects, and waits
+    for a turn. `streams`: it has limits of its own. `asks_ca`: it waits for a CA, and fails if the CA
+    refuses.
     """
 
     method: str
@@ -124,9 +129,9 @@ class Route:
 CONFIRM: Final = QueryParameter(
     "confirm",
     str,
-    "empty to be told what it means before; then the token of the answer to that, to do just this",
+    "empty to get the consequences first; then the token of that answer, to confirm exactly these",
 )
-FORCE: Final = QueryParameter("force", bool, "go ahead despite what a refusal warned of")
+FORCE: Final = QueryParameter("force", bool, "proceed despite the warnings of a refusal")
 
 
 def reply(value: object, *, status: int = 200) -> web.Response:
@@ -134,7 +139,7 @@ def reply(value: object, *, status: int = 200) -> web.Response:
 
 
 def empty() -> web.Response:
-    """Answer that it is done."""
+    """Return an empty answer."""
     return web.Response(status=204)
 
 
@@ -168,12 +173,15 @@ async def call(route: Route, api: Api, request: web.Request) -> web.StreamRespon
 
 
 def _check_query(route: Route, request: web.Request) -> None:
-    """Refuse what a misspelt or doubtful parameter would otherwise do unasked. Raises InvalidInputError."""
+    """Refuse a misspelt or ambiguous parameter, which would otherwise be ignored.
+
+    Raises InvalidInputError.
+    """
     known = {each.name: each for each in route.query}
     for name in request.query:
         if name not in known:
             accepted = f"it takes {', '.join(known)}" if known else "it takes none"
-            raise InvalidInputError(name[:40], f"there is no such query parameter here; {accepted}")
+            raise InvalidInputError(name[:40], f"this route has no such query parameter; {accepted}")
         if len(request.query.getall(name)) > 1:
             raise InvalidInputError(name, "the query parameter is given more than once")
         if known[name].kind is bool:
@@ -194,7 +202,7 @@ def _flag(request: web.Request, name: str) -> bool:
     text = request.query.get(name)
     if text is not None and text.lower() not in _YES | _NO:
         raise InvalidInputError(
-            name, f"'{text[:40]}' is neither true nor false: say {name}=true or {name}=false"
+            name, f"'{text[:40]}' is neither true nor false: use {name}=true or {name}=false"
         )
     return text is not None and text.lower() in _YES
 
@@ -207,5 +215,5 @@ async def read_body(request: web.Request, user: UserRecord, kind: type[T]) -> T:
     except msgspec.ValidationError as error:
         raise InvalidInputError(*finding_in(error)) from error
     except UNDECODABLE as error:
-        # the parser's own words may quote what was sent, which may be a key
+        # the parser's message may quote the input, which may be a key
         raise InvalidInputError("", "the body is not JSON") from error

@@ -1,6 +1,6 @@
-"""Slots of all nodes over HTTP, and what each has.
+"""Slots of all nodes over HTTP, with their certificates.
 
-Invariant: what a certificate is worth is judged once for all nodes that have it.
+Invariant: each certificate is judged once for all its nodes.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -17,11 +17,11 @@ from manager.http.pieces import guard_stream, send, stream_list
 from manager.usecases.assignments import SlotList
 
 SLOTS_AT_ONCE: Final = 20
-"""Slots in a piece: a certificate is told with all of its nodes, at each of them."""
+"""How many slots a piece has: each repeats its certificate with all its nodes."""
 
 
 async def by_node(call: Call) -> web.StreamResponse:
-    """Answer with what each node's slots have."""
+    """Return the slots of each node."""
     found = await call.api.use_cases.assignments.by_node()
     pieces = stream_list(SlotsAnswer(slots=[]), _slots(found))
     return await send(call.request, guard_stream(pieces, call.rights.check), turn=nullcontext)

@@ -1,4 +1,4 @@
-"""Custom trusted CAs over HTTP, and the built-in list to look at."""
+"""Custom trusted CAs over HTTP, and the read-only built-in list."""
 
 from aiohttp import web
 
@@ -21,14 +21,14 @@ from manager.http.errors import consequence_answers
 
 
 async def list_all(call: Call) -> web.StreamResponse:
-    """Answer with all custom ones."""
+    """Return all custom trusted CAs."""
     found = await call.api.use_cases.trust.list()
     warnings = list(await call.api.use_cases.trust.warnings())
     return reply(TrustedCasAnswer(trusted_cas=[trusted_ca_answer(each) for each in found], warnings=warnings))
 
 
 async def builtin(call: Call) -> web.StreamResponse:
-    """Answer with the built-in list."""
+    """Return the built-in list."""
     found = [
         BuiltinCa(
             subject_name=each.certificate.subject_name,
@@ -44,12 +44,12 @@ async def builtin(call: Call) -> web.StreamResponse:
 
 
 async def show(call: Call) -> web.StreamResponse:
-    """Answer with one, decoded."""
+    """Return one trusted CA, decoded."""
     return reply(trusted_ca_answer(await call.api.use_cases.trust.show(TrustedCaId(call.number("id")))))
 
 
 async def add(call: Call) -> web.StreamResponse:
-    """Take all of an upload or none, or what is usable."""
+    """Upload all certificates or none; or, on request, the usable ones."""
     body: NewTrustedCas = call.body
     taken = await call.api.use_cases.trust.take(
         body.certificates, skip_unusable=body.skip_unusable, confirm=body.confirm, actor=call.actor
@@ -64,7 +64,7 @@ async def add(call: Call) -> web.StreamResponse:
 
 
 async def edit(call: Call) -> web.StreamResponse:
-    """Change one; 409 if that would drop too much and `force` is not given."""
+    """Change a trusted CA; 409 if that would drop too much and `force` is not given."""
     body: TrustedCaEdit = call.body
     kept = await call.api.use_cases.trust.edit(
         TrustedCaId(call.number("id")),
@@ -78,12 +78,12 @@ async def edit(call: Call) -> web.StreamResponse:
 
 
 async def export(call: Call) -> web.StreamResponse:
-    """Answer with one file of all custom ones."""
+    """Return one file of all custom trusted CAs."""
     return attachment(await call.api.use_cases.trust.export())
 
 
 async def delete(call: Call) -> web.StreamResponse:
-    """Delete one; 409 if that would drop too much and `force` is not given."""
+    """Delete a trusted CA; 409 if that would drop too much and `force` is not given."""
     await call.api.use_cases.trust.delete(
         [TrustedCaId(call.number("id"))], force=call.flag("force"), confirm=call.confirm(), actor=call.actor
     )
@@ -91,7 +91,7 @@ async def delete(call: Call) -> web.StreamResponse:
 
 
 async def delete_some(call: Call) -> web.StreamResponse:
-    """Delete several, all or none."""
+    """Delete several trusted CAs, all or none."""
     body: TrustedCasToDelete = call.body
     await call.api.use_cases.trust.delete(
         [TrustedCaId(each) for each in body.ids], force=body.force, confirm=body.confirm, actor=call.actor

@@ -22,12 +22,12 @@ from manager.domain.model import TokenRecord, UserRecord
 
 
 async def whoami(call: Call) -> web.StreamResponse:
-    """Answer with the caller."""
+    """Return the caller."""
     return reply(Caller(user=call.user.name, role=call.user.role))
 
 
 async def list_all(call: Call) -> web.StreamResponse:
-    """Answer with all users."""
+    """Return all users."""
     found = await call.api.use_cases.users.list()
     return reply(UsersAnswer(users=[_answer(each) for each in found]))
 
@@ -48,14 +48,14 @@ async def remove(call: Call) -> web.StreamResponse:
 
 
 async def set_role(call: Call) -> web.StreamResponse:
-    """Change what a user may do."""
+    """Change a user's role."""
     body: NewRole = call.body
     await call.api.use_cases.users.set_role(call.name("name"), role=body.role, actor=call.actor)
     return empty()
 
 
 async def list_sessions(call: Call) -> web.StreamResponse:
-    """Answer with where a user is signed in."""
+    """Return where a user is signed in."""
     record = await call.api.use_cases.users.get(call.name("name"))
     found = await call.api.use_cases.sessions.list(record.name)
     sessions = [
@@ -73,7 +73,7 @@ async def end_sessions(call: Call) -> web.StreamResponse:
 
 
 async def list_tokens(call: Call) -> web.StreamResponse:
-    """Answer with the caller's tokens; with everybody's for an administrator who asks for all."""
+    """Return the caller's tokens, or everybody's if an administrator asks for all."""
     everybody = call.flag("all")
     if everybody:
         check_allowed(call.caller, Role.ADMINISTRATOR)
@@ -82,7 +82,7 @@ async def list_tokens(call: Call) -> web.StreamResponse:
 
 
 async def remove_token(call: Call) -> web.StreamResponse:
-    """Revoke one of the caller's tokens, anybody's for an administrator. A lesser token can revoke itself only."""
+    """Revoke a token of the caller, or as an administrator any; a lesser token can only revoke itself."""
     number, name = call.number("id"), None
     if not includes(call.user.role, Role.ADMINISTRATOR):
         if call.caller.token_id != number:
@@ -93,7 +93,7 @@ async def remove_token(call: Call) -> web.StreamResponse:
 
 
 async def new_token(call: Call) -> web.StreamResponse:
-    """Make an API token for the caller; it is shown once."""
+    """Create an API token for the caller; it is shown once."""
     body: NewToken = call.body
     token, expires_s = await call.api.use_cases.users.new_token(
         call.user.name, label=body.label, days=body.days, scope=body.scope, actor=call.actor

@@ -1,1 +1,1 @@
-"""Web pages: what they show, their forms, and the templates they are made of."""
+"""Web pages: their contents, forms and templates."""

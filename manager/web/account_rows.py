@@ -1,6 +1,6 @@
-"""Accounts at CAs as pages show them: whose they are, how each stands, and what is renewed with it.
+"""Rows of accounts at CAs: the CA, state and renewals of each.
 
-Pure. Invariant: nothing here holds an account's key, or the key of its binding.
+Pure. Invariant: nothing here contains an account's key, or the key of its binding.
 """
 
 from collections.abc import Sequence
@@ -16,36 +16,36 @@ from manager.web.words import Kind
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShownAccount:
-    """An account with what is renewed with it."""
+    """An account and the renewals that use it."""
 
     record: AccountRecord
     renewed: Sequence[Renewal]
 
     @property
     def ca(self) -> str:
-        """Whose it is, in words."""
+        """The name of its CA."""
         return ca_name(self.record.directory_url)
 
     @property
     def contact(self) -> Sequence[str]:
-        """Email addresses at which the CA reaches its owner."""
+        """The email addresses at which the CA reaches the account's owner."""
         return [each.removeprefix("mailto:") for each in self.record.contact]
 
     @property
     def is_living(self) -> bool:
-        """Whether it can be used, or registered."""
+        """Whether it can be used or registered."""
         return not self.record.is_deactivated
 
     @property
     def state(self) -> tuple[Kind, str]:
-        """How it stands, with how good that is."""
+        """Its state, as kind and words."""
         if not self.is_living:
             return "off", "Deactivated"
         return ("ok", "Registered") if self.record.url else ("warn", "Not registered yet")
 
 
 def ca_name(directory_url: str) -> str:
-    """Return what a CA is called: by the name that it is known by, else by the host of its directory."""
+    """Return a CA's known name, otherwise the host of its directory."""
     for known in KNOWN_CAS.values():
         if directory_url == known.directory_url:
             return known.title
@@ -57,12 +57,12 @@ def ca_name(directory_url: str) -> str:
 def shown_accounts(
     accounts: Sequence[AccountRecord], renewals: Sequence[ShownRenewal]
 ) -> Sequence[ShownAccount]:
-    """Return accounts by name, those first that can be used."""
+    """Return accounts by name, usable ones first."""
     ordered = sorted(accounts, key=lambda each: (each.is_deactivated, each.name.lower(), each.id))
     return [shown_account(each, renewals) for each in ordered]
 
 
 def shown_account(account: AccountRecord, renewals: Sequence[ShownRenewal]) -> ShownAccount:
-    """Return an account with what of all renewals is ordered with it."""
+    """Return an account with those of all renewals that use it."""
     own = [each for each in renewals if each.renewal.terms and each.renewal.terms.account_id == account.id]
     return ShownAccount(record=account, renewed=renewals_of(own, {account.id: account}))

@@ -1,6 +1,6 @@
-"""Acts of the audit log as people say them: a sentence, and links to what it was done to.
+"""Acts of the audit log as sentences, with links to their subjects.
 
-Pure. Invariant: an act that has no words here is still shown, by its own name.
+Pure. Invariant: an act without words here is still shown, by its own name.
 """
 
 import json
@@ -14,7 +14,7 @@ from manager.domain.audit import AuditRecord
 Detail = Mapping[str, Any]
 
 NAMES_MAX: Final = 5
-"""Names that a sentence holds; the details have all."""
+"""How many names a sentence lists; the details have all."""
 
 _PAGES: Final = (
     ("account ", "/ca-accounts/"),
@@ -29,7 +29,10 @@ _PAGES: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Act:
-    """One row: `before`, the subject with its page ("" if it has none), `after`; and the details as JSON, "" if there are none."""
+    """One row: `before`, the subject with its page ("" for none), `after`, and the details as JSON.
+
+    The details are "" for none.
+    """
 
     record: AuditRecord
     before: str
@@ -101,7 +104,7 @@ def _used_by(detail: Detail) -> str:
 
 
 def _with_companions(words: Callable[[Detail], str]) -> Callable[[Detail], str]:
-    """Say what became of certificates that came along, too."""
+    """Add what happened to certificates uploaded with it."""
 
     def sentence(detail: Detail) -> str:
         companions = detail.get("not_served")
@@ -149,7 +152,7 @@ _WORDS: Final[Mapping[str, tuple[str, Callable[[Detail], str]]]] = {
         "updated",
         _with_companions(lambda detail: _edited(detail) if "certificate" in detail else _used_by(detail)),
     ),
-    # the name of an edit until there was one list of acts
+    # the name of an edit before acts were listed in one place
     "certificate.edited": ("changed", _edited),
     "certificate.assigned": ("assigned", _to_nodes),
     "certificate.unassigned": ("emptied a slot of", _by("slot", "(", ")")),
@@ -167,14 +170,14 @@ _WORDS: Final[Mapping[str, tuple[str, Callable[[Detail], str]]]] = {
     "csr.made": ("created", _nothing),
     "csr.answered": ("gave the CA's answer to", _answered),
     "csr.deleted": ("deleted", _nothing),
-    # the names of these three until "request" meant only what comes over HTTP
+    # the former names of these three; "request" now means HTTP only
     "request.made": ("created", _nothing),
     "request.answered": ("gave the CA's answer to", _answered),
     "request.deleted": ("deleted", _nothing),
     "node.added": ("added", _nothing),
     "node.described": ("changed the names or addresses of", _nothing),
     "node.removed": ("removed", _nothing),
-    "node.token_made": ("made a join token for", _nothing),
+    "node.token_made": ("created a join token for", _nothing),
     "node.joined": ("joined as", _by("address", "from ")),
     "node.rejoined": ("joined again, with another key, as", _by("address", "from ")),
     "node.rotated": ("replaced the key of", _by("address", "from ")),
@@ -187,15 +190,18 @@ _WORDS: Final[Mapping[str, tuple[str, Callable[[Detail], str]]]] = {
     "user.removed": ("removed", _nothing),
     "user.role_changed": ("changed the role of", _by("role", "to ")),
     "user.password_changed": ("changed the password of", _nothing),
-    "token.made": ("made an API token for", _by("label", "called ")),
+    "token.made": ("created an API token for", _by("label", "called ")),
     "token.removed": ("revoked an API token of", _by("label", "called ")),
     "sign_in.failed": ("could not sign in as", _by("attempts", "(", " attempts)")),
-    "sign_in.delayed": ("was held off after failures to sign in as", _by("attempts", "(", " attempts)")),
-    "sign_in.repeated": ("signed in again and again as", _by("attempts", "(", " times)")),
-    "join.refused": ("was refused a join as", _by("attempts", "(", " attempts)")),
+    "sign_in.delayed": (
+        "was delayed after failed attempts to sign in as",
+        _by("attempts", "(", " attempts)"),
+    ),
+    "sign_in.repeated": ("signed in repeatedly as", _by("attempts", "(", " times)")),
+    "join.refused": ("was refused to join as", _by("attempts", "(", " attempts)")),
     "manager.token_made": ("made a token for", _nothing),
     "manager.joined": ("joined the managers of this store, and got its key, as", _by("address", "from ")),
-    "manager_join.refused": ("was refused a join of the", _by("attempts", "(", " attempts)")),
+    "manager_join.refused": ("was refused to join the", _by("attempts", "(", " attempts)")),
     "key_rotation.refused": ("was refused a new key for", _by("attempts", "(", " attempts)")),
     "audit.sealed": ("sealed, entry by entry, the", _by("count", "(", " entries)")),
     "session.started": ("signed in as", _by("address", "from ")),
@@ -209,7 +215,7 @@ _WORDS: Final[Mapping[str, tuple[str, Callable[[Detail], str]]]] = {
     "account.registered": ("registered with its CA", _nothing),
     "account.changed": ("changed", _nothing),
     "account.key_change_begun": ("began to replace the key of", _nothing),
-    "account.key_change_refused": ("did not get another key for", _nothing),
+    "account.key_change_refused": ("failed to replace the key of", _nothing),
     "account.key_changed": ("replaced the key of", _nothing),
     "account.deactivation_begun": ("asked its CA to end", _nothing),
     "account.deactivated": ("deactivated", _nothing),

@@ -1,6 +1,7 @@
-"""Current status of the fleet, counted once for all who watch it.
+"""Current fleet status, counted once for all viewers.
 
-Decides when what was counted is too old. Invariant: what is shown is never older than a pace, and nothing is counted while nobody asks.
+Decides when a count is too old. Invariant: the shown count is never older than one interval, and nothing is
+counted without viewers.
 """
 
 import asyncio
@@ -12,12 +13,14 @@ from manager.usecases.ports import FleetView
 from manager.web.fleetstatus import Tile, Wave, tiles, wave
 
 PACE_S: Final = 0.5
-"""How often it is counted at most: a wave over a thousand nodes is a few drawings, not thousands, whoever watches."""
+"""The interval of counts: a wave over a thousand nodes redraws a few times, not thousands, whatever the
+number of viewers.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FleetStatus:
-    """What was counted, and when; `of` is how often nodes had changed by then."""
+    """A count and its time; `of` is the number of node changes until then."""
 
     tiles: Sequence[Tile]
     wave: Wave
@@ -26,7 +29,7 @@ class FleetStatus:
 
 
 class CurrentFleetStatus:
-    """Owns what was counted last; `counted` is how often that was done."""
+    """Owns the latest count; `counted` is the number of counts."""
 
     def __init__(self) -> None:
         self._counting = asyncio.Lock()
@@ -34,7 +37,7 @@ class CurrentFleetStatus:
         self.counted = 0
 
     async def current(self, fleet: FleetView, *, now_s: float) -> FleetStatus:
-        """Return what the tiles and the pushes are drawn from."""
+        """Return the data for the tiles and the pushes."""
         async with self._counting:
             last, of = self._last, fleet.count_of_changes
             if last is None or last.of != of or not 0 <= now_s - last.now_s < PACE_S:

@@ -1,6 +1,6 @@
 """Differences between two administrators' texts, line by line.
 
-Pure. Invariant: a line that is the same in both is left out, except for a little of what stands around a difference.
+Pure. Invariant: lines common to both are omitted, except for a little context.
 """
 
 import difflib
@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 AROUND: Final = 2
-"""Lines around a difference that are shown with it."""
+"""How many lines of context a difference has."""
 
 LINES_MAX: Final = 400
-"""Lines that a page shows."""
+"""How many lines a page shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class FieldDifference:
-    """What differs in one field."""
+    """The differences in one field."""
 
     field: str
     lines: Sequence[Line]

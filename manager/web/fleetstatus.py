@@ -1,4 +1,4 @@
-"""Status of the fleet, as the home page shows it: tiles, pushes under way, and how long recent changes took.
+"""Fleet status on the home page: tiles, running pushes, and the duration of recent changes.
 
 Pure. Invariant: every node is in exactly one tile.
 """
@@ -18,16 +18,16 @@ from manager.domain.view import PushView
 from manager.web.words import STATES, Kind
 
 RECENT_S: Final = 24 * 3600.0
-"""How far back the home page looks for how long changes took."""
+"""How far back the home page looks for the duration of changes."""
 
 WAVE_S: Final = 600.0
-"""Pushes that began within this time are told of as one wave."""
+"""Pushes that began within this time count as one wave."""
 
 ROWS_MAX: Final = 40
-"""Pushes that are told one by one; of the rest there is the count."""
+"""How many pushes are listed; the rest are counted."""
 
 PLACES_MAX: Final = 100
-"""Nodes that a certificate's page names one by one."""
+"""How many nodes a certificate's page lists."""
 
 _TILES: Final[Sequence[tuple[Kind, str, tuple[State, ...]]]] = (
     ("ok", "In sync", ("in_sync",)),
@@ -49,7 +49,7 @@ class Pushed(Protocol):
 
 
 class ServedNode(Pushed, Protocol):
-    """The same, and what the node's ports were seen to serve."""
+    """A node with its latest push, and what its ports were seen to serve."""
 
     @property
     def state(self) -> State: ...
@@ -59,7 +59,7 @@ class ServedNode(Pushed, Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tile:
-    """How many nodes stand alike; `detail` says which states are among them."""
+    """The number of nodes in similar states; `detail` names the states."""
 
     kind: Kind
     title: str
@@ -70,7 +70,7 @@ class Tile:
 
 @dataclass(frozen=True, slots=True)
 class RecentPushes:
-    """How long it took from a change until the nodes proved that they serve it."""
+    """How long nodes took to prove that they serve a change."""
 
     count: int
     median_s: float
@@ -79,7 +79,7 @@ class RecentPushes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wave:
-    """The pushes of the last minutes. `rows` are under way first, then those that failed, then the latest."""
+    """The pushes of the last minutes. `rows` has running ones, then failed ones, then the latest."""
 
     total: int
     under_way: int
@@ -95,7 +95,7 @@ class Wave:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServingRow:
-    """One node that has a certificate; `is_serving` says that its ports were seen to show it."""
+    """One node with a certificate; `is_serving` means its ports were seen to show it."""
 
     node: NodeName
     slot: Slot
@@ -105,10 +105,10 @@ class ServingRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rollout:
-    """How far a certificate has come on the nodes that have it.
+    """The progress of a certificate on its nodes.
 
-    `probed` counts the nodes whose ports prove what they serve, `serving` those among them that serve it; `took_s` is how long it
-    took the last one from the change, None while any is missing or no push is known.
+    `probed` counts the nodes whose ports were probed, `serving` those of them that serve it. `took_s` is the
+    last one's time since the change, None while any is missing or no push is known.
     """
 
     rows: Sequence[ServingRow]
@@ -119,7 +119,7 @@ class Rollout:
 
 
 def rollout_of(entry: Entry, views: Mapping[NodeName, ServedNode]) -> Rollout:
-    """Look at the nodes that have a certificate in a slot; those that do not serve it come first."""
+    """Return the nodes that have a certificate in a slot; those not serving it come first."""
     rows, probed, took = [], set(), []
     for place in entry.places:
         view = views.get(place.node)
@@ -148,7 +148,7 @@ def rollout_of(entry: Entry, views: Mapping[NodeName, ServedNode]) -> Rollout:
 
 
 def tiles(counts: Mapping[str, int]) -> list[Tile]:
-    """Sum the states up. The last tile is left out where there is nothing in it."""
+    """Sum up the states. The last tile is omitted if empty."""
     made = []
     for kind, title, states in _TILES:
         found = [(STATES[state][1].lower(), counts.get(state, 0)) for state in states]
@@ -166,7 +166,7 @@ def tiles(counts: Mapping[str, int]) -> list[Tile]:
 
 
 def recent_pushes(views: Iterable[Pushed], *, now_s: float) -> RecentPushes | None:
-    """Look at each node's latest push, if it was applied within a day; None if none was."""
+    """Summarise each node's latest push, if applied within a day; None for none."""
     took = [
         max(0.0, push.concluded_at_s - push.changed_at_s)
         for view in views
@@ -179,7 +179,7 @@ def recent_pushes(views: Iterable[Pushed], *, now_s: float) -> RecentPushes | No
 
 
 def wave(views: Iterable[Pushed], *, now_s: float) -> Wave:
-    """Gather the pushes that are under way or began lately."""
+    """Collect pushes that are running or began recently."""
     recent = [
         (view, push)
         for view in views

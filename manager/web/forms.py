@@ -1,7 +1,7 @@
-"""Reads what a form sends, in memory and within limits: private keys come this way, and never touch a disk.
+"""Form reader, in memory and within limits: private keys arrive this way and never touch a disk.
 
-Strangers send urlencoded forms only. Invariants: nothing is parsed before all of it has come, within its limits; nothing of a form appears in an
-error or a log.
+Strangers may send urlencoded forms only. Invariants: nothing is parsed before all of it has arrived within
+its limits; no part of a form is in an error or log.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,10 +28,10 @@ URLENCODED: Final = "application/x-www-form-urlencoded"
 MULTIPART: Final = "multipart/form-data"
 
 INLINE_MAX_BYTES: Final = 16 * 1024
-"""A larger form is read by a worker: its fields may be many, or escaped throughout."""
+"""A larger form is parsed by a worker: it may have many fields, or be escaped throughout."""
 
 PARSE_TIMEOUT_S: Final = 10.0
-"""The worst form of 12 MiB takes less than a second."""
+"""The longest text: the worst form of 12 MiB takes less than a second."""
 
 FIELDS_MAX: Final = 12_000
 """A list's page has at most 10,000 boxes to tick."""
@@ -42,43 +42,46 @@ STRANGER_FIELDS_MAX: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class FormFields:
-    """What a form may send beside its own token: texts and files that it has `once`, and those that it may have `several` times."""
+    """The fields a form may send besides its token.
+
+    Texts and files occur `once`; other fields may occur `several` times.
+    """
 
     once: tuple[str, ...] = ()
     several: tuple[str, ...] = ()
 
     def and_once(self, *names: str) -> "FormFields":
-        """Return these and more that it has once."""
+        """Return these fields and more that occur once."""
         return FormFields((*self.once, *names), self.several)
 
 
 NO_FIELDS: Final = FormFields()
-"""Those of a form that is one button."""
+"""The fields of a form that is one button."""
 
 
 TICKED: Final = FormFields(once=("confirm",), several=("id",))
-"""Those of a form that deletes what was ticked."""
+"""The fields of a form that deletes ticked rows."""
 
 
 def pem(*names: str) -> tuple[str, ...]:
-    """Return the names of what is pasted or chosen as a file."""
+    """Return the names of a field that is pasted or chosen as a file."""
     return tuple(each for name in names for each in (name, f"{name}_file"))
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """What was sent. An empty file field counts as none."""
+    """A submitted form. An empty file field counts as missing."""
 
     fields: Mapping[str, Sequence[str]] = field(default_factory=dict, repr=False)
     files: Mapping[str, Sequence[ImportFile]] = field(default_factory=dict, repr=False)
 
     def text(self, name: str, default: str = "") -> str:
-        """Return a field's value, which it has once (`check`)."""
+        """Return the value of a field that occurs once (`check`)."""
         found = self.fields.get(name)
         return found[0] if found else default
 
     def check(self, known: FormFields) -> None:
-        """Refuse a field that the form does not have, and one that is there more often than it can be. Raises InvalidInputError."""
+        """Refuse an unknown field, and one that occurs too often. Raises InvalidInputError."""
         for name, values in (*self.fields.items(), *self.files.items()):
             shown = name[:NAME_SHOWN]
             if name not in known.once and name not in known.several:
@@ -95,7 +98,7 @@ class Form:
         return list(dict.fromkeys(self.fields.get(name, ())))
 
     def lines(self, name: str) -> list[str]:
-        """Return a text area's entries: separated by line breaks, commas or spaces."""
+        """Return a text area's entries, separated by line breaks, commas or spaces."""
         return list(dict.fromkeys(self.text(name).replace(",", " ").split()))
 
     def ids(self, name: str = "id") -> list[int]:
@@ -108,7 +111,7 @@ class Form:
 
     @property
     def size(self) -> int:
-        """How long all of it is."""
+        """The length of the whole form."""
         texts = sum(len(text) for found in self.fields.values() for text in found)
         return texts + sum(len(file.data) for found in self.files.values() for file in found)
 
@@ -126,7 +129,10 @@ class Form:
 
 
 async def read_form(request: web.Request, sender: BodySender, workers: Workers) -> Form:
-    """Read an urlencoded or multipart form; a stranger's only as the former. Raises InvalidInputError, CertcastError UNSUPPORTED."""
+    """Read an urlencoded or multipart form; a stranger's must be urlencoded.
+
+    Raises InvalidInputError, CertcastError UNSUPPORTED.
+    """
     boundary = _boundary(request)
     if sender.is_stranger and (boundary is not None or request.content_type != URLENCODED):
         raise CertcastError("this form is only accepted urlencoded, without files", reason=Reason.UNSUPPORTED)
@@ -138,11 +144,14 @@ async def read_form(request: web.Request, sender: BodySender, workers: Workers) 
 
 
 def parse_form(data: bytes, boundary: str | None, most: int) -> Form:
-    """Read a form of at most this many fields that has come: multipart where there is a boundary. Raises InvalidInputError."""
+    """Parse a received form of at most this many fields, multipart if it has a boundary.
+
+    Raises InvalidInputError.
+    """
     try:
         return _urlencoded(data, most) if boundary is None else _multipart(data, boundary, most)
     except (ValueError, MultipartError) as error:
-        # the parser's own words may quote what was sent
+        # the parser's message may quote the input
         raise InvalidInputError("", "the form cannot be read") from error
 
 
@@ -190,5 +199,5 @@ def _add_part(
 
 
 def _plain(text: str) -> str:
-    """Undo the line ends that forms put in (HTML standard, "constructing entry lists"), so that PEM stays as it was."""
+    """Undo the line ends that forms insert (HTML standard, "constructing entry lists"), to keep PEM intact."""
     return text.replace("\r\n", "\n")

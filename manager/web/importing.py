@@ -1,4 +1,4 @@
-"""Import pages: taking a batch of files, and showing what became of it or why nothing was taken."""
+"""Import pages: take a batch of files, then show the result or why nothing was imported."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -23,7 +23,10 @@ async def show_import(
     pasted: str = "",
     peers: bool = False,
 ) -> web.StreamResponse:
-    """Take all of the files or nothing; `pasted` is text that a refusal shows again, `peers` as for `import_files`."""
+    """Import all of the files or none.
+
+    `pasted` is text a refusal shows again, `peers` as for `import_files`.
+    """
     form = page_request.form
     try:
         kept = await page_request.use_cases.certificates.import_files(
@@ -51,5 +54,5 @@ async def show_import(
 def show_import_form(
     page_request: PageRequest, template: str, refusal: FormRefusal = NOT_REFUSED, *, pasted: str = ""
 ) -> web.Response:
-    """Ask for files; `pasted` is what was pasted before."""
+    """Ask for files; `pasted` is the text pasted before."""
     return page_request.render_form(template, refusal, kept=None, left_out=(), warnings=(), pasted=pasted)

@@ -1,7 +1,7 @@
-"""Rows of the list of nodes, and of a node's own page, made of the inventory and of what the fleet knows.
+"""Node rows: the list of nodes and a node's own page, from the inventory and the fleet's facts.
 
-Pure. Invariants: the order is total (the name decides between equals), so that pages neither repeat nor skip a node; of the nodes that a
-page does not show, no row is made.
+Pure. Invariants: the order is total (the name decides between equals), so that pages neither repeat nor skip
+a node; no row is made for a node that a page does not show.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -24,18 +24,18 @@ from manager.domain.view import NodeView, SlotView, first_end_s
 from manager.web.words import STATES, Kind, short
 
 LATEST_S: Final = 2.0**53
-"""Later than any certificate's end: what has none comes last."""
+"""Later than any certificate's end: nodes without one come last."""
 
 PARTS: Final[Mapping[Part, str]] = MappingProxyType(
     {"server": "the server certificate", "client": "the client certificate", "trust": "the trust store"}
 )
-"""What the parts of a bundle are called."""
+"""The names of a bundle's parts."""
 
 _EMPTY: Final = SlotView(desired=None, offered=None, applied=None, serving=None)
 
 
 class NodeOrder(StrEnum):
-    """By what the list can be ordered."""
+    """The orders of the list."""
 
     NAME = "name"
     STATE = "state"
@@ -45,7 +45,7 @@ class NodeOrder(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeQuery:
-    """What is wanted of the list; without `states` all of them."""
+    """A query of the list; without `states`, all of them."""
 
     search: str = ""
     states: Collection[State] = ()
@@ -56,13 +56,13 @@ class NodeQuery:
 
     @property
     def looks_at_all(self) -> bool:
-        """Whether every node must be looked at to say which come first."""
+        """Whether every node must be read to find the first ones."""
         return bool(self.search or self.states) or self.order is not NodeOrder.NAME or self.descending
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One node of the list; `assigned` is what its server slot has."""
+    """One node of the list; `assigned` is its server slot's certificate."""
 
     record: NodeRecord
     location: str
@@ -71,7 +71,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fact:
-    """One of a slot's four facts: the certificate (`entry` if it is in the store), and whether it is the one that is desired."""
+    """One of a slot's four facts: the certificate (`entry` if stored), and whether it is the desired one."""
 
     leaf: str | None
     entry: Entry | None
@@ -98,7 +98,7 @@ class SlotRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndpointRow:
-    """What an endpoint was seen to serve, and whether that is what was installed."""
+    """The certificate an endpoint was seen to serve, and whether it is the installed one."""
 
     seen: Serving
     fact: Fact
@@ -110,7 +110,7 @@ def list_rows(
     query: NodeQuery,
     locations: Mapping[int, str],
 ) -> ListPage[Row]:
-    """Return the nodes of one page. Searching, choosing and sorting look at every node: for a thread."""
+    """Return the nodes of one page. Searching, filtering and sorting read every node: for a thread."""
     names = list(inventory.nodes)
     if query.search:
         names = _searched(inventory, names, query.search, locations)
@@ -149,8 +149,8 @@ def _key(
 def _searched(
     inventory: Inventory, names: Sequence[NodeName], search: str, locations: Mapping[int, str]
 ) -> list[NodeName]:
-    """Return those in whose names, addresses, location or certificate the text is."""
-    # looked at once each: thousands of nodes may share one that has as many names
+    """Return the nodes whose names, addresses, location or certificate contain the text."""
+    # check each certificate once: thousands of nodes may share one with as many names
     entries = {
         number
         for number, entry in inventory.entries.items()
@@ -170,7 +170,7 @@ def _searched(
 
 
 def slot_rows(view: NodeView, inventory: Inventory) -> list[SlotRow]:
-    """Put the four facts of each slot side by side; a slot that has nothing but is possible has a row too."""
+    """Return the four facts of each slot; a possible slot without facts has a row too."""
     by_leaf = inventory.by_leaf
     rows = []
     for slot in SLOTS:
@@ -193,7 +193,7 @@ def slot_rows(view: NodeView, inventory: Inventory) -> list[SlotRow]:
 
 
 def what_it_has(view: NodeView) -> str:
-    """Say of a node whose installation failed what is on it: a part of the new, what it had, or what was never proven."""
+    """Describe what a node has after a failed installation: a part of the new, the former, or unproven files."""
     failed, applied = view.last_failed, view.applied
     if applied is None:
         return "Nothing was installed on it before, so it keeps the new files for its services to start on."
@@ -204,7 +204,7 @@ def what_it_has(view: NodeView) -> str:
 
 
 def endpoint_rows(view: NodeView, inventory: Inventory) -> list[EndpointRow]:
-    """Say of each endpoint what it serves, the worst first."""
+    """Return what each endpoint serves, the worst first."""
     by_leaf = inventory.by_leaf
     excused = view.excused
     rows = []
@@ -224,25 +224,25 @@ def endpoint_rows(view: NodeView, inventory: Inventory) -> list[EndpointRow]:
 
 
 def served(view: NodeView, by_leaf: Mapping[str, Entry]) -> Fact:
-    """Return what a node's server slot serves, as far as that was probed."""
+    """Return the certificate a node's server slot serves, as far as probed."""
     facts = view.slots.get("server", _EMPTY)
     kind = _served_kind(facts, facts.serving, has_installed=view.applied is not None)
     return _fact(facts.serving, by_leaf, kind)
 
 
 def served_until_s(view: NodeView) -> int | None:
-    """Return when the first of the server certificates expires that a node's ports were seen to serve; None if none was."""
+    """Return the earliest expiry of server certificates seen on a node's ports; None for none."""
     return first_end_s(view.serving)
 
 
 def _shown_end_s(assigned: Entry | None, brief: NodeBrief | None) -> float:
-    """Return the end that the list shows: of what is served, else of what is assigned."""
+    """Return the end shown in the list: the served certificate's, otherwise the assigned one's."""
     end_s = brief.served_until_s if brief is not None else None
     if end_s is not None:
         return end_s
     if assigned is None:
         return LATEST_S
-    # what cannot be read comes first, since somebody must look at it
+    # unreadable ones come first, as they need attention
     assigned_s = assigned.leaf.not_after_s
     return assigned_s if assigned_s is not None else -LATEST_S
 
@@ -254,7 +254,7 @@ def assigned_to(inventory: Inventory, name: NodeName, slot: Slot) -> Entry | Non
 
 
 def location_of(record: NodeRecord, locations: Mapping[int, str]) -> str:
-    """Return the name of a node's system location, which clients of the management API give it; "" if it has none."""
+    """Return the system location that management API clients gave a node; "" for none."""
     number = record.detail.get("system_location")
     return locations.get(number, "") if isinstance(number, int) else ""
 
@@ -268,7 +268,10 @@ def _like(leaf: str | None, wanted: str | None, otherwise: Kind) -> Kind:
 
 
 def _served_kind(facts: SlotView, leaf: str | None, *, has_installed: bool) -> Kind:
-    """Say how good a served certificate is; before the first installation it can be no other than what is installed."""
+    """Return how good a served certificate is.
+
+    Before the first installation it can only be the installed one.
+    """
     if has_installed:
         return _like(leaf, facts.applied, "bad")
     return _like(leaf, facts.desired, "wait")

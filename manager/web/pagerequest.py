@@ -1,6 +1,7 @@
-"""One request for a page: who asks, what was sent, and how it is answered.
+"""Page request: the user, the submitted form, and the answer.
 
-Pages are rows of a table (`Page`), as the API's routes are; `manager.web.serving` decides who may see and do what.
+Pages are rows of a table (`Page`), like the API's routes; `manager.web.serving` decides who may see and do
+what.
 """
 
 import hmac
@@ -43,11 +44,11 @@ from manager.web.uploads import given_text, shown_text
 
 CSRF: Final = "csrf"
 NEXT: Final = "next"
-"""The field of a form that says which page comes after it."""
+"""The form field that names the next page."""
 
 
 INLINE_MAX: Final = 32 * 1024
-"""Characters of a text that is read on the loop: the worst take some milliseconds."""
+"""How many characters are read on the event loop: the worst take some milliseconds."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -56,7 +57,7 @@ _TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
-    """What all pages work with."""
+    """The dependencies of all pages."""
 
     use_cases: UseCases
     fleet: FleetView
@@ -68,7 +69,7 @@ class Site:
 
 @dataclass(slots=True, kw_only=True)
 class PageRequest:
-    """`token` is what the browser keeps: a session's, or a visitor's own, which nothing is stored for."""
+    """One request. `token` is the browser's: a session's, or a visitor's, for which nothing is stored."""
 
     site: Site
     request: web.Request
@@ -82,47 +83,47 @@ class PageRequest:
 
     @property
     def actor(self) -> str:
-        """Who is asking, for the audit log. Raises AccessError if nobody is signed in."""
+        """The user's name, for the audit log. Raises AccessError if not signed in."""
         return self.signed_in.name
 
     @property
     def maker(self) -> Maker:
-        """What a join token is made with that is asked for on a page: the password. Raises AccessError if nobody is signed in."""
+        """The proof for making join tokens on a page: the password. Raises AccessError if not signed in."""
         return Maker(user_id=self.signed_in.id)
 
     @property
     def signed_in(self) -> UserRecord:
-        """Who is asking. Raises AccessError if nobody is signed in."""
+        """The signed-in user. Raises AccessError if there is none."""
         if self.user is None:
             raise AccessError("sign in first")
         return self.user
 
     @property
     def address(self) -> str:
-        """Where the request comes from."""
+        """The address the request comes from."""
         return self.request.remote or ""
 
     @property
     def csrf(self) -> str:
-        """What every form of this browser carries; it goes with the cookie and cannot be turned back into it."""
+        """The token in every form of this browser, derived one-way from the cookie."""
         return hmac.digest(self.token.encode(), CSRF.encode(), "sha256").hex()
 
     @property
     def is_fragment(self) -> bool:
-        """Whether a script of ours asks for a part of a page."""
+        """Whether a script of ours requests a part of a page."""
         return self.request.headers.get("HX-Request") == "true"
 
     def may(self, role: Role) -> bool:
-        """Whether who asks has at least this role."""
+        """Whether the user has at least this role."""
         return self.user is not None and includes(self.user.role, role)
 
     async def check_confirmed(self) -> None:
-        """Refuse unless the password was given for this session just now. Raises AccessError PASSWORD_REQUIRED."""
+        """Require that the password was just given in this session. Raises AccessError PASSWORD_REQUIRED."""
         if not await self.use_cases.sessions.is_confirmed(self.token):
-            raise AccessError("your password is needed once more for this", reason=Reason.PASSWORD_REQUIRED)
+            raise AccessError("this needs your password again", reason=Reason.PASSWORD_REQUIRED)
 
     def query(self, name: str, default: str = "") -> str:
-        """Return a parameter of the address."""
+        """Return a query parameter."""
         return self.request.query.get(name, default)
 
     def name(self, part: str) -> str:
@@ -130,19 +131,19 @@ class PageRequest:
         return self.request.match_info[part]
 
     def node(self) -> NodeName:
-        """Return the node that the path names. Raises InvalidInputError."""
+        """Return the node in the path. Raises InvalidInputError."""
         return node_name(self.name("name"))
 
     def number(self, part: str = "id") -> int:
-        """Return a part of the path that is an id. Raises InvalidInputError."""
+        """Return an id in the path. Raises InvalidInputError."""
         return parse_id(self.name(part), field=part, what="a number")
 
     def page(self) -> int:
-        """Return which page of a list is wanted, from 1. Raises InvalidInputError."""
+        """Return the requested page of a list, from 1. Raises InvalidInputError."""
         return max(1, parse_id(self.query("page") or "1", field="page", what="a number"))
 
     def ids(self) -> list[int]:
-        """Return the ids in the address, each once. Raises InvalidInputError."""
+        """Return the ids in the query, each once. Raises InvalidInputError."""
         return [
             parse_id(text, field="id", what="a number")
             for text in dict.fromkeys(self.request.query.getall("id", []))
@@ -169,7 +170,7 @@ class PageRequest:
         return response
 
     def render_form(self, template: str, refusal: FormRefusal, **values: Any) -> web.Response:
-        """Answer with the page of a form; if it was sent and refused, with why."""
+        """Return the page of a form, with the reasons if it was refused."""
         return self.render(
             template,
             status=refusal.status,
@@ -180,12 +181,12 @@ class PageRequest:
         )
 
     async def given_text(self, name: str) -> str:
-        """Return what was pasted into a field or chosen as its file (`uploads.given_text`). Raises PkiFindingsError."""
+        """Return a field's pasted text or chosen file (`uploads.given_text`). Raises PkiFindingsError."""
         part = self.form.part(name, f"{name}_file")
         return await self._read(part.size, given_text, part, name)
 
     async def shown_text(self, text: str) -> str:
-        """Return what of a text may stand in a page (`uploads.shown_text`)."""
+        """Return the part of a text that a page may show (`uploads.shown_text`)."""
         return await self._read(len(text), shown_text, text)
 
     async def differences(self, *fields: tuple[str, str, str]) -> list[FieldDifference]:
@@ -193,24 +194,24 @@ class PageRequest:
         return await self._read(sum(len(text) for field in fields for text in field), differences, fields)
 
     async def _read(self, size: int, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Read texts that somebody sent: long ones in a worker, as they may be made to take long."""
+        """Read submitted texts: long ones in a worker, as they may be crafted to take long."""
         if size <= INLINE_MAX:
             return function(*args, **kwargs)
         return await self.use_cases.workers.run(READ_TIMEOUT_S, function, *args, **kwargs)
 
     @property
     def now_s(self) -> float:
-        """The moment, by the manager's clock."""
+        """The current time by the manager's clock."""
         return self.use_cases.now_s
 
     async def begin_session(self, response: web.StreamResponse, user: UserRecord) -> None:
-        """Sign a user in who has just been proven, or made."""
+        """Sign in a user who was just authenticated or created."""
         token = await self.use_cases.sessions.start(user, address=self.address)
         set_session(response, token)
         await self.remember_device(response, user)
 
     async def prove(self, name: str, password: str) -> UserRecord:
-        """Return the user that name and password prove, in this browser. Raises AccessError."""
+        """Return the user authenticated by name and password in this browser. Raises AccessError."""
         proof = await self.use_cases.users.passwords.prove(
             name,
             password,
@@ -222,18 +223,18 @@ class PageRequest:
         return proof.user
 
     async def remember_device(self, response: web.StreamResponse, user: UserRecord) -> None:
-        """Let the browser keep that this user has signed in here."""
+        """Store in the browser that this user has signed in here."""
         set_device(response, await self.use_cases.users.passwords.new_device(user.name))
 
     def redirect(self, path: str, message: str = "") -> web.Response:
-        """Send the browser on, with a sentence for the page that comes next."""
+        """Redirect the browser, with a message for the next page."""
         response = web.Response(status=303, headers={"Location": path, "Cache-Control": "no-store"})
         if message:
             set_flash(response, message)
         return response
 
     def link(self, **changes: object) -> str:
-        """Return this page's address with some parameters changed; None or "" takes one away."""
+        """Return this page's address with some parameters changed; None or "" removes one."""
         query = [(name, value) for name, value in self.request.query.items() if name not in changes]
         query += [(name, str(value)) for name, value in changes.items() if value not in {None, ""}]
         return f"{self.request.path}?{urlencode(query)}" if query else self.request.path
@@ -244,10 +245,10 @@ Handler = Callable[[PageRequest], Awaitable[web.StreamResponse]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """One row of the table. `role` None is for who is not signed in; `heavy` and `streams` are as for the API's routes.
+    """One row of the table. `role` None is for visitors; `heavy` and `streams` are as for the API's routes.
 
-    `fields` are what its form may send. `needs_password`: only for who gave the password just now; `form_above`: its form stands on the page one step above, and not at
-    its own address.
+    `fields` are those its form may send. `needs_password`: only for users who just gave the password.
+    `form_above`: its form is on the page one level up, not at its own address.
     """
 
     method: str
@@ -262,23 +263,23 @@ class Page:
 
 
 def ask_password(page_request: PageRequest, *, status: int, next_path: str, error: str = "") -> web.Response:
-    """Ask who is signed in for the password again. What was sent was not done; then the way leads to `next_path`."""
+    """Ask a signed-in user for the password again, then go on to `next_path`. The form was not processed."""
     return page_request.render("confirm.html", status=status, next_path=inside(next_path), error=error)
 
 
 def inside(path: str) -> str:
-    """Return where to go next: only ever a path of this site."""
+    """Return the next address: only ever a path of this site."""
     is_inside = path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable()
     return path if is_inside and not path.startswith("/sign-") else "/"
 
 
 async def begin_user(site: Site, token: str) -> UserRecord | None:
-    """Return who is signed in with a browser's token, None if nobody."""
+    """Return the user signed in with a browser's token, None if there is none."""
     return await site.use_cases.sessions.find(token) if _TOKEN.fullmatch(token) else None
 
 
 async def begin_page_request(site: Site, request: web.Request) -> PageRequest:
-    """Find out who asks."""
+    """Identify the user of a request."""
     token = session_of(request)
     user = await begin_user(site, token)
     if not _TOKEN.fullmatch(token):
@@ -287,15 +288,15 @@ async def begin_page_request(site: Site, request: web.Request) -> PageRequest:
 
 
 def sign_in_first(page_request: PageRequest) -> web.Response:
-    """Send who is not signed in to do that; a form stays in the browser, as its answer is a page."""
+    """Send a visitor to sign in. A form stays in the browser, as its answer is a page."""
     request = page_request.request
     if request.method in READING and not page_request.is_fragment:
         return page_request.redirect(f"/sign-in?next={quote(request.path_qs)}")
-    # a script's request, or a form: what was typed is still in the browser
+    # a script's request, or a form: the browser still has the input
     return page_request.render(
         "failure.html",
         status=401,
         title="You are not signed in",
-        message="Your session has ended, and nothing was changed. Sign in in another tab, then go back here and send it again.",
+        message="Your session has ended, and nothing was changed. Sign in in another tab, then come back here and send the form again.",
         where=("/", "Go to the fleet"),
     )

@@ -1,4 +1,4 @@
-"""A refused form: its status, and what its page says when it is shown once more."""
+"""Form refusals: the status, and the problems shown when the form is drawn again."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,10 @@ from manager.web.uploads import findings_of
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FormRefusal:
-    """`problems` are sentences; `asked` is a change that wants to be confirmed; `theirs` is how what somebody else saved meanwhile differs, None if nobody did."""
+    """A refusal. `problems` are sentences, `asked` is a change that needs confirmation.
+
+    `theirs` are the differences from another user's concurrent edit, None for none.
+    """
 
     status: int
     problems: Sequence[str] = ()
@@ -22,11 +25,11 @@ class FormRefusal:
 
 
 NOT_REFUSED: Final = FormRefusal(status=200)
-"""Of a form that nobody has sent yet."""
+"""For a form that was not sent yet."""
 
 
 def refusal_of(error: CertcastError | None) -> FormRefusal:
-    """Return what a page says of an error; None is none."""
+    """Return the refusal for an error; None for none."""
     match error:
         case None:
             return NOT_REFUSED
@@ -37,10 +40,10 @@ def refusal_of(error: CertcastError | None) -> FormRefusal:
 
 
 def refusal_for(problems: Sequence[str], status: int = 400) -> FormRefusal:
-    """Return what a page says of problems that it found itself."""
+    """Return the refusal for problems the page has found."""
     return FormRefusal(status=status, problems=problems) if problems else NOT_REFUSED
 
 
 def changed_meanwhile(theirs: Sequence[FieldDifference]) -> FormRefusal:
-    """Return what a page says to who comes second."""
+    """Return the refusal after another user's concurrent edit."""
     return FormRefusal(status=409, theirs=theirs)

@@ -1,7 +1,7 @@
-"""Renewal calendar: what is renewed, and what expires without being renewed, on each day of the coming weeks.
+"""Renewal calendar: renewals and unrenewed expiries on each day of the coming weeks.
 
-Pure. Days are those of UTC. Invariants: each renewal that has a next moment is counted once, on a day or as later; a certificate is counted on
-the day of its end unless a renewal that has not failed comes before that.
+Pure. Days are in UTC. Invariants: each renewal with a next moment is counted once, on a day or as later; a
+certificate is counted on the day it expires unless a renewal that has not failed comes first.
 """
 
 import datetime as dt
@@ -20,7 +20,10 @@ DAYS: Final = 7 * WEEKS
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Day:
-    """A day of the calendar. `label` is its number, with the month where one begins; `month` the month for who does not see the others."""
+    """A day of the calendar. `label` is its number, with the month's name at the start of one.
+
+    `month` is the month's name, for readers who do not see the other days.
+    """
 
     label: str
     month: str
@@ -33,7 +36,7 @@ class Day:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Calendar:
-    """Weeks from Monday to Sunday, this one first. What comes `later` is renewed after the last of them."""
+    """Weeks from Monday to Sunday, this one first. `later` counts renewals after the last."""
 
     weeks: Sequence[Sequence[Day]]
     later: int
@@ -54,12 +57,12 @@ class Calendar:
 def draw_calendar(
     renewals: Iterable[Renewal], entries: Iterable[Entry], ca_ends: Iterable[float], *, now_s: float
 ) -> Calendar:
-    """Draw what is renewed and what expires. What is due already is of today; what expired before now is left out."""
+    """Draw renewals and expiries. Due renewals count for today; past expiries are omitted."""
     begins_s = _week_s(now_s)
     renewed, tried_again, covered = Counter[int](), Counter[int](), set()
     for each in renewals:
         if each.next_at_s is None or each.state == "requested":
-            # nothing comes before somebody has done something
+            # nothing is due before a user has acted
             continue
         at_s, entry = max(each.next_at_s, now_s), each.shown.entry
         if each.state == "failing":
@@ -83,7 +86,7 @@ def draw_calendar(
 
 
 def _week_s(now_s: float) -> float:
-    """Return the beginning of the week's Monday."""
+    """Return the start of the week's Monday."""
     today_s = now_s // DAY_S * DAY_S
     return today_s - _date(now_s).weekday() * DAY_S
 
@@ -93,7 +96,7 @@ def _date(at_s: float) -> dt.datetime:
 
 
 def _day(at_s: float, begins_s: float) -> int:
-    """Count days from the first one; DAYS is later than the calendar."""
+    """Count days from the first one; DAYS means after the calendar."""
     return min(int((at_s - begins_s) // DAY_S), DAYS)
 
 

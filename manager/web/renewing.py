@@ -1,6 +1,7 @@
-"""Renewals as pages show them: how each stands, its attempts step by step, and the order of the list.
+"""Renewals on pages: the state of each, its attempts step by step, and the order of the list.
 
-Pure. Invariants: what needs somebody to act comes before what goes on automatically; the order is total (the number decides between equals).
+Pure. Invariants: renewals that need action come before automatic ones; the order is total (the number decides
+between equals).
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -29,7 +30,7 @@ from manager.web.words import NEW_KEYS, Kind
 
 STATES: Final[Mapping[RenewalState, tuple[Kind, str, str]]] = MappingProxyType(
     {
-        "failing": ("bad", "Failing", "The last attempt failed; it is tried again."),
+        "failing": ("bad", "Failing", "The last attempt failed; the manager will retry."),
         "stopped": (
             "bad",
             "Stopped",
@@ -39,10 +40,10 @@ STATES: Final[Mapping[RenewalState, tuple[Kind, str, str]]] = MappingProxyType(
         "ordering": ("wait", "Ordering", "An order is under way."),
         "waiting": ("ok", "Waiting", "It is renewed in time."),
         "paused": ("off", "Paused", "Nothing is ordered until it is resumed."),
-        "ending": ("off", "Ending", "It was switched off, and its order is being given up."),
+        "ending": ("off", "Ending", "It was switched off; its order is being cancelled."),
     }
 )
-"""Kind, words and what it means; the order is that of the list."""
+"""Kind, words and meaning, in the order of the list."""
 
 CHALLENGES: Final[Mapping[ChallengeKind, str]] = MappingProxyType(
     {
@@ -55,7 +56,7 @@ CHALLENGES: Final[Mapping[ChallengeKind, str]] = MappingProxyType(
 
 
 def offered(challenges: Collection[ChallengeKind], chosen: str) -> Mapping[ChallengeKind, str]:
-    """Return what is chosen from: what proofs can be shown by here, and what is chosen already."""
+    """Return the challenges to choose from: those that this manager can show, and the chosen ones."""
     return {kind: words for kind, words in CHALLENGES.items() if kind in challenges or kind == chosen}
 
 
@@ -65,7 +66,7 @@ _NEVER_S: Final = float("inf")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShownStep:
-    """A step of an attempt, and how long after the one before it was taken."""
+    """A step of an attempt, and the time since the previous one."""
 
     kind: Kind
     words: str
@@ -75,7 +76,7 @@ class ShownStep:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderView:
-    """An order with its steps. `waits_for` is what is wrong now, unless its last step says so."""
+    """An order with its steps. `waits_for` is the current problem, unless its last step says so."""
 
     order: OrderRecord
     kind: Kind
@@ -86,7 +87,7 @@ class OrderView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Renewal:
-    """A renewal with the account that it is ordered at, None of one that is renewed by request."""
+    """A renewal and its account, None for one by request."""
 
     shown: ShownRenewal
     account: AccountRecord | None
@@ -105,7 +106,7 @@ class Renewal:
 
     @property
     def words(self) -> str:
-        """How it stands: a failure with how often."""
+        """Its state; a failure with its count."""
         if self.state == "failing":
             return f"Failed {counted(self.record.failures, 'time')}"
         return STATES[self.state][1]
@@ -120,17 +121,17 @@ class Renewal:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """For which names is ordered, or a request opened."""
+        """The names ordered or requested."""
         return self.shown.names
 
     @property
     def proven(self) -> str:
-        """How names are proven; "" where nothing is ordered."""
+        """How names are proven; "" if nothing is ordered."""
         return "" if self.record.terms is None else CHALLENGES[self.record.terms.challenge]
 
     @property
     def key(self) -> str:
-        """Which key it gets each time; "" where nothing is ordered."""
+        """The key of each new certificate; "" if nothing is ordered."""
         terms = self.record.terms
         if terms is None:
             return ""
@@ -138,7 +139,7 @@ class Renewal:
 
     @property
     def title(self) -> str:
-        """Name what is renewed."""
+        """The name of the renewal."""
         entry = self.shown.entry
         if entry is not None:
             return entry.leaf.display_name
@@ -146,33 +147,36 @@ class Renewal:
 
     @property
     def next_at_s(self) -> float | None:
-        """When the next order begins, one goes on that has failed, or the next request is opened; None while it is paused or stopped, or cannot be told."""
+        """When the next order begins, a failed one resumes, or the next request is opened.
+
+        None while it is paused or stopped, or if unknown.
+        """
         return None if self.state == "stopped" else self.shown.next_at_s
 
     @property
     def window(self) -> Window | None:
-        """When its CA suggests to renew."""
+        """The renewal time its CA suggests."""
         return window_for(self.record, self.shown.entry)
 
     @property
     def is_under_way(self) -> bool:
-        """Whether it has an order that is not over, or a test order."""
+        """Whether it has a running order or test order."""
         return any(not each.state.is_over for each in self.shown.orders)
 
     @property
     def can_order(self) -> bool:
-        """Whether an order can begin now, also in the place of a test, or go on that rests after a failure."""
+        """Whether an order can begin now, replacing a test, or resume from its rest after a failure."""
         return self.account is not None and self.state in {"failing", "waiting"}
 
     @property
     def can_test(self) -> bool:
-        """Whether it can be tried at its CA's directory for tests."""
+        """Whether it can be tried at its CA's test directory."""
         has_staging = self.account is not None and bool(self.account.staging_url)
         return has_staging and self.state not in {"ending", "stopped"} and not self.is_under_way
 
     @property
     def attempts(self) -> Sequence[OrderView]:
-        """The latest orders, the latest first."""
+        """The recent orders, the latest first."""
         return [_attempt(each) for each in self.shown.orders]
 
 
@@ -183,7 +187,7 @@ def renewals_of(
     search: str = "",
     state: str = "",
 ) -> list[Renewal]:
-    """Return those that are looked for: failures first, then what waits for somebody, then by when they come next."""
+    """Return matching renewals: failures first, then those waiting for a user, then by next moment."""
     found = [Renewal(shown=each, account=_account(each, accounts)) for each in shown]
     wanted = [each for each in found if state in {"", each.state} and (not search or _has(each, search))]
     return sorted(wanted, key=_place)
@@ -191,7 +195,7 @@ def renewals_of(
 
 def _account(shown: ShownRenewal, accounts: Mapping[AccountId, AccountRecord]) -> AccountRecord | None:
     terms = shown.renewal.terms
-    # one that was added since the accounts were read is not there yet
+    # an account added since the accounts were read is missing
     return None if terms is None else accounts.get(terms.account_id)
 
 

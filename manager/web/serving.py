@@ -1,7 +1,7 @@
-"""Serving a page: through the gate, with the form's own token, to who may see it.
+"""Page serving: authenticates a request, checks its form token, and serves the page to permitted users.
 
-Invariants: no page but signing in and setting up is shown to who is not signed in; nothing is changed without the form's
-own token, which another site cannot know.
+Invariants: visitors see only the pages for signing in and setting up; nothing is changed without the form's
+token, which another site cannot know.
 """
 
 import hmac
@@ -77,7 +77,7 @@ async def _read_form(page: Page, page_request: PageRequest) -> Form | None:
 
 
 async def _recheck(page: Page, page_request: PageRequest) -> None:
-    """Find out again who asks. Raises _SignedOutError, AccessError."""
+    """Identify the user again. Raises _SignedOutError, AccessError."""
     page_request.user = await begin_user(page_request.site, page_request.token)
     if page.role is not None and page_request.user is None:
         raise _SignedOutError
@@ -96,7 +96,7 @@ async def _handled(page: Page, page_request: PageRequest) -> web.StreamResponse:
 
 
 async def _check_still(page: Page, page_request: PageRequest) -> None:
-    """Refuse a change by who is not signed in any more, or has a lesser role by now. Raises AccessError."""
+    """Refuse a change by a user who was signed out or demoted meanwhile. Raises AccessError."""
     user = await page_request.use_cases.sessions.find(page_request.token, using=False)
     if user is None:
         raise AccessError("your session has ended, and nothing was changed; sign in again")
@@ -110,7 +110,7 @@ def _check_role(page: Page, page_request: PageRequest) -> None:
 
 
 def _form_of(page: Page, page_request: PageRequest) -> str:
-    """Return the address of the page whose form was sent, or the page that was asked for."""
+    """Return the address of the page with the form, or of the requested page."""
     if page_request.request.method in READING:
         return page_request.request.path_qs
     path = page_request.request.rel_url.raw_path
@@ -121,7 +121,7 @@ def _form_of(page: Page, page_request: PageRequest) -> str:
 
 
 def _sender(page: Page, page_request: PageRequest) -> BodySender:
-    """Return who sends a form: pages for who is not signed in take no more from anybody else."""
+    """Return the sender of a form: visitors' pages accept small forms only, from anyone."""
     if page.role is None or page_request.user is None:
         return BodySender(owner=source_of(page_request.address), most=STRANGER_MAX_BYTES, is_stranger=True)
     return sender_of(page_request.user.name, page_request.user.role)

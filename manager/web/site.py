@@ -1,4 +1,4 @@
-"""The pages as a part of the HTTPS endpoint: every row of the tables, and every failure as a page."""
+"""Pages as a part of the HTTPS endpoint: every row of the tables, and every failure as a page."""
 
 import asyncio
 from functools import partial
@@ -81,7 +81,7 @@ _LISTS: Final = {
     Hint.LIST_USERS: ("/users", "See all users"),
     Hint.LIST_CLIENTS: ("/users", "See all users and programs"),
 }
-"""Of each hint the page that answers it."""
+"""The page that answers each hint."""
 
 _TITLES: Final = {
     400: "That cannot be read",
@@ -97,7 +97,7 @@ _TITLES: Final = {
 
 
 def add_pages(app: web.Application, use_cases: UseCases, fleet_view: FleetView) -> None:
-    """Mount all pages. Whatever else is mounted must be so before: the last of them is every other address."""
+    """Mount all pages. Mount everything else before: the last page matches every other address."""
     static, streams = StaticFiles(), Streams()
     site = Site(
         use_cases=use_cases,
@@ -116,7 +116,7 @@ def add_pages(app: web.Application, use_cases: UseCases, fleet_view: FleetView) 
 
 
 async def _compile(templates: jinja2.Environment, _app: web.Application) -> None:
-    """Compile every template before the first is asked for: on the loop, some would keep it for 40 ms."""
+    """Compile every template before first use: on the loop, some would block it for 40 ms."""
     await asyncio.to_thread(_compile_all, templates)
 
 
@@ -139,11 +139,11 @@ async def _serve(page: Page, site: Site, request: web.Request) -> web.StreamResp
         raise
     except Exception:
         log.exception("http.request_failed", method=request.method, path=page.path)
-        return await _failed(site, request, 500, "The manager failed; its log says why.")
+        return await _failed(site, request, 500, "The manager failed; see its log.")
 
 
 async def _nothing(site: Site, request: web.Request) -> web.StreamResponse:
-    return await _failed(site, request, 404, "There is no such page.")
+    return await _failed(site, request, 404, "This page does not exist.")
 
 
 async def _failed(
@@ -152,7 +152,7 @@ async def _failed(
     try:
         page_request = await begin_page_request(site, request)
     except CertcastError as error:
-        # the store itself does not answer, so nobody knows who asks
+        # the store does not answer, so the user is unknown
         return web.Response(status=status_of(error), text=error.message)
     title = _TITLES.get(status, "That did not work")
     where = _LISTS[hint] if hint is not None else ("/", "Go to the fleet")
@@ -162,7 +162,7 @@ async def _failed(
 
 
 def _readable(value: object) -> object:
-    """Show what a template was given; what is markup is ours."""
+    """Make a template's value safe to read; markup is our own."""
     return readable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
@@ -170,12 +170,12 @@ def _templates(static: StaticFiles) -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("manager.web"),
         autoescape=True,
-        # text of nodes, certificates and other users stands beside words of ours, and is not to turn them round or look like others
+        # untrusted text (of nodes, certificates, other users) must not reverse our text or imitate other text
         finalize=_readable,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        # they come with the program; else each page asks the disk for each of its templates whether it has changed
+        # templates ship with the program; otherwise each page would check each template on disk
         auto_reload=False,
     )
     environment.globals.update(static=static.url, **words.GLOBALS)

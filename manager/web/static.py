@@ -1,6 +1,7 @@
-"""The pages' own files: style sheet, scripts, icon. Read once at start, served from memory, and named by their content.
+"""Static files of the pages: style sheet, scripts, icon. Read once at start, named by their content.
 
-Invariant: a browser keeps them for a year, and asks again when one of them is another.
+They are served from memory. Invariant: a browser keeps a file for a year, and fetches it again when its
+content changes.
 """
 
 import hashlib
@@ -27,11 +28,11 @@ class StaticFiles:
         }
 
     def url(self, name: str) -> str:
-        """Return where a file is; another content is elsewhere."""
+        """Return a file's address, which depends on its content."""
         return f"/static/{name}?v={self._marks[name]}"
 
     async def show(self, request: web.Request) -> web.Response:
-        """Answer with a file."""
+        """Return a file."""
         name = request.match_info["name"]
         content = self._files.get(name)
         if content is None:

@@ -1,6 +1,6 @@
-"""Expiry timeline: the bars that show what expires in which week of the coming year.
+"""Expiry timeline: bars of the expiries in each week of the coming year.
 
-Pure. Invariant: everything is counted once: as expired, in a week's bar, or as later.
+Pure. Invariant: each expiry is counted once: as expired, in a week's bar, or as later.
 """
 
 import datetime as dt
@@ -14,21 +14,21 @@ from common.pki.expiry import ALARM_DAYS, DAY_S, EXPIRING_DAYS, Nearness
 WEEKS: Final = 52
 WEEK_S: Final = 7 * DAY_S
 TOP: Final = 14
-"""Room above the highest bar, for its number."""
+"""The space above the highest bar, for its number."""
 
 FOOT: Final = 20
-"""Room below, for the months."""
+"""The space below, for the months."""
 
 ROOMY: Final = 600
-"""A drawing that is less wide has fewer and shorter labels."""
+"""A narrower drawing has fewer and shorter labels."""
 
 LEAST: Final = 3.0
-"""How high a bar is at least: one certificate beside a thousand is still seen."""
+"""The least height of a bar, so that one certificate beside a thousand is visible."""
 
 
 @dataclass(frozen=True, slots=True)
 class Expiry:
-    """When something expires, and how near that is."""
+    """The time of an expiry, and its urgency."""
 
     at_s: float
     urgency: Nearness
@@ -36,7 +36,7 @@ class Expiry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bar:
-    """One week. `urgency` is that of the most urgent in it: alarm, soon or calm."""
+    """One week. `urgency` is the highest in it: alarm, soon or calm."""
 
     x: float
     y: float
@@ -54,7 +54,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimelineMark:
-    """A line across, with its label: the beginning of a month, or the end of a span that matters."""
+    """A labelled line across: the start of a month, or the end of a significant period."""
 
     x: float
     label: str
@@ -75,19 +75,19 @@ class Timeline:
 
     @property
     def base(self) -> int:
-        """Where the bars stand."""
+        """The base line of the bars."""
         return self.height - FOOT
 
     @property
     def highest(self) -> int:
-        """How many expire in the fullest week."""
+        """The number of expiries in the fullest week."""
         return max((bar.count for bar in self.bars), default=0)
 
 
 def draw_timeline(
     certificates: Iterable[Expiry], trusted_cas: Iterable[Expiry], *, now_s: float, width: int, height: int
 ) -> Timeline:
-    """Draw when things expire."""
+    """Draw the expiries."""
     ends, ca_ends = list(certificates), list(trusted_cas)
     by_week, cas_by_week = _by_week(ends, now_s), _by_week(ca_ends, now_s)
     urgencies = _urgencies((*ends, *ca_ends), now_s)
@@ -130,7 +130,7 @@ def draw_timeline(
 
 
 def _week(end: Expiry, now_s: float) -> int:
-    """Count weeks from now: -1 is over, WEEKS is later than the drawing."""
+    """Count weeks from now: -1 has expired, WEEKS is after the drawing."""
     return -1 if end.at_s < now_s else min(int((end.at_s - now_s) // WEEK_S), WEEKS)
 
 
@@ -147,7 +147,7 @@ def _urgencies(ends: Iterable[Expiry], now_s: float) -> dict[int, Nearness]:
 
 
 def _months(now_s: float, width: int) -> list[TimelineMark]:
-    """Return the months' beginnings, every third where there is little room; one at the edge would be cut off."""
+    """Return the months' starts, every third in a narrow drawing, without one cut off at the edge."""
     start = dt.datetime.fromtimestamp(now_s, dt.UTC)
     every = 1 if width >= ROOMY else 3
     marks = []

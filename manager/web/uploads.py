@@ -1,6 +1,6 @@
-"""Texts that come pasted or as a file, and what of them may be shown again.
+"""Uploaded texts, pasted or as a file, and the parts of them that may be shown again.
 
-Invariant: a private key or a passphrase is never in a page, not even in the form that is refused.
+Invariant: a private key or a passphrase is never in a page, not even in a refused form.
 """
 
 from collections.abc import Iterable
@@ -16,11 +16,14 @@ from manager.web.words import Placed
 
 PASTED: Final = "what was pasted"
 _FIELDS: Final = frozenset((CERTIFICATE_FIELD, KEY_FIELD, PARAMETERS_FIELD, PASTED))
-"""What a finding names where there is no file; these are words of ours, and begin a sentence."""
+"""The place of a finding without a file; it begins a sentence."""
 
 
 def given_text(form: Form, name: str) -> str:
-    """Return what was pasted into a field, or the chosen file in its place; what is not text is written as PEM. Raises PkiFindingsError."""
+    """Return a field's pasted text, or its chosen file instead; binary data is written as PEM.
+
+    Raises PkiFindingsError.
+    """
     file = form.file(f"{name}_file")
     if file is None:
         return form.text(name)
@@ -28,23 +31,23 @@ def given_text(form: Form, name: str) -> str:
 
 
 def shown_text(text: str) -> str:
-    """Return what of a text may stand in a page."""
+    """Return the part of a text that a page may show."""
     return without_private_keys(text)
 
 
 def findings_of(error: Exception) -> list[str]:
-    """Return every finding of a refusal as a sentence that says where."""
+    """Return every finding of a refusal as a sentence with its place."""
     match error:
         case PkiFindingsError():
             return sentences(error.findings)
         case PkiError():
             return sentences([error])
         case _:
-            return [getattr(error, "message", "") or "that failed; the manager's log says why"]
+            return [getattr(error, "message", "") or "that failed; see the manager's log"]
 
 
 def sentences(findings: Iterable[PkiError]) -> list[str]:
-    """Return findings as sentences that say where; a file's name is written as it is."""
+    """Return findings as sentences with their places; file names stay unchanged."""
     return [
         Placed(locate(each)) if each.file and each.file not in _FIELDS else locate(each) for each in findings
     ]

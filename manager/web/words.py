@@ -1,6 +1,6 @@
-"""Wording of the pages: states, statuses, moments, spans of time.
+"""Wording of the pages: states, statuses, moments, durations.
 
-Pure. Invariant: whatever is told by a colour is told by a word and a shape too.
+Pure. Invariant: everything shown by a colour is also shown by a word and a shape.
 """
 
 import datetime as dt
@@ -20,7 +20,7 @@ from manager.domain.consequences import Consequence, ConsequenceCode
 from manager.pki.chain.chain import PROBLEM_WORDS
 
 Kind = Literal["ok", "info", "wait", "warn", "bad", "off"]
-"""How good something is; each has its own colour and its own shape."""
+"""A level of quality; each has its own colour and shape."""
 
 _STATE_KINDS: Final[Mapping[State, Kind]] = MappingProxyType(
     {
@@ -41,7 +41,7 @@ _STATE_KINDS: Final[Mapping[State, Kind]] = MappingProxyType(
 STATES: Final[Mapping[State, tuple[Kind, str, str]]] = MappingProxyType(
     {state: (kind, *NODE_STATES[state]) for state, kind in _STATE_KINDS.items()}
 )
-"""Kind, words and what it means, the order is that of the pages. Every state has its own."""
+"""Kind, words and meaning, in the order of the pages. Every state has its own."""
 
 STATUS_KINDS: Final[Mapping[StatusCode, Kind]] = MappingProxyType(
     {
@@ -62,7 +62,7 @@ SEVERITY_KINDS: Final[Mapping[Severity, Kind]] = MappingProxyType(
 HEADLINE_KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
     {StatusCode.GOOD: "ok", StatusCode.TEMPORARY: "info"}
 )
-"""Headlines whose colour is not that of their severity."""
+"""Headlines with a colour other than their severity's."""
 
 CHAIN_WORDS: Final[Mapping[ChainState, tuple[Kind, str]]] = MappingProxyType(
     {
@@ -90,13 +90,13 @@ NEW_KEYS: Final[Mapping[str, str]] = MappingProxyType(
 
 
 class Placed(str):
-    """Words that begin with the name of a file or a field, which is shown as it is."""
+    """Words that begin with the name of a file or field, which is shown unchanged."""
 
     __slots__ = ()
 
 
 def sentence(text: str) -> str:
-    """Return an error's words as a sentence of a page."""
+    """Return an error's text as a sentence of a page."""
     if not text:
         return ""
     first = text[0] if isinstance(text, Placed) else text[0].upper()
@@ -104,12 +104,12 @@ def sentence(text: str) -> str:
 
 
 def moment(seconds: float | None, absent: str = "never") -> Markup:
-    """Write a moment in UTC, so that the script can write it in the viewer's own zone."""
+    """Format a moment in UTC, for the script to convert to the viewer's time zone."""
     return _time(seconds, absent, Markup('<time datetime="{}">{}</time>'), "%Y-%m-%d %H:%M UTC")
 
 
 def day(seconds: float | None) -> Markup:
-    """Write a day, with its moment as the machine-readable value. A certificate's is None where it cannot be read."""
+    """Format a day, with the moment as the machine-readable value. None: the certificate's is unreadable."""
     return _time(seconds, UNREADABLE, Markup('<time class="day" datetime="{}">{}</time>'), "%Y-%m-%d")
 
 
@@ -124,7 +124,7 @@ def _time(seconds: float | None, absent: str, element: Markup, shown: str) -> Ma
 
 
 def span(seconds: float) -> str:
-    """Say how long, in its largest unit: `3 days`, `1 hour`, `0.4 seconds`."""
+    """Format a duration in its largest unit: `3 days`, `1 hour`, `0.4 seconds`."""
     if seconds < 0.1:
         return "under 0.1 seconds"
     if seconds < 10:
@@ -133,14 +133,14 @@ def span(seconds: float) -> str:
 
 
 def brief(seconds: float) -> str:
-    """Say how long, in figures: `0.04 s`, `12 s`, `3 minutes`."""
+    """Format a duration in figures: `0.04 s`, `12 s`, `3 minutes`."""
     if seconds < 60:
         return f"{seconds:.2f} s" if seconds < 10 else f"{seconds:.0f} s"
     return span(seconds)
 
 
 def from_now(seconds: float | None, now_s: float) -> str:
-    """Say how far off a moment is: `in 12 days`, `3 hours ago`, `now`; nothing of one that is not known."""
+    """Format the distance to a moment: `in 12 days`, `3 hours ago`, `now`; "" for an unknown one."""
     if seconds is None:
         return ""
     away = seconds - now_s
@@ -150,7 +150,7 @@ def from_now(seconds: float | None, now_s: float) -> str:
 
 
 def plural(count: int, one: str, many: str = "") -> str:
-    """Say how many: `1 node`, `3 nodes`."""
+    """Format a count: `1 node`, `3 nodes`."""
     return counted(count, one, many)
 
 
@@ -158,7 +158,7 @@ _NOTED: Final = frozenset((ConsequenceCode.CHAIN_KEPT, ConsequenceCode.NOT_SERVE
 
 
 def with_notes(sentence: str, consequences: Iterable[Consequence]) -> str:
-    """Add to a sentence what became of certificates that came along or before, which is not asked about because it does no harm."""
+    """Add to a sentence the harmless consequences, which need no confirmation."""
     notes = [each.message for each in consequences if each.code in _NOTED]
     return " ".join([sentence, *notes])
 
@@ -181,7 +181,7 @@ GLOBALS: Final[Mapping[str, Any]] = MappingProxyType(
         "ADMINISTRATOR": Role.ADMINISTRATOR,
     }
 )
-"""What every template knows."""
+"""The globals of every template."""
 
 FILTERS: Final[Mapping[str, Callable[..., Any]]] = MappingProxyType(
     {

@@ -1,4 +1,4 @@
-"""Signing in and out, and setting up the first administrator."""
+"""Access pages: signing in and out, and setting up the first administrator."""
 
 from aiohttp import web
 
@@ -18,7 +18,7 @@ async def sign_in_page(page_request: PageRequest) -> web.StreamResponse:
 
 
 async def sign_in(page_request: PageRequest) -> web.StreamResponse:
-    """Begin a session; whatever the browser kept before is replaced."""
+    """Begin a session, replacing the browser's former tokens."""
     name, next_path = page_request.form.text("name").strip(), inside(page_request.form.text(NEXT))
     try:
         user = await page_request.prove(name, page_request.form.text("password"))
@@ -27,7 +27,7 @@ async def sign_in(page_request: PageRequest) -> web.StreamResponse:
         return await _ask(page_request, next_path=next_path, name=name, error=error)
     await page_request.use_cases.sessions.end(page_request.token)
     try:
-        # the password may have been replaced meanwhile, which ends only the sessions that there were
+        # the password may have been replaced meanwhile, which ends only the sessions existing then
         await page_request.prove(name, page_request.form.text("password"))
     except AccessError as error:
         await page_request.use_cases.sessions.end(token)
@@ -39,7 +39,7 @@ async def sign_in(page_request: PageRequest) -> web.StreamResponse:
 
 
 async def confirm(page_request: PageRequest) -> web.StreamResponse:
-    """Take the password of who is signed in once more, and lead back to what needed it."""
+    """Check a signed-in user's password again, and return to the page that needed it."""
     if page_request.user is None:
         raise AccessError("sign in first")
     try:
@@ -60,19 +60,19 @@ async def sign_out(page_request: PageRequest) -> web.StreamResponse:
     """End the session, here and in the store."""
     await page_request.use_cases.sessions.end(page_request.token)
     response = page_request.redirect("/sign-in", "You are signed out.")
-    # the next page gives the browser a token of its own again
+    # the next page gives the browser a new visitor's token
     set_session(response, "")
     return response
 
 
 async def set_up_page(page_request: PageRequest) -> web.StreamResponse:
-    """Ask for the first administrator, if the link is good."""
+    """Ask for the first administrator, if the link is valid."""
     await page_request.use_cases.setup.check(page_request.name("token"))
     return page_request.render("set_up.html", name="admin", error=None)
 
 
 async def set_up(page_request: PageRequest) -> web.StreamResponse:
-    """Create the first administrator, and sign in as that one."""
+    """Create the first administrator and sign in."""
     name, password = page_request.form.text("name").strip(), page_request.form.text("password")
     problem = "The two passwords differ." if password != page_request.form.text("again") else ""
     if not problem:

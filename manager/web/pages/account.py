@@ -1,4 +1,4 @@
-"""Own account: the password, sessions and API tokens of who is signed in; administrators revoke anybody's tokens here."""
+"""Account page of the user: password, sessions and API tokens; administrators revoke any user's tokens here."""
 
 from typing import Final
 
@@ -21,7 +21,7 @@ SCOPES: Final = {
     Scope.PUSH_ONLY: "push, watch pushes, and nothing else",
     Scope.OPERATOR: "look, push and acknowledge",
     Scope.ADMINISTRATOR: "do everything except create users, tokens, programs and join tokens, or download private keys",
-    Scope.PROVISIONING: "the same, and create join tokens: whoever has it can receive private keys as a node",
+    Scope.PROVISIONING: "the same, and create join tokens: its holder can receive private keys as a node",
 }
 
 
@@ -54,13 +54,13 @@ async def own_password(page_request: PageRequest) -> web.StreamResponse:
 
 
 async def new_token(page_request: PageRequest) -> web.StreamResponse:
-    """Make an API token, and show it once."""
+    """Create an API token, and show it once."""
     label, days, wanted = (
         page_request.form.text("label").strip(),
         page_request.form.text("days"),
         page_request.form.text("scope"),
     )
-    problems = [] if label else ["a token needs a label, so that you know later what it is for"]
+    problems = [] if label else ["enter a label, so that you know later what the token is for"]
     if not (days.isascii() and days.isdecimal() and len(days) <= 5 and 1 <= int(days) <= TOKEN_DAYS_MAX):
         problems.append(f"a token is valid for 1 to {TOKEN_DAYS_MAX} days")
     if wanted not in set(Scope):
@@ -80,7 +80,7 @@ async def new_token(page_request: PageRequest) -> web.StreamResponse:
 
 
 async def remove_token_page(page_request: PageRequest) -> web.StreamResponse:
-    """Say what follows when a token is revoked."""
+    """Show the consequences of revoking a token."""
     found = [
         each
         for each in await page_request.use_cases.users.tokens(_whose(page_request))
@@ -92,7 +92,7 @@ async def remove_token_page(page_request: PageRequest) -> web.StreamResponse:
 
 
 async def remove_token(page_request: PageRequest) -> web.StreamResponse:
-    """Revoke one of the user's own tokens; an administrator may revoke anybody's."""
+    """Revoke one of the user's own tokens; an administrator may revoke any."""
     record = await page_request.use_cases.users.remove_token(
         page_request.number(), name=_whose(page_request), actor=page_request.actor
     )
@@ -115,7 +115,7 @@ async def end_own_sessions(page_request: PageRequest) -> web.StreamResponse:
 
 
 def _whose(page_request: PageRequest) -> str | None:
-    """Return whose tokens a visitor may revoke: None for everybody's."""
+    """Return whose tokens the user may revoke: None for everybody's."""
     return None if page_request.may(Role.ADMINISTRATOR) else page_request.actor
 
 

@@ -1,4 +1,4 @@
-"""Alarms: what is wrong now, acknowledging it, and what was wrong."""
+"""Alarm pages: the active ones, acknowledging them, and those that ended."""
 
 import asyncio
 from collections.abc import Sequence
@@ -35,7 +35,7 @@ async def history(page_request: PageRequest) -> web.StreamResponse:
 
 
 async def acknowledge(page_request: PageRequest) -> web.StreamResponse:
-    """Note that these were seen; those that ended meanwhile need it no more."""
+    """Record that these were seen; those that ended meanwhile are skipped."""
     ids = page_request.form.ids()
     if not ids:
         return await _active(page_request, refusal_for(["tick at least one alarm first"]))

@@ -1,4 +1,4 @@
-"""The audit log: who did what, searched and in pages, and whether its chain of hashes holds."""
+"""Audit log page: who did what, searchable and paged, and whether its chain of hashes is intact."""
 
 import re
 from typing import Final
@@ -14,7 +14,7 @@ from manager.web.pagerequest import Page, PageRequest
 SIZE: Final = 100
 
 _OLD_HASH: Final = re.compile(r"[0-9a-fA-F]{64}")
-"""What was noted before heads were signed."""
+"""The form of heads before they were signed."""
 
 
 async def show(page_request: PageRequest) -> web.StreamResponse:
@@ -33,7 +33,7 @@ async def show(page_request: PageRequest) -> web.StreamResponse:
 
 
 async def verify(page_request: PageRequest) -> web.StreamResponse:
-    """Walk along the chain, and show what that found."""
+    """Verify the chain, and show the result."""
     kept = page_request.query("head").strip()
     noted = kept.lower() if _OLD_HASH.fullmatch(kept) else None
     audit = page_request.use_cases.audit

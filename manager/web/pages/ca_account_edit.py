@@ -1,6 +1,6 @@
-"""Form by which an account at a CA is corrected; its contacts and key have forms of their own on its page.
+"""Account correction form; contacts and key have forms of their own on the account's page.
 
-Invariant: the key of a binding is taken from the form, and never shown again; one that is not given stays.
+Invariant: the key of a binding is read from the form and never shown again; if omitted, the stored one stays.
 """
 
 from dataclasses import replace
@@ -17,13 +17,13 @@ from manager.web.refusal import refusal_of
 
 
 async def edit_form(page_request: PageRequest) -> web.StreamResponse:
-    """Show what of it can be corrected: of one that its CA knows, neither where nor by which binding."""
+    """Show the editable fields; a registered account's directory and binding are fixed."""
     record = await page_request.use_cases.accounts.get(number_of(page_request))
     return _form(page_request, record, record)
 
 
 async def edit(page_request: PageRequest) -> web.StreamResponse:
-    """Keep what was corrected; registering comes next if its CA does not know it."""
+    """Save the corrections; an unregistered account continues to registration."""
     record, form = await page_request.use_cases.accounts.get(number_of(page_request)), page_request.form
     given = replace(
         record,
@@ -52,14 +52,14 @@ async def edit(page_request: PageRequest) -> web.StreamResponse:
 
 
 def _binding_key(text: str, given: AccountRecord) -> str | None:
-    """Return the key of a binding, None for the one that is kept: "" of an account that is to have no binding."""
+    """Return a binding's key: None to keep the stored one, "" for no binding."""
     return text if text or not given.binding_id else None
 
 
 def _form(
     page_request: PageRequest, record: AccountRecord, given: AccountRecord, error: CertcastError | None = None
 ) -> web.Response:
-    """Show what is `given`, of what is kept as `record`."""
+    """Show the `given` values for the stored `record`."""
     return page_request.render_form(
         "ca_account_edit.html",
         refusal_of(error),

@@ -1,6 +1,6 @@
-"""Accounts at CAs: the list, one with what is renewed with it, adding and registering, its contacts and key, ending it.
+"""CA account pages: the list, an account and its renewals, adding, registering, contacts, key, and its end.
 
-Invariant: the key of a binding is taken from a form, and never shown again: not even in the form that is refused.
+Invariant: the key of a binding is read from a form and never shown again, not even in a refused form.
 """
 
 from dataclasses import dataclass
@@ -20,16 +20,18 @@ from manager.web.pagerequest import Page, PageRequest
 from manager.web.refusal import refusal_of
 
 OTHER: Final = "other"
-"""What stands for a CA that is known by the address of its directory only."""
+"""Stands for a CA known only by the address of its directory."""
 
 _FIRST: Final = next(iter(KNOWN_CAS))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Given:
-    """What the form has; `ca` is a known CA or OTHER, `contact` one address per line. The key of a binding is not among it.
+    """The form's values, without the binding's key.
 
-    `for_renewal`: setting up a renewal (`manager.web.pages.renewal_setup`) goes on afterwards.
+    `ca` is a known CA or OTHER, `contact` one address per line.
+
+    `for_renewal`: setting up a renewal (`manager.web.pages.renewal_setup`) continues afterwards.
     """
 
     ca: str = _FIRST
@@ -43,24 +45,24 @@ class _Given:
 
 
 async def list_all(page_request: PageRequest) -> web.StreamResponse:
-    """Show all, those first that can be used."""
+    """Show all accounts, usable ones first."""
     accounts = await page_request.use_cases.accounts.list()
     renewals = await page_request.use_cases.renewals.list()
     return page_request.render("ca_accounts.html", accounts=shown_accounts(accounts, renewals))
 
 
 async def show(page_request: PageRequest) -> web.StreamResponse:
-    """Show one, with what is renewed with it."""
+    """Show an account and its renewals."""
     return await _show(page_request)
 
 
 async def new_form(page_request: PageRequest) -> web.StreamResponse:
-    """Ask at which CA, and how it reaches its owner."""
+    """Ask for the CA, and the contacts of the owner."""
     return _new_form(page_request, _Given(for_renewal=bool(page_request.query("renewal"))))
 
 
 async def add(page_request: PageRequest) -> web.StreamResponse:
-    """Keep an account, with a key that is made for it; registering it comes next."""
+    """Create an account with a new key; registering it comes next."""
     form = page_request.form
     given = _Given(
         ca=form.text("ca"),
@@ -91,12 +93,12 @@ async def add(page_request: PageRequest) -> web.StreamResponse:
 
 
 async def offers(page_request: PageRequest) -> web.StreamResponse:
-    """Ask its CA what it offers, and who has not registered it yet to agree to the CA's terms."""
+    """Show the CA's offers, and ask for consent to its terms if the account is not registered."""
     return await _offers(page_request)
 
 
 async def register(page_request: PageRequest) -> web.StreamResponse:
-    """Make it at its CA, or find it there by its key."""
+    """Register the account at its CA, or find it there by its key."""
     try:
         made = await page_request.use_cases.accounts.register(
             number_of(page_request), agrees=page_request.form.flag("terms_agreed"), actor=page_request.actor
@@ -110,7 +112,7 @@ async def register(page_request: PageRequest) -> web.StreamResponse:
 
 
 async def edit_contact(page_request: PageRequest) -> web.StreamResponse:
-    """Let its CA reach its owner at other addresses."""
+    """Change the contacts, at the CA too."""
     try:
         await page_request.use_cases.accounts.edit(
             number_of(page_request),
@@ -119,7 +121,7 @@ async def edit_contact(page_request: PageRequest) -> web.StreamResponse:
         )
     except CertcastError as error:
         return await _show(page_request, error)
-    return _back(page_request, "The contacts are changed, at the CA too if it knows the account.")
+    return _back(page_request, "The contacts were changed, at the CA too if the account is registered.")
 
 
 async def change_key(page_request: PageRequest) -> web.StreamResponse:
@@ -128,30 +130,30 @@ async def change_key(page_request: PageRequest) -> web.StreamResponse:
         await page_request.use_cases.accounts.change_key(number_of(page_request), actor=page_request.actor)
     except CertcastError as error:
         return await _show(page_request, error)
-    return _back(page_request, "The account has a new key, and the former one is worth nothing any more.")
+    return _back(page_request, "The account has a new key; the former one is no longer valid.")
 
 
 async def deactivate_form(page_request: PageRequest) -> web.StreamResponse:
-    """Say what follows when an account ends, and ask."""
+    """Show the consequences of deactivating an account, and ask."""
     return await _deactivate_form(page_request)
 
 
 async def deactivate(page_request: PageRequest) -> web.StreamResponse:
-    """End it at its CA, for good."""
+    """Deactivate the account at its CA permanently."""
     try:
         await page_request.use_cases.accounts.deactivate(number_of(page_request), actor=page_request.actor)
     except CertcastError as error:
         return await _deactivate_form(page_request, error)
-    return _back(page_request, "The account is deactivated: nothing can be ordered with it any more.")
+    return _back(page_request, "The account is deactivated: it can no longer order certificates.")
 
 
 async def delete_form(page_request: PageRequest) -> web.StreamResponse:
-    """Say what is lost with an account, and ask."""
+    """Show what is lost with an account, and ask."""
     return await _delete_form(page_request)
 
 
 async def delete(page_request: PageRequest) -> web.StreamResponse:
-    """Forget it with its key; refused while something is renewed with it."""
+    """Forget the account and its key; refused while a renewal uses it."""
     name = (await page_request.use_cases.accounts.get(number_of(page_request))).name
     try:
         await page_request.use_cases.accounts.delete(number_of(page_request), actor=page_request.actor)
@@ -161,7 +163,7 @@ async def delete(page_request: PageRequest) -> web.StreamResponse:
 
 
 def _directories(given: _Given) -> tuple[str, str]:
-    """Return where to order, and where orders are tried. Raises InvalidInputError."""
+    """Return the directories for orders and for test orders. Raises InvalidInputError."""
     known = KNOWN_CAS.get(given.ca)
     if known is None:
         return given.directory_url, given.staging_url
@@ -174,7 +176,7 @@ def _directories(given: _Given) -> tuple[str, str]:
 
 
 def number_of(page_request: PageRequest) -> AccountId:
-    """Return which account a page is about."""
+    """Return the account in the path."""
     return AccountId(page_request.number())
 
 
@@ -188,7 +190,7 @@ async def _account(page_request: PageRequest) -> ShownAccount:
 
 
 async def _show(page_request: PageRequest, error: CertcastError | None = None) -> web.Response:
-    """Show one; after a refusal with what was refused."""
+    """Show an account; after a refusal with the refused values."""
     account = await _account(page_request)
     contact = "\n".join(account.contact) if error is None else page_request.form.text("contact")
     return page_request.render_form("ca_account.html", refusal_of(error), account=account, contact=contact)
@@ -206,7 +208,7 @@ def _new_form(page_request: PageRequest, given: _Given, error: CertcastError | N
 
 
 async def _offers(page_request: PageRequest, error: CertcastError | None = None) -> web.Response:
-    """Show what the CA says of itself, None where it cannot be asked."""
+    """Show the CA's offers, None if it is unreachable."""
     offered: Directory | None = None
     try:
         offered = await page_request.use_cases.accounts.directory(number_of(page_request))
@@ -243,7 +245,7 @@ ACCOUNT_FIELDS: Final = FormFields(
         "renewal",
     )
 )
-"""Those of an account that is added, or corrected."""
+"""The fields of an account being added or corrected."""
 
 _ADMINISTRATORS: Final = (
     ("GET", "new", new_form, ()),

@@ -1,4 +1,4 @@
-"""Adding TLS certificates, with a preview; editing one; importing files."""
+"""Certificate forms: adding with a preview, editing, and importing files."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -25,7 +25,7 @@ from manager.web.words import plural, with_notes
 
 @dataclass(frozen=True, slots=True)
 class _Given:
-    """What a form shows: texts by field, nodes that are chosen, and what is written about the certificate."""
+    """The form's values: texts by field, chosen nodes, and annotations."""
 
     fields: Mapping[str, str]
     nodes: Sequence[str]
@@ -40,7 +40,7 @@ async def new_form(page_request: PageRequest) -> web.StreamResponse:
 
 
 async def add(page_request: PageRequest) -> web.StreamResponse:
-    """Preview what was given, or keep it. A refusal comes with every finding and every field but the key."""
+    """Preview or save the certificate. A refusal shows every finding and every field but the key."""
     form, nodes, annotations = (
         page_request.form,
         chosen_nodes(page_request.form),
@@ -78,7 +78,7 @@ async def add(page_request: PageRequest) -> web.StreamResponse:
     except CertcastError as error:
         refusal = refusal_of(error)
         if page_request.is_fragment and refusal.problems:
-            # a script shows it beside the form, which keeps everything that was typed
+            # a script shows it beside the form, which keeps its input
             return page_request.render("certificate_preview.html", preview=None, problems=refusal.problems)
         return await _new_form(page_request, given_back, refusal)
     if page_request.is_fragment:
@@ -87,7 +87,7 @@ async def add(page_request: PageRequest) -> web.StreamResponse:
 
 
 async def edit_form(page_request: PageRequest) -> web.StreamResponse:
-    """Show what can be changed of a certificate."""
+    """Show the editable fields of a certificate."""
     found = await page_request.use_cases.certificates.editable(CertificateId(page_request.number()))
     record, places = found.record, found.places
     texts = {"certificate": record.text, "parameters": record.parameters_text}
@@ -96,7 +96,7 @@ async def edit_form(page_request: PageRequest) -> web.StreamResponse:
 
 
 async def edit(page_request: PageRequest) -> web.StreamResponse:
-    """Change it; who comes second is told what the first one changed, and loses nothing."""
+    """Change it; after a concurrent edit, show both versions and lose nothing."""
     form, number, seen = (
         page_request.form,
         CertificateId(page_request.number()),
@@ -128,12 +128,12 @@ async def edit(page_request: PageRequest) -> web.StreamResponse:
         return await _edit_form(page_request, record, given, changed_meanwhile(theirs), seen=seen)
     except CertcastError as error:
         return await _edit_form(page_request, record, given, refusal_of(error), seen=seen)
-    message = with_notes("Saved. Nodes that it concerns get it within seconds.", kept.consequences)
+    message = with_notes("Saved. Its nodes get the change within seconds.", kept.consequences)
     return page_request.redirect(f"/certificates/{number}", message)
 
 
 def _edited(record: CertificateRecord, given: _Given, form: Form) -> Edit:
-    """Return what a form changes of an entry; a text area may have lost what stood at the ends of a text."""
+    """Return a form's changes to an entry; a text area may have lost white space around a text."""
     kept = {"certificate": record.text, "parameters": record.parameters_text}
     changed = {
         name: text for name, text in given.fields.items() if text.strip() != _lines(kept[name]).strip()
@@ -152,7 +152,7 @@ async def import_form(page_request: PageRequest) -> web.StreamResponse:
 
 
 async def import_files(page_request: PageRequest) -> web.StreamResponse:
-    """Take all of the files or nothing, and show what became of each certificate."""
+    """Import all of the files or none, and show the result for each certificate."""
     return await show_import(page_request, "import.html", list(page_request.form.files.get("files", ())))
 
 

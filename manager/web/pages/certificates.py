@@ -1,4 +1,4 @@
-"""TLS certificates: the list, by node, one with its chain, downloading and deleting."""
+"""Certificate pages: the list, by node, one with its chain, downloading and deleting."""
 
 import asyncio
 from collections.abc import Sequence
@@ -70,7 +70,7 @@ async def by_node(page_request: PageRequest) -> web.StreamResponse:
 
 
 async def show(page_request: PageRequest) -> web.StreamResponse:
-    """Show one, decoded, with its chain of trust drawn as a chain."""
+    """Show a certificate, decoded, with its chain of trust as a drawing."""
     return await _show(page_request)
 
 
@@ -78,7 +78,7 @@ async def _show(page_request: PageRequest, refusal: FormRefusal = NOT_REFUSED) -
     number = CertificateId(page_request.number())
     shown = await page_request.use_cases.certificates.show(number)
     judgement = shown.judgement
-    # off the loop, because thousands of nodes may have it
+    # off the loop, because it may have thousands of nodes
     rollout = await asyncio.to_thread(rollout_of, shown.entry, page_request.site.fleet.briefs())
     return page_request.render_form(
         "certificate.html",
@@ -94,7 +94,7 @@ async def _show(page_request: PageRequest, refusal: FormRefusal = NOT_REFUSED) -
 
 
 async def trust_root(page_request: PageRequest) -> web.StreamResponse:
-    """Trust the root that came with a certificate, as it was shown."""
+    """Trust the root that came with a certificate, as shown."""
     number = CertificateId(page_request.number())
     inventory = await page_request.use_cases.inventory()
     if number not in inventory.entries:
@@ -114,13 +114,13 @@ async def trust_root(page_request: PageRequest) -> web.StreamResponse:
 
 
 def _untrusted_root(chain: Chain) -> Certificate | None:
-    """Return the root that came with a certificate and that nobody trusts here, None if that is not what is missing."""
+    """Return an untrusted root that came with a certificate, None if that is not what the chain lacks."""
     root = chain.links[-1].certificate
     return root if chain.state is ChainState.UNTRUSTED and root.is_self_signed else None
 
 
 async def download_form(page_request: PageRequest) -> web.StreamResponse:
-    """Ask what one file shall hold."""
+    """Ask for the contents of the file."""
     if not page_request.ids():
         return await _list(page_request, refusal_for([NOTHING_TICKED]))
     entries = await _chosen(page_request, [*map(CertificateId, page_request.ids())])
@@ -162,21 +162,21 @@ async def download(page_request: PageRequest) -> web.StreamResponse:
 
 
 async def delete_form(page_request: PageRequest) -> web.StreamResponse:
-    """Say what deleting would break, and ask."""
+    """Show what deleting would break, and ask."""
     if not page_request.ids():
         return await _list(page_request, refusal_for([NOTHING_TICKED]))
     return await _delete_form(page_request, [*map(CertificateId, page_request.ids())])
 
 
 async def delete(page_request: PageRequest) -> web.StreamResponse:
-    """Delete all that were chosen, or none."""
+    """Delete all chosen certificates, or none."""
     ids = [*map(CertificateId, page_request.form.ids())]
     try:
         lost = await page_request.use_cases.certificates.delete(
             ids, force=False, confirm=page_request.form.text("confirm"), actor=page_request.actor
         )
     except ConfirmationNeededError as error:
-        # what is shown now is not what was shown before
+        # the consequences have changed since they were shown
         return await _delete_form(page_request, ids, status=status_of(error))
     message = f"Deleted {plural(len(ids), 'certificate')}."
     if lost:

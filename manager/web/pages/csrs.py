@@ -1,4 +1,4 @@
-"""Certificate signing requests: creating one, downloading it, uploading the CA's answer, deleting."""
+"""Signing request pages: creating, downloading, uploading the CA's answer, deleting."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -38,7 +38,7 @@ async def _list(page_request: PageRequest, refusal: FormRefusal = NOT_REFUSED) -
 
 
 async def new_form(page_request: PageRequest) -> web.StreamResponse:
-    """Ask what to request; from a certificate, with its subject and names."""
+    """Ask for the contents of a request; from a certificate, with its subject and names."""
     replaces = _replaces(page_request.query("replaces"))
     shown: dict[str, Any] = {
         "subject": "",
@@ -61,7 +61,7 @@ async def new_form(page_request: PageRequest) -> web.StreamResponse:
 
 
 async def create(page_request: PageRequest) -> web.StreamResponse:
-    """Make the key and the request."""
+    """Create the key and the request."""
     form, replaces = page_request.form, _replaces(page_request.form.text("replaces"))
     shown: dict[str, Any] = {
         "subject": form.text("subject").strip(),
@@ -90,7 +90,7 @@ async def create(page_request: PageRequest) -> web.StreamResponse:
 
 
 async def show(page_request: PageRequest) -> web.StreamResponse:
-    """Show one, and ask for the answer to it."""
+    """Show a request, and ask for its answer."""
     record = await page_request.use_cases.csrs.get(CsrId(page_request.number()))
     fields = {"certificate": "", "parameters": ""}
     return await _request(page_request, record, fields, [], take_over=True)
@@ -106,7 +106,7 @@ async def download(page_request: PageRequest) -> web.StreamResponse:
 
 
 async def answer(page_request: PageRequest) -> web.StreamResponse:
-    """Take the certificate that the CA made, and hand over the nodes."""
+    """Store the CA's certificate, and give it its predecessor's nodes."""
     form, number, nodes = page_request.form, CsrId(page_request.number()), chosen_nodes(page_request.form)
     record = await page_request.use_cases.csrs.get(number)
     take_over = form.flag("take_over") and record.replaces_id is not None
@@ -138,7 +138,7 @@ async def answer(page_request: PageRequest) -> web.StreamResponse:
 
 
 async def delete_form(page_request: PageRequest) -> web.StreamResponse:
-    """Say what is lost, and ask."""
+    """Show what is lost, and ask."""
     if not page_request.ids():
         return await _list(page_request, refusal_for(["tick at least one request first"]))
     return await _delete_form(page_request, [*map(CsrId, page_request.ids())])
@@ -153,7 +153,7 @@ async def _delete_form(page_request: PageRequest, ids: Sequence[CsrId], *, statu
 
 
 async def delete(page_request: PageRequest) -> web.StreamResponse:
-    """Delete all that were chosen, or none."""
+    """Delete all chosen requests, or none."""
     ids = [*map(CsrId, page_request.form.ids())]
     try:
         await page_request.use_cases.csrs.delete(
@@ -165,7 +165,7 @@ async def delete(page_request: PageRequest) -> web.StreamResponse:
 
 
 async def _key(page_request: PageRequest) -> KeyChoice:
-    """Return which key is wanted. Raises InvalidInputError, PkiError."""
+    """Return the chosen key. Raises InvalidInputError, PkiError."""
     kind = page_request.form.text("kind")
     if kind == UPLOAD:
         text = await page_request.given_text("private_key")

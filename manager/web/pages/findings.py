@@ -1,4 +1,4 @@
-"""Reference of all codes that pages show, from the tables that what they say is made from."""
+"""Reference page of all codes on the pages, from the tables of their texts."""
 
 from aiohttp import web
 
@@ -12,7 +12,7 @@ from manager.web.reference import MEANINGS, SECTIONS
 
 
 async def show(page_request: PageRequest) -> web.StreamResponse:
-    """Show every row; links from findings lead to theirs."""
+    """Show every row; findings link to theirs."""
     return page_request.render(
         "findings.html",
         sections=SECTIONS,

@@ -1,4 +1,4 @@
-"""The home page: the status of all nodes, what expires and what is renewed when, what is wrong; pushing; and what changes as it changes."""
+"""Home page: node status, coming expiries and renewals, alarms, pushing, and live updates of these."""
 
 import asyncio
 import contextlib
@@ -77,7 +77,7 @@ class _Outlook:
 
 
 def _outlook(inventory: Inventory, now_s: float) -> _Outlook:
-    """Return what expires when."""
+    """Return the coming expiries."""
     entries, cas = inventory.entries.values(), inventory.trusted_cas.values()
     dated = [
         (entry.leaf.not_after_s, entry.id, entry) for entry in entries if entry.leaf.not_after_s is not None
@@ -112,7 +112,7 @@ def _renewing(
     accounts: Mapping[AccountId, AccountRecord],
     now_s: float,
 ) -> _Renewing:
-    """Return what is renewed when. An order that is under way is told of on the renewal's own page."""
+    """Return the coming renewals. A running order is shown on its renewal's page."""
     entries, cas = inventory.entries, inventory.trusted_cas.values()
     shown = [ShownRenewal(renewal=each, entry=entry_of(each, entries), orders=()) for each in records]
     renewals = renewals_of(shown, accounts)
@@ -125,7 +125,7 @@ def _renewing(
 
 
 async def live(page_request: PageRequest) -> web.StreamResponse:
-    """Stream the tiles, the alarms and the pushes, each drawn again when it changes, until the session ends."""
+    """Stream the tiles, alarms and pushes, redrawn on each change, until the session ends."""
     site, stream, alarms = page_request.site, event_stream(), page_request.use_cases.alarms
     if page_request.request.method == hdrs.METH_HEAD:
         return stream
@@ -146,7 +146,7 @@ async def live(page_request: PageRequest) -> web.StreamResponse:
                 status = await _status(page_request)
                 for part in ("tiles", "wave"):
                     await send(part, status)
-                # that nobody looks for what is wrong is seen by the time that passes
+                # an overdue alarm evaluation only shows by the time that passes
                 if news.take() or not has_changed:
                     await send("alarms", await _alarms(page_request))
                 await asyncio.sleep(PACE_S)
@@ -197,7 +197,7 @@ async def _alarms(page_request: PageRequest) -> dict[str, Any]:
 
 
 def _chosen(names: Sequence[str], *, everything: bool) -> list[NodeName] | None:
-    """Return the named nodes, None for all. Raises InvalidInputError: no tick at all must not mean every node."""
+    """Return the named nodes, None for all. Raises InvalidInputError: no tick must not mean every node."""
     if not names and not everything:
         raise InvalidInputError("node", "no node was chosen; go back and tick at least one")
     return None if everything else list(dict.fromkeys(node_names(names)))

@@ -1,4 +1,4 @@
-"""Generations of a node: the history, what differs between any two, and older content once more."""
+"""Generation pages of a node: history, the difference between any two, and republishing."""
 
 from aiohttp import web
 
@@ -11,7 +11,7 @@ from manager.web.refusal import NOT_REFUSED, FormRefusal, refusal_for
 
 
 async def history(page_request: PageRequest) -> web.StreamResponse:
-    """Show a node's generations, the newest first, and let two be chosen."""
+    """Show a node's generations, the newest first, to choose two."""
     return await _history(page_request)
 
 
@@ -30,7 +30,7 @@ async def _history(page_request: PageRequest, refusal: FormRefusal = NOT_REFUSED
 
 
 async def compare(page_request: PageRequest) -> web.StreamResponse:
-    """Show what differs between two generations."""
+    """Show the differences between two generations."""
     name, after = page_request.node(), _chosen(page_request, "after")
     if after is None:
         return await _history(page_request, refusal_for(["choose two generations to compare"]))
@@ -41,12 +41,12 @@ async def compare(page_request: PageRequest) -> web.StreamResponse:
 
 
 async def republish_page(page_request: PageRequest) -> web.StreamResponse:
-    """Say what republishing would change and mean, and ask."""
+    """Show the changes and consequences of republishing, and ask."""
     return await _republish(page_request)
 
 
 async def _republish(page_request: PageRequest, *, changed: bool = False) -> web.Response:
-    """Ask; `changed` says that it means something else by now than what was confirmed."""
+    """Ask; `changed` means the consequences differ from the confirmed ones."""
     name, number = page_request.node(), page_request.number("generation")
     view = await page_request.site.fleet.find_node(name)
     desired = view.desired.generation if view.desired else None

@@ -1,4 +1,4 @@
-"""Help: what each page is for, the words that the pages use, and where more is written."""
+"""Help page: the purpose of each page, the terms, and further documentation."""
 
 from importlib.metadata import version
 
@@ -13,7 +13,7 @@ async def show(page_request: PageRequest) -> web.StreamResponse:
 
 
 async def icon(page_request: PageRequest) -> web.StreamResponse:
-    """Answer browsers and programs that ask for the icon where it always was."""
+    """Serve the icon at its traditional address."""
     return web.Response(status=308, headers={"Location": page_request.site.static.url("icon.svg")})
 
 

@@ -1,7 +1,7 @@
-"""Live pages: a stream that says that something on a page changed, so that the browser fetches that part of it again.
+"""Live pages: a stream that signals a change, so that the browser fetches that part of the page again.
 
-Decides nothing about the content: the page itself is the only one that draws it. Invariant: a stream ends with the session, and begins by
-saying so once, since nobody was told of what changed after the page was drawn, or while a browser had no stream.
+Only the page itself draws its content. Invariant: a stream ends with the session. It begins with one signal,
+since the browser has missed changes made after the page was drawn or while it had no stream.
 """
 
 import asyncio
@@ -22,17 +22,17 @@ from manager.http.streams import HEARTBEAT_S, event_stream, write
 from manager.web.pagerequest import Page, PageRequest
 
 PACE_S: Final = 0.5
-"""How often a browser is told at most."""
+"""How often a browser is signalled at most."""
 
 RENEWAL_PACE_S: Final = 2.0
-"""How often the store is asked for an order's steps: whichever manager takes them, it keeps them there."""
+"""How often an order's steps are read from the store, where every manager records them."""
 
 CHANGED: Final = b"event: changed\ndata: now\n\n"
 STILL_HERE: Final = b": still here\n\n"
 
 
 async def node(page_request: PageRequest) -> web.StreamResponse:
-    """Tell of changes of one node."""
+    """Signal changes of one node."""
     name = page_request.node()
     await page_request.use_cases.nodes.get(name)
 
@@ -43,7 +43,7 @@ async def node(page_request: PageRequest) -> web.StreamResponse:
 
 
 async def certificate(page_request: PageRequest) -> web.StreamResponse:
-    """Tell of changes of the nodes that have one certificate."""
+    """Signal changes of the nodes that have one certificate."""
     number = CertificateId(page_request.number())
 
     async def watched() -> AbstractSet[NodeName]:
@@ -54,7 +54,7 @@ async def certificate(page_request: PageRequest) -> web.StreamResponse:
 
 
 async def alarms(page_request: PageRequest) -> web.StreamResponse:
-    """Tell of changes of the alarms that stand."""
+    """Signal changes of the active alarms."""
 
     async def watched() -> AbstractSet[NodeName]:
         return frozenset()
@@ -63,14 +63,14 @@ async def alarms(page_request: PageRequest) -> web.StreamResponse:
 
 
 async def renewal(page_request: PageRequest) -> web.StreamResponse:
-    """Tell of changes of one renewal, and of each step of its orders."""
+    """Signal changes of one renewal, and each step of its orders."""
     number, renewals = RenewalId(page_request.number()), page_request.use_cases.renewals
     before, stream = await renewals.show(number), event_stream()
     if page_request.request.method == hdrs.METH_HEAD:
         return stream
     rights = page_request.use_cases.rights(partial(_check_signed_in, page_request))
     async with page_request.site.streams.keep(page_request.signed_in, page_request.request):
-        # one that was removed has no page any more
+        # a removed one has no page
         with contextlib.suppress(ConnectionError, AccessError, NotFoundError):
             await stream.prepare(page_request.request)
             await write(page_request.request, stream, CHANGED)
@@ -88,7 +88,7 @@ async def _tell(
     watched: Callable[[], Awaitable[AbstractSet[NodeName]]],
     standing: Callable[[], Awaitable[Sequence[AlarmRecord]]] | None = None,
 ) -> web.StreamResponse:
-    """Tell of changes of the nodes `watched`, and of the alarms that are shown, if any are (`standing`)."""
+    """Signal changes of the nodes `watched`, and of the alarms shown, if any (`standing`)."""
     site, stream, use_cases = page_request.site, event_stream(), page_request.use_cases
     if page_request.request.method == hdrs.METH_HEAD:
         return stream
@@ -106,7 +106,7 @@ async def _tell(
             while True:
                 changed = await changes.take_names(HEARTBEAT_S)
                 await rights.check()
-                # a node that lost the certificate changes its page, too
+                # a node that lost the certificate changes its page too
                 is_seen = bool(changed & (before | (now := await watched())))
                 before = now
                 if standing is not None and (news.take() or not changed):

@@ -1,4 +1,4 @@
-"""One node: its four facts side by side, its endpoints, its last failure, and which certificate it has."""
+"""Node page: its four facts side by side, endpoints, last failure, and certificates."""
 
 from typing import Final
 
@@ -19,11 +19,11 @@ from manager.web.pagerequest import Page, PageRequest
 from manager.web.refusal import NOT_REFUSED, FormRefusal, changed_meanwhile, refusal_for, refusal_of
 
 CHOICES: Final = 50
-"""Certificates to choose from on one page."""
+"""How many certificates one page offers."""
 
 
 async def show(page_request: PageRequest) -> web.StreamResponse:
-    """Show all that is known of a node."""
+    """Show everything known of a node."""
     name = page_request.node()
     record = await page_request.use_cases.nodes.get(name)
     view = await page_request.site.fleet.find_node(name)
@@ -58,7 +58,7 @@ async def _choose(
     *,
     wanted: CertificateId | None = None,
 ) -> web.Response:
-    """Offer certificates; `wanted` is the one that was chosen while somebody else changed the slot, or that wants a confirmation."""
+    """Offer certificates; `wanted` is one chosen during a concurrent change, or one that needs confirmation."""
     inventory = await page_request.use_cases.inventory()
     number, search = page_request.page(), page_request.query("search")
     total, found = await page_request.use_cases.certificates.list(
@@ -90,7 +90,7 @@ async def _choose(
 
 
 async def assign(page_request: PageRequest) -> web.StreamResponse:
-    """Put a certificate into a slot."""
+    """Assign a certificate to a slot."""
     record, slot = await _place(page_request)
     chosen = [*map(CertificateId, page_request.form.ids("certificate"))]
     if not chosen:
@@ -114,7 +114,7 @@ async def assign(page_request: PageRequest) -> web.StreamResponse:
 
 
 async def empty_page(page_request: PageRequest) -> web.StreamResponse:
-    """Say what follows when a slot is emptied."""
+    """Show the consequences of emptying a slot."""
     record, slot = await _place(page_request)
     return await _empty_page(page_request, record, slot)
 
@@ -149,7 +149,7 @@ async def empty(page_request: PageRequest) -> web.StreamResponse:
 
 
 def _seen(page_request: PageRequest) -> CertificateId | None:
-    """Return which certificate the slot had when the form was made."""
+    """Return the slot's certificate when the form was made."""
     found = [*map(CertificateId, page_request.form.ids("seen"))]
     return found[-1] if found else None
 

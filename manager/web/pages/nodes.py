@@ -1,4 +1,4 @@
-"""All nodes: the list, adding one and letting it join, describing it again, and retiring it."""
+"""Node pages: the list, adding and joining a node, editing it, and retiring it."""
 
 import asyncio
 import shlex
@@ -45,13 +45,13 @@ INSTALL: Final = (
     "certcast-nodeagent recipe nginx >> /etc/certcast/services.toml",
     "certcast-nodeagent recipe kamailio >> /etc/certcast/services.toml",
 )
-"""What README types on a node before it joins."""
+"""The commands README gives for a node before it joins."""
 
 START: Final = ("certcast-nodeagent services", "systemctl enable --now certcast-nodeagent")
-"""What README types after it."""
+"""The commands README gives after joining."""
 
 SIZE: Final = 100
-"""Nodes on one page of the list."""
+"""How many nodes one page lists."""
 
 Choice = TypeVar("Choice", bound=StrEnum)
 
@@ -62,7 +62,7 @@ async def list_nodes(page_request: PageRequest) -> web.StreamResponse:
 
 
 async def show_list(page_request: PageRequest, refusal: FormRefusal = NOT_REFUSED) -> web.Response:
-    """Show a page of nodes, below why nothing was done with any."""
+    """Show a page of nodes, below the reason of a refusal."""
     inventory = await page_request.use_cases.inventory()
     order, descending = ordering(page_request, NodeOrder, NodeOrder.NAME)
     states = _states(page_request)
@@ -102,7 +102,7 @@ async def show_list(page_request: PageRequest, refusal: FormRefusal = NOT_REFUSE
 
 
 async def new_page(page_request: PageRequest) -> web.StreamResponse:
-    """Ask for a node's name, and what it serves."""
+    """Ask for a node's name, and its services."""
     return _new(page_request)
 
 
@@ -123,13 +123,13 @@ async def add(page_request: PageRequest) -> web.StreamResponse:
 
 
 async def edit_page(page_request: PageRequest) -> web.StreamResponse:
-    """Show what is known of a node besides its key, to be changed."""
+    """Show a node's names and addresses for editing."""
     record = await _record(page_request)
     return _edit(page_request, record, list(record.names), list(record.addresses), seen=etag_of_node(record))
 
 
 async def edit(page_request: PageRequest) -> web.StreamResponse:
-    """Change a node's names and addresses; if somebody else did meanwhile, show what differs and ask again."""
+    """Change a node's names and addresses; after a concurrent edit, show the differences and ask again."""
     form, record = page_request.form, await _record(page_request)
     names, addresses = form.lines("names"), form.lines("addresses")
     if findings := findings_of_node(record.name, names, addresses):
@@ -158,13 +158,13 @@ async def edit(page_request: PageRequest) -> web.StreamResponse:
 
 
 async def token_page(page_request: PageRequest) -> web.StreamResponse:
-    """Say what a new join token is for."""
+    """Explain the purpose of a new join token."""
     record = await _record(page_request)
     return page_request.render("node_token.html", record=record)
 
 
 async def make_token(page_request: PageRequest) -> web.StreamResponse:
-    """Make another join token, and show the join command once."""
+    """Create another join token, and show the join command once."""
     record = await _record(page_request)
     view = await page_request.site.fleet.find_node(record.name)
     token = await page_request.use_cases.nodes.new_token(
@@ -174,7 +174,7 @@ async def make_token(page_request: PageRequest) -> web.StreamResponse:
 
 
 async def retire_page(page_request: PageRequest) -> web.StreamResponse:
-    """Say what follows when a node is retired."""
+    """Show the consequences of retiring a node."""
     return await _retire_page(page_request, await _record(page_request))
 
 
@@ -205,7 +205,7 @@ async def retire(page_request: PageRequest) -> web.StreamResponse:
 
 
 def ordering(page_request: PageRequest, orders: type[Choice], default: Choice) -> tuple[Choice, bool]:
-    """Return by what a list is ordered, and whether backwards. Raises InvalidInputError."""
+    """Return a list's order, and whether it is reversed. Raises InvalidInputError."""
     text = page_request.query("order") or default.value
     name = text.removeprefix("-")
     if name not in {each.value for each in orders}:
@@ -218,7 +218,7 @@ async def _record(page_request: PageRequest) -> NodeRecord:
 
 
 def _states(page_request: PageRequest) -> list[State]:
-    """Return the states that are wanted. Raises InvalidInputError."""
+    """Return the chosen states. Raises InvalidInputError."""
     texts = list(dict.fromkeys(page_request.request.query.getall("state", [])))
     if unknown := [text for text in texts if text and text not in STATES]:
         raise InvalidInputError("state", f"there is no state '{unknown[0][:40]}'")
@@ -259,7 +259,7 @@ def _edit(
 
 
 async def joining(page_request: PageRequest) -> web.StreamResponse:
-    """Show how far a node that was added has come."""
+    """Show the progress of a new node."""
     record = await _record(page_request)
     return page_request.render(
         "node_joining.html", record=record, view=await page_request.site.fleet.find_node(record.name)
@@ -269,7 +269,10 @@ async def joining(page_request: PageRequest) -> web.StreamResponse:
 def _joining(
     page_request: PageRequest, record: NodeRecord, view: NodeView | None, token: IssuedToken
 ) -> web.Response:
-    """Show a join command, which is shown once: nothing is read for it that somebody may have removed. A new node has no `view` yet."""
+    """Show a join command, once. A new node has no `view` yet.
+
+    It is drawn without reading data that another user may have removed.
+    """
     return page_request.render(
         "node_join.html",
         name=record.name,

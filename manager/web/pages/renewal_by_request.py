@@ -1,4 +1,4 @@
-"""Renewal by request, switched on: for a certificate of a CA that is reached by email or through a form."""
+"""Renewal by request: switching it on, for a CA that takes requests by email or through a form."""
 
 from aiohttp import web
 
@@ -14,7 +14,7 @@ from manager.web.refusal import refusal_of
 
 
 async def form(page_request: PageRequest) -> web.StreamResponse:
-    """Ask who is to get the request; what is renewed already has a page of its own."""
+    """Ask for the request's recipient; a certificate that is already renewed has its own page."""
     entry = await _entry(page_request, page_request.query("certificate"))
     known = await page_request.use_cases.renewals.of_certificate(entry.id)
     if known is not None:
@@ -23,7 +23,7 @@ async def form(page_request: PageRequest) -> web.StreamResponse:
 
 
 async def switch_on(page_request: PageRequest) -> web.StreamResponse:
-    """Open a request once it is time."""
+    """Switch on; a request is opened when it is due."""
     entry = await _entry(page_request, page_request.form.text("certificate"))
     try:
         made = await page_request.use_cases.renewals.switch_on(

@@ -1,6 +1,7 @@
-"""Guided set-up of a renewal: the account, the certificate, its names and their proof, a test order, and switching on.
+"""Guided set-up of a renewal: account, certificate, names and proof, test order, switching on.
 
-Decides which step comes next. Invariant: no real certificate is ordered for what is set up here before somebody has switched it on.
+Decides the next step. Invariant: no real certificate is ordered here before the user has switched the renewal
+on.
 """
 
 import contextlib
@@ -25,12 +26,12 @@ from manager.web.renewing import OrderView, Renewal, offered, renewals_of
 from manager.web.words import NEW_KEYS
 
 CHOICES_MAX: Final = 200
-"""Certificates that one is chosen from, those that expire first; others are begun with on their own pages."""
+"""How many certificates are offered, by expiry; others start from their own pages."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Given:
-    """What the form has; `certificate_id` is None for one that is not there yet, `names` are one per line."""
+    """The form's values; `certificate_id` is None for a new certificate, `names` are one per line."""
 
     account_id: AccountId
     certificate_id: CertificateId | None
@@ -41,13 +42,13 @@ class _Given:
 
 
 async def choose_account(page_request: PageRequest) -> web.StreamResponse:
-    """Ask with which account certificates are ordered; who has none is led to adding one."""
+    """Ask for the account; without any, continue to adding one."""
     accounts = shown_accounts(await page_request.use_cases.accounts.list(), ())
     living = [each for each in accounts if each.is_living]
     usable = [each for each in living if each.record.url]
     return page_request.render(
         "renewal_setup_account.html",
-        # those first whose orders can be tried
+        # accounts with a test directory first
         usable=sorted(usable, key=lambda each: not each.record.staging_url),
         unregistered=[each for each in living if not each.record.url],
         certificate=_certificate_id(page_request.query("certificate")),
@@ -55,7 +56,7 @@ async def choose_account(page_request: PageRequest) -> web.StreamResponse:
 
 
 async def choose_certificate(page_request: PageRequest) -> web.StreamResponse:
-    """Ask which certificate is renewed, or whether the first one is ordered."""
+    """Ask which certificate to renew, or whether to order a new one."""
     account = await page_request.use_cases.accounts.get(_account_id(page_request.query("account")))
     inventory = await page_request.use_cases.inventory()
     renewed = {each.certificate_id for each in await page_request.use_cases.renewals.records()}
@@ -70,7 +71,7 @@ async def choose_certificate(page_request: PageRequest) -> web.StreamResponse:
 
 
 async def choose_terms(page_request: PageRequest) -> web.StreamResponse:
-    """Ask for names, how they are proven, and the key: as the certificate and its nodes have them."""
+    """Ask for names, proof and key, beginning with those of the certificate and its nodes."""
     account_id = _account_id(page_request.query("account"))
     certificate_id = _certificate_id(page_request.query("certificate"))
     given = _Given(account_id=account_id, certificate_id=certificate_id)
@@ -90,7 +91,7 @@ async def choose_terms(page_request: PageRequest) -> web.StreamResponse:
 
 
 async def set_up(page_request: PageRequest) -> web.StreamResponse:
-    """Keep it as paused, and try it at once where the account's CA has a directory for tests."""
+    """Save it as paused, and try it at once if the account's CA has a test directory."""
     given, actor = _given(page_request.form), page_request.actor
     renewals = page_request.use_cases.renewals
     try:
@@ -98,7 +99,7 @@ async def set_up(page_request: PageRequest) -> web.StreamResponse:
         if given.certificate_id is not None:
             made = await renewals.switch_on(given.certificate_id, terms, paused=True, actor=actor)
         elif not given.nodes:
-            raise InvalidInputError("node", "choose at least one node, which is to get the certificate")
+            raise InvalidInputError("node", "choose at least one node to receive the certificate")
         else:
             nodes = node_names(given.nodes)
             confirm = page_request.form.text("confirm")
@@ -108,13 +109,13 @@ async def set_up(page_request: PageRequest) -> web.StreamResponse:
     except CertcastError as error:
         return await _terms_form(page_request, given, error)
     with contextlib.suppress(CertcastError):
-        # the next page says that it was not tried, and has a button for it
+        # the next page says that it is untested, and has a button for a test
         await renewals.test(made.id, actor=actor)
     return page_request.redirect(f"/renewals/{made.id}/set-up")
 
 
 async def trial(page_request: PageRequest) -> web.StreamResponse:
-    """Show how the test order goes; what is switched on, or not ordered, has its own page only."""
+    """Show the progress of the test order; an active renewal or one by request has only its own page."""
     renewal = await _renewal(page_request)
     if not renewal.record.is_paused or renewal.record.terms is None:
         return page_request.redirect(f"/renewals/{renewal.record.id}")
@@ -122,7 +123,7 @@ async def trial(page_request: PageRequest) -> web.StreamResponse:
 
 
 async def try_out(page_request: PageRequest) -> web.StreamResponse:
-    """Make another test order."""
+    """Begin another test order."""
     try:
         await page_request.use_cases.renewals.test(_number(page_request), actor=page_request.actor)
     except CertcastError as error:
@@ -131,7 +132,7 @@ async def try_out(page_request: PageRequest) -> web.StreamResponse:
 
 
 async def switch_on(page_request: PageRequest) -> web.StreamResponse:
-    """Order from now on, at once if it is due."""
+    """Switch on: order from now on, at once if due."""
     number = _number(page_request)
     await page_request.use_cases.renewals.set_paused(number, paused=False, actor=page_request.actor)
     return page_request.redirect(
@@ -167,7 +168,7 @@ def _given(form: Form) -> _Given:
 
 
 def _terms(given: _Given) -> Terms:
-    """Return what is ordered. Raises InvalidInputError."""
+    """Return the terms of an order. Raises InvalidInputError."""
     if given.challenge not in set(ChallengeKind):
         raise InvalidInputError("challenge", "choose how the names are proven")
     if given.key not in set(KeyKind):
@@ -215,7 +216,7 @@ def _trial(page_request: PageRequest, renewal: Renewal, error: CertcastError | N
 
 
 def _tried(renewal: Renewal) -> OrderView | None:
-    """Return the latest test order of what would be ordered now, None if it was not tried as it is."""
+    """Return the latest test order with the current terms, None if there is none."""
     return next(
         (
             each

@@ -1,4 +1,4 @@
-"""Renewals: the list, one with its attempts step by step, renewing and trying it now, pausing, changing and switching it off."""
+"""Renewal pages: the list, one with its attempts, renewing or testing now, pausing, editing, switching off."""
 
 import asyncio
 from collections.abc import Mapping
@@ -22,15 +22,18 @@ from manager.web.words import NEW_KEYS
 
 SIZE: Final = 100
 BY_REQUEST: Final = "request"
-"""What stands for an account where nothing is ordered, but a request is sent to the CA."""
+"""Stands for an account if nothing is ordered but a request is sent to the CA."""
 
 KEPT: Final = "KEPT"
-"""What stands for a kind of key where the certificate's own is kept."""
+"""Stands for a kind of key if the certificate keeps its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Given:
-    """What the form has: `means` is an account's number or BY_REQUEST, `key` a kind or KEPT, `names` one per line."""
+    """The form's values: `means` is an account's number or BY_REQUEST, `key` a kind or KEPT.
+
+    `names` are one per line.
+    """
 
     means: str
     challenge: str
@@ -42,7 +45,7 @@ class _Given:
 
 
 async def list_all(page_request: PageRequest) -> web.StreamResponse:
-    """Show a page of the list: failures first, then what comes next."""
+    """Show a page of the list: failures first, then by next moment."""
     search, state, number = (
         page_request.query("search").strip(),
         page_request.query("state"),
@@ -64,12 +67,12 @@ async def list_all(page_request: PageRequest) -> web.StreamResponse:
 
 
 async def show(page_request: PageRequest) -> web.StreamResponse:
-    """Show one, with its attempts step by step."""
+    """Show a renewal, with its attempts step by step."""
     return await _show(page_request)
 
 
 async def order(page_request: PageRequest) -> web.StreamResponse:
-    """Renew before it is time."""
+    """Renew early."""
     try:
         await page_request.use_cases.renewals.order_now(_number(page_request), actor=page_request.actor)
     except CertcastError as error:
@@ -78,7 +81,7 @@ async def order(page_request: PageRequest) -> web.StreamResponse:
 
 
 async def try_out(page_request: PageRequest) -> web.StreamResponse:
-    """Order at the account's directory for tests."""
+    """Order at the account's test directory."""
     try:
         await page_request.use_cases.renewals.test(_number(page_request), actor=page_request.actor)
     except CertcastError as error:
@@ -95,15 +98,13 @@ async def pause(page_request: PageRequest) -> web.StreamResponse:
 
 
 async def resume(page_request: PageRequest) -> web.StreamResponse:
-    """Go on, also after a failure: at once if it is due."""
+    """Resume, even after a failure: at once if due."""
     await _pause(page_request, paused=False)
-    return _back(
-        page_request, "Resumed: what is due or has failed is ordered now, unless its CA asked to wait."
-    )
+    return _back(page_request, "Resumed: a due or failed order begins now, unless its CA asked to wait.")
 
 
 async def edit_form(page_request: PageRequest) -> web.StreamResponse:
-    """Show with what it is renewed; `set-up` says that somebody sets it up, and goes on with that afterwards."""
+    """Show the terms; `set-up` returns to the guided set-up afterwards."""
     shown = await page_request.use_cases.renewals.show(_number(page_request))
     return await _edit_form(page_request, shown, _given_by(shown), seen=etag_of_renewal(shown.renewal))
 
@@ -122,23 +123,23 @@ async def edit(page_request: PageRequest) -> web.StreamResponse:
             actor=page_request.actor,
         )
     except ChangedMeanwhileError as error:
-        # who saves again knows of it
+        # a user who saves again has seen it
         shown = await renewals.show(number)
         return await _edit_form(page_request, shown, given, error, seen=etag_of_renewal(shown.renewal))
     except CertcastError as error:
         return await _edit_form(page_request, shown, given, error, seen=seen)
     if page_request.form.flag("set_up"):
-        return page_request.redirect(f"/renewals/{number}/set-up", "Saved. Try it as it is now.")
-    return _back(page_request, "Saved. It is renewed with this from now on.")
+        return page_request.redirect(f"/renewals/{number}/set-up", "Saved. Try it with these terms.")
+    return _back(page_request, "Saved. Renewals use these terms from now on.")
 
 
 async def remove_form(page_request: PageRequest) -> web.StreamResponse:
-    """Say what switching it off means, and ask."""
+    """Show the consequences of switching it off, and ask."""
     return page_request.render("renewal_remove.html", renewal=await _renewal(page_request))
 
 
 async def remove(page_request: PageRequest) -> web.StreamResponse:
-    """Renew no longer."""
+    """Stop renewing."""
     number = _number(page_request)
     certificate_id = (await page_request.use_cases.renewals.show(number)).renewal.certificate_id
     await page_request.use_cases.renewals.remove(number, actor=page_request.actor)
@@ -147,7 +148,7 @@ async def remove(page_request: PageRequest) -> web.StreamResponse:
 
 
 async def renewal_of(page_request: PageRequest, certificate_id: CertificateId) -> Renewal | None:
-    """Return with what a certificate is renewed, None if it is not."""
+    """Return a certificate's renewal, None for none."""
     shown = await page_request.use_cases.renewals.of_certificate(certificate_id)
     return None if shown is None else await _with_account(page_request, shown)
 
@@ -167,7 +168,7 @@ async def _accounts(page_request: PageRequest) -> Mapping[AccountId, AccountReco
 
 
 async def _show(page_request: PageRequest, error: CertcastError | None = None) -> web.Response:
-    """Show one; after a refusal with what was refused."""
+    """Show a renewal; after a refusal with the refused values."""
     return page_request.render_form(
         "renewal.html",
         refusal_of(error),
@@ -190,7 +191,7 @@ async def _pause(page_request: PageRequest, *, paused: bool) -> None:
 
 
 def _given_by(shown: ShownRenewal) -> _Given:
-    """Return the form of what is stored."""
+    """Return the form values of a stored renewal."""
     terms, send_to = shown.renewal.terms, shown.renewal.send_to
     if terms is None:
         return _Given(
@@ -226,13 +227,16 @@ def _given(form: Form) -> _Given:
 
 
 def _terms(shown: ShownRenewal, given: _Given) -> Terms | None:
-    """Return what is ordered, None for what is renewed by request; then what else the form has counts for nothing. Raises InvalidInputError."""
+    """Return the terms of an order, or None for a renewal by request, which ignores the form's other fields.
+
+    Raises InvalidInputError.
+    """
     if given.means == BY_REQUEST:
         return None
     known = shown.renewal.terms
     try:
         challenge = ChallengeKind(given.challenge)
-        # the kind is of use again when the key is no longer kept
+        # the kind matters again when the key is no longer kept
         kept = KeyKind.ECDSAP256 if known is None else known.key
         key = kept if given.key == KEPT else KeyKind(given.key)
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""Words for roles, and what is wrong with a password that was chosen on a page."""
+"""Role descriptions, and checks of a new password."""
 
 from typing import Final
 
@@ -7,7 +7,7 @@ from manager.usecases.users import findings_of_user
 from manager.web.pagerequest import PageRequest
 
 ROLES: Final = {
-    Role.READ_ONLY: "looks at everything but secrets",
+    Role.READ_ONLY: "sees everything but secrets",
     Role.OPERATOR: "also pushes and acknowledges",
     Role.ADMINISTRATOR: "does everything",
 }
@@ -15,7 +15,7 @@ DIFFER: Final = "the two passwords differ"
 
 
 def password_problems(page_request: PageRequest, name: str) -> list[str]:
-    """Return what is wrong with the password that a form has twice."""
+    """Return the problems of the password that a form has twice."""
     password = page_request.form.text("password")
     problems = [each.message for each in findings_of_user(name, password)]
     return problems if password == page_request.form.text("again") else [*problems, DIFFER]

@@ -1,4 +1,4 @@
-"""Trusted CA certificates: custom and built-in; importing, viewing, editing, exporting, deleting."""
+"""Trusted CA pages: custom and built-in; importing, viewing, editing, exporting, deleting."""
 
 import asyncio
 from collections.abc import Collection, Sequence
@@ -33,7 +33,7 @@ PAGE_SIZE: Final = 100
 
 
 async def list_custom(page_request: PageRequest) -> web.StreamResponse:
-    """Show the custom ones."""
+    """Show the custom trusted CAs."""
     return await _list(page_request)
 
 
@@ -57,7 +57,7 @@ async def _list(page_request: PageRequest, refusal: FormRefusal = NOT_REFUSED) -
 
 
 async def list_builtin(page_request: PageRequest) -> web.StreamResponse:
-    """Show the list that everybody has."""
+    """Show the built-in list."""
     search = page_request.query("search").strip().lower()
     everything = await page_request.use_cases.trust.builtin()
     found = sorted(
@@ -68,7 +68,7 @@ async def list_builtin(page_request: PageRequest) -> web.StreamResponse:
 
 
 async def show(page_request: PageRequest) -> web.StreamResponse:
-    """Show one, decoded, and which certificates need it."""
+    """Show a trusted CA, decoded, and the certificates that need it."""
     shown = await page_request.use_cases.trust.show(TrustedCaId(page_request.number()))
     needed = await _needing(page_request, {shown.record.id})
     return page_request.render(
@@ -82,7 +82,7 @@ async def import_form(page_request: PageRequest) -> web.StreamResponse:
 
 
 async def import_files(page_request: PageRequest) -> web.StreamResponse:
-    """Take all of it, or nothing: CA certificates become trusted CAs, what has a key a TLS certificate."""
+    """Import all files or none: CAs become trusted CAs; files with a key, TLS certificates."""
     files, pasted = list(page_request.form.files.get("files", ())), page_request.form.text("pasted")
     if pasted.strip():
         files.append(ImportFile(PASTED, pasted.encode()))
@@ -90,12 +90,12 @@ async def import_files(page_request: PageRequest) -> web.StreamResponse:
 
 
 async def export(page_request: PageRequest) -> web.StreamResponse:
-    """Answer with one file of all custom ones."""
+    """Return one file of all custom trusted CAs."""
     return attachment(await page_request.use_cases.trust.export())
 
 
 async def edit_form(page_request: PageRequest) -> web.StreamResponse:
-    """Show what can be changed."""
+    """Show the editable fields."""
     record = await page_request.use_cases.trust.get(TrustedCaId(page_request.number()))
     return await _edit_form(
         page_request,
@@ -107,7 +107,7 @@ async def edit_form(page_request: PageRequest) -> web.StreamResponse:
 
 
 async def edit(page_request: PageRequest) -> web.StreamResponse:
-    """Change it; who comes second is told what the first one changed, and loses nothing."""
+    """Change it; after a concurrent edit, show both versions and lose nothing."""
     form, number = page_request.form, TrustedCaId(page_request.number())
     record = await page_request.use_cases.trust.get(number)
     trusted, seen, text = form.flag("trusted"), form.text("seen"), form.text("certificate")
@@ -145,7 +145,7 @@ async def edit(page_request: PageRequest) -> web.StreamResponse:
 
 
 async def delete_form(page_request: PageRequest) -> web.StreamResponse:
-    """Say what deleting would break, and ask."""
+    """Show what deleting would break, and ask."""
     if not page_request.ids():
         return await _list(page_request, refusal_for(["tick at least one trusted CA first"]))
     return await _delete_form(page_request, [*map(TrustedCaId, page_request.ids())])
@@ -167,7 +167,7 @@ async def _delete_form(
 
 
 async def delete(page_request: PageRequest) -> web.StreamResponse:
-    """Delete all that were chosen, or none. What follows was told on the page before."""
+    """Delete all chosen CAs, or none. The page before has shown the consequences."""
     ids = [*map(TrustedCaId, page_request.form.ids())]
     await _chosen(page_request, ids)
     try:
@@ -191,9 +191,9 @@ async def _chosen(page_request: PageRequest, ids: Sequence[TrustedCaId]) -> list
 
 
 async def _needing(page_request: PageRequest, ids: Collection[TrustedCaId]) -> list[Entry]:
-    """Return the TLS certificates whose chain of trust goes through one of these."""
+    """Return the TLS certificates whose chain of trust uses one of these."""
     inventory = await page_request.use_cases.inventory()
-    # chains that nobody has asked for yet are built now, which takes a while when there are thousands
+    # chains not built yet are built now, which takes a while for thousands
     return await asyncio.to_thread(_going_through, inventory, ids, int(page_request.now_s))
 
 

@@ -1,4 +1,4 @@
-"""Users and programs that sign in with a key, for administrators."""
+"""User pages for administrators: users, and programs that sign in with a key."""
 
 from typing import Any, Final
 from urllib.parse import quote
@@ -15,7 +15,7 @@ from manager.web.refusal import NOT_REFUSED, FormRefusal, refusal_for, refusal_o
 
 
 async def list_all(page_request: PageRequest) -> web.StreamResponse:
-    """Show all users and clients; a user who may not see them is led to their own account."""
+    """Show all users and programs; others are sent to their own account."""
     if not page_request.may(Role.ADMINISTRATOR):
         return page_request.redirect("/users/me")
     return page_request.render(
@@ -44,7 +44,7 @@ async def add(page_request: PageRequest) -> web.StreamResponse:
 
 
 async def show(page_request: PageRequest) -> web.StreamResponse:
-    """Show a user, to be changed."""
+    """Show a user for editing."""
     return await _show(page_request)
 
 
@@ -76,7 +76,7 @@ async def set_password(page_request: PageRequest) -> web.StreamResponse:
 
 
 async def remove_page(page_request: PageRequest) -> web.StreamResponse:
-    """Say what follows when a user is deleted."""
+    """Show the consequences of deleting a user."""
     record = await _user(page_request)
     return page_request.render(
         "user_remove.html",
@@ -93,7 +93,7 @@ async def remove(page_request: PageRequest) -> web.StreamResponse:
 
 
 async def all_tokens(page_request: PageRequest) -> web.StreamResponse:
-    """Show everybody's API tokens."""
+    """Show all users' API tokens."""
     return page_request.render("tokens.html", tokens=await page_request.use_cases.users.tokens(None))
 
 
@@ -127,7 +127,7 @@ async def add_client(page_request: PageRequest) -> web.StreamResponse:
 
 
 async def remove_client_page(page_request: PageRequest) -> web.StreamResponse:
-    """Say what follows when a client is deleted."""
+    """Show the consequences of deleting a program."""
     return page_request.render("client_remove.html", name=page_request.name("name"))
 
 
@@ -176,7 +176,7 @@ def _new_client(page_request: PageRequest, refusal: FormRefusal = NOT_REFUSED) -
 
 
 def _named(page_request: PageRequest) -> dict[str, Any]:
-    """Return what a form for a name with a role is drawn by, as it was filled."""
+    """Return the values of a form for a name with a role."""
     return {
         "roles": ROLES,
         "name": page_request.form.text("name"),

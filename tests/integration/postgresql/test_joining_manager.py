@@ -108,7 +108,7 @@ async def test_a_token_for_another_host_key_sends_nothing_and_leaves_no_key(ther
         expires_s=token.expires_s,
         tells_database=True,
     )
-    with pytest.raises(AccessError, match="and not the one in the token"):
+    with pytest.raises(AccessError, match="not the one in the token"):
         await join(there, data, token=other)
     assert there.asked == 0
     assert [each.name for each in data.iterdir()] == [STAGED]

@@ -223,7 +223,7 @@ async def test_an_unknown_address_is_a_page_with_a_way_on(api: ApiClient):
     async with visitor(api) as browser:
         answer = await browser.get("/nothing-here")
         assert answer.status == 404
-        assert "There is no such page." in answer.text
+        assert "This page does not exist." in answer.text
 
 
 async def test_static_files_are_kept_for_a_year_under_a_name_that_their_content_makes(api: ApiClient):

@@ -40,8 +40,8 @@ def test_a_trusted_proxy_is_an_address_or_a_network_and_never_everybody(tmp_path
     for wrong, said in (
         ("proxy.example", "is not an address or a network"),
         ("192.0.2.10/24", "is not an address or a network"),
-        ("0.0.0.0/0", "is everybody"),
-        ("::/0", "is everybody"),
+        ("0.0.0.0/0", "is every address"),
+        ("::/0", "is every address"),
     ):
         path.write_text(f'trusted_proxies = ["{wrong}"]\n')
         assert f"'{wrong}' {said}" in refusal(path)
