@@ -1,4 +1,4 @@
-"""Programs that sign in with a key of their own, their roles, and the permissions of these."""
+"""Registered programs that sign in with a key, their roles, and the roles' permissions."""
 
 from collections.abc import Mapping, Sequence
 
@@ -15,7 +15,7 @@ from manager.usecases.usecases import UseCases
 
 
 class Permissions:
-    """What a role may give."""
+    """The permissions a role may have."""
 
     resource = PERMISSION
 
@@ -72,7 +72,10 @@ class Roles:
 
 
 class Clients:
-    """Programs that sign in with a key of their own. `number_of` knows them by the id that they sign in with, too."""
+    """Programs that sign in with a key of their own.
+
+    `number_of` knows them by the id that they sign in with, too.
+    """
 
     resource = OAUTH2_CLIENT
 

@@ -1,6 +1,7 @@
-"""The management API as an application: from a request to what is asked, and from an answer to a response.
+"""Management API application: parses requests, calls the handlers, and writes responses.
 
-Decides who may ask (the roles; `manager.http.authentication` has the order of checks), and how a body is read. Leaves what is done to the handlers.
+Decides who may ask (the roles; `manager.http.authentication` has the order of checks), and how a body is
+read. Leaves the work to the handlers.
 """
 
 from collections.abc import Mapping
@@ -38,14 +39,16 @@ from manager.infinity_api.handlers import ApiRequest, Handlers, is_heavy
 log = structlog.get_logger(__name__)
 
 PREFIXES: Final = (ROOT, f"/{ROOT}")
-"""Where it is mounted: one client begins its paths with two slashes."""
+"""The prefixes it is mounted at: one client begins its paths with two slashes."""
 
 _UNCACHED: Final[Mapping[str, str]] = MappingProxyType({"Cache-Control": "no-store"})
 _READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _BODIES: Final = frozenset({"POST", "PATCH", "PUT"})
 _OVERRIDE: Final = "X-HTTP-Method-Override"
 _INSTEAD_OF_POST: Final = frozenset({"PATCH", "PUT", "DELETE"})
-"""What a POST may stand for: clients behind proxies that know no other methods say so in a header, as the framework lets them."""
+"""The methods a POST may stand for: clients behind proxies that allow no others name one in a header, as the
+framework permits.
+"""
 
 
 def add_management_api(app: web.Application, api: Api) -> None:
@@ -123,20 +126,23 @@ class _Shell:
 
 
 def _effective_method(request: web.Request) -> str:
-    """Return the method that a request stands for. Only what changes something can stand for another change."""
+    """Return the method that a request stands for.
+
+    Only what changes something can stand for another change.
+    """
     override = request.headers.get(_OVERRIDE, "").strip().upper()
     return override if request.method == "POST" and override in _INSTEAD_OF_POST else request.method
 
 
 def _takes_body(target: Target, method: str) -> bool:
-    """Return whether the body of such a request is looked at: one that is refused anyway is not waited for."""
+    """Return whether to read this request's body: a refused request does not wait for one."""
     if target.resource is None or target.part in {Part.SCHEMA, Part.SET}:
         return False
     return check_method(target.resource, method, to_one=target.part is Part.OBJECT) is None
 
 
 async def _decoded(data: bytearray) -> object:
-    """Decode JSON. Raises InvalidRequestError, which quotes nothing: what was sent may be a key."""
+    """Decode JSON. Raises InvalidRequestError, which quotes nothing: the body may contain a key."""
     if not data.strip():
         raise InvalidRequestError("The body is empty; send a JSON object.")
     try:
@@ -146,7 +152,7 @@ async def _decoded(data: bytearray) -> object:
 
 
 def _clean(text: str) -> str:
-    """Replace what is not text: bytes of a query that are not UTF-8."""
+    """Replace invalid text: query bytes that are not UTF-8."""
     return text.encode(errors="replace").decode()
 
 

@@ -1,6 +1,6 @@
-"""Bindings: which collection stands behind each resource of the existing clients' API.
+"""Bindings of the management API's resources to their collections.
 
-Decides what can be written; every resource that has a list is here.
+Decides which are writable; every resource with a list is here.
 """
 
 import asyncio
@@ -25,7 +25,10 @@ from manager.infinity_api.status import AlarmHistory, Alarms, NodeStatus
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Collections:
-    """All collections; the writable ones are readable too. `clients` may be named by their client id as well."""
+    """All collections; the writable ones are readable too.
+
+    `clients` may be named by their client id as well.
+    """
 
     writable: Sequence[Writable]
     readable: Sequence[Collection]
@@ -33,7 +36,7 @@ class Collections:
 
 
 def collections_of(api: Api) -> Collections:
-    """Bind every resource to what it shows."""
+    """Bind every resource to its collection."""
     use_cases, fleet = api.use_cases, api.fleet
     naming = asyncio.Lock()
     locations, clients = Documents(SYSTEM_LOCATION, use_cases), Clients(use_cases)

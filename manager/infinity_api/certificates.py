@@ -1,4 +1,4 @@
-"""TLS certificates and trusted CAs as the management API's clients see them."""
+"""TLS certificates and trusted CAs for the management API's clients."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ from manager.usecases.uploads import Edit, NewKey, Upload
 from manager.usecases.usecases import UseCases
 
 AT_ONCE = 200
-"""Certificates whose texts are made between two turns of the loop."""
+"""How many certificates' texts are made between two turns of the loop."""
 
 
 class TlsCertificates:
@@ -80,7 +80,8 @@ class TlsCertificates:
     async def change(self, object_id: int, values: Values, *, actor: str) -> None:
         """Change one in place; a private key is taken too, which only this contract allows.
 
-        Its clients cannot confirm that a chain of trust breaks: what it needs stays (docs/decisions/0027-chains-stay-whole.md).
+        Its clients cannot confirm that a chain of trust breaks: what it needs stays
+        (docs/decisions/0027-chains-stay-whole.md).
         """
         key = None
         if "private_key" in values:

@@ -12,7 +12,7 @@ class CertificatesImport:
         self._use_cases = use_cases
 
     async def run(self, values: Values, *, actor: str) -> None:
-        """Import all or nothing; when it returns, the next request sees what came of it."""
+        """Import all or nothing; the next request after it returns sees the result."""
         await self._use_cases.certificates.import_files(
             [ImportFile("bundle", str(values["bundle"]).encode())],
             passphrase=str(values["private_key_passphrase"] or "") or None,

@@ -1,4 +1,7 @@
-"""Collections of a resource's objects, as the handlers need them. Each kind of object has a class of its own beside this module."""
+"""Collections of a resource's objects, for the handlers.
+
+Each kind of object has its own class in another module.
+"""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +16,7 @@ T = TypeVar("T")
 
 
 class MadeRows(Mapping[int, Row], Generic[T]):
-    """Rows that are made as they are looked at, and not kept: a list of thousands is never there whole."""
+    """Rows made on access and not kept, so that a list of thousands is never whole in memory."""
 
     def __init__(self, sources: Mapping[int, T], make: Callable[[T], Row]) -> None:
         self._sources = sources
@@ -33,12 +36,16 @@ class MadeRows(Mapping[int, Row], Generic[T]):
 
 
 SPARED = "__spared"
-"""Where a row says why the object is not to be deleted; a list that is deleted leaves it out."""
+"""Holds the reason a row must not be deleted; deleting a list skips such rows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Made:
-    """A new object. `document` goes back to the client; it may hold what is shown once. `row` is the object where all of it goes back."""
+    """A new object.
+
+    `document` goes back to the client; it may hold what is shown once. `row` is the object where all of it
+    goes back.
+    """
 
     object_id: int
     document: Mapping[str, str] | None = None
@@ -46,7 +53,10 @@ class Made:
 
 
 class Collection(Protocol):
-    """The objects of a resource. A row has held values (`manager.infinity_api.contract.values`), at least those that filters use."""
+    """The objects of a resource.
+
+    A row has held values (`manager.infinity_api.contract.values`), at least those that filters use.
+    """
 
     @property
     def resource(self) -> Resource: ...
@@ -59,7 +69,10 @@ class Collection(Protocol):
 
 
 class Writable(Collection, Protocol):
-    """Objects that can be changed. `values` were checked against the description, and related objects exist."""
+    """Objects that can be changed.
+
+    `values` were checked against the description, and related objects exist.
+    """
 
     async def create(self, values: Values, *, actor: str) -> Made:
         """Make an object of these values, which are all that can be set."""

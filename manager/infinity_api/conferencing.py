@@ -1,4 +1,4 @@
-"""Resources of a conferencing platform: none of it is here, and locations have only nodes."""
+"""Conferencing platform resources: Certcast has none of them, and locations have only nodes."""
 
 from collections.abc import Sequence
 

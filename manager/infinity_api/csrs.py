@@ -1,4 +1,4 @@
-"""Certificate signing requests as the management API's clients see them."""
+"""Certificate signing requests for the management API's clients."""
 
 import re
 from collections.abc import Sequence
@@ -44,7 +44,7 @@ class SigningRequests:
         return rows
 
     async def create(self, values: Values, *, actor: str) -> Made:
-        """Make a key, or take the given one, and a request signed by it."""
+        """Create a key, or use the given one, and a request signed by it."""
         name = str(values["subject_name"]).strip()
         given, kind = str(values["private_key"] or ""), str(values["private_key_type"])
         self._check_key(kind, given)
@@ -72,7 +72,8 @@ class SigningRequests:
     async def change(self, object_id: int, values: Values, *, actor: str) -> None:
         """Take the signed certificate. It takes over the nodes of the one that the request was made for.
 
-        A request itself does not change: what says the same again, or is only taken on creation, changes nothing.
+        A request itself does not change: what says the same again, or is only taken on creation, changes
+        nothing.
         """
         record = await self._use_cases.csrs.get(CsrId(object_id))
         if values.get("tls_certificate", record.replaces_id) != record.replaces_id:
@@ -110,7 +111,10 @@ class SigningRequests:
 
 
 def _subject(name: str, dn: str) -> str:
-    """Return the distinguished name to ask for: `dn`, with the Common Name that it lacks. Raises InvalidInputError."""
+    """Return the distinguished name to ask for: `dn`, with the Common Name that it lacks.
+
+    Raises InvalidInputError.
+    """
     common = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]).rfc4514_string()
     if not dn:
         return common

@@ -1,4 +1,4 @@
-"""System locations, the small resources and the platform's settings, which are kept as they came."""
+"""Documents kept unchanged: system locations, the small resources and the platform's settings."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -15,7 +15,7 @@ from manager.usecases.usecases import UseCases
 
 
 class Documents:
-    """What is secret is not kept: nothing here would use it."""
+    """The documents. Secrets are not kept, as nothing here would use them."""
 
     def __init__(self, resource: Resource, use_cases: UseCases) -> None:
         self.resource = resource
@@ -93,7 +93,7 @@ class Singleton:
         )
 
     async def delete(self, object_ids: Sequence[int], *, actor: str) -> None:
-        """Refuse: it is always there."""
+        """Refuse: the object always exists."""
         raise NotFoundError(f"the {self.resource.name} settings cannot be deleted")
 
 
@@ -102,6 +102,6 @@ def _initial(resource: Resource) -> Values:
 
 
 def _kept(resource: Resource, values: Values) -> Values:
-    """Return what of these values is kept: all but secrets."""
+    """Return the values to keep: all but secrets."""
     secrets = {field.name for field in resource.fields if field.secret}
     return {name: value for name, value in values.items() if name not in secrets}

@@ -1,9 +1,9 @@
-"""Methods of the existing clients' API: what each does to what a path means.
+"""Method handlers of the management API: carry out a method on a path's target.
 
-Decides the order of checks: whether the method is allowed, what the body says, whether everything that it refers to is there; only
-then something is changed. Knows nothing of HTTP but the answers of `manager.infinity_api.contract.errors`. Invariant: a refused
-request has changed nothing; of several objects in one PATCH, which are made and changed one by one, the answer to a failure says
-how many came before it.
+Decides the order of checks: whether the method is allowed, whether the body is valid, whether everything it
+refers to exists; only then are changes made. Knows no HTTP besides the answers of
+`manager.infinity_api.contract.errors`. Invariant: a refused request has changed nothing. The objects of one
+PATCH are created and changed one by one; the answer to a failure says how many came before it.
 """
 
 import asyncio
@@ -62,12 +62,15 @@ READ_BY_WORKERS: Final = (
     WORKER_VM,
     MANAGEMENT_VM,
 )
-"""Resources whose bodies hold texts of certificates or keys, or let keys be made."""
+"""Resources whose bodies contain certificates or keys, or cause keys to be made."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiRequest:
-    """A request that is allowed to its sender. `method` is in upper case; `body` is decoded JSON, None where there is none."""
+    """A request that is allowed to its sender.
+
+    `method` is in upper case; `body` is decoded JSON, None where there is none.
+    """
 
     method: str
     target: Target
@@ -212,7 +215,7 @@ class Handlers:
         collection = self._readable[resource.path]
         rows = await collection.rows()
         wanted = [(part, read_path_id(part)) for part in text.split(";") if part]
-        # each once, however often it is asked for: the answer to 8,000 times the same would be a thousand times as long as the question
+        # each once: the answer to 8,000 repetitions would be a thousand times as long as the request
         there = list(dict.fromkeys(number for _, number in wanted if number is not None and number in rows))
         absent = list(dict.fromkeys(part for part, number in wanted if number not in rows))
         rest = {"not_found": absent} if absent else {}
@@ -287,7 +290,10 @@ class Handlers:
 
 
 def is_heavy(request: ApiRequest) -> bool:
-    """Whether a request may take long: one that reads what strangers made, or a long list. Raises InvalidRequestError."""
+    """Whether a request may take long: it reads untrusted data, or a long list.
+
+    Raises InvalidRequestError.
+    """
     resource = request.target.resource
     if resource is None:
         return False
@@ -307,7 +313,7 @@ def _allowed(target: Target) -> frozenset[Method]:
 
 
 def _refuse_writing(request: ApiRequest) -> Reply | None:
-    """Return the refusal of any other method where there is only something to read."""
+    """Return the refusal of every other method on a read-only path."""
     return None if request.method in {"GET", "HEAD"} else method_not_allowed([Method.GET])
 
 
@@ -324,7 +330,7 @@ def _check_not_spared(resource: Resource, rows: Iterable[Row]) -> None:
 
 
 def _partly(where: str, error: CertcastError, done: int) -> InvalidRequestError:
-    # no 5xx, or a client would send again what was done
+    # not a 5xx, or a client would repeat changes already made
     return InvalidRequestError(f"{where}: {error.message}; the {done} before it were carried out.")
 
 

@@ -1,6 +1,6 @@
-"""Links between objects: what they point to, whether it is there, and what must stay because something needs it.
+"""Links between objects: their targets, whether these exist, and which objects are protected by a link.
 
-Decides that a link to what is gone reads as null, and that a required one protects what it points to.
+A link to a removed object reads as null, and a required link protects its target.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,18 +13,18 @@ from manager.infinity_api.contract.filters import Row
 from manager.infinity_api.contract.values import write_object
 
 Linked: TypeAlias = Mapping[str, tuple[Resource, Rows]]
-"""What the links of a resource may point to, by the name of the field."""
+"""The targets of a resource's links, by the name of the field."""
 
 
 class Links:
-    """Over all collections that there are."""
+    """The links among all collections."""
 
     def __init__(self, readable: Iterable[Collection], writable: Sequence[Writable]) -> None:
         self._readable = {each.resource.path: each for each in readable}
         self._writable = writable
 
     async def targets(self, resource: Resource) -> Linked:
-        """Return the objects that a resource's links may point to; of kinds that are kept here."""
+        """Return the objects that a resource's links may point to, of kinds kept here."""
         found: dict[str, tuple[Resource, Rows]] = {}
         known: dict[str, tuple[Resource, Rows]] = {}
         for field in resource.shown:
@@ -53,7 +53,7 @@ class Links:
             raise ValuesError(resource.name, findings)
 
     async def check_unused(self, resource: Resource, object_ids: Iterable[int]) -> None:
-        """Check that no object would be left without a link that it must have. Raises ValuesError."""
+        """Check that no object would lose a required link. Raises ValuesError."""
         gone = set(object_ids)
         for collection in self._writable:
             other = collection.resource
@@ -75,7 +75,7 @@ class Links:
 
 
 def resolve_links(resource: Resource, row: Row, linked: Linked) -> Row:
-    """Return a row as answers have it: whole objects where links are nested, null for a link to what is gone."""
+    """Return a row for answers: whole objects for nested links, null for links to removed ones."""
     changed: dict[str, Any] = {}
     for name, (other, rows) in linked.items():
         field, value = resource.by_name[name], row.get(name)
@@ -92,6 +92,6 @@ def _path(field: Field) -> str:
 
 
 def _label(resource: Resource, row: Row) -> str:
-    """Return what people call an object: the first of its fields that no two have."""
+    """Return an object's name for people: the first of its unique fields."""
     names = [field.name for field in resource.fields if field.unique and not field.readonly]
     return str(row[names[0] if names else "id"])

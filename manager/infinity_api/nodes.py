@@ -31,7 +31,10 @@ Slots: TypeAlias = Mapping[tuple[NodeName, Slot], CertificateId]
 
 
 class Nodes:
-    """`kind` says which of the two. A change of names waits for others (`naming`), so that none is given twice."""
+    """`kind` says which of the two.
+
+    A change of names waits for others (`naming`), so that none is given twice.
+    """
 
     def __init__(
         self,
@@ -67,7 +70,7 @@ class Nodes:
         return Made(object_id=record.id, document={"join_token": token.text, "join_command": command})
 
     async def create(self, values: Values, *, actor: str) -> Made:
-        """Add a node where nobody may have, or is shown, its join token: the texts are there, and empty."""
+        """Add a node for a caller that may not have its join token: the token's texts are present, but empty."""
         record = await self._add(self._use_cases.nodes.add_without_token, values, actor)
         return Made(object_id=record.id, document=dict.fromkeys(self.resource.shown_once, ""))
 
@@ -80,11 +83,11 @@ class Nodes:
             try:
                 return await add(new_name(values, there), replace(described, slots=filled), actor=actor)
             except ConflictError as error:
-                # somebody else added it meanwhile, not through here
+                # it was added meanwhile by another front end
                 raise ValuesError(self.resource.name, {"name": [taken(self.resource, "name")]}) from error
 
     async def change(self, object_id: int, values: Values, *, actor: str) -> None:
-        """Change what is known of a node, and its certificates, all at once."""
+        """Change a node's description and certificates in one step."""
         async with self._naming:
             record, row = await self._record(object_id), (await self.rows()).get(object_id)
             if row is None:
@@ -98,7 +101,7 @@ class Nodes:
             await self._use_cases.nodes.describe(
                 record.name,
                 replace(described, slots=slots),
-                # what the request left out was filled in from this
+                # omitted fields were filled in from this
                 seen=etag_of_node(record),
                 actor=actor,
             )
@@ -134,9 +137,9 @@ class Nodes:
     async def _check_unique(
         self, values: Values, own: int | None = None, before: Values | None = None
     ) -> None:
-        """Refuse what another node has, of either kind; but what stays as it was is not asked again.
+        """Refuse values that another node of either kind has; unchanged values are not checked again.
 
-        Only nodes of the same kind must have addresses of their own: the manager may run where a node does.
+        Only nodes of the same kind need distinct addresses: the manager may run on a node's machine.
         """
         rows, inventory = await self.rows(), await self._use_cases.inventory()
         # off the loop, because there may be thousands

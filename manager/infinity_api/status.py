@@ -1,4 +1,4 @@
-"""Status: the state of nodes, and alarms."""
+"""Status resources: the state of nodes, and alarms."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import ip_address
@@ -21,7 +21,7 @@ from manager.usecases.usecases import UseCases
 
 
 class NodeStatus:
-    """The state of nodes of a kind, by their own word."""
+    """The state of the nodes of a kind, as they reported it."""
 
     def __init__(
         self,
@@ -43,7 +43,7 @@ class NodeStatus:
         found = {
             number: (record, briefs[record.name])
             for number, record in records_of(inventory, self._kind).items()
-            # one of both may have been removed a moment ago
+            # either may have been removed a moment ago
             if record.name in briefs
         }
         return MadeRows(found, lambda each: status_row(*each, _location(each[0], names)))
@@ -116,6 +116,6 @@ def _row(record: AlarmRecord, inventory: Inventory) -> Row:
 
 
 def _address(record: AlarmRecord, node: NodeRecord | None) -> str:
-    """Return the IPv4 address of the node that an alarm is about; its name if none is known."""
+    """Return the IPv4 address of an alarm's node; its name if no address is known."""
     found = [text for text in node.addresses if ip_address(text).version == 4] if node is not None else []
     return found[0] if found else record.node

@@ -1,10 +1,11 @@
 """Request bodies, as values that the operations can work with.
 
-Decides what a create, a change and a change of several objects may contain (the contract's sections 2.1 and 2.3): what a change
-leaves out stays, whether it is a PUT or a PATCH, null where null is not a value says nothing, and what was read can be written back: an
-object that was made through another door may hold what could not be given here. Read-only fields are ignored, and so are unknown ones
-unless the resource keeps them. Leaves to others whether related objects exist.
-Invariant: either all of a body was understood, or every finding is raised and none quotes a secret.
+Decides what a create, a change and a change of several objects may contain (the contract's sections 2.1 and
+2.3): what a change leaves out stays, whether it is a PUT or a PATCH, null where null is not a value says
+nothing, and what was read can be written back: an object that was made through another door may hold what
+could not be given here. Read-only fields are ignored, and so are unknown ones unless the resource keeps them.
+Leaves to others whether related objects exist. Invariant: either all of a body was understood, or every
+finding is raised and none quotes a secret.
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,7 +32,7 @@ _NOTHING: Final[Row] = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """One of several changes; `object_id` is None for an object that is to be made."""
+    """One of several changes; `object_id` is None for a new object."""
 
     object_id: int | None
     values: Values
@@ -39,14 +40,14 @@ class Change:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bulk:
-    """What a change of several objects is to do, in this order; `deleted` are ids."""
+    """A change of several objects, in this order; `deleted` are ids."""
 
     changes: Sequence[Change]
     deleted: Sequence[int]
 
 
 def missing_text(field: Field) -> str:
-    """Return what is said about a field that must be there."""
+    """Return the message for a missing required field."""
     return f"The '{field.name}' field has no data and doesn't allow a default or null value."
 
 
@@ -87,7 +88,10 @@ def _is_shown(field: Field, value: object, before: Row) -> bool:
 
 
 def read_bulk(resource: Resource, body: object, rows: Mapping[int, Row]) -> Bulk:
-    """Return what a PATCH of a collection with these rows says. Raises InvalidRequestError, ValuesError; the text says which object it is."""
+    """Return what a PATCH of a collection with these rows says.
+
+    Raises InvalidRequestError, ValuesError; the text says which object it is.
+    """
     if not isinstance(body, dict) or not isinstance(body.get("objects", []), list):
         raise InvalidRequestError("The body must be a JSON object with a list 'objects'.")
     objects, deleted = body.get("objects", []), body.get("deleted_objects", [])

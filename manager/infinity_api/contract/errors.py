@@ -23,10 +23,7 @@ _NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What goes back to a client. `body` is empty, or JSON as bytes; then its Content-Type is JSON.
-
-    A long body comes in `chunks` instead, which are made as they are sent.
-    """
+    """The reply to a client. `body` is empty, or JSON as bytes; then its Content-Type is JSON."""
 
     status: int
     body: bytes = b""
@@ -72,7 +69,7 @@ class ValuesError(InvalidRequestError):
 
 
 def taken(resource: Resource, *fields: str) -> str:
-    """Return what is said of a value that another object has; clients look for "already exists"."""
+    """Return the message for a value that another object has; clients look for "already exists"."""
     return f"{resource.title} with this {' and '.join(fields)} already exists."
 
 
@@ -127,7 +124,7 @@ UNAUTHENTICATED: Final = Reply(
 
 
 def forbidden(text: str) -> Reply:
-    """Return 403: who asks is known and may not do this."""
+    """Return 403: the caller is known and may not do this."""
     return _say(403, text)
 
 
@@ -142,7 +139,7 @@ def throttled(retry_after_s: int) -> Reply:
 
 
 def overloaded(text: str, retry_after_s: int, *, own: bool) -> Reply:
-    """Return 429 for who asks too much, or 503 where all together do. Nothing was begun."""
+    """Return 429 if the caller asks too much, or 503 if all together do. Nothing was begun."""
     answer = _say(429 if own else 503, text)
     return replace(answer, headers={**answer.headers, "Retry-After": str(retry_after_s)})
 

@@ -72,7 +72,7 @@ _STATISTICS: Final = re.compile(r"(?P<id>[^/]+)/statistics/")
 
 
 class Part(StrEnum):
-    """What of a resource a path means."""
+    """The part of a resource that a path denotes."""
 
     ROOT = "root"
     COLLECTION = "collection"
@@ -85,7 +85,10 @@ class Part(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """What a path means. `resource` is None for a root; `text` is the root's path, an id or the ids, as they came."""
+    """What a path means.
+
+    `resource` is None for a root; `text` is the root's path, an id or the ids, as they came.
+    """
 
     part: Part
     resource: Resource | None = None

@@ -34,7 +34,10 @@ _NO_SECRET_KEYS: Final = frozenset({"public", "primary", "foreign"})
 
 
 def read_more(resource: Resource, body: Mapping[str, Value]) -> Values:
-    """Return the fields of a body that are not described and yet kept, where the resource keeps them. Raises ValuesError."""
+    """Return the fields of a body that are not described and yet kept, where the resource keeps them.
+
+    Raises ValuesError.
+    """
     if not resource.keeps_more:
         return {}
     named = {
@@ -61,7 +64,7 @@ def check_more(resource: Resource, values: Mapping[str, object]) -> None:
 
 
 def without_secrets(value: Value) -> Value:
-    """Return a value without what its names call secret. It is not deep."""
+    """Return a value without members whose names call them secret. It is not deep."""
     match value:
         case dict():
             return {name: without_secrets(each) for name, each in value.items() if not is_secret(name, each)}

@@ -1,7 +1,7 @@
 """List queries: filters, order and page, and which rows answer.
 
-Decides order and page, and how many parameters are accepted (the contract's section 2.2). Leaves conditions to
-`manager.infinity_api.contract.filters`.
+Decides order and page, and how many parameters are accepted (the contract's section 2.2). Leaves conditions
+to `manager.infinity_api.contract.filters`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -47,7 +47,7 @@ class SortKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
-    """What is asked of a list. `parameters` are as they came, for the addresses of other pages."""
+    """A list query. `parameters` are unchanged, for the addresses of other pages."""
 
     filters: Sequence[Filter]
     orders: Sequence[SortKey]
@@ -62,7 +62,7 @@ class Query:
 
 
 def read_query(resource: Resource, parameters: Parameters) -> Query:
-    """Return what a query asks. Raises InvalidRequestError."""
+    """Parse a query. Raises InvalidRequestError."""
     if len(parameters) > PARAMETERS_MAX:
         raise InvalidRequestError(f"A request has at most {PARAMETERS_MAX} parameters.")
     return Query(
@@ -77,7 +77,8 @@ def read_query(resource: Resource, parameters: Parameters) -> Query:
 def select(query: Query, rows: Mapping[int, Row]) -> Sequence[int]:
     """Return the ids of the rows that a query finds, in its order; equal ones stay in theirs.
 
-    A row may be made each time it is looked at, and none is kept. Raises InvalidRequestError for a costly pattern.
+    A row may be made each time it is looked at, and none is kept. Raises InvalidRequestError for a costly
+    pattern.
     """
     found = list(rows)
     # plain conditions first, all in one look: they cost little, and leave fewer rows to patterns
@@ -102,7 +103,10 @@ def page(query: Query, found: Sequence[int]) -> Sequence[int]:
 
 
 def envelope(resource: Resource, query: Query, *, total: int, objects: Sequence[object]) -> dict[str, object]:
-    """Return a list's answer. Addresses of other pages begin with a slash and keep all filters; null where there is none."""
+    """Return a list's answer.
+
+    Addresses of other pages begin with a slash and keep all filters; null where there is none.
+    """
     after, before = query.offset + query.limit, query.offset - query.limit
     return {
         "meta": {
