@@ -279,7 +279,7 @@ async def test_home_has_a_calendar_once_something_is_renewed(world: RenewingApi,
     await Showroom(world.api).upload(["bare.example.test"], days=20)
     home = await browser.get("/")
     for said in (
-        "What is renewed and what expires in the next 6 weeks",
+        "Renewals and expiries in the next 6 weeks",
         "1 to be renewed",
         "1 expires without a renewal",
         "Renews next 1 renewal",
