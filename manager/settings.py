@@ -2,8 +2,7 @@
 
 The database server's address may contain a password, so it is never a command line option, which every user
 can see; a service manager's credential overrides file and variable. Invariant: settings are frozen and
-validated as a whole. An invalid one stops the start with its name and finding, and neither contains a
-password.
+validated as a whole. An invalid one stops the start with its name and finding, without passwords.
 """
 
 import contextlib
@@ -268,14 +267,13 @@ def _is_private(facts: os.stat_result, data: object) -> bool:
 
 
 class Settings(BaseSettings):
-    """The settings.
+    """`database` is PostgreSQL's address if the store is not a file.
 
-    `database` is PostgreSQL's address if the store is not a file. `advertise` are the addresses agents are
-    told to dial; if empty, the management node's own names. `drain_seconds` is how long a stopping manager
-    goes on serving while it reports not ready. `audit_heads` is a file to which signed heads of the audit log
-    are appended. `trusted_proxies` are the addresses or networks of reverse proxies before the HTTPS
-    endpoint; each states a request's origin in `Forwarded` or `X-Forwarded-For`. `dns` is how to write the
-    records that prove names to a CA.
+    `advertise` are the addresses agents are told to dial; if empty, the management node's own names.
+    `drain_seconds` is how long a stopping manager goes on serving while it reports not ready. `audit_heads`
+    is a file to which signed heads of the audit log are appended. `trusted_proxies` are the addresses or
+    networks of reverse proxies before the HTTPS endpoint; each states a request's origin in `Forwarded` or
+    `X-Forwarded-For`. `dns` is how to write the records that prove names to a CA.
     """
 
     model_config = SettingsConfigDict(

@@ -251,10 +251,7 @@ _LETTERS_MIN: Final = 4
 
 
 def strength_of(text: str, known: tuple[str, ...] = ()) -> float:
-    """Return the guesses a text needs, as a power of ten.
-
-    The attacker knows the texts in `known`, such as the user's name.
-    """
+    """Return the guesses a text needs, as a power of ten, by an attacker who knows the texts in `known`."""
     return _cheapest(text, known, with_any_word=False)
 
 
