@@ -113,7 +113,7 @@ async def test_a_token_is_shown_once_works_and_is_deleted(api: ApiClient):
     async with visitor(api, Role.READ_ONLY) as browser:
         bad = await browser.post("/users/me/tokens", {"label": " ", "days": "0"})
         assert bad.status == 400
-        assert "enter a label" in bad.text
+        assert "Enter a label" in bad.text
         assert "is valid for 1 to" in bad.text
         made = await browser.post("/users/me/tokens", {"label": "script", "days": "30", "scope": "read-only"})
         token = made.html.partition('aria-label="Token">')[2].partition("<")[0]
