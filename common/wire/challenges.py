@@ -1,8 +1,8 @@
-"""Challenges on the wire: the set that a node is to answer a CA with, and what came of it.
+"""Challenges on the wire: the set that a node answers a CA with, and the node's reply.
 
-Decides shapes and limits, which set is the newest, and whom an empty one concerns. Leaves when a set is sent to the manager's fleet,
-and files and ports to the agent. Invariant: a set is whole and takes the place of the one before; its number rises within a
-connection; and what an agent says of a set that a newer one has replaced counts for nothing.
+Decides shapes and limits, which set is the newest, and which agents need an empty set. The manager's fleet
+decides when to send a set; the agent handles files and ports. Invariant: each set is complete and replaces
+the previous one. Its number rises within a connection. A reply about a replaced set is ignored.
 """
 
 from collections.abc import Sequence
@@ -27,19 +27,19 @@ Response = Annotated[str, Meta(max_length=RESPONSE_MAX_CHARS, pattern=RESPONSE_P
 
 
 class Challenge(msgspec.Struct, frozen=True, kw_only=True):
-    """What to answer who asks for `token`, for so much longer; relative, so that no clock needs to be right."""
+    """The response for `token`. It expires after a relative time, so the two clocks need not agree."""
 
     token: Token
     text: Response
     expires_in_s: Annotated[float, Meta(ge=0, le=LIFETIME_MAX_S)]
 
     def __repr__(self) -> str:
-        """Leave out what is answered: it is nobody's business before the CA asks."""
+        """Leave out the response: nobody should see it before the CA asks."""
         return f"Challenge(token={self.token!r}, expires_in_s={self.expires_in_s!r})"
 
 
 class Challenges(msgspec.Struct, frozen=True, kw_only=True, tag_field="t", tag="challenges"):
-    """All challenges that a node is to show from now on, and no others."""
+    """The complete set of challenges that a node shows from now on."""
 
     number: Count
     challenges: Annotated[list[Challenge], Meta(max_length=CHALLENGES_MAX)]
@@ -53,14 +53,14 @@ class NotKept(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ChallengesKept(msgspec.Struct, frozen=True, kw_only=True, tag_field="t", tag="challenges_kept"):
-    """The node shows the set with this number, but for these. Said again when that changes."""
+    """The node shows the set with this number, except the listed challenges. Sent again when that changes."""
 
     number: Count
     not_kept: Annotated[list[NotKept], Meta(max_length=CHALLENGES_MAX)] = []
 
 
 class SentSets:
-    """The manager's end. `held` is how many the agent said that it shows, None if it does not know challenges."""
+    """The manager's end. `held` counts the agent's challenges, None if it does not support them."""
 
     __slots__ = ("_number", "held")
 
@@ -69,21 +69,24 @@ class SentSets:
         self._number = 0
 
     def show(self, number: int, challenges: Sequence[Challenge]) -> list[Challenges]:
-        """Return what to send: nothing to an agent that does not know challenges, and an empty set only to who holds any."""
+        """Return the messages to send.
+
+        Sends nothing to agents that do not support challenges, and an empty set only to agents that hold any.
+        """
         if self.held is None or not (challenges or self.held):
             return []
         self.held, self._number = len(challenges), number
         return [Challenges(number=number, challenges=list(challenges))]
 
     def is_newest(self, kept: ChallengesKept) -> bool:
-        """Whether this is about the set that was sent last. Raises ProtocolError if it is about one that was never sent."""
+        """Whether this reply is about the last set sent. Raises ProtocolError if that set was never sent."""
         if kept.number > self._number:
             raise ProtocolError("the agent keeps challenges that it was not sent")
         return kept.number == self._number
 
 
 class ReceivedSets:
-    """The agent's end, of one connection after the other."""
+    """The agent's end, across connections."""
 
     __slots__ = ("_newest",)
 
@@ -91,11 +94,11 @@ class ReceivedSets:
         self._newest: Challenges | None = None
 
     def begin(self) -> None:
-        """Begin with a connection: numbers may begin again, and what is said of an earlier one's sets concerns nobody."""
+        """Start a new connection: numbers may restart, and sets of earlier connections get no reply."""
         self._newest = None
 
     def take(self, challenges: Challenges) -> Challenges:
-        """Take a set. Raises ProtocolError if its number is not higher than the last, or it names one challenge twice."""
+        """Accept a set. Raises ProtocolError if its number does not rise or a challenge appears twice."""
         if self._newest is not None and challenges.number <= self._newest.number:
             raise ProtocolError("the number of a set of challenges must increase")
         if len({each.token for each in challenges.challenges}) < len(challenges.challenges):
@@ -104,7 +107,7 @@ class ReceivedSets:
         return challenges
 
     def kept(self, challenges: Challenges, not_kept: Sequence[NotKept]) -> list[ChallengesKept]:
-        """Return what to say of a set, nothing if a newer one, or a newer connection, has taken its place."""
+        """Return the reply about a set, or nothing if a newer set or connection has replaced it."""
         if challenges is not self._newest:
             return []
         return [ChallengesKept(number=challenges.number, not_kept=list(not_kept))]

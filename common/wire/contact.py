@@ -1,6 +1,7 @@
-"""Contact: how a node reaches its manager, as the manager announces it and as the node says that it knows it.
+"""Contact: how a node reaches its manager, as announced by the manager and as reported by the node.
 
-Decides what an address may be. Invariant: a list is kept whole or not at all, and an empty one is never kept.
+Decides which addresses are valid. Invariant: a list is kept whole or not at all, and an empty list is never
+kept.
 """
 
 import ipaddress
@@ -22,10 +23,10 @@ ADDRESS_MAX_CHARS: Final = 300
 Address = Annotated[str, Meta(max_length=ADDRESS_MAX_CHARS)]
 
 HOST_KEYS_MAX: Final = 4
-"""The one that is used, and one that comes or goes."""
+"""The key in use, and one that is being rotated in or out."""
 
 GO_ELSEWHERE: Final = Reason.STORAGE
-"""The reason of a goodbye by which a manager that may take no nodes lets go of those that it has: they dial the others first."""
+"""The goodbye reason of a manager that may not serve nodes. Its nodes then dial the other managers first."""
 
 KeyLine = Annotated[str, Meta(max_length=200, pattern=r"^ssh-ed25519 [A-Za-z0-9+/=]+\Z")]
 
@@ -33,14 +34,14 @@ _NAME = re.compile(r"[^\s\x00-\x20\x7f\[\]/@:%]{1,253}")
 
 
 class Contact(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the manager is dialled, as HOST:PORT, and the host keys by which it is known; none where they stay as they are."""
+    """The manager's addresses (HOST:PORT) and host keys. An empty list leaves the known ones unchanged."""
 
     addresses: Annotated[list[Address], Meta(max_length=ADDRESSES_MAX)] = []
     host_keys: Annotated[list[KeyLine], Meta(max_length=HOST_KEYS_MAX)] = []
 
 
 def is_address(text: str) -> bool:
-    """Whether this is HOST:PORT that can be dialled: a name or an IP address, and a port other than 0."""
+    """Whether this is a HOST:PORT that can be dialled: a name or an IP address, and a port other than 0."""
     host, colon, port = text.rpartition(":")
     if not colon or not (port.isascii() and port.isdecimal() and len(port) <= 5 and 0 < int(port) <= 65535):
         return False

@@ -1,7 +1,7 @@
 """Joining: the token an operator carries to a node, and the one question and answer that pin both keys.
 
-Decides shapes and limits. The channel proves that the node holds the key that it joins with, and the token's fingerprint
-proves the manager before the secret is sent.
+Decides shapes and limits. The channel proves that the node holds its key. The token's fingerprint
+authenticates the manager before the secret is sent.
 """
 
 import hashlib
@@ -39,9 +39,10 @@ class JoinToken(msgspec.Struct, frozen=True, kw_only=True):
 class EnrolRequest(msgspec.Struct, frozen=True, kw_only=True):
     """The node's question. Its key is proven by the channel's login.
 
-    The right to that key is shown by a token's secret, or by `proof`: the pinned key's signature over
-    `rotation_statement`, by which a node replaces its own key. Who `binds` vouches for other keys by a statement that names the
-    pinning, whatever it asks for here; who does so with the key that is pinned is told of its pinning.
+    A token's secret authorises that key, or `proof` does: the pinned key's signature over
+    `rotation_statement`, with which a node replaces its own key. A node that sets `binds` vouches for other
+    keys by a statement that names the pinning, whatever it requests here. If it connects with the pinned key,
+    the reply tells it the pinning.
     """
 
     node: Name
@@ -55,7 +56,7 @@ class EnrolRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EnrolReply(msgspec.Struct, frozen=True, kw_only=True):
-    """The manager's answer: the host keys to pin, or why not; `pinning` is "" from a manager that knows of none."""
+    """The manager's answer: the host keys to pin, or a refusal. `pinning` is "" from older managers."""
 
     ok: bool
     reason: ReasonText = ""
@@ -76,7 +77,7 @@ def new_secret() -> str:
 
 
 def hash_secret(secret: str) -> str:
-    """Return what the store keeps of a secret. Plain SHA-256 is enough for 256 random bits: there is nothing to guess."""
+    """Return a secret's hash for the store. Plain SHA-256 is enough: 256 random bits cannot be guessed."""
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
@@ -93,7 +94,7 @@ def rotation_statement(node: str, public_key_line: str, pinning: str = "") -> by
 
 
 def new_pinning() -> str:
-    """Return what tells one pinning of a key from every other."""
+    """Return a unique identifier for one pinning of a key."""
     return secrets.token_urlsafe(SECRET_BYTES)
 
 

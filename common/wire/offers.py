@@ -1,7 +1,7 @@
 """Offer assessment: which offer may replace what runs on a node.
 
-Decides by the manifest, the versions that this node has applied, and what is in quarantine. Leaves what is answered to `receiver`.
-Invariant: `(epoch, generation)` only rises.
+Decides from the manifest, the versions that this node has applied, and the quarantine. `receiver` chooses the
+answer. Invariant: `(epoch, generation)` only rises.
 """
 
 from typing import Protocol
@@ -14,13 +14,13 @@ from common.wire.messages import Failure, Offer, Outcome, Report
 
 
 class LocalState(Protocol):
-    """What the agent has; answered from memory."""
+    """The agent's state, answered from memory."""
 
     def report(self, now_s: float) -> Report:
         """Return what the node knows about itself."""
 
     def contact(self) -> Contact | None:
-        """Return how the node knows its manager, None where that is never announced to it."""
+        """Return the node's contact for its manager, None if the node does not accept announced contacts."""
 
     def applied(self) -> Manifest | None:
         """Return the manifest that runs."""
@@ -38,11 +38,11 @@ class LocalState(Protocol):
         """Return the outcome that the manager has not acknowledged."""
 
     def challenges_held(self) -> int | None:
-        """Return how many challenges the node shows, None where it cannot show any."""
+        """Return how many challenges the node shows, None if it cannot show any."""
 
 
 def read_offer(offer: Offer, blob: bytes, *, node: NodeName, local: LocalState) -> Manifest:
-    """Return the manifest of an offer that may replace what runs, or that runs. Raises BundleError for any other."""
+    """Return the manifest if it may replace the running one or is running. Raises BundleError otherwise."""
     manifest = parse_manifest(blob)
     if manifest.node != node:
         raise BundleError(f"the bundle is for node '{manifest.node}'", reason=Reason.WRONG_NODE)
@@ -63,15 +63,16 @@ def read_offer(offer: Offer, blob: bytes, *, node: NodeName, local: LocalState) 
 
 
 def is_applied(manifest: Manifest, local: LocalState) -> bool:
-    """Whether it is this very generation, with this content, that runs."""
+    """Whether exactly this generation, with this content, is running."""
     applied = local.applied()
     return applied is not None and applied.version == manifest.version and applied.digest == manifest.digest
 
 
 def find_quarantine(offer: Offer, manifest: Manifest, local: LocalState, now_s: float) -> Failure | None:
-    """Return the failure for which this content is left alone now.
+    """Return the failure that keeps this content in quarantine now.
 
-    None if there is none, if an administrator forces the offer, or has confirmed as few trusted CAs as it was refused for.
+    None if it is not in quarantine, if an administrator forces the offer, or if the refusal was for too few
+    trusted CAs and an administrator has confirmed that few.
     """
     failure = local.quarantined(manifest.digest, now_s)
     if failure is None or offer.forced:
@@ -83,7 +84,7 @@ def find_quarantine(offer: Offer, manifest: Manifest, local: LocalState, now_s: 
 
 
 def already_applied(offer: Offer, local: LocalState, now_s: float) -> Outcome:
-    """Return what is said of an offer whose content runs: nothing was installed for it."""
+    """Return the outcome for an offer that is already running: nothing was installed for it."""
     return Outcome(
         push_id=offer.push_id,
         epoch=offer.epoch,

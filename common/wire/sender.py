@@ -88,7 +88,7 @@ class Received:
 
 @dataclass(frozen=True, slots=True)
 class Overdue:
-    """The push had no answer in time. `stage` is what was waited for."""
+    """The push had no answer in time. `stage` names the missing answer."""
 
     push_id: str
     stage: str
@@ -155,7 +155,7 @@ class Sender:
 
     @property
     def challenges_held(self) -> int | None:
-        """How many challenges the agent shows, by its own word or as it was last sent them; None if it does not know any."""
+        """How many challenges the agent reported or was last sent, None if it does not support challenges."""
         return self._challenges.held
 
     @property
@@ -248,7 +248,10 @@ class Sender:
         return [Send(Tock(server_time_s=server_time_s, epoch=epoch, contact=contact))]
 
     def show(self, number: int, challenges: Sequence[Challenge]) -> list[Command]:
-        """Tell the node to show these challenges and no others; `number` must rise. Nothing is sent to whom that does not concern."""
+        """Tell the node to show exactly these challenges; `number` must rise.
+
+        Sends nothing to agents that do not support challenges, or that hold none and get none.
+        """
         if not self._welcomed:
             raise ProtocolError("challenges before the welcome")
         return [Send(message) for message in self._challenges.show(number, challenges)]
