@@ -143,7 +143,7 @@ async def change(api: ApiClient, changes: Changes) -> None:
     await api.use_cases.alarms.evaluator._evaluate(api.fleet, await changes.take_names(0.0))
 
 
-COMPARED = "manager/domain/planner.py:wanted_manifest"
+COMPARED = "manager/domain/publishing.py:wanted_manifest"
 
 
 async def cost(directory: Path, count: int, certificates: int, steps: Steps) -> tuple[int, int, int]:
