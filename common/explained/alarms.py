@@ -38,7 +38,7 @@ ALARM_MEANINGS: Final[Mapping[str, str]] = MappingProxyType(
         "renewal_failed": "The last attempt to renew it failed, in the words of the alarm; the former certificate stays, and it is tried again by itself. Mend what the alarm names, then 'certcast renewal resume' tries it at once; 'certcast renewal show' has each step.",
         "renewal_overdue": "Half of the time is gone in which it could be renewed, and it is not yet. See what its other alarm or 'certcast renewal show' says; if it cannot be mended in time, upload a certificate by hand.",
         "renewal_unserved": "The new certificate is there, and a node that should serve it does not, or no node has it any more, since each was given another one. See to the nodes that are named, or do what the alarm says; the former certificate is kept until then.",
-        "renewal_requested": "It is renewed by request, and a signing request was opened. Send that to the CA, and answer it with what comes back: 'certcast csr answer'.",
+        "renewal_requested": "It is renewed by request, and a signing request was opened. Send it to the CA, then upload the CA's answer and let it take over the nodes: 'certcast csr answer' with --take-over.",
         "renewal_stopped": "The account that it is ordered with was deactivated, so nothing is ordered any more. Give the renewal another account: 'certcast renewal set RENEWAL --account ACCOUNT'.",
         "renewal_proof_left": "What was shown to the CA for an order that is over could not be taken away for a day. It does no harm, but stays. Mend what the alarm names (the command, or the DNS server and its key), and it goes at the next attempt; or take the record away by hand, and it is forgotten after a month.",
     }
