@@ -248,10 +248,7 @@ class Sender:
         return [Send(Tock(server_time_s=server_time_s, epoch=epoch, contact=contact))]
 
     def show(self, number: int, challenges: Sequence[Challenge]) -> list[Command]:
-        """Tell the node to show exactly these challenges; `number` must rise.
-
-        Sends nothing to agents that do not support challenges, or that hold none and get none.
-        """
+        """Tell agents that support challenges to show exactly these; `number` must rise. An empty set is sent only to agents that hold any."""
         if not self._welcomed:
             raise ProtocolError("challenges before the welcome")
         return [Send(message) for message in self._challenges.show(number, challenges)]
