@@ -145,7 +145,7 @@ async def test_a_certificate_is_chosen_for_a_slot_and_taken_away(api: ApiClient,
         inventory = await api.use_cases.inventory()
         assert inventory.slots == {("n1", "server"): number}
         asked = await browser.get("/nodes/n1/slots/server/empty")
-        assert "keeps serving what it has" in asked.text
+        assert "keeps serving it" in asked.text
         answer = await browser.post(
             "/nodes/n1/slots/server/empty", {"seen": str(number), "confirm": asked.hidden["confirm"]}
         )
