@@ -14,7 +14,10 @@ SPEC: Final = renewal_spec(AlarmKind.RENEWAL_UNSERVED, 29, "warning")
 def condition(renewal: RenewalRecord, entry: Entry | None, order: OrderRecord | None) -> Condition | None:
     """Say which nodes do not serve it, and why; None while they have time. That none has it any more is said until one has it again."""
     if entry is not None and is_displaced(renewal, entry):
-        details = "It was renewed, but each node that had it, or was to get it, was given another certificate since, or was removed. This renewal does not renew what they have now: assign this one again, or remove this renewal and renew what they have."
+        details = (
+            "It was renewed, but no node uses it: its nodes kept the certificate it replaces, were given another one since, or were removed. "
+            "This renewal does not renew what they use now: assign this certificate to them, or remove this renewal and renew theirs."
+        )
         return about_renewal(renewal, entry, AlarmKind.RENEWAL_UNSERVED, details)
     if order is None or order.state is not OrderState.TAKEN_OVER or order.problem is None:
         return None

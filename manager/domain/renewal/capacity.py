@@ -15,6 +15,7 @@ from manager.domain.inventory import Entry
 from manager.domain.renewal.names import written
 from manager.domain.renewal.records import AccountId, OrderRecord, OrderState, RenewalRecord, Terms
 from manager.domain.renewal.schedule import (
+    AT_CA,
     BEFORE_TAKING_OVER,
     RATE_LIMITED,
     asked_s,
@@ -51,11 +52,10 @@ class Occupancy:
         # of a renewal that is gone nothing goes on
         real = [each for each in orders if not each.is_test and each.renewal_id in self._by_id]
         asking = [each for each in real if each.state in BEFORE_TAKING_OVER]
-        # what is finalised no CA gives back
-        pending = [each for each in asking if each.state not in {OrderState.FINALISED, OrderState.DOWNLOADED}]
+        pending = [each for each in asking if each.state in AT_CA]
         self._busy = {each.renewal_id for each in real}
         self._limits = limited(self._by_id.values())
-        self._same = {(each.terms.account_id, frozenset(map(written, each.names))): each for each in pending}
+        self._same = {_need_of_order(each): each for each in pending}
         self._running = Counter(
             each.terms.account_id
             for each in asking
@@ -84,6 +84,28 @@ class Occupancy:
         if running >= ORDERS_AT_ONCE:
             return f"one of the {running} orders is over that its account has under way"
         return ""
+
+
+def find_same(new: OrderRecord, orders: Iterable[OrderRecord]) -> OrderRecord | None:
+    """Return another renewal's unfinished order that the CA would return for a new one, None if there is none.
+
+    Test orders and real ones ask different directories.
+    """
+    return next(
+        (
+            each
+            for each in orders
+            if each.renewal_id != new.renewal_id
+            and each.is_test == new.is_test
+            and each.state in AT_CA
+            and _need_of_order(each) == _need_of_order(new)
+        ),
+        None,
+    )
+
+
+def _need_of_order(order: OrderRecord) -> Need:
+    return order.terms.account_id, frozenset(map(written, order.names))
 
 
 def need_of(terms: Terms, entry: Entry | None) -> Need:

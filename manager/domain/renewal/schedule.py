@@ -47,6 +47,9 @@ BEFORE_TAKING_OVER: Final = frozenset(OrderState) - {
 }
 """States in which the CA or a challenge provider is still asked."""
 
+AT_CA: Final = BEFORE_TAKING_OVER - {OrderState.FINALISED, OrderState.DOWNLOADED}
+"""States in which a CA returns an order again if its account orders the same names; a finalised order is never returned."""
+
 
 def manual_retry_at_s(renewal: RenewalRecord) -> float:
     """Return when to retry a renewal that a user has acted on: at once, unless its CA asked to wait."""
@@ -153,10 +156,7 @@ def is_paused(order: OrderRecord, renewal: RenewalRecord) -> bool:
     """
     if order.is_test or _has_proofs_of_a_test(order):
         return False
-    return renewal.is_paused and order.state in BEFORE_TAKING_OVER - {
-        OrderState.FINALISED,
-        OrderState.DOWNLOADED,
-    }
+    return renewal.is_paused and order.state in AT_CA
 
 
 def _has_proofs_of_a_test(order: OrderRecord) -> bool:
@@ -200,7 +200,7 @@ def follows_at_once(renewal: RenewalRecord, terms: Terms | None, order: OrderRec
     if terms == order.terms:
         # changed back: the running order is the wanted one
         return False
-    is_at_ca = order.state in BEFORE_TAKING_OVER - {OrderState.FINALISED, OrderState.DOWNLOADED}
+    is_at_ca = order.state in AT_CA
     return is_at_ca or brings_another(order.terms, terms)
 
 

@@ -30,7 +30,7 @@ class CsrRenewals:
         if renewal.request_id is not None:
             request = await self._requests.get(renewal.request_id)
             if request.answer_id is not None:
-                await self._follow(renewal, request.answer_id)
+                await self._follow(renewal, entry, request.answer_id)
             elif (due_s := moment_of(renewal, entry)) is not None and due_s > self._context.clock():
                 await self._forget(renewal)
         elif entry is not None:
@@ -71,8 +71,11 @@ class CsrRenewals:
             await store.renewals.keep(replace(known, request_id=None, changed_s=self._context.clock()))
             store.after_commit(self._context.content_changed.set)
 
-    async def _follow(self, renewal: RenewalRecord, answer_id: CertificateId) -> None:
-        """Let the answer be what is renewed from now on, unless it is ordered by now."""
+    async def _follow(self, renewal: RenewalRecord, entry: Entry | None, answer_id: CertificateId) -> None:
+        """Renew the answer from now on, unless the certificate is ordered by now.
+
+        If nodes still use the former certificate, `entry`, the answer counts as displaced until it is assigned.
+        """
         store = self._context.store
         async with store.transaction():
             known, other = (
@@ -84,7 +87,10 @@ class CsrRenewals:
             now_s = self._context.clock()
             # one that somebody has given a renewal of its own goes on with that
             number = answer_id if other is None or other.id == renewal.id else None
-            after = replace(known, certificate_id=number, request_id=None, changed_s=now_s)
+            is_placed = known.is_placed or (entry is not None and bool(entry.places))
+            after = replace(
+                known, certificate_id=number, request_id=None, is_placed=is_placed, changed_s=now_s
+            )
             await store.renewals.keep(after)
             detail: dict[str, object] = {"renewal": renewal.id, "replaces": known.certificate_id, "nodes": []}
             await self._context.audit(RENEWAL, "renewal.taken_over", f"certificate {answer_id}", detail)

@@ -3,6 +3,7 @@
 Decides for which names and with which key. Invariant: in one transaction it is found that nothing of the renewal is under way, or a test is ended that is, and an order begins.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -10,6 +11,7 @@ import structlog
 
 from common.errors import ConflictError, InvalidInputError
 from manager.domain.inventory import Entry
+from manager.domain.renewal.capacity import find_same
 from manager.domain.renewal.moments import ari_id
 from manager.domain.renewal.records import (
     OrderId,
@@ -42,7 +44,7 @@ class OrderCreation:
     async def begin(self, renewal_id: RenewalId, *, is_test: bool, asked_by: str | None) -> OrderRecord:
         """Make a key (or take the certificate's own) and a request, and keep an order with both; `asked_by` is None where it is time for it.
 
-        A test order that is under way ends then. Raises NotFoundError, ConflictError (one is under way), InvalidInputError (no names), CertcastError (the worker).
+        A test order that is under way ends then. Raises NotFoundError, ConflictError (one is under way, or another renewal's for the same names), InvalidInputError (no names), CertcastError (the worker).
         """
         store = self._context.store
         renewal = await store.renewals.get(renewal_id)
@@ -78,6 +80,7 @@ class OrderCreation:
                 await end(self._context, under_way, "The order was given up, because the real order begins.")
                 # which takes away what is shown
                 new = replace(new, proofs=under_way.proofs)
+            _require_own_order(new, await store.orders.unfinished())
             order = await store.orders.add(new, private_key_pem=key_pem)
             if renewal.follows_at_once and not is_test:
                 renewal = replace(renewal, follows_at_once=False)
@@ -117,6 +120,17 @@ def _require_nothing_else(under_way: OrderRecord | None, terms: Terms, *, is_tes
     if not makes_way:
         kind = "a test order" if under_way.is_test else "an order"
         raise ConflictError(f"{kind} of this renewal is under way; wait for its end")
+
+
+def _require_own_order(new: OrderRecord, orders: Sequence[OrderRecord]) -> None:
+    """Refuse an order that its CA would answer with another renewal's. Raises ConflictError."""
+    same = find_same(new, orders)
+    if same is not None:
+        kind = "test order" if same.is_test else "order"
+        raise ConflictError(
+            f"{kind} {same.id} of renewal {same.renewal_id} for the same names is under way, and a CA answers both with one order; "
+            "try again once it has ended"
+        )
 
 
 def _known_by(entry: Entry) -> str:

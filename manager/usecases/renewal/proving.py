@@ -93,6 +93,10 @@ class Proving:
             await wait(self._context, order, SHOWN_AGAIN_S, problem=problem, placing_s=now_s)
             return
         await showing.place(order.proofs, until_s=now_s + SHOWN_S)
+        if (await self._context.store.orders.get(order.id)).state.is_over:
+            # the proofs were removed before they were there
+            await self._leftovers.remove(order, order.proofs)
+            return
         missing = await showing.missing(order.proofs)
         waited_s = now_s - (now_s if order.placing_s is None else order.placing_s)
         is_tried = order.is_test and order.terms.challenge is ChallengeKind.HTTP

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from common.errors import ConflictError
+from common.ids import NodeName
 from manager.domain.alarms import AlarmKind
 from manager.domain.model import CsrRecord
 from manager.domain.renewal.records import OrderState
@@ -25,14 +26,14 @@ async def requested(world: Renewing):
     return made.renewal
 
 
-async def answer(world: Renewing) -> AnsweredCsr:
+async def answer(world: Renewing, *, take_over: bool = True) -> AnsweredCsr:
     """Answer the request that is open, as its CA does."""
     (request,) = await world.use_cases.csrs.list()
     return await world.use_cases.csrs.answer(
         request.id,
         certificate=sign_request(world.server.issuer, request.pem) + chain_pem(world.server.issuer),
         parameters="",
-        take_over=True,
+        take_over=take_over,
         nodes=[],
         slot="server",
         actor="ada",
@@ -70,6 +71,22 @@ async def test_its_answer_is_what_is_renewed_next_and_lowers_the_alarm(world: Re
     assert await alarms_of(world, AlarmKind.RENEWAL_REQUESTED) == []
     await world.pass_time(DAY_S, step_s=HOUR_S)
     assert len(await world.use_cases.csrs.list()) == 1
+
+
+async def test_an_answer_that_is_not_taken_over_raises_an_alarm_until_a_node_uses_it(
+    world: Renewing, requested
+):
+    await world.pass_time(3 * DAY_S, step_s=HOUR_S)
+    answered = await answer(world, take_over=False)
+    await world.pass_time(60)
+    assert await alarms_of(world, AlarmKind.RENEWAL_REQUESTED) == []
+    (alarm,) = await alarms_of(world, AlarmKind.RENEWAL_UNSERVED)
+    assert "It was renewed, but no node uses it" in alarm.details
+    await world.use_cases.assignments.assign(
+        answered.kept.certificate.id, nodes=[NodeName("n1")], slot="server", actor="ada"
+    )
+    await world.pass_time(60)
+    assert await alarms_of(world, AlarmKind.RENEWAL_UNSERVED) == []
 
 
 async def test_a_request_that_waits_already_is_not_opened_a_second_time(world: Renewing, requested):

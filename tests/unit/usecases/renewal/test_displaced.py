@@ -52,7 +52,10 @@ async def test_that_nothing_renews_what_nodes_have_in_its_place_is_said_until_on
     for _ in range(2):
         (alarm,) = await alarms_of(world, AlarmKind.RENEWAL_UNSERVED)
         assert alarm.subject.key == f"certificate:{number}"
-        assert "each node that had it, or was to get it, was given another certificate since" in alarm.details
+        assert (
+            "no node uses it: its nodes kept the certificate it replaces, were given another one since"
+            in alarm.details
+        )
         assert alarm.details.endswith("It is not assigned to any node.")
         await world.pass_time(10 * DAY_S)
     await give(world, number, "n1")

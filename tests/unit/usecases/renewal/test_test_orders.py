@@ -1,15 +1,17 @@
 """Test orders: what they ask, for how long they wait, and that they hold nothing up."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 
 from common.errors import ConflictError
 from common.ids import NodeName
-from manager.domain.renewal.records import ChallengeKind, OrderState, RenewalRecord
+from manager.domain.renewal.records import ChallengeKind, OrderState, Proof, RenewalRecord
 from manager.domain.renewal.schedule import RATE_LIMITED
 from manager.usecases.renewal.ports import CaError
 from manager.usecases.renewal.proving import TRIED_WITHIN_S
+from manager.usecases.renewal.runner import RenewalRunner
 from tests.renewals import Renewing
 
 HOUR_S = 3600.0
@@ -181,3 +183,27 @@ async def test_a_test_order_whose_proofs_are_of_another_kind_ends_before_an_orde
     await world.once()
     assert world.showing.placed == {}
     assert not (await world.renewals.order_now(renewal.id, actor="ada")).is_test
+
+
+async def test_a_proof_of_a_test_is_removed_though_it_is_placed_after_the_real_order_has_ended(
+    world: Renewing, monkeypatch: pytest.MonkeyPatch
+):
+    renewal = await world.renewing("n1", age_days=5)
+    place = world.showing.place
+
+    async def place_slowly(proofs: Sequence[Proof], *, until_s: float) -> None:
+        monkeypatch.setattr(world.showing, "place", place)
+        await world.renewals.order_now(renewal.id, actor="ada")
+        meanwhile = RenewalRunner(world.dependencies, at_once=1)
+        for _ in range(30):
+            await meanwhile.once(world.lead)
+            world.fleet.settle(await world.context.inventories.current())
+            world.now[0] += 5
+        assert await world.states(renewal) == [OrderState.FAILED, OrderState.SERVED]
+        await place(proofs, until_s=until_s)
+
+    monkeypatch.setattr(world.showing, "place", place_slowly)
+    await world.renewals.test(renewal.id, actor="ada")
+    await world.pass_time(60, step_s=5)
+    assert await world.states(renewal) == [OrderState.FAILED, OrderState.SERVED]
+    assert world.showing.placed == {}
