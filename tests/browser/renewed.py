@@ -27,7 +27,7 @@ REFUSED = (
     "acme-v02.api.letsencrypt.org refused london.example.com (unauthorized): "
     "No TXT record found at _acme-challenge.london.example.com"
 )
-UNSHOWN = "the CA was not asked yet, because berlin-1 does not answer on port 80 (connection refused)"
+UNSHOWN = "the CA has not been asked yet because berlin-1 does not answer on port 80 (connection refused)"
 WAITS = "node berlin-2 answers http://new.example.com/.well-known/acme-challenge/... with 404."
 KEY_PEM = pki.make_leaf(None, ["x"]).key_pem
 DONE = (

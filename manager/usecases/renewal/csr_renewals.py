@@ -26,7 +26,7 @@ class CsrRenewals:
         self._requests = CsrUseCases(context)
 
     async def look(self, renewal: RenewalRecord, entry: Entry | None) -> None:
-        """Follow an answer, forget a request that nobody needs any more, or open one if none waits, of a renewal that is due or has a request. Raises CertcastError."""
+        """Follow an answered request, forget an obsolete one, or open one if none is open. Raises CertcastError."""
         if renewal.request_id is not None:
             request = await self._requests.get(renewal.request_id)
             if request.answer_id is not None:
@@ -40,7 +40,7 @@ class CsrRenewals:
             await self._keep(renewal, request)
 
     async def _waiting(self, certificate_id: CertificateId) -> CsrRecord | None:
-        """Return the latest request that is to replace a certificate and has no answer."""
+        """Return the latest unanswered request to replace a certificate."""
         waiting = [
             each
             for each in await self._requests.list()
@@ -49,7 +49,7 @@ class CsrRenewals:
         return waiting[-1] if waiting else None
 
     async def _keep(self, renewal: RenewalRecord, request: CsrRecord) -> None:
-        """Keep that an answer is waited for, unless the certificate is ordered by now, or another one."""
+        """Store the open request, unless the terms or the certificate have changed."""
         store = self._context.store
         async with store.transaction():
             known = await store.renewals.get(renewal.id)
@@ -62,7 +62,7 @@ class CsrRenewals:
         log.info("renewal.requested", renewal=renewal.id, csr=request.id)
 
     async def _forget(self, renewal: RenewalRecord) -> None:
-        """Wait no longer for an answer: another certificate is in place, which is not due. The request itself stays."""
+        """Stop waiting for an answer, since a certificate that is not due is in place. The request itself stays."""
         store = self._context.store
         async with store.transaction():
             known = await store.renewals.get(renewal.id)
@@ -72,7 +72,7 @@ class CsrRenewals:
             store.after_commit(self._context.content_changed.set)
 
     async def _follow(self, renewal: RenewalRecord, entry: Entry | None, answer_id: CertificateId) -> None:
-        """Renew the answer from now on, unless the certificate is ordered by now.
+        """Renew the answer from now on, unless the renewal no longer waits for this request.
 
         If nodes still use the former certificate, `entry`, the answer counts as displaced until it is assigned.
         """
@@ -85,7 +85,7 @@ class CsrRenewals:
             if known.request_id != renewal.request_id:
                 return
             now_s = self._context.clock()
-            # one that somebody has given a renewal of its own goes on with that
+            # an answer with a renewal of its own keeps that one
             number = answer_id if other is None or other.id == renewal.id else None
             is_placed = known.is_placed or (entry is not None and bool(entry.places))
             after = replace(

@@ -1,7 +1,7 @@
-"""Isolation of faults: whatever the runner meets in one renewal holds up no other, and is not retried in a tight loop.
+"""Isolation of faults: an error in one renewal delays no other renewal, and is not retried in a tight loop.
 
-Decides what is nobody's fault, and how long what nobody foresaw rests. Leaves to each act what it keeps of its own failures. Invariant: of errors only
-what ends the whole program comes out.
+Decides which errors are expected, and how long an act rests after the others. Each act stores its own
+failures. Invariant: no exception escapes except those that end the program.
 """
 
 from collections.abc import Awaitable, Callable, Hashable
@@ -18,25 +18,25 @@ from manager.usecases.renewal.ports import CaError
 log = structlog.get_logger(__name__)
 
 FAULT: Final = "the manager met an internal error; its log has the details"
-"""What people are told where a fault of this program keeps one renewal from going on."""
+"""Message for users when an internal error stops a renewal."""
 
 RESTS_S: Final = 60.0
-"""How long an act rests in which a fault came to light that could not even be kept."""
+"""Rest after an internal error that could not be stored."""
 
 STORE_RESTS_S: Final = (10.0, 20.0, 40.0, 60.0)
-"""How long an act rests whose first, second, third and each further attempt in a row the store has not kept: a full disk stays full for a while."""
+"""Rest after the first, second, third and each further storage failure in a row; a full disk stays full for a while."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Rest:
-    """How often the store has failed in a row as well."""
+    """The end of a rest, and the storage failures in a row that led to it."""
 
     until_s: float
     failures: int = 0
 
 
 class ActGuard:
-    """`failed` is called after each fault that nobody foresaw."""
+    """Runs acts of renewals. `failed` is called after each internal error."""
 
     def __init__(self, context: Context, *, failed: Callable[[], None]) -> None:
         self._context = context
@@ -46,9 +46,10 @@ class ActGuard:
     async def run(
         self, renewal: RenewalRecord, act: Callable[[], Awaitable[object]], *, key: Hashable
     ) -> None:
-        """Do something of one renewal. Nothing of it is kept if somebody else was faster, or if the store fails: the next look finds what is now.
+        """Run one act of a renewal. After an internal error or a storage failure, all acts with this key rest.
 
-        After a fault, or if the store fails, the acts of one key rest together.
+        If another manager was faster or the store failed, nothing is stored, and the next check starts from
+        the current state.
         """
         try:
             await act()
@@ -57,7 +58,7 @@ class ActGuard:
             return
         except StorageError as error:
             log.error("renewals.failed", renewal=renewal.id, reason=error.reason, message=error.message)
-            # what was asked of a CA meanwhile is asked again
+            # the next attempt asks the CA again
             former = self._rests.get(key)
             failures = 1 if former is None else former.failures + 1
             self._rest(key, STORE_RESTS_S[min(failures, len(STORE_RESTS_S)) - 1], failures=failures)
@@ -75,7 +76,7 @@ class ActGuard:
         self._rests[key] = _Rest(until_s=now_s + seconds, failures=failures)
 
     def rests(self, key: Hashable) -> bool:
-        """Whether acts of this key rest; to begin them all the same would be a circle."""
+        """Whether acts with this key rest. Starting them anyway would loop."""
         rest = self._rests.get(key)
         return rest is not None and rest.until_s > self._context.monotonic()
 
@@ -83,7 +84,7 @@ class ActGuard:
 async def kept_if_failed(
     act: Callable[[], Awaitable[object]], keep: Callable[[CaError], Awaitable[object]]
 ) -> None:
-    """Do something, and `keep` in words what failed, whatever it is: others go on. Raises ConflictError, NotFoundError, StorageError."""
+    """Run an act and pass any failure to `keep` as a CaError. Raises ConflictError, NotFoundError, StorageError."""
     try:
         await act()
     except (ConflictError, NotFoundError, StorageError):

@@ -1,6 +1,7 @@
-"""Creation of an order: a key and a request that are kept before any CA is asked.
+"""Creation of an order: its key and CSR are stored before any CA is asked.
 
-Decides for which names and with which key. Invariant: in one transaction it is found that nothing of the renewal is under way, or a test is ended that is, and an order begins.
+Decides the names and the key. Invariant: one transaction checks that the renewal has no running order, ends a
+running test order, and stores the new one.
 """
 
 from collections.abc import Sequence
@@ -34,7 +35,7 @@ from manager.usecases.workers import MAKE_KEY_TIMEOUT_S
 log = structlog.get_logger(__name__)
 
 NOT_KEPT: Final = OrderId(0)
-"""What stands for the number of an order that is not in the store yet."""
+"""Placeholder until the store assigns a number."""
 
 
 class OrderCreation:
@@ -42,9 +43,9 @@ class OrderCreation:
         self._context = context
 
     async def begin(self, renewal_id: RenewalId, *, is_test: bool, asked_by: str | None) -> OrderRecord:
-        """Make a key (or take the certificate's own) and a request, and keep an order with both; `asked_by` is None where it is time for it.
+        """Make a key (or take the certificate's own) and a CSR, and store an order with both.
 
-        A test order that is under way ends then. Raises NotFoundError, ConflictError (one is under way, or another renewal's for the same names), InvalidInputError (no names), CertcastError (the worker).
+        `asked_by` is None for a scheduled order. A running test order ends. Raises NotFoundError, ConflictError (one is under way, or another renewal's for the same names), InvalidInputError (no names), CertcastError (the worker).
         """
         store = self._context.store
         renewal = await store.renewals.get(renewal_id)
@@ -73,12 +74,12 @@ class OrderCreation:
         async with store.transaction():
             renewal = await store.renewals.get(renewal_id)
             if _to_order(renewal, entry) != (terms, names):
-                raise ConflictError("what it is renewed with was changed in the meantime")
+                raise ConflictError("the settings of this renewal were changed in the meantime; try again")
             under_way = await store.orders.unfinished_of(renewal_id)
             _require_nothing_else(under_way, terms, is_test=is_test)
             if under_way is not None:
-                await end(self._context, under_way, "The order was given up, because the real order begins.")
-                # which takes away what is shown
+                await end(self._context, under_way, "The test was ended because the real order begins.")
+                # the real order removes these
                 new = replace(new, proofs=under_way.proofs)
             _require_own_order(new, await store.orders.unfinished())
             order = await store.orders.add(new, private_key_pem=key_pem)
@@ -91,7 +92,7 @@ class OrderCreation:
         return order
 
     async def _note_asked(self, renewal: RenewalRecord, asked_by: str, *, is_test: bool) -> None:
-        """Note who asked for an order; a renewal rests no longer then."""
+        """Record who asked for an order, and end the renewal's back-off."""
         act = "renewal.tested" if is_test else "renewal.ordered"
         await self._context.audit(asked_by, act, f"renewal {renewal.id}")
         if not is_test:
@@ -99,27 +100,32 @@ class OrderCreation:
 
 
 def _to_order(renewal: RenewalRecord, entry: Entry | None) -> tuple[Terms, tuple[str, ...]]:
-    """Return with what to order, and for which names. Raises ConflictError, InvalidInputError."""
+    """Return the terms and names to order. Raises ConflictError, InvalidInputError."""
     if renewal.is_over:
-        raise ConflictError("nothing is ordered for this any more: its renewal was switched off")
+        raise ConflictError("this renewal has been removed")
     if renewal.terms is None:
-        raise ConflictError("nothing is ordered for this: it is renewed by a request that is sent to its CA")
+        raise ConflictError(
+            "this certificate is renewed by a signing request sent to its CA, so nothing can be ordered"
+        )
     if renewal.is_stopped:
-        raise ConflictError("nothing is ordered for this any more: its account was deactivated")
+        raise ConflictError("the account of this renewal has been deactivated; choose another account")
     names = names_of(renewal.terms, entry)
     if not names:
-        raise InvalidInputError("names", "the certificate has no name that a CA can be shown to be ours")
+        raise InvalidInputError("names", "the certificate has no name that a CA can validate")
     return renewal.terms, names
 
 
 def _require_nothing_else(under_way: OrderRecord | None, terms: Terms, *, is_test: bool) -> None:
-    """Refuse an order beside another one; a test makes way, unless its proofs are of another kind, so that the new order could not take them away. Raises ConflictError."""
+    """Refuse a second order of one renewal. Raises ConflictError.
+
+    A real order replaces a test order, unless the test's proofs are of another kind, which it could not remove.
+    """
     if under_way is None:
         return
     makes_way = under_way.is_test and not is_test and under_way.terms.challenge is terms.challenge
     if not makes_way:
         kind = "a test order" if under_way.is_test else "an order"
-        raise ConflictError(f"{kind} of this renewal is under way; wait for its end")
+        raise ConflictError(f"{kind} of this renewal is running; wait until it has ended")
 
 
 def _require_own_order(new: OrderRecord, orders: Sequence[OrderRecord]) -> None:
@@ -138,8 +144,8 @@ def _known_by(entry: Entry) -> str:
 
 
 def _make(names: tuple[str, ...], terms: Terms, given: str) -> tuple[str, str]:
-    """Make the request, in a worker: an RSA key takes seconds."""
+    """Make the CSR, in a worker: an RSA key takes seconds."""
     key = read_private_key(given) if given else make_key(terms.key)
-    # a CA takes names from the extension alone, and no longer wants one in the subject (CA/Browser Forum BR 7.1.4.3)
+    # CAs read names from the extension alone; a common name is discouraged (CA/Browser Forum BR 7.1.4.3)
     made = make_request(CsrFields(subject="", alternatives=names), key)
     return made.pem, private_key_pem(key)

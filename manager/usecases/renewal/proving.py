@@ -1,7 +1,7 @@
-"""Proofs of an order: read from its CA, shown where it looks for them, and taken away again.
+"""Validation of an order's names: proofs are read from the CA, placed where it looks for them, and removed again.
 
-Decides when a CA is let look at what is shown, and for how long everybody has. Leaves showing to `Showing`, and what is proven to the CA. Invariant: what
-is shown is in the store before, so that it can be taken away by whoever comes later.
+Decides when to ask the CA to validate, and how long each party may take. `Showing` places proofs. Invariant:
+a proof is stored before it is placed, so that it can be removed after a crash or by another manager.
 """
 
 from collections.abc import Sequence
@@ -17,43 +17,41 @@ from manager.usecases.renewal.ports import Authorization, Ca, CaError, Missing, 
 from manager.usecases.renewal.progress import advance, wait
 
 SHOWN_S: Final = 2 * 3600.0
-"""For how long proofs are left where they were put, if nothing takes them away before: longer than a CA looks for them."""
+"""Lifetime of a placed proof that is not removed before; longer than a CA takes to validate."""
 
 SHOWN_WITHIN_S: Final = 600.0
-"""How long everybody has who is to show a proof, before that is a failure; DNS servers tell each other within minutes."""
+"""Time allowed for every node or DNS server to serve a proof. DNS servers notify each other within minutes."""
 
 TRIED_WITHIN_S: Final = 60.0
-"""The same for nodes in a test order, which somebody waits for: nodes are told within seconds."""
+"""The same for nodes in a test order, for which a user waits. Nodes receive proofs within seconds."""
 
 SHOWN_AGAIN_S: Final = 10.0
-"""How soon to look again whether a proof is shown."""
+"""Interval of checks whether a proof is served."""
 
 TOLD_AGAIN_S: Final = 1.0
-"""The same while nodes are being told of it, which takes them as long; for SHOWN_AGAIN_S it is nothing to speak of."""
+"""The same while proofs are being sent to nodes. For the first SHOWN_AGAIN_S this is not reported as a problem."""
 
 VALIDATED_WITHIN_S: Final = 1800.0
-"""How long a CA has to look at proofs: Boulder and pebble do within seconds."""
+"""Time allowed for the CA to validate; Boulder and pebble take seconds."""
 
 POLL_LEAST_S: Final = 3.0
 POLL_MOST_S: Final = 600.0
-"""How soon a CA that does not say is asked again: first after seconds, then after a quarter of the time that it has been waited for."""
+"""Bounds of the poll interval without a Retry-After header: a quarter of the time waited so far."""
 
 RETRY_LEAST_S: Final = 1.0
 RETRY_MOST_S: Final = 86_400.0
-"""What is obeyed of how long a CA asks to wait for what it is working on."""
+"""Bounds of a Retry-After that is obeyed while the CA works on an order."""
 
 MISSING_NAMED: Final = 5
 
-STILL_GOING: Final = (
-    "The same proof is just being taken away for another order; it is shown again after that."
-)
+STILL_GOING: Final = "The same proof is being removed for another order; it is placed again after that."
 
 PLACED_MOST: Final = 2
-"""How often the same order is shown anew without a failure: what ends the showing again and again must come to light."""
+"""How often an order's proofs are placed again before that counts as a failure, so that a recurring cause comes to light."""
 
 
 class Proving:
-    """Takes the steps of an order in which its names are proven; `read`, `show` and `let_look` raise CaError, ChangedMeanwhileError, StorageError."""
+    """The steps of an order that prove its names. `read`, `show` and `let_look` raise CaError, ChangedMeanwhileError, StorageError."""
 
     def __init__(self, dependencies: Dependencies) -> None:
         self._dependencies = dependencies
@@ -61,20 +59,22 @@ class Proving:
         self._leftovers = Leftovers(dependencies)
 
     async def read(self, ca: Ca, order: OrderRecord) -> None:
-        """Ask the CA what it wants to see."""
+        """Read the CA's challenges."""
         ordered = await ca.look(order.url)
         require_open(ordered)
         proofs: list[Proof] = []
         for url in ordered.authorization_urls if ordered.status == "pending" else ():
             found = await ca.authorization(url, order.terms.challenge)
             if not is_ordered(found.name, order.names):
-                raise CaError(f"the CA wants {found.name} to be proven, which was not ordered", is_final=True)
+                raise CaError(f"the CA demands proof for {found.name}, which was not ordered", is_final=True)
             if found.status == "valid":
                 continue
             if found.status != "pending":
                 raise _unproven(found)
             if found.proof is None:
-                raise CaError(f"the CA does not take {order.terms.challenge} for {found.name}", is_final=True)
+                raise CaError(
+                    f"the CA does not offer {order.terms.challenge} for {found.name}", is_final=True
+                )
             proofs.append(found.proof)
         # of an earlier attempt
         await self._leftovers.remove(order, [each for each in order.proofs if each not in proofs])
@@ -84,12 +84,12 @@ class Proving:
             await advance(self._context, order, OrderState.VALIDATED, proofs=())
 
     async def show(self, order: OrderRecord, *, urgent_s: float | None) -> None:
-        """Put proofs where the CA will look, and look there first; from `urgent_s` on the CA is asked without who is missing."""
+        """Place the proofs and check that they are served. From `urgent_s` on the CA is asked even if some are not."""
         now_s, showing = self._context.clock(), self._showing(order)
         self._dependencies.removals.need(order)
         if self._dependencies.removals.are_going(order.proofs):
             problem = Problem(at_s=now_s, message=STILL_GOING)
-            # its own time to show it begins after that
+            # the time allowed for placing begins after that
             await wait(self._context, order, SHOWN_AGAIN_S, problem=problem, placing_s=now_s)
             return
         await showing.place(order.proofs, until_s=now_s + SHOWN_S)
@@ -108,22 +108,22 @@ class Proving:
             problem = Problem(at_s=now_s, message=f"{_words(missing)}.")
             await wait(self._context, order, SHOWN_AGAIN_S, problem=problem)
         elif urgent_s is not None and urgent_s <= now_s and not order.is_test:
-            # the CA may ask somebody else, and nodes without it would lose the certificate that they share with this one
-            message = f"It cannot wait any longer, so the CA is asked although {_words(missing)}."
+            # the CA may ask another node, and waiting longer would leave all nodes of this certificate without one
+            message = f"There is no time left to wait, so the CA was asked although {_words(missing)}."
             await advance(self._context, order, OrderState.PLACED, message=message, is_answered=False)
         else:
             later = (
                 ""
                 if urgent_s is None or order.is_test
-                else f"; from {date(urgent_s)} on it is asked all the same"
+                else f"; from {date(urgent_s)} on it will be asked anyway"
             )
-            raise CaError(f"the CA was not asked yet, because {_words(missing)}{later}")
+            raise CaError(f"the CA has not been asked yet because {_words(missing)}{later}")
 
     async def let_look(self, ca: Ca, order: OrderRecord) -> None:
-        """Let the CA look at proofs, once, and wait until it has."""
+        """Ask the CA to validate, once, and wait until it has."""
         waited_s = self._context.clock() - order.reached_s(OrderState.PLACED)
         if waited_s > SHOWN_S / 2:
-            await self._show_anew(order, "more than an hour has passed, and what was shown may be gone")
+            await self._show_anew(order, "they were placed more than an hour ago and may be gone")
             return
         pending: list[Proof] = []
         asked_s: float | None = None
@@ -134,7 +134,7 @@ class Proving:
             if found.status != "pending":
                 raise _unproven(found, await self._missing(order, proof))
             if not order.is_answered and _is_another(found.proof, proof):
-                await self._show_anew(order, f"the CA wants to see another proof for {found.name} by now")
+                await self._show_anew(order, f"the CA now wants a different proof for {found.name}")
                 return
             pending.append(proof)
             if found.retry_after_s is not None:
@@ -147,24 +147,24 @@ class Proving:
                 self._context, order, OrderState.VALIDATED, message=message, proofs=(), placing_s=None
             )
         elif waited_s > VALIDATED_WITHIN_S:
-            raise CaError("the CA has not looked at what is shown to it", is_final=True)
+            raise CaError("the CA did not validate the proofs in time", is_final=True)
         else:
-            # as long as it asks, but not beyond what it has
+            # as long as it asks for, within the time it is allowed
             rests_s = min(poll_s(waited_s, asked_s), VALIDATED_WITHIN_S - waited_s + POLL_LEAST_S)
             await wait(self._context, order, rests_s, is_answered=True)
 
     async def _show_anew(self, order: OrderRecord, why: str) -> None:
-        """Go back to where proofs are read, unless that was done before. Raises CaError."""
+        """Return to reading proofs, unless that was done PLACED_MOST times. Raises CaError."""
         since_failure = takewhile(lambda each: not each.is_failure, reversed(order.steps))
         if sum(each.state is OrderState.PLACED for each in since_failure) >= PLACED_MOST:
-            raise CaError(f"the CA could not be let look, because {why}")
-        message = f"What the CA wants to see is shown anew, because {why}."
+            raise CaError(f"the CA could not be asked to validate the proofs because {why}")
+        message = f"The proofs are placed again because {why}."
         await advance(
             self._context, order, OrderState.ORDERED, message=message, placing_s=None, is_answered=False
         )
 
     async def _missing(self, order: OrderRecord, proof: Proof) -> Sequence[Missing]:
-        """Return which nodes do not show a proof that the CA did not find, none if that cannot be told."""
+        """Return the nodes that do not serve a proof the CA did not find; empty if unknown."""
         if order.terms.challenge is not ChallengeKind.HTTP:
             return ()
         try:
@@ -176,7 +176,7 @@ class Proving:
         try:
             await ca.answer(proof)
         except CaError:
-            # it may have been let look before, and have done so
+            # it may have been asked before, and have validated
             found = await ca.authorization(proof.authorization_url, order.terms.challenge)
             if found.status == "pending":
                 raise
@@ -184,27 +184,27 @@ class Proving:
     def _showing(self, order: OrderRecord) -> Showing:
         showing = self._dependencies.showings.get(order.terms.challenge)
         if showing is None:
-            raise CaError(f"this manager cannot show {order.terms.challenge}", is_final=True)
+            raise CaError(f"this manager cannot place proofs for {order.terms.challenge}", is_final=True)
         return showing
 
 
 def require_open(ordered: Ordered) -> None:
-    """Check that an order can still be fulfilled. Raises CaError."""
+    """Check that the CA can still complete an order. Raises CaError."""
     if ordered.status not in {"pending", "ready", "processing", "valid"}:
         message = f"the order is {ordered.status} at the CA" + _because(ordered.message)
         raise CaError(message, type=ordered.type, detail=ordered.message, is_final=True)
 
 
 def _is_another(wanted: Proof | None, shown: Proof) -> bool:
-    """Whether a CA wants to see something else than is shown, as it does once its account has another key (RFC 8555 8.1)."""
+    """Whether the CA wants a proof other than the placed one, as after a change of the account key (RFC 8555 8.1)."""
     return wanted is not None and (wanted.token, wanted.response) != (shown.token, shown.response)
 
 
 def _unproven(found: Authorization, missing: Sequence[Missing] = ()) -> CaError:
     message = f"the CA did not find the proof for {found.name}" + _because(found.message)
     if missing:
-        # a name that leads to nobody else stays unproven, and with it all names beside it
-        message += f"; {_words(missing)}. If the CA can reach nobody else for {found.name}, take that name out until then, or prove names by dns-01"
+        # a name served by these nodes alone stays unproven, and fails the order for all its names
+        message += f"; {_words(missing)}. If no other node answers for {found.name}, remove that name until these do, or use dns-01"
     return CaError(message, type=found.type, detail=found.message, is_final=True)
 
 

@@ -1,8 +1,8 @@
-"""Steps of an order at its CA: from a request that is kept to a certificate that is kept.
+"""Steps of an order at its CA, from the stored CSR to the stored certificate.
 
-Decides what is asked of the CA in which state, and for how long what it has not decided is waited for. Each step can be taken again: an order is
-looked for before another is asked for, and what was finalised is asked about and not finalised anew. Invariant: what a step needs of an
-earlier one is in the store before it is taken.
+Decides what to ask the CA in each state, and how long to wait for it. Each step can be repeated: an existing
+order is looked up before a new one is requested, and a finalised order is polled, not finalised again.
+Invariant: the data a step needs from an earlier one is stored before the step is taken.
 """
 
 from typing import Final
@@ -39,20 +39,20 @@ from manager.usecases.workers import READ_TIMEOUT_S
 log = structlog.get_logger(__name__)
 
 ISSUED_WITHIN_S: Final = 7 * 86400.0
-"""How long a CA has to sign: RFC 8555 7.4 sets no limit, and Let's Encrypt's own orders end after a week."""
+"""Time allowed for the CA to sign. RFC 8555 7.4 sets no limit; Let's Encrypt's orders expire after a week."""
 
 UNWATCHED_S: Final = 2 * 86400.0
-"""How late such an order is looked at, at most. If it was later, the clock was set forward, or no manager has run."""
+"""Longest gap between two checks of such an order. After a longer one the clock was set forward, or no manager ran."""
 
 COSTLY: Final = frozenset({OrderState.CREATED, OrderState.ORDERED, OrderState.PLACED, OrderState.VALIDATED})
-"""In which states a step asks a CA for what it counts, or shows something."""
+"""States whose step uses up a CA's rate limit or places proofs."""
 
 SIGNED_WITHIN_S: Final = 600.0
-"""How long a CA has to sign before it is told that it has not yet."""
+"""Time after which an unsigned order is reported."""
 
 
 class OrderSteps:
-    """`take` takes one, and keeps what came of it."""
+    """`take` takes one step and stores its result."""
 
     def __init__(self, dependencies: Dependencies) -> None:
         self._context = dependencies.context
@@ -81,7 +81,7 @@ class OrderSteps:
             await fail(self._context, order, error)
 
     async def _give_up(self, order: OrderRecord, why: str) -> None:
-        """End an order that is of no use any more, with all that was shown for it. Raises ChangedMeanwhileError, StorageError."""
+        """End an obsolete order and remove its proofs. Raises ChangedMeanwhileError, StorageError."""
         left = await self._leftovers.remove(order, order.proofs)
         ended = end_paused if why == PAUSED else end
         await ended(self._context, order, f"The order was given up, because {why}. {left}".rstrip())
@@ -89,7 +89,7 @@ class OrderSteps:
     def _of_no_use(self, order: OrderRecord, renewal: RenewalRecord, entry: Entry | None) -> str:
         if order.is_test:
             return why_obsolete_test(order, renewal)
-        # nobody looks at what is paused before it has been for long
+        # a paused order is not checked before its pause limit
         return why_obsolete(order, renewal, entry) or (PAUSED if is_paused(order, renewal) else "")
 
     async def _take(self, order: OrderRecord, renewal: RenewalRecord, entry: Entry | None) -> None:
@@ -97,7 +97,7 @@ class OrderSteps:
             await self._taking_over.take(order)
             return
         if order.state is OrderState.CREATED and order.proofs:
-            # of the test order whose place it took
+            # of the test order it replaced
             await self._leftovers.remove(order, order.proofs)
             await wait(self._context, order, 0.0, proofs=())
             return
@@ -120,15 +120,15 @@ class OrderSteps:
                 raise ValueError(f"order {order.id} has no step in the state {order.state}")
 
     async def _require_sense(self, order: OrderRecord, renewal: RenewalRecord) -> None:
-        """Check that what a step asks for can be kept, and taken into use. Raises CaError, ChangedMeanwhileError, StorageError."""
+        """Check that the step's result can be stored and assigned. Raises CaError, ChangedMeanwhileError, StorageError."""
         if order.state in {OrderState.CREATED, OrderState.VALIDATED}:
-            # not once the CA has signed, and counts it
+            # later the CA has signed, and counts the certificate
             require_free(renewal, await self._context.inventories.current())
         if order.state in COSTLY:
             await require_kept(self._context, order)
 
     async def _ask(self, ca: Ca, order: OrderRecord) -> None:
-        """Ask for an order, or find the one whose address was lost; before a test, ask the CA itself for what only it demands."""
+        """Create an order, or find one whose URL was lost. A test first checks the demands of the production CA."""
         if order.is_test:
             await self._ca_accounts.check_demands(order.terms.account_id, profile=order.terms.profile)
         found = await ca.find_order(order.names, profile=order.terms.profile)
@@ -145,25 +145,23 @@ class OrderSteps:
             await wait(self._context, order, poll_s(waited_s, ordered.retry_after_s))
             return
         if ordered.status == "pending":
-            raise CaError(
-                "the CA does not count the names as proven, though it said so of each", is_final=True
-            )
+            raise CaError("the CA validated each name but still reports the order as pending", is_final=True)
         require_open(ordered)
         if ordered.status == "ready":
             await ca.finalize(ordered.finalize_url or order.finalize_url, order.request_pem)
         await advance(self._context, order, OrderState.FINALISED)
 
     async def _download(self, ca: Ca, order: OrderRecord, *, rested_s: float) -> None:
-        """Collect what the CA has signed, or wait for it; `rested_s` is until when the order has rested after a failure."""
+        """Download the certificate, or wait for it. `rested_s` is the end of the order's last back-off."""
         ordered = await ca.look(order.url)
         require_open(ordered)
         if ordered.status == "valid":
             texts = await ca.download(ordered.certificate_url)
             if not texts:
-                raise CaError("the CA gave no certificate")
+                raise CaError("the CA returned no certificate")
             # a staging environment has other roots
             root = "" if order.is_test else order.terms.preferred_chain
-            # a CA may give megabytes of chains
+            # a CA may send megabytes of chains
             chosen = await self._context.workers.run(READ_TIMEOUT_S, choose_chain, texts, root)
             await advance(
                 self._context,
@@ -171,18 +169,20 @@ class OrderSteps:
                 OrderState.DOWNLOADED,
                 message=""
                 if chosen.is_preferred
-                else f"No chain ends at '{root}', so the CA's own was taken.",
+                else f"No chain ends at '{root}', so the CA's default chain is used.",
                 certificate_url=ordered.certificate_url,
                 answer_text=chosen.text,
             )
             return
         if ordered.status == "ready":
-            # what was handed in is lost there
+            # the CA has lost the CSR
             await ca.finalize(ordered.finalize_url or order.finalize_url, order.request_pem)
         now_s = self._context.clock()
         waited_s = now_s - order.reached_s(OrderState.FINALISED)
         if now_s - max(order.changed_s, order.recheck_at_s, rested_s) > UNWATCHED_S:
-            message = "The clock was set forward, or no manager has run: the CA is waited for anew."
+            message = (
+                "The clock was set forward, or no manager was running; the wait for the CA starts again."
+            )
             await advance(self._context, order, OrderState.FINALISED, message=message)
             return
         if waited_s > ISSUED_WITHIN_S:

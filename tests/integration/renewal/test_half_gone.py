@@ -94,7 +94,7 @@ async def test_once_half_of_the_time_is_gone_the_ca_is_asked_without_a_node_at_w
     async with two_nodes(tmp_path) as (world, renewal):
         why = await half_gone(world, renewal)
     assert why.startswith(
-        "It cannot wait any longer, so the CA is asked although node 'n2', port 80 does not"
+        "There is no time left to wait, so the CA was asked although node 'n2', port 80 does not"
     )
     assert "nobody answers at 127.0.0.2" in why
 

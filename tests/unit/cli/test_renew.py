@@ -181,7 +181,7 @@ def test_an_order_that_is_gone_ends_the_waiting(made, run):
     assert "is gone" in run("renew", "7", "--wait").stderr
 
 
-UNDER_WAY = "an order of this renewal is under way; wait for its end"
+UNDER_WAY = "an order of this renewal is running; wait until it has ended"
 PAUSED = "this renewal is paused; resume it first"
 SHOW = "'certcast renewal show 3'"
 ANOTHER = "certcast renewal set 3 --account ACCOUNT"

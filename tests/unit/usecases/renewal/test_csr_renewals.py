@@ -58,7 +58,7 @@ async def test_what_is_renewed_by_request_is_not_ordered_and_whoever_tries_is_to
         await world.renewals.order_now(requested.id, actor="ada")
     assert (
         refused.value.message
-        == "nothing is ordered for this: it is renewed by a request that is sent to its CA"
+        == "this certificate is renewed by a signing request sent to its CA, so nothing can be ordered"
     )
 
 

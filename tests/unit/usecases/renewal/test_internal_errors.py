@@ -96,7 +96,7 @@ async def test_a_proof_of_a_name_that_was_not_ordered_is_not_shown(
     monkeypatch.setattr(ModelCa, "authorization", of_another)
     await world.pass_time(120, step_s=5)
     kept = await world.renewal(renewal)
-    assert kept.problem.message == "the CA wants n2.example.com to be proven, which was not ordered"
+    assert kept.problem.message == "the CA demands proof for n2.example.com, which was not ordered"
     assert await world.states(renewal) == [OrderState.FAILED]
     assert world.showing.placed == {}
 

@@ -78,7 +78,7 @@ async def test_a_certificate_that_is_not_there_yet_does_not_wait_for_a_dead_node
     world.showing.missing_at = lambda _name: "node 'n2', port 80"
     await world.pass_time(1200, step_s=30)
     assert (
-        "from 2027-01-15 09:00 UTC on it is asked all the same"
+        "from 2027-01-15 09:00 UTC on it will be asked anyway"
         in (await world.renewal(made.renewal)).problem.message
     )
     await world.pass_time(2 * HOUR_S, step_s=60)

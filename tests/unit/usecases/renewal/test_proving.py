@@ -14,7 +14,7 @@ from tests.pki import DAY_S
 from tests.renewals import Renewing
 
 HOUR_S = 3600.0
-ANEW = "What the CA wants to see is shown anew, because "
+ANEW = "The proofs are placed again because "
 
 
 @pytest.fixture
@@ -58,10 +58,10 @@ async def test_what_may_be_gone_is_shown_anew_once_and_then_a_failure_in_words(w
         world.now[0] += 2 * HOUR_S
         await world.pass_time(60, step_s=5)
     (order,) = await world.orders(renewal)
-    gone = "more than an hour has passed, and what was shown may be gone"
+    gone = "they were placed more than an hour ago and may be gone"
     assert [each.message for each in order.steps if each.message] == [
         f"{ANEW}{gone}.",
-        f"the CA could not be let look, because {gone}",
+        f"the CA could not be asked to validate the proofs because {gone}",
     ]
     kept = await world.renewal(renewal)
     assert (order.state, kept.failures) == (OrderState.ORDERED, 1)
@@ -79,7 +79,7 @@ async def test_an_order_whose_account_gets_another_key_shows_what_that_key_makes
     await world.pass_time(120, step_s=5)
     (order,) = await world.orders(renewal)
     assert (order.state, (await world.renewal(renewal)).failures) == (OrderState.SERVED, 0)
-    other = "the CA wants to see another proof for n1.example.com by now"
+    other = "the CA now wants a different proof for n1.example.com"
     assert [each.message for each in order.steps if each.message] == [f"{ANEW}{other}."]
     assert (world.server.asked["answer"], world.showing.placed) == (2, {})
 
@@ -100,7 +100,7 @@ async def test_a_ca_that_wants_something_else_each_time_is_a_failure(
     kept = await world.renewal(renewal)
     assert await world.states(renewal) == [OrderState.ORDERED]
     assert kept.problem.message.startswith(
-        "the CA could not be let look, because the CA wants to see another"
+        "the CA could not be asked to validate the proofs because the CA now wants a different"
     )
     assert world.server.asked["answer"] == 0
 

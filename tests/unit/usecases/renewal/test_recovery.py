@@ -136,7 +136,7 @@ async def test_a_ca_that_signs_is_not_said_to_have_taken_a_week_because_the_cloc
     (order,) = await world.orders(renewal)
     assert (order.state, order.steps[-1].message) == (
         OrderState.FINALISED,
-        "The clock was set forward, or no manager has run: the CA is waited for anew.",
+        "The clock was set forward, or no manager was running; the wait for the CA starts again.",
     )
     assert (await world.renewal(renewal)).failures == 0
     await world.pass_time(10 * HOUR_S)

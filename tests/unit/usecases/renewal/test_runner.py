@@ -281,7 +281,7 @@ async def test_no_order_begins_for_a_certificate_that_is_deleted_while_its_key_i
         return await run(*given)
 
     monkeypatch.setattr(world.context.workers, "run", slow)
-    with pytest.raises(ConflictError, match="any more: its renewal was switched off"):
+    with pytest.raises(ConflictError, match="this renewal has been removed"):
         await world.renewals.order_now(renewal.id, actor="ada")
     assert await world.orders(renewal) == []
 

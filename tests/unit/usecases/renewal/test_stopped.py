@@ -44,7 +44,7 @@ async def test_whoever_orders_or_tries_it_by_hand_is_told_that_the_account_was_d
 
 async def test_an_account_that_is_deactivated_as_an_order_begins_gets_none(world: Renewing):
     renewal = await stopped(world, age_days=40)
-    with pytest.raises(ConflictError, match="its account was deactivated"):
+    with pytest.raises(ConflictError, match="account of this renewal has been deactivated"):
         await world.renewals._creation.begin(renewal.id, is_test=False, asked_by=None)
 
 

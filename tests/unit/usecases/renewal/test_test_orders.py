@@ -65,7 +65,7 @@ async def test_a_test_order_that_waits_ends_as_soon_as_the_real_one_is_due(world
     await world.pass_time(60, step_s=5)
     test, real = await world.orders(made.renewal)
     assert (test.state, real.state) == (OrderState.FAILED, OrderState.SERVED)
-    assert test.problem.message == "The order was given up, because the real order begins."
+    assert test.problem.message == "The test was ended because the real order begins."
     assert (world.showing.placed, (await world.renewal(made.renewal)).failures) == ({}, 0)
 
 
@@ -104,7 +104,7 @@ async def assert_ordered_in_place_of_the_test(world: Renewing, renewal: RenewalR
     assert world.showing.placed != {}
     await world.pass_time(60, step_s=5)
     failed, test, real = await world.orders(renewal)
-    assert test.problem.message == "The order was given up, because the real order begins."
+    assert test.problem.message == "The test was ended because the real order begins."
     assert [each.state for each in (failed, test, real)] == [
         OrderState.FAILED,
         OrderState.FAILED,
@@ -167,10 +167,12 @@ async def test_proofs_of_a_test_are_gone_before_the_order_that_took_its_place_wa
 
 async def test_a_test_order_takes_the_place_of_no_other(world: Renewing):
     renewal = await failed_early(world)
-    with pytest.raises(ConflictError, match="a test order of this renewal is under way; wait for its end"):
+    with pytest.raises(
+        ConflictError, match="a test order of this renewal is running; wait until it has ended"
+    ):
         await world.renewals.test(renewal.id, actor="ada")
     await world.renewals.order_now(renewal.id, actor="ada")
-    with pytest.raises(ConflictError, match="an order of this renewal is under way"):
+    with pytest.raises(ConflictError, match="an order of this renewal is running"):
         await world.renewals.test(renewal.id, actor="ada")
 
 
@@ -178,7 +180,7 @@ async def test_a_test_order_whose_proofs_are_of_another_kind_ends_before_an_orde
     renewal = await failed_early(world)
     wanted = replace(renewal.terms, challenge=ChallengeKind.DNS)
     await world.renewals.change(renewal.id, wanted, actor="ada")
-    with pytest.raises(ConflictError, match="wait for its end"):
+    with pytest.raises(ConflictError, match="wait until it has ended"):
         await world.renewals.order_now(renewal.id, actor="ada")
     await world.once()
     assert world.showing.placed == {}
