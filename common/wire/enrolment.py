@@ -84,8 +84,8 @@ def hash_secret(secret: str) -> str:
 def rotation_statement(node: str, public_key_line: str, pinning: str = "") -> bytes:
     """Return what a node's pinned key signs to hand over to another key.
 
-    With the pinning it is worth nothing once the key was pinned again. Without ("" is what agents of an earlier release know of) it
-    is the first form, which is good for as long as, and whenever, that key is the node's.
+    A statement that names the pinning becomes worthless once the key is pinned again. A statement without one
+    ("", from agents of an earlier release) uses the first form, which is valid whenever that key is the node's.
     """
     if not pinning:
         return b"\0".join((b"certcast node key rotation 1", node.encode(), public_key_line.encode()))

@@ -9,7 +9,7 @@ from msgspec import Meta
 
 TEXT_MAX_CHARS: Final = 512
 PART_TEXT_MAX_CHARS: Final = 120
-"""Three refused parts must fit beside everything else that a report can hold."""
+"""Lets three refused parts fit into a report that is otherwise full."""
 
 Text = Annotated[str, Meta(max_length=TEXT_MAX_CHARS)]
 PartText = Annotated[str, Meta(max_length=PART_TEXT_MAX_CHARS)]
@@ -19,12 +19,12 @@ ReasonText = Annotated[str, Meta(max_length=64, pattern=r"^[a-z0-9_]*\Z")]
 Count = Annotated[int, Meta(ge=0, le=2**53)]
 
 Moment = Annotated[float, Meta(ge=0, le=2**40)]
-"""Unix seconds. NaN is not a moment: what is not finite passes no comparison, and would go on into every answer."""
+"""Unix seconds. The limits exclude NaN and infinity, which would pass into every answer."""
 Duration = Annotated[float, Meta(ge=0, le=2**31)]
 Calendar = Annotated[int, Meta(ge=-62_135_596_800, le=253_402_300_799)]
-"""Unix seconds of the years 1 to 9999, which is what X.509 can say (RFC 5280 4.1.2.5) and a calendar can show."""
+"""Unix seconds of the years 1 to 9999: the range of X.509 (RFC 5280 4.1.2.5) and of a calendar."""
 
 
 def clip(text: str, limit: int = TEXT_MAX_CHARS) -> str:
-    """Cut a message for people to what a field holds."""
+    """Cut a message for people to the field's limit."""
     return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -17,7 +17,7 @@ FRAME_MAX_BYTES: Final = 2 + HEADER_MAX_BYTES + ENTRY_MAX_BYTES
 """The largest frame is a payload."""
 
 GREETING_MAX_BYTES: Final = 2 + HEADER_MAX_BYTES
-"""Before the greeting is done nobody may send a blob."""
+"""Neither side may send a blob before the greeting is done."""
 
 _LENGTH = struct.Struct(">I")
 _HEADER_LENGTH = struct.Struct(">H")

@@ -1,7 +1,7 @@
 """Joining of nodes and managers: a token that an operator carries as one word, and one frame each way.
 
-Decides how both are read; leaves what stands in them to `common.wire.enrolment` and `manager.channel.clustering`.
-Invariant: no error has anything of what was read, which may be a secret.
+Decides how both are read. Leaves their content to `common.wire.enrolment` and `manager.channel.clustering`.
+Invariant: no error quotes its input, which may be a secret.
 """
 
 import base64
@@ -26,7 +26,10 @@ def token_text(prefix: str, token: msgspec.Struct) -> str:
 
 
 def read_token(text: str, decoder: msgspec.msgpack.Decoder[_T], *, prefix: str, kind: str, origin: str) -> _T:
-    """Read a token's text. `kind` names such a token, `origin` says where one is found. Raises InvalidInputError with field `token`."""
+    """Read a token's text. Raises InvalidInputError with field `token`.
+
+    `kind` names the kind of token, and `origin` says where to find one; both are for the error's message.
+    """
     text = text.strip()
     if not text.startswith(prefix) or len(text) > TOKEN_MAX_CHARS:
         raise InvalidInputError("token", f"a {kind} begins with '{prefix}'; {origin}")

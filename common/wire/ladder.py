@@ -1,4 +1,4 @@
-"""Retry ladder: how long refused or failed content rests before it is tried again, the same on both sides.
+"""Retry ladder: how long refused or failed content rests before the next attempt, the same on both sides.
 
 Invariant: every refusal is tried again, later each time, and at least once an hour.
 """
@@ -6,7 +6,7 @@ Invariant: every refusal is tried again, later each time, and at least once an h
 from typing import Final
 
 LADDER_S: Final = (60.0, 300.0, 900.0, 3600.0)
-"""Design: the bundle and the node. The last step repeats."""
+"""From the design of bundle and node. The last step repeats."""
 
 
 def step_s(attempts: int) -> float:
@@ -17,7 +17,8 @@ def step_s(attempts: int) -> float:
 def remaining_s(until_s: float, now_s: float, *, longest_s: float = LADDER_S[-1]) -> float:
     """Return how much of a rest is left.
 
-    A clock that was set back must not prolong a rest: it is never more than `longest_s`, and over if there seems to be much more.
+    A clock that was set back must not prolong a rest, so the result is at most `longest_s`, and 0 if far more
+    than that seems to be left.
     """
     left_s = until_s - now_s
     if left_s > longest_s + LADDER_S[-1]:

@@ -1,14 +1,15 @@
 """The messages of the conversation, msgpack maps tagged by `t`.
 
-Decides shapes and limits. A field that the reader does not know is ignored, so that a manager can speak to agents
-one version behind it. Invariant: every string and list from the network has a ceiling.
+Decides shapes and limits. Readers ignore unknown fields, so a manager can speak to agents one version behind
+it. Invariant: every string and list from the network has a ceiling.
 
 The course of a conversation (A agent, M manager):
 
     A hello -> M welcome -> (M offer -> A want -> M payload* -> A accepted | rejected -> A progress* -> A outcome
-    -> M outcome_ack)*, and each minute A tick -> M tock; beside it (M challenges -> A challenges_kept)*.
+    -> M outcome_ack)*, and each minute A tick -> M tock; at any time (M challenges -> A challenges_kept)*.
 
-Where a manager knows what an agent lacks, small payloads follow the offer at once; an agent that lacks nothing else says no want.
+A manager that knows which small payloads an agent lacks sends them right after the offer. An agent that lacks
+nothing else sends no want.
 """
 
 from typing import Annotated, Final, Literal
@@ -32,14 +33,17 @@ PROTOCOL: Final = 1
 PROTOCOLS: Final = (1,)
 
 UPGRADE_RETRY_S: Final = 300.0
-"""After which an agent whose protocol is not spoken here asks again: soon after this side was upgraded, and 10,000 such agents are 33 greetings a second."""
+"""How long an agent with an unsupported protocol waits before it dials again.
+
+Short enough to connect soon after this side is upgraded; 10,000 such agents send 33 greetings a second.
+"""
 
 DIAGNOSTICS_MAX_BYTES: Final = 8 * 1024
-"""As UTF-8; ASCII, so that bytes and characters are the same."""
+"""The text is ASCII, so this counts both UTF-8 bytes and characters."""
 
 CONFIGURATION_FAULTS_MAX: Final = 16
 PAYLOADS_MAX: Final = 32
-"""In one list of digests; a bundle has at most fifteen files."""
+"""The limit for one list of digests; a bundle has at most fifteen files."""
 
 Verdict = Literal["ok", "wait", "re_enrol", "upgrade"]
 WaitReason = Literal["window", "interval", "service"]
@@ -57,9 +61,9 @@ class Applied(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
-    """The last generation that a node refused or rolled back; stays until a later success.
+    """The last generation that a node refused or rolled back, reported until a later success.
 
-    `retry_after_s` is how much longer the digest is in quarantine, relative to the message that carries it.
+    `retry_after_s` is the rest of the digest's quarantine, counted from the message that carries it.
     """
 
     epoch: Count
@@ -75,11 +79,13 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Serving(msgspec.Struct, frozen=True, kw_only=True):
-    """What an endpoint was seen to serve. `leaf` is "" with a reason and message if no handshake succeeded.
+    """The certificate that an endpoint serves. `leaf` is "" with a reason and message if no handshake succeeded.
 
-    A leaf with a reason and message is the installed one, sent with another chain than the installed one. `tls` is the protocol version,
-    `sent` counts the certificates sent after the leaf. `strict_client` is "" if a strict client that trusts what the node was given accepts
-    it, else why not, None if not asked yet. `stapled`: whether an OCSP response came with a leaf that demands one (RFC 7633), else None.
+    A leaf with a reason and message is the installed leaf, sent with a chain other than the installed one.
+    `tls` is the protocol version; `sent` counts the certificates after the leaf. `strict_client` is "" if a
+    strict client with the node's trust store accepts the certificate, otherwise the objection, and None before
+    the check. `stapled` says whether an OCSP response came with a leaf that demands one (RFC 7633); None for
+    any other leaf.
     """
 
     consumer: Name
@@ -97,12 +103,12 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def ends_s(self) -> int | None:
-        """Return when the leaf ends, None where that is not known: not seen, not told by an old agent, or not readable."""
+        """Return when the leaf expires; None if it was not seen, not readable, or not reported by an old agent."""
         return from_number(self.not_after_s) if self.leaf else None
 
 
 class Waiting(msgspec.Struct, frozen=True, kw_only=True):
-    """A reload that is due and waits: for its window, since the last one was not long ago, or for its service to run."""
+    """A due reload that waits for its window, for its minimum interval, or for its service to run."""
 
     consumer: Name
     since_s: Moment
@@ -111,9 +117,9 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ConfigurationFault(msgspec.Struct, frozen=True, kw_only=True):
-    """What is wrong with the node's own configuration and would fail at the next installation or start.
+    """A fault in the node's own configuration that would fail the next installation or start.
 
-    `code` is a `common.codes.ConfigurationCode`, or what a newer agent calls something else.
+    `code` is a `common.codes.ConfigurationCode`, or a code that only a newer agent knows.
     """
 
     code: ReasonText
@@ -121,9 +127,10 @@ class ConfigurationFault(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PartRefused(msgspec.Struct, frozen=True, kw_only=True):
-    """A part of a bundle that is not on the node: its former content is, or none. Stays until the part is installed.
+    """A part of a bundle that the node refused; it has the former content or none. Reported until installed.
 
-    `digest` is that of the part's content, `file` its path in the bundle, `certificate` names the one to blame, "" for none.
+    `digest` is the digest of the part's content, `file` its path in the bundle. `certificate` names the
+    certificate to blame, "" for none.
     """
 
     part: Part
@@ -137,13 +144,13 @@ class PartRefused(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """What a node knows about itself.
+    """A node's report about itself.
 
-    `disk` is the digest of the live tree as it is on disk now ("" if unreadable),
-    which differs from `applied.digest` while the tree has drifted; `drifts` counts repaired drifts since start.
-    `configuration` is empty while nothing is wrong with what the node's administrator wrote.
-    `refused` are the parts of the last offer that are not on the node; `applied` then has another digest than the offer.
-    `stopped` is on the wire only: the waits for a service, which a manager of an earlier release would not read in `waiting`.
+    `disk` is the digest of the live tree on disk now ("" if unreadable); it differs from `applied.digest`
+    while the tree has drifted. `drifts` counts the drifts repaired since start. `configuration` lists faults in
+    the administrator's files. `refused` lists the parts of the last offer that are not on the node; the digest
+    of `applied` then differs from the offer's. `stopped` exists only on the wire: the waits for a service,
+    which a manager of an earlier release could not read in `waiting`.
     """
 
     applied: Applied | None = None
@@ -161,10 +168,10 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 class Hello(msgspec.Struct, frozen=True, kw_only=True, tag_field="t", tag="hello"):
     """The agent's first message.
 
-    `instance` is drawn at each start of the agent, so that two agents with one key are told apart on one machine, too;
-    "" from an agent that does not say. `accepts_carried`: whether payloads may follow an offer before they are asked for. `contact` is
-    how the node knows its manager, None from an agent that keeps what it joined with. `challenges_held` is how many challenges
-    the node shows, None from an agent that knows none.
+    The agent draws a random `instance` at each start, which tells apart two agents with one key even on one
+    machine; "" from an older agent. `accepts_carried` says whether payloads may follow an offer unasked.
+    `contact` is the manager's contact as the node knows it, None from an agent that only uses the one it joined
+    with. `challenges_held` counts the challenges that the node shows, None from an agent without support.
     """
 
     protocol: Count
@@ -179,7 +186,10 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True, tag_field="t", tag="hello
 
 
 class Welcome(msgspec.Struct, frozen=True, kw_only=True, tag_field="t", tag="welcome"):
-    """The manager's answer. After any verdict but ok the agent closes, and dials again after `retry_after_s`. `contact` is to be kept."""
+    """The manager's answer. The agent keeps `contact`.
+
+    After any verdict but ok it closes the connection and dials again after `retry_after_s`.
+    """
 
     verdict: Verdict
     retry_after_s: Duration = 0.0
@@ -192,8 +202,8 @@ class Welcome(msgspec.Struct, frozen=True, kw_only=True, tag_field="t", tag="wel
 class Offer(msgspec.Struct, frozen=True, kw_only=True, tag_field="t", tag="offer"):
     """A generation to install; the blob is its canonical manifest. `forced` overrides quarantine and shrink guard.
 
-    `confirmed_anchors` is how few anchors an operator has confirmed: the shrink guard lets a trust store of as many pass.
-    `carried` are the digests of the payloads that follow at once, without being asked for.
+    `confirmed_anchors` is the number of trust anchors that an operator confirmed: the shrink guard lets a trust
+    store with that many pass. `carried` lists the digests of the payloads that follow at once, unasked.
     """
 
     push_id: Name
@@ -213,14 +223,14 @@ class Want(msgspec.Struct, frozen=True, kw_only=True, tag_field="t", tag="want")
 
 
 class Payload(msgspec.Struct, frozen=True, kw_only=True, tag_field="t", tag="payload"):
-    """One entry's bytes, in the blob."""
+    """The bytes of one entry, in the blob."""
 
     push_id: Name
     digest: Hex
 
 
 class Accepted(msgspec.Struct, frozen=True, kw_only=True, tag_field="t", tag="accepted"):
-    """The bundle is whole and passed every check; installation begins. The outcome follows within `within_s`."""
+    """The bundle is complete and passed every check. Installation begins and ends within `within_s`."""
 
     push_id: Name
     within_s: Annotated[float, Meta(ge=0, le=3600)]
@@ -245,9 +255,9 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True, tag_field="t", tag="pr
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True, tag_field="t", tag="outcome"):
-    """What came of an installation. Sent again after each reconnect until it is acknowledged.
+    """The outcome of an installation, sent again after each reconnect until it is acknowledged.
 
-    `diagnostics` is what was seen on the node before anything was taken back, for people; "" if all went well.
+    `diagnostics` describes the node before the rollback, for people; "" after a success.
     """
 
     push_id: Name
@@ -272,14 +282,14 @@ class OutcomeAck(msgspec.Struct, frozen=True, kw_only=True, tag_field="t", tag="
 
 
 class Tick(msgspec.Struct, frozen=True, kw_only=True, tag_field="t", tag="tick"):
-    """The minute's report of the node: digests only. `contact` as in `hello`."""
+    """The node's report, once a minute: digests only. `contact` as in `hello`."""
 
     report: Report
     contact: Contact | None = None
 
 
 class Tock(msgspec.Struct, frozen=True, kw_only=True, tag_field="t", tag="tock"):
-    """The manager's answer to a tick, and, with a `contact`, its word unasked that it is to be reached otherwise from now on."""
+    """The manager's answer to a tick. Sent unasked with a `contact` when the manager's addresses or keys change."""
 
     server_time_s: Moment
     epoch: Count
@@ -287,7 +297,7 @@ class Tock(msgspec.Struct, frozen=True, kw_only=True, tag_field="t", tag="tock")
 
 
 class Goodbye(msgspec.Struct, frozen=True, kw_only=True, tag_field="t", tag="goodbye"):
-    """The manager closes on purpose (it stops, or a newer connection of this node replaced this one)."""
+    """The manager closes on purpose: it is stopping, or a newer connection of this node replaced this one."""
 
     reason: ReasonText
     retry_after_s: Duration
@@ -329,5 +339,5 @@ def decode(header: bytes) -> Message:
 
 
 def tag_of(kind: type[Message]) -> str:
-    """Return the word by which a kind of message is told on the wire."""
+    """Return the tag of a kind of message on the wire."""
     return str(kind.__struct_config__.tag)

@@ -1,10 +1,11 @@
 """The agent's end of the conversation: which offers to take, what to ask for, and what to report to the manager.
 
-Decides which message is allowed now, which payloads are missing, and what the manager has yet to hear. Leaves to `offers` which
-offer may replace what runs, and to the shell: the socket, the checks on the files, and the installation. Events go in, commands
-come out; `now_s` is unix seconds. One receiver lives as long as its agent and outlasts connections.
-Invariant: one installation runs at a time, the newest offer waits behind it, and an outcome is sent again until the manager
-acknowledged it.
+Decides which message is allowed now, which payloads are missing, and what the manager has yet to hear. Leaves
+to `offers` which offer may replace the running generation, and to the shell the socket, the checks on the
+files, and the installation. Events go in, commands come out; `now_s` is unix seconds. One receiver lives as
+long as its agent and outlasts connections.
+Invariant: one installation runs at a time, the newest offer waits behind it, and an outcome is sent again until
+the manager acknowledges it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -55,7 +56,7 @@ class Welcomed:
 class Install:
     """Check the bundle and install it; answer with `accepted` or `rejected`, then `concluded`.
 
-    `payloads` holds what travelled; the rest is held on the node already.
+    `payloads` holds the files that travelled; the node already has the others.
     """
 
     push_id: str
@@ -81,7 +82,7 @@ class ManagerSeen:
 
 @dataclass(frozen=True, slots=True)
 class Announced:
-    """The manager says how it is to be reached from now on."""
+    """The manager announces the addresses and keys to reach it by from now on."""
 
     contact: Contact
 
@@ -107,7 +108,7 @@ Command = Send | Welcomed | Install | Acknowledged | ManagerSeen | Announced | S
 
 @dataclass(slots=True)
 class _Transfer:
-    """An offer whose payloads are on their way."""
+    """An offer whose payloads are in transit."""
 
     offer: Offer
     manifest: Manifest
@@ -224,16 +225,16 @@ class Receiver:
         return [*self._say(rejection), *self._next_offer(now_s)]
 
     def concluded(self, outcome: Outcome, now_s: float) -> list[Command]:
-        """Say what came of the installation; the caller has made the outcome durable first."""
+        """Report the outcome of the installation, which the caller has already made durable."""
         self._installing = None
         return [*self._say(outcome), *self._next_offer(now_s)]
 
     def kept(self, challenges: Challenges, not_kept: Sequence[NotKept]) -> list[Command]:
-        """Say what came of a set of challenges, unless a newer one has taken its place."""
+        """Report on a set of challenges, unless a newer set has replaced it."""
         return [each for said in self._challenges.kept(challenges, not_kept) for each in self._say(said)]
 
     def tick(self, now_s: float) -> list[Command]:
-        """Send the minute's report."""
+        """Send the report of this minute."""
         return self._say(Tick(report=self._local.report(now_s), contact=self._local.contact()))
 
     def _check(self, message: Message, blob: bytes) -> None:
@@ -264,7 +265,7 @@ class Receiver:
     def _take_offer(self, offer: Offer, blob: bytes, now_s: float) -> list[Command]:
         self._transfer = None
         if self._installing is not None:
-            # what it carries is not kept meanwhile: it is asked for, if it is still lacking then
+            # drops carried payloads: the agent asks for those that it still lacks then
             self._waiting = (msgspec.structs.replace(offer, carried=[]), blob)
             return []
         try:
@@ -289,10 +290,10 @@ class Receiver:
     def _take_payload(self, payload: Payload, blob: bytes) -> list[Command]:
         transfer = self._transfer
         if transfer is None or payload.push_id != transfer.offer.push_id:
-            return []  # of an offer that a newer one replaced
+            return []  # belongs to an offer that a newer one replaced
         if payload.digest not in transfer.missing:
             if payload.digest in transfer.offer.carried:
-                return []  # the manager did not know that it is held
+                return []  # the manager did not know that the agent has it
             raise ProtocolError("a payload that was not asked for", reason=Reason.BAD_DIGEST)
         if digest_of(blob) != payload.digest:
             self._transfer = None

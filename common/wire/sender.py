@@ -38,7 +38,7 @@ from common.wire.messages import (
 )
 
 GREETING_DEADLINE_S: Final = 15.0
-"""As long as a login may take (design: the channel)."""
+"""The same as the limit of a login (design of the channel)."""
 
 WANT_DEADLINE_S: Final = 20.0
 """The agent answers an offer from memory."""
@@ -47,10 +47,10 @@ CHECK_DEADLINE_S: Final = 60.0
 """Transfer of at most 16 MiB, and the checks on it."""
 
 CARRIED_MAX_BYTES: Final = 64 * 1024
-"""Of an offer's payloads together: the files of a slot have about 10 KB. What is larger (a trust store) waits for the agent's word."""
+"""Limits the payloads sent unasked with one offer; a slot has about 10 KB. A trust store waits to be asked for."""
 
 OUTCOME_GRACE_S: Final = 15.0
-"""Added to the time that the agent itself announced for its installation."""
+"""Added to the time that the agent announces for its installation."""
 
 SILENCE_DEADLINE_S: Final = 180.0
 """Three missed ticks: the agent's loop is dead although its connection may still answer keepalives."""
@@ -81,7 +81,7 @@ class Fetch:
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """The agent reported something about a push or itself; the fleet keeps what it needs."""
+    """The agent reported something about a push or itself; the fleet keeps the parts that it needs."""
 
     message: Accepted | Rejected | Progress | Outcome | Tick | ChallengesKept
 
@@ -107,7 +107,7 @@ Command = Send | Greeted | Fetch | Received | Overdue | Close
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PushAttempt:
-    """One attempt to deliver a generation; `digest` is the manifest's. `carried` are payloads that the agent is known to lack."""
+    """One attempt to deliver a generation. `digest` is the manifest's; `carried`: payloads the agent lacks."""
 
     push_id: str
     manifest: Manifest
@@ -120,7 +120,7 @@ class PushAttempt:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Outstanding:
     push: PushAttempt
-    stage: str  # "want", "check" or "outcome": what the agent is to answer with
+    stage: str  # "want", "check" or "outcome": the answer expected from the agent
     deadline_s: float
 
 
@@ -160,7 +160,7 @@ class Sender:
 
     @property
     def outstanding(self) -> PushAttempt | None:
-        """The push that the agent has not concluded, the newest if one waits behind it."""
+        """The push that the agent has not concluded; if another waits behind it, that one."""
         if self._next is not None:
             return self._next
         return self._outstanding.push if self._outstanding else None
@@ -199,7 +199,7 @@ class Sender:
                 assert_never(message)
 
     def welcome(self, welcome: Welcome) -> list[Command]:
-        """Answer the hello; with any verdict but ok the connection ends."""
+        """Answer the hello. Any verdict but ok ends the connection."""
         self._welcomed = welcome.verdict == "ok"
         commands: list[Command] = [Send(welcome)]
         if not self._welcomed:
@@ -207,14 +207,14 @@ class Sender:
         return commands
 
     def offer(self, push: PushAttempt, now_s: float) -> list[Command]:
-        """Offer a generation. It replaces an offer that the agent has not accepted, and waits behind one it has."""
+        """Offer a generation. It replaces an offer not yet accepted, and waits behind an accepted one."""
         if not self._welcomed:
             raise ProtocolError("an offer before the welcome")
         if self._outstanding is not None and self._outstanding.stage == "outcome":
             self._next = push
             return []
         carried = push.carried if self._accepts_carried else {}
-        # with all that it lacks at hand, the agent's first answer comes after its checks
+        # an agent that has every payload answers first after its checks
         deadline_s = now_s + (CHECK_DEADLINE_S if carried else WANT_DEADLINE_S)
         if self._outstanding is not None and self._outstanding.stage == "want":
             # a change every few seconds must not keep an agent that never answers
@@ -240,15 +240,15 @@ class Sender:
         return _payloads(push_id, payloads)
 
     def acknowledge(self, push_id: str) -> list[Command]:
-        """Say that an outcome is on disk."""
+        """Tell the agent that its outcome is on disk."""
         return [Send(OutcomeAck(push_id=push_id))]
 
     def tock(self, *, server_time_s: float, epoch: int, contact: Contact | None = None) -> list[Command]:
-        """Answer a tick, so that the agent knows that its manager lives, and by which clock; or announce a contact."""
+        """Answer a tick with a sign of life and the manager's clock, or announce a contact."""
         return [Send(Tock(server_time_s=server_time_s, epoch=epoch, contact=contact))]
 
     def show(self, number: int, challenges: Sequence[Challenge]) -> list[Command]:
-        """Tell agents that support challenges to show exactly these; `number` must rise. An empty set is sent only to agents that hold any."""
+        """Show exactly these on an agent that supports it; `number` must rise. Empty: only to agents with any."""
         if not self._welcomed:
             raise ProtocolError("challenges before the welcome")
         return [Send(message) for message in self._challenges.show(number, challenges)]
@@ -261,7 +261,7 @@ class Sender:
         ]
 
     def expire(self, now_s: float) -> list[Command]:
-        """Act on a passed deadline: the connection of an agent that does not answer is closed, so that it dials again."""
+        """Act on a passed deadline: close the connection of a silent agent, so that it dials again."""
         if now_s < self.deadline_s:
             return []
         if self._outstanding is not None and now_s >= self._outstanding.deadline_s:
@@ -293,7 +293,7 @@ class Sender:
         if outstanding is None:
             return []
         if outstanding.push.push_id != want.push_id:
-            # the answer to an offer that a newer one replaced: the agent lives, and has its time for the newer one
+            # an answer to a replaced offer shows that the agent lives: its time for the newer offer begins again
             if outstanding.stage == "want":
                 self._outstanding = replace(outstanding, deadline_s=now_s + WANT_DEADLINE_S)
             return []
@@ -305,7 +305,7 @@ class Sender:
                 "the agent asked for payloads that its offer does not name", reason=Reason.BAD_DIGEST
             )
         digests = tuple(Digest(digest) for digest in want.digests)
-        # while payloads are on their way to us, the delay is ours: the agent's time begins when they are sent
+        # the agent's time begins when its payloads are sent: until they are loaded the delay is the manager's
         deadline_s = math.inf if digests else now_s + CHECK_DEADLINE_S
         self._outstanding = replace(outstanding, stage="check", deadline_s=deadline_s)
         return [Fetch(want.push_id, digests)] if digests else []
@@ -315,7 +315,7 @@ class Sender:
         if outstanding is None or outstanding.push.push_id != accepted.push_id:
             return []
         if outstanding.stage == "outcome":
-            # each would give it more time, and nothing else would be offered to it meanwhile
+            # each one would extend its time and hold back other offers
             raise ProtocolError("the agent accepted a push twice")
         deadline_s = now_s + accepted.within_s + OUTCOME_GRACE_S
         self._outstanding = replace(outstanding, stage="outcome", deadline_s=deadline_s)
@@ -323,7 +323,7 @@ class Sender:
 
     def _conclude(self, push_id: str, now_s: float) -> list[Command]:
         if not self._is_current(push_id):
-            return []  # about a push of an earlier connection, or one that was replaced
+            return []  # about a push of an earlier connection, or a replaced one
         self._outstanding = None
         following, self._next = self._next, None
         return self.offer(following, now_s) if following is not None else []

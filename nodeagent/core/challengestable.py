@@ -1,6 +1,6 @@
 """The table `[challenges]` of `services.toml`: how this node answers a CA that asks it over port 80.
 
-Decides which values are right. Leaves to the shell whether the directory can be written and the port be had.
+Decides which values are valid. Leaves to the shell whether the directory is writable and the port is free.
 """
 
 import re
@@ -17,7 +17,7 @@ _LISTEN: Final = re.compile(r"(?:\[([0-9A-Fa-f:.]{2,45})\]|([A-Za-z0-9._-]{1,253
 
 
 def read_challenges(table: Mapping[str, Any], mistakes: Mistakes) -> ChallengePlace | None:
-    """Return what the table says, None if there is none or it has a mistake, which is noted."""
+    """Return the table's values; None if it is missing or has a mistake, which is noted."""
     given = table.get("challenges")
     if given is None:
         return None

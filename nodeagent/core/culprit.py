@@ -1,9 +1,9 @@
-"""Search for the culprit: which parts of a bundle are held back, in turn, after a service did not take it.
+"""Search for the culprit: which parts of a bundle to hold back, in turn, after a service rejected it.
 
-Decides from what the services that failed use, from what a reload of theirs does to people, and from the parts whose copies
-could not be written. Leaves each attempt to the installer, which brings it to its own end before the next begins.
-Invariant: a service whose reload people notice is not reloaded a second time for the search; the search is short; and on a
-node that nothing was proven on before, no service loses what it has just taken.
+Decides from the parts that the failed services use, from the impact of their reloads on people, and from the
+parts whose copies could not be written. Leaves each attempt to the installer, which concludes it before the
+next begins. Invariant: a service whose reload people notice is not reloaded again for the search; the search is
+short; and on a node without a proven generation no service loses the files that it has just accepted.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -17,21 +17,24 @@ from nodeagent.core.plan import due, used_digest
 from nodeagent.core.services import Consumer
 
 ATTEMPTS_MAX: Final = 6
-"""Each of three parts, and each two of them: a bundle has no more ways to go live in part."""
+"""Each of the three parts, and each pair of them: a bundle cannot go live in part in any other way."""
 
 _ORDER: Final[tuple[Part, ...]] = ("trust", "client", "server")
-"""What is most likely to be to blame, and least missed, comes first."""
+"""Parts that are likely to blame and least missed come first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Suspects:
-    """Who did not take an attempt. `unwritten` are the parts of the copies that could not be written: no search is needed."""
+    """The services that rejected an attempt.
+
+    `unwritten` lists the parts whose copies could not be written; they need no search.
+    """
 
     consumers: tuple[Consumer, ...] = ()
     unwritten: frozenset[Part] = frozenset()
 
     def may_be(self, part: Part) -> bool:
-        """Whether a part that is the only one to change is to blame."""
+        """Whether a part is to blame because no other part changes."""
         return part in self.unwritten or not self.unwritten
 
 
@@ -42,9 +45,9 @@ def hold_back_next(
     *,
     needed: Collection[Part] = (),
 ) -> tuple[frozenset[Part], ...]:
-    """Return the sets of parts to hold back next, one attempt each, after the attempt without those `held` failed.
+    """Return the sets of parts to hold back next, one attempt each, after the attempt without `held` failed.
 
-    `changed` are the parts that the bundle would change; each set leaves at least one of them, and all that are `needed`.
+    `changed` lists the parts that the bundle would change. Each set leaves at least one of them and all `needed`.
     """
     left = frozenset(changed) - held
     if suspects.unwritten:
@@ -57,7 +60,7 @@ def hold_back_next(
 def needed_at_first(
     manifest: Manifest, consumers: Iterable[Consumer], loaded: Mapping[str, Digest]
 ) -> frozenset[Part]:
-    """Return what cannot be held back where there is no former content: the trust store, and what a service has taken."""
+    """Return the parts that a node without former content needs: the trust store, and those a service accepted."""
     consumers = tuple(consumers)
     behind = due(consumers, manifest, loaded)
     return frozenset({TRUST, *(use for one in consumers if one not in behind for use in one.uses)})
@@ -66,7 +69,7 @@ def needed_at_first(
 def is_of_use(manifest: Manifest, consumers: Iterable[Consumer]) -> bool:
     """Whether any service can run on a slot of it.
 
-    Where no slot is left, the trust store alone is not a reason to take the files of the slots from their services.
+    If no slot is left, the trust store alone is no reason to remove the slots' files from their services.
     """
     return any(
         used_digest(manifest, one) is not None and any(use != TRUST for use in one.uses) for one in consumers
@@ -81,7 +84,7 @@ def _by_use(
     held = used - needed
     if len(used) > 1 and all(_is_unnoticed(consumer) for consumer in failed):
         return list(dict.fromkeys((*(frozenset({part}) for part in _ORDER if part in held), held)))
-    # without any of its slots a service is not reloaded, though a part of what it uses stays
+    # a service without any of its slots is not reloaded, even if another part that it uses stays
     return [held] if used - held <= {TRUST} else []
 
 

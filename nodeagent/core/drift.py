@@ -1,8 +1,8 @@
-"""Drift detection: whether the live tree and the copies are still what was installed.
+"""Drift detection: whether the live tree and the copies still match the installed generation.
 
-Decides by comparing a listing with the manifest. Leaves reading the disk, and repair, to `nodeagent.install`.
-Invariant: an empty answer means that every file has its content, mode and owner, that nothing was added, and that the
-link shows this generation.
+Decides by comparing a listing with the manifest. Leaves reading the disk and repairs to `nodeagent.install`.
+Invariant: an empty answer means that every file has its content, mode and owner, that nothing was added, and
+that the link points to this generation.
 """
 
 from collections.abc import Iterable, Mapping
@@ -24,7 +24,7 @@ What = Literal["missing", "extra", "content", "mode", "owner", "link"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ownership:
-    """Who owns the files (numeric), and the mode of those that hold a key."""
+    """The owner of the files (numeric), and the mode of key files."""
 
     uid: int
     gid: int
@@ -34,7 +34,7 @@ class Ownership:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """One file or directory as it is on disk. `digest` None: a directory; "": neither file nor directory, or unreadable."""
+    """One file or directory on disk. `digest` is None for a directory, "" if unreadable or neither of the two."""
 
     path: str
     digest: str | None
@@ -45,7 +45,7 @@ class Seen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
-    """The live tree. `link` is what `current` shows, None if it is not a link."""
+    """The live tree. `link` is the target of `current`, None if that is not a link."""
 
     link: str | None
     files: tuple[Seen, ...]
@@ -53,7 +53,7 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """How one path differs from what was installed."""
+    """How one path differs from the installed one."""
 
     what: What
     path: str
@@ -62,7 +62,7 @@ class Drift:
 def find_drift(
     listing: Listing, manifest: Manifest, *, directory: str, owners: Ownership
 ) -> tuple[Drift, ...]:
-    """Return every difference between the listing and what the manifest and `directory` (the link's target) demand."""
+    """Return every difference between the listing and the manifest with `directory` as the link's target."""
     wanted = _wanted(manifest, owners)
     seen = {one.path: one for one in listing.files}
     drifts = [] if listing.link == directory else [Drift("link", "current")]
@@ -83,7 +83,7 @@ def find_copy_drift(wanted: Mapping[str, Seen], seen: Mapping[str, Seen | None])
 
 
 def disk_digest(listing: Listing, manifest: Manifest, drifts: Iterable[Drift]) -> Digest:
-    """Return the digest to report for the live tree: the manifest's own if there is no drift, else one that differs."""
+    """Return the digest to report for the live tree: the manifest's without drift, a different one with it."""
     drifts = tuple(drifts)
     if not drifts:
         return manifest.digest
@@ -93,7 +93,7 @@ def disk_digest(listing: Listing, manifest: Manifest, drifts: Iterable[Drift]) -
 
 
 def damaged_paths(drifts: Iterable[Drift]) -> frozenset[str]:
-    """Return the paths whose content is lost: somebody may have loaded something else from there."""
+    """Return the paths whose content changed: a service may have loaded other content from them."""
     return frozenset(drift.path for drift in drifts if drift.what in {"missing", "content"})
 
 

@@ -1,7 +1,7 @@
-"""Line numbers of the keys in `services.toml`, for people: the TOML reader of the standard library keeps none.
+"""Line numbers of the keys in `services.toml`, for messages: the TOML reader of the standard library has none.
 
-Decides by a scan of headers and keys, which is enough for files as people write them; a key that is not found this way (in an
-inline table, say) has no line. Nothing but messages depends on it.
+Decides by a scan of headers and keys, which is enough for hand-written files. A key that the scan misses (in an
+inline table, for example) has no line number. Only messages depend on it.
 """
 
 import re
@@ -16,7 +16,7 @@ _LONG_STRING: Final = re.compile(r'"""|\'\'\'')
 
 
 def lines_of_keys(text: str) -> dict[tuple[Section, str], int]:
-    """Return where each section's keys stand, from 1; the key "" is the section's header."""
+    """Return the line of each section's keys, counted from 1; the key "" is the section's header."""
     found: dict[tuple[Section, str], int] = {}
     section: Section = ()
     counts: dict[Section, int] = {}

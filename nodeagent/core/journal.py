@@ -1,9 +1,10 @@
-"""Journal: everything that an agent must still know after it was killed, in one value.
+"""Journal: everything that an agent must remember across a kill, in one value.
 
-Decides what is in it and how it is written down. Leaves how it changes to `nodeagent.core.steps`, writing it to
-`nodeagent.install.journalfile`, and what to do with it at start to `nodeagent.core.recovery`. One file holds all of it, so that
-each step is one atomic write (docs/decisions/0003-one-journal.md).
-Invariant: between two writes the disk shows one whole generation, and this value names the way out: forward or back.
+Decides its content and format. Leaves its changes to `nodeagent.core.steps`, writing it to
+`nodeagent.install.journalfile`, and acting on it at start to `nodeagent.core.recovery`. One file holds
+everything, so each step is one atomic write (docs/decisions/0003-one-journal.md).
+Invariant: between two writes the disk shows one whole generation, and the journal names the way out: forward
+or back.
 """
 
 from typing import Final, Literal
@@ -23,7 +24,8 @@ from nodeagent.core.quarantine import Failed, Refusal
 FORMAT: Final = 1
 
 State = Literal["idle", "switching", "rolling_back"]
-"""`switching`: from the first visible step to the commit; the link says how far it came. `rolling_back`: never forward."""
+"""`switching` lasts from the first visible step to the commit; the link tells how far it got. `rolling_back`
+never turns forward again."""
 
 
 class Version(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,10 +39,10 @@ class Version(msgspec.Struct, frozen=True, kw_only=True):
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     """An installation under way. `directory` is the target's name below generations/.
 
-    `loaded` and `waiting` are what held when it began, and hold again if it never becomes visible.
-    `offered` is the digest of what was offered where `version` holds only some of its parts (None where it is the same),
-    `refused` are the parts that it does not hold, and `kept` those of which it holds former content.
-    `again`: it is a further attempt at one offer.
+    `loaded` and `waiting` are the values from before it began, valid again if it never becomes visible.
+    `offered` is the digest of the offer if `version` holds only some of its parts, None if they are equal.
+    `refused` lists the parts of the offer that it lacks, and `kept` those with their former content.
+    `again` marks a further attempt at the same offer.
     """
 
     push_id: str
@@ -56,12 +58,12 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def offer(self) -> Version:
-        """The version that the manager offered, whole, of which `version` may hold only some parts."""
+        """The complete version that the manager offered; `version` may hold only some of its parts."""
         return replace(self.version, digest=self.offered or self.version.digest)
 
 
 class Cause(msgspec.Struct, frozen=True, kw_only=True):
-    """Why an installation could not be finished, in which phase, and what was seen on the node then."""
+    """Why an installation failed, in which phase, and the diagnostics of the node at that time."""
 
     phase: Phase
     reason: str
@@ -70,7 +72,7 @@ class Cause(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class UnacknowledgedOutcome(msgspec.Struct, frozen=True, kw_only=True):
-    """An outcome that the manager has not acknowledged. `reason` and `message` are "" for one that was applied."""
+    """An outcome that the manager has not acknowledged. `reason` and `message` are "" after a success."""
 
     push_id: str
     version: Version
@@ -87,9 +89,9 @@ class UnacknowledgedOutcome(msgspec.Struct, frozen=True, kw_only=True):
 class Journal(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The file's content.
 
-    `directory` is what `current` shows while nothing is under way ("" before the first installation); `applied` is
-    None until that was proven. `highest` is the highest version ever applied. `loaded`: consumer -> digest of the
-    entries it uses, as of its last proven reload; a consumer that is not in it has loaded nobody knows what.
+    `directory` is the target of `current` between installations ("" before the first one). `applied` is None
+    until its content was proven. `highest` is the highest version ever applied. `loaded` maps each consumer to
+    the digest of its entries at its last proven reload; a missing consumer may have loaded anything.
     """
 
     format: int = FORMAT
@@ -102,16 +104,16 @@ class Journal(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     cause: Cause | None = None
     loaded: dict[str, Digest] = {}
     waiting: dict[str, float] = {}
-    """Consumers whose reload is due and waits on purpose, since when (unix seconds)."""
+    """The consumers whose due reload waits on purpose, and since when (unix seconds)."""
     reloaded: dict[str, float] = {}
     """When each consumer was last reloaded (unix seconds)."""
     last_failed: Failed | None = None
     refused: dict[Part, Refusal] = {}
-    """The parts of the last offers that are not on this node; they rest one by one."""
+    """The refused parts of the last offers; each has its own rest."""
     is_partial: bool = False
-    """Whether `applied` holds former content, or none, in some of its parts."""
+    """Whether some parts of `applied` have former content or none."""
     unproven: Cause | None = None
-    """Set while a rollback could not be proven: what the consumers serve is not known to be right."""
+    """Set after a rollback that could not be proven: the consumers may serve the wrong certificates."""
     unacknowledged: UnacknowledgedOutcome | None = msgspec.field(default=None, name="owed")
 
 
@@ -119,7 +121,7 @@ _DECODER = msgspec.json.Decoder(Journal)
 
 
 def encode_journal(journal: Journal) -> bytes:
-    """Return the file's bytes, indented for people who look into it."""
+    """Return the file's bytes, indented for human readers."""
     return msgspec.json.format(msgspec.json.encode(journal), indent=1) + b"\n"
 
 
@@ -139,10 +141,10 @@ def decode_journal(raw: bytes) -> Journal:
 
 
 def version_of(manifest: Manifest) -> Version:
-    """Return what a manifest is called."""
+    """Return a manifest's version."""
     return Version(epoch=manifest.epoch, generation=manifest.generation, digest=manifest.digest)
 
 
 def cause_of(phase: Phase, error: CertcastError) -> Cause:
-    """Return an error as the journal keeps it."""
+    """Return an error in the journal's form."""
     return Cause(phase=phase, reason=error.reason, message=clip(error.message))

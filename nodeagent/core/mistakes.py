@@ -1,7 +1,7 @@
-"""Mistakes in a TOML file: what is wrong with a value, in which line and key, and which word was probably meant.
+"""Mistakes in a TOML file: what is wrong with a value, in which line and key, and the word probably meant.
 
-Decides how a mistake is worded and where it is said to be. Leaves to the reader of the file which values are right.
-Invariant: a mistake is noted and reading goes on, so that all of them are reported at once.
+Decides the wording and location of a mistake. Leaves to the file's reader which values are valid.
+Invariant: reading continues after a mistake, so one report has all of them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from nodeagent.core.file_lines import Section, lines_of_keys
 
 
 class Mistakes:
-    """Collects them for one file. A key is given as it is reported: what it stands in (`at`), then its name."""
+    """Collects the mistakes of one file. A reported key consists of its section (`at`) and its name."""
 
     def __init__(self, text: str) -> None:
         self.found: list[str] = []
@@ -21,7 +21,7 @@ class Mistakes:
         self._sections: dict[str, Section] = {"": ()}
 
     def enter(self, at: str, section: Section) -> None:
-        """Know that keys reported with this prefix are in this section of the file."""
+        """Locate keys reported with this prefix in this section of the file."""
         self._sections[at] = section
 
     def number(
@@ -59,11 +59,11 @@ class Mistakes:
             self.note(f"{at}{key}", f"no such key; {meant}")
 
     def reject(self, key: str, value: object, what: str) -> None:
-        """Note what is wrong with a value; it is quoted as the file has it, unless it is missing or holds tables."""
+        """Note a mistake in a value, and quote it from the file unless it is missing or contains tables."""
         self.note(key, f"{_shown(value)} {what}")
 
     def reject_choice(self, key: str, value: object, choices: Sequence[str]) -> None:
-        """Note that a word is not one of these, and which it may have been."""
+        """Note that a word is not one of these, and suggest a similar one."""
         near = get_close_matches(value, choices, 1) if isinstance(value, str) else []
         self.reject(
             key,
@@ -72,10 +72,10 @@ class Mistakes:
         )
 
     def note(self, key: str, what: str) -> None:
-        """Note what is wrong with a key, with the line in which it, or what it should stand in, begins."""
+        """Note a mistake with the line of its key, or of the section that lacks it."""
         at = max((one for one in self._sections if key.startswith(one)), key=len)
         section, name = self._sections[at], key.removeprefix(at)
-        # a key, a table or a list of tables by this name, else what it should stand in
+        # a key, a table or a list of tables with this name, otherwise the section that should contain it
         places = ((section, name), ((*section, name), ""), ((*section, name, 1), ""), (section, ""))
         line = next((self._lines[place] for place in places if place in self._lines), None)
         self.found.append(f"{f'line {line}: ' if line else ''}{key}: {what}")

@@ -1,6 +1,6 @@
-"""Outcomes of installation attempts: what is reported of one that ended, and how long its content rests.
+"""Outcomes of installation attempts: the report of a finished attempt, and how long its content rests.
 
-Decides it from the attempt and the cause of its end. Leaves to `nodeagent.core.steps` when it enters the journal.
+Decides from the attempt and the cause of its end. Leaves to `nodeagent.core.steps` when it enters the journal.
 """
 
 from typing import Literal
@@ -20,7 +20,7 @@ def failure_of(
     *,
     now_s: float,
 ) -> Failed:
-    """Return the failure of an attempt; `before` is the last one, which counts if it was of the same content."""
+    """Return the failure of an attempt. `before` is the previous failure, counted if its content is the same."""
     offer = attempt.offer
     attempts = attempts_with(before, offer.digest)
     if attempt.again and before is not None and before.digest == offer.digest:
@@ -40,7 +40,7 @@ def failure_of(
 
 
 def failure_of_parts(attempt: Attempt, *, now_s: float) -> Failed | None:
-    """Return what is reported of an offer of which some parts were refused, None if none was."""
+    """Return the failure to report for an offer with refused parts, None if no part was refused."""
     if not attempt.refused:
         return None
     first, offer = leading(attempt.refused), attempt.offer
@@ -62,7 +62,7 @@ def failure_of_parts(attempt: Attempt, *, now_s: float) -> Failed | None:
 def outcome_of(
     attempt: Attempt, result: Result, cause: Cause | None, *, now_s: float, reloads: int
 ) -> UnacknowledgedOutcome:
-    """Return the outcome that the manager has yet to acknowledge; `cause` is None for what was applied."""
+    """Return the outcome that the manager has yet to acknowledge; `cause` is None after a success."""
     return UnacknowledgedOutcome(
         push_id=attempt.push_id,
         version=attempt.offer,

@@ -1,4 +1,4 @@
-"""Paths as the services file may name them. Decides which are plain; whether they are there is for the shell."""
+"""Paths in the services file. Decides which are plain; leaves to the shell whether they exist."""
 
 from typing import Final
 
@@ -7,7 +7,7 @@ PATH_MAX: Final = 4096
 
 
 def is_plain_path(path: str) -> bool:
-    """Whether this is an absolute path that says where it leads: without '..', '//' or a NUL."""
+    """Whether this is a plain absolute path, without '..', '//' or a NUL."""
     parts = path.split("/")
     return (
         len(path) <= PATH_MAX

@@ -1,7 +1,7 @@
 """Reload planning: which consumers must be reloaded for which content.
 
-Decides from what each consumer uses and what it has loaded. Invariant: a consumer that has loaded the very entries it
-uses is not reloaded, whatever the generation is called.
+Decides from the entries that each consumer uses and has loaded. Invariant: a consumer that has loaded exactly
+these entries is not reloaded, whatever the generation's number.
 """
 
 from collections.abc import Iterable, Mapping
@@ -15,13 +15,13 @@ OVERHEAD_S = 20.0
 """For checks, disk and the manager's round trips, on top of the consumers' own timeouts."""
 
 WITHIN_MAX_S = 3600.0
-"""As much as the protocol lets an agent ask for."""
+"""The protocol's limit."""
 
 
 def used_digest(manifest: Manifest, consumer: Consumer) -> Digest | None:
     """Return the digest of the entries that this consumer uses, None if the manifest has none of them.
 
-    None also for one that uses slots of which the manifest has none: it cannot run on the trust store alone.
+    Also None if the manifest has none of the slots that it uses: it cannot run on the trust store alone.
     """
     if (slots := frozenset(consumer.uses) - {TRUST}) and not slots & manifest.slots.keys():
         return None
@@ -35,7 +35,7 @@ def used_digest(manifest: Manifest, consumer: Consumer) -> Digest | None:
 def due(
     consumers: Iterable[Consumer], manifest: Manifest, loaded: Mapping[str, Digest]
 ) -> tuple[Consumer, ...]:
-    """Return the consumers that have not loaded what this manifest gives them, in the file's order."""
+    """Return the consumers that have not loaded their entries of this manifest, in the file's order."""
     return tuple(
         consumer
         for consumer in consumers
@@ -46,14 +46,14 @@ def due(
 def settled_copies(
     consumers: Iterable[Consumer], manifest: Manifest, loaded: Mapping[str, Digest]
 ) -> list[Copy]:
-    """Return the copies of consumers that have loaded what this manifest gives them; the others' come with their reload."""
+    """Return the copies of consumers that have loaded this manifest; the others are written with their reload."""
     consumers = tuple(consumers)
     behind, entries = due(consumers, manifest, loaded), manifest.by_path()
     return [copy for one in consumers if one not in behind for copy in one.copies if copy.path in entries]
 
 
 def without(loaded: Mapping[str, Digest], consumers: Iterable[Consumer]) -> dict[str, Digest]:
-    """Return the map without these consumers: from now on it is unknown what they have loaded."""
+    """Return the map without these consumers: their loaded content is unknown from now on."""
     names = {consumer.name for consumer in consumers}
     return {name: digest for name, digest in loaded.items() if name not in names}
 
@@ -67,7 +67,7 @@ def with_loaded(
 
 
 def within_s(consumers: Iterable[Consumer], *, rounds: int = 1) -> float:
-    """Return the longest that an installation may take that reloads these, with its rollback, in so many rounds."""
+    """Return the time limit of an installation that reloads these in so many rounds, including its rollback."""
     consumers = tuple(consumers)
     reloads_s = sum(one.timeout_s for one in consumers)
     verify_s = max((one.verify_timeout_s for one in consumers), default=0.0)

@@ -1,7 +1,7 @@
-"""Quarantine: how long content that failed is left alone, as a whole and part by part.
+"""Quarantine: how long failed content rests, as a whole and part by part.
 
-Decides from how often the same content failed in a row. Invariant: a digest that failed is tried again, later each time
-but at least once an hour, and other content is never held back by it.
+Decides from the number of failures of the same content in a row. Invariant: failed content is tried again after
+growing pauses, at least once an hour, and never holds back other content.
 """
 
 from collections.abc import Collection, Mapping
@@ -21,7 +21,7 @@ from common.wire.messages import Failure, PartRefused
 
 
 class Failed(msgspec.Struct, frozen=True, kw_only=True):
-    """The last failure, as the journal keeps it. `until_s` is unix seconds; `attempts` counts this digest in a row."""
+    """The last failure in the journal. `until_s` is unix seconds; `attempts` counts this digest in a row."""
 
     epoch: int
     generation: int
@@ -38,7 +38,7 @@ class Failed(msgspec.Struct, frozen=True, kw_only=True):
 class Refusal(msgspec.Struct, frozen=True, kw_only=True):
     """Why a part's content is not on this node. `until_s` is unix seconds; `attempts` counts this content in a row.
 
-    `valid_from_s` is when a leaf that is not valid yet will be, by the manager's clock; 0 for any other reason.
+    `valid_from_s` is when a leaf becomes valid, by the manager's clock; 0 for any reason but NOT_YET_VALID.
     """
 
     part: Part
@@ -55,7 +55,7 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def text(self) -> str:
-        """The refusal in one sentence, with its file and certificate."""
+        """The refusal in one sentence with its file and certificate."""
         where = ", ".join(one for one in (self.file, self.certificate) if one)
         return f"{where}: {self.message}" if where else self.message
 
@@ -72,9 +72,9 @@ WHAT: Mapping[Part, str] = {
 def refuse(
     fault: PartFault, digest: Digest, *, before: Refusals, phase: Phase, now_s: float, true_s: float
 ) -> Refusal:
-    """Return a part's refusal, one more of the same content if it was refused `before`.
+    """Return a part's refusal, with one attempt more if the same content was refused `before`.
 
-    `true_s` is the time by the manager's clock: a leaf that is not valid yet is tried when it begins.
+    `true_s` is the time by the manager's clock; a leaf that is not valid yet is tried when it becomes valid.
     """
     attempts = attempts_with(before.get(fault.part), digest)
     rest_s = step_s(attempts)
@@ -96,7 +96,7 @@ def refuse(
 
 
 def resting(refusal: Refusal | None, digest: Digest, now_s: float) -> bool:
-    """Whether a part's content was refused and is to be left alone now."""
+    """Whether a part's content was refused and still rests."""
     return (
         refusal is not None
         and refusal.digest == digest
@@ -105,13 +105,13 @@ def resting(refusal: Refusal | None, digest: Digest, now_s: float) -> bool:
 
 
 def leading(refused: Refusals) -> Refusal:
-    """Return the refusal that leads: a leaf that is only not valid yet comes last, then they are in the bundle's order."""
+    """Return the refusal to report first, in the bundle's order; leaves that are only not valid yet come last."""
     order = {part: number for number, part in enumerate(PARTS)}
     return min(refused.values(), key=lambda one: (one.reason == Reason.NOT_YET_VALID, order[one.part]))
 
 
 def text_of(refused: Refusals, *, kept: Collection[Part]) -> str:
-    """Say what was refused and why; `kept` are the parts of which the node has former content."""
+    """Describe what was refused and why. `kept` lists the parts that keep their former content."""
     lines = []
     for part in PARTS:
         if (one := refused.get(part)) is not None:
@@ -121,7 +121,7 @@ def text_of(refused: Refusals, *, kept: Collection[Part]) -> str:
 
 
 def to_part_refused(refusal: Refusal, now_s: float) -> PartRefused:
-    """Return a part's refusal as it is reported."""
+    """Return a part's refusal for the report."""
     return PartRefused(
         part=refusal.part,
         digest=refusal.digest,
@@ -135,20 +135,20 @@ def to_part_refused(refusal: Refusal, now_s: float) -> PartRefused:
 
 
 def attempts_with(before: Failed | Refusal | None, digest: Digest) -> int:
-    """Return which failure in a row another one of this content would be."""
+    """Return the number in a row that the next failure of this content would have."""
     return before.attempts + 1 if before is not None and before.digest == digest else 1
 
 
 def remaining_s(failed: Failed, now_s: float) -> float:
     """Return how much longer the content rests.
 
-    A clock that was set back must not prolong it, so it is never more than the step itself.
+    A clock that was set back must not prolong the rest, so the result never exceeds the step itself.
     """
     return ladder.remaining_s(failed.until_s, now_s, longest_s=step_s(failed.attempts))
 
 
 def to_failure(failed: Failed, now_s: float) -> Failure:
-    """Return the failure as it is reported."""
+    """Return the failure for the report."""
     return Failure(
         epoch=failed.epoch,
         generation=failed.generation,

@@ -1,7 +1,8 @@
-"""Recovery at start, from what the journal says and the link shows.
+"""Recovery at start, decided from the journal and the link.
 
-Decides between going on, going back, and forgetting. Leaves carrying it out to `nodeagent.install.start`.
-Invariant: a rollback that began never turns forward again, and what is not whole is never shown.
+Decides whether to continue, roll back or forget an installation. Leaves the execution to
+`nodeagent.install.start`. Invariant: a rollback never turns forward again, and a damaged generation is never
+made visible.
 """
 
 from collections.abc import Set as AbstractSet
@@ -12,14 +13,14 @@ from nodeagent.core.journal import Journal
 
 @dataclass(frozen=True, slots=True)
 class Idle:
-    """Nothing is under way; `current` must show `directory` ("": nothing was ever installed)."""
+    """Nothing is under way; `current` must point to `directory` ("" if nothing was ever installed)."""
 
     directory: str
 
 
 @dataclass(frozen=True, slots=True)
 class Forget:
-    """The installation never became visible: remove its `target`, and the old `directory` runs on."""
+    """The installation never became visible: remove its `target` and keep the old `directory`."""
 
     target: str
     directory: str
@@ -27,14 +28,14 @@ class Forget:
 
 @dataclass(frozen=True, slots=True)
 class Resume:
-    """The target is visible and whole: reload and prove it, then commit or roll back."""
+    """The target is visible and whole: reload, prove, then commit or roll back."""
 
     target: str
 
 
 @dataclass(frozen=True, slots=True)
 class RollBack:
-    """Show `directory` again, reload, prove it."""
+    """Point the link back to `directory`, reload and prove it."""
 
     directory: str
 
@@ -45,8 +46,8 @@ Decision = Idle | Forget | Resume | RollBack
 def recover(journal: Journal, *, link: str | None, whole: AbstractSet[str]) -> Decision:
     """Decide what to do at start.
 
-    `link` is what `current` shows (a directory's name), None if it is not a link; `whole` are the directories whose
-    content is what their manifest says.
+    `link` is the directory that `current` points to, None if it is not a link. `whole` lists the directories
+    whose content matches their manifest.
     """
     if journal.state == "idle" or journal.attempt is None:
         return Idle(journal.directory)
@@ -57,5 +58,5 @@ def recover(journal: Journal, *, link: str | None, whole: AbstractSet[str]) -> D
         return Resume(target)
     if link == directory or (link is None and not directory):
         return Forget(target, directory)
-    # the link shows a damaged target, or something that no installation made
+    # the link points to a damaged target, or to something that no installation made
     return RollBack(directory) if directory else Forget(target, directory)

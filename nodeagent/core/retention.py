@@ -1,7 +1,7 @@
-"""Names of generation directories, and which of them may go.
+"""Names of generation directories, and which of them may be removed.
 
-Decides by name and age. Invariant: what is live, previous or being installed is never named, the three newest stay,
-and a directory goes only after a grace period, since a service may still be reading it.
+Decides by name and age. Invariant: the live, previous and target directories are never removed, the three newest
+stay, and a directory is removed only after a grace period, since a service may still be reading it.
 """
 
 import re
@@ -13,18 +13,18 @@ KEEP: Final = 3
 """Design: keep at least three generations."""
 
 GRACE_S: Final = 3600.0
-"""How long after it was last touched a directory stays although nothing needs it."""
+"""How long an unneeded directory stays after its last change."""
 
 _NAME = re.compile(r"(\d{1,16})-(\d{6,16})(?:\.(\d{1,6}))?")
 
 
 def directory_name(epoch: int, generation: int, copy: int = 0) -> str:
-    """Return the name of a generation's directory; `copy` counts the times it was laid out again after damage."""
+    """Return the name of a generation's directory. `copy` counts how often it was laid out again after damage."""
     return f"{epoch}-{generation:06d}" + (f".{copy}" if copy else "")
 
 
 def directory_order(name: str) -> tuple[int, int, int] | None:
-    """Return what a name sorts by, None if it is not a generation's."""
+    """Return the sort key of a name, None if it is not a generation's."""
     found = _NAME.fullmatch(name)
     return (int(found[1]), int(found[2]), int(found[3] or 0)) if found else None
 
@@ -40,9 +40,9 @@ def next_copy(names: AbstractSet[str], epoch: int, generation: int) -> str:
 def removable(
     touched_s: Mapping[str, float], *, needed: AbstractSet[str], now_s: float, keep: int = KEEP
 ) -> tuple[str, ...]:
-    """Return which of the directories (name -> unix seconds of its last change) may go, oldest first.
+    """Return the directories (name -> unix seconds of its last change) to remove, oldest first.
 
-    `needed` are the live, previous and target ones. Names that are not a generation's are left alone.
+    `needed` lists the live, previous and target ones. Names that are not a generation's stay.
     """
     ordered = sorted((order, name) for name in touched_s if (order := directory_order(name)) is not None)
     names = [name for _, name in ordered]

@@ -1,7 +1,7 @@
-"""Served certificates: whether what a port sends is what was installed.
+"""Served certificates: whether a port sends the installed ones.
 
-Decides by comparing fingerprints. Leaves the handshake to `nodeagent.install.probe`.
-Invariant: a port that is called right sends the installed leaf, and the installed chain unless it is known not to.
+Decides by comparing fingerprints. Leaves the handshake to `nodeagent.install.probe`. Invariant: a port that
+passes sends the installed leaf, and the installed chain unless its service is declared unable to send it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ from common.words import counted
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What a slot's ports must send: the leaf, then the chain. `gone` is what was sent before, and must not be any more."""
+    """The certificates that a slot's ports must send: the leaf, then the chain. `gone` must no longer be sent."""
 
     sent: tuple[Fingerprint, ...]
     gone: frozenset[Fingerprint] = frozenset()
@@ -31,10 +31,10 @@ Wanted = Mapping[Slot, Expected]
 
 
 def chain_fault(sent: Sequence[Fingerprint], wanted: Expected) -> tuple[str, str]:
-    """Return what is wrong with the chain sent along with the right leaf, as a reason and a message; "" for nothing.
+    """Return a reason and a message if the chain sent with the right leaf is wrong, "" otherwise.
 
-    A chain that is installed must be sent as it is. Where none is installed, a service may add what it knows itself:
-    OpenSSL completes a lone leaf from the CAs that it was given for other ends.
+    An installed chain must be sent unchanged. If none is installed, a service may add CAs of its own: OpenSSL
+    completes a lone leaf from the CAs that it was given for other purposes.
     """
     chain, expected = tuple(sent[1:]), wanted.sent[1:]
     if chain == expected or not (expected or wanted.gone.intersection(chain)):
@@ -53,7 +53,7 @@ def chain_fault(sent: Sequence[Fingerprint], wanted: Expected) -> tuple[str, str
 
 
 def mismatch(seen: Serving, wanted: Wanted) -> InstallError | None:
-    """Return what is wrong with what an endpoint serves, None if it is what was installed.
+    """Return why an endpoint is wrong, None if it serves the installed certificates.
 
     VERIFY_MISMATCH: another leaf or chain; CHAIN_INCOMPLETE; VERIFY_UNREACHABLE: no handshake; VERIFY_TIMEOUT: no answer.
     """

@@ -1,7 +1,8 @@
-"""The node's services: who uses the files, what reloads each, when it may, and which endpoints prove it.
+"""The node's services: the files each one uses, its reload command and times, and the endpoints that prove it.
 
-Decides what can be said of a service, and the limits. `nodeagent.core.servicesfile` reads it from `services.toml`.
-Invariant: only that file, on the node, names a program to run or a path to write; nothing from the network does.
+Decides the properties of a service and their limits. `nodeagent.core.servicesfile` reads them from
+`services.toml`. Invariant: only that file, on the node, names programs to run or paths to write; nothing from
+the network does.
 """
 
 import re
@@ -16,7 +17,7 @@ Protocol = Literal["https", "tls", "sip-tls", "turns", "smtp", "ldap", "xmpp"]
 """The first four begin with a TLS handshake; the others upgrade to it (STARTTLS)."""
 
 Impact = Literal["none", "new_connections", "drops_calls"]
-"""What a reload does to people: nothing; it refuses new connections for a moment; it ends calls."""
+"""The impact of a reload on people: none; new connections are refused for a moment; calls are dropped."""
 
 USES: Final[tuple[Use, ...]] = get_args(Use)
 PROTOCOLS: Final[tuple[Protocol, ...]] = get_args(Protocol)
@@ -24,20 +25,20 @@ IMPACTS: Final[tuple[Impact, ...]] = get_args(Impact)
 
 CONSUMERS_MAX: Final = 16
 ENDPOINTS_MAX: Final = 64
-"""Over all consumers: as many as a node's report can carry (`common.wire.messages.Report`)."""
+"""For all consumers together: as many as a node's report can carry (`common.wire.messages.Report`)."""
 
 COPIES_MAX: Final = 32
-"""Over all consumers."""
+"""For all consumers together."""
 
 TIMEOUT_MAX_S: Final = 120.0
-"""An installation with a rollback takes each timeout twice, and must be over within the hour that a push may take."""
+"""An installation with a rollback may take each timeout twice, and must end within a push's limit of an hour."""
 
 RELOAD_TIMEOUT_S: Final = 30.0
 VERIFY_TIMEOUT_S: Final = 15.0
 
 INTERVAL_MAX_S: Final = 86_400.0
 INTERVAL_S: Final[dict[Impact, float]] = {"none": 0.0, "new_connections": 60.0, "drops_calls": 3600.0}
-"""Between two reloads of a consumer, unless it says otherwise."""
+"""The default time between two reloads of a consumer."""
 
 URGENT_HOURS: Final = 24.0
 URGENT_HOURS_MAX: Final = 24.0 * 90
@@ -47,7 +48,7 @@ URGENT_HOURS_MAX: Final = 24.0 * 90
 class Endpoint:
     """A port that shows a slot's leaf. `sni` None: the host is sent if it is a name, nothing if it is an address.
 
-    `chain` False: the service cannot send the chain that is installed, so only the leaf proves it.
+    `chain` False: the service cannot send the installed chain, so only the leaf is compared.
     """
 
     host: str
@@ -76,13 +77,13 @@ class Copy:
 
     @property
     def part(self) -> Part:
-        """The part that its file belongs to."""
+        """The part of the bundle that its file belongs to."""
         return part_of(self.path)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
-    """A span of the local day, in minutes since midnight; it may go over midnight."""
+    """A span of the local day, in minutes since midnight; it may cross midnight."""
 
     start: int
     end: int
@@ -101,7 +102,7 @@ _WINDOW: Final = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d
 
 
 def parse_window(text: str) -> Window | None:
-    """Read a window as its text is, `02:00-04:00`; None if it is not one, or an empty one."""
+    """Read a window such as `02:00-04:00`; None if it is malformed or empty."""
     found = _WINDOW.fullmatch(text)
     if found is None or text[:5] == text[6:]:
         return None
@@ -113,9 +114,10 @@ def parse_window(text: str) -> Window | None:
 class Consumer:
     """A service that uses the files. `window` None: it may be reloaded at any time.
 
-    Less than `urgent_s` before a served certificate expires, window and interval no longer hold a reload back. `unit` is
-    the systemd unit that says whether the service runs, and whose journal tells what went wrong. `start` is run instead of
-    `reload` while the service does not run and nobody stopped it; empty: it is started by others.
+    Window and interval no longer hold a reload back less than `urgent_s` before a served certificate expires.
+    `unit` is the systemd unit whose state tells whether the service runs, and whose journal explains failures.
+    The agent runs `start` instead of `reload` if the service does not run and nobody stopped it; if `start` is
+    empty, others start the service.
     """
 
     name: str
@@ -135,7 +137,10 @@ class Consumer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChallengePlace:
-    """How a CA that asks over port 80 is answered: from files that a web server serves, or by this agent. One of the two is None."""
+    """How a CA's question over port 80 is answered: by a web server from files, or by this agent.
+
+    Exactly one of the two is None.
+    """
 
     directory: str | None = None
     listen: tuple[str, int] | None = None
@@ -143,7 +148,7 @@ class ChallengePlace:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
-    """The whole file. `secret_gid` None: only the owner reads key files. `challenges` None: this node answers no CA."""
+    """The whole file. `secret_gid` None: only the owner reads key files. `challenges` None: answers no CA."""
 
     consumers: tuple[Consumer, ...] = ()
     secret_gid: int | None = None

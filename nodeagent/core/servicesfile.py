@@ -1,7 +1,7 @@
 """`services.toml`: the node's own list of its services.
 
-Decides which values are right. Leaves to `mistakes` how one that is not is reported, and to the shell: which accounts exist, and
-whether a program does.
+Decides which values are valid. Leaves reporting invalid ones to `mistakes`, and to the shell which accounts and
+programs exist.
 
     [files]
     group = "ssl-cert"                # optional: key files become 0640 root:ssl-cert instead of 0600
@@ -96,14 +96,14 @@ _MODE = re.compile(r"0[0-7]{3}")
 
 @dataclass(frozen=True, slots=True)
 class UserDatabase:
-    """Finds an account's number by its name, None if there is none."""
+    """Finds an account's number by its name, None if it does not exist."""
 
     uid: Callable[[str], int | None]
     gid: Callable[[str], int | None]
 
 
 class ServicesError(InvalidInputError):
-    """The file cannot be used; each of its `mistakes` says where and what."""
+    """The file cannot be used; each of its `mistakes` names place and cause."""
 
     def __init__(self, mistakes: Sequence[str]) -> None:
         super().__init__("services", "; ".join(mistakes))
@@ -111,7 +111,7 @@ class ServicesError(InvalidInputError):
 
 
 def parse_services(text: str, accounts: UserDatabase) -> Services:
-    """Read the file. Raises ServicesError, naming every mistake with its line, key and, where one is near, the right word."""
+    """Read the file. Raises ServicesError with every mistake: its line, key and, if one is close, the right word."""
     reader = _Reader(accounts, text)
     services = reader.services(_table(text))
     if reader.mistakes.found:
@@ -120,9 +120,9 @@ def parse_services(text: str, accounts: UserDatabase) -> Services:
 
 
 def salvage_services(text: str, accounts: UserDatabase) -> tuple[Services, tuple[str, ...]]:
-    """Read a file that was right once: return the consumers that still are, and what is wrong with the others.
+    """Read a file that was once valid. Return the consumers that still are, and the mistakes in the others.
 
-    Raises ServicesError if it is no TOML.
+    Raises ServicesError if it is not TOML.
     """
     reader = _Reader(accounts, text)
     services = reader.services(_table(text))
@@ -141,7 +141,7 @@ def _table(text: str) -> dict[str, Any]:
 
 
 class _Reader:
-    """Reads tables into values; a value with a mistake is replaced by a default."""
+    """Reads tables into values. Replaces a value with a mistake by its default."""
 
     def __init__(self, accounts: UserDatabase, text: str) -> None:
         self.mistakes = Mistakes(text)

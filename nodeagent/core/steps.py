@@ -1,9 +1,9 @@
-"""The steps of the journal: how each moment of an installation, and of the upkeep between two, changes what an agent knows.
+"""The steps of the journal: how each step of an installation, and of the upkeep in between, changes it.
 
-Decides it as a pure function from one value to the next. Leaves what the value holds to `nodeagent.core.journal`, and what is
-reported of an attempt that ended to `nodeagent.core.outcomes`.
-Invariant: each step keeps a way out, forward or back; and what ends an installation leaves an outcome that the manager has yet to
-acknowledge.
+Each step is a pure function from one journal to the next. Leaves the journal's content to
+`nodeagent.core.journal`, and the report of a finished attempt to `nodeagent.core.outcomes`.
+Invariant: each step keeps a way out, forward or back; and each end of an installation leaves an outcome for the
+manager to acknowledge.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 
 def begin(journal: Journal, attempt: Attempt, affected: Sequence[Consumer]) -> Journal:
-    """The stage is complete; from the next step on it becomes visible, and `affected` may load it at any moment."""
+    """The staged generation is complete. The next step makes it visible; then `affected` may load it at any time."""
     return replace(
         journal,
         state="switching",
@@ -48,9 +48,9 @@ def commit(
     reloads: int,
     waiting: Mapping[str, str] = MappingProxyType({}),
 ) -> Journal:
-    """The target is proven: it is what runs, and the manager has yet to acknowledge the outcome.
+    """The target is proven and applied; the manager has yet to acknowledge the outcome.
 
-    `waiting` are the consumers whose reload comes later, and why.
+    `waiting` maps the consumers whose reload comes later to the reason.
     """
     attempt = _attempt(journal)
     version = attempt.version
@@ -81,12 +81,12 @@ def commit(
 
 
 def fail(journal: Journal, attempt: Attempt, cause: Cause, *, now_s: float) -> Journal:
-    """The installation failed before the link was swapped: what ran before runs on."""
+    """The installation failed before the link was swapped: the former generation stays."""
     return _failed(forget(journal), attempt, "failed", cause, now_s=now_s, reloads=0)
 
 
 def forget(journal: Journal) -> Journal:
-    """The installation never became visible: all is as it was."""
+    """The installation never became visible: nothing has changed."""
     attempt = journal.attempt
     if attempt is None:
         return replace(journal, state="idle", cause=None)
@@ -105,10 +105,10 @@ def keep_unproven(
     reloads: int,
     waiting: Iterable[str] = (),
 ) -> Journal:
-    """The target (`manifest`) could not be proven, and there is nothing proven and whole to go back to, so its files stay.
+    """The target (`manifest`) could not be proven. Its files stay, since no proven generation is left to restore.
 
-    A service that cannot start without its certificate can then be started. Who is `proven` need not be reloaded again, and who is
-    `waiting` still does. After a further attempt, with less of a first bundle, it is all of that bundle that stays.
+    A service that cannot start without its certificate can then be started. `proven` consumers need no further
+    reload, `waiting` ones do. After a further attempt with fewer parts of a first bundle, the whole bundle stays.
     """
     attempt, proven = _attempt(journal), tuple(proven)
     loaded = with_loaded(journal.loaded, proven, manifest) if manifest is not None else journal.loaded
@@ -130,7 +130,7 @@ def keep_unproven(
 
 
 def begin_rollback(journal: Journal, cause: Cause, affected: Iterable[Consumer]) -> Journal:
-    """The target failed; from the next step on the old generation becomes visible again."""
+    """The target failed. The next step makes the old generation visible again."""
     return replace(
         journal, state="rolling_back", cause=cause, loaded=without(journal.loaded, affected), unproven=None
     )
@@ -145,7 +145,7 @@ def finish_rollback(
     now_s: float,
     reloads: int,
 ) -> Journal:
-    """The old generation (`manifest`) is visible again; `trouble` says why it could not be proven, if so."""
+    """The old generation (`manifest`) is visible again. `trouble` says why it is not proven, None if it is."""
     attempt, cause = _attempt(journal), journal.cause
     if cause is None:
         cause = Cause(phase="rollback", reason=Reason.INTERRUPTED, message="the installation was interrupted")
@@ -168,7 +168,7 @@ def finish_rollback(
 
 
 def reject(journal: Journal, attempt: Attempt, cause: Cause, *, now_s: float) -> Journal:
-    """The bundle was refused; nothing was touched, and nothing but the refusal itself is to be reported."""
+    """The bundle was refused. Nothing was touched, and only the refusal is reported."""
     failed = failure_of_parts(attempt, now_s=now_s)
     if failed is None:
         failed = failure_of(journal.last_failed, attempt, "rejected", cause, now_s=now_s)
@@ -176,17 +176,17 @@ def reject(journal: Journal, attempt: Attempt, cause: Cause, *, now_s: float) ->
 
 
 def blame(journal: Journal, refusal: Refusal) -> Journal:
-    """This part is why the last installation was rolled back: other content of the other parts need not wait for it."""
+    """This part caused the last rollback: new content of the other parts need not wait for it."""
     return replace(journal, refused={**journal.refused, refusal.part: refusal})
 
 
 def note_reloads(journal: Journal, consumers: Iterable[Consumer], *, now_s: float) -> Journal:
-    """These were reloaded, forward and back: their interval begins again."""
+    """These were reloaded, forward or back: their interval begins again."""
     return replace(journal, reloaded={**journal.reloaded, **{one.name: now_s for one in consumers}})
 
 
 def report_first_failure(journal: Journal, first: Journal) -> Journal:
-    """Further attempts at one offer failed as well: what is reported is what the first one met."""
+    """Further attempts at one offer failed as well: the first attempt's failure is reported."""
     if journal.unacknowledged is None or first.unacknowledged is None:
         return journal
     unacknowledged = replace(
@@ -199,7 +199,7 @@ def report_first_failure(journal: Journal, first: Journal) -> Journal:
 
 
 def end_rest(journal: Journal, *, now_s: float) -> Journal:
-    """Record that refused content may be tried now: what kept it from being installed is gone."""
+    """Refused content may be tried now: the obstacle is gone."""
     failed = journal.last_failed
     return replace(
         journal,
@@ -212,7 +212,7 @@ def end_rest(journal: Journal, *, now_s: float) -> Journal:
 
 
 def acknowledge(journal: Journal, push_id: str) -> Journal:
-    """The manager has this outcome."""
+    """The manager has acknowledged this outcome."""
     return (
         replace(journal, unacknowledged=None)
         if journal.unacknowledged and journal.unacknowledged.push_id == push_id
@@ -221,7 +221,7 @@ def acknowledge(journal: Journal, push_id: str) -> Journal:
 
 
 def mark_unverified(journal: Journal, consumers: Iterable[Consumer]) -> Journal:
-    """These consumers may have loaded something else than what was installed."""
+    """These consumers may have loaded something other than the installed files."""
     return replace(journal, loaded=without(journal.loaded, consumers))
 
 
@@ -234,7 +234,7 @@ def record_reloads(
     is_settled: bool,
     now_s: float,
 ) -> Journal:
-    """These consumers are proven on what is live, and those wait; `is_settled`: no other is due."""
+    """These consumers are proven on the live generation, and those wait. `is_settled`: no other is due."""
     return replace(
         journal,
         loaded=with_loaded(journal.loaded, proven, manifest),
@@ -245,20 +245,20 @@ def record_reloads(
 
 
 def confirm(journal: Journal, manifest: Manifest) -> Journal:
-    """What stayed unproven after a failed installation is now seen to be served: it is what runs."""
+    """The unproven generation of a failed installation is now served everywhere, and so counts as applied."""
     version = version_of(manifest)
     return replace(
         journal,
         applied=version,
         highest=max(journal.highest, (version.epoch, version.generation)),
-        # parts that this installation refused are still refused
+        # parts that this installation refused stay refused
         last_failed=journal.last_failed if journal.is_partial else None,
         unproven=None,
     )
 
 
 def move(journal: Journal, directory: str) -> Journal:
-    """What is live was laid out again in another directory, with the same content; the link is swapped next."""
+    """The live content was laid out again in another directory; the link is swapped next."""
     return replace(journal, directory=directory)
 
 

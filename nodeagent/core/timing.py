@@ -1,8 +1,8 @@
 """Reload timing: when a consumer that is due may be reloaded.
 
-Decides from the consumer's window and interval, and from what its ports serve. Leaves the clock to the caller: `minute` is
-the minute of the local day. Invariant: nothing is held back while a port shows a certificate that is, or soon will be,
-expired, or no certificate at all.
+Decides from the consumer's window and interval, and from the certificates on its ports. Leaves the clock to the
+caller: `minute` is the minute of the local day. Invariant: a reload is never held back while a port shows no
+certificate, or one that is expired or about to expire.
 """
 
 from collections.abc import Iterable
@@ -15,9 +15,9 @@ from common.wire.messages import Serving
 from nodeagent.core.services import Consumer
 
 PROOF_SETTLE_S: Final = 2.0
-"""How long new handshakes must succeed after a reload that leaves the leaf as it is. nginx reloads gracefully: the command returns
-at once, the master reads its files, and the workers of before accept until those of the new configuration have begun
-(nginx.org/en/docs/control.html); with 1,000 client CAs half a second was seen."""
+"""How long new handshakes must succeed after a reload that does not change the leaf. nginx reloads gracefully:
+the command returns at once, the master reads its files, and the old workers accept connections until the new ones
+have started (nginx.org/en/docs/control.html). With 1,000 client CAs this took half a second."""
 
 WAIT_MAX_CHARS: Final = 200
 """A report carries one for each of up to 16 services."""
@@ -25,7 +25,7 @@ WAIT_MAX_CHARS: Final = 200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wait:
-    """Why a reload waits: for its time, or for what the service lacks to take the files."""
+    """Why a reload waits: for its time, or for something that the service lacks."""
 
     reason: WaitReason
     message: str
@@ -39,7 +39,7 @@ def hold_back(
         return None
     if consumer.window is not None and not consumer.window.is_open(minute):
         return Wait(reason="window", message=f"it waits for its window, {consumer.window} local time")
-    # a clock that was set back must not hold it for longer than the interval
+    # a clock that was set back must not prolong the wait beyond the interval
     if reloaded_s is not None and 0 <= now_s - reloaded_s < consumer.min_interval_s:
         left_s = consumer.min_interval_s - (now_s - reloaded_s)
         return Wait(
@@ -50,7 +50,7 @@ def hold_back(
 
 
 def is_urgent(consumer: Consumer, serving: Iterable[Serving], *, now_s: float) -> bool:
-    """Whether one of its ports refuses, or shows what is expired or soon will be. A slow answer is not a sign."""
+    """Whether one of its ports refuses, or its certificate is expired or about to be. A slow answer is no sign."""
     return any(
         _is_ending(one, now_s + consumer.urgent_s) if one.leaf else one.reason == Reason.VERIFY_UNREACHABLE
         for one in serving
@@ -59,5 +59,5 @@ def is_urgent(consumer: Consumer, serving: Iterable[Serving], *, now_s: float) -
 
 
 def _is_ending(seen: Serving, before_s: float) -> bool:
-    """Whether clients refuse a leaf by then. They do so already where its end cannot be read."""
+    """Whether clients refuse a leaf by then. They refuse one with an unreadable end at any time."""
     return seen.ends_s is None or seen.ends_s < before_s
