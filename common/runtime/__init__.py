@@ -1,1 +1,1 @@
-"""Shells that both daemons stand on: logs, durable writes, the service manager's socket, supervised tasks, SSH policy."""
+"""Shells shared by both daemons: logs, durable writes, the service manager's socket, tasks, SSH policy."""

@@ -1,8 +1,8 @@
 """The accept loop of every port that strangers can reach, in both daemons.
 
-asyncio's own servers try a full descriptor table again as often as their backlog is long, with a traceback for each. Here whoever
-listens waits longer after each failure, and others have their turn between connections. Invariant: however many arrive, and
-whatever the system lacks, the loop goes on with everything else.
+When the descriptor table is full, asyncio's own servers retry once per backlog entry, each with a traceback. This
+acceptor waits longer after each failure, and yields to other tasks between connections. Invariant: the event loop
+keeps running however many connections arrive and whatever the system lacks.
 """
 
 import asyncio
@@ -20,22 +20,22 @@ from common.runtime.system_error import words_of
 log = structlog.get_logger(__name__)
 
 BACKLOG: Final = 4096
-"""Connections that the kernel holds while we are busy with others: a fleet that comes back at once."""
+"""Connections that the kernel queues while the loop is busy, as when a whole fleet reconnects."""
 
 SCARCE: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
-"""Errors of accept(2) that stay until somebody gives something back. All others are of the one connection that failed."""
+"""Errors of accept(2) that last until resources are released. All others concern only the failed connection."""
 
 BACK_OFF_S: Final = (0.1, 0.2, 0.4, 0.8, 1.0)
 """How long accepting rests after the first, second, ... failure in a row."""
 
 REFUSED_PER_TURN: Final = 16
-"""Connections that are turned away before the loop has its next turn."""
+"""Connections refused per turn of the loop."""
 
 TAKEN_PER_TURN: Final = 64
-"""Connections that are taken out of the kernel's queue before the loop has its next turn, at some microseconds each."""
+"""Connections taken out of the kernel's queue per turn of the loop, at some microseconds each."""
 
 Admit = Callable[[socket.socket, str], bool]
-"""Takes a connection, which does not block, and its address; False, with the connection closed, if it is not let in. Must not raise."""
+"""Takes a non-blocking connection and its address. Returns False after closing a refused one. Must not raise."""
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -60,15 +60,15 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def stop_listening(listening: socket.socket) -> None:
-    """Close a socket that may be accepted from just now."""
+    """Close a socket that an accept loop may still be using."""
     if listening.fileno() != -1:
-        # the loop knows it by its number, which somebody else gets next
+        # the loop knows it by its descriptor number, which the next opened file reuses
         asyncio.get_running_loop().remove_reader(listening.fileno())
         listening.close()
 
 
 def has_hung_up(number: int) -> bool:
-    """Whether the peer of the socket with this number has closed its side, though what it sent before may be unread."""
+    """Whether the peer of this socket has closed its side, even if data from before is still unread."""
     watched = select.poll()
     watched.register(number, select.POLLRDHUP)
     return bool(watched.poll(0))
@@ -95,7 +95,7 @@ class _Queue:
         queue.append((accepted, address))
 
     def fill(self, listening: socket.socket) -> None:
-        """Accept what the kernel's queue holds, as far as one turn of the loop allows."""
+        """Accept connections from the kernel's queue, up to the limit of one turn of the loop."""
         for _ in range(min(TAKEN_PER_TURN, self._most - len(self))):
             try:
                 accepted, address = listening.accept()
@@ -162,7 +162,7 @@ async def accept_from(
             failures = 0
             queue.fill(listening)
             queue.let_in(admit, per_turn)
-            # an accept that succeeds at once gives nobody else a turn
+            # an accept that succeeds at once does not yield to other tasks
             await asyncio.sleep(0)
     finally:
         queue.close()

@@ -1,6 +1,6 @@
-"""Token buckets: how much may be done at once, and how much a second from then on, in all or of each key.
+"""Token buckets: a burst and then a rate per second, in total or per key.
 
-Decides only; reads no clock. Invariant: whatever is remembered is bounded, and what is as good as new is not remembered for long.
+Pure; reads no clock. Invariant: memory is bounded, and full buckets are soon forgotten.
 """
 
 from collections import OrderedDict
@@ -9,16 +9,16 @@ from itertools import islice
 from typing import Final, Generic, TypeVar
 
 KEYS_MAX: Final = 10_000
-"""Keys that have a bucket; the one that was used least lately is forgotten first, and has a full one again."""
+"""The most keys with a bucket. The least recently used key is forgotten first, and starts full again."""
 
 FORGOTTEN_AT_ONCE: Final = 2
-"""How many buckets that are full again make room for a new one. More than one, so that what a crowd left is given back when it is gone."""
+"""How many full buckets to drop for each new one. More than one, so that memory shrinks after a crowd has left."""
 
 K = TypeVar("K", bound=Hashable)
 
 
 class Bucket:
-    """`burst` at once, then `per_s`."""
+    """Allows `burst` at once, then `per_s` per second."""
 
     __slots__ = ("_at_s", "_burst", "_left", "_per_s")
 
@@ -31,12 +31,12 @@ class Bucket:
         self._at_s = now_s
 
     def is_full(self, now_s: float) -> bool:
-        """Whether it is as good as new."""
+        """Whether it is full, and so need not be remembered."""
         self._refill(now_s)
         return self._left >= self._burst
 
     def take(self, now_s: float, amount: float = 1.0) -> bool:
-        """Take this much if it is there."""
+        """Take this much if available; return whether it was."""
         self._refill(now_s)
         if self._left < amount:
             return False
@@ -44,22 +44,22 @@ class Bucket:
         return True
 
     def take_some(self, now_s: float, amount: float) -> None:
-        """Take this much, or what is there of it."""
+        """Take this much, or as much of it as is available."""
         self._refill(now_s)
         self._left = max(0.0, self._left - amount)
 
     def give_back(self, now_s: float, amount: float = 1.0) -> None:
-        """Put back what was taken and shall not count; more than `burst` is never there."""
+        """Put back an amount that should not count, up to `burst`."""
         self._refill(now_s)
         self._left = min(self._burst, self._left + amount)
 
     def wait_s(self, now_s: float, amount: float = 1.0) -> float:
-        """Return for how many seconds this much is not there yet."""
+        """Return the seconds until this much is available."""
         self._refill(now_s)
         return max(0.0, (amount - self._left) / self._per_s)
 
     def spend(self, now_s: float, amount: float) -> float:
-        """Take this much, there or not, and return for how many seconds nothing more should be taken."""
+        """Take this much even if it is not available; return the seconds to wait before the next."""
         self._refill(now_s)
         self._left -= amount
         return max(0.0, -self._left / self._per_s)
@@ -76,7 +76,7 @@ class Buckets(Generic[K]):
         return len(self._buckets)
 
     def of(self, key: K, now_s: float) -> Bucket:
-        """Return the bucket of a key that is about to be used."""
+        """Return the bucket of a key, made if missing and marked as just used."""
         bucket = self._buckets.get(key)
         if bucket is None:
             self._forget_full(now_s)
@@ -94,20 +94,20 @@ class Buckets(Generic[K]):
             del self._buckets[oldest]
 
     def take(self, key: K, now_s: float) -> bool:
-        """Count one of a key, and say whether it is within its rate."""
+        """Count one event of a key, and return whether it is within the key's rate."""
         return self.of(key, now_s).take(now_s)
 
     def take_some(self, key: K, now_s: float, amount: float) -> None:
-        """Count what was done of a key elsewhere: as much of it as is there."""
+        """Count events of a key that happened elsewhere, as far as its bucket holds them."""
         self.of(key, now_s).take_some(now_s, amount)
 
     def give_back(self, key: K, now_s: float) -> None:
-        """Count one less of a key."""
+        """Take back one event of a key."""
         bucket = self._buckets.get(key)
         if bucket is not None:
             bucket.give_back(now_s)
 
     def wait_s(self, key: K, now_s: float) -> float:
-        """Return for how many seconds the next one of a key would be too early; asking is not remembered."""
+        """Return the seconds until the next event of a key is within its rate. Asking changes nothing."""
         bucket = self._buckets.get(key)
         return bucket.wait_s(now_s) if bucket is not None else 0.0

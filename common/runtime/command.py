@@ -1,8 +1,8 @@
 """The process of a command: its standard streams, and how it ends when they fail.
 
-Decides exit statuses that no command decides itself: 130 interrupted, 141 the reader of the output went away.
-Invariant: whatever state a shell, a service or a scheduled job leaves the process in (closed descriptors, an encoding
-that lacks a letter, a pipe without a reader, a full disk behind it), a command ends without a traceback of it.
+Decides the exit statuses common to all commands: 130 when interrupted, 141 when the reader of the output is gone.
+Invariant: a command never ends with a traceback because of its environment: closed descriptors, an encoding
+without some letter, a pipe without a reader, a full disk behind standard output.
 """
 
 import io
@@ -46,12 +46,12 @@ def run(name: str, main: Callable[[], int | None]) -> NoReturn:
 
 
 def open_closed_streams() -> None:
-    """Put /dev/null where descriptors 0 to 2 are closed, or the next file that is opened would take what is printed."""
+    """Open /dev/null for closed descriptors 0 to 2. Otherwise the next opened file would receive the output."""
     for descriptor, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
         try:
             os.fstat(descriptor)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest free number, which is this one
             os.set_inheritable(descriptor, True)
         if getattr(sys, name) is None:
             setattr(sys, name, open(descriptor, mode, encoding="utf-8", closefd=False))  # noqa: SIM115 - for the process's life
@@ -68,7 +68,7 @@ def _status_of(main: Callable[[], int | None]) -> int:
 
 
 def _discard_output() -> None:
-    """Discard all further output, or Python would fail on what is left in the buffer as it ends."""
+    """Discard all further output. Otherwise Python would fail at exit while it flushes its buffers."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)

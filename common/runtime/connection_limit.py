@@ -1,7 +1,7 @@
-"""Limit on the connections at a port, in all and from one source, and which one is closed to make room.
+"""Limit on the connections at a port, in total and per source, and the choice of one to close to make room.
 
-Decides only; opens and closes nothing and reads no clock. Sources are those of `common.source`. Invariant: a source never loses a
-connection to one that holds as many, unless it is a stranger's and the other is known.
+Pure: opens and closes nothing and reads no clock. Sources are those of `common.source`. Invariant: a source
+never loses a connection to another that holds as many, unless only the other is known.
 """
 
 from collections import Counter
@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class AdmittedConnection:
-    """A connection that counts. From `yields_at_s` on it may be closed for others; infinity: it is being served."""
+    """A counted connection. It may be closed for others from `yields_at_s` on; infinity while it is being served."""
 
     source: str
     yields_at_s: float = inf
@@ -27,7 +27,7 @@ ConnectionT = TypeVar("ConnectionT", bound=AdmittedConnection)
 
 
 class ConnectionLimit(Generic[ConnectionT]):
-    """At most `total` connections, and `per_source` of them from one source."""
+    """Allows at most `total` connections, and `per_source` of them from one source."""
 
     def __init__(self, *, total: int, per_source: int) -> None:
         self._total, self._per_source = total, per_source
@@ -38,11 +38,11 @@ class ConnectionLimit(Generic[ConnectionT]):
         return len(self._held)
 
     def held_by(self, source: str) -> int:
-        """How many connections a source has."""
+        """The number of connections of a source."""
         return self._counts[source]
 
     def has_room_for(self, source: str) -> bool:
-        """Whether one more from this source fits."""
+        """Whether another connection from this source fits."""
         return len(self._held) < self._total and self._counts[source] < self._per_source
 
     def take(self, connection: ConnectionT) -> None:
@@ -51,7 +51,7 @@ class ConnectionLimit(Generic[ConnectionT]):
         self._counts[connection.source] += 1
 
     def free(self, connection: ConnectionT) -> None:
-        """Count it no more; harmless if it is not counted."""
+        """Stop counting a connection; harmless if it is not counted."""
         if connection not in self._held:
             return
         del self._held[connection]
@@ -62,11 +62,12 @@ class ConnectionLimit(Generic[ConnectionT]):
     def first_to_go(
         self, source: str, now_s: float, *, over: int = 0, is_spared: Callable[[str], bool] = _is_nobody
     ) -> ConnectionT | None:
-        """Return which connection is closed for one more from `source`; None if all of them stay.
+        """Return the connection to close for a new one from `source`, None if all of them stay.
 
-        It is the one that has yielded for longest among those of the source that holds most. A source that has all that one may have
-        gives up one of its own. One that has some already gets another's only if that leaves it with no more (else two would take
-        turns for ever), and with `over` only if the other holds so many more. Other sources that are spared give up none.
+        It is the one of the largest source that has been ready to yield for longest. A source at its own limit
+        gives up one of its own. A source that already has some gets another's only if it then has no more than
+        the other (otherwise the two would take turns for ever), and with `over` only if the other holds over
+        that many more. Spared sources give up none.
         """
         counts = self._counts
         mine = counts[source]
@@ -76,7 +77,7 @@ class ConnectionLimit(Generic[ConnectionT]):
         most, since_s = 0, inf
         for connection in self._held:
             yields_at_s, count = connection.yields_at_s, counts[connection.source]
-            # first what most of hundreds fail at: a flood brings a connection each millisecond
+            # the check that rejects most candidates comes first: a flood opens a connection each millisecond
             if yields_at_s > now_s or count < most or (count == most and yields_at_s >= since_s):
                 continue
             if connection.source != source if is_full_of_mine else count <= least:
@@ -86,9 +87,10 @@ class ConnectionLimit(Generic[ConnectionT]):
         return found
 
     def first_stranger_to_go(self, source: str, is_known: Callable[[str], bool]) -> ConnectionT | None:
-        """Return which connection of a source that nobody knows is closed for one more from `source`, which somebody does; None if none yields, or that has all that one may have.
+        """Return the stranger's connection to close for a new one from `source`, which is known.
 
-        However many strangers come at once, from an address each and before any of them has to yield, they keep nobody out who is known.
+        None if no stranger yields, or if `source` is at its own limit. Strangers never keep a known source out,
+        however many arrive at once, each from its own address and before any of them has to yield.
         """
         if self._counts[source] >= self._per_source:
             return None

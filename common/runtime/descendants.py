@@ -1,7 +1,8 @@
-"""Descendants of a process: what it has started, and what that has, also in sessions of their own.
+"""Descendants of a process: its children and theirs, including those in sessions of their own.
 
-Decides whose descendant a process is by /proc (proc(5)), while each parent between them lives: whose a daemon is that has let go of its parent, nobody can tell.
-Invariant: a signal is for the process that was found, and never for one that has its number since.
+Decides by /proc (proc(5)), and only while every parent in between lives: a daemon that has detached from its
+parent cannot be attributed. Invariant: a signal reaches only the process that was found, never a later one with
+the same number.
 """
 
 import os
@@ -18,7 +19,7 @@ _PROC: Final = Path("/proc")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """A process by its number and the clock tick in which it began, which no other has; `group` is that of its process group."""
+    """A process, identified by its number and the clock tick of its start. `group` is its process group."""
 
     pid: int
     began: int
@@ -26,14 +27,14 @@ class Found:
 
 
 def descendants(pid: int) -> Sequence[Found]:
-    """Return those of a process that may be seen, as they are now. Reads all of /proc."""
+    """Return a process's visible descendants as of now. Reads all of /proc."""
     children: dict[int, list[Found]] = defaultdict(list)
     for parent, process in _running():
         children[parent].append(process)
     found: list[Found] = []
     parents = [pid]
     while parents:
-        # each once: numbers that change hands while this reads must not make a circle
+        # each once: numbers that are reused during the reading must not make a cycle
         new = children.pop(parents.pop(), [])
         found += new
         parents += [each.pid for each in new]
@@ -41,11 +42,11 @@ def descendants(pid: int) -> Sequence[Found]:
 
 
 def send(process: Found, number: signal.Signals) -> None:
-    """Send a signal to a process, unless it has ended, or is another user's."""
+    """Send a signal to a process unless it has ended or belongs to another user."""
     with suppress(OSError):
         handle = os.pidfd_open(process.pid)
         try:
-            # looked at once the handle is there: if it is this one, the handle is this one's
+            # checked after the handle is open: if this is still the process, the handle is its handle
             _, known = _read(process.pid)
             if known.began == process.began:
                 signal.pidfd_send_signal(handle, number)
@@ -54,7 +55,7 @@ def send(process: Found, number: signal.Signals) -> None:
 
 
 def _running() -> Iterator[tuple[int, Found]]:
-    """Yield all processes that may be seen, each with its parent's number; none where there is no /proc."""
+    """Yield all visible processes with their parents' numbers; none without /proc."""
     numbers: list[int] = []
     with suppress(OSError):
         numbers = [int(each.name) for each in _PROC.iterdir() if each.name.isdecimal()]
@@ -67,6 +68,6 @@ def _running() -> Iterator[tuple[int, Found]]:
 def _read(pid: int) -> tuple[int, Found]:
     """Return a process with its parent's number. Raises OSError if it has ended."""
     text = (_PROC / str(pid) / "stat").read_text(encoding="utf-8", errors="replace")
-    # its name, in parentheses, may hold anything
+    # its name, in parentheses, may contain anything
     fields = text.rpartition(")")[2].split()
     return int(fields[1]), Found(pid=pid, began=int(fields[19]), group=int(fields[2]))

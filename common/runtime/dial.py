@@ -1,6 +1,6 @@
-"""Connection to a manager: one SSH connection, its host key judged by the caller, one raw session on one subsystem.
+"""Connection to a manager: one SSH connection with one raw session on one subsystem; the caller judges its key.
 
-Owns the SSH connection. When to dial again is the caller's business, and so is what whoever dials is told to do about a refusal.
+Owns the SSH connection. Leaves to the caller when to dial again, and the advice to give after a refusal.
 """
 
 import asyncio
@@ -28,27 +28,27 @@ from common.runtime.system_error import words_of
 from common.runtime.transport import Peer
 
 DIAL_TIMEOUT_S: Final = 15.0
-"""How long the manager may be silent before the session is open: one that is busy lets logins wait for their turn, and says so."""
+"""How long the manager may be silent before the session is open. A busy one queues logins, and says so."""
 
 CONNECT_TIMEOUT_S: Final = 4.0
-"""For the connection itself: its first packet is sent again after one second and after three (RFC 6298 2)."""
+"""For the TCP connection: its first packet is sent again after one and three seconds (RFC 6298 2)."""
 
 RESOLVE_TIMEOUT_S: Final = 6.0
-"""For a name: glibc asks the next server after five seconds."""
+"""For resolving a name: glibc asks the next server after five seconds."""
 
 RESOLVED_MAX: Final = 4
 """How many IP addresses of one name are tried."""
 
 
 class Session(RawSession, asyncssh.SSHClientSession[bytes]):
-    """The dialling end of the one session, which grants no request. `host_key` is what the manager has proven."""
+    """The dialling end of the session; grants no requests. `host_key` is the key that the manager has proven."""
 
     host_key = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Advice:
-    """What whoever dials is told: what is wrong with the manager's host key, after "its host key is ...", and with our own, after the address."""
+    """Advice for error messages: `stranger` follows "its host key is ...", `unknown` (our key) the address."""
 
     stranger: str
     unknown: str
@@ -56,7 +56,7 @@ class Advice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dialler:
-    """Who dials, what for, and who hears what comes. `trusts` judges the host key's public line."""
+    """The dialler's key, the subsystem, and the receiver of data. `trusts` judges the host key's public line."""
 
     user: str
     key: asyncssh.SSHKey = field(repr=False)
@@ -67,24 +67,24 @@ class Dialler:
 
 
 class HostKeyError(AccessError):
-    """The host key is not one that is trusted."""
+    """The host key is not trusted."""
 
 
 class DialOrder(Protocol):
-    """In which order addresses are dialled."""
+    """The order in which addresses are dialled."""
 
     def order(self, addresses: Sequence[str]) -> Sequence[str]:
-        """Return them in the order in which they are dialled now."""
+        """Return the addresses in the order to dial them now."""
 
     def pause_s(self) -> float:
-        """Return how long to wait before another address is dialled."""
+        """Return how long to wait before the next address."""
 
 
 class AsGiven:
-    """As the list has them, at once."""
+    """The list's order, without waits."""
 
     def order(self, addresses: Sequence[str]) -> Sequence[str]:
-        """Return them as they are."""
+        """Return the list unchanged."""
         return addresses
 
     def pause_s(self) -> float:
@@ -104,8 +104,8 @@ async def dial(
 ) -> Session:
     """Open the login's subsystem at the first address that answers.
 
-    Each address has deadlines of its own, so that one that is dead costs `CONNECT_TIMEOUT_S`. Raises UnreachableError if none answers,
-    AccessError if one does and is not who it should be or refuses our key.
+    Each address has its own deadlines, so a dead one costs `CONNECT_TIMEOUT_S`. Raises UnreachableError if none
+    answers, AccessError if one answers but is not the expected manager or refuses our key.
     """
     failures: list[UnreachableError] = []
     refusals: list[AccessError] = []
@@ -131,7 +131,7 @@ async def dial(
 
 
 async def _dial_either(address: str, dialler: Dialler, timeout_s: float) -> Session:
-    """Open the session with a host key that is trusted, or else with one for which a trusted key vouches."""
+    """Open the session with a trusted host key, or with one for which a trusted key vouches."""
     stranger: AccessError | None = None
     for algorithm in (HOST_KEY_ALGORITHM, VOUCHED_ALGORITHM):
         connected = await _reach(address)
@@ -142,7 +142,7 @@ async def _dial_either(address: str, dialler: Dialler, timeout_s: float) -> Sess
         except HostKeyError as error:
             stranger = stranger or error
         except UnreachableError:
-            # it has no such word, or is of an earlier release: what it showed first is what it is
+            # it has no such statement, or is an earlier release: the key that it showed first counts
             if stranger is None:
                 raise
     raise stranger or UnreachableError(address)
@@ -223,7 +223,7 @@ async def _log_in(
         "preferred_auth": ["publickey"],
         "client_version": "Certcast",
         "tcp_keepalive": True,
-        # the library's own deadline would end what waits for its turn
+        # the library's own deadline would end logins that are queued
         "login_timeout": 0,
     }
     try:
@@ -239,7 +239,7 @@ async def _log_in(
         raise UnreachableError(f"{address}: {text}") from error
     finally:
         if not judge.is_connected:
-            # asyncssh reads its options before it takes the socket: whoever is cancelled meanwhile still owns it
+            # asyncssh reads its options before it takes the socket: after a cancellation in between, the socket is still ours
             connected.close()
 
 
@@ -252,7 +252,7 @@ class _Judge(asyncssh.SSHClient):
         self.advice = advice
         self.seen = ""
         self.is_connected = False
-        """Whether the socket has a connection that closes it."""
+        """Whether a connection owns the socket, and so closes it."""
 
     def connection_made(self, conn: asyncssh.SSHClientConnection) -> None:
         self.is_connected = True

@@ -1,7 +1,7 @@
 """Writes that survive a power cut, and names that appear whole or not at all.
 
-The only place that publishes names. Works in directories that it opened itself, through none that others could redirect
-(`common.runtime.trusted`). Raises OSError as it comes; the caller knows what the failure means.
+The only place that publishes names. Opens directories itself, and only through paths that others cannot redirect
+(`common.runtime.trusted`). Passes OSError on; the caller knows what the failure means.
 Invariant: owner and mode first, content second, fsync third, name last, then the directory's fsync.
 """
 
@@ -19,7 +19,7 @@ from typing import Final
 from common.runtime.trusted import directory
 
 _KEEP: Final = -1
-"""chown's own word for leaving an owner or group as it is."""
+"""Tells chown to keep an owner or group."""
 
 _CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
 _LOCK: Final = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
@@ -28,7 +28,7 @@ _ENTER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewFile:
-    """A file to be made. `path` is below a tree's directory: a name, or a directory's and a name."""
+    """A file to be made. `path` is relative to the tree's directory: a name, or a directory and a name."""
 
     path: str
     data: bytes = field(repr=False)
@@ -38,19 +38,19 @@ class NewFile:
 
 
 def write_file(path: Path, data: bytes, *, mode: int, uid: int = _KEEP, gid: int = _KEEP) -> None:
-    """Replace or create a file. Readers see the old content or the new one, never another owner or mode than the last."""
+    """Replace or create a file. Readers see the old content or the new, always with the right owner and mode."""
     with directory(path.parent) as parent:
         write_in(parent, path.name, data, mode=mode, uid=uid, gid=gid)
 
 
 def write_in(parent: int, name: str, data: bytes, *, mode: int, uid: int = _KEEP, gid: int = _KEEP) -> None:
-    """Replace or create a file, as `write_file` does, in a directory that is open."""
+    """Replace or create a file, as `write_file` does, in an open directory."""
     with _replaced(parent, name) as temporary:
         create_in(parent, temporary, data, mode=mode, uid=uid, gid=gid)
 
 
 def try_file(path: Path, *, uid: int = _KEEP, gid: int = _KEEP) -> None:
-    """See whether a file could be made here with this owner, by making one beside it and removing it."""
+    """Check that a file can be made here with this owner, by making and removing one beside it."""
     temporary = _beside(path.name)
     with directory(path.parent) as parent:
         try:
@@ -61,16 +61,16 @@ def try_file(path: Path, *, uid: int = _KEEP, gid: int = _KEEP) -> None:
 
 
 def create_file(path: Path, data: bytes, *, mode: int, uid: int = _KEEP, gid: int = _KEEP) -> None:
-    """Create a file that does not exist, with its final owner and mode before its first byte, and sync its content.
+    """Create a new file, with its final owner and mode before its first byte, and sync its content.
 
-    The directory is not synced: in a staged tree that is done once at the end.
+    Does not sync the directory: a staged tree's directories are synced once at the end.
     """
     with directory(path.parent) as parent:
         create_in(parent, path.name, data, mode=mode, uid=uid, gid=gid)
 
 
 def create_in(parent: int, name: str, data: bytes, *, mode: int, uid: int = _KEEP, gid: int = _KEEP) -> None:
-    """Create a file, as `create_file` does, in a directory that is open."""
+    """Create a file, as `create_file` does, in an open directory."""
     descriptor = _create(parent, name, data, mode=mode, uid=uid, gid=gid)
     try:
         os.fsync(descriptor)
@@ -79,7 +79,7 @@ def create_in(parent: int, name: str, data: bytes, *, mode: int, uid: int = _KEE
 
 
 def open_lock(path: Path) -> int:
-    """Return a descriptor of a regular file to lock, made now if there is none; the caller closes it."""
+    """Return a descriptor of a regular file to lock, made if missing; the caller closes it."""
     with directory(path.parent) as parent:
         descriptor = os.open(path.name, _LOCK, 0o600, dir_fd=parent)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -89,7 +89,7 @@ def open_lock(path: Path) -> int:
 
 
 def make_dir(path: Path, mode: int) -> None:
-    """Create a directory with this mode whatever the umask, and sync its parent. An existing one keeps what it is."""
+    """Create a directory with this mode whatever the umask, and sync its parent. An existing one is unchanged."""
     with directory(path.parent) as parent:
         try:
             os.close(_create_dir(parent, path.name, mode=mode, uid=_KEEP, gid=_KEEP))
@@ -101,7 +101,7 @@ def make_dir(path: Path, mode: int) -> None:
 
 
 def make_dirs(path: Path, mode: int) -> None:
-    """Create a directory and those above it that are missing, each as `make_dir` does."""
+    """Create a directory and its missing parents, each as `make_dir` does."""
     try:
         with directory(path):
             return
@@ -111,7 +111,7 @@ def make_dirs(path: Path, mode: int) -> None:
 
 
 def create_dir(path: Path, *, mode: int, uid: int = _KEEP, gid: int = _KEEP) -> None:
-    """Create a directory that does not exist, with this owner and mode. Its parent is not synced."""
+    """Create a new directory with this owner and mode. Does not sync its parent."""
     with directory(path.parent) as parent:
         os.close(_create_dir(parent, path.name, mode=mode, uid=uid, gid=gid))
 
@@ -119,10 +119,10 @@ def create_dir(path: Path, *, mode: int, uid: int = _KEEP, gid: int = _KEEP) -> 
 def create_tree(
     path: Path, files: Iterable[NewFile], *, mode: int, uid: int = _KEEP, gid: int = _KEEP
 ) -> None:
-    """Create a directory that does not exist, with these files in it and in directories of its own, all of it synced but the name.
+    """Create a new directory with these files, in it and in its own directories. Syncs everything but its name.
 
-    Each file has its owner and mode before its first byte. All are written before the first is synced, so that the disk may take them together,
-    and the directories come last.
+    Each file gets its owner and mode before its first byte. All files are written before the first is synced, so
+    the disk may take them together; the directories are synced last.
     """
     with ExitStack() as stack, directory(path.parent) as parent:
         top = _create_dir(parent, path.name, mode=mode, uid=uid, gid=gid)
@@ -142,7 +142,7 @@ def create_tree(
 
 
 def publish(staged: Path, path: Path) -> None:
-    """Give a staged and synced file or directory its name, on the same filesystem."""
+    """Give a staged and synced file or directory its final name, on the same filesystem."""
     with directory(path.parent) as parent, directory(staged.parent) as before:
         os.rename(staged.name, path.name, src_dir_fd=before, dst_dir_fd=parent)  # noqa: TID251 - this is the place that publishes names
         os.fsync(parent)
@@ -167,9 +167,9 @@ def remove_file(path: Path) -> None:
 
 
 def remove_tree(path: Path) -> None:
-    """Remove a name and, if it is a directory, what is in it; one that is not there is fine.
+    """Remove a file or a directory with its content; a missing name is fine.
 
-    A link is removed, not followed, and what is mounted below the name is left alone with an error.
+    Removes links without following them. Leaves anything mounted below the name alone, with an error.
     """
     with contextlib.suppress(FileNotFoundError), directory(path.parent) as parent:
         _remove(parent, path.name, path, _mount_of(parent))
@@ -191,13 +191,13 @@ def _remove(parent: int, name: str, path: Path, mount: str) -> None:
 
 
 def _mount_of(descriptor: int) -> str:
-    """Return the number of the mount that a directory is reached through: a bind mount has the device of what it shows."""
+    """Return the number of a directory's mount. The device does not tell: a bind mount shares its source's device."""
     with Path(f"/proc/self/fdinfo/{descriptor}").open(encoding="ascii") as file:
         return next((line for line in file if line.startswith("mnt_id:")), "")
 
 
 def _create(parent: int, name: str, data: bytes, *, mode: int, uid: int, gid: int) -> int:
-    # created unreadable for others, because between open and fchmod the mode is what the umask left of this one
+    # created unreadable for others: between open and fchmod its mode is this one less the umask
     descriptor = os.open(name, _CREATE, mode & 0o700, dir_fd=parent)
     try:
         _adorn(descriptor, mode=mode, uid=uid, gid=gid)
@@ -227,7 +227,10 @@ def _adorn(descriptor: int, *, mode: int, uid: int, gid: int) -> None:
 
 @contextmanager
 def _replaced(parent: int, name: str) -> Iterator[str]:
-    """Lend a name beside `name`: what was made under it takes that one's place in one step, durably, or is removed after an error."""
+    """Lend a temporary name beside `name`. Its file then replaces `name` in one durable step.
+
+    After an error it is removed instead.
+    """
     temporary = _beside(name)
     try:
         yield temporary
@@ -240,7 +243,7 @@ def _replaced(parent: int, name: str) -> Iterator[str]:
 
 
 def _beside(name: str) -> str:
-    """Return a name for the same directory that nobody uses; leftovers of a kill begin with a dot and end in .tmp."""
+    """Return an unused name in the same directory. Leftovers of a kill begin with a dot and end in .tmp."""
     return f".{name}.{secrets.token_hex(4)}.tmp"
 
 

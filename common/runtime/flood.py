@@ -1,7 +1,7 @@
-"""Log flood guard: what strangers or an outage can cause is told by the line at first, then counted, and the counts are told now and then.
+"""Log flood guard: logs the first lines that strangers or an outage cause, then counts them.
 
-Decides which lines are written. Invariant: whatever hostile peers do, what they cause stays below `STRANGERS_MAX_BYTES_PER_MINUTE`
-in the log, and nothing is left out without its count.
+Decides which lines are written, and logs the counts now and then. Invariant: whatever hostile peers do, they
+cause less than `STRANGERS_MAX_BYTES_PER_MINUTE` in the log, and no line is left out without being counted.
 """
 
 import threading
@@ -17,37 +17,37 @@ BOUNDED: Final = CAUSED_BY_STRANGERS | CAUSED_BY_NODES | CAUSED_BY_OUTAGES
 
 INTERVAL_S: Final = 60.0
 LINES_PER_KIND: Final = 4
-"""Lines of one kind (an event, and what it says) in each interval; a mistyped token or a scan stays below."""
+"""Lines of one kind (event and message) per interval. A mistyped token or a scan stays below."""
 
 LINES_PER_EVENT: Final = 16
-"""Lines of one event of strangers, or of an outage, in each interval, whatever they say: what is said may quote them."""
+"""Lines of one event of strangers or of an outage per interval, whatever their message, which may quote a peer."""
 
 VALUE_MAX_CHARS: Final = 400
 TRACE_MAX_CHARS: Final = 6_000
 """The end of a traceback is kept; it names the error."""
 
 FOREIGN: Final = "foreign"
-"""The event that lines of libraries count for; they have none of ours."""
+"""The event under which lines of libraries are counted, since they have none."""
 
 LINE_MAX_BYTES: Final = 10 * 1024
 STRANGERS_MAX_BYTES_PER_MINUTE: Final = (len(CAUSED_BY_STRANGERS) + 1) * LINES_PER_EVENT * LINE_MAX_BYTES
-"""A ceiling that only tracebacks come near; refusals are a fortieth of a line's most."""
+"""A ceiling that only tracebacks come close to; a refusal takes a fortieth of the longest line."""
 
 SOURCES_MAX: Final = 64
 KINDS_MAX: Final = 10_000
-"""Kinds that are counted apart in one interval: every node of a fleet may connect."""
+"""Kinds counted separately per interval: every node of a fleet may connect."""
 
 
 @dataclass(slots=True, kw_only=True)
 class HeldBack:
-    """What was left out of the log in an interval."""
+    """The lines of one kind that were left out of the log in an interval."""
 
     event: str
     count: int = 0
     sources: Counter[str] = field(default_factory=Counter)
 
     def message(self) -> str:
-        """Return what to tell of it."""
+        """Return the sentence for the log."""
         sentence = f"{self.count} more like this in the last {INTERVAL_S:.0f} s are not shown"
         if not self.sources:
             return sentence
@@ -69,7 +69,7 @@ class Flood:
         self._due: list[HeldBack] = []
 
     def admits(self, event: str, kind: str, source: str = "") -> bool:
-        """Count a line, and say whether it is written."""
+        """Count a line, and return whether to write it."""
         with self._lock:
             self._turn()
             key = (event, kind) if len(self._kinds) < KINDS_MAX else (event, "")
@@ -85,7 +85,7 @@ class Flood:
             return False
 
     def held_back(self, *, all_of_it: bool = False) -> Iterable[HeldBack]:
-        """Return what was left out in intervals that are over, once; with `all_of_it` in the one that runs, too."""
+        """Return the counts of finished intervals, once; with `all_of_it` also those of the current one."""
         with self._lock:
             self._turn(at_once=all_of_it)
             due, self._due = self._due, []
@@ -95,7 +95,7 @@ class Flood:
         now_s = self._clock()
         if at_once or now_s - self._began_s >= INTERVAL_S:
             self._began_s = now_s
-            # without a limit this would grow if nobody asked
+            # bounds the memory if nobody collects the counts
             self._due = [*self._due, *self._held.values()][-len(BOUNDED) * 2 :]
             self._kinds.clear()
             self._events.clear()

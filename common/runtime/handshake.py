@@ -1,6 +1,6 @@
-"""TLS handshake as a client's: the leaf that a port really serves, and the chain that it sends along.
+"""TLS handshake as a client: the leaf and the chain that a port really sends.
 
-A TLS handshake that trusts anything, since the question is what is served and not whether it is good.
+It trusts any certificate: the question is which one is served, not whether it is good.
 """
 
 import asyncio
@@ -18,26 +18,26 @@ from common.pki.frame import read_frame, read_time
 from common.runtime.system_error import words_of
 
 Preamble = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-"""What is said in clear text before the handshake (STARTTLS). Raises UnreachableError if the peer will not go on."""
+"""The clear-text exchange before the handshake (STARTTLS). Raises UnreachableError if the peer refuses."""
 
 PREAMBLE_LINE_BYTES: Final = 16 * 1024
-"""What a peer may say in clear text without an end of line."""
+"""The longest line that a peer may send in clear text."""
 
 
 RECEIVED_BYTES: Final = 64 * 1024
-"""What is taken of a peer's words at once; a handshake has a few thousand bytes."""
+"""Bytes read from a peer at once; a handshake has a few thousand."""
 
 LEAVES_MAX: Final = 16
-"""So many leaves are not read again while a port is asked until it has settled, which is at least four times."""
+"""Leaves cached after parsing. A port is probed at least four times until it has settled."""
 
 
 class AlertError(UnreachableError):
-    """The peer answered the handshake with a TLS alert: it runs, and does not want or cannot go on."""
+    """The peer answered the handshake with a TLS alert: it runs, but refuses or cannot continue."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Served:
-    """What a port showed. `chain` is DER, the leaf first, as it was sent; `tls` is the protocol version."""
+    """The result of a handshake. `chain` is DER as sent, the leaf first; `tls` is the protocol version."""
 
     leaf: Fingerprint
     chain: tuple[bytes, ...] = field(repr=False)
@@ -54,7 +54,7 @@ def lax_context() -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
-    # probing old services is the point: what they serve is judged elsewhere
+    # old services must be probed too: their certificates are judged elsewhere
     context.set_ciphers("ALL:@SECLEVEL=0")
     return context
 
@@ -68,10 +68,10 @@ async def see_served(
     timeout_s: float,
     preamble: Preamble | None = None,
 ) -> Served:
-    """Return what is served at this address.
+    """Return the certificates served at this address.
 
-    `server_name` is sent as SNI, None sends none. Raises UnreachableError: UNREACHABLE (no connection or no TLS) or
-    TIMEOUT; AlertError for a TLS alert.
+    `server_name` is sent as SNI; None sends none. Raises UnreachableError: UNREACHABLE (no connection or no TLS)
+    or TIMEOUT; AlertError for a TLS alert.
     """
     try:
         async with asyncio.timeout(timeout_s):
@@ -94,7 +94,7 @@ async def see_served(
 
 @lru_cache(maxsize=LEAVES_MAX)
 def leaf_not_after_s(der: bytes) -> int:
-    """Return a served leaf's notAfter in unix seconds as reports have it, where a number stands for one that cannot be read."""
+    """Return a leaf's notAfter in unix seconds for reports, which use a special number for an unreadable one."""
     try:
         return read_time(read_frame(der).not_after)[0]
     except DerError:
@@ -104,9 +104,9 @@ def leaf_not_after_s(der: bytes) -> int:
 async def _shake_hands(
     host: str, port: int, context: ssl.SSLContext, server_name: str | None, preamble: Preamble | None
 ) -> ssl.SSLObject:
-    """Return the far end of a handshake that succeeded; the connection is closed again.
+    """Complete a handshake, close the connection and return the result.
 
-    Over memory, not over asyncio's own TLS: that makes buffers of 256 KiB for each connection, for data that is never sent here.
+    Uses memory buffers instead of asyncio's TLS, which allocates 256 KiB per connection for data never sent here.
     """
     reader, writer = await asyncio.open_connection(host, port, limit=PREAMBLE_LINE_BYTES)
     try:
@@ -127,7 +127,7 @@ async def _shake_hands(
 
 
 def _is_done(tls: ssl.SSLObject) -> bool:
-    """Take the handshake as far as it goes; return whether it is done. Raises ssl.SSLError if it failed."""
+    """Continue the handshake with the data received; return whether it is done. Raises ssl.SSLError."""
     try:
         tls.do_handshake()
     except ssl.SSLWantReadError:
@@ -138,7 +138,7 @@ def _is_done(tls: ssl.SSLObject) -> bool:
 def _sent_chain(connection: Any) -> tuple[bytes, ...]:
     """Return the chain as the peer sent it, unverified.
 
-    Python has this from 3.13 on; before that the object below the public one has it (3.10, bpo-18233), and nothing else.
+    Python has a public method from 3.13 on; before that only the private object below has one (3.10, bpo-18233).
     """
     if hasattr(connection, "get_unverified_chain"):
         return tuple(connection.get_unverified_chain())

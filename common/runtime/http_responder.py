@@ -1,8 +1,9 @@
-"""HTTP responder for ports that have little to say: GET and HEAD, one request on each connection.
+"""HTTP responder for simple ports: GET and HEAD, one request per connection.
 
-Decides nothing of what is answered. Requests are simple enough to be parsed here: a web framework was a third of the agent's memory and start
-(docs/decisions/0013-agents-footprint.md).
-Invariant: whoever asks slowly, at length or too often costs a bounded amount, is hung up on, and keeps nobody else's answer.
+Leaves the answers to its caller. Parses requests itself: a web framework took a third of the agent's memory and
+start-up time (docs/decisions/0013-agents-footprint.md).
+Invariant: a client that asks slowly, at length or too often costs a bounded amount, is disconnected, and does not
+delay the answers of others.
 """
 
 import asyncio
@@ -19,11 +20,11 @@ from common.source import source_of
 
 REQUEST_MAX_BYTES: Final = 8 * 1024
 REQUEST_S: Final = 5.0
-"""For a request and its response."""
+"""The time for a request and its response."""
 
 CONNECTIONS_MAX: Final = 32
 CONNECTIONS_PER_SOURCE: Final = 16
-"""Of these, from one address. When no more are let in, the address with most gives up the connection that has waited longest."""
+"""The limit per address. At the total limit, the address with the most connections loses its oldest waiting one."""
 
 VERSIONS: Final = frozenset({"HTTP/1.0", "HTTP/1.1"})
 PHRASES: Final = {
@@ -38,7 +39,7 @@ PHRASES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class HttpResponse:
-    """`kind` is the content type."""
+    """An HTTP response. `kind` is the content type."""
 
     status: int
     kind: str
@@ -46,10 +47,10 @@ class HttpResponse:
 
 
 Find = Callable[[str], HttpResponse | None]
-"""Returns the response for a path, without its query; None: 404."""
+"""Returns the response for a path without its query; None means 404."""
 
 Refuse = Callable[[int], HttpResponse]
-"""Returns the response for a status of failure."""
+"""Returns the response for a failure status."""
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -110,7 +111,7 @@ class _Endpoint:
                 writer.write(await self._answer(reader))
                 await writer.drain()
         except (TimeoutError, asyncio.IncompleteReadError, OSError):
-            # whoever does not ask in time, does not take the answer, or has gone
+            # the client did not ask in time, does not read the answer, or has gone
             writer.transport.abort()
         finally:
             self._connections.free(connection)
@@ -134,7 +135,10 @@ class _Endpoint:
 async def responder(
     name: str, find: Find, refuse: Refuse, *, host: str, port: int
 ) -> AsyncIterator[tuple[str, int]]:
-    """Answer while the context lasts; yields the bound host and port. `name` is the task's, for the log. Raises OSError if it cannot listen."""
+    """Answer while the context lasts; yields the bound host and port. Raises OSError if it cannot listen.
+
+    `name` is the task's name in the log.
+    """
     endpoint = _Endpoint(find, refuse)
     listening = listen(host, port)
     try:

@@ -1,7 +1,8 @@
-"""Idle timeout of a dial: for how long a manager that says nothing is waited for.
+"""Idle timeout of a dial: how long to wait for a silent manager.
 
-Decides by when something last came. A manager to which a whole fleet returns keeps connections waiting and says so every few seconds
-(`manager.channel.arrivals`); one that says nothing is hung, or is not a manager. Invariant: whatever comes, a dial is over in time.
+Decides by the time since the last data. A manager to which a whole fleet returns queues connections and says so
+every few seconds (`manager.channel.arrivals`); a silent one hangs, or is no manager. Invariant: every dial ends in
+bounded time, whatever arrives.
 """
 
 import asyncio
@@ -12,19 +13,22 @@ from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 HELD_MAX_S: Final = 120.0
-"""For a dial in all: another host at one address must not hide the manager at the next. Ten thousand logins that take 10 ms each fit."""
+"""The limit of a whole dial, so that another host at one address cannot hide the manager at the next.
+
+Ten thousand logins of 10 ms each fit.
+"""
 
 LOOKS: Final = 4
-"""How often it is looked, in the time that silence may last, whether something came."""
+"""How often to check for new data within the allowed silence."""
 
 TCP_INFO_BYTES: Final = 56
 LAST_RECEIVED: Final = struct.Struct("=I")
 LAST_RECEIVED_AT: Final = 52
-"""Where `tcpi_last_data_recv`, milliseconds, is in `struct tcp_info` (linux/tcp.h): before it 8 bytes and 11 words."""
+"""The offset of `tcpi_last_data_recv` (milliseconds) in `struct tcp_info` (linux/tcp.h): after 8 bytes and 11 words."""
 
 
 def silent_s(connected: socket.socket) -> float:
-    """Return the seconds since a connection last received anything, or since it was made. Raises OSError once it is closed."""
+    """Return the seconds since a connection last received data, or since it was made. Raises OSError if closed."""
     info = connected.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, TCP_INFO_BYTES)
     (silent_ms,) = LAST_RECEIVED.unpack_from(info, LAST_RECEIVED_AT)
     return float(silent_ms) / 1000
@@ -32,7 +36,7 @@ def silent_s(connected: socket.socket) -> float:
 
 @asynccontextmanager
 async def idle_timeout(connected: socket.socket, silence_s: float) -> AsyncIterator[None]:
-    """Bound what is done over a connection: raises TimeoutError once nothing has come for `silence_s`, or after `HELD_MAX_S`."""
+    """Bound the time spent on a connection: raise TimeoutError after `silence_s` without data or `HELD_MAX_S`."""
     loop = asyncio.get_running_loop()
     last_s = loop.time() + HELD_MAX_S
     timer: asyncio.TimerHandle | None = None
@@ -41,7 +45,7 @@ async def idle_timeout(connected: socket.socket, silence_s: float) -> AsyncItera
         def look() -> None:
             nonlocal timer
             timer = loop.call_later(silence_s / LOOKS, look)
-            # on a connection that is over whoever uses it learns that at once
+            # the user of a closed connection notices that at once
             with suppress(OSError):
                 until_s = loop.time() + silence_s - silent_s(connected)
                 if not deadline.expired():

@@ -1,7 +1,7 @@
-"""Log output: JSON for the journal, readable on a terminal. No secret passes, and no flood.
+"""Log output: JSON for the journal, readable on a terminal; without secrets and without floods.
 
-Invariants: a private key's PEM never leaves through here, whatever key or message it stands in; what strangers or an outage cause is bounded
-(`common.runtime.flood`), whoever logs it.
+Invariants: no private key's PEM is ever logged, whatever log key or message contains it; the lines that strangers
+or an outage cause are bounded (`common.runtime.flood`), whichever module logs them.
 """
 
 import asyncio
@@ -24,14 +24,14 @@ _PRIVATE_PEM = re.compile(
 )
 
 SERIAL_WARNING: Final = r"Parsed a serial number which wasn't positive"
-"""How cryptography announces that a later release will refuse six of Mozilla's roots. Each root is read by itself, and one
-that is refused costs only itself, so there is nothing that a reader of the journal could do about it."""
+"""The warning of cryptography that a later release will refuse six of Mozilla's roots. A reader of the journal
+could do nothing about it; each root is read by itself, so a refused one costs only itself."""
 
 SUMMARY_S: Final = 5.0
-"""How often it is asked whether there are counts to tell."""
+"""How often to look for counts to log."""
 
 _TRACEBACKS: Final = {"exception", "stack"}
-"""Keys whose values have line ends that are meant."""
+"""Keys whose values may have several lines."""
 
 Style = Literal["auto", "json", "console"]
 
@@ -42,7 +42,7 @@ log = structlog.get_logger(__name__)
 
 
 def bound_floods(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Drop a line that others of its kind have been told instead of, and shorten what a stranger may have written."""
+    """Drop a line beyond its kind's limit, and shorten text that a stranger may have written."""
     name = event["event"]
     if name not in BOUNDED or "count" in event:
         return event
@@ -58,7 +58,7 @@ def bound_floods(_logger: WrappedLogger, _method: str, event: EventDict) -> Even
 
 
 async def tell_held_back() -> None:
-    """Write the counts of what was left out, until cancelled, and once more then."""
+    """Log the counts of dropped lines until cancelled, and a last time then."""
     try:
         while True:
             await asyncio.sleep(SUMMARY_S)
@@ -76,7 +76,7 @@ def _tell(*, all_of_it: bool = False) -> None:
 
 
 class _ForeignFlood(logging.Filter):
-    """Bounds what libraries write: a stranger may be the cause of it."""
+    """Bounds the lines of libraries, which a stranger may cause."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         return record.name.partition(".")[0] in _OURS or _flood.admits(FOREIGN, record.name)
@@ -100,7 +100,7 @@ def hide_private_keys(_logger: WrappedLogger, _method: str, event: EventDict) ->
 
 
 def make_printable(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Let nothing in a line for people drive their terminal or begin another line; JSON escapes on its own."""
+    """Escape control characters and line ends in a line for people. JSON needs no such step."""
     return {
         key: printable_lines(value) if key in _TRACEBACKS and isinstance(value, str) else _printable(value)
         for key, value in event.items()
@@ -125,7 +125,7 @@ def hide_private_keys_in(text: str) -> str:
 
 
 def configure(*, style: Style = "auto", level: str = "info") -> None:
-    """Set up logging for the process, once, before the first line. Foreign libraries are heard from `warning` up."""
+    """Set up logging for the process, once, before the first line. Libraries log from `warning` up."""
     ignore_known_warnings()
     json = style == "json" or (style == "auto" and not sys.stderr.isatty())
     shared: list[Processor] = [
@@ -141,7 +141,7 @@ def configure(*, style: Style = "auto", level: str = "info") -> None:
         if json
         else structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=structlog.dev.plain_traceback)
     )
-    # a traceback is text like any other before it is searched for secrets
+    # a traceback must be text before it is searched for secrets
     last: list[Processor] = [
         structlog.processors.format_exc_info,
         hide_private_keys,
@@ -176,7 +176,7 @@ def configure(*, style: Style = "auto", level: str = "info") -> None:
 
 
 def ignore_known_warnings() -> None:
-    """Keep `SERIAL_WARNING` out of the journal; for each process that reads certificates."""
+    """Keep `SERIAL_WARNING` out of the journal. Called in each process that reads certificates."""
     warnings.filterwarnings("ignore", message=SERIAL_WARNING, category=UserWarning)
 
 

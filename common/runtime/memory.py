@@ -1,6 +1,7 @@
-"""Process memory: what a process holds of keys and passphrases is in no core file, and nobody else's to read.
+"""Process memory: keeps keys and passphrases out of core files and away from other processes.
 
-Decides what is switched off for a process and what it starts. Invariant: it is off before the first secret is read.
+Switches core dumps and tracing off for a process and its children. Invariant: this happens before the first
+secret is read.
 """
 
 import ctypes
@@ -8,13 +9,13 @@ import resource
 from typing import Final
 
 PR_SET_DUMPABLE: Final = 4
-"""prctl(2). A process that is not dumpable writes no core, into a file or a pipe, and its /proc/PID/mem and environ are closed to others of
-its account, as is ptrace. An exec switches it on again, so each program of ours switches it off for itself."""
+"""prctl(2). A process that is not dumpable writes no core into a file or a pipe, and refuses ptrace and access to
+its /proc/PID/mem and environ from its own account. An exec resets this, so each of our programs sets it again."""
 
 
 def keep_private() -> None:
-    """Forbid core dumps and tracing of this process and of what it starts. Raises OSError."""
-    # the programs that we start (openssl, a service's own check) are given keys too, and inherit this
+    """Forbid core dumps of this process and its children, and tracing of this process. Raises OSError."""
+    # the programs that we start (openssl, a service's own check) handle keys too, and inherit this
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0:

@@ -1,8 +1,8 @@
-"""Memory given back: what many connections took returns to the system once they are gone.
+"""Memory release: returns the memory of closed connections to the system.
 
-The C library keeps freed memory below what is still in use, so that one burst of strangers would stay on the books for ever. Decides
-when to hand it back, when to look for objects that only hold each other, and what the library may keep. Invariant: nothing is handed back
-while nothing has gone or grown.
+The C library keeps freed memory that lies below memory in use, so the memory of one burst of strangers would never
+return. Decides when to release it, when to collect cyclic garbage, and how much the library may keep. Invariant:
+nothing is released unless connections have closed or memory has grown.
 """
 
 import asyncio
@@ -15,27 +15,28 @@ from pathlib import Path
 from typing import Final
 
 MEMORY_CHECK_S: Final = 1.0
-"""How often it is looked whether connections have gone, or memory was taken."""
+"""How often to check for closed connections and for growth."""
 
 REST_S: Final = 15.0
-"""Between two collections of garbage: everything else waits for them (some 100 ms in a siege), and
-what connections took is still back within 30 s of their end.
+"""The time between two collections. Each stops everything else (some 100 ms in a siege); the memory of closed
+connections still returns within 30 s.
 """
 
 HOLES_BYTES: Final = 4 * 1024 * 1024
-"""So much more is looked through for what the library keeps and nobody uses: 2 to 10 MiB in a siege, where requests come and go. That
-takes 1 to 3 ms."""
+"""The growth that triggers a release of the library's unused memory: 2 to 10 MiB in a siege with its many
+requests. A release takes 1 to 3 ms."""
 
 PAGE_BYTES: Final = resource.getpagesize()
 
 GROWN_BYTES: Final = 16 * 1024 * 1024
-"""So much more is worth a collection, too: where connections come and go, what is gone hides in what is new."""
+"""The growth that triggers a collection: if connections come and go, new ones hide the garbage of old ones."""
 
 LASTING: Final = 5
-"""So many looks in a row have to find it: what one look at 10,000 nodes takes is gone on its own, and a collection would hold the loop for some 300 ms."""
+"""The number of checks in a row that must see this growth. A single listing of 10,000 nodes frees its memory by
+itself, and a collection would hold the loop for some 300 ms."""
 
 GONE: Final = 32
-"""So many fewer connections than at most since the last collection are worth one: 3 MiB of TLS."""
+"""The drop in connections since the last collection's peak that triggers the next: 3 MiB of TLS."""
 
 NEVER: Final = 2**31 - 1
 """Collections of the middle generation before one of the oldest."""
@@ -45,15 +46,16 @@ M_ARENA_MAX: Final = -8
 """mallopt(3)."""
 
 LARGE_BYTES: Final = 128 * 1024
-"""From here on a block is the system's own pages, and theirs again at once when it is freed. It is the library's own limit at the start,
-but each large block that is freed raises that, up to 32 MiB, and then bodies and long lists leave holes between what stays."""
+"""Blocks of at least this size are mapped separately, and return to the system as soon as they are freed. This is
+the library's initial limit, but it raises that with each large block freed, up to 32 MiB; then request bodies and
+long lists leave holes in the heap."""
 
 HEAPS: Final = 2
-"""The library would make eight for each core, one for each thread that computes, and hand nothing from one to another."""
+"""The number of arenas. By default the library makes eight per core, one per thread, and never shares memory."""
 
 
 def keep_little() -> bool:
-    """Make this process keep less of what it frees, whatever its threads do; False if the C library cannot. To be called before they start."""
+    """Make the C library keep less freed memory; False if it cannot. Call this before threads start."""
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except AttributeError:
@@ -62,17 +64,17 @@ def keep_little() -> bool:
 
 
 def collect_when_told() -> None:
-    """Make the interpreter collect automatically only what is young, and leave the rest to `give_back`.
+    """Limit automatic collections to young objects, and leave the rest to `give_back`.
 
-    It would walk through all there is whenever a quarter more has come, and so for each list of 10,000 nodes that is made and dropped:
-    300 ms in which nobody is answered.
+    By default the interpreter walks through all objects after growth by a quarter, and thus for each list of
+    10,000 nodes that is made and dropped: 300 ms in which nobody is answered.
     """
     young, middle, _ = gc.get_threshold()
     gc.set_threshold(young, middle, NEVER)
 
 
 async def give_back(connections: Callable[[], int]) -> None:
-    """Hand back memory after bursts of connections and of requests, until cancelled."""
+    """Release memory after bursts of connections and requests, until cancelled."""
     clock = asyncio.get_running_loop().time
     most, collected_s = connections(), -REST_S
     least_collected = least_trimmed = in_use_bytes()
@@ -92,19 +94,19 @@ async def give_back(connections: Callable[[], int]) -> None:
         is_worth_it = most - now >= GONE or min(latest) - least_collected >= GROWN_BYTES
         if is_worth_it and clock() - collected_s >= REST_S:
             most, collected_s = now, clock()
-            # what ended connections hold of each other goes first; what was there at the start is frozen and not walked through
+            # cycles of closed connections go first; the objects from start-up are frozen and not walked through
             gc.collect()
             await asyncio.to_thread(trim)
             least_collected = least_trimmed = in_use_bytes()
 
 
 def in_use_bytes() -> int:
-    """Return how much memory this process holds."""
+    """Return this process's memory."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * PAGE_BYTES
 
 
 def trim() -> bool:
-    """Hand free memory back to the system; False if the C library cannot."""
+    """Return free memory to the system; False if the C library cannot."""
     try:
         return bool(ctypes.CDLL(None).malloc_trim(0))
     except (AttributeError, OSError):

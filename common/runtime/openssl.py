@@ -1,8 +1,8 @@
-"""Canary for certificate files: OpenSSL loads them here first, as services of the nodes will.
+"""Canary for certificate files: loads them with OpenSSL first, as the nodes' services will.
 
-Owns the attempt, in a security context of its own. Files exist in memory only (memfd), so a key reaches no disk. Whether an old key or
-hash is good enough does not matter here (security level 0): findings say that.
-Invariant: an answer is about the very bytes that are delivered, and "" means that OpenSSL took them.
+Uses its own security context at security level 0: findings report weak keys and hashes. Files exist only in memory
+(memfd), so no key reaches a disk.
+Invariant: an answer is about exactly the bytes that are delivered, and "" means that OpenSSL accepted them.
 """
 
 import os
@@ -23,7 +23,7 @@ _STRINGS: Final = {0x0C: "a UTF8String", 0x1C: "a UniversalString", 0x1E: "a BMP
 
 
 def refusals(certificates: Sequence[Certificate]) -> dict[Fingerprint, str]:
-    """Return why OpenSSL cannot load certificates, for those that it cannot. One look takes thousands if nothing is wrong."""
+    """Return why OpenSSL cannot load some certificates. One check covers thousands if nothing is wrong."""
     if not certificates or not _refusal_of_file(certificates):
         return {}
     return {
@@ -39,7 +39,7 @@ def refusal_of_server(fullchain_pem: str, private_key_pem: str, parameters_pem: 
     context.set_ciphers(_LEVEL_0)
     try:
         with _file((fullchain_pem + private_key_pem).encode()) as path:
-            # a passphrase would be asked for on a terminal
+            # otherwise OpenSSL would ask for a passphrase on the terminal
             context.load_cert_chain(path, password="")
         if _DH in parameters_pem:
             with _file(parameters_pem.encode()) as path:
@@ -62,7 +62,7 @@ def _refusal_of_file(certificates: Iterable[Certificate]) -> str:
 
 @contextmanager
 def _file(data: bytes) -> Iterator[str]:
-    """Lend a file that is nowhere but in memory."""
+    """Lend a file that exists only in memory."""
     handle = os.memfd_create("certcast", os.MFD_CLOEXEC)
     try:
         with os.fdopen(os.dup(handle), "wb") as file:
@@ -81,7 +81,7 @@ def _words(error: Exception) -> str:
 
 
 def _diagnosis(certificate: bytes) -> str:
-    """Say what is wrong where we know: Python keeps only the last of OpenSSL's errors, which says less than the first."""
+    """Describe known faults: Python keeps only the last of OpenSSL's errors, which says less than the first."""
     try:
         body = der.members(der.sequence(certificate, 1)[0], der.SEQUENCE, 5)
         names = [part for part in body if part.tag == der.SEQUENCE]

@@ -1,4 +1,4 @@
-"""One question to a manager and its answer, over a connection of their own."""
+"""One question to a manager and its answer, over a separate connection."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -26,8 +26,9 @@ async def ask(
     question: bytes,
     decode: Callable[[bytes], T | None],
 ) -> T:
-    """Ask the first address that answers, with a login by a key that nobody there needs to know; `decode` takes bytes and returns the answer once it is whole.
+    """Ask the first address that answers. The login's key need not be known to the manager.
 
+    `decode` takes bytes and returns the answer once it is complete.
     Raises UnreachableError, AccessError, ProtocolError.
     """
     asking = _Asking(decode)
@@ -44,7 +45,7 @@ async def ask(
 
 
 class _Asking(Peer, Generic[T]):
-    """`answer` becomes what was answered, or the error that says why nothing was."""
+    """Sets `answer` to the answer, or to the error if there is none."""
 
     def __init__(self, decode: Callable[[bytes], T | None]) -> None:
         self.answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()

@@ -1,6 +1,6 @@
-"""Regular files that somebody configured: opened with links followed, and nothing else in their place.
+"""Regular files named in a configuration: opened through links, and only if regular.
 
-Invariant: only a regular file is opened, so that nothing waits for the other end of a FIFO and no device is set going.
+Invariant: only regular files are opened, so nothing waits for the other end of a FIFO and no device is triggered.
 """
 
 import errno
@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 class NotRegularError(OSError):
-    """What is there is no regular file (EINVAL)."""
+    """The path is not a regular file (EINVAL)."""
 
 
 def open_regular(path: Path, flags: int, mode: int = 0o600) -> int:
@@ -20,7 +20,7 @@ def open_regular(path: Path, flags: int, mode: int = 0o600) -> int:
     except FileNotFoundError:
         if not flags & os.O_CREAT:
             raise
-    # not to wait for what took its place since
+    # does not wait for a FIFO that has replaced it since
     descriptor = os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC, mode)
     try:
         _check(os.fstat(descriptor), path)

@@ -1,8 +1,8 @@
-"""Programs that are run: an argv, nothing else, in a clean environment, for a bounded time.
+"""Running programs: an argv without a shell, in a clean environment, for a bounded time.
 
-Decides when a program has had its time. Leaves to the caller whether it may be run (`trusted_program`), and what its end means.
-Invariant: none outlives its timeout, nor does what descends from it when that is over (`descendants`), and none can end or block whoever runs it. A service that has let go of
-the program that started it outlives that.
+Decides when a program's time is over. Leaves to the caller whether to run it (`trusted_program`), and the meaning
+of its exit. Invariant: a program and its descendants at that time (`descendants`) end at its timeout, and it cannot
+end or block the caller. A service that detached from the program survives it.
 """
 
 import asyncio
@@ -19,26 +19,26 @@ from common.runtime.descendants import Found, descendants, send
 from common.runtime.trusted_program import check_program
 
 OUTPUT_MAX_BYTES: Final = 8 * 1024
-"""What is kept of a program's output; the rest is read and dropped, so that it never blocks on a full pipe."""
+"""The output to keep; the rest is read and dropped, so that a program never blocks on a full pipe."""
 
 TERM_GRACE_S: Final = 2.0
 """Between SIGTERM and SIGKILL."""
 
 TAIL_S: Final = 0.2
-"""How long after its end a program's last output is waited for: a service that it started may hold the pipe for ever."""
+"""How long to wait for a program's last output after its end: a service it started may hold the pipe for ever."""
 
 LANGUAGE: Final = "C.UTF-8"
 
 SHARED: Final = 0o022
-"""The umask where what a program makes is for others to read."""
+"""The umask for programs whose files others may read."""
 
 PRIVATE: Final = 0o077
-"""The umask where it is not."""
+"""The umask for all other programs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompletedProgram:
-    """How a program ended. `status` is the exit status, negative for a signal, None if it had to be killed."""
+    """How a program ended. `status` is the exit status, negative for a signal, None if it was killed here."""
 
     status: int | None
     output: str
@@ -46,7 +46,7 @@ class CompletedProgram:
 
 
 async def run_program(argv: Sequence[str], timeout_s: float, *, directory: Path) -> CompletedProgram:
-    """Run a program for so long at most. Raises OSError if it cannot be started, or if others could change it."""
+    """Run a program with a time limit. Raises OSError if it cannot be started or if others could change it."""
     path = await asyncio.to_thread(check_program, Path(argv[0]))
     return await run_checked(argv, timeout_s, directory=directory, path=path, umask=SHARED)
 
@@ -54,7 +54,7 @@ async def run_program(argv: Sequence[str], timeout_s: float, *, directory: Path)
 async def run_checked(
     argv: Sequence[str], timeout_s: float, *, directory: Path, path: str, umask: int
 ) -> CompletedProgram:
-    """Run one that was checked, with the PATH that the check returned. Raises OSError if it cannot be started."""
+    """Run a checked program with the PATH from its check. Raises OSError if it cannot be started."""
     started_s, environment = time.monotonic(), {"PATH": path, "LANG": LANGUAGE}
     pipe = await _OutputPipe.open()
     try:
@@ -70,14 +70,14 @@ async def run_checked(
 
 
 def failure_text(what: str, status: int, output: str) -> str:
-    """Say how a program failed, with the last line of what it printed."""
+    """Describe how a program failed, with the last line of its output."""
     how = f"exit status {status}" if status >= 0 else f"signal {-status}"
     last = output.splitlines()[-1][:200] if output else "it printed nothing"
     return f"{what} failed with {how}: {last}"
 
 
 class _OutputPipe:
-    """A pipe for a command's output. Ours, so that it can be closed although a service the command started holds it."""
+    """A pipe for a command's output, which can be closed even while a service it started holds the other end."""
 
     def __init__(self, reader: asyncio.StreamReader, transport: asyncio.ReadTransport, write_fd: int) -> None:
         self.kept = bytearray()
@@ -87,7 +87,7 @@ class _OutputPipe:
 
     @classmethod
     async def open(cls) -> Self:
-        """Return a pipe whose read end the loop reads."""
+        """Return a pipe that the event loop reads."""
         read_fd, write_fd = os.pipe()
         reader = asyncio.StreamReader()
         transport, _ = await asyncio.get_running_loop().connect_read_pipe(
@@ -96,13 +96,13 @@ class _OutputPipe:
         return cls(reader, transport, write_fd)
 
     def close_write_end(self) -> None:
-        """The command has its copy."""
+        """Close our write end: the command has its copy."""
         if self.write_fd >= 0:
             os.close(self.write_fd)
             self.write_fd = -1
 
     async def read(self) -> None:
-        """Keep the first bytes and drop the rest, until the last holder of the pipe closed it."""
+        """Keep the first bytes and drop the rest until the last holder closes the pipe."""
         while chunk := await self._reader.read(4096):
             self.kept += chunk[: OUTPUT_MAX_BYTES - len(self.kept)]
 
@@ -131,7 +131,7 @@ async def _start(
 
 
 async def _finish(process: asyncio.subprocess.Process, pipe: _OutputPipe, timeout_s: float) -> int | None:
-    """Return the exit status, None if the command had to be killed."""
+    """Return the exit status, None if the command was killed."""
     status: int | None = None
     try:
         async with asyncio.TaskGroup() as tasks:
@@ -155,10 +155,10 @@ async def _wait(process: asyncio.subprocess.Process, timeout_s: float) -> int | 
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
-    """End the command and all that descends from it now: first politely, then for sure."""
+    """End the command and its present descendants: with SIGTERM, then with SIGKILL."""
     found: Sequence[Found] = ()
     try:
-        # before any of them ends: nobody can tell afterwards who has started what
+        # before any of them ends: afterwards nobody can tell which process started which
         found = await asyncio.to_thread(descendants, process.pid)
     finally:
         _signal(process, found, signal.SIGTERM)
@@ -168,7 +168,7 @@ async def _end(process: asyncio.subprocess.Process) -> None:
 
 
 def _signal(process: asyncio.subprocess.Process, found: Collection[Found], number: signal.Signals) -> None:
-    """Send a signal to a command's process group, and to those of its descendants that are in others."""
+    """Send a signal to a command's process group, and to its descendants in other groups."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, number)
     for each in found:

@@ -1,4 +1,4 @@
-"""The service manager's notification socket, as sd_notify(3) describes it. Without one, everything here does nothing."""
+"""The service manager's notification socket, sd_notify(3). Without a socket, all functions do nothing."""
 
 import os
 import socket
@@ -9,7 +9,7 @@ WATCHDOG = "WATCHDOG=1"
 
 
 def notify(*lines: str) -> bool:
-    """Send lines such as `READY=1`; return whether there was a socket that took them."""
+    """Send lines such as `READY=1`; return whether a socket took them."""
     path = os.environ.get("NOTIFY_SOCKET", "")
     if not path or path[0] not in "/@":
         return False
@@ -24,12 +24,12 @@ def notify(*lines: str) -> bool:
 
 
 def status(text: str) -> bool:
-    """Say in one line what the service does now."""
+    """Report in one line what the service is doing."""
     return notify(f"STATUS={text}")
 
 
 def watchdog_interval_s() -> float | None:
-    """Return how often the watchdog wants to be fed (half its limit), None if there is none for this process."""
+    """Return how often to feed the watchdog (half its limit), None if this process has no watchdog."""
     try:
         limit_s = int(os.environ.get("WATCHDOG_USEC", "")) / 1_000_000
         pid = int(os.environ.get("WATCHDOG_PID", str(os.getpid())))

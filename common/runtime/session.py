@@ -1,7 +1,8 @@
 """The one raw session of an SSH connection, as `Transport`: the same stream of bytes at both ends.
 
-Decides how bytes and the end of a connection reach the peer. Leaves to the ends which requests they grant, and what becomes of
-an error of the peer. Invariant: the peer hears of the end once, and a closed connection has `FLUSH_S` to send what it holds.
+Decides how bytes and the end of a connection reach the peer. Leaves to each end which requests it grants and how it
+handles the peer's errors. Invariant: the peer hears of the end once, and a closed connection has `FLUSH_S` to send
+its buffered data.
 """
 
 import asyncio
@@ -12,11 +13,11 @@ import asyncssh
 from common.runtime.transport import Peer
 
 FLUSH_S: Final = 2.0
-"""How long a closing connection may take to send what it still holds; then it is cut."""
+"""How long a closing connection may send its buffered data before it is cut."""
 
 
 class RawSession:
-    """Implements `common.runtime.transport.Transport`; beside it stands asyncssh's class for the end that it serves."""
+    """Implements `common.runtime.transport.Transport`. Combined with asyncssh's session class of either end."""
 
     def __init__(
         self,
@@ -36,16 +37,16 @@ class RawSession:
         self._channel = chan
 
     def data_received(self, data: bytes, datatype: asyncssh.DataType) -> None:
-        """Hand bytes on; there is nobody to take them before the session is granted and after its end."""
+        """Pass bytes to the peer; drops them before the session is granted and after its end."""
         if self._peer is not None:
             self._peer.data_received(data)
 
     def eof_received(self) -> bool:
-        """End the channel: a peer that will send no more wants no answer, either."""
+        """End the channel: a peer that has finished sending expects no answer."""
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell the peer, once."""
+        """Tell the peer of the end, once."""
         peer, self._peer = self._peer, None
         # a channel has methods of its session
         self._channel = None
@@ -54,7 +55,7 @@ class RawSession:
 
     @property
     def buffered_bytes(self) -> int:
-        """What the other end has not taken."""
+        """The bytes that the other end has not taken."""
         return self._channel.get_write_buffer_size() if self._channel is not None else 0
 
     def write(self, data: bytes) -> None:
@@ -63,6 +64,6 @@ class RawSession:
             self._channel.write(data)
 
     def close(self) -> None:
-        """End the connection; what it still holds has a moment to leave."""
+        """End the connection, after up to `FLUSH_S` for its buffered data."""
         self._connection.close()
         asyncio.get_running_loop().call_later(FLUSH_S, self._connection.abort)

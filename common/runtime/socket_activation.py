@@ -1,6 +1,6 @@
 """Sockets that the service manager bound for this process, as sd_listen_fds(3) describes them.
 
-So a daemon listens at a port below 1024 without a capability. Without a service manager that does so there are none.
+They let a daemon listen on a port below 1024 without a capability. Empty without such a service manager.
 """
 
 import os
@@ -11,7 +11,7 @@ FIRST_DESCRIPTOR: Final = 3
 
 
 def activated_socket(name: str) -> socket.socket | None:
-    """Return the listening socket of that name (`FileDescriptorName=`), None if there is none."""
+    """Return the listening socket of that name (`FileDescriptorName=`), None if it does not exist."""
     if os.environ.get("LISTEN_PID") != str(os.getpid()):
         return None
     names = os.environ.get("LISTEN_FDNAMES", "").split(":")

@@ -1,6 +1,6 @@
-"""The channel's policy, the same on both sides: which algorithms, which keys, how often to ask whether the peer lives.
+"""The channel's SSH policy, the same on both sides: algorithms, keys and keepalives.
 
-Keys are parsed once and passed as objects: given as paths, asyncssh reads them again at every login.
+Keys are parsed once and passed as objects, since asyncssh reads a key given as a path again at every login.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ from common.errors import InvalidInputError
 
 KEX: Final = ("mlkem768x25519-sha256", "curve25519-sha256")
 ENCRYPTION: Final = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com")
-"""With hardware AES these cost 0.6 of asyncssh's default chacha20 per push."""
+"""With hardware AES a push costs 0.6 of the time with asyncssh's default, chacha20."""
 
 LOGIN_TIMEOUT_S: Final = 15.0
 KEEPALIVE_S: Final = 20.0
@@ -24,18 +24,18 @@ KEEPALIVE_COUNT: Final = 2
 
 ACCEPTED_KEEPALIVE_S: Final = 30.0
 ACCEPTED_KEEPALIVE_COUNT: Final = 1
-"""The same for who accepted the connection, and as soon: any packet puts it off, so that as a rule only the other side asks. Of what
-10,000 idle nodes cost their manager the asking was the most."""
+"""The same for the accepting side. Any packet postpones its keepalive, so usually only the dialling side asks:
+keepalives were the largest cost of 10,000 idle nodes for their manager."""
 
 SUBSYSTEM: Final = "certcast"
 JOIN_SUBSYSTEM: Final = "certcast-join"
 CLUSTER_SUBSYSTEM: Final = "certcast-cluster"
-"""On which another manager asks to join the store's managers."""
+"""The subsystem on which another manager asks to join."""
 
 JOIN_USER: Final = "join"
 HOST_KEY_ALGORITHM: Final = "ssh-ed25519"
 VOUCHED_ALGORITHM: Final = "ssh-ed25519-cert-v01@openssh.com"
-"""By which the manager shows that a former host key vouches for the present one (OpenSSH, PROTOCOL.certkeys)."""
+"""The algorithm by which a former host key vouches for the present one (OpenSSH, PROTOCOL.certkeys)."""
 
 SUCCESSION: Final = "host key succession"
 """The id of such a certificate."""
@@ -45,11 +45,11 @@ PACKET_BYTES: Final = 32 * 1024
 
 
 SEND: Final = "send_packet"
-"""By which asyncssh sends each message of a connection."""
+"""The method by which asyncssh sends each message of a connection."""
 
 
 def common_options() -> dict[str, Any]:
-    """Return what both sides pass to asyncssh. No configuration file and no agent is ever consulted."""
+    """Return the options of both sides for asyncssh. It never reads a configuration file or asks an SSH agent."""
     return {
         "config": None,
         "kex_algs": list(KEX),
@@ -64,7 +64,7 @@ def common_options() -> dict[str, Any]:
 
 
 def accepting_options() -> dict[str, Any]:
-    """Return what the accepting side passes to asyncssh."""
+    """Return the accepting side's options for asyncssh."""
     return common_options() | {
         "keepalive_interval": ACCEPTED_KEEPALIVE_S,
         "keepalive_count_max": ACCEPTED_KEEPALIVE_COUNT,
@@ -72,10 +72,10 @@ def accepting_options() -> dict[str, Any]:
 
 
 def send_nothing_ignored(connection: asyncssh.SSHClientConnection) -> None:
-    """Stop a connection from sending messages that its peer is to ignore.
+    """Stop a connection from sending SSH_MSG_IGNORE.
 
-    asyncssh sends one before each other message, against an attack on ciphers in CBC mode (RFC 4251 9.3.1), which are not offered here. With
-    AES-GCM they protect nothing, and cost both sides as much as what they precede.
+    asyncssh sends one before every other message against an attack on CBC ciphers (RFC 4251 9.3.1), which are not
+    offered here. With AES-GCM they protect nothing, and cost both sides as much as the messages themselves.
     """
     send = connection.send_packet
 
@@ -83,7 +83,7 @@ def send_nothing_ignored(connection: asyncssh.SSHClientConnection) -> None:
         if pkttype != MSG_IGNORE:
             send(pkttype, *args, handler=handler)
 
-    # who makes the connection has no other way to say it: asyncssh.connect takes no class of one's own
+    # the only way for the dialling side: asyncssh.connect takes no connection class
     setattr(connection, SEND, send_if_heard)
 
 
@@ -93,7 +93,7 @@ def generate_key() -> bytes:
 
 
 def load_key(data: bytes) -> asyncssh.SSHKey:
-    """Parse a private key. Raises InvalidInputError without a word of its content."""
+    """Parse a private key. Raises InvalidInputError, which quotes none of its content."""
     try:
         return asyncssh.import_private_key(data)
     except (asyncssh.KeyImportError, ValueError) as error:

@@ -1,9 +1,9 @@
-"""OCSP stapling of a port: whether an OCSP response comes along with the certificate when a client asks for one (RFC 6066 8).
+"""OCSP stapling of a port: whether it sends an OCSP response when a client asks for one (RFC 6066 8).
 
-Python's TLS cannot show it, so this sends a TLS 1.2 ClientHello of its own and reads the server's first flight, which is in clear
-text there. Decides nothing about the response itself. A port that speaks only TLS 1.3, or answers otherwise than with this
-flight, gives no answer, and never a wrong one.
-Invariant: no more than `FLIGHT_MAX_BYTES` of a peer's words are read.
+Python's TLS cannot show that, so this module sends its own TLS 1.2 ClientHello and reads the server's first flight,
+which is in clear text. Does not judge the response itself. The result for a port that speaks only TLS 1.3, or does
+not answer with this flight, is unknown, never wrong.
+Invariant: at most `FLIGHT_MAX_BYTES` of a peer's answer are read.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ _TLS_FEATURE: Final = bytes.fromhex("06082b06010505070118")
 """The object identifier of the extension that RFC 7633 defines, in DER."""
 
 _STATUS_REQUEST: Final = bytes.fromhex("020105")
-"""Feature 5, status_request, as the extension lists it."""
+"""Feature 5, status_request, as encoded in the extension."""
 
 _HANDSHAKE: Final = 22
 _CERTIFICATE, _CERTIFICATE_STATUS, _SERVER_HELLO_DONE = 11, 22, 14
@@ -29,7 +29,7 @@ _SIGNATURES: Final = bytes.fromhex("04030503060308040805080604010501060108070808
 
 
 def demands_stapling(der: bytes) -> bool:
-    """Whether a certificate says that its server must staple (RFC 7633), also one that no strict parser opens."""
+    """Whether a certificate demands stapling (RFC 7633); works on certificates that strict parsers refuse."""
     _, found, after = der.partition(_TLS_FEATURE)
     return bool(found) and _STATUS_REQUEST in after[:24]
 
@@ -37,7 +37,7 @@ def demands_stapling(der: bytes) -> bool:
 async def see_stapling(
     host: str, port: int, *, server_name: str | None, timeout_s: float, preamble: Preamble | None = None
 ) -> bool | None:
-    """Return whether the port staples, None if it would not tell."""
+    """Return whether the port staples, None if unknown."""
     try:
         async with asyncio.timeout(timeout_s):
             return await _ask(host, port, server_name, preamble)

@@ -1,6 +1,6 @@
-"""Tasks with an owner: loops that are kept alive, and jobs whose failure is told and harms nothing else.
+"""Tasks with an owner: loops that are kept alive, and jobs whose failure is logged and harms nothing else.
 
-Invariant: every task that was started here has ended when the `async with` is left.
+Invariant: every task started here has ended when the `async with` block is left.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ class Supervisor:
     """Owns a TaskGroup. `async with` it in the composition root; `stop` ends everything."""
 
     failures: ClassVar[int] = 0
-    """Loops and jobs that ended with an error, of all supervisors of this process."""
+    """The number of loops and jobs that ended with an error, in all supervisors of this process."""
 
     def __init__(self) -> None:
         self._group = asyncio.TaskGroup()
@@ -47,11 +47,11 @@ class Supervisor:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
-        # the block's own error goes on as it is: given to the group, it would come out wrapped in an ExceptionGroup
+        # the block's own error bypasses the group, which would wrap it in an ExceptionGroup
         await self._group.__aexit__(None, None, None)
 
     def keep(self, name: str, loop: Callable[[], Awaitable[None]]) -> None:
-        """Run a loop for good: when it fails or returns, it is started again after a jittered wait."""
+        """Run a loop forever: if it fails or returns, start it again after a jittered wait."""
         self._start(name, self._keep(name, loop))
 
     def run(self, name: str, job: Coroutine[object, object, None]) -> None:
@@ -83,8 +83,8 @@ class Supervisor:
             await begin()
         except StorageError as error:
             Supervisor.failures += 1
-            # a store that is away is not a fault of the task's: its sentence says what was found, and a trace would hide it
+            # an unreachable store is not the task's fault: its message says enough, and a traceback would hide it
             log.error("task.failed", task=name, reason=error.reason, message=error.message)
-        except Exception:  # it is told, and is nobody else's: a loop outlives whatever went wrong in one turn
+        except Exception:  # logged, and contained here: a loop survives any error of one turn
             Supervisor.failures += 1
             log.exception("task.failed", task=name)

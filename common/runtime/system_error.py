@@ -1,7 +1,7 @@
-"""Words for what the operating system or OpenSSL said of a connection that failed.
+"""Words for a failed connection, from the error of the operating system or OpenSSL.
 
-Libraries put values of their own into an error's text: asyncio the address, as a tuple of Python, and OpenSSL a line of its source.
-Invariant: no sentence from here is empty, and none has such values in it.
+Libraries add internal values to an error's text: asyncio the address as a Python tuple, OpenSSL a line of its
+source. Invariant: no sentence from here is empty or contains such values.
 """
 
 import os
@@ -9,11 +9,11 @@ import ssl
 from typing import Final
 
 NONE_ANSWERS: Final = "none of its addresses answers"
-"""What is said where a name has several addresses, whose errors asyncio makes one without a number."""
+"""The text for a name with several addresses: asyncio merges their errors into one without a number."""
 
 
 def words_of(error: OSError) -> str:
-    """Say what happened, without the address, which whoever asks knows better."""
+    """Describe the error without the address, which the caller knows."""
     if isinstance(error, ssl.SSLError):
         found = (getattr(error, "reason", None) or "").lower().replace("_", " ")
         return f"TLS failed: {found}" if found else "TLS failed"

@@ -1,7 +1,7 @@
-"""Terminal output of the commands: the one place that prints, so that foreign text cannot drive the reader's terminal.
+"""Terminal output of the commands: the only place that prints, so that foreign text cannot control the terminal.
 
-Decides nothing about what is said. Invariant: each call of `say` is one line, whatever stands in it, and no call sends a terminal a
-character that is not printable.
+Leaves the content to its callers. Invariant: each call of `say` prints one line whatever its text, and no call
+sends an unprintable character to a terminal.
 """
 
 import sys
@@ -15,17 +15,17 @@ def say(text: str, *, err: bool = False) -> None:
 
 
 def say_lines(text: str, *, err: bool = False) -> None:
-    """Print a text whose line ends are meant: one of our own, or a document."""
+    """Print a text of several lines: one of our own, or a document."""
     _write(printable_lines(text.removesuffix("\n")) + "\n", err=err)
 
 
 def is_terminal() -> bool:
-    """Whether somebody looks at standard output."""
+    """Whether standard output is a terminal."""
     return sys.stdout.isatty()
 
 
 def say_document(text: str) -> None:
-    """Print a text byte for byte into a file or pipe; a terminal gets nothing that could drive it."""
+    """Print a text byte for byte into a file or pipe, but without control characters to a terminal."""
     if is_terminal():
         say_lines(text)
     else:
@@ -33,7 +33,7 @@ def say_document(text: str) -> None:
 
 
 def say_json(text: str) -> None:
-    """Print a JSON text whose value stays the same wherever it goes: what is not printable is escaped, in pipes too."""
+    """Print a JSON text. Unprintable characters are escaped, in pipes too, which keeps its value the same."""
     _write(escaped_json(text).rstrip("\n") + "\n", err=False)
 
 

@@ -1,6 +1,6 @@
-"""Transport of a conversation: an ordered, authenticated stream of bytes, whatever is below it.
+"""Transport of a conversation: an ordered, authenticated stream of bytes over any medium.
 
-The SSH channel, the pipe within a process and the tests' streams have these two shapes.
+The SSH channel, the pipe within a process and the tests' streams implement these two protocols.
 """
 
 from typing import Protocol
@@ -11,17 +11,17 @@ class Transport(Protocol):
 
     @property
     def address(self) -> str:
-        """Where the peer is, for people."""
+        """The peer's address, for people."""
 
     @property
     def buffered_bytes(self) -> int:
-        """What was written and has not left this process."""
+        """The bytes written that have not left this process."""
 
     def write(self, data: bytes) -> None:
         """Queue bytes; never blocks, and does nothing once closed."""
 
     def close(self) -> None:
-        """End the connection; `Peer.connection_lost` follows if the other side did not end it first."""
+        """End the connection. `Peer.connection_lost` follows unless the other side ended it first."""
 
 
 class Peer(Protocol):
@@ -31,4 +31,4 @@ class Peer(Protocol):
         """Take the next bytes."""
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Note the end; `error` is None if it was orderly. Called once."""
+        """Handle the end; `error` is None if it was orderly. Called once."""

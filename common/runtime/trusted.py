@@ -1,9 +1,9 @@
-"""Paths that nobody else can redirect, for a process that has more rights than those who could.
+"""Paths that other users cannot redirect, for a process with more rights than theirs.
 
-Opens by component from the root directory and follows no link. A directory is trusted if root or this process's user owns it
-and nobody else may write to it; a sticky one, such as /tmp, may be written to by everybody, since there nobody can rename what is not his.
-Through trusted directories alone a name keeps its meaning from the look to the use, so a check that was right stays right.
-Raises OSError as it comes; `UntrustedPathError` says which directory or file is in whose hands.
+Opens each component from the root directory on, without following links. A directory is trusted if root or this
+process's user owns it and nobody else may write to it. A sticky directory such as /tmp may be writable by
+everybody, since nobody can rename another's files there. Within trusted directories a name keeps its meaning
+between check and use. Passes OSError on; `UntrustedPathError` names the directory or file and who controls it.
 """
 
 import errno
@@ -20,12 +20,12 @@ from typing import Final
 ROOT_DIRECTORY: Final = Path("/")
 ROOT_UID: Final = 0
 LINKS_MAX: Final = 40
-"""As many as Linux follows in one path (path_resolution(7))."""
+"""Linux's own limit for one path (path_resolution(7))."""
 
 _PASS: Final = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _ENTER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-"""Not to wait for the other end of a FIFO."""
+"""Avoids waiting for the other end of a FIFO."""
 
 _OTHERS_WRITE: Final = stat.S_IWGRP | stat.S_IWOTH
 _NULL: Final = os.makedev(1, 3)
@@ -33,12 +33,12 @@ _NULL: Final = os.makedev(1, 3)
 
 
 class UntrustedPathError(OSError):
-    """A directory or file on the way is in the hands of somebody else (EPERM), or is a link (ELOOP). `strerror` names it."""
+    """Another user controls a directory or file on the way (EPERM), or it is a link (ELOOP). `strerror` names it."""
 
 
 @contextmanager
 def directory(path: Path, *, trusted: Path | None = None) -> Iterator[int]:
-    """Lend a directory's descriptor. Below `trusted`, if it is given, links are refused, but owners and modes are not looked at.
+    """Lend a directory's descriptor. Below `trusted`, if given, links are refused but owners and modes ignored.
 
     Raises UntrustedPathError, OSError.
     """
@@ -47,7 +47,7 @@ def directory(path: Path, *, trusted: Path | None = None) -> Iterator[int]:
         yield descriptor
     except OSError as error:
         if isinstance(error.filename, str) and "/" not in error.filename:
-            error.filename = str(path / error.filename)  # for people, who do not see the descriptor
+            error.filename = str(path / error.filename)  # the message for people names the path, not the descriptor
         raise
     finally:
         os.close(descriptor)
@@ -77,13 +77,13 @@ def open_directory(path: Path, *, trusted: Path | None = None) -> int:
 
 
 def examine(path: Path, *, trusted: Path | None = None) -> os.stat_result:
-    """Return what a name stands for, a link as such."""
+    """Return a name's status, without following a link."""
     with directory(path.parent, trusted=trusted) as parent:
         return os.stat(path.name, dir_fd=parent, follow_symlinks=False)
 
 
 def read_link(path: Path) -> str:
-    """Return what a link leads to."""
+    """Return a link's target."""
     with directory(path.parent) as parent:
         return os.readlink(path.name, dir_fd=parent)
 
@@ -95,7 +95,7 @@ def names_in(path: Path, *, trusted: Path | None = None) -> list[str]:
 
 
 def read_file(path: Path, limit_bytes: int, *, trusted: Path | None = None) -> bytes:
-    """Return a regular file's first bytes. Anything else (a link, a FIFO, a device) is refused without being opened."""
+    """Return a regular file's first bytes. Refuses anything else (a link, a FIFO, a device) without opening it."""
     with directory(path.parent, trusted=trusted) as parent:
         return read_in(parent, path, limit_bytes)
 
@@ -108,7 +108,7 @@ def read_own_file(path: Path, limit_bytes: int) -> bytes:
 
 
 def read_in(parent: int, path: Path, limit_bytes: int) -> bytes:
-    """Return the first bytes of the regular file that has the path's last name in an open directory."""
+    """Return the first bytes of a regular file, the path's last name in an open directory."""
     _check_regular(os.stat(path.name, dir_fd=parent, follow_symlinks=False), path)
     descriptor = os.open(path.name, _READ, dir_fd=parent)
     with os.fdopen(descriptor, "rb") as file:
@@ -117,9 +117,10 @@ def read_in(parent: int, path: Path, limit_bytes: int) -> bytes:
 
 
 def read_below(parent: int, path: Path, name: str, limit_bytes: int) -> bytes:
-    """Return the first bytes of a regular file in an open directory, or in a directory of that; `path` is the open one's, for errors.
+    """Return the first bytes of a regular file in an open directory or one level below.
 
-    No link is followed. Owners and modes below the open one are not looked at.
+    `path` is the open directory's path, for errors. Follows no link. Ignores owners and modes below the open
+    directory.
     """
     place, _, last = name.rpartition("/")
     if not place:
@@ -134,12 +135,12 @@ def read_below(parent: int, path: Path, name: str, limit_bytes: int) -> bytes:
 
 
 def resolve(path: Path, *, must_be_trusted: bool = False) -> Path:
-    """Return a path without links; what is not there yet stays as it is.
+    """Return a path with its links resolved; missing components stay unchanged.
 
-    A link counts if root or this process's user made it in a trusted directory. Raises UntrustedPathError for any other, and,
-    where each directory on the way `must_be_trusted`, for one that is not.
+    Follows a link if root or this process's user made it in a trusted directory. Raises UntrustedPathError for any
+    other link and, with `must_be_trusted`, for a directory on the way that is not trusted.
     """
-    # in strings: a path of its own for each name on the way takes longer than the look at it
+    # works on strings: building a Path for each name takes longer than the check itself
     rest, done, links = list(reversed(_names(path))), "/", 0
     facts, distrust = os.lstat(done), None
     while rest:
@@ -177,15 +178,15 @@ def _target_of(link: str, facts: os.stat_result) -> Path:
 
 
 def check_unchangeable(path: Path) -> os.stat_result | None:
-    """Return what a path leads to, None if nothing is there.
+    """Return the real path, None if it does not exist.
 
-    Raises UntrustedPathError if somebody else could change that, put something else in its place, or make it.
+    Raises UntrustedPathError if another user could change, replace or create the file.
     """
     return check_resolved(resolve(path, must_be_trusted=True))
 
 
 def check_resolved(real: Path) -> os.stat_result | None:
-    """Check, as `check_unchangeable` does, a path that `resolve` has returned with `must_be_trusted`."""
+    """Do the check of `check_unchangeable` for a path that `resolve` returned with `must_be_trusted`."""
     parent, sticky = _nearest(real.parent)
     is_shared = bool(sticky.st_mode & _OTHERS_WRITE)
     try:
@@ -206,7 +207,7 @@ def check_resolved(real: Path) -> os.stat_result | None:
 
 
 def check_file(facts: os.stat_result, path: Path) -> None:
-    """Raise UntrustedPathError for what is not a regular file, or is one that somebody else can change."""
+    """Raise UntrustedPathError unless this is a regular file that no other user can change."""
     _check_regular(facts, path)
     _check_own(facts, path)
 
@@ -220,12 +221,12 @@ def name_of(uid: int) -> str:
 
 
 def _names(path: Path) -> tuple[str, ...]:
-    """Return the names on the way from the root directory. Paths of their own for each of them would take longer than the looks."""
+    """Return the names on the way from the root directory as strings; Paths would take longer than the checks."""
     return (path if path.is_absolute() else path.absolute()).parts[1:]
 
 
 def _no_entry(error: OSError, parent: int, names: Sequence[str]) -> OSError:
-    """Return what to raise where the last of these names could not be opened."""
+    """Return the error to raise if the last of these names could not be opened."""
     path, name = ROOT_DIRECTORY.joinpath(*names), names[-1]
     if error.errno in {errno.ENOTDIR, errno.ELOOP}:
         facts = os.stat(name, dir_fd=parent, follow_symlinks=False)
@@ -234,7 +235,7 @@ def _no_entry(error: OSError, parent: int, names: Sequence[str]) -> OSError:
             return UntrustedPathError(
                 errno.ELOOP, f"{path} is a link to {target}, which is not followed; name that instead"
             )
-    # without the descriptor's relative name, which says nothing
+    # without the name relative to the descriptor, which says nothing
     return OSError(error.errno, error.strerror, str(path))
 
 
@@ -245,7 +246,7 @@ def _check_directory(descriptor: int, names: Sequence[str]) -> None:
 
 
 def _is_empty(facts: os.stat_result) -> bool:
-    """Whether nothing can ever be read there: a socket cannot be opened, and `/dev/null` is empty, whoever wrote to it."""
+    """Whether nothing can ever be read there: a socket cannot be opened, and `/dev/null` is always empty."""
     is_null = stat.S_ISCHR(facts.st_mode) and facts.st_rdev == _NULL
     return is_null or stat.S_ISSOCK(facts.st_mode)
 
@@ -256,7 +257,7 @@ def _check_own(facts: os.stat_result, path: Path) -> None:
 
 
 def _nearest(path: Path) -> tuple[Path, os.stat_result]:
-    """Return a directory and its facts, or those of the nearest one above it that is there."""
+    """Return a directory and its status, or those of its nearest existing parent."""
     while True:
         try:
             return path, path.lstat()

@@ -1,8 +1,8 @@
-"""Programs that we run with our own rights: only such as nobody else can change.
+"""Programs run with our own rights: only those that no other user can change.
 
-Decides by the owner and mode of the program and of whatever else its command line may name: files, whole directories, programs in
-PATH, the interpreters of scripts, and the directories on the way there, links included. What a program reads or runs
-without being told is its author's affair.
+Decides by the owner and mode of the program and of everything else that its command line may name: files, whole
+directories, programs in PATH, interpreters of scripts, and the directories and links on the way. Files that a
+program reads or runs by itself are its author's responsibility.
 Blocking; called in a thread.
 """
 
@@ -27,30 +27,34 @@ SEARCHED: Final = (
 )
 
 FIRST_LINE_MAX_BYTES: Final = 256
-"""What Linux reads of a script to find its interpreter (BINPRM_BUF_SIZE)."""
+"""The bytes that Linux reads of a script to find its interpreter (BINPRM_BUF_SIZE)."""
 
 LOOKED_AT_MAX: Final = 1000
-"""Files and directories that one command may name, with all that is below. Configurations of services have a few hundred."""
+"""Files and directories that one command may name, with their content. Services' configurations have a few hundred."""
 
 KERNELS: Final = (Path("/proc"), Path("/sys"))
-"""Where a file of root's may show what others say, such as the names of their sockets, and where `self` is another process for the command."""
+"""Directories whose files belong to root but may show text of others, such as names of their sockets; `self` also
+means a different process to the command."""
 
 REMEDY: Final = "put the command into a script that only root can change, and name that"
 
 _NO_PATH: Final = frozenset({errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP})
-"""Errors that say that a word leads nowhere, for whoever follows it."""
+"""Errors that mean that a word leads nowhere for any process."""
 
 
 def check_program(path: Path) -> str:
-    """Return PATH for a program: directories in which nobody else can put another.
+    """Return the PATH for a program: directories to which no other user can add programs.
 
-    Raises OSError if it cannot be run: ENOENT or EACCES, or UntrustedPathError if somebody else could change what is run.
+    Raises OSError if it cannot be run (ENOENT, EACCES), and UntrustedPathError if another user could change it.
     """
     return _Search().check_program(path)
 
 
 def check_command(argv: Sequence[str]) -> str:
-    """Return PATH for a whole command, as `check_program` does for its first word. Raises UntrustedPathError also for a word that may name what others could change."""
+    """Return the PATH for a whole command, as `check_program` does for its first word.
+
+    Also raises UntrustedPathError for a word that may name a file that others could change.
+    """
     search = _Search()
     path = search.check_program(Path(argv[0]))
     search.check_words(argv[1:])
@@ -58,7 +62,7 @@ def check_command(argv: Sequence[str]) -> str:
 
 
 class _Search:
-    """Everything that one command names, each looked at once."""
+    """All files that one command names, each checked once."""
 
     def __init__(self) -> None:
         self._seen: set[Path] = set()
@@ -92,7 +96,7 @@ class _Search:
                 raise _refusal(f"{named} names more than {LOOKED_AT_MAX} files")
 
     def _examine(self, path: Path) -> Iterable[Path]:
-        """Return what else is named by what is there: the words of a script's first line, the names in a directory."""
+        """Return the further names in a file: the words of a script's first line, or a directory's names."""
         real = trusted.resolve(path, must_be_trusted=True)
         facts = trusted.check_resolved(real)
         if facts is None or real in self._seen:
@@ -113,7 +117,7 @@ class _Search:
             raise _refusal(unclear)
         named = named_in(words)
         found = [place / name for place in self._searched for name in named.names]
-        # where there is what a path names, that is meant, and no part of it
+        # a path that exists is meant as a whole, not a part of it
         inner = [path for outer, path in named.inner if not os.path.lexists(outer)]
         return [*map(Path, (*named.paths, *inner)), *(path for path in found if os.path.lexists(path))]
 
@@ -125,7 +129,7 @@ def _refusal(what: str) -> trusted.UntrustedPathError:
 def _first_words(path: Path) -> list[str]:
     """Return the words of a script's first line that name its interpreter."""
     first = b""
-    with suppress(OSError):  # one that may be run but not read
+    with suppress(OSError):  # may be executed but not read
         first = trusted.read_file(path, FIRST_LINE_MAX_BYTES).partition(b"\n")[0]
     return os.fsdecode(first[2:]).split() if first.startswith(b"#!") else []
 

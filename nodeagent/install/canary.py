@@ -1,8 +1,8 @@
-"""OpenSSL canary: whether the files of a bundle can be loaded by those who will load them.
+"""OpenSSL canary: whether services can load the files of a bundle.
 
-Decides by loading each part with OpenSSL as a service does, at its lowest security level, so that only what cannot be loaded
-at all is refused. Leaves what is weak, untrusted or out of date to others.
-Invariant: no passphrase is asked for, nothing reaches the disk, and no context outlives its check.
+Decides by loading each part with OpenSSL as a service does, at its lowest security level, so that it refuses only
+files that cannot be loaded at all. Leaves weak, untrusted and expired certificates to others.
+Invariant: never prompts for a passphrase, writes nothing to disk, and no context outlives its check.
 Blocking; every function is called in a thread.
 """
 
@@ -32,7 +32,7 @@ NAME_MAX_CHARS: Final = 100
 
 
 def find_refused(bodies: Mapping[str, bytes], parts: Iterable[Part]) -> tuple[PartFault, ...]:
-    """Return what OpenSSL refuses of these parts, at most one fault a part. Files that are not there are not missed."""
+    """Return the faults that OpenSSL finds in these parts, at most one each. Ignores missing files."""
     chosen = frozenset(parts)
     faults = [_try_slot(slot, bodies) for slot in SLOTS if slot in chosen and f"{slot}/{PRIVKEY}" in bodies]
     if "trust" in chosen:
@@ -42,7 +42,7 @@ def find_refused(bodies: Mapping[str, bytes], parts: Iterable[Part]) -> tuple[Pa
 
 
 def loadable(body: bytes) -> bytes:
-    """Return the certificates of a trust store that OpenSSL loads, in their order."""
+    """Return the certificates of a trust store that OpenSSL can load, in order."""
     if _why_not_anchors(body) is None:
         return body
     return b"".join(block for block in _CERTIFICATE.findall(body) if _why_not_anchors(block) is None)
@@ -78,7 +78,7 @@ def _try_slot(slot: Part, bodies: Mapping[str, bytes]) -> PartFault | None:
 
 
 def _culprit(body: bytes) -> tuple[str, str]:
-    """Return the first certificate of a file that OpenSSL refuses by itself, and its message; "" for none."""
+    """Return the first certificate of a file that OpenSSL refuses by itself, and the message; "" if none."""
     for number, block in enumerate(_CERTIFICATE.findall(body), start=1):
         if (why := _why_not_anchors(block)) is not None:
             return f"certificate {number} ({_name(block)})", why
@@ -99,7 +99,7 @@ def _why_not_anchors(body: bytes) -> str | None:
 def _why_not_chain(fullchain: bytes, key: bytes) -> str | None:
     with _in_memory(fullchain) as certificates, _in_memory(key) as private:
         try:
-            # an answer, since OpenSSL would ask for the passphrase of an encrypted key on the terminal
+            # answers here, since OpenSSL would ask on the terminal for the passphrase of an encrypted key
             _context().load_cert_chain(certificates, private, password=lambda: "-")
         except ssl.SSLError as error:
             return _words(error)
@@ -114,12 +114,12 @@ def _context() -> ssl.SSLContext:
 
 def _words(error: ssl.SSLError) -> str:
     words = (error.reason or "").lower().replace("_", " ")
-    # of a chain of errors Python tells the last, which for an encoding names only the library that met it
+    # Python reports the last of several errors, which for an encoding only names the library
     return "its encoding is not valid" if not words or words.endswith(" lib") else words
 
 
 def _name(block: bytes) -> str:
-    """Return who a certificate is of, or its fingerprint where not even that can be read."""
+    """Return a certificate's subject, or its fingerprint if the subject cannot be read."""
     try:
         raw = ssl.PEM_cert_to_DER_cert(block.decode("ascii").strip())
     except (ValueError, UnicodeDecodeError):
@@ -133,7 +133,7 @@ def _name(block: bytes) -> str:
 
 
 def _subject(raw: bytes) -> Iterator[str]:
-    """Yield the values of a certificate's subject, with a mark where a byte is not text."""
+    """Yield the values of a certificate's subject, with a replacement for bytes that are not text."""
     certificate = der.sequence(raw)
     fields = der.members(certificate[0], der.SEQUENCE)
     if fields[0].tag == _VERSION:
@@ -147,7 +147,7 @@ def _subject(raw: bytes) -> Iterator[str]:
 
 @contextmanager
 def _in_memory(body: bytes) -> Iterator[str]:
-    """Lend a path to these bytes, which are on no disk."""
+    """Lend a path to these bytes, which exist only in memory."""
     descriptor = os.memfd_create("canary", os.MFD_CLOEXEC)
     try:
         with os.fdopen(descriptor, "wb", closefd=False) as file:

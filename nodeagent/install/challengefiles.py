@@ -1,9 +1,9 @@
 """Challenges as files, for a web server that serves them on port 80.
 
-Owns the files that its ledger lists, each by its path, and nothing else: a file of that name that somebody else made stays. The ledger is
-in the agent's own directory and lists a file before it is made, so what a kill leaves behind is found and removed when its time is over.
-Leaves to the caller when that is. Invariant: a file appears whole, with mode 0644, in a directory that nobody but root and this process's
-user can change; its name is a token, and a token names nothing but itself.
+Owns only the files that its ledger lists by path; another's file with the same name stays. The ledger is in the
+agent's own directory and lists a file before it is made, so files left by a kill are found and removed when they
+expire. Leaves to the caller when that is. Invariant: a file appears whole, with mode 0644, in a directory that
+only root and this process's user can change. Its name is a token, which is never a path.
 Blocking; every function is called in a thread.
 """
 
@@ -26,21 +26,21 @@ log = structlog.get_logger(__name__)
 
 LEDGER: Final = "challenges.json"
 LEDGER_MAX_BYTES: Final = 1024 * 1024
-"""Twice as many paths as there can be challenges, each as long as one may be, and some more."""
+"""Room for twice the most challenges, each with the longest path."""
 
 LISTED_MAX: Final = 2 * CHALLENGES_MAX
-"""A set, and the one before that could not be removed yet."""
+"""A set, and the previous one if it could not be removed yet."""
 
 DIRECTORY_MODE: Final = 0o755
 FILE_MODE: Final = 0o644
 _ENTERED: Final = 0o001
 
 TOLERANCE_S: Final = 5.0
-"""By how much the end of a challenge may be another than is noted: it is worked out again each minute, and not written for that."""
+"""How far a challenge's end may differ from the ledger's. It is computed anew each minute, without a write."""
 
 
 class ChallengeFiles:
-    """`clock` is in unix seconds: what outlasts this process can go by no other."""
+    """`clock` is in unix seconds, since the files outlast this process."""
 
     def __init__(self, data: Path, *, clock: Callable[[], float]) -> None:
         self._data = data
@@ -49,18 +49,18 @@ class ChallengeFiles:
 
     @property
     def count(self) -> int:
-        """How many files there are, as far as is known."""
+        """The number of files in the ledger."""
         return len(self._listed)
 
     def begin(self) -> None:
-        """Read what an earlier process left, and remove what is not to be there any more, and what it had begun to write."""
+        """Read an earlier process's ledger, and remove its expired and half-written files."""
         self._listed = self._read()
         for path in map(Path, self._listed):
             remove_half_written(path, "of a challenge")
         self.expire()
 
     def expire(self, directory: str | None = None) -> None:
-        """Remove files whose time is over, and (with a `directory`) those that are elsewhere."""
+        """Remove expired files and, with a `directory`, files outside it."""
         now_s = self._clock()
         over = [
             path
@@ -70,7 +70,7 @@ class ChallengeFiles:
         self._remove(over)
 
     def show(self, directory: str | None, wanted: Mapping[str, tuple[str, float]]) -> dict[str, str]:
-        """Make these files be there, as content and end by token, and no others; None: none at all. Return why some are not there, by token."""
+        """Show exactly these files (token -> content and end); None for none. Return the failures by token."""
         targets = {} if directory is None else {str(Path(directory, token)): token for token in wanted}
         self._remove([path for path in self._listed if path not in targets])
         if not targets or directory is None:
@@ -124,13 +124,13 @@ class ChallengeFiles:
         try:
             self._list(left)
         except OSError as error:
-            # what is listed and not there is harmless
+            # a listed file that does not exist is harmless
             self._listed = left
             wrong = name_fault("challenges cannot be noted", error)
             log.warning("disk.failed", reason=wrong.reason, message=wrong.message)
 
     def _list(self, listed: dict[str, float]) -> None:
-        """Write the ledger, unless it says this already."""
+        """Write the ledger unless it is up to date."""
         if listed == self._listed:
             return
         if len(listed) > max(LISTED_MAX, len(self._listed)):
@@ -149,7 +149,7 @@ class ChallengeFiles:
 
 
 def check_directory(directory: str, data: Path) -> None:
-    """See whether challenges can be shown here to everybody. Raises InstallError: TARGET_MISSING, PERMISSION, or STORAGE."""
+    """Check that everybody can read challenges here. Raises InstallError: TARGET_MISSING, PERMISSION, or STORAGE."""
     path = Path(directory)
     if path == data.resolve() or data.resolve() in path.parents:
         raise InstallError(
@@ -170,7 +170,7 @@ def check_directory(directory: str, data: Path) -> None:
 
 
 def check_place(directory: str, data: Path) -> None:
-    """See the same before the directory is made: one that is missing is made in its parent. Raises InstallError."""
+    """Do the same check, after making a missing directory in its parent. Raises InstallError."""
     try:
         is_made_there = _is_free(directory)
     except OSError as error:
@@ -204,12 +204,12 @@ def _content(path: str) -> str | None:
 
 
 def _write(path: str, text: str) -> str | None:
-    """Write a file that is not like this; return why it could not be."""
+    """Write a file unless it already has this content; return why that failed."""
     if _content(path) == text:
         return None
     try:
         durable.write_file(Path(path), text.encode("ascii"), mode=FILE_MODE)
     except OSError as error:
-        # without the path, whose last name is the token that this is said of
+        # without the path: its last name is the token, which the reader knows
         return name_fault("it could not be written", OSError(error.errno, error.strerror)).message
     return None

@@ -1,8 +1,8 @@
-"""Challenges that this node shows to CAs, in files for a web server or on a port of its own.
+"""Challenges that this node shows to CAs, in files for a web server or on the agent's own port.
 
-Decides when they are shown, tried again and taken away, and what the manager is told of it. Leaves the files to `challengefiles`, and HTTP to
-`common.runtime.http_responder`. Invariants: the newest set alone is shown; nothing is shown longer than its time, whatever becomes of the manager or
-the connection; what has a fault is tried again each minute.
+Decides when to show, retry and remove them, and what to report to the manager. Leaves the files to
+`challengefiles`, and HTTP to `common.runtime.http_responder`. Invariants: only the newest set is shown; every
+challenge expires, even without a manager or a connection; failed challenges are tried again each minute.
 """
 
 import asyncio
@@ -25,17 +25,17 @@ from nodeagent.install.challengefiles import ChallengeFiles
 log = structlog.get_logger(__name__)
 
 TURN_S: Final = 60.0
-"""How often what should be shown is looked at, and what is not shown tried again."""
+"""How often to check the challenges and retry failed ones."""
 
 TEXT: Final = "text/plain"
 NO_PLACE: Final = "this node's services file does not say where challenges are shown ([challenges])"
 
 Say = Callable[[Challenges, Sequence[NotKept]], None]
-"""Tells the manager what came of a set."""
+"""Reports on a set to the manager."""
 
 
 class ShownChallenges:
-    """`run` it; `say` is called when a set was shown, and when what came of it changes."""
+    """`run` it. It calls `say` after showing a set, and when the result changes."""
 
     def __init__(
         self,
@@ -58,16 +58,16 @@ class ShownChallenges:
         self._said: tuple[Challenges, Mapping[str, str]] | None = None
         self._due = asyncio.Event()
         self.bound: tuple[str, int] | None = None
-        """Where questions are answered now."""
+        """The address where CAs' questions are answered now."""
 
     @property
     def held(self) -> int:
-        """How many challenges are shown."""
+        """The number of challenges shown."""
         return len(self._answers) if self._listening is not None else self._files.count
 
     @property
     def fault(self) -> str:
-        """Why the port cannot be had that was asked for, "" if it can."""
+        """Why the configured port is not available, "" if it is."""
         return self._port_fault
 
     def configure(self, place: ChallengePlace | None) -> None:
@@ -76,16 +76,16 @@ class ShownChallenges:
         self._due.set()
 
     def show(self, challenges: Challenges) -> None:
-        """Show this set from now on, and no other."""
+        """Show only this set from now on."""
         self._newest, self._came_s = challenges, self._monotonic()
         self._due.set()
 
     async def begin(self) -> None:
-        """Take up what an earlier process left, before a manager hears of it."""
+        """Take over an earlier process's challenges before anything is reported to a manager."""
         await asyncio.to_thread(self._files.begin)
 
     async def run(self) -> None:
-        """Show what is to be shown, until cancelled."""
+        """Show the present set until cancelled."""
         self._listening = self.bound = None
         async with AsyncExitStack() as port:
             while True:
@@ -103,7 +103,7 @@ class ShownChallenges:
         await self._listen(port, place.listen if place is not None else None)
         directory = place.directory if place is not None else None
         if newest is None and directory is not None:
-            # what an earlier process left is shown until the manager says otherwise, or its time is over
+            # an earlier process's challenges stay until the manager sends a new set, or they expire
             await asyncio.to_thread(self._files.expire, directory)
             return
         faults = await asyncio.to_thread(self._files.show, directory, wanted)
@@ -118,7 +118,7 @@ class ShownChallenges:
             self._tell(newest, faults)
 
     def _wanted(self, newest: Challenges | None) -> dict[str, tuple[str, float]]:
-        """Return what is still to be shown, with when it ends by the clock."""
+        """Return the challenges that have not expired, with their end by the clock."""
         if newest is None:
             return {}
         passed_s, now_s = self._monotonic() - self._came_s, self._clock()
@@ -143,7 +143,7 @@ class ShownChallenges:
         self._say(newest, not_kept)
 
     async def _listen(self, port: AsyncExitStack, wanted: tuple[str, int] | None) -> None:
-        """Have this port and no other."""
+        """Listen on this port only."""
         if wanted == self._listening:
             return
         await port.aclose()
@@ -167,7 +167,7 @@ class ShownChallenges:
         return self._answers.get(path)
 
     def _wait_s(self) -> float:
-        """Return how long there is nothing to do: until the first one ends, a minute at most."""
+        """Return how long to sleep: until the first challenge ends, at most a minute."""
         if self._newest is None:
             return TURN_S
         passed_s = self._monotonic() - self._came_s

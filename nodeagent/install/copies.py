@@ -1,9 +1,9 @@
 """Copies of files for services that cannot read the tree.
 
-Owns the declared paths and nothing else, and only their last name: directories are neither made nor removed, and a copy that
-is no longer declared stays where it is. Leaves to the caller when a copy is written, and when one is taken back.
-Invariant: a copy appears whole, with its owner and mode from its first byte; no path leads over a link, nor through a directory
-that somebody else could replace. That is checked with each read and write, not only beforehand.
+Owns only the declared paths, and of those only the last name: it neither makes nor removes directories, and a copy
+that is no longer declared stays. Leaves to the caller when to write or remove a copy.
+Invariant: a copy appears whole, with its owner and mode from its first byte; no path leads through a link, or
+through a directory that others could replace. Each read and write checks that, not only the check beforehand.
 Blocking; every function is called in a thread.
 """
 
@@ -30,7 +30,7 @@ log = structlog.get_logger(__name__)
 
 
 def check_copies(copies: Iterable[Copy], data: Path) -> None:
-    """See whether the copies can be written. Raises InstallError: TARGET_MISSING, PERMISSION, NO_SPACE, or STORAGE."""
+    """Check that the copies can be written. Raises InstallError: TARGET_MISSING, PERMISSION, NO_SPACE, or STORAGE."""
     for copy in copies:
         try:
             _check(Path(copy.to), data)
@@ -39,20 +39,20 @@ def check_copies(copies: Iterable[Copy], data: Path) -> None:
 
 
 def try_copies(copies: Iterable[Copy]) -> None:
-    """Try what no check can tell: whether a file with the copy's owner can be made in its place. Raises InstallError."""
+    """Check by trial that a file with the copy's owner can be made in its place. Raises InstallError."""
     for copy in copies:
         try:
             durable.try_file(Path(copy.to), uid=copy.uid, gid=copy.gid)
         except OSError as error:
-            # without the name of what was tried, which is gone
+            # without the name of the trial file, which is gone
             nameless = OSError(error.errno, error.strerror)
             raise name_fault(f"the copy {copy.to} cannot be written", nameless) from error
 
 
 def write_copies(copies: Iterable[Copy], read: Callable[[str], bytes | None]) -> int:
-    """Write those that are not right; `read` gives the bytes of a file of the tree, None if it has none.
+    """Write the copies that differ; `read` gives the bytes of a file in the tree, None if it is missing.
 
-    Returns how many were written. Raises InstallError.
+    Returns the number written. Raises InstallError.
     """
     written = 0
     for copy in copies:
@@ -68,9 +68,9 @@ def write_copies(copies: Iterable[Copy], read: Callable[[str], bytes | None]) ->
 
 
 def remove_copies(copies: Iterable[Copy], read: Callable[[str], bytes | None]) -> None:
-    """Remove those that are what `read` gives: an attempt wrote them that came to nothing, and what is installed has none of them.
+    """Remove the copies that match `read`: a failed attempt wrote them, and the installed generation lacks them.
 
-    What the disk refuses to give up is logged.
+    Logs those that the disk refuses to remove.
     """
     for copy in copies:
         body, path = read(copy.path), Path(copy.to)
@@ -84,7 +84,7 @@ def remove_copies(copies: Iterable[Copy], read: Callable[[str], bytes | None]) -
 
 
 def inspect_copy(copy: Copy) -> Seen | None:
-    """Return what is on disk, None if nothing is."""
+    """Return the copy on disk, None if it is missing."""
     path = Path(copy.to)
     try:
         facts = trusted.examine(path)
@@ -101,21 +101,21 @@ def inspect_copy(copy: Copy) -> Seen | None:
 
 
 def wanted_copy(copy: Copy, digest: str) -> Seen:
-    """Return what should be on disk."""
+    """Return the copy that should be on disk."""
     return Seen(path=copy.to, digest=digest, mode=copy.mode, uid=copy.uid, gid=copy.gid)
 
 
 def drift_of_copies(copies: Iterable[Copy], manifest: Manifest) -> tuple[Drift, ...]:
-    """Return every difference between the copies and what the manifest says."""
+    """Return every difference between the copies and the manifest."""
     entries, copies = manifest.by_path(), tuple(copies)
     wanted = {copy.to: wanted_copy(copy, entries[copy.path].digest) for copy in copies}
     return find_copy_drift(wanted, {copy.to: inspect_copy(copy) for copy in copies})
 
 
 def remove_leftovers(copies: Iterable[Copy]) -> None:
-    """Remove what an interrupted write left beside a copy.
+    """Remove leftovers of an interrupted write beside a copy.
 
-    A place that cannot be used holds up its own service only, once its copy is due, and no start of the agent.
+    An unusable place delays only its own service when the copy is due, never the agent's start.
     """
     for copy in copies:
         remove_half_written(Path(copy.to), f"beside the copy {copy.to}")
@@ -134,7 +134,7 @@ def _check(path: Path, data: Path) -> None:
         ) from error
     except trusted.UntrustedPathError as error:
         if error.errno != errno.ELOOP:
-            # by its last name, since the directory is named
+            # only its last name, since the message names the directory
             raise name_fault(f"the copy {path.name} has no place", error) from error
         raise InstallError(
             f"the copy {path} would replace a link; name {path.parent.resolve() / path.name} instead",

@@ -1,8 +1,8 @@
-"""Diagnostics of a failed installation: what was seen on the node, for people who were not there.
+"""Diagnostics of a failed installation: the state of the node at that time, for people.
 
-Decides what is worth telling, and its order: what the reloads said, what the ports showed, which files lay there with
-which modes, and the last lines of the services' own journals. Leaves out what is in the files.
-Invariant: no private key, and no more than the protocol carries.
+Decides the content and its order: the reloads' output, the ports' certificates, the files with their modes, and the
+last lines of the services' journals. Leaves out the content of the files.
+Invariant: contains no private key, and fits into the protocol's limit.
 """
 
 from collections.abc import Iterable, Sequence
@@ -19,7 +19,7 @@ JOURNALCTL: Final = "/usr/bin/journalctl"
 JOURNAL_LINES: Final = 30
 JOURNAL_TIMEOUT_S: Final = 3.0
 PART_MAX_CHARS: Final = 2500
-"""Of one command's output, so that the first does not crowd out the others."""
+"""The limit per command, so that the first command's output does not crowd out the others."""
 
 CUT: Final = "\n[cut]"
 
@@ -27,7 +27,7 @@ CUT: Final = "\n[cut]"
 async def compose(
     *, outputs: Iterable[str], notes: Sequence[str], files: Iterable[Seen], consumers: Iterable[Consumer]
 ) -> str:
-    """Return the text. `outputs` are those of reloads, `notes` the prober's."""
+    """Return the text. `outputs` come from reloads, `notes` from the prober."""
     parts = [
         *(f"reload of {hide_private_keys_in(one)[:PART_MAX_CHARS]}" for one in outputs),
         "ports:\n" + "\n".join(notes or ["none was probed"]),

@@ -1,4 +1,4 @@
-"""Disk errors as errors of ours, with stable reasons."""
+"""Disk errors as InstallErrors with stable reasons."""
 
 import errno
 from typing import Final
@@ -19,7 +19,7 @@ _REASONS: Final = {
 
 
 def name_fault(what: str, error: OSError) -> InstallError:
-    """Return an error of the disk as one of ours: NO_SPACE, PERMISSION, CROSS_DEVICE, TARGET_MISSING, or STORAGE."""
+    """Return a disk error's InstallError: NO_SPACE, PERMISSION, CROSS_DEVICE, TARGET_MISSING, or STORAGE."""
     reason = _REASONS.get(error.errno or 0, Reason.STORAGE)
     where = f" ({error.filename})" if error.filename else ""
     return InstallError(f"{what}: {error.strerror or error}{where}", reason=reason)

@@ -1,9 +1,9 @@
-"""The installation of one bundle, in as many attempts as it takes to find which of its parts is to blame.
+"""The installation of one bundle, in as many attempts as needed to find the part that is to blame.
 
-Decides which attempts are made: the whole bundle first, then, if that did not succeed, less of it. Leaves each attempt to
-`transaction`, and which parts are held back to `nodeagent.core.culprit`.
-Invariant: an attempt has come to its own end before the next begins, and the manager is sent one outcome: of the attempt that
-succeeded, else of the first.
+Decides which attempts to make: first the whole bundle and, if that fails, fewer of its parts. Leaves each attempt to
+`transaction`, and the choice of parts to hold back to `nodeagent.core.culprit`.
+Invariant: each attempt ends before the next begins, and the manager gets one outcome: that of the successful attempt,
+or of the first if none succeeds.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -40,11 +40,11 @@ SERVICE_REASONS: Final = frozenset(
         Reason.CHAIN_INCOMPLETE,
     }
 )
-"""What a service says by its reload or its ports."""
+"""The reasons that a service gives by its reload or its ports."""
 
 
 class Installer:
-    """Installs on one node. One installation runs at a time; a second caller waits."""
+    """Installs bundles on one node. One installation runs at a time; a second caller waits."""
 
     def __init__(self, state: NodeState) -> None:
         self._state = state
@@ -53,9 +53,9 @@ class Installer:
     async def install(
         self, command: Install, *, accepted: Callable[[float], None], progress: ProgressCallback
     ) -> Outcome:
-        """Install a bundle; `accepted` is called once, with how long it may take.
+        """Install a bundle; `accepted` is called once, with the time limit.
 
-        Raises BundleError for a bundle that is refused; nothing was touched then.
+        Raises BundleError if the bundle is refused, in which case nothing was touched.
         """
         async with self._state.lock:
             state = self._state
@@ -78,19 +78,19 @@ class Installer:
             return outcome
 
     async def resume(self, *, progress: ProgressCallback) -> Outcome | None:
-        """Bring an installation to its end that was interrupted after the switch. Returns None if there was none."""
+        """Complete an installation that was interrupted after the switch. Returns None if there was none."""
         async with self._state.lock:
             state = self._state
             journal, live = state.file.journal, state.local.live
             if journal.attempt is None:
                 return None
             state.prober.forget()
-            # after a power cut the services may not run yet, which is not the generation's fault
+            # after a power cut the services may not be running yet, which is not the generation's fault
             seen = await probe_baseline(state, state.services.consumers)
             stopped = await find_stopped(state.services.consumers, seen)
             plan = Plan((), {}, shown_leaves(seen), stopped, _logged(progress))
             is_lost = live is None or version_of(live) != journal.attempt.version
-            # without its services nothing can be proven, and the old generation was
+            # without its services nothing can be proven, and the old generation was proven proven
             if live is None or is_lost or journal.state == "rolling_back" or not state.is_services_known:
                 cause = journal.cause or Cause(
                     phase="switch", reason=Reason.INTERRUPTED, message="the installation was interrupted"
@@ -105,7 +105,7 @@ class Installer:
     # -- after a rollback
 
     async def _search(self, checked: Checked, changed: Sequence[Part], plan: Plan) -> Outcome:
-        """Find out which parts were not taken, and install the others. Each attempt is a transaction of its own."""
+        """Find the rejected parts and install the others. Each attempt is a separate transaction."""
         first = self._state.file.journal
         if (applied := await self._without_culprit(checked, changed, plan, needed=())) is not None:
             return applied
@@ -123,7 +123,7 @@ class Installer:
         return self._transaction.outcome()
 
     async def _search_at_first(self, checked: Checked, changed: Sequence[Part], plan: Plan) -> Outcome:
-        """Find out which parts were not taken where there is nothing to go back to: if no other part goes live alone, all files stay."""
+        """Find the rejected parts without a generation to go back to. If no other part goes live, all files stay."""
         state, first = self._state, self._state.file.journal
         needed = needed_at_first(checked.manifest, state.services.consumers, first.loaded)
         if (applied := await self._without_culprit(checked, changed, plan, needed=needed)) is not None:
@@ -134,10 +134,10 @@ class Installer:
     async def _without_culprit(
         self, checked: Checked, changed: Sequence[Part], plan: Plan, *, needed: Collection[Part]
     ) -> Outcome | None:
-        """Hold back one set of parts after the other. Return the outcome of the attempt that succeeds, None if none does."""
+        """Hold back one set of parts after another. Return the outcome of the successful attempt, None if none."""
         state = self._state
         turns, tried = self._turns(changed, {}, needed), set[frozenset[Part]]()
-        # whose copies have no place takes nothing
+        # a service whose copies have no place accepts nothing
         unplaced = {name for name, wait in plan.waits.items() if wait.reason == "service"}
         placed = [one for one in state.services.consumers if one.name not in unplaced]
         while turns and len(tried) < ATTEMPTS_MAX:
@@ -163,7 +163,7 @@ class Installer:
     def _turns(
         self, changed: Sequence[Part], held: Mapping[Part, Failed], needed: Collection[Part]
     ) -> list[dict[Part, Failed]]:
-        """Return what to hold back next, each part with why, after the attempt without those `held` did not succeed."""
+        """Return the parts to hold back next, with the reasons, after the attempt without `held` failed."""
         why = self._why()
         if why is None:
             return []
@@ -171,7 +171,7 @@ class Installer:
         return [{**dict.fromkeys(parts, why), **held} for parts in turns]
 
     def _why(self) -> Failed | None:
-        """Return why the last attempt did not succeed, None if no part of it is to blame."""
+        """Return why the last attempt failed, None if no part of it is to blame."""
         failed, suspects = self._state.file.journal.last_failed, self._transaction.suspects
         is_blamable = bool(suspects.unwritten) or (failed is not None and failed.reason in SERVICE_REASONS)
         return failed if is_blamable else None

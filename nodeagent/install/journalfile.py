@@ -1,7 +1,7 @@
 """The journal on disk.
 
-Decides how a change of the journal is made durable. Leaves what the change is to `nodeagent.core.steps`.
-Invariant: the file holds one whole value, the last one that `save` returned for.
+Decides how to make a change of the journal durable. Leaves the change itself to `nodeagent.core.steps`.
+Invariant: the file holds one whole value, from the last `save` that returned.
 """
 
 import asyncio
@@ -19,11 +19,11 @@ log = structlog.get_logger(__name__)
 JOURNAL_FILE = "journal.json"
 DAMAGED_FILE = "journal.json.damaged"
 FILE_MAX_BYTES = 4 * 1024 * 1024
-"""Many times what a journal with as many consumers, refusals and diagnostics as there may be takes; more is damage."""
+"""Far above a journal with the most consumers, refusals and diagnostics; a larger file is damaged."""
 
 
 class JournalFile:
-    """Holds the journal in memory as it is on disk, but for a change that `keep` could not write yet."""
+    """The journal in memory: the value on disk, plus a change that `keep` could not write yet."""
 
     def __init__(self, directory: Path, journal: Journal) -> None:
         self._path = directory / JOURNAL_FILE
@@ -40,7 +40,7 @@ class JournalFile:
         return self._is_written
 
     async def save(self, journal: Journal) -> None:
-        """Make a change durable, then take it. Raises InstallError (NO_SPACE, PERMISSION ...): nothing is changed."""
+        """Make a change durable, then apply it. Raises InstallError (NO_SPACE, PERMISSION ...) and changes nothing."""
         if journal == self._journal and self._is_written:
             return
         try:
@@ -50,9 +50,9 @@ class JournalFile:
         self._journal, self._is_written = journal, True
 
     async def keep(self, journal: Journal) -> None:
-        """Take a change even if the disk refuses it now; the next `save` or `keep` writes it, too.
+        """Apply a change even if the disk refuses it now; the next `save` or `keep` writes it as well.
 
-        For what is true whether it is written or not: the link says it as well, or losing it costs one more attempt.
+        For changes that hold even if not written: the link shows them too, or losing them costs one more attempt.
         """
         try:
             await self.save(journal)
@@ -67,7 +67,7 @@ class JournalFile:
 
 
 async def load_journal(directory: Path, *, aside: bool = True) -> Journal | None:
-    """Read the journal, None if there is none or it is damaged; a damaged one is put `aside`.
+    """Read the journal; None if it is missing or damaged. A damaged one is moved `aside`.
 
     Raises CertcastError: STORAGE if it cannot be read, UNSUPPORTED if a newer agent wrote it.
     """

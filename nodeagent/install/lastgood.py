@@ -1,6 +1,6 @@
-"""The last `services.toml` that could be used, kept beside the journal for a start on which the file itself cannot be.
+"""The last valid `services.toml`, kept beside the journal for a start at which the file itself is invalid.
 
-Owns one file. Invariant: what is read back is what was kept, byte by byte; damage is as if there were none.
+Owns one file. Invariant: the text read is the text kept, byte by byte; a damaged file counts as missing.
 """
 
 from pathlib import Path
@@ -21,7 +21,7 @@ _HEADER: Final = b"sha256 "
 
 
 def keep_last_good(data: Path, text: str) -> None:
-    """Keep the text, unless it is what is kept. A disk that refuses is logged: it costs a later start, nothing now."""
+    """Keep the text unless it is already kept. Logs a disk error, since it matters only at a later start."""
     if read_last_good(data) == text:
         return
     body = text.encode()
@@ -33,7 +33,7 @@ def keep_last_good(data: Path, text: str) -> None:
 
 
 def read_last_good(data: Path) -> str | None:
-    """Return what was kept, None if nothing was or it is damaged."""
+    """Return the text kept, None if it is missing or damaged."""
     raw = read_without_links(data / FILE, FILE_MAX_BYTES + 256)
     if raw is None:
         return None

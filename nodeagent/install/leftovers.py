@@ -1,4 +1,4 @@
-"""Files that a kill left half-written beside those that they were to become.
+"""Half-written files that a kill left beside their targets.
 
 Blocking; call it in a thread.
 """
@@ -15,11 +15,11 @@ from nodeagent.install.fault import name_fault
 log = structlog.get_logger(__name__)
 
 _HALF_WRITTEN: Final = "????????.tmp"
-"""How `common.runtime.durable` names them, behind the file's own name."""
+"""The suffix that `common.runtime.durable` appends to the file's own name."""
 
 
 def remove_half_written(path: Path, owner: str) -> None:
-    """Remove what was to become `path`. That of `owner` which cannot be removed is said in the log, and holds up nothing."""
+    """Remove half-written versions of `path`. Logs a failure under the name of `owner` and continues."""
     try:
         for name in fnmatch.filter(trusted.names_in(path.parent), f".{path.name}.{_HALF_WRITTEN}"):
             durable.remove_file(path.with_name(name))

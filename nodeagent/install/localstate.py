@@ -1,9 +1,9 @@
 """Local state, answered from memory: the conversation's view of the journal, the live tree and the ports.
 
-Decides what is reported. Leaves reading the disk and probing the ports to `upkeep` and `proof`, which record here what they saw.
-A live tree whose content is lost and cannot be restored on the node is reported as not applied, and its own generation
-is taken again if it is offered: that way the manager sends what is missing, with no message of its own for it.
-Invariant: nothing is reported as applied that was not proven, nor as held that was not seen.
+Decides what to report. Leaves reading the disk and probing the ports to `upkeep` and `proof`, which record their
+results here. A live tree with content that is lost and cannot be restored on the node is reported as not applied, and
+its own generation is accepted again: so the manager sends the missing files without a special message.
+Invariant: only proven generations are reported as applied, and only files that were seen as held.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -45,26 +45,26 @@ class NodeLocalState:
 
     @property
     def serving(self) -> list[Serving]:
-        """What each endpoint was last seen to serve."""
+        """The certificates last seen on each endpoint."""
         return list(self._serving.values())
 
     @property
     def is_damaged(self) -> bool:
-        """Whether content of the live tree is lost and must be sent again."""
+        """Whether the manager must send lost content of the live tree again."""
         return self._is_damaged
 
     @property
     def drifts(self) -> int:
-        """How many drifts were repaired since start."""
+        """The number of drifts repaired since start."""
         return self._drifts
 
     @property
     def is_disk_right(self) -> bool:
-        """Whether the live tree was last seen to be what was installed."""
+        """Whether the live tree matched the installed generation at the last check."""
         return self._live is None or self._disk == self._live.digest
 
     def set_live(self, manifest: Manifest | None) -> None:
-        """Take what `current` shows now, whole; None where it shows nothing that is."""
+        """Set the manifest of the live tree; None if `current` shows no whole generation."""
         self._live = manifest
         self._held = (
             frozenset(entry.digest for entry in manifest.entries) if manifest is not None else frozenset()
@@ -74,57 +74,57 @@ class NodeLocalState:
         self._disk = manifest.digest if manifest is not None else ""
 
     def set_disk_digest(self, disk: Digest) -> None:
-        """Take what the live tree was hashed to."""
+        """Set the digest of the live tree."""
         self._disk = disk
 
     def count_repair(self) -> None:
-        """Count a drift that was repaired."""
+        """Count a repaired drift."""
         self._drifts += 1
 
     def mark_damaged(self, missing: Iterable[Digest]) -> None:
-        """Note that these payloads of the live tree are nowhere on this node any more."""
+        """Note that these payloads of the live tree no longer exist on this node."""
         self._is_damaged = True
         self._lost |= frozenset(missing)
 
     def mark_lost(self, digests: Iterable[Digest]) -> None:
-        """Note that these payloads were thought to be held and could not be read."""
+        """Note that these payloads, believed to be held, could not be read."""
         self._lost |= frozenset(digests)
 
     def update_serving(self, seen: Iterable[Serving]) -> None:
-        """Take what these endpoints were seen to serve."""
+        """Record the certificates seen on these endpoints."""
         self._serving |= {(one.consumer, one.endpoint): one for one in seen}
 
     @property
     def waits(self) -> Mapping[str, Wait]:
-        """Why the reloads of these consumers were last seen to wait."""
+        """Why the reloads of these consumers waited at the last check."""
         return self._waits
 
     def set_waits(self, waits: Mapping[str, Wait]) -> None:
-        """Take which consumers' reloads wait, and why."""
+        """Set which consumers' reloads wait, and why."""
         self._waits = dict(waits)
 
     def retain_serving(self, consumers: Sequence[Consumer]) -> None:
-        """Forget what endpoints were seen to serve that none of these consumers has."""
+        """Forget endpoints that belong to none of these consumers."""
         known = {(consumer.name, endpoint.label) for consumer in consumers for endpoint in consumer.endpoints}
         self._serving = {key: seen for key, seen in self._serving.items() if key in known}
 
     def set_faults(self, faults: Sequence[ConfigurationFault]) -> None:
-        """Take what is wrong with the node's own configuration."""
+        """Set the faults in the node's own configuration."""
         self._faults = list(faults)
 
     @property
     def faults(self) -> list[ConfigurationFault]:
-        """What is wrong with the node's own configuration."""
+        """The faults in the node's own configuration."""
         return self._faults
 
     def set_challenges_held(self, count: int) -> None:
-        """Take how many challenges are shown to CAs."""
+        """Set the number of challenges shown to CAs."""
         self._challenges_held = count
 
     # -- LocalState
 
     def report(self, now_s: float) -> Report:
-        """Return what the node knows about itself."""
+        """Return the node's report about itself."""
         journal = self._file.journal
         manifest, applied = self.applied(), None
         if manifest is not None:
@@ -151,22 +151,22 @@ class NodeLocalState:
         )
 
     def set_contact(self, contact: Contact) -> None:
-        """Take how the manager is reached, as the identity has it."""
+        """Set the manager's contact, from the identity."""
         self._contact = contact
 
     def contact(self) -> Contact | None:
-        """Return how the manager is reached."""
+        """Return the manager's contact."""
         return self._contact
 
     def applied(self) -> Manifest | None:
-        """Return the manifest that runs, None if nothing was proven yet or its content is lost."""
+        """Return the applied manifest, None if nothing is proven yet or its content is lost."""
         journal = self._file.journal
         if journal.applied is None or self._is_damaged or self._live is None:
             return None
         return self._live if version_of(self._live) == journal.applied else None
 
     def unproven(self) -> Manifest | None:
-        """Return the manifest of what a failed first installation left, None if what is live was proven or is damaged."""
+        """Return the manifest left by a failed first installation, None if the live tree is proven or damaged."""
         journal = self._file.journal
         failed = journal.last_failed
         if journal.applied is not None or self._is_damaged or self._live is None or failed is None:
@@ -174,9 +174,9 @@ class NodeLocalState:
         return self._live if (failed.epoch, failed.generation) == self._live.version else None
 
     def highest(self) -> tuple[int, int]:
-        """Return the highest version ever applied; one below it while that very one may have to be taken again.
+        """Return the highest version ever applied, or one less while that version must be accepted again.
 
-        That is while its content is damaged, or some of its parts were refused.
+        That is so while its content is damaged or some of its parts are refused.
         """
         journal = self._file.journal
         epoch, generation = journal.highest
@@ -188,7 +188,7 @@ class NodeLocalState:
         return digest in self._held and digest not in self._lost
 
     def quarantined(self, digest: Digest, now_s: float) -> Failure | None:
-        """Return why this content is left alone now."""
+        """Return the failure for which this content rests now."""
         failed = self._file.journal.last_failed
         if failed is None or failed.digest != digest or remaining_s(failed, now_s) <= 0:
             return None
@@ -200,11 +200,11 @@ class NodeLocalState:
         return self.outcome(kept, now_s) if kept is not None else None
 
     def challenges_held(self) -> int:
-        """Return how many challenges are shown."""
+        """Return the number of challenges shown."""
         return self._challenges_held
 
     def outcome(self, kept: UnacknowledgedOutcome, now_s: float) -> Outcome:
-        """Return an outcome as it is sent, with the present report."""
+        """Return an outcome as a message, with the present report."""
         return Outcome(
             push_id=kept.push_id,
             epoch=kept.version.epoch,

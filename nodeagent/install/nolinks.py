@@ -1,4 +1,7 @@
-"""Reads of regular files below no link, and of nothing that only looks like one; `common.runtime.regular_file` follows links, for files that people configured."""
+"""Reads of regular files without following links.
+
+`common.runtime.regular_file` follows links, for files named in a configuration.
+"""
 
 from pathlib import Path
 
@@ -6,9 +9,9 @@ from common.runtime import trusted
 
 
 def read_without_links(path: Path, limit_bytes: int, *, base: Path | None = None) -> bytes | None:
-    """Return a regular file's first bytes, None for anything else; no link on the way is followed.
+    """Return a regular file's first bytes, None for anything else. Follows no link on the way.
 
-    Below `base`, if it is given, owners and modes of directories are the caller's affair.
+    Below `base`, if given, the owners and modes of directories are the caller's responsibility.
     """
     try:
         return trusted.read_file(path, limit_bytes, trusted=base)

@@ -1,9 +1,8 @@
-"""Pre-flight: room, and each part of the bundle, before anything is touched.
+"""Pre-flight: checks of disk space and of each part of the bundle, before anything is touched.
 
-Decides what of a bundle is installed: a part that cannot be used keeps its former content, and the others go on without it.
-Decides also whether a refusal counts against the content. What is not its fault does not: damage of what the node held, and
-a clock by which nothing can be judged.
-Invariant: nothing that a service reads is changed here.
+Decides which parts of a bundle to install: an unusable part keeps its former content, and the others go on without
+it. Also decides whether a refusal counts against the content. Damaged files on the node and a wrong clock do not.
+Invariant: changes nothing that a service reads.
 """
 
 import asyncio
@@ -39,9 +38,9 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checked:
-    """What of an offer is installed: `manifest` has former content in the parts that were `refused`.
+    """The installable part of an offer: `manifest` has the former content of the `refused` parts.
 
-    `kept` are those refused parts that fall back to their former content. `again`: this is a further attempt at the same offer.
+    `kept` lists the refused parts that fall back to their former content. `again` marks a further attempt.
     """
 
     push_id: str
@@ -53,7 +52,7 @@ class Checked:
     again: bool = False
 
     def attempt(self, *, directory: str, started_s: float) -> Attempt:
-        """Return the installation as the journal knows it."""
+        """Return the installation for the journal."""
         return Attempt(
             push_id=self.push_id,
             directory=directory,
@@ -67,7 +66,7 @@ class Checked:
 
 
 async def check_bundle(state: NodeState, command: Install) -> Checked:
-    """Return what of a bundle can be installed. Raises BundleError if that would change nothing."""
+    """Return the installable part of a bundle. Raises BundleError if it would change nothing."""
     if not state.is_services_known:
         # not the bundle's fault, so no reason for quarantine
         raise BundleError(
@@ -91,14 +90,14 @@ async def check_bundle(state: NodeState, command: Install) -> Checked:
 
 
 async def check_room(state: NodeState, manifest: Manifest) -> None:
-    """See whether a bundle has room. Raises InstallError."""
+    """Check that there is room for a bundle. Raises InstallError."""
     await asyncio.to_thread(state.tree.check_room, manifest)
 
 
 async def hold_back(state: NodeState, checked: Checked, blamed: Mapping[Part, Failed]) -> Checked | None:
-    """Return the same with former content in the parts `blamed`, too; None if that cannot be read.
+    """Return the same with former content in the `blamed` parts as well; None if that cannot be read.
 
-    What was never proven is not former content: without any, a slot is left out.
+    Content that was never proven is no former content. A slot without former content is left out.
     """
     refused: dict[Part, Refusal] = {}
     for part, why in blamed.items():
@@ -117,12 +116,12 @@ async def hold_back(state: NodeState, checked: Checked, blamed: Mapping[Part, Fa
 def _judge(
     state: NodeState, command: Install, held: Mapping[Digest, bytes]
 ) -> dict[Part, PartFault | Refusal]:
-    """Return why each part that is changed, and cannot be used, cannot. Raises BundleError. For a thread."""
+    """Return why each unusable part among the changed ones is unusable. Raises BundleError. Runs in a thread."""
     manifest, journal = command.manifest, state.file.journal
     proven = state.local.live if journal.applied is not None else None
     now_s = state.clock()
     changed = changed_parts(proven, manifest)
-    # the same content again has had its rest; other content must not try a part of it that has not
+    # the same content may be tried after its rest; other content must not try a part that still rests
     is_same = journal.last_failed is not None and journal.last_failed.digest == manifest.digest
     is_confirmed = is_confirmed_shrink(manifest, command.confirmed_anchors)
     found: dict[Part, PartFault | Refusal] = {
@@ -189,7 +188,7 @@ def _refusals(
 
 
 async def _without(state: NodeState, offer: Checked, refused: Mapping[Part, Refusal]) -> Checked:
-    """Return the offer without these parts. Raises BundleError if nothing of it is left."""
+    """Return the offer without these parts. Raises BundleError if nothing is left."""
     first = leading(refused)
     former = state.local.live
     wholly = replace(offer, refused=refused, kept=tuple(part for part in refused if _has(former, part)))
@@ -210,7 +209,7 @@ async def _without(state: NodeState, offer: Checked, refused: Mapping[Part, Refu
 async def _narrowed(
     state: NodeState, checked: Checked, refused: Mapping[Part, Refusal], former: Manifest | None
 ) -> Checked:
-    """Return the bundle with former content in these parts, too. Raises BundleError if there is none that can be read."""
+    """Return the bundle with former content in these parts as well. Raises BundleError if it is unreadable."""
     payloads, manifest = dict(checked.payloads), checked.manifest
     offered = checked.offered or manifest.digest
     if "trust" in refused and former is None:
@@ -240,7 +239,7 @@ async def _narrowed(
 def _salvaged(
     manifest: Manifest, payloads: Mapping[Digest, bytes]
 ) -> tuple[Manifest, Mapping[Digest, bytes]]:
-    """Leave out of the first trust store of a node what cannot be loaded. Raises BundleError if nothing is left of it."""
+    """Drop unloadable CAs from a node's first trust store. Raises BundleError if none is left."""
     bodies = {entry.path: loadable(payloads[entry.digest]) for entry in entries_of(manifest, TRUST)}
     anchors = count_anchors(bodies[CA_CERTIFICATES])
     if not anchors:
@@ -266,9 +265,9 @@ def _has(former: Manifest | None, part: Part) -> bool:
 async def _refuse(
     state: NodeState, offer: Checked, phase: Phase, error: BundleError | InstallError
 ) -> BundleError:
-    """Note that the bundle is refused as a whole; return what to raise."""
+    """Record that the whole bundle is refused; return the error to raise."""
     if any(one.reason == Reason.CLOCK_SKEW for one in offer.refused.values()):
-        # no reason for quarantine: once the clock is right it is taken
+        # no reason for quarantine: it is accepted once the clock is right
         return BundleError(error.message, reason=Reason.CLOCK_SKEW)
     now_s = state.clock()
     attempt = offer.attempt(directory="", started_s=now_s)
@@ -285,14 +284,14 @@ async def _refuse(
 async def _held(
     state: NodeState, manifest: Manifest, travelled: Mapping[Digest, bytes]
 ) -> dict[Digest, bytes]:
-    """Return all payloads: what travelled, and the rest from the live tree."""
+    """Return all payloads: those that travelled, and the rest from the live tree."""
     payloads = dict(travelled)
     wanted = {entry.digest for entry in manifest.entries} - payloads.keys()
     directory = state.file.journal.directory
     if wanted and directory:
         payloads |= await asyncio.to_thread(state.tree.payloads, manifest, [directory])
     if lost := wanted - payloads.keys():
-        # no reason for quarantine: with the next offer it will travel
+        # no reason for quarantine: the next offer sends it
         state.local.mark_lost(lost)
         raise BundleError(
             f"{counted(len(lost), 'file')} that this node held cannot be read any more and must be sent again",

@@ -1,9 +1,9 @@
-"""TLS probes: what the endpoints really serve, and waiting until it is what was installed.
+"""TLS probes: which certificates the endpoints really serve, and waiting for the installed ones.
 
-Decides whether a reload took effect. A reload's exit status says nothing, and reloads are asynchronous, so an endpoint is
-asked again until it sends the wanted leaf and chain or its time is over. A leaf that was served before the reload shows nothing
-about it; then new handshakes must go on succeeding until the reload is over. Invariant: nothing is called served that no
-handshake showed. Each probe is a connection and a full handshake of its own: no session is resumed.
+Decides whether a reload took effect. Its exit status proves nothing and reloads are asynchronous, so an endpoint is
+probed until it sends the wanted leaf and chain or its time is over. If it already sent this leaf before the reload,
+new handshakes must succeed until the reload is over instead. Invariant: only a handshake proves that a certificate is
+served. Each probe is a new connection with a full handshake; no session is resumed.
 """
 
 import asyncio
@@ -36,20 +36,20 @@ FIRST_PAUSE_S: Final = 0.05
 LAST_PAUSE_S: Final = 0.5
 STEADY_PROBES: Final = 4
 STEADY_PAUSE_S: Final = 0.04
-"""How often in a row, and how far apart, the new leaf must be seen: after a graceful reload the workers of old and new
-accept side by side for a moment (seen with nginx), so one probe may see the new one and the next client the old."""
+"""How often in a row, and how far apart, the new leaf must be seen. After a graceful reload old and new workers accept
+side by side for a moment (seen with nginx), so one probe may see the new leaf and the next client the old."""
 
 SETTLE_PAUSE_S: Final = 0.1
-"""How far apart the probes are while a reload settles."""
+"""The time between probes while a reload settles."""
 
 ATTEMPT_TIMEOUT_S: Final = 3.0
-"""One handshake; a service that is being restarted may accept and not answer."""
+"""For one handshake: a restarting service may accept a connection and not answer."""
 
 MESSAGE_MAX_CHARS: Final = 160
 """A report carries one for each of up to 64 endpoints."""
 
 LABEL_MAX_CHARS: Final = 128
-"""The same of an endpoint's label."""
+"""The same for an endpoint's label."""
 
 NOTES_MAX: Final = 32
 
@@ -60,15 +60,15 @@ NOTHING_SHOWN: Final[Mapping[Port, str]] = MappingProxyType({})
 
 
 class Prober:
-    """Probes endpoints. One TLS context serves all: making one takes longer than a handshake.
+    """Probes endpoints. All share one TLS context, since making one takes longer than a handshake.
 
-    `notes` tells what the last waits saw, change by change, until `forget` is called. Whether a port staples is asked only on
-    request, and remembered for its leaf.
+    `notes` lists the changes seen during waits, until `forget` is called. Stapling is probed only on request, and the
+    result kept for the leaf.
     """
 
     def __init__(self) -> None:
         self._context = lax_context()
-        # a service that still speaks TLS 1.0 must be seen, too
+        # also sees services that still speak TLS 1.0
         self._context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
         self.strictness = Strictness()
         self.notes: list[str] = []
@@ -82,7 +82,7 @@ class Prober:
     async def probe(
         self, consumers: Iterable[Consumer], wanted: Wanted, *, timeout_s: float = ATTEMPT_TIMEOUT_S
     ) -> list[Serving]:
-        """Probe every endpoint of these consumers once, all at the same time."""
+        """Probe every endpoint of these consumers once, concurrently."""
         async with asyncio.TaskGroup() as tasks:
             probes = [
                 tasks.create_task(self._probe(consumer, endpoint, wanted.get(endpoint.slot), timeout_s))
@@ -92,7 +92,7 @@ class Prober:
         return [probe.result() for probe in probes]
 
     async def probe_with_stapling(self, consumers: Iterable[Consumer], wanted: Wanted) -> list[Serving]:
-        """Probe every endpoint once, and ask those whose leaf demands it whether they staple an OCSP response."""
+        """Probe every endpoint once, and test stapling on those whose leaf demands it."""
         self._demanding.clear()
         seen = await self.probe(consumers, wanted)
         async with asyncio.TaskGroup() as tasks:
@@ -105,10 +105,11 @@ class Prober:
     async def wait_for(
         self, consumer: Consumer, wanted: Wanted, *, shown: Mapping[Port, str] = NOTHING_SHOWN
     ) -> list[Serving]:
-        """Ask until all of the consumer's endpoints send what they must, or its time is over; return what was seen.
+        """Probe until all of the consumer's endpoints send the wanted certificates or its time is over.
 
-        An endpoint whose slot is not wanted is not probed. `shown` is the leaf that each port sent before a reload: one that is
-        wanted and was sent before must go on being sent for PROOF_SETTLE_S, and a TLS alert within that time ends the wait.
+        Returns the last results. Endpoints of unwanted slots are not probed. `shown` has the leaf of each port before
+        the reload: a wanted leaf that was already sent must be sent for another PROOF_SETTLE_S, and a TLS alert
+        within that time ends the wait.
         """
         deadline_s = time.monotonic() + consumer.verify_timeout_s
         async with asyncio.TaskGroup() as tasks:
@@ -145,7 +146,7 @@ class Prober:
                 )
             is_right = seen.leaf == wanted.leaf and not seen.reason
             if settle_s and in_a_row and has_alert:
-                return seen  # what it was reloaded with is what it refuses by
+                return seen  # its alert comes from the configuration that it has just reloaded
             since_s = since_s if in_a_row else began_s
             in_a_row = in_a_row + 1 if is_right else 0
             if in_a_row >= STEADY_PROBES and began_s - since_s >= settle_s:
@@ -166,7 +167,7 @@ class Prober:
     async def _try(
         self, consumer: Consumer, endpoint: Endpoint, wanted: Expected | None, timeout_s: float
     ) -> tuple[Serving, bool]:
-        """Probe once; return what was seen, and whether the service refused the handshake by an alert."""
+        """Probe once; return the result, and whether the service refused the handshake with an alert."""
         served, reason, message, has_alert = None, "", "", False
         try:
             served = await see_served(
@@ -244,7 +245,7 @@ def _note(seen: Serving) -> str:
 
 @lru_cache(maxsize=ENDPOINTS_MAX)
 def _server_name(endpoint: Endpoint) -> str | None:
-    """Return the name that a client would ask for, None if only an address is known (RFC 6066 3 forbids sending that)."""
+    """Return the SNI that a client would send, None for an address (RFC 6066 3 forbids sending one)."""
     if endpoint.sni is not None:
         return endpoint.sni
     try:

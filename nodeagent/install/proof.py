@@ -1,11 +1,11 @@
-"""Proof of an installation: reload consumers, and see on the real ports that they took it.
+"""Proof of an installation: reload consumers, and check on the real ports that they use the new files.
 
-Decides which evidence counts. Forward, a reload that fails is enough to roll back, and one that claims success is
-believed only once every endpoint sends the new leaf and chain, or goes on sending those that have not changed. Back, only the
-ports count, if a consumer has any: a command that fails does not matter as long as the old leaf is served; and a port that was unreachable before the installation began is no
-sign that the way back failed. A service that did not run before and does not run after proves nothing either way: it finds its
-files when it starts, and the others go on.
-Invariant: each consumer is reloaded at most once a call, and all copies are written before the first reload.
+Decides which evidence counts. Forward, a failed reload is enough to roll back, and a successful one is believed only
+once every endpoint sends the new leaf and chain, or keeps sending unchanged ones. Back, only the ports count if a
+consumer has any: a failed command does not matter while the old leaf is served, and a port that was unreachable
+before the installation does not show that the rollback failed. A service that runs neither before nor after proves
+nothing: it finds its files when it starts, and the others go on.
+Invariant: each consumer is reloaded at most once per call, and all copies are written before the first reload.
 """
 
 import asyncio
@@ -28,12 +28,12 @@ from nodeagent.install.state import NodeState, ProgressCallback
 from nodeagent.install.stopped import Stopped, find_stopped
 
 BASELINE_TIMEOUT_S = 2.0
-"""For the probe of the ports before an installation; a port that takes longer counts as unreachable."""
+"""The limit for the probes before an installation; a slower port counts as unreachable."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """What is to be loaded: a generation's directory, and what ports must send then."""
+    """The files to load: a generation's directory, and the certificates that ports must send then."""
 
     directory: str
     wanted: Wanted
@@ -41,9 +41,9 @@ class Target:
 
 @dataclass(slots=True)
 class Proof:
-    """What came of it. `cause` None: every consumer is `proven`, or `waits` for its service to run.
+    """The result. `cause` None: every consumer is `proven` or `waits` for its service to run.
 
-    `outputs` are those of reloads that failed, `unwritten` the parts of copies that could not be written.
+    `outputs` come from failed reloads; `unwritten` lists the parts whose copies could not be written.
     """
 
     reloads: int = 0
@@ -62,19 +62,19 @@ class Proof:
 
 
 async def probe_baseline(state: NodeState, consumers: Sequence[Consumer]) -> list[Serving]:
-    """Probe the ports before anything is changed."""
+    """Probe the ports before any change."""
     seen = await state.prober.probe(consumers, {}, timeout_s=BASELINE_TIMEOUT_S)
     state.local.update_serving(seen)
     return seen
 
 
 def shown_leaves(seen: Iterable[Serving]) -> dict[Port, str]:
-    """Return the leaf that each port shows, "" for none."""
+    """Return the leaf of each port, "" for none."""
     return {(one.consumer, one.endpoint): one.leaf for one in seen}
 
 
 def unreachable_endpoints(seen: Iterable[Serving]) -> frozenset[Port]:
-    """Return the ports that show nothing."""
+    """Return the ports without a certificate."""
     return frozenset((one.consumer, one.endpoint) for one in seen if not one.leaf)
 
 
@@ -90,8 +90,8 @@ async def prove_forward(
 ) -> Proof:
     """Write all copies, then reload and verify; stop at the first failure unless it `goes_on`.
 
-    `shown` is the leaf that each port showed before. `stopped` did not run before: no failure of theirs counts as one while they
-    still do not.
+    `shown` has the leaf of each port before. `stopped` services did not run before: their failures do not count
+    while they still do not run.
     """
     proof = Proof()
     try:
@@ -123,7 +123,7 @@ async def _load_all(
     goes_on: bool,
     progress: ProgressCallback,
 ) -> list[Consumer]:
-    """Reload one after the other; return whose ports are to be verified. The first that fails ends it, unless it `goes_on`."""
+    """Reload one by one; return those whose ports to verify. Stops at the first failure unless it `goes_on`."""
     loaded: list[Consumer] = []
     for consumer in consumers:
         before = stopped.get(consumer.name)
@@ -157,8 +157,8 @@ async def prove_rollback(
 ) -> Proof:
     """Reload and prove the old generation; go on after a failure, since every consumer counts.
 
-    `shown` is empty where the reload before this one may still be settling: then its handshakes say nothing.
-    `were_stopped` did not run before anything was changed, `stopped` do not run now.
+    `shown` is empty if the previous reload may still be settling, since its handshakes then prove nothing.
+    `were_stopped` did not run before any change; `stopped` do not run now.
     """
     proof = Proof()
     failed: dict[str, InstallError] = {}
@@ -210,9 +210,9 @@ async def _write_copies(
 async def _load(
     state: NodeState, consumer: Consumer, before: Stopped | None, proof: Proof
 ) -> InstallError | None:
-    """Make a consumer read its files: reload it, or start it if it does not run. Returns what went wrong.
+    """Make a consumer read its files: reload it, or start it if it does not run. Returns the failure.
 
-    Whether it runs is asked again: an earlier attempt or somebody else may have started it, and then starting it once more does nothing.
+    Checks again whether it runs: if an earlier attempt or somebody else has started it, a start does nothing.
     """
     proof.reloads += 1
     still = await _still_stopped(consumer, before) if consumer.start else None
@@ -226,7 +226,7 @@ async def _load(
 
 
 def _is_left_alone(state: NodeState, consumer: Consumer, before: Stopped) -> bool:
-    """Whether somebody stopped it after it had run with what was installed: only an administrator starts it again."""
+    """Whether somebody stopped it after it had run with the installed files: then only an administrator starts it."""
     return before.is_deliberate and consumer.name in state.file.journal.reloaded
 
 

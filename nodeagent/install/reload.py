@@ -1,6 +1,6 @@
 """Reload commands of consumers, each run once.
 
-Decides which end of a command is a failure. Leaves to the probe whether the reload did anything: an exit status of 0 is not
+Decides which exits are failures. Leaves to the probe whether the reload took effect: an exit status of 0 is no
 proof.
 """
 
@@ -19,7 +19,7 @@ log = structlog.get_logger(__name__)
 
 
 class ReloadError(InstallError):
-    """A reload failed: RELOAD_FAILED (not started, or not 0), RELOAD_TIMEOUT (and it was killed). `output` is what it printed."""
+    """A reload failed: RELOAD_FAILED (not started, or exit not 0) or RELOAD_TIMEOUT (killed). Has its `output`."""
 
     def __init__(self, message: str, *, reason: Reason, output: str = "") -> None:
         super().__init__(message, reason=reason)
@@ -39,7 +39,7 @@ async def start_consumer(consumer: Consumer, data: Path) -> CompletedProgram:
 async def _run_for(consumer: Consumer, what: str, argv: Sequence[str], data: Path) -> CompletedProgram:
     try:
         path = await asyncio.to_thread(check_command, argv)
-        # what a service's own command makes is for the service, not a secret of ours
+        # files made by a service's own command are for the service, not our secrets
         ran = await run_checked(argv, consumer.timeout_s, directory=data, path=path, umask=SHARED)
     except OSError as error:
         raise ReloadError(

@@ -1,7 +1,7 @@
-"""Start-up recovery on disk: read the journal, and undo or keep what was interrupted.
+"""Start-up recovery on disk: read the journal, and undo or keep an interrupted installation.
 
 Decides nothing itself (`nodeagent.core.recovery` does). Leaves reloads and proofs to `Installer.resume`.
-Invariant: afterwards `current` shows one whole generation (or none was ever installed), and nobody was reloaded.
+Invariant: afterwards `current` shows one whole generation (or none was ever installed); no service was reloaded.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ log = structlog.get_logger(__name__)
 
 
 async def open_state(directory: Path, *, services: Services, owners: Ownership) -> NodeState:
-    """Read what is on disk and bring it to rest. Raises CertcastError if the data directory cannot be used."""
+    """Read the disk and bring it to a settled state. Raises CertcastError if the data directory cannot be used."""
     tree = Tree(directory, owners)
     try:
         await asyncio.to_thread(tree.prepare)
@@ -55,7 +55,7 @@ async def _rest(state: NodeState) -> None:
     shown = await _carry_out(state, decision)
     manifest = await asyncio.to_thread(tree.manifest, shown) if shown else None
     if isinstance(decision, Idle | Forget) and journal.applied is not None and manifest is not None:
-        # a manifest that is not the one applied is damage, which upkeep deals with
+        # a manifest other than the applied one is damage, which upkeep repairs
         manifest = manifest if version_of(manifest) == journal.applied else None
     state.local.set_live(manifest)
     if shown and manifest is None:
@@ -63,7 +63,7 @@ async def _rest(state: NodeState) -> None:
 
 
 async def _carry_out(state: NodeState, decision: Decision) -> str:
-    """Return the directory that `current` shows now."""
+    """Return the directory that `current` points to now."""
     tree, journal = state.tree, state.file.journal
     match decision:
         case Idle(directory):
@@ -94,9 +94,9 @@ def _whole(tree: Tree, journal: Journal) -> frozenset[str]:
 
 
 def _rebuild(tree: Tree) -> Journal:
-    """Make a journal from what the link shows, for a new node or one whose journal was lost.
+    """Make a journal from the link's target, for a new node or after the loss of the journal.
 
-    Nothing is known to be loaded, so every consumer is reloaded and proven once.
+    Loaded content is unknown, so every consumer is reloaded and proven once.
     """
     name = tree.live()
     manifest = tree.manifest(name) if name is not None else None

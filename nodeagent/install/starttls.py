@@ -1,7 +1,7 @@
 """STARTTLS preambles: the exchange in clear text before TLS begins, for SMTP, LDAP and XMPP.
 
-Decides whether a peer agrees to begin. Leaves time to the caller, which bounds the whole attempt.
-Invariant: no more than `ANSWER_MAX_BYTES` of a peer's answers are read.
+Decides whether a peer agrees to begin. Leaves the time limit to the caller, which bounds the whole attempt.
+Invariant: at most `ANSWER_MAX_BYTES` of a peer's answers are read.
 """
 
 import asyncio
@@ -18,13 +18,13 @@ ANSWER_MAX_BYTES: Final = 16 * 1024
 LDAP_REQUEST: Final = bytes.fromhex("301d02010177188016") + b"1.3.6.1.4.1.1466.20037"
 LDAP_SUCCESS: Final = 0
 _CODE_MAX_BYTES: Final = 4
-"""Of a result; there are some hundred (RFC 4511 4.1.9)."""
+"""The longest result code; there are some hundred (RFC 4511 4.1.9)."""
 
 _SEQUENCE, _INTEGER, _ENUMERATED, _EXTENDED_RESPONSE = 0x30, 0x02, 0x0A, 0x78
 
 
 def preamble_of(protocol: Protocol, domain: str) -> Preamble | None:
-    """Return the exchange before the handshake, None for a protocol that begins with it. `domain` is XMPP's `to`."""
+    """Return the exchange before the handshake, None for a protocol without one. `domain` is XMPP's `to`."""
     match protocol:
         case "smtp":
             return smtp
@@ -115,7 +115,7 @@ async def _ldap_message(reader: asyncio.StreamReader) -> bytes:
 
 
 def _element(data: bytes, tag: int) -> tuple[bytes, bytes]:
-    """Split off one BER element: what follows it, and its content. Raises ValueError."""
+    """Split off one BER element; return the bytes after it, and its content. Raises ValueError."""
     if len(data) < 2 or data[0] != tag:
         raise ValueError(data[:2])
     length, start = data[1], 2

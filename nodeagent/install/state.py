@@ -18,7 +18,7 @@ from nodeagent.install.probe import Prober
 from nodeagent.install.tree import Tree
 
 ProgressCallback = Callable[[Phase, str], None]
-"""Told of each phase, and of the consumer it concerns ("" for none)."""
+"""Called with each phase, and the consumer it concerns ("" for none)."""
 
 
 def local_minute(now_s: float) -> int:
@@ -28,17 +28,17 @@ def local_minute(now_s: float) -> int:
 
 
 def ignore_progress(phase: Phase, detail: str) -> None:
-    """Report to nobody, as where no manager waits for an answer."""
+    """Report nothing, for installations without a manager that waits."""
     del phase, detail
 
 
 @dataclass(slots=True, kw_only=True)
 class NodeState:
-    """`lock` is held by whoever changes tree or journal: an installation, or upkeep. `services` may be replaced.
+    """`lock` guards tree and journal, for installations and upkeep. `services` may be replaced.
 
-    `is_services_known` is false while the services file could not be read and no earlier one is known: then nothing that a
-    bundle does could be proven, so none is taken. `skew_s` is this node's clock less the manager's, as it was measured last. `minute`
-    is that of the local day. `unroomed` is the last bundle for which there was no room, None if there was.
+    `is_services_known` is false if the services file is unreadable and no earlier one is known: no bundle could be
+    proven then, so none is accepted. `skew_s` is this node's clock minus the manager's at the last measurement.
+    `minute` returns the minute of the local day. `unroomed` is the last bundle if there was no room for it.
     """
 
     tree: Tree
@@ -54,13 +54,13 @@ class NodeState:
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def true_s(self) -> float:
-        """Return the time by the manager's clock, which is what certificates are judged by."""
+        """Return the time by the manager's clock, for judging certificates."""
         return self.clock() - self.skew_s
 
     async def split(self, consumers: Iterable[Consumer]) -> tuple[tuple[Consumer, ...], dict[str, Wait]]:
-        """Return which of these may be reloaded now, and why each of the others waits, by what is known of the ports.
+        """Return which of these may be reloaded now, and why each of the others waits, from the last probes.
 
-        A service whose copies have no place cannot take anything; that is not a reason to keep it from the others.
+        A service whose copies have no place waits, but does not hold up the others.
         """
         now_s, serving, journal = self.clock(), self.local.serving, self.file.journal
         consumers = tuple(consumers)
@@ -83,7 +83,7 @@ class NodeState:
 
 
 def find_unplaced(consumers: Iterable[Consumer], data: Path) -> dict[str, Wait]:
-    """Return which of these have a copy that cannot be written, and why. For a thread."""
+    """Return which of these have a copy that cannot be written, and why. Runs in a thread."""
     found = {}
     for consumer in consumers:
         try:

@@ -1,8 +1,8 @@
-"""Services that do not run: nothing can be proven on them, and nothing that is installed is to blame.
+"""Services that do not run: they prove nothing, and the installed files are not to blame.
 
-Decides from a declared unit's state and from the ports: a service whose ports all refuse connections does not run, nor does one
-whose unit is stopped or has failed while no port of it shows a certificate.
-Invariant: a service that shows any certificate is never called stopped.
+Decides from the declared unit's state and from the ports. A service does not run if all its ports refuse connections,
+or if its unit is stopped or failed and none of its ports shows a certificate.
+Invariant: a service that shows any certificate never counts as stopped.
 """
 
 import asyncio
@@ -21,9 +21,9 @@ CONNECT_TIMEOUT_S: Final = 1.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stopped:
-    """Why a service is held not to run. `unit` is its unit's state, None if none is declared or known.
+    """Why a service counts as stopped. `unit` is its unit's state, None if undeclared or unknown.
 
-    Without ports (`has_ports`) a unit at rest says little: a job that runs on each change rests between two of them.
+    Without ports (`has_ports`) an inactive unit means little: a job that runs on each change is inactive in between.
     """
 
     message: str
@@ -32,22 +32,22 @@ class Stopped:
 
     @property
     def is_deliberate(self) -> bool:
-        """Whether an administrator stopped it, as for maintenance."""
+        """Whether an administrator stopped it, for example for maintenance."""
         return self.has_ports and self.unit in {"stopped", "masked"}
 
     @property
     def is_certain(self) -> bool:
-        """Whether systemd says so, so that waiting for its ports is in vain."""
+        """Whether systemd reports it as stopped, so that waiting for its ports is useless."""
         return self.has_ports and self.unit in {"stopped", "masked", "failed"}
 
     @property
     def is_excuse(self) -> bool:
-        """Whether a reload that fails is put down to it: a job that failed has no port that would show it later."""
+        """Whether this explains a failed reload. It does not for a failed job, which has no port to prove it later."""
         return self.has_ports or self.unit != "failed"
 
     @property
     def wait(self) -> Wait:
-        """What is reported until it runs."""
+        """The text to report until it runs."""
         then = (
             "restart it, so that it opens its ports with the installed files"
             if self.unit == "running"
@@ -57,7 +57,7 @@ class Stopped:
 
 
 async def find_stopped(consumers: Iterable[Consumer], seen: Iterable[Serving]) -> dict[str, Stopped]:
-    """Return which of these do not run, by what was last seen of their ports."""
+    """Return which of these do not run, judged by the last probes of their ports."""
     shown = {one.consumer for one in seen if one.leaf}
     silent = [consumer for consumer in consumers if consumer.name not in shown]
     units = await unit_states(consumer.unit for consumer in silent if consumer.unit is not None)
@@ -87,7 +87,7 @@ async def _refuse_all(endpoints: Iterable[Endpoint]) -> bool:
 
 
 async def _refuses(endpoint: Endpoint) -> bool:
-    """Whether each address of the host refuses the connection: a port that is slow or filtered says nothing."""
+    """Whether every address of the host refuses the connection. A slow or filtered port proves nothing."""
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT_S):

@@ -1,9 +1,9 @@
-"""One attempt to install a bundle: stage, switch, reload, verify, and commit or go back.
+"""One attempt to install a bundle: stage, switch, reload, verify, then commit or roll back.
 
-Decides the order of the steps and what a failure in each of them leads to. Leaves to `installer` which attempts are made, the
-bookkeeping to `nodeagent.core.steps`, the disk to `tree`, the evidence to `proof`.
-Invariant: until the switch nothing that a service reads has changed; after it, the journal knows the way out before each
-step is taken; and an attempt ends with an outcome that is durable before it is reported.
+Decides the order of the steps and the consequence of a failure in each. Leaves the choice of attempts to `installer`,
+the bookkeeping to `nodeagent.core.steps`, the disk to `tree`, and the evidence to `proof`.
+Invariant: nothing that a service reads changes before the switch; after it, the journal records the way out before
+each step; and the outcome of an attempt is durable before it is reported.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Who is reloaded by this installation, who later, which leaf each port showed before it, who did not run, and who follows the progress."""
+    """The consumers to reload now and later, the leaf of each port before, the stopped services, and the reporter."""
 
     ready: tuple[Consumer, ...]
     waits: Mapping[str, Wait]
@@ -49,14 +49,14 @@ class Plan:
 
 
 class Transaction:
-    """Attempts on one node, one after the other. `suspects` is who the last one failed for."""
+    """Runs attempts on one node, one at a time. `suspects` are the services that failed in the last one."""
 
     def __init__(self, state: NodeState) -> None:
         self._state = state
         self.suspects = Suspects()
 
     async def run(self, checked: Checked, plan: Plan) -> Outcome:
-        """Make one attempt, from the staging on."""
+        """Make one attempt, starting with the staging."""
         state, manifest, progress = self._state, checked.manifest, plan.progress
         self.suspects = Suspects()
         progress("stage", "")
@@ -80,7 +80,7 @@ class Transaction:
         return await self.prove(manifest, plan)
 
     async def _stage(self, manifest: Manifest, payloads: Mapping[Digest, bytes]) -> str:
-        """Lay the generation out; return its directory. One that is live already, and right, is not laid out again."""
+        """Lay the generation out; return its directory. Reuses the live directory if it has the right content."""
         state, directory = self._state, self._state.file.journal.directory
         if directory and state.local.live == manifest:
             listing = await asyncio.to_thread(state.tree.listing, directory)
@@ -94,7 +94,7 @@ class Transaction:
         try:
             tree.stage(name, manifest, payloads)
         except OSError as error:
-            self._drop(name)  # a full disk must not stay full of what was half-made
+            self._drop(name)  # half-made files must not keep a full disk full
             raise name_fault("the new generation could not be written", error) from error
         return name
 
@@ -105,7 +105,7 @@ class Transaction:
             tree.switch(name)
 
     async def prove(self, manifest: Manifest, plan: Plan) -> Outcome:
-        """The target is visible: reload and verify, then commit or go back."""
+        """The target is visible: reload and verify, then commit or roll back."""
         state, proof = self._state, Proof()
         try:
             attempt = state.file.journal.attempt
@@ -117,7 +117,7 @@ class Transaction:
                 target,
                 shown=plan.shown,
                 stopped=plan.stopped,
-                # with nothing to go back to, each service that takes the files is one less to care for
+                # with no generation to go back to, each service that accepts the files is a gain
                 goes_on=state.file.journal.applied is None,
                 progress=plan.progress,
             )
@@ -137,7 +137,7 @@ class Transaction:
         return Target(directory=directory, wanted=wanted)
 
     async def _explained(self, cause: Cause, proof: Proof, directory: str) -> Cause:
-        """Add what is seen on the node now, before anything is taken back."""
+        """Add the node's present state, before anything is rolled back."""
         state, copies = self._state, [copy for one in proof.failed for copy in one.copies]
         listing = await asyncio.to_thread(state.tree.listing, directory)
         seen = await asyncio.to_thread(lambda: [inspect_copy(copy) for copy in copies])
@@ -171,7 +171,7 @@ class Transaction:
         return outcome
 
     async def _remember(self, previous: str) -> None:
-        """Point `previous` at a generation; if the disk refuses now, upkeep does it later."""
+        """Point `previous` to a generation; if the disk refuses, upkeep does it later."""
         try:
             await asyncio.to_thread(self._state.tree.remember, previous)
         except OSError as error:
@@ -181,7 +181,7 @@ class Transaction:
     # -- the ways out
 
     async def _fail(self, attempt: Attempt, cause: Cause) -> Outcome:
-        """Nothing became visible: what ran before runs on."""
+        """Nothing became visible: the former generation stays."""
         state = self._state
         await state.file.keep(steps.fail(state.file.journal, attempt, cause, now_s=state.clock()))
         if attempt.directory and attempt.directory != state.file.journal.directory:
@@ -197,9 +197,9 @@ class Transaction:
             log.warning("disk.failed", reason=wrong.reason, message=wrong.message)
 
     async def roll_back(self, cause: Cause, plan: Plan, forward: Proof) -> Outcome:
-        """Show the former generation again and prove it, if there is one that is whole; else stay with the files of this attempt.
+        """Show and prove the former generation if it is whole; otherwise keep the files of this attempt.
 
-        `forward` is what was proven, and reloaded, on the way there.
+        `forward` has the consumers proven and reloaded before the failure.
         """
         state, journal = self._state, self._state.file.journal
         old = await asyncio.to_thread(state.tree.manifest, journal.directory) if journal.directory else None
@@ -209,7 +209,7 @@ class Transaction:
         if not await asyncio.to_thread(state.tree.is_whole, journal.directory, old):
             return await self._stay(cause, plan, forward)
         plan.progress("rollback", "")
-        # who waits for a reload was not reloaded forward, and need not be reloaded back
+        # a consumer that waits for its reload was not reloaded forward, so it needs no reload back
         suspects = tuple(
             one
             for one in due(state.services.consumers, old, journal.loaded)
@@ -233,7 +233,7 @@ class Transaction:
     async def _prove_former(
         self, old: Manifest, suspects: Sequence[Consumer], plan: Plan, *, attempted: str
     ) -> Proof:
-        """Swap the link back and prove the former generation to those who may have loaded what was `attempted`."""
+        """Swap the link back and prove the former generation on consumers that may have loaded the `attempted` one."""
         state, directory = self._state, self._state.file.journal.directory
         try:
             await asyncio.to_thread(state.tree.switch, directory)
@@ -254,14 +254,14 @@ class Transaction:
             return Proof(cause=cause_of("rollback", _ours(error)))
 
     async def _take_copies_back(self, directory: str, manifest: Manifest) -> None:
-        """Remove the copies that an attempt wrote from a directory, of slots that what runs from now on does not have."""
+        """Remove the attempt's copies from a directory, for slots that the generation now in use lacks."""
         state, entries = self._state, manifest.by_path()
         gone = [copy for one in state.services.consumers for copy in one.copies if copy.path not in entries]
         if gone and directory:
             await asyncio.to_thread(remove_copies, gone, lambda path: state.tree.body(directory, path))
 
     async def _stay(self, cause: Cause, plan: Plan, forward: Proof) -> Outcome:
-        """There is no proven generation to go back to: the files stay, so that the services can be started on them."""
+        """No proven generation is left to go back to: the files stay, so that services can start with them."""
         state, waits = self._state, {**plan.waits, **forward.waits}
         await state.file.keep(
             steps.keep_unproven(
@@ -297,7 +297,7 @@ class Transaction:
         return outcome
 
     def outcome(self) -> Outcome:
-        """Return what the last attempt came to, with the node's report."""
+        """Return the outcome of the last attempt, with the node's report."""
         state = self._state
         outcome = state.local.unacknowledged_outcome(state.clock())
         if outcome is None:
@@ -306,7 +306,7 @@ class Transaction:
 
 
 def _facts(outcome: Outcome) -> dict[str, object]:
-    """Return what each line of the log about an outcome has."""
+    """Return the fields of each log line about an outcome."""
     return {
         "epoch": outcome.epoch,
         "generation": outcome.generation,

@@ -1,13 +1,13 @@
-"""Generations on disk, and the one link that publishes one of them.
+"""Generations on disk, and the link that publishes one of them.
 
     DIR/generations/<epoch>-<generation>/   manifest.json and the files
     DIR/current  -> generations/...         what services read
     DIR/previous -> generations/...         what was proven before
     DIR/.staging/                           half-made generations, closed to everybody else
 
-Owns everything below DIR but the journal and the identity. Leaves the order of the steps to the installer.
-Invariant: a name below generations/ is whole and synced from its first moment, with its final owners and modes, and
-nothing in it is ever changed.
+Owns everything below DIR except the journal and the identity. Leaves the order of the steps to the installer.
+Invariant: a directory below generations/ is complete and synced when it appears, with its final owners and modes,
+and never changes.
 Blocking; every method is called in a thread.
 """
 
@@ -47,23 +47,23 @@ CURRENT: Final = "current"
 PREVIOUS: Final = "previous"
 
 LEFTOVERS: Final = ".*.tmp"
-"""What a kill in `common.runtime.durable` leaves behind."""
+"""Leftovers of a kill in `common.runtime.durable`."""
 
 BLOCK_BYTES: Final = 4096
 MARGIN_BYTES: Final = 512 * 1024
-"""Space that must stay for the journal and the link, so that an installation that began can be brought to its end."""
+"""Space reserved for the journal and the link, so that an installation can always be completed."""
 
 MARGIN_INODES: Final = 16
 LARGEST_BYTES: Final = ENTRY_MAX_BYTES
 CHAINS_MAX: Final = 4
-"""Those of two slots, before a switch and after it: each is asked for twice, and then each minute."""
+"""Two slots, before and after a switch: each is read twice, and then each minute."""
 
 LISTED_MAX: Final = 256
-"""A generation has about twenty names; a listing stops where somebody filled the directory."""
+"""A generation has about twenty names; a listing stops here if somebody filled the directory."""
 
 
 class Tree:
-    """One data directory. `owners` is given to every file that is laid out from now on."""
+    """One data directory. `owners` applies to every file laid out from now on."""
 
     def __init__(self, directory: Path, owners: Ownership) -> None:
         self.directory = directory
@@ -74,7 +74,7 @@ class Tree:
     # -- reading
 
     def live(self) -> str | None:
-        """Return the name of the directory that `current` shows, None if it is not such a link."""
+        """Return the name of the directory that `current` points to, None if it is not such a link."""
         try:
             target = trusted.read_link(self.directory / CURRENT)
         except OSError:
@@ -92,7 +92,7 @@ class Tree:
         return found
 
     def manifest(self, name: str) -> Manifest | None:
-        """Return a directory's manifest, None if there is none that can be read."""
+        """Return a directory's manifest, None if it is missing or unreadable."""
         raw = self._read(f"{name}/{MANIFEST_FILE}", MANIFEST_MAX_BYTES + 1)
         if raw is None:
             return None
@@ -102,12 +102,12 @@ class Tree:
             return None
 
     def listing(self, name: str) -> Listing:
-        """Return what is on disk in a directory, every file hashed."""
+        """Return the listing of a directory on disk, with every file hashed."""
         root = self._generations / name
         return Listing(link=self.live(), files=tuple(_list(root, root, self._generations)))
 
     def is_whole(self, name: str, manifest: Manifest) -> bool:
-        """Whether every file has the content that the manifest names."""
+        """Whether every file has the content named in the manifest."""
         bodies = self._read_all(name, manifest.entries)
         return all(
             (body := bodies.get(entry.path)) is not None and digest_of(body) == entry.digest
@@ -115,7 +115,7 @@ class Tree:
         )
 
     def payloads(self, manifest: Manifest, names: Iterable[str]) -> dict[Digest, bytes]:
-        """Return as many of the manifest's payloads as these directories hold, each checked against its digest."""
+        """Return the manifest's payloads that these directories hold, each checked against its digest."""
         missing = {entry.digest: entry.size_bytes for entry in manifest.entries}
         found: dict[Digest, bytes] = {}
         for name in names if missing else ():
@@ -130,9 +130,9 @@ class Tree:
         return found
 
     def wanted(self, name: str, manifest: Manifest, *, before: str) -> Wanted:
-        """Return what a port of each slot must send when it shows this directory; the leaf alone if its chain is lost.
+        """Return the certificates that each slot's ports must send with this directory live.
 
-        `before` is the directory that was shown before it, "" for none.
+        Only the leaf if its chain is lost. `before` is the directory that was live before, "" for none.
         """
         return {
             slot: self._expected(slot, facts.leaf, name, before) for slot, facts in manifest.slots.items()
@@ -147,26 +147,26 @@ class Tree:
         return _chain_in(self.body(name, f"{slot}/{FULLCHAIN}") or b"")
 
     def directories(self, name: str) -> list[Path]:
-        """Return the directories in which something may change: this one's, its parts', and that of the link."""
+        """Return the directories to watch for changes: this one, its parts', and the link's."""
         root = self._generations / name
         with trusted.directory(root) as place, os.scandir(place) as entries:
             parts = [root / entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
         return [self.directory, root, *parts]
 
     def body(self, name: str, path: str) -> bytes | None:
-        """Return a file of a directory, None if there is none, or if somebody else could have put it there."""
+        """Return a file of a directory, None if it is missing or if others could have put it there."""
         return read_without_links(self._generations / name / path, LARGEST_BYTES)
 
     def trust(self, name: str) -> bytes:
-        """Return the trust store of a directory, b"" if there is none."""
+        """Return the trust store of a directory, b"" if it is missing."""
         return self.body(name, CA_CERTIFICATES) or b""
 
     def _read(self, path: str, limit_bytes: int) -> bytes | None:
-        """Read what is compared with a digest afterwards: whose directories it lies in is a drift, and no reason to lose it."""
+        """Read a file whose digest the caller checks: wrong owners of its directories are drift, not a loss."""
         return read_without_links(self._generations / path, limit_bytes, base=self._generations)
 
     def _read_all(self, name: str, entries: Iterable[ManifestEntry]) -> dict[str, bytes]:
-        """Read several files of a directory, which is walked to once; what cannot be read is left out."""
+        """Read several files of a directory, which is opened once; leaves out unreadable ones."""
         root, bodies = self._generations / name, {}
         with suppress(OSError), trusted.directory(root, trusted=self._generations) as place:
             for entry in entries:
@@ -177,14 +177,14 @@ class Tree:
     # -- changing
 
     def prepare(self) -> None:
-        """Make the directories, and remove what an interrupted installation left half-made. Raises OSError."""
+        """Make the directories, and remove half-made files of an interrupted installation. Raises OSError."""
         durable.make_dirs(self.directory, DIRECTORY_MODE)
         self.tidy()
         for path, mode in ((self._generations, DIRECTORY_MODE), (self._staging, 0o700)):
             durable.make_dirs(path, mode)
 
     def tidy(self) -> None:
-        """Remove what a kill, or a disk that refused even that, left half-made. Raises OSError."""
+        """Remove half-made files left by a kill or by a failed removal. Raises OSError."""
         with suppress(FileNotFoundError):
             for name in trusted.names_in(self._staging):
                 durable.remove_tree(self._staging / name)
@@ -192,7 +192,7 @@ class Tree:
             durable.remove_file(self.directory / name)
 
     def check_room(self, manifest: Manifest) -> None:
-        """See whether the bundle can be laid out. Raises InstallError: NO_SPACE, PERMISSION, CROSS_DEVICE."""
+        """Check that the bundle can be laid out. Raises InstallError: NO_SPACE, PERMISSION, CROSS_DEVICE."""
         try:
             devices = {
                 trusted.examine(path).st_dev for path in (self.directory, self._generations, self._staging)
@@ -226,7 +226,7 @@ class Tree:
             )
 
     def stage(self, name: str, manifest: Manifest, payloads: Mapping[Digest, bytes]) -> None:
-        """Lay a generation out where nobody sees it, and sync it. Raises OSError; KeyError for a missing payload."""
+        """Lay a generation out in the staging area and sync it. Raises OSError; KeyError for a missing payload."""
         root = self._staging / name
         durable.remove_tree(root)
         files = [
@@ -247,18 +247,18 @@ class Tree:
         durable.publish_link(self.directory / CURRENT, f"{GENERATIONS}/{name}")
 
     def remember(self, name: str) -> None:
-        """Point `previous` at a generation. Raises OSError."""
+        """Point `previous` to a generation. Raises OSError."""
         durable.publish_link(self.directory / PREVIOUS, f"{GENERATIONS}/{name}")
 
     def remembered(self) -> str | None:
-        """Return what `previous` shows."""
+        """Return the generation that `previous` points to."""
         try:
             return PurePath(trusted.read_link(self.directory / PREVIOUS)).name
         except OSError:
             return None
 
     def remove(self, name: str) -> None:
-        """Remove a generation that nothing needs. Raises OSError."""
+        """Remove an unneeded generation. Raises OSError."""
         if directory_order(name) is not None:
             durable.remove_tree(self._generations / name)
 
@@ -279,12 +279,12 @@ class Tree:
 
 @lru_cache(maxsize=CHAINS_MAX)
 def _chain_in(fullchain: bytes) -> tuple[Fingerprint, ...]:
-    # the bytes that are served, not what a library makes of them
+    # the bytes as served, not re-encoded by a library
     return tuple(fingerprint_of(block.der) for block in read_blocks(fullchain.decode("latin-1")).blocks)
 
 
 def _list(root: Path, directory: Path, base: Path) -> Iterable[Seen]:
-    """List a directory and, one level down, its directories."""
+    """List a directory and its subdirectories, one level down."""
     facts = _stat(directory, base)
     if facts is None:
         return

@@ -1,8 +1,8 @@
-"""Tree watch: a hint that somebody changed the live tree, by the kernel's directory notification (fcntl F_NOTIFY, a signal).
+"""Tree watch: hints at changes of the live tree, by directory notification of the kernel (fcntl F_NOTIFY, a signal).
 
-Decides nothing: the minute's upkeep is the truth, and this only makes it come sooner. The old interface is enough for that, comes
-with Python, and costs an open directory each; inotify would need a library over ctypes or a compiled one.
-Invariant: SIGIO has a handler before the first directory is watched, since it ends a process that has none.
+Decides nothing: the upkeep each minute finds the truth, and a hint only makes it come sooner. This old interface is
+enough for that, comes with Python, and costs one open directory each; inotify would need ctypes or a compiled library.
+Invariant: SIGIO has a handler before the first directory is watched, since it kills a process without one.
 """
 
 import fcntl
@@ -26,21 +26,21 @@ CHANGES: Final = (
 
 
 class Signals(Protocol):
-    """The loop, as far as it is needed."""
+    """The part of the event loop needed here."""
 
     def add_signal_handler(self, sig: int, callback: Callable[[], object]) -> None:
-        """Call back in the loop when the signal came."""
+        """Call back in the loop when the signal arrives."""
 
 
 class TreeWatch:
-    """Watches directories. `watch` names those that count from now on."""
+    """Watches directories. `watch` replaces the set of them."""
 
     def __init__(self, loop: Signals, changed: Callable[[], object]) -> None:
         loop.add_signal_handler(signal.SIGIO, changed)
         self._watched: dict[Path, int] = {}
 
     def watch(self, directories: Iterable[Path]) -> None:
-        """Watch these and no others; one that cannot be watched is left to the minute."""
+        """Watch only these. A directory that cannot be watched is left to the upkeep each minute."""
         wanted = set(directories)
         for path in self._watched.keys() - wanted:
             os.close(self._watched.pop(path))

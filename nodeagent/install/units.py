@@ -1,7 +1,7 @@
-"""States of systemd units, as `systemctl show` tells them.
+"""States of systemd units, from `systemctl show`.
 
-Decides what counts as running. Leaves to the caller what follows: a machine without systemd knows no unit, which says nothing
-about its services.
+Decides what counts as running. Leaves the conclusions to the caller: on a machine without systemd no unit is known,
+which says nothing about its services.
 """
 
 from collections.abc import Iterable, Mapping
@@ -14,7 +14,7 @@ SYSTEMCTL: Final = "/usr/bin/systemctl"
 SHOW_TIMEOUT_S: Final = 5.0
 
 UnitState = Literal["running", "stopped", "failed", "missing", "masked"]
-"""`stopped`: inactive, as after `systemctl stop`; `missing`: systemd has no such unit."""
+"""`stopped`: inactive, as after `systemctl stop`; `missing`: unknown to systemd."""
 
 _STATES: Final[Mapping[str, UnitState]] = {
     "active": "running",
@@ -30,7 +30,7 @@ _LOADS: Final[Mapping[str, UnitState]] = {"not-found": "missing", "masked": "mas
 
 
 async def unit_states(units: Iterable[str]) -> dict[str, UnitState]:
-    """Return the state of each unit; one of which systemd says nothing, or all where it does not run, are left out."""
+    """Return the state of each unit that systemd reports on; empty if systemd does not run."""
     names = list(dict.fromkeys(units))
     if not names:
         return {}

@@ -1,9 +1,9 @@
-"""Upkeep of what is installed: repair drift, probe the ports, reload consumers that are behind, remove old generations.
+"""Upkeep of the installation: repair drift, probe ports, reload consumers that are behind, remove old generations.
 
-Decides nothing about new bundles. A damaged generation is laid out again under another name and shown with one swap of the
-link, never mended in place, so that no reader meets a mixture. What is nowhere on the node any more is reported as
-lost (`local`), and the manager sends it again.
-Invariant: a consumer is reloaded here only if it is unknown, or known to be wrong, what it has loaded.
+Decides nothing about new bundles. A damaged generation is laid out again under another name and shown with one swap
+of the link, never repaired in place, so no reader sees a mixture. Files missing everywhere on the node are reported as
+lost (`local`), and the manager sends them again.
+Invariant: a consumer is reloaded here only if its loaded content is unknown or known to be wrong.
 """
 
 import asyncio
@@ -32,11 +32,11 @@ from nodeagent.install.stopped import Stopped, find_stopped
 log = structlog.get_logger(__name__)
 
 CONFIRM_S: Final = 2.0
-"""A port that shows something else gets so long to show that it was only passing (a reload by somebody else)."""
+"""How long a port with another certificate may take to recover by itself (from a reload by somebody else)."""
 
 
 class Upkeep:
-    """Remembers, in memory, how often consumers that are behind were reloaded in vain."""
+    """Counts in memory how often consumers that are behind were reloaded in vain."""
 
     def __init__(self, state: NodeState) -> None:
         self._state = state
@@ -44,14 +44,14 @@ class Upkeep:
         self._stale: set[str] = set()
 
     async def turn(self) -> None:
-        """Do all of it once, between installations. Raises CertcastError if the disk refuses."""
+        """Do the whole upkeep once, between installations. Raises CertcastError if the disk refuses."""
         state = self._state
         async with state.lock:
             await state.file.flush()
             trouble = await self._check_disk()
         directory, stale = await self._probe_endpoints()
         async with state.lock:
-            # an installation that came in between knows better what its consumers have loaded
+            # an installation in between knows better what its consumers have loaded
             if state.file.journal.directory == directory:
                 await self._mark_unverified(stale)
                 await self._reload_due()
@@ -59,7 +59,7 @@ class Upkeep:
             raise trouble
 
     async def _check_disk(self) -> InstallError | None:
-        """Check tree and copies; where the disk refuses one step, the others are done all the same. Returns the first error."""
+        """Check tree and copies. Continues after a disk error in one step; returns the first error."""
         trouble: InstallError | None = None
         for step in (self._check_drift, self._check_copies, self._collect):
             try:
@@ -87,7 +87,7 @@ class Upkeep:
     async def _repair(self, manifest: Manifest, directory: str, drifts: Sequence[Drift]) -> None:
         state = self._state
         if all(drift.what == "link" for drift in drifts):
-            # somebody showed the services something else, so nobody knows what they read
+            # the link pointed elsewhere, so the services may have read anything
             await state.file.save(steps.mark_unverified(state.file.journal, state.services.consumers))
         else:
             names = await asyncio.to_thread(state.tree.names)
@@ -112,7 +112,7 @@ class Upkeep:
     # -- drift of the copies
 
     async def _check_copies(self) -> None:
-        """Compare the copies of consumers that have loaded what is live; the others get theirs with their reload."""
+        """Check the copies of consumers that have loaded the live generation; the others get theirs at their reload."""
         state, journal = self._state, self._state.file.journal
         manifest = state.local.applied()
         if manifest is None:
@@ -140,9 +140,9 @@ class Upkeep:
     # -- what the ports serve
 
     async def _probe_endpoints(self) -> tuple[str, frozenset[str]]:
-        """Probe what the ports serve, without holding up an installation.
+        """Probe the ports, without holding up an installation.
 
-        Returns the directory that was live, and the names of consumers that show something else although they loaded it.
+        Returns the directory that was live, and the consumers that loaded it but show another certificate.
         """
         state, directory = self._state, self._state.file.journal.directory
         wanted = await self._wanted()
@@ -168,12 +168,12 @@ class Upkeep:
         )
 
     async def _passes(self, consumer: Consumer, wanted: Wanted) -> bool:
-        """Whether the ports show the right thing after all, given a moment."""
+        """Whether the ports recover within a moment."""
         seen = await self._state.prober.wait_for(replace(consumer, verify_timeout_s=CONFIRM_S), wanted)
         return all(not one.leaf or mismatch(one, wanted) is None for one in seen)
 
     async def _mark_unverified(self, stale: frozenset[str]) -> None:
-        """Take it that these consumers have loaded something else, so that they are reloaded."""
+        """Assume that these consumers have loaded other content, so that they are reloaded."""
         state = self._state
         unverified = [one for one in state.services.consumers if one.name in stale]
         for consumer in unverified:
@@ -185,7 +185,7 @@ class Upkeep:
     # -- consumers that are behind
 
     async def _reload_due(self) -> None:
-        """Reload and prove consumers that have not loaded what is live: new ones, waiting ones, those gone astray."""
+        """Reload and prove consumers that have not loaded the live files: new, waiting and stray ones."""
         state, journal = self._state, self._state.file.journal
         manifest = state.local.applied() or state.local.unproven()
         if manifest is None:
@@ -207,7 +207,7 @@ class Upkeep:
             and one.name not in unplaced
             and self._is_shown(one, target.wanted)
         ]
-        # who went astray waits as well, but is not excused for it
+        # a stray consumer may wait too, but still counts as stray
         waits = {
             name: wait
             for name, wait in waits.items()
@@ -231,7 +231,7 @@ class Upkeep:
         waits: AbstractSet[str],
         excused: AbstractSet[str],
     ) -> None:
-        """Write down who of those that were `behind` is `proven`; with that an unproven generation may be proven as a whole."""
+        """Record which of those `behind` are `proven`, which may complete the proof of an unproven generation."""
         state, is_unproven = self._state, self._state.file.journal.applied is None
         is_settled = len(proven) == len(behind)
         after = steps.record_reloads(
@@ -250,7 +250,7 @@ class Upkeep:
         stopped: Mapping[str, Stopped],
         target: Target,
     ) -> Sequence[Consumer]:
-        """Reload who may be; services that do not run get their copies, and their start if nobody stopped them."""
+        """Reload those that may be. Stopped services get their copies, and a start unless somebody stopped them."""
         state, now_s = self._state, self._state.clock()
         idle = [one for one in behind if one.name in stopped and one not in by_hand]
         for consumer in idle:
@@ -264,12 +264,12 @@ class Upkeep:
         return await self._reload(chosen, target, stopped) if chosen else []
 
     def _rests(self, name: str, now_s: float) -> bool:
-        """Whether a consumer's reload is not to be tried yet."""
+        """Whether it is too early to try a consumer's reload again."""
         attempts, until_s = self._tries.get(name, (0, 0.0))
         return remaining_s(until_s, now_s, longest_s=step_s(attempts)) > 0
 
     def _is_shown(self, consumer: Consumer, wanted: Wanted) -> bool:
-        """Whether somebody else reloaded it meanwhile: its ports show all that it uses."""
+        """Whether somebody else has reloaded it: its ports show all the files that it uses."""
         seen = [one for one in self._state.local.serving if one.consumer == consumer.name]
         shown = {one.slot for one in seen if one.leaf and mismatch(one, wanted) is None}
         return set(consumer.uses) <= shown and len(seen) == len(consumer.endpoints)
@@ -277,7 +277,7 @@ class Upkeep:
     async def _reload(
         self, ready: Sequence[Consumer], target: Target, stopped: Mapping[str, Stopped]
     ) -> Sequence[Consumer]:
-        """Return those that are proven now; the others are tried again, later each time."""
+        """Return those proven now. The others are tried again after growing pauses."""
         state = self._state
         proof = await prove_rollback(
             state,

@@ -1,7 +1,7 @@
-"""Port watch: cheap probes of ports that show nothing, or not what was installed, so that a service is seen soon after it starts.
+"""Port watch: cheap probes of ports with no or the wrong certificate, to notice soon when a service starts.
 
-Decides how often: a second after the last change, then less and less. Leaves to the upkeep what a change means.
-Invariant: while every port shows what it should, none is touched.
+Decides how often to probe: a second after the last change, then less and less. Leaves to the upkeep what a change
+means. Invariant: while every port shows the right certificate, none is probed.
 """
 
 import asyncio
@@ -14,13 +14,13 @@ from nodeagent.install.state import NodeState
 FIRST_PAUSE_S: Final = 1.0
 LAST_PAUSE_S: Final = 15.0
 GROWTH: Final = 1.2
-"""Half a minute after the last change a port is asked every seven seconds, a minute and a half after it every fifteen."""
+"""Half a minute after the last change a port is probed every seven seconds, after a minute and a half every fifteen."""
 
 PROBE_TIMEOUT_S: Final = 2.0
 
 
 class PortWatch:
-    """Watches; `changed` is called when a watched port shows something else than it did."""
+    """Probes ports, and calls `changed` when a port's certificate changes."""
 
     def __init__(self, state: NodeState, changed: Callable[[], None]) -> None:
         self._state = state
@@ -37,10 +37,10 @@ class PortWatch:
             pause_s = FIRST_PAUSE_S if has_changed or not names else min(LAST_PAUSE_S, pause_s * GROWTH)
 
     async def probe(self, consumers: list[Consumer]) -> bool:
-        """Probe once; return whether a port shows something else than before."""
+        """Probe once; return whether a port's certificate has changed."""
         state = self._state
         if state.lock.locked():
-            return False  # an installation probes for itself
+            return False  # an installation does its own probes
         seen = await state.prober.probe(consumers, {}, timeout_s=PROBE_TIMEOUT_S)
         before = {(one.consumer, one.endpoint): one.leaf for one in state.local.serving}
         if all(before.get((one.consumer, one.endpoint), "") == one.leaf for one in seen):
@@ -49,7 +49,7 @@ class PortWatch:
         return True
 
     def unsettled(self) -> list[Consumer]:
-        """Return the consumers whose ports are worth a probe."""
+        """Return the consumers whose ports need a probe."""
         state = self._state
         dark = {one.consumer for one in state.local.serving if not one.leaf}
         waiting = {one.consumer for one in state.local.report(0.0).waiting if one.reason == "service"}
