@@ -90,7 +90,7 @@ class Installer:
             stopped = await find_stopped(state.services.consumers, seen)
             plan = Plan((), {}, shown_leaves(seen), stopped, _logged(progress))
             is_lost = live is None or version_of(live) != journal.attempt.version
-            # without its services nothing can be proven, and the old generation was proven proven
+            # without its services nothing can be proven, and the old generation was proven
             if live is None or is_lost or journal.state == "rolling_back" or not state.is_services_known:
                 cause = journal.cause or Cause(
                     phase="switch", reason=Reason.INTERRUPTED, message="the installation was interrupted"
