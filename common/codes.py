@@ -1,14 +1,14 @@
-"""Codes that programs go by: statuses of certificates, states of chains and nodes, roles, formats, mistakes of configuration.
+"""Codes for programs: certificate statuses, chain and node states, roles, formats, configuration mistakes.
 
-Decides which there are. Leaves finding them to `manager.pki`, `manager.domain` and the agent, and which of them the API has to
-`common.api.codes`. Pure. Invariant: a code never changes its meaning.
+Decides which codes exist. Leaves applying them to `manager.pki`, `manager.domain` and the agent, and the API's
+choice of them to `common.api.codes`. Pure. Invariant: a code never changes its meaning.
 """
 
 from enum import StrEnum
 from typing import Literal
 
 Slot = Literal["server", "client"]
-"""A node's places for certificates: what it serves, and what it shows to its peers."""
+"""A node's places for certificates: `server` for its TLS services, `client` for its connections to peers."""
 
 NodeKind = Literal["management", "node"]
 HostKeyState = Literal["steady", "announced", "switched"]
@@ -16,16 +16,16 @@ KeyChangeKind = Literal["joined", "rejoined", "rotated"]
 PushAction = Literal["push", "publish_and_push", "wait", "none"]
 
 Phase = Literal["receive", "preflight", "check", "stage", "switch", "reload", "verify", "commit", "rollback"]
-"""How far an installation has come."""
+"""The phase of an installation."""
 
 Result = Literal["applied", "rolled_back", "failed"]
-"""What came of an installation."""
+"""The result of an installation."""
 
 FailureResult = Literal["rolled_back", "failed", "rejected"]
-"""What came of one that failed, or of an offer that was refused before it."""
+"""The result of a failed installation, or of an offer that was refused before it."""
 
 WaitReason = Literal["window", "interval", "service"]
-"""For what a reload waits: its window, the time since the last one, or its service to run."""
+"""Why a reload waits: for its window, for its minimum interval, or for its service to run."""
 
 State = Literal[
     "in_sync",
@@ -40,12 +40,12 @@ State = Literal[
     "conflict",
     "never_joined",
 ]
-"""One word a node: `failed` is the last attempt at what is desired; `conflict` waits for an operator; `reload_waiting` is in
-sync but for a service that waits for its window, or to be started; `scheduled` is in sync but for a certificate that is not
-valid yet."""
+"""A node's state in one word. `failed`: the last attempt at the desired content failed. `conflict`: waits for an
+operator. `reload_waiting`: in sync except for a service that waits for its window or its start. `scheduled`: in sync
+except for a certificate that is not valid yet."""
 
 Challenge = Literal["http-01", "dns-01", "dns-persist-01"]
-"""How a CA is shown that a name is ours: the field's own names (RFC 8555 8, draft-ietf-acme-dns-persist)."""
+"""The proofs of control over a name, under their usual names (RFC 8555 8, draft-ietf-acme-dns-persist)."""
 
 OrderStep = Literal[
     "created",
@@ -59,16 +59,16 @@ OrderStep = Literal[
     "tested",
     "failed",
 ]
-"""How far an order has come; the last three are the end of it."""
+"""The steps of an order; the last three end it."""
 
 RenewalState = Literal["waiting", "ordering", "failing", "stopped", "requested", "paused", "ending"]
-"""One word a renewal: `waiting` for its moment; `failing` rests after a failure, and is tried again; `stopped` has an account that was
-deactivated; `requested` waits for the answer to a
-signing request; `ending` was removed, and its order is being given up."""
+"""A renewal's state in one word. `waiting`: for its time. `failing`: rests after a failure before the next attempt.
+`stopped`: its account was deactivated. `requested`: waits for the answer to a signing request. `ending`: removed, and
+its order is being abandoned."""
 
 
 class Role(StrEnum):
-    """What a user may do: look; push and acknowledge too; everything."""
+    """A user's rights: read; also push and acknowledge; everything."""
 
     READ_ONLY = "read-only"
     OPERATOR = "operator"
@@ -76,7 +76,7 @@ class Role(StrEnum):
 
 
 class Scope(StrEnum):
-    """What an API token is good for: one of the roles, pushing and watching pushes alone, or all of an administrator's and join tokens."""
+    """An API token's rights: one of the roles, only pushing and watching pushes, or an administrator's and join tokens."""
 
     READ_ONLY = "read-only"
     PUSH_ONLY = "push-only"
@@ -86,10 +86,10 @@ class Scope(StrEnum):
 
 
 class Format(StrEnum):
-    """How to write.
+    """The format of a download.
 
-    PFX_LEGACY is weak, for old devices only: 3DES and SHA-1 with 2,048 rounds, as OpenSSL 1.x wrote. Whoever gets the file guesses
-    its passphrase hundreds of times faster.
+    PFX_LEGACY is weak and for old devices only: 3DES and SHA-1 with 2,048 rounds, as written by OpenSSL 1.x. Its
+    passphrase can be guessed hundreds of times faster.
     """
 
     PEM = "pem"
@@ -100,9 +100,10 @@ class Format(StrEnum):
 class Fault(StrEnum):
     """What is wrong with the audit log.
 
-    An ENTRY does not fit the one before it; the HEAD is missing or was not sealed with this log's key; the END is not where the head
-    says; the KEY of the chain is missing or does not open; it was one of these EARLIER, when an entry was written; the log does
-    not hold a head that was SHIPPED, so it is an older copy or another log; or the WITNESS is gone, the last head that was kept beside it.
+    ENTRY: an entry does not fit the one before it. HEAD: the head is missing or not sealed with this log's key. END: the
+    log does not end where the head says. KEY: the key of the chain is missing or cannot be opened. EARLIER: one of these
+    was found when an entry was written. SHIPPED: the log lacks a head that was shipped, so it is an older copy or
+    another log. WITNESS: the file with the last head, kept beside the log, is gone.
     """
 
     NONE = ""
@@ -116,7 +117,7 @@ class Fault(StrEnum):
 
 
 class Kept(StrEnum):
-    """What became of an audit log's head that was kept elsewhere: FOREIGN was not signed with this log's key."""
+    """Whether the audit log holds a head that was kept elsewhere. FOREIGN: not signed with this log's key."""
 
     UNASKED = ""
     HELD = "held"
@@ -125,7 +126,7 @@ class Kept(StrEnum):
 
 
 class StatusCode(StrEnum):
-    """The specification's statuses, and UNREADABLE for what it does not foresee: a validity that tells no date. Stable for machines."""
+    """The specification's statuses, and UNREADABLE for a validity without a readable date. Stable for machines."""
 
     EXPIRED = "expired"
     EXPIRING = "expiring"
@@ -137,7 +138,7 @@ class StatusCode(StrEnum):
 
 
 class ChainState(StrEnum):
-    """How good the best chain is; in the order in which one is preferred to another."""
+    """The quality of the best chain, in order of preference."""
 
     COMPLETE = "complete"
     WEAK = "weak"
@@ -151,7 +152,7 @@ class ChainState(StrEnum):
 
 
 class CertificateOrder(StrEnum):
-    """By what a list of certificates can be ordered."""
+    """The orders of a list of certificates."""
 
     ID = "id"
     SUBJECT = "subject"
@@ -162,7 +163,7 @@ class CertificateOrder(StrEnum):
 
 
 class KeyKind(StrEnum):
-    """Keys that the manager makes."""
+    """The kinds of keys that the manager makes."""
 
     RSA2048 = "RSA2048"
     RSA4096 = "RSA4096"
@@ -171,7 +172,7 @@ class KeyKind(StrEnum):
 
 
 class ConfigurationCode(StrEnum):
-    """Mistakes in a node's own configuration, and the last two in the manager's; stable for machines."""
+    """Mistakes in a node's own configuration, or the manager's (the last two). Stable for machines."""
 
     SERVICES_INVALID = "services_invalid"
     PROGRAM_MISSING = "program_missing"

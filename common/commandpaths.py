@@ -1,11 +1,11 @@
-"""Files and programs that a command's words name, whatever program reads them.
+"""Files and programs named by a command's words, whatever program reads them.
 
-No list of shells, languages, wrappers (`timeout`, `env`) and their options could ever be complete, so none is kept. Each word is
-held to an alphabet in which no language that we know can put a name together from pieces: no quotes, variables, patterns,
-brackets, operators or escapes, no `..`, no number in a chain of dots where there may be code (`v47.111` is `/o` in Perl, `47.chr` a slash
-in Ruby), and no path in a word with spaces. What is left stands there as it is meant, and each part of it that may be a path or a
-program's name is taken for one, a path from any of its slashes on (`sed 1e/opt/x` runs `/opt/x`).
-Invariant: errs by naming too much, or by refusing.
+A list of shells, languages, wrappers (`timeout`, `env`) and their options could never be complete, so there is none.
+Instead, words are restricted to an alphabet in which no known language can assemble a name from pieces: no quotes,
+variables, patterns, brackets, operators or escapes, no `..`, no number in a chain of dots where code may be (`v47.111`
+is `/o` in Perl, `47.chr` a slash in Ruby), and no path in a word with spaces. The remaining words are literal. Each part
+that may be a path or a program's name counts as one, a path from any of its slashes on (`sed 1e/opt/x` runs `/opt/x`).
+Invariant: errs only by naming too much or by refusing.
 """
 
 import re
@@ -15,16 +15,16 @@ from itertools import combinations
 from typing import Final
 
 SEPARATORS_MAX: Final = 32
-"""In one word. Each pair of them may enclose a path; somebody's list of options has a few."""
+"""The limit per word. Each pair of them may enclose a path; a list of options has a few."""
 
 SLASHES_MAX: Final = 128
-"""In one word. A path may begin at each of them; somebody's list of directories has some fifty."""
+"""The limit per word. A path may begin at each of them; a list of directories has some fifty."""
 
 SHOWN_MAX_CHARS: Final = 40
-"""Of a refused word in a message, which has to fit into a report."""
+"""The length of a refused word in a message, which must fit into a report."""
 
 NAME_MAX: Final = 255
-"""Of a file's name (limits.h)."""
+"""The length of a file's name (limits.h)."""
 
 _UNPLAIN: Final = re.compile(r"[^A-Za-z0-9_./+:=,@ -]")
 _SEPARATOR: Final = re.compile(r"[:=,@ ]")
@@ -32,7 +32,7 @@ _PARENT: Final = re.compile(r"(?<![.])[.][.](?![^/:=,@ ])")
 """Also after an option's letter: `env -C../x`."""
 
 _JOIN: Final = re.compile(r"[^:=,@ +][+](?![0-9+]*(?:[=,@ ]|$))")
-"""A plus that is neither at the beginning nor at the end or before a last number (`RTMIN+1`)."""
+"""A plus that is not at the beginning, at the end, or before a last number (`RTMIN+1`)."""
 
 _IN_TEXT: Final = re.compile(r"[A-Za-z0-9_@:,-]*|[A-Za-z_][A-Za-z0-9_@-]*[.][A-Za-z][A-Za-z0-9_-]*")
 """What may stand between spaces: words, numbers, and files such as `res_pjsip.so`."""
@@ -42,9 +42,9 @@ _SLASHES: Final = re.compile("/+")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NamedPrograms:
-    """`paths` are absolute. `names` have no slash: programs, where they are in PATH.
+    """`paths` are absolute. `names` have no slash and are programs if they exist in PATH.
 
-    `inner` has, for a path that may not be meant as one, another that begins at a later slash of it.
+    `inner` pairs a path that may not be meant as one with a path that begins at one of its later slashes.
     """
 
     paths: tuple[str, ...]
@@ -53,7 +53,7 @@ class NamedPrograms:
 
 
 def find_unclear(words: Sequence[str]) -> str | None:
-    """Return which word may name more than it shows, and why; None if each is plain."""
+    """Return the first word that may name more than it shows, and why; None if all are plain."""
     for word in words:
         if (why := _unclear(word)) is not None:
             shown = word if len(word) <= SHOWN_MAX_CHARS else word[:SHOWN_MAX_CHARS] + "…"
@@ -62,7 +62,7 @@ def find_unclear(words: Sequence[str]) -> str | None:
 
 
 def named_in(words: Sequence[str]) -> NamedPrograms:
-    """Return what may be a path or a program's name in plain words, each once."""
+    """Return every part of plain words that may be a path or a program's name, each once."""
     found = dict.fromkeys(part for word in words for part in _parts(word))
     outer = dict.fromkeys(path for part in found if (path := _path_in(part)))
     return NamedPrograms(
@@ -94,7 +94,7 @@ def _unclear(word: str) -> str | None:
 
 
 def _parts(word: str) -> Iterator[str]:
-    """Return whatever stands between two separators, next to each other or not, and what may begin within that."""
+    """Yield the text between any two separators, adjacent or not, and any value after an option's letters in it."""
     edges = [-1, *(found.start() for found in _SEPARATOR.finditer(word)), len(word)]
     for before, after in combinations(edges, 2):
         part = word[before + 1 : after]
@@ -104,12 +104,12 @@ def _parts(word: str) -> Iterator[str]:
 
 
 def _path_in(part: str) -> str:
-    """Return what begins with the first slash: /opt/x, -I/opt/lib, w/opt/x. Not so `./x`, which is below the agent's own directory."""
+    """Return the path from the first slash on: /opt/x, -I/opt/lib, w/opt/x. Not for `./x`, in the agent's directory."""
     start = part.find("/")
     return "" if start < 0 or part.startswith("./") else part[start:]
 
 
 def _after_slashes(path: str) -> Iterator[str]:
-    """Return what begins at the later slashes of its first part, of several in a row at the first: s/a/b/w/opt/x."""
+    """Yield the paths from each later slash of its first part on: s/a/b/w/opt/x. Slashes in a row count once."""
     first = _SEPARATOR.split(path, maxsplit=1)[0]
     yield from (path[at.start() :] for at in _SLASHES.finditer(first) if at.start())

@@ -1,7 +1,7 @@
 """The error tree: every failure that crosses a boundary carries a stable, machine-readable reason.
 
-Decides which reasons exist. Leaves to the caller what to do about one. An error never logs itself,
-and nothing secret is ever put into one.
+Decides which reasons exist. Leaves the reaction to the caller. An error never logs itself and never contains a
+secret.
 """
 
 import math
@@ -63,7 +63,7 @@ class Reason(StrEnum):
 
 
 class Hint(StrEnum):
-    """Where an answer to a failure is found; each front end words it, as a command, a link or a path. Stable for machines."""
+    """Where to find help for a failure. Each front end words it as a command, a link or a path. Stable for machines."""
 
     LIST_NODES = "list_nodes"
     LIST_CERTIFICATES = "list_certificates"
@@ -75,12 +75,12 @@ class Hint(StrEnum):
 
 
 class CertcastError(Exception):
-    """Any failure that we name.
+    """The base of all our errors.
 
     Attributes:
         reason: the stable code.
         message: one sentence for people, which says what to do next where that is known.
-        hint: what a front end knows how to say besides, None for nothing.
+        hint: further help for a front end to word, None for nothing.
     """
 
     reason: Reason = Reason.INTERNAL
@@ -94,7 +94,7 @@ class CertcastError(Exception):
 
 
 class ProtocolError(CertcastError):
-    """The peer sent what the protocol does not allow; the connection cannot go on."""
+    """The peer broke the protocol; the connection cannot continue."""
 
     reason = Reason.BAD_MESSAGE
 
@@ -106,9 +106,9 @@ class BundleError(CertcastError):
 
 
 class PkiError(CertcastError):
-    """Something that claims to be a certificate, key or parameter cannot be used.
+    """A supposed certificate, key or parameter cannot be used.
 
-    `finding` places say where: a file name, block number (from 1), line (from 1) and the last line of what it covers, each None if unknown.
+    Its place is a file name, a block number (from 1), and the first (from 1) and last line; each None if unknown.
     """
 
     reason = Reason.PARSE
@@ -131,7 +131,7 @@ class PkiError(CertcastError):
 
 
 class InvalidInputError(CertcastError):
-    """A request's field has a value that cannot be accepted. `field` names it ("" for the whole request)."""
+    """A field of a request has an invalid value. `field` is its name ("" for the whole request)."""
 
     reason = Reason.INVALID
 
@@ -140,12 +140,12 @@ class InvalidInputError(CertcastError):
         self.field = field
 
     def __reduce__(self) -> tuple[type["InvalidInputError"], tuple[str, str], dict[str, object]]:
-        """Let the error cross from a worker process: the default would pass the message as the field."""
+        """Support pickling from a worker process: the default would pass the message as the field."""
         return type(self), (self.field, self.message), self.__dict__
 
 
 class OverloadedError(CertcastError):
-    """There is too much to do: by the sender itself (`own`), or in all. `retry_after_s` is when to ask again."""
+    """There are too many requests, from the sender (`own`) or in total. `retry_after_s` is when to ask again."""
 
     reason = Reason.BUSY
 
@@ -156,7 +156,7 @@ class OverloadedError(CertcastError):
 
 
 class NotFoundError(CertcastError):
-    """The named object does not exist; `hint` says which list has those that do."""
+    """The named object does not exist; `hint` names the list of existing ones."""
 
     reason = Reason.NOT_FOUND
 
@@ -172,17 +172,17 @@ class ConflictError(CertcastError):
 
 
 class ChangedMeanwhileError(ConflictError):
-    """The object is no longer what whoever asks had seen when the change was begun."""
+    """The object has changed since the caller began this change."""
 
 
 class AccessError(CertcastError):
-    """Who asks is unknown (UNAUTHENTICATED) or may not do this (FORBIDDEN)."""
+    """The caller is unknown (UNAUTHENTICATED) or may not do this (FORBIDDEN)."""
 
     reason = Reason.UNAUTHENTICATED
 
 
 class ThrottledError(AccessError):
-    """Who asks has to wait for `retry_after_s`, because of failed sign-ins or because too many want to sign in; nothing was done."""
+    """The caller must wait for `retry_after_s` after failed or during too many sign-ins; nothing was done."""
 
     reason = Reason.BUSY
 
@@ -198,25 +198,25 @@ class EnrolmentError(CertcastError):
 
 
 class StorageError(CertcastError):
-    """The store could not answer or could not keep what it was given (NO_SPACE where the disk is full)."""
+    """The store could not be read or written (NO_SPACE if the disk is full)."""
 
     reason = Reason.STORAGE
 
 
 class MembershipLostError(StorageError):
-    """Another manager counted this one out, or it has left: it changes nothing any more before it has joined again."""
+    """Another manager evicted this one, or it has left: it may change nothing until it has joined again."""
 
     reason = Reason.BUSY
 
 
 class DutyLostError(StorageError):
-    """What one manager does for all is no longer this one's: nothing of it is kept."""
+    """This manager no longer does the work that one does for all; its result is discarded."""
 
     reason = Reason.BUSY
 
 
 class InstallError(CertcastError):
-    """A step of an installation on a node failed; `reason` says which kind."""
+    """A step of an installation on a node failed; `reason` gives its kind."""
 
     reason = Reason.INTERNAL
 

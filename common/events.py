@@ -1,6 +1,6 @@
-"""Every act of the audit log, every log event, and every key that may stand beside one, with its meaning.
+"""Every act of the audit log, every log event and every log key, with its meaning.
 
-A test reads the sources and fails on an act, event or key that is not listed here.
+A test reads the sources and fails if an act, event or key is not listed here.
 """
 
 from collections.abc import Mapping
@@ -30,12 +30,12 @@ ACTS: Mapping[str, str] = MappingProxyType(
         "account.deactivated": "an account was ended at its CA",
         "account.deleted": "an account at a CA was forgotten, with its key",
         "renewal.added": "a certificate is renewed from now on, or a new one ordered and then renewed",
-        "renewal.changed": "with what a certificate is renewed was changed",
-        "renewal.paused": "a certificate is not renewed for a while",
-        "renewal.resumed": "a certificate is renewed again",
+        "renewal.changed": "the settings of a renewal were changed",
+        "renewal.paused": "a certificate's renewal was paused",
+        "renewal.resumed": "a certificate's renewal was resumed",
         "renewal.tested": "a renewal was tried at the CA's directory for tests",
         "renewal.ordered": "a certificate was ordered before its time",
-        "renewal.removed": "a certificate is not renewed any more",
+        "renewal.removed": "a certificate is no longer renewed",
         "renewal.taken_over": "a renewed certificate came into the store, with the places of the one before",
         "renewal.ended": "a renewal ended because its certificate is gone, or since it was removed",
         "node.added": "an operator added a node",
@@ -83,7 +83,7 @@ ACTS: Mapping[str, str] = MappingProxyType(
         "store.restored": "the store was marked as restored from a backup",
     }
 )
-"""Acts, as the audit log names them; one that is logged too is logged by the same name."""
+"""Acts of the audit log. An act that is also logged has the same name there."""
 
 EVENTS: Mapping[str, str] = MappingProxyType(
     {
@@ -96,7 +96,7 @@ EVENTS: Mapping[str, str] = MappingProxyType(
         "member.joined": "the manager is one of those that serve the store, under this number",
         "member.expired": "another manager did not renew its lease and was evicted; the nodes that it held are free",
         "member.lost": "the manager was evicted, or could not renew its lease; it has ended its nodes' connections and begins anew",
-        "lead.taken": "the manager does from now on what one does for all of a store",
+        "lead.taken": "the manager now does the work that one manager does for all of a store",
         "agent.started": "the nodeagent runs",
         "agent.stopped": "the nodeagent has ended",
         "node.rate_limited": "a node sent or connected more than an agent needs to, and was refused for a while",
@@ -110,8 +110,8 @@ EVENTS: Mapping[str, str] = MappingProxyType(
         "manager.dialled": "the agent reached the manager and was welcomed",
         "manager.unreachable": "the agent could not reach the manager, and will try again",
         "manager.lost": "the agent's connection to the manager ended",
-        "contact.kept": "the agent keeps how the manager is to be reached from now on",
-        "contact.refused": "the manager announced what no agent can keep, so what was known before stays",
+        "contact.kept": "the agent stored new addresses or keys of the manager",
+        "contact.refused": "the manager announced an unusable contact, so the known one stays",
         "offer.refused": "the agent refused an offer",
         "generation.published": "a node's desired content changed and became a new generation",
         "push.asked": "a push was asked for at another manager, for a node that this one holds",
@@ -132,10 +132,10 @@ EVENTS: Mapping[str, str] = MappingProxyType(
         "phase.entered": "an installation entered a phase",
         "reload.ran": "a consumer's reload command ended",
         "probe.ran": "an endpoint was probed",
-        "challenges.shown": "what the manager wants to be shown to CAs is shown",
-        "challenges.not_shown": "what the manager wants to be shown to CAs, or some of it, cannot be; it is tried again each minute",
+        "challenges.shown": "the challenges that the manager sent are shown to CAs",
+        "challenges.not_shown": "some challenges that the manager sent cannot be shown to CAs; that is tried again each minute",
         "services.read": "services.toml was read again and is in use",
-        "health.unavailable": "the agent runs without its health endpoint, whose port somebody else has",
+        "health.unavailable": "the agent runs without its health endpoint, whose port is in use",
         "services.last_good": "the services file cannot be used, so the last one that could is in use",
         "services.refused": "services.toml was read again and is not usable; the old one stays",
         "drift.found": "the live tree is not what was installed",
@@ -146,11 +146,11 @@ EVENTS: Mapping[str, str] = MappingProxyType(
         "alarms.failed": "the alarms could not be evaluated, and will be again",
         "order.begun": "a certificate is to be renewed: a key and a request are kept",
         "order.failed": "a step of an order failed; its renewal rests for a while",
-        "order.ended": "an order was given up because it is of no use any more",
-        "challenge.left": "what was shown to a CA could not be taken away; that is tried again",
+        "order.ended": "an order was abandoned because it is obsolete",
+        "challenge.left": "a proof shown to a CA could not be removed; that is tried again",
         "renewal.served": "every node that has a renewed certificate serves it",
         "renewal.requested": "a signing request waits to be sent to a CA by somebody",
-        "renewals.failed": "renewals could not be looked at, or something of one not be kept; they will be again",
+        "renewals.failed": "renewals could not be processed, or a result not be stored; that is tried again",
         "trust.changed": "the set of custom trusted CAs changed",
         "setup.offered": "there is no user yet; the link makes the first administrator",
         "clock.set_back": "the clock went back, so sessions, access tokens, tokens to join with and the set-up link ended: how old they are is not known",
@@ -175,17 +175,17 @@ CAUSED_BY_STRANGERS: frozenset[str] = frozenset(
         "task.failed",
     }
 )
-"""What anybody may cause as often as they like; the log tells the first of a minute, and how many more there were."""
+"""Events that anybody may cause at will. The log has the first ones of each minute, and a count of the others."""
 
 CAUSED_BY_NODES: frozenset[str] = frozenset(
     {"node.connected", "node.disconnected", "node.replaced", "push.nacked"}
 )
-"""The same for what a node may cause on its own; each node has its own first ones."""
+"""The same for events that a node may cause, counted per node."""
 
 CAUSED_BY_OUTAGES: frozenset[str] = frozenset(
     {"store.failed", "disk.failed", "alarms.failed", "renewals.failed"}
 )
-"""The same for what is tried again each second or few while a database is away or a disk is full; of each message the first ones are told."""
+"""The same for retries every few seconds while a database is away or a disk is full, counted per message."""
 
 KEYS: Mapping[str, str] = MappingProxyType(
     {

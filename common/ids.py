@@ -24,7 +24,7 @@ CertificateId = NewType("CertificateId", int)
 """The number of a TLS certificate in the store, never given twice."""
 
 NO_CERTIFICATE = CertificateId(0)
-"""What stands for the number of a certificate that is not in the store."""
+"""The number of a certificate that is not in the store."""
 
 TrustedCaId = NewType("TrustedCaId", int)
 """The number of a custom trusted CA in the store, never given twice."""
@@ -33,13 +33,13 @@ CsrId = NewType("CsrId", int)
 """The number of a certificate signing request in the store, never given twice."""
 
 MANAGEMENT_NODE = NodeName("management")
-"""The name of the node that is the manager itself; where a store has several managers, the first of them."""
+"""The name of the manager's own node; with several managers, of the first one's."""
 
 NODE_NAME_MAX = 63
 """RFC 1035 2.3.4: a label's length; a node's name also serves as a path and a label in metrics."""
 
 ID_DIGITS_MAX = 18
-"""Every number of as many digits fits into 63 bits."""
+"""Any number with this many digits fits into 63 bits."""
 
 ID_MAX = 10**ID_DIGITS_MAX - 1
 

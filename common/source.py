@@ -1,7 +1,7 @@
-"""Source of a request or connection: what counts as one stranger when strangers are counted.
+"""Source of a request or connection: the unit that counts as one stranger.
 
-Invariant: every cap and every count per address, on each port of both daemons, uses this one notion, so that an IPv6 host, which
-has a /64 of addresses to itself (RFC 6177 2), counts once. Pure: reads no socket.
+Invariant: every limit and count per address, on each port of both daemons, uses it, so that an IPv6 host, which has a
+/64 to itself (RFC 6177 2), counts once. Pure: reads no socket.
 """
 
 import ipaddress
@@ -9,17 +9,17 @@ from functools import lru_cache
 from typing import Final
 
 IPV6_PREFIX_BITS: Final = 64
-"""What a site's host has to itself at least (RFC 4291 2.5.1, RFC 6177 2)."""
+"""The smallest network of a host (RFC 4291 2.5.1, RFC 6177 2)."""
 
 UNKNOWN: Final = "unknown"
-"""The source of what has no address, such as a peer that was gone before it was asked. All of these count as one."""
+"""The source of peers without an address, such as one that was gone before it was asked. All count as one."""
 
 
 @lru_cache(maxsize=4096)
 def source_of(address: str) -> str:
-    """Return the source that an address belongs to: an IPv4 address itself, an IPv6 address's /64.
+    """Return an address's source: an IPv4 address itself, or an IPv6 address's /64.
 
-    An IPv4 address written as IPv6 (RFC 4291 2.5.5.2), as sockets that hear both families show it, is that IPv4 address.
+    Treats an IPv4-mapped IPv6 address (RFC 4291 2.5.5.2), as dual-stack sockets report it, as the IPv4 address.
     """
     try:
         ip = ipaddress.ip_address(address)
@@ -29,15 +29,15 @@ def source_of(address: str) -> str:
         return str(ip)
     if ip.ipv4_mapped is not None:
         return str(ip.ipv4_mapped)
-    # the network drops a zone ("%eth0"): a neighbour on a link is one host whatever the interface is called
+    # the network drops a zone ("%eth0"): a neighbour on a link is one host whatever the interface's name
     return str(ipaddress.IPv6Network((int(ip), IPV6_PREFIX_BITS), strict=False))
 
 
 @lru_cache(maxsize=4096)
 def networks_of(source: str) -> tuple[str, ...]:
-    """Return the networks that a source is in, the widest first, and the source itself.
+    """Return the networks that contain a source, the widest first, and the source itself.
 
-    They are those that one owner has many addresses in: an IPv4 /16 and /24, an IPv6 /32 (what a provider has, RFC 6177 2) and /48 (a site).
+    One owner may have many addresses in them: an IPv4 /16 and /24, an IPv6 /32 (a provider, RFC 6177 2) and /48 (a site).
     """
     try:
         network = ipaddress.ip_network(source)

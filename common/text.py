@@ -1,14 +1,14 @@
 """Sanitising of foreign text, for terminals, logs for people, metrics, plugins and header values.
 
-Decides which characters are shown as they are. Pure. Invariant: what comes out can move no cursor, set no colour, reverse no reading
-direction, hide nothing and begin no line, whoever wrote it.
+Decides which characters pass unchanged. Pure. Invariant: the result cannot move the cursor, set colours, reverse the
+reading direction, hide anything or begin a line, whoever wrote the text.
 """
 
 import re
 from typing import Final
 
 HIDDEN: Final = "\N{REPLACEMENT CHARACTER}"
-"""Stands for a character that is not shown."""
+"""Replaces a character that is not shown."""
 
 
 _UNSEEN: Final = re.compile(
@@ -16,16 +16,16 @@ _UNSEEN: Final = re.compile(
     "\u2028-\u202e\u2060-\u2064\u2066-\u206f\ud800-\udfff\ufeff\ufff9-\ufffb\U000110bd\U000110cd\U00013430-\U0001343f"
     "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0001\U000e0020-\U000e007f]"
 )
-"""Controls, and what turns lines round or is not seen at all (Cc but line ends and tabs, Cf, Cs, Zl, Zp). As an expression, since long texts are
-looked through while others wait."""
+"""Control, bidirectional and invisible characters (Cc except line ends and tabs, Cf, Cs, Zl, Zp). A regular expression,
+since others wait while long texts are searched."""
 
 
 _READ_TWO_WAYS: Final = frozenset("\xdf\u03c2\u200c\u200d")
-"""The two standards for international names differ in these (RFC 5894 7.2): what a browser makes of them is not what the older says."""
+"""The two IDNA standards differ in these (RFC 5894 7.2): browsers encode them differently from the older one."""
 
 
 def ascii_name(name: str) -> str:
-    """Return an international name as it stands in DNS and in certificates (RFC 3490: xn--...), "" if it has no such form or needs none."""
+    """Return an international name in its DNS form (RFC 3490: xn--...), "" if it has none or needs none."""
     if name.isascii() or _READ_TWO_WAYS.intersection(name):
         return ""
     try:
@@ -35,7 +35,7 @@ def ascii_name(name: str) -> str:
 
 
 def xn_hint(name: str) -> str:
-    """Complete a sentence about a name that is not taken because it is international, "" if it is not."""
+    """Complete a sentence about a name refused for being international, "" for any other name."""
     if name.isascii():
         return ""
     written = ascii_name(name)
@@ -43,24 +43,24 @@ def xn_hint(name: str) -> str:
 
 
 def printable(text: str) -> str:
-    """Replace what Unicode does not call printable: C0 and C1 controls, ESC, line ends, bidirectional and zero-width ones, surrogates."""
+    """Replace unprintable characters: C0 and C1 controls, ESC, line ends, bidirectional, zero-width, surrogates."""
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else HIDDEN for char in text)
 
 
 def readable(text: str) -> str:
-    """Replace what nobody can see, or what turns the rest round, and keep white space and line ends, which a page shows as such."""
+    """Replace invisible and bidirectional characters, but keep white space and line ends, which a page shows."""
     return text if text.isprintable() else _UNSEEN.sub(HIDDEN, text)
 
 
 def printable_lines(text: str) -> str:
-    """Replace what is not printable, as `printable` does, in a text whose line ends are meant: one of ours, or one that stands alone, as a PEM file does."""
+    """Replace unprintable characters except line ends, in a text of our own or a whole document such as a PEM file."""
     return "\n".join(printable(line) for line in text.replace("\r\n", "\n").split("\n"))
 
 
 def escaped_json(text: str) -> str:
-    r"""Write as `\uXXXX` what `printable` would replace, apart from the line ends between a JSON text's parts (RFC 8259 7)."""
+    r"""Write characters that `printable` would replace as `\uXXXX`, except line ends between JSON tokens (RFC 8259 7)."""
     return "\n".join(
         line if line.isprintable() else "".join(map(_escaped, line)) for line in text.split("\n")
     )
@@ -69,7 +69,7 @@ def escaped_json(text: str) -> str:
 def _escaped(char: str) -> str:
     if char.isprintable():
         return char
-    if char in "\t\r":  # JSON has them between its parts only
+    if char in "\t\r":  # JSON has line ends only between its tokens
         return " "
     units = char.encode("utf-16-be", "surrogatepass").hex()
     return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))

@@ -1,6 +1,6 @@
-"""Numbers, lists and moments in sentences, in every text that people read.
+"""Numbers, lists and times in sentences, for every text that people read.
 
-Pure. Invariant: a number and its noun agree: one is never "1 days", and what is not over is never "0 days".
+Pure. Invariant: a number and its noun agree (never "1 days"), and a span that is not over is never "0 days".
 """
 
 import datetime as dt
@@ -10,17 +10,17 @@ from typing import Final
 _UNITS: Final = ((86_400, "day"), (3600, "hour"), (60, "minute"))
 
 NAMED_MAX: Final = 10
-"""Names that one sentence tells; of more it has the count."""
+"""The most names in one sentence; it counts the rest."""
 
 
 def counted(count: float, one: str, many: str = "") -> str:
-    """Return a whole number with its noun: `1 day`, `3 days`, `1,200 nodes`. What is not whole is rounded."""
+    """Return a rounded number with its noun: `1 day`, `3 days`, `1,200 nodes`."""
     whole = round(count)
     return f"{whole:,} {one if abs(whole) == 1 else many or one + 's'}"
 
 
 def span_of(seconds: float) -> str:
-    """Return a span as whole units of the largest one that it fills, the rest cut off: `3 days`, `5 hours`, `20 minutes`, `8 seconds`."""
+    """Return a span in its largest unit, rounded down: `3 days`, `5 hours`, `20 minutes`, `8 seconds`."""
     for size, name in _UNITS:
         if seconds >= size:
             return counted(seconds // size, name)
@@ -35,7 +35,7 @@ def listed(texts: Iterable[str]) -> str:
 
 
 def date(seconds: float | None) -> str:
-    """Write a moment, in UTC."""
+    """Return a time in UTC as text."""
     if seconds is None:
         return "a time that cannot be read"
     try:

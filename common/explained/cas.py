@@ -1,4 +1,4 @@
-"""CAs that people call by a name: where their directories are."""
+"""Well-known CAs and the URLs of their directories."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownCa:
-    """`title` is what it calls itself; `directory_url` is where certificates are ordered, `staging_url` where orders are tried."""
+    """`title` is its own name, `directory_url` the directory for orders, `staging_url` the one for test orders."""
 
     title: str
     directory_url: str

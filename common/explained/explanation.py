@@ -12,7 +12,7 @@ from common.pki.finding import LintCode, Severity
 
 
 class ClientFamily(StrEnum):
-    """Those whose behaviour the table names, as tried or as documented (Apple, Windows)."""
+    """The clients in the table, judged by tests or by their documentation (Apple, Windows)."""
 
     OPENSSL = "OpenSSL"
     CHROME = "Chrome"
@@ -30,9 +30,9 @@ ALL: Final = tuple(ClientFamily)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
-    """One row. `refused_by` are clients that refuse a server for it in their default settings; `remark` says when, or why not all.
+    """One row. `refused_by` lists clients that refuse a server for it by default; `remark` says when, or why not all.
 
-    `title` is at most five words, for where there is room for no more.
+    `title` has at most five words, for places with little room.
     """
 
     code: LintCode | StatusCode | ChainState
@@ -46,17 +46,17 @@ class Explanation:
 
     @property
     def kind(self) -> str:
-        """Say what the code is one of; a finding and a chain's state may be spelled alike."""
+        """Return the kind of the code; a finding and a chain's state may have the same spelling."""
         return {LintCode: "finding", StatusCode: "status", ChainState: "chain"}[type(self.code)]
 
     @property
     def anchor(self) -> str:
-        """Name the row for links."""
+        """Return the row's anchor for links."""
         return f"{self.kind}-{self.code}"
 
     @property
     def refusal(self) -> str:
-        """Say who refuses it, and when."""
+        """Return who refuses it, and when."""
         if not self.refused_by:
             return self.remark or "Nobody."
         who = "All clients" if len(self.refused_by) == len(ClientFamily) else ", ".join(self.refused_by)

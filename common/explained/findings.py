@@ -1,7 +1,7 @@
 """Reference table of findings: a row for each.
 
-Decides the severity of each finding where its place in the fleet does not. A client stands in a row only where its documentation, its
-source or a try says that it refuses a server for this in its default settings.
+Decides the severity of each finding unless that depends on its place in the fleet. A row lists a client only if its
+documentation, its source or a test shows that it refuses a server for this by default.
 """
 
 from typing import Final

@@ -1,6 +1,7 @@
-"""Words for node states, alarm kinds, mistakes of configuration, waits and what a change means: what the pages, the alarms and the operator's command say of each code.
+"""Words for node states, alarm kinds, configuration mistakes, waits and consequences, on pages, in alarms and commands.
 
-Pure, and imports nothing, so that the command may use it as well as the manager. Which codes there are is decided in `common.codes` and `manager.domain`.
+Pure, and imports nothing, so that both the command and the manager can use it. `common.codes` and `manager.domain` decide
+which codes exist.
 """
 
 from collections.abc import Mapping
@@ -37,7 +38,7 @@ NODE_STATES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         "never_joined": ("Never joined", "It was added, but its agent has not joined yet."),
     }
 )
-"""Of each state of a node its name, and what it means."""
+"""The name and meaning of each node state."""
 
 ALARM_TITLES: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -75,7 +76,7 @@ ALARM_TITLES: Final[Mapping[str, str]] = MappingProxyType(
         "renewal_proof_left": "Proof for a CA could not be taken away",
     }
 )
-"""Of each alarm kind what is wrong."""
+"""The title of each alarm kind."""
 
 DIFFERENCES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
     {
@@ -118,7 +119,7 @@ DIFFERENCES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         ),
     }
 )
-"""Of each difference between two certificates, or a certificate and its request, its name and what it means."""
+"""The name and meaning of each difference between two certificates, or between a certificate and its request."""
 
 CONSEQUENCES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
     {
@@ -181,7 +182,7 @@ CONSEQUENCES: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         ),
     }
 )
-"""Of each consequence that a change may have its name and what it means; some want a confirmation."""
+"""The name and meaning of each consequence of a change; some need a confirmation."""
 
 CONFIGURATION: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
     {
@@ -227,7 +228,7 @@ CONFIGURATION: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         ),
     }
 )
-"""Of each mistake in a node's own configuration, or the manager's, its name, and what it means with what to do next."""
+"""The name, meaning and remedy of each mistake in a node's own configuration or the manager's."""
 
 WAITS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
     {
@@ -245,4 +246,4 @@ WAITS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         ),
     }
 )
-"""Of each reason for which a reload waits its name, and what it means with what to do next."""
+"""The name, meaning and remedy of each reason for which a reload waits."""

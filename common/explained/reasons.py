@@ -1,6 +1,6 @@
 """Words for the reasons of errors and failures, and for the alarm names of the existing clients' API.
 
-Pure, and stands on nothing but the codes themselves. Invariant: every reason is explained, with what to do next.
+Pure, and depends only on the codes. Invariant: every reason is explained, with what to do next.
 """
 
 from collections.abc import Mapping
@@ -254,7 +254,7 @@ REASONS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         ),
     }
 )
-"""Of each reason its name, and what it means with what to do next."""
+"""The name, meaning and remedy of each reason."""
 
 CLIENT_ALARMS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
@@ -268,4 +268,4 @@ CLIENT_ALARMS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "ntp_not_synchronised": ("clock_skew",),
     }
 )
-"""Of each alarm name of the existing clients' API the alarms that it stands for."""
+"""The alarm kinds behind each alarm name of the existing clients' API."""

@@ -1,4 +1,4 @@
-"""Words for how far an order has come, the same on pages and in the command."""
+"""Words for the steps of an order, the same on pages and in the command."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -18,4 +18,4 @@ ORDER_STEPS: Final[Mapping[str, str]] = MappingProxyType(
         "failed": "the order failed",
     }
 )
-"""By code, what is so once an order has come so far."""
+"""The state of an order after each step, by code."""

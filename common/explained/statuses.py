@@ -208,7 +208,7 @@ _STATES: Final[Mapping[ChainState, Explanation]] = MappingProxyType(
 
 
 def explain(code: LintCode | StatusCode | ChainState) -> Explanation:
-    """Return a code's row. Codes of two kinds may be spelled alike, so the kind counts."""
+    """Return a code's row. Codes of different kinds may have the same spelling, so the type counts."""
     match code:
         case LintCode():
             return _FINDINGS[code]
