@@ -1,8 +1,8 @@
-"""Configuration check: what is wrong on the node now and would fail at the next installation or the next start.
+"""Configuration check: finds faults on the node that would fail the next installation or the next start.
 
-Checks what the administrator of the node owns: the services file as it is on disk (read or not), the programs, units and
+Checks what the node's administrator owns: the services file on disk (loaded or not), the programs, units and
 directories that it names, and the node's identity. Changes nothing, so it may run beside an agent.
-Invariant: each fault says which file and what to do, and fits into a report.
+Invariant: each fault names the file and the remedy, and fits into a report.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ FAULT_MAX_CHARS: Final = 240
 async def find_faults(
     *, services_file: Path, data: Path, in_use: Services | None = None
 ) -> list[ConfigurationFault]:
-    """Return what is wrong. Where the file cannot be used, what is `in_use` is checked in its place."""
+    """Return the faults. If the file cannot be used, checks the services `in_use` instead."""
     services, faults = in_use or Services(), []
     try:
         services, _ = await asyncio.to_thread(load_services, services_file)

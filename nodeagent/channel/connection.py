@@ -1,7 +1,7 @@
 """One connection to the manager: its bytes become frames, and its end has a reason.
 
-Decides when a connection is over, and remembers why. Leaves what frames mean to the conversation.
-Invariant: a connection ends once, and what arrives afterwards is dropped.
+Decides when a connection is over, and remembers why. Leaves the meaning of frames to the conversation.
+Invariant: a connection ends once, and later data is dropped.
 """
 
 import asyncio
@@ -19,20 +19,20 @@ SILENCE_S: Final = 150.0
 """Two and a half ticks without an answer."""
 
 BUFFERED_MAX_BYTES: Final = 1024 * 1024
-"""What may wait for a manager that does not read; an agent never sends that much."""
+"""The most unsent data for a manager that does not read; an agent never sends that much."""
 
 
 class ManagerRoute(Protocol):
-    """How the manager is reached, and what is kept of that."""
+    """Reaches the manager, and stores its announced addresses and keys."""
 
     async def dial(self, peer: Peer) -> Transport:
         """Reach it. Raises UnreachableError, AccessError, NotJoinedError."""
 
     def avoid(self) -> None:
-        """Note that who was reached last takes no nodes now."""
+        """Note that the manager reached last takes no nodes now."""
 
     async def keep(self, contact: Contact) -> bool:
-        """Keep how it is to be reached; tell whether that was news. Raises InstallError, ProtocolError."""
+        """Store the manager's contact; return whether it was new. Raises InstallError, ProtocolError."""
 
 
 @dataclass(slots=True)
@@ -64,7 +64,7 @@ class Connection:
         self.retry_after_s = 0.0
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes. A peer that breaks the protocol is hung up on."""
+        """Take bytes. Closes the connection of a peer that breaks the protocol."""
         try:
             for header, blob in self._decoder.feed(data):
                 if self.ended.is_set():
@@ -81,7 +81,7 @@ class Connection:
         self.ended.set()
 
     def write(self, data: bytes) -> None:
-        """Send, unless it is over; it is over for a manager that does not read."""
+        """Send unless the connection is over. Closes it if the manager does not read."""
         if self.transport is None or self.ended.is_set():
             return
         self.transport.write(data)
@@ -89,7 +89,7 @@ class Connection:
             self.end(Reason.TIMEOUT, "the manager does not read what is sent")
 
     def end(self, reason: Reason, message: str, retry_after_s: float = 0.0) -> None:
-        """Close. What ended it first is the reason that is kept."""
+        """Close. The first reason is kept."""
         if self.ended.is_set():
             return
         self.reason, self.message, self.retry_after_s = reason, message, retry_after_s

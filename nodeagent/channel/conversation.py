@@ -1,10 +1,10 @@
-"""Conversation with the manager: kept up for good, and what is agreed in it is carried out.
+"""Conversation with the manager: keeps it up forever, and carries out the jobs agreed in it.
 
-Drives `common.wire.receiver` over whatever its `ManagerRoute` dials, and dials again when a connection ends. Decides when
-a silent manager is given up, and in which order jobs run. Leaves when to dial to `backoff`, protocol and policy to the receiver,
-disks and services to the installer.
-Invariant: installations outlive connections and run one after the other; and a connection on which the manager has been
-silent for `SILENCE_S` is closed, since only the side that dials can notice that a connection is half-open.
+Drives `common.wire.receiver` over the connections of its `ManagerRoute`, and dials again when one ends. Decides when to
+abandon a silent manager, and the order of jobs. Leaves to `backoff` when to dial, to the receiver protocol and policy,
+and to the installer disks and services.
+Invariant: installations outlive connections and run one at a time; and a connection on which the manager was silent for
+`SILENCE_S` is closed, since only the dialling side can notice a half-open connection.
 """
 
 import asyncio
@@ -62,7 +62,7 @@ GATHER_S: Final = 1.0
 
 
 class Conversation:
-    """The agent's side of it. The composition root keeps `run`, `run_jobs`, `run_upkeep` and `run_pulse` going."""
+    """The agent's side. The composition root keeps `run`, `run_jobs`, `run_upkeep` and `run_pulse` going."""
 
     def __init__(
         self,
@@ -98,14 +98,14 @@ class Conversation:
     # -- loops
 
     async def run(self) -> None:
-        """Dial, converse, and dial again, for good."""
+        """Dial, converse, and dial again, forever."""
         await self.recovered.wait()
         while True:
             pause_s = await self._converse()
             await asyncio.sleep(pause_s)
 
     async def run_jobs(self) -> None:
-        """End what was interrupted, then do what is agreed with the manager, one after the other."""
+        """Complete an interrupted installation, then do the jobs agreed with the manager, one at a time."""
         if not self.recovered.is_set():
             try:
                 await self._installer.resume(progress=ignore_progress)
@@ -128,7 +128,7 @@ class Conversation:
                     self._send_tick()
 
     async def _take_contact(self, contact: Contact) -> None:
-        """Keep how the manager is to be reached, and confirm it; what cannot be kept is announced again each minute."""
+        """Store the manager's contact and confirm it. The manager announces an unconfirmed one again each minute."""
         try:
             has_changed = await self._route.keep(contact)
         except InstallError as error:
@@ -140,7 +140,7 @@ class Conversation:
                 self._send_tick()
 
     async def run_upkeep(self) -> None:
-        """Do the upkeep each minute, or soon when asked; report to the manager what changed."""
+        """Do the upkeep each minute, or soon when asked; report changes to the manager."""
         await self.recovered.wait()
         while True:
             with suppress(TimeoutError):
@@ -155,7 +155,7 @@ class Conversation:
             await self._check_room()
 
     async def run_pulse(self) -> None:
-        """Notice what did not happen in time, send the minute's tick, and show that this loop lives."""
+        """Act on passed deadlines, send the tick each minute, and show that this loop lives."""
         while True:
             self._on_pulse()
             self._measure()
@@ -192,7 +192,7 @@ class Conversation:
         self._begun = begun
 
     async def _check_room(self) -> None:
-        """End the rest of a bundle for which there was no room, once there is."""
+        """End the rest of a bundle that lacked room once there is enough."""
         manifest, failed = self._state.unroomed, self._state.file.journal.last_failed
         if manifest is None or failed is None or failed.digest != manifest.digest:
             return
@@ -205,11 +205,11 @@ class Conversation:
         self._jobs.put(RestOver())
 
     def upkeep_soon(self) -> None:
-        """Do the upkeep soon: what the services need has changed."""
+        """Do the upkeep soon: the services' needs have changed."""
         self._upkeep_due.set()
 
     def tree_changed(self) -> None:
-        """Do the upkeep soon: something changed on the disk, and it was not this agent itself."""
+        """Do the upkeep soon: something other than this agent changed the disk."""
         if not self._is_maintaining and not self._state.lock.locked():
             self._upkeep_due.set()
 
@@ -276,7 +276,7 @@ class Conversation:
             log.info("manager.dialled", address=address, epoch=welcome.epoch)
 
     def _add(self, job: Install | Acknowledged | Announced) -> None:
-        """Add a job, but for acknowledgements of what is not owed."""
+        """Add a job, except acknowledgements of outcomes that are not owed."""
         owed = self._state.file.journal.unacknowledged
         if not isinstance(job, Acknowledged) or (owed is not None and owed.push_id == job.push_id):
             self._jobs.put(job)
@@ -286,14 +286,14 @@ class Conversation:
         self._run(self._connection, self._receiver.tick(self._state.clock()))
 
     def tell_kept(self, challenges: Challenges, not_kept: Sequence[NotKept]) -> None:
-        """Tell the manager what came of a set of challenges."""
+        """Report to the manager on a set of challenges."""
         self._tell(self._receiver.kept(challenges, not_kept))
 
     def _minute_s(self) -> float:
         return TICK_S * self._uniform(1 - TICK_JITTER, 1)
 
     def _log_trouble(self, event: str, reason: Reason, message: str) -> None:
-        # a manager that is away for hours is logged once, not at each attempt
+        # a manager that is down for hours is logged once, not at each attempt
         write = log.warning if message != self.status.trouble else log.debug
         self.status.trouble, self.status.reason = message, reason
         write(event, reason=reason, message=message)

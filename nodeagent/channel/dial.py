@@ -1,4 +1,4 @@
-"""Connection of this node to its manager, by the keys that both have pinned."""
+"""Connection of this node to its manager, authenticated by pinned keys."""
 
 from typing import Final
 
@@ -18,7 +18,7 @@ async def connect(
 ) -> Session:
     """Reach the manager at the first of its addresses that answers.
 
-    Raises UnreachableError if none does, AccessError if one does and is not the pinned manager or refuses our key.
+    Raises UnreachableError if none does, AccessError if one is not the pinned manager or refuses our key.
     """
     pinned = set(identity.host_keys)
     dialler = Dialler(

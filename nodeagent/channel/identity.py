@@ -25,18 +25,18 @@ from nodeagent.install.fault import name_fault
 DIRECTORY: Final = "identity"
 KEY_FILE: Final = "node_key"
 CANDIDATE_FILE: Final = "node_key.candidate"
-"""A key that is on its way to replace the first; it is there only while a rotation is not known to be over."""
+"""The candidate for replacing the key; it exists only until a rotation is known to be complete."""
 
 PIN_FILE: Final = "manager.json"
 LOCK_FILE: Final = "manager.lock"
-"""Held by whoever reads the pin to write it: the agent, which is told addresses, and whoever joins meanwhile."""
+"""The lock for changing the pin: by the agent, which receives addresses, and by a join at the same time."""
 
 FILE_MAX_BYTES: Final = 64 * 1024
 """A key takes half a KiB, a pin with many addresses a few."""
 
 
 class Pin(msgspec.Struct, frozen=True, kw_only=True):
-    """The manager as this node knows it: where it is, and its host keys (`ssh-ed25519 AAAA...`)."""
+    """The manager as this node knows it: its addresses and host keys (`ssh-ed25519 AAAA...`)."""
 
     node: str
     addresses: list[str]
@@ -45,7 +45,7 @@ class Pin(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """Who this node is to the manager, where the manager is, and by which host keys it is known."""
+    """The node's name and key, and the manager's addresses and host keys."""
 
     node: NodeName
     addresses: tuple[str, ...]
@@ -76,7 +76,7 @@ def load(data_dir: Path, *, key_file: str = KEY_FILE) -> Identity:
 
 
 def ensure_key(data_dir: Path) -> asyncssh.SSHKey:
-    """Return the node's key, made now if there is none. Raises InstallError if the directory cannot be written."""
+    """Return the node's key, made now if missing. Raises InstallError if the directory cannot be written."""
     directory = data_dir / DIRECTORY
     with _written():
         durable.make_dirs(data_dir, 0o755)
@@ -105,23 +105,23 @@ def candidate(data_dir: Path) -> Identity | None:
 
 
 def commit_candidate(data_dir: Path) -> None:
-    """Replace the node's key by the candidate, in one step. Raises InstallError if the disk refuses."""
-    # not there: whoever else dials or rotates on this node saw it pinned, and was first
+    """Replace the node's key with the candidate, in one step. Raises InstallError if the disk refuses."""
+    # missing: another process that dials or rotates on this node saw it pinned and was first
     with _written(), suppress(FileNotFoundError):
         durable.publish(data_dir / DIRECTORY / CANDIDATE_FILE, data_dir / DIRECTORY / KEY_FILE)
 
 
 def save_pin(data_dir: Path, pin: Pin) -> None:
-    """Keep what the manager is known by. Raises InstallError if it cannot be written."""
+    """Store the manager's pin. Raises InstallError if it cannot be written."""
     with _pin_held(data_dir):
         _write_pin(data_dir, pin)
 
 
 def keep_contact(data_dir: Path, contact: Contact, *, told_to: Identity) -> Identity | None:
-    """Keep where the manager is dialled, and by which keys it is known if it says so; return what is kept.
+    """Store the manager's addresses, and its keys if it announced any; return the stored pin.
 
-    None where another manager, or the same under another name, was joined since: `told_to` is whom the manager spoke to.
-    Raises InstallError if it cannot be written, CertcastError if what is there is damaged.
+    `told_to` is the identity that received the announcement. None if the node has since joined another manager, or
+    the same one under another name. Raises InstallError if the pin cannot be written, CertcastError if it is damaged.
     """
     with _pin_held(data_dir):
         now = load(data_dir)

@@ -1,6 +1,6 @@
-"""Jobs that are agreed with the manager, one after the other.
+"""Jobs agreed with the manager, one at a time.
 
-Decides which is done next. Leaves what each is to the conversation. Invariant: of each kind the newest waits, and no other.
+Decides the next one. Leaves their execution to the conversation. Invariant: only the newest job of each kind waits.
 """
 
 import asyncio
@@ -11,16 +11,17 @@ from common.wire.receiver import Acknowledged, Announced, Install
 
 @dataclass(frozen=True, slots=True)
 class RestOver:
-    """What kept refused content from being installed is gone."""
+    """The obstacle to installing refused content is gone."""
 
 
 Job = Install | Acknowledged | RestOver | Announced
 
 
 class Jobs:
-    """What is to be done, the newest of each kind: one installation runs at a time, one outcome waits to be acknowledged, a rest ends once, and one contact is kept.
+    """The newest waiting job of each kind.
 
-    So a manager that says a thing without end makes nothing grow, and nothing be done twice.
+    One is enough: one installation runs at a time, one outcome waits for its acknowledgement, a rest ends once, and one
+    contact is stored. So a manager that repeats itself endlessly neither fills memory nor causes repeated work.
     """
 
     def __init__(self) -> None:
@@ -28,12 +29,12 @@ class Jobs:
         self._came = asyncio.Event()
 
     def put(self, job: Job) -> None:
-        """Keep a job; it takes the place of one of its kind."""
+        """Add a job. It replaces a waiting one of its kind."""
         self._waiting[type(job)] = job
         self._came.set()
 
     async def take(self) -> Job:
-        """Wait for a job; of those of several kinds the one whose kind came first."""
+        """Wait for a job; of several kinds, return the one whose kind came first."""
         await self._came.wait()
         job = self._waiting.pop(next(iter(self._waiting)))
         if not self._waiting:

@@ -1,7 +1,7 @@
 """Enrolment with a manager: make the key here, prove the token's secret to the manager that it names, pin both sides.
 
 Invariant: the secret is sent only to the host key whose fingerprint the token carries; nothing is pinned unless the
-manager said so; doing it again with the same token and key is harmless.
+manager accepts; repeating it with the same token and key is harmless.
 """
 
 import asyncio
@@ -46,7 +46,7 @@ async def join(token_text: str, data_dir: Path, *, agent_version: str) -> Identi
 async def ask(
     addresses: Sequence[str], *, key: asyncssh.SSHKey, trusts: Callable[[str], bool], request: EnrolRequest
 ) -> EnrolReply:
-    """Ask the one question of the join channel, with a login by the key that is to be pinned.
+    """Ask the one question of the join channel, logged in with the key to be pinned.
 
     Raises UnreachableError, AccessError, ProtocolError.
     """

@@ -1,13 +1,13 @@
-"""The manager's clock: its time as it sent it last, carried on by this machine's time since boot.
+"""The manager's clock: its last sent time, advanced by this machine's time since boot.
 
-Invariant: no step of this machine's clock moves it.
+Invariant: steps of this machine's clock do not move it.
 """
 
 import time
 
 
 def since_boot_s() -> float:
-    """Return the seconds since boot, with those in which the machine slept."""
+    """Return the seconds since boot, including suspended time."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
@@ -18,9 +18,9 @@ class ManagerClock:
         self._ahead_s: float | None = None
 
     def set(self, server_time_s: float) -> None:
-        """Take what the manager says it is now."""
+        """Set the manager's present time."""
         self._ahead_s = server_time_s - since_boot_s()
 
     def now_s(self) -> float | None:
-        """Return its time, None before the manager sent it."""
+        """Return the manager's time, None before it has sent one."""
         return None if self._ahead_s is None else self._ahead_s + since_boot_s()

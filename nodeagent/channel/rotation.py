@@ -1,10 +1,10 @@
 """Key rotation of a node: candidate, tested, committed, and back to the old one automatically if the candidate fails.
 
-The candidate is made here and logs in to the join channel, which tests it; the pinned key's signature vouches for it; the
-manager pins it, and only then it takes the old key's place. The statement names the pinning of the old key, so that it is worth
-nothing after that one. Invariant: at every moment one of the two files opens the
-manager, whatever was killed in between: the manager forgets the old key only by pinning the new one, and a dial that is
-refused with the old key is tried with the candidate.
+The node makes the candidate and tests it by logging in to the join channel; the pinned key's signature vouches for it;
+only after the manager has pinned it does it replace the old key. The signed statement names the pinning of the old key,
+so it expires with that. Invariant: at every moment one of the two files can log in to the manager, whatever is killed in
+between: the manager forgets the old key only by pinning the new one, and a dial refused with the old key is repeated
+with the candidate.
 """
 
 import asyncio
@@ -29,10 +29,10 @@ async def rotate(data_dir: Path, *, agent_version: str) -> Identity:
     """Replace the node's key.
 
     Raises NotJoinedError, UnreachableError, AccessError, EnrolmentError, InstallError (the disk refuses).
-    After a failure the old key is in use as before, or `connect_as` finds out which one the manager knows.
+    After a failure the old key stays in use, or `connect_as` finds out which one the manager knows.
     """
     old = await asyncio.to_thread(identity.load, data_dir)
-    # one that is there already may be what the manager has pinned: it is never thrown away before that is known
+    # the manager may have pinned an existing candidate: never discard it before that is known
     new = await asyncio.to_thread(identity.candidate, data_dir)
     if new is None:
         new = await asyncio.to_thread(identity.make_candidate, data_dir)
@@ -53,9 +53,9 @@ async def rotate(data_dir: Path, *, agent_version: str) -> Identity:
 
 
 async def _pinning(old: Identity, *, agent_version: str) -> str:
-    """Ask the manager for what tells this pinning of the old key from others; "" if it has forgotten that key, or is older than this.
+    """Ask the manager for the identifier of the old key's pinning; "" if it forgot the key or is an older release.
 
-    The question is a rotation of the key to itself, which every manager takes from the one that is pinned.
+    The question is a rotation of the key to itself, which every manager accepts from the pinned key.
     """
     proof = sign(old.key, rotation_statement(old.node, old.public_line))
     reply = await ask(
@@ -68,7 +68,7 @@ async def _pinning(old: Identity, *, agent_version: str) -> str:
 
 
 async def connect_as(data_dir: Path, *, peer: Peer, order: DialOrder = AS_GIVEN) -> Session:
-    """Dial with the node's key as it is now, or with a candidate that the manager knows already."""
+    """Dial with the node's present key, or with a candidate that the manager already knows."""
     me = await asyncio.to_thread(identity.load, data_dir)
     try:
         return await connect(me, peer=peer, order=order)

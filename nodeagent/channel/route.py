@@ -1,8 +1,8 @@
-"""Route to the manager: in which order its addresses are dialled, and what is kept of what it announces.
+"""Route to the manager: the order in which to dial its addresses, and the storage of its announcements.
 
-Decides that the address that answered last comes first, or last if nobody there takes nodes now, and the others in an order drawn
-each time, with a pause drawn before each: several managers may be behind the addresses, of which one may not be able to take nodes.
-Invariant: what is kept came over a connection to the pinned manager, and can be dialled.
+Dials the address that answered last first, or last if it takes no nodes now, and the others in random order with a
+random pause before each: the addresses may belong to several managers, some of which may be unable to take nodes.
+Invariant: stored addresses came over a connection to the pinned manager, and can be dialled.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from nodeagent.install.localstate import NodeLocalState
 log = structlog.get_logger(__name__)
 
 SPREAD_S: Final = 1.0
-"""Over how long the agents that lost one address spread before each dials another."""
+"""The time over which agents that lost one address spread before each dials another."""
 
 
 class AddressOrder:
@@ -35,12 +35,12 @@ class AddressOrder:
         self._is_avoided = False
 
     def order(self, addresses: Sequence[str]) -> list[str]:
-        """Return them in the order in which they are dialled now."""
+        """Return the addresses in the order to dial them now."""
         drawn = sorted(addresses, key=lambda _: self._uniform(0.0, 1.0))
         return sorted(drawn, key=lambda address: (address == self._last) == self._is_avoided)
 
     def pause_s(self) -> float:
-        """Return how long to wait before another address is dialled."""
+        """Return how long to wait before the next address."""
         return self._uniform(0.0, SPREAD_S)
 
     def answered(self, address: str) -> None:
@@ -78,9 +78,9 @@ class Route:
         self._order.avoid()
 
     async def keep(self, contact: Contact) -> bool:
-        """Keep what the manager announced; return whether that was news.
+        """Store the manager's announcement; return whether it was new.
 
-        Raises ProtocolError for what no agent can keep, InstallError if it cannot be written.
+        Raises ProtocolError if it is unusable, InstallError if it cannot be written.
         """
         if not can_be_kept(contact.addresses):
             raise ProtocolError(

@@ -1,7 +1,7 @@
-"""Health checks of this node: the truth behind /health and the metrics.
+"""Health checks of this node, behind /health and the metrics.
 
-Decides from what the agent knows about itself and `now_s`. Leaves serving it to `server`.
-Invariant: a node is never called ready while a port serves something else than what was installed, or nothing valid.
+Decides from the agent's own state and `now_s`. Leaves serving the result to `server`.
+Invariant: a node is never ready while a port serves a certificate other than the installed one, or no valid one.
 """
 
 import time
@@ -29,7 +29,7 @@ WITHDRAWN_S: Final = 600.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
-    """Checks when asked. `is_recovered`: what was interrupted has been brought to its end."""
+    """Checks on request. `is_recovered`: an interrupted installation has been completed."""
 
     state: NodeState
     status: ConnectionStatus
@@ -43,7 +43,7 @@ class Health:
         return [Check(name="recovery", ok=done, message=message)]
 
     def ready(self) -> list[Check]:
-        """Whether the node serves what it should, and its manager knows."""
+        """Whether the node serves the right certificates and its manager knows that."""
         return [
             *self.startup(),
             self._manager(),

@@ -1,7 +1,7 @@
-"""Whose a local port is, as the kernel says it (proc(5), /proc/net/tcp).
+"""Account that listens on a local port, from the kernel (proc(5), /proc/net/tcp).
 
-A port above 1023 is whoever's takes it first, while the agent does not run or cannot bind, and whoever has it answers whatever it likes.
-Invariant: an account is named only where the kernel says that its process listens at this very address.
+While the agent does not run or cannot bind, any local user can take a port above 1023 and answer anything on it.
+Invariant: an account is named only if the kernel reports that its process listens on exactly this address.
 """
 
 import ipaddress
