@@ -1,6 +1,6 @@
-"""Build a bundle from what a node's slots and the trust store hold.
+"""Build a bundle from the content of a node's slots and the trust store.
 
-Decides what stands in each file. Leaves the choice of certificates to `manager.domain`.
+Decides the content of each file. Leaves the choice of certificates to `manager.domain`.
 Invariant: equal inputs give equal bytes, and so an equal digest.
 """
 
@@ -26,7 +26,7 @@ from common.ids import Digest, NodeName, digest_of
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlotMaterial:
-    """What one slot serves. PEM texts, each ending in a newline; `chain_pem` leaf's issuer first, no root.
+    """The content of one slot. PEM texts, each ending in a newline; `chain_pem`: leaf's issuer first, no root.
 
     `private_key_pem` is unencrypted PKCS#8 and never appears in a repr; `parameters_pem` may be "".
     """

@@ -1,7 +1,7 @@
 """The manifest: a bundle's file list, in one canonical form with one digest.
 
 Decides which files a bundle may hold, how large they may be, and when two bundles are the same.
-Leaves what is inside the files to `common.bundle.verify`.
+Leaves the content of the files to `common.bundle.verify`.
 Invariant: a `Manifest` that came from `parse_manifest` names only files of the closed set below, so no
 name from the network ever becomes a path.
 """
@@ -63,7 +63,7 @@ class ManifestEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SlotFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """What a slot's leaf is: its fingerprint and its validity in unix seconds."""
+    """A slot's leaf: its fingerprint and its validity in unix seconds."""
 
     leaf: Fingerprint
     not_before_s: int
@@ -71,7 +71,7 @@ class SlotFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What one node must hold. `anchors` counts the certificates in trust/ca-certificates.pem."""
+    """The files that one node must hold. `anchors` counts the certificates in trust/ca-certificates.pem."""
 
     format: int
     node: NodeName

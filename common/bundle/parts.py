@@ -1,7 +1,7 @@
-"""Bundle parts: trust store, server slot and client slot, which fail apart.
+"""Bundle parts: trust store, server slot and client slot, which fail independently.
 
-Decides what belongs to a part, when a part is the same, and what a bundle is with former content in some of its parts.
-Invariant: what `with_former` returns has each part whole, from the one bundle or from the other.
+Decides which files belong to a part, when two parts are equal, and how to combine a bundle with former content.
+Invariant: each part in the result of `with_former` comes whole from one of the two bundles.
 """
 
 from collections.abc import Collection
@@ -41,9 +41,9 @@ def changed_parts(before: Manifest | None, after: Manifest) -> tuple[Part, ...]:
 
 
 def with_former(offered: Manifest, former: Manifest | None, kept: Collection[Part]) -> Manifest:
-    """Return the offered bundle with the former content of the `kept` parts; a slot that there was not is left out.
+    """Return the offered bundle with the former content of the `kept` parts; drops slots without former content.
 
-    A bundle is never without a trust store, so it cannot be kept where there is no former one.
+    A bundle always has a trust store, so that cannot be kept without a former one.
     """
     if "trust" in kept and former is None:
         raise ValueError("there is no former trust store")

@@ -1,6 +1,6 @@
-"""Check that a bundle is whole and usable before anything of it becomes visible.
+"""Check that a bundle is complete and usable before any of it becomes visible.
 
-Decides, on what the bytes say and `now_s`, which parts of it a node may install. Reads no disk.
+Decides from the bytes and `now_s` which parts a node may install. Reads no disk.
 Invariant: a part without a fault is a slot whose key pairs with its leaf, whose chain parses, and whose leaf is valid at
 `now_s`; or a trust store that is not empty.
 """
@@ -48,8 +48,8 @@ _PEM_CERTIFICATE = b"-----BEGIN CERTIFICATE-----"
 class PartFault:
     """Why a part of a bundle cannot be installed.
 
-    `certificate` names the certificate in the file, "" where none is to blame. `valid_from_s` is when a leaf that is not
-    valid yet will be, 0 for any other fault.
+    `certificate` names the certificate in the file, "" if none is to blame. `valid_from_s` is when a leaf that is not
+    valid yet becomes valid, 0 for any other fault.
     """
 
     part: Part

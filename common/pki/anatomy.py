@@ -1,7 +1,8 @@
-"""Anatomy of a certificate: those parts of its DER that its decoded fields leave out, read from the very bytes that are served.
+"""Anatomy of a certificate: parts of its DER beyond the decoded fields, read from the bytes that are served.
 
-Decides what a key usage, a curve's encoding, a TLS feature or a policy extension says. Leaves judging that to `path` and to `manager.pki.judge.lint`.
-Invariant: never raises. What cannot be read is named in `unreadable` and never counts as absent.
+Decides the value of a key usage, a curve's encoding, a TLS feature or a policy extension. Leaves judging them to `path`
+and `manager.pki.judge.lint`. Invariant: never raises. Unreadable parts are listed in `unreadable` and never count as
+absent.
 """
 
 from collections import Counter
@@ -59,9 +60,9 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuthorityKey:
-    """What an authority key identifier says of the issuer's certificate (RFC 5280 4.2.1.1); None where it says nothing.
+    """An authority key identifier's data about the issuer's certificate (RFC 5280 4.2.1.1); None if missing.
 
-    `key` is its subject key identifier, `issuer_der` the name of who issued it, `serial` its number.
+    `key` is its subject key identifier, `issuer_der` the name of its own issuer, `serial` its serial number.
     """
 
     key: bytes | None = None
@@ -104,7 +105,7 @@ class Anatomy:
 
 @lru_cache(maxsize=4096)
 def anatomy(certificate: Certificate) -> Anatomy:
-    """Read a certificate's parts; each once, because a path is judged for every leaf below it."""
+    """Read a certificate's parts. Cached, because a path is judged for every leaf below it."""
     try:
         frame = der.sequence(certificate.der, 2)
         body = der.members(frame[0], der.SEQUENCE, 6)

@@ -1,8 +1,8 @@
 """The base64 between a BEGIN and its END, through whatever a tool or a person has put around its lines.
 
-Decides which bytes a block's body stands for. Reads it as it is first; then without escapes (JSON, source code), markup,
-quoted-printable; then without what stands beside each line (an email's quotes, a log's times, a table's borders).
-Invariant: a reading that leaves anything out is taken only if the bytes frame exactly, so what is damaged stays damaged.
+Decides the bytes of a block's body. Reads it unchanged first; then without escapes (JSON, source code), markup and
+quoted-printable; then without text beside each line (an email's quotes, a log's times, a table's borders).
+Invariant: a reading that drops anything is accepted only if the bytes frame exactly, so damaged blocks stay damaged.
 """
 
 import base64
@@ -27,7 +27,7 @@ _INDEFINITE: Final = b"\x30\x80"
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """What a body stands for. `headers` are RFC 1421 header lines; `plain` says that it was base64 and white space only."""
+    """A decoded body. `headers` are RFC 1421 header lines; `plain`: it was only base64 and white space."""
 
     der: bytes = field(repr=False)
     headers: tuple[tuple[str, str], ...] = ()
@@ -35,7 +35,7 @@ class Body:
 
 
 def read_body(text: str, *, before: str) -> Body | None:
-    """Read what stands between two marks; `before` is what stands on the BEGIN's line before it. None if it is not base64."""
+    """Read the text between two marks; `before` is the text before the BEGIN on its line. None if not base64."""
     readable = _readable(text)
     whole = _read(readable, plain=readable is text)
     if whole is not None and (whole.headers or frames(whole.der)):

@@ -1,10 +1,9 @@
-"""Certificates, decoded once, so that nothing that shows one later can fail.
+"""Certificates, decoded once, so that displaying one later cannot fail.
 
-Decides what each field of a certificate reads as. Leaves judging that to `manager.pki` (`judge.status`, `judge.lint`, `chain`).
-It reads the DER itself, part by part, because clients do so too: what they read is read here, also where the library's strict parser
-refuses the whole. Invariant: `decode` raises for bytes that do not have the frame of a certificate and for nothing else. A field that
-cannot be decoded has a neutral value and its name in `undecodable`: unknown, never absent.
-URLs inside a certificate are never looked at.
+Decides the value of each field. Leaves judging them to `manager.pki` (`judge.status`, `judge.lint`, `chain`). Reads the
+DER itself, part by part, as clients do, even if the library's strict parser refuses the whole certificate. Invariant:
+`decode` raises only for bytes without the frame of a certificate. A field that cannot be decoded has a neutral value
+and its name in `undecodable`: unknown, never absent. URLs inside a certificate are never fetched.
 """
 
 from collections.abc import Callable
@@ -105,10 +104,10 @@ class Certificate:
         return self.subject_name or self.label
 
     def knows(self, field: str) -> bool:
-        """Whether a field's value was read: what is absent is known to be, what cannot be decoded is not.
+        """Whether a field's value is known. An absent field is known; one that cannot be decoded is not.
 
-        Extensions go by `key_id`, `issuer_key_id`, `key_usage`, `extended_key_usage`, `subject_alt_names`, `basic_constraints`,
-        `name_constraints`; where their list cannot be walked, none of them is known.
+        The extensions' names are `key_id`, `issuer_key_id`, `key_usage`, `extended_key_usage`, `subject_alt_names`,
+        `basic_constraints`, `name_constraints`; if their list cannot be walked, none of them is known.
         """
         return field not in self.undecodable and not (
             field in _OF_EXTENSIONS and "extensions" in self.undecodable
@@ -116,7 +115,7 @@ class Certificate:
 
     @property
     def may_be_trusted(self) -> bool:
-        """Whether it can stand among trusted CAs: a CA, or a peer's self-signed certificate, which is an anchor for itself alone."""
+        """Whether it can be a trusted CA: a CA, or a peer's self-signed certificate, an anchor only for itself."""
         return self.is_ca or self.is_self_signed
 
     @property
@@ -213,7 +212,7 @@ def load(data: bytes) -> x509.Certificate:
 
 
 def is_signed_by(certificate: Certificate, issuer: Certificate) -> bool:
-    """Whether `issuer`'s key made the signature on `certificate`. Whatever cannot be checked is not signed."""
+    """Whether `issuer`'s key made the signature on `certificate`. An uncheckable signature counts as false."""
     frame, above = read_frame(certificate.der), read_frame(issuer.der)
     try:
         key = read_public_key(above.public_key)

@@ -1,7 +1,7 @@
 """Name constraints: which names a CA may sign for (RFC 5280 4.2.1.10).
 
 Decides for one path whether every name below a constrained CA is within its permitted and outside its excluded subtrees.
-Invariant: work is bounded by a count of comparisons; whatever cannot be read or finished counts as violated.
+Invariant: a limit on comparisons bounds the work; constraints that cannot be read or fully checked count as violated.
 """
 
 import ipaddress
@@ -50,12 +50,12 @@ def constraints_hold(path: Sequence[Certificate], comparisons: Comparisons) -> b
 
 
 def own_constraints_hold(certificate: Certificate, comparisons: Comparisons) -> bool:
-    """Whether a certificate's name constraints, which only a CA's are for, leave out no name of its own."""
+    """Whether a certificate's name constraints, which only a CA should have, allow all of its own names."""
     return constraints_hold([certificate, certificate], comparisons)
 
 
 def seldom_applied(issuer: Certificate) -> str:
-    """Say which of a CA's name constraints have a form that not every client can apply, "" if none has."""
+    """Name a CA's name constraints whose form not every client can apply, "" if none."""
     if not issuer.has_name_constraints:
         return ""
     try:

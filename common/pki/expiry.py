@@ -1,7 +1,8 @@
 """Expiry rules: when a certificate's end is near enough to be shown, and near enough for an alarm.
 
-Decides by the certificate's lifetime. One place for lists, alarms, metrics, pages and the node's own check.
-Invariant: what has an alarm is shown as expiring; a trusted CA counts by days alone, as the specification says.
+Decides by the certificate's lifetime, for lists, alarms, metrics, pages and the node's own check.
+Invariant: a certificate with an alarm is shown as expiring; for a trusted CA only the days count, as the specification
+says.
 """
 
 from enum import StrEnum
@@ -24,7 +25,7 @@ SHORT_LIFE_S: Final = 10 * DAY_S
 
 
 UNREADABLE: Final = "unreadable"
-"""What is shown in place of a moment that a certificate does not tell."""
+"""Shown in place of a time that cannot be read."""
 
 NO_DATE_S: Final = 0
 """Stands for an unreadable moment in contracts that have room for numbers only: manifests, agents' reports, the APIs. No certificate in use ends in the first second of
@@ -42,7 +43,7 @@ def from_number(moment_s: int) -> int | None:
 
 
 class Nearness(StrEnum):
-    """How near a certificate's end is; UNKNOWN where it cannot be read, which is neither past nor to come."""
+    """How near a certificate's end is. UNKNOWN if it cannot be read, so neither past nor future."""
 
     OVER = "over"
     ALARM = "alarm"
@@ -52,7 +53,7 @@ class Nearness(StrEnum):
 
 
 def lifetime_s(not_before_s: int | None, not_after_s: int | None) -> int | None:
-    """Return for how long a certificate is valid, None where that cannot be read; the second that notAfter names is the last (RFC 5280 4.1.2.5)."""
+    """Return a certificate's lifetime, None if unreadable. It includes the second of notAfter (RFC 5280 4.1.2.5)."""
     if not_before_s is None or not_after_s is None:
         return None
     return not_after_s - not_before_s + 1

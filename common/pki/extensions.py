@@ -1,7 +1,7 @@
-"""The extensions of a certificate that Certcast goes by, read one by one.
+"""The extensions of a certificate that Certcast uses, read one by one.
 
-Decides what each of them says. One that cannot be read is unknown, never absent, and hides no other.
-Invariant: what clients read is read here too, also where a strict parser refuses it; what is odd about it is said.
+Decides the value of each. An unreadable one is unknown, never absent, and does not hide the others.
+Invariant: reads everything that clients read, even if a strict parser refuses it, and reports its oddities.
 """
 
 import ipaddress

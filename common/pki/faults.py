@@ -1,7 +1,7 @@
-"""Faults in a certificate's form: what its CA did that clients or standards do not allow.
+"""Faults in a certificate's form: properties that clients or standards do not allow.
 
-Decides from the certificate's own bytes. What its place in the fleet makes of it is in `manager.pki.judge.lint`.
-Invariant: what could not be read is not a fault; that it could not be is a finding of its own.
+Decides from the certificate's own bytes. Leaves faults of its use in the fleet to `manager.pki.judge.lint`.
+Invariant: an unreadable field is not a fault here; it is a separate finding.
 """
 
 import datetime as dt

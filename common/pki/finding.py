@@ -1,6 +1,7 @@
 """Findings about a certificate: a stable code, how bad it is, and a sentence.
 
-Decides which codes and severities there are. Leaves finding them to `faults` and `manager.pki.judge.lint`, and what each means to `common.explained`.
+Decides which codes and severities exist. Leaves finding them to `faults` and `manager.pki.judge.lint`, and their
+meanings to `common.explained`.
 Invariant: a code never changes its meaning.
 """
 

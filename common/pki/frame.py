@@ -1,8 +1,8 @@
-"""The frame of a certificate or request: its parts as they stand in the DER, before anything is made of them.
+"""The frame of a certificate or request: its parts in the DER, before interpretation.
 
 Decides where each part begins and ends. Leaves their meaning to `certificate` and `extensions`.
-Invariant: the parts are slices of the bytes that were given, so what is judged is what is served; what a strict parser refuses
-(an explicit default, a long form of a length) is read all the same and said to be odd.
+Invariant: the parts are slices of the input, so the bytes judged are the bytes served; forms that a strict parser
+refuses (an explicit default, a long form of a length) are read and reported as oddities.
 """
 
 import datetime as dt

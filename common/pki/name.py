@@ -1,8 +1,8 @@
 """Distinguished names: reading them, writing them, and telling when two are the same.
 
 Decides by the canonical form that OpenSSL uses: strings as UTF-8, ASCII lower-cased, white space trimmed
-and collapsed (a practical reading of RFC 5280 7.1). Works on DER, so a name that a strict parser refuses is still read, shown
-and compared. Invariant: a name that has the frame of one is read, whatever its strings hold; what is odd about them is said.
+and collapsed (a practical reading of RFC 5280 7.1). Works on DER, so it can read, show and compare a name that a strict
+parser refuses. Invariant: any name with a valid frame is read, whatever its strings contain, and its oddities reported.
 """
 
 import hashlib

@@ -16,7 +16,7 @@ from common.pki.name import canonical_name
 
 
 class LinkProblem(StrEnum):
-    """What keeps a link from being good."""
+    """A problem of a link in a chain."""
 
     EXPIRED = "expired"
     NOT_YET_VALID = "not_yet_valid"
@@ -100,18 +100,18 @@ def has_ended(certificate: Certificate, *, now_s: float) -> bool:
 
 
 def begins_later(certificate: Certificate, *, now_s: float) -> bool:
-    """Whether notBefore is still to come. One that cannot be read is not."""
+    """Whether notBefore is in the future; false if it cannot be read."""
     return certificate.not_before_s is not None and now_s < certificate.not_before_s
 
 
 def is_within_validity(certificate: Certificate, *, now_s: float) -> bool:
-    """Whether a certificate is valid by time; of one that does not say when, that is not so."""
+    """Whether a certificate is valid by time; false if its dates cannot be read."""
     begins_s, ends_s = certificate.not_before_s, certificate.not_after_s
     return begins_s is not None and ends_s is not None and begins_s <= now_s <= ends_s
 
 
 def has_weak_signature(certificate: Certificate) -> bool:
-    """Whether the signature is by SHA-1 or older; one whose hash is not even known counts as old."""
+    """Whether the signature uses SHA-1 or an older hash. An unknown hash counts as old."""
     return certificate.signature_hash in _OLD_HASHES or "signature_hash" in certificate.undecodable
 
 

@@ -1,10 +1,9 @@
-"""Strict verdict: would a strict client accept this server now. The library's verifier (Web PKI rules), wrapped.
+"""Strict verdict: whether a strict client would accept this server now, by the library's verifier (Web PKI rules).
 
-Adds what the library forgives and clients do not: keys and key usages that no handshake can use, curves that are spelled out, CAs
-for any purpose but not for this one, email addresses in subjects. It is the second answer beside `manager.pki.chain`, never a replacement: a
-verdict without a chain, and one that refuses what many clients still take (SHA-1, RSA-1024 roots, no subject alternative name,
-Ed25519).
-Invariant: never raises for any certificate, and is not handed more than a bounded amount of work.
+Adds checks that clients make and the library does not: keys and key usages that no handshake can use, explicit curve
+parameters, CAs for any purpose except this one, email addresses in subjects. A second answer besides `manager.pki.chain`,
+never a replacement: it gives no chain, and refuses certificates that many clients still accept (SHA-1, RSA-1024 roots,
+no subject alternative name, Ed25519). Invariant: never raises for any certificate, and bounds the verifier's work.
 """
 
 import datetime as dt

@@ -1,7 +1,7 @@
-"""Strict clients' verdicts on what ports send, by the trust store that the node was given.
+"""Strict clients' verdicts on the ports' certificates, by the node's trust store.
 
-Decides when the question is asked again: once an hour for each chain, since reading a trust store takes a fifth of a second.
-Leaves the answer to `common.pki.strict`. A port's own trust is another matter; this is about its clients.
+Decides when to ask again: once an hour per chain, since reading a trust store takes a fifth of a second. Leaves the
+answer to `common.pki.strict`. Concerns only the port's clients, not the port's own trust in others.
 """
 
 from collections.abc import Iterable
