@@ -52,8 +52,8 @@ BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 async def run(settings: Settings) -> None:
     """Run the agent until SIGTERM or SIGINT. SIGHUP reads services.toml again.
 
-    Raises CertcastError if it cannot start: not joined, another agent runs, the data directory cannot be used. What is less
-    than that is reported: mistakes in the services file, and a port for health that somebody else has.
+    Raises CertcastError if it cannot start: not joined, another agent runs, the data directory cannot be used. Smaller
+    faults are reported: mistakes in the services file, and a health port that is in use.
     """
     logs.configure(style=settings.log_style, level=settings.log_level)
     keep_little()
@@ -106,7 +106,7 @@ async def run(settings: Settings) -> None:
 async def _health_served(
     health: Health, settings: Settings
 ) -> AsyncIterator[tuple[str, list[ConfigurationFault]]]:
-    """Serve health; lend where, and the fault if it cannot be: that is reported, and the agent runs without."""
+    """Serve health; yield the address, or the fault to report if that fails: the agent runs without it."""
     host, port = settings.health
     faults: list[ConfigurationFault] = []
     async with AsyncExitStack() as stack:
@@ -156,9 +156,9 @@ async def _run_until_stopped(
 
 
 async def open_with_services(settings: Settings) -> NodeState:
-    """Bring the disk to rest, with the services as the file has them, else as the last good one had them, else with none.
+    """Bring the disk to a settled state, with the file's services, those of the last good file, or none.
 
-    An agent that ended for a mistake in that file could report it to nobody. Raises CertcastError if the disk refuses.
+    An agent that exited because of a mistake in the file could not report it. Raises CertcastError if the disk refuses.
     """
     services, owners, is_known = Services(), owners_for(None), True
     try:
@@ -230,7 +230,7 @@ def watched_directories(state: NodeState) -> list[Path]:
 
 
 def boot_id() -> str:
-    """Return what tells this boot of the machine from others, "" where the kernel does not say."""
+    """Return an identifier of this boot of the machine, "" if the kernel gives none."""
     try:
         return BOOT_ID.read_text().strip()
     except OSError:

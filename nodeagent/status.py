@@ -1,4 +1,4 @@
-"""`certcast-nodeagent status`: what is installed here and what each port serves, from the disk and the ports alone.
+"""`certcast-nodeagent status`: the installed files and each port's certificate, from the disk and the ports alone.
 
 Decides nothing and changes nothing, so it may run beside the agent.
 """
@@ -26,7 +26,7 @@ from nodeagent.settings import ACCOUNTS, load_services, owners_for
 
 
 async def describe(data: Path, services_file: Path) -> tuple[str, bool]:
-    """Return the text, and whether all is as it should be. Raises CertcastError if nothing can be said."""
+    """Return the text, and whether everything is right. Raises CertcastError if the status cannot be determined."""
     services, owners, mistakes = await asyncio.to_thread(_services_in_use, data, services_file)
     journal = await load_journal(data, aside=False)
     if journal is None:

@@ -45,12 +45,12 @@ class SlotView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Serving(msgspec.Struct, frozen=True, kw_only=True):
-    """What an endpoint was seen to serve. `leaf` is "" with a reason and message if no handshake succeeded.
+    """The certificate that an endpoint serves. `leaf` is "" with a reason and message if no handshake succeeded.
 
-    A leaf with a reason and message is the installed one, sent with another chain than the installed one. `tls` is the
-    protocol version, `sent` counts the certificates sent after the leaf. `strict_client` is "" if a strict client that
-    trusts what the node was given accepts it, else why it does not, None if that was not asked yet. `stapled` says whether an
-    OCSP response came along with a leaf that demands one (RFC 7633), None if the leaf does not or the port would not tell.
+    A leaf with a reason and message is the installed leaf, sent with a chain other than the installed one. `tls` is the
+    protocol version; `sent` counts the certificates after the leaf. `strict_client` is "" if a strict client with the
+    node's trust store accepts the certificate, otherwise the objection, and None before the check. `stapled` says whether
+    an OCSP response came with a leaf that demands one (RFC 7633); None for any other leaf, or if the port does not tell.
     """
 
     consumer: Name
@@ -68,14 +68,14 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def ends_s(self) -> int | None:
-        """When the leaf ends, None where that is not known: not seen, not told by an old agent, or not readable."""
+        """When the leaf expires; None if it was not seen, not readable, or not reported by an old agent."""
         return from_number(self.not_after_s) if self.leaf else None
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
-    """The last generation that a node refused or rolled back; stays until a later success.
+    """The last generation that a node refused or rolled back, reported until a later success.
 
-    `retry_after_s` is how much longer the digest is in quarantine, relative to the message that carries it.
+    `retry_after_s` is the rest of the digest's quarantine, counted from the message that carries it.
     """
 
     epoch: Count
@@ -91,7 +91,7 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Waiting(msgspec.Struct, frozen=True, kw_only=True):
-    """A reload that is due and waits: for its window, since the last one was not long ago, or for its service to run."""
+    """A due reload that waits for its window, for its minimum interval, or for its service to run."""
 
     consumer: Name
     since_s: Moment
@@ -100,7 +100,7 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ConfigurationFault(msgspec.Struct, frozen=True, kw_only=True):
-    """What is wrong with the node's own configuration and would fail at the next installation or start.
+    """A fault in the node's own configuration that would fail the next installation or start.
 
     `code` is stable: services_invalid, program_missing, program_untrusted, unit_missing, copy_target, identity, challenges, health_port; of the
     manager settings_invalid, store_key.
@@ -111,9 +111,10 @@ class ConfigurationFault(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PartRefused(msgspec.Struct, frozen=True, kw_only=True):
-    """A part of a bundle that is not on the node: its former content is, or none. Stays until the part is installed.
+    """A part of a bundle that the node refused; it has the former content or none. Reported until installed.
 
-    `digest` is that of the part's content, `file` its path in the bundle, `certificate` names the one to blame, "" for none.
+    `digest` is the digest of the part's content, `file` its path in the bundle. `certificate` names the certificate to
+    blame, "" for none.
     """
 
     part: Annotated[str, one_of(("server", "client", "trust"))]
@@ -129,7 +130,7 @@ class PartRefused(msgspec.Struct, frozen=True, kw_only=True):
 class PushView(msgspec.Struct, frozen=True, kw_only=True):
     """The latest attempt to deliver a generation to a node.
 
-    `changed_at_s` is when the change that it carries was made; `concluded_at_s` is None while it is under way.
+    `changed_at_s` is the time of the change that it carries; `concluded_at_s` is None while it is under way.
     """
 
     push_id: str
@@ -161,14 +162,14 @@ class KeyChange(msgspec.Struct, frozen=True, kw_only=True):
 class NodeView(msgspec.Struct, frozen=True, kw_only=True):
     """One node as the manager knows it. Times are unix seconds.
 
-    `republished` says that what is desired is older content, which stays until the assigned content of the node changes.
-    `refused` are the parts of what is desired that the node does not take, each with its reason; it runs the others.
-    `rivals` are the addresses of agents that have taken the connection from each other lately: they share one key.
-    `turned_away` says why its agent was sent away at its last greeting, "" if it was welcomed. `key_change` is how it came by its
-    key, None of a node that has none, or joined before this was kept; `key_replaced` is the same where it took the place of another key
-    lately. `flood` is what it says or does too much of, and from where. `is_incredible` says that it claims
-    to run a generation that no store can have published. `manager_addresses` is where it dials, and
-    `manager_host_keys` by which keys it knows this manager, None if its agent never said so.
+    `republished`: the desired content is older content, which stays until the assigned content of the node changes.
+    `refused` lists the parts of the desired content that the node refuses, with reasons; it runs the others.
+    `rivals` lists the addresses of agents that recently displaced each other: they share one key.
+    `turned_away` says why its agent was refused at its last greeting, "" if it was welcomed. `key_change` tells how it got
+    its key, None without a key or if it joined before this was recorded; `key_replaced` is the same if that recently
+    replaced another key. `flood` says what it sends too much of, and from where. `is_incredible`: it claims to run a
+    generation that no store can have published. `manager_addresses` are the addresses that it dials, and
+    `manager_host_keys` the keys by which it knows this manager; None if its agent never reported them.
     """
 
     name: str

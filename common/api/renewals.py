@@ -1,4 +1,4 @@
-"""Renewals: with what certificates are renewed, and the orders that do it. Pure."""
+"""Renewals: their settings, and the orders that renew certificates. Pure."""
 
 from typing import Annotated
 
@@ -24,10 +24,11 @@ OrderedNames = Annotated[list[NameText], msgspec.Meta(max_length=1000)]
 
 
 class RenewalTerms(RequestBody, frozen=True, kw_only=True):
-    """With what a certificate is renewed: at which `account`, or, without one, by a signing request that `send_to` is to get.
+    """Settings of a renewal: the `account` to order with or, without one, `send_to` as the receiver of signing requests.
 
-    Without `names` those that the certificate has. `preferred_chain` is the Common Name of the root at which the chain is to end. Without `key` a new key
-    is as strong as the certificate's own, ECDSAP256 where there is none; `keeps_key` takes the certificate's own key again.
+    Without `names` the certificate's own are used. `preferred_chain` is the Common Name of the root at which the chain
+    should end. Without `key` a new key is as strong as the certificate's own, or ECDSAP256 if it has none; `keeps_key`
+    uses the certificate's own key again.
     """
 
     account: Id | None = None
@@ -41,16 +42,19 @@ class RenewalTerms(RequestBody, frozen=True, kw_only=True):
 
 
 class RenewalEdit(RenewalTerms, frozen=True, kw_only=True):
-    """With what a certificate is renewed from now on. `seen` is the `tag` of what the change was begun with; without it, whatever stands there is replaced."""
+    """New settings of a renewal. `seen` is the `tag` of the settings on which the change is based.
+
+    Without `seen` the present settings are replaced in any case.
+    """
 
     seen: NameText = ""
 
 
 class NewRenewal(RenewalTerms, frozen=True, kw_only=True):
-    """A renewal to set up: for a `certificate`, or, without one, for `names` whose first certificate goes to `nodes` in `slot`.
+    """A renewal to set up: for a `certificate`, or for `names` whose first certificate goes to `nodes` in `slot`.
 
-    One that is `paused` orders nothing until it is resumed, and can be tried before. `confirm` as for an upload: "" asks before a first certificate takes
-    a slot from another one (`slot_taken`).
+    A `paused` one orders nothing until it is resumed, but can be tested before. `confirm` as for an upload: "" asks
+    before a first certificate takes a slot from another one (`slot_taken`).
     """
 
     certificate: Id | None = None
@@ -61,7 +65,7 @@ class NewRenewal(RenewalTerms, frozen=True, kw_only=True):
 
 
 class OrderProblem(msgspec.Struct, frozen=True, kw_only=True):
-    """What was wrong last; `detail` has the CA's own words, and `type` its code (RFC 8555 6.7), both "" where no CA said anything."""
+    """The last failure. `detail` is the CA's text and `type` its code (RFC 8555 6.7), both "" without a CA's answer."""
 
     at_s: Moment
     message: str
@@ -70,7 +74,7 @@ class OrderProblem(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OrderStepAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """How far an order came, and when; `message` says what happened there, "" if nothing is to be said. After a `failure` it may go on."""
+    """A step of an order and its time; `message` describes it, "" for nothing. After a `failure` it may go on."""
 
     at_s: Moment
     state: OrderStepCode
@@ -79,9 +83,9 @@ class OrderStepAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OrderAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """One attempt, with its latest steps. `certificate` is what came of it, `waits_for` what it waits for, "" for nothing.
+    """One attempt, with its latest steps. `certificate` is its result, `waits_for` the reason for a wait, "" for none.
 
-    `recheck_at_s` is when the manager looks at it again, 0 for at once.
+    `recheck_at_s` is when the manager checks it again, 0 for at once.
     """
 
     id: int
@@ -106,14 +110,17 @@ class RenewalWindow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RenewalAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """With what a certificate is renewed, and its state. `account` is null for one that is renewed by request.
+    """A renewal's settings and state. `account` is null for a renewal by signing request.
 
-    `certificate` is null until the first order has brought one, `not_after_s` where its end cannot be read too; `subject_name` is what the certificate is called in lists, also where it has no Common Name, and
-    `ordered_names` is for which names is ordered, or a request opened. `next_at_s` is when the next order begins, one goes on that has failed, or the
-    next signing request is opened: null while it is paused, and where the certificate's validity cannot be read. After `failures` in a row it rests until
-    `retry_at_s`. `request` is the signing request that waits for an answer, and `tag` changes with what it is renewed with. `account_registered` says whether the
-    account is known to its CA: one that is not is registered with the first order, which a CA with terms of service refuses until somebody has agreed to
-    them; null where there is no account. `waits_until` says in words until when no order begins that is due, since others of its account go first, "" for nothing. `orders` are the latest, the latest first; in a list one at most.
+    `certificate` is null before the first order has succeeded; `not_after_s` is null then and if the end cannot be read.
+    `subject_name` is the certificate's name in lists, even without a Common Name. `ordered_names` are the names to order
+    or request. `next_at_s` is when the next order begins, a failed one continues, or the next signing request is opened;
+    null while paused, and if the certificate's validity cannot be read. After `failures` in a row it rests until
+    `retry_at_s`. `request` is the signing request that waits for an answer. `tag` changes with the settings.
+    `account_registered` says whether the CA knows the account, null without an account; the first order registers it,
+    which a CA with terms of service refuses until somebody has agreed to them. `waits_until` says in words how long a due
+    order waits for others of its account, "" for none. `orders` lists the latest ones, the latest first; in a list of
+    renewals at most one.
     """
 
     id: int
@@ -154,7 +161,7 @@ class RenewalsAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RenewalFields(msgspec.Struct, frozen=True, kw_only=True):
-    """What a certificate would be renewed with: its names and those of the nodes that have it, and a key as strong as its own."""
+    """The default settings to renew a certificate: its names and its nodes' names, and a key as strong as its own."""
 
     names: tuple[str, ...]
     key: KeyCode

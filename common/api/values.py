@@ -1,8 +1,8 @@
 """Values of fields in requests and answers.
 
-Decides which limits a request is held to, and which an answer promises. A promise is documented and not held against the answer: a
-command reads the answers of a later manager, which may know more states and longer texts. A request's body is the other way round: its type
-forbids fields that it does not know, since what one was to restrict would otherwise be done in full. Pure.
+Decides the limits of requests and the promises of answers. A promise is documented but not enforced: a command must
+read the answers of a later manager, which may have more states and longer texts. A request, however, may not contain
+unknown fields: ignoring one that restricts an action would do the whole action. Pure.
 """
 
 from collections.abc import Iterable
@@ -15,11 +15,11 @@ from common.api import codes
 
 
 class RequestBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What a request sends. What is as by default is not sent, so that a manager that is older than a field understands the rest."""
+    """The body of a request. Omits default values, so that a manager older than a field understands the others."""
 
 
 class Nothing(RequestBody, frozen=True, kw_only=True):
-    """The body of a request that has none; an empty object is taken for it."""
+    """The body of a request without content; an empty object is accepted too."""
 
 
 Id = Annotated[int, Meta(ge=0, le=2**63 - 1)]
