@@ -106,7 +106,7 @@ async def run(settings: Settings) -> None:
 async def _health_served(
     health: Health, settings: Settings
 ) -> AsyncIterator[tuple[str, list[ConfigurationFault]]]:
-    """Serve health; yield the address, or the fault to report if that fails: the agent runs without it."""
+    """Serve health; yield the address and, if that fails, the fault to report: the agent runs without it."""
     host, port = settings.health
     faults: list[ConfigurationFault] = []
     async with AsyncExitStack() as stack:
