@@ -1,6 +1,6 @@
 """Token buckets: a burst and then a rate per second, in total or per key.
 
-Pure; reads no clock. Invariant: memory is bounded, and full buckets are soon forgotten.
+Decides only; reads no clock. Invariant: memory is bounded, and full buckets are soon forgotten.
 """
 
 from collections import OrderedDict

@@ -1,6 +1,6 @@
 """Limit on the connections at a port, in total and per source, and the choice of one to close to make room.
 
-Pure: opens and closes nothing and reads no clock. Sources are those of `common.source`. Invariant: a source
+Decides only; opens and closes nothing and reads no clock. Sources are those of `common.source`. Invariant: a source
 never loses a connection to another that holds as many, unless only the other is known.
 """
 

@@ -47,9 +47,8 @@ def directory(path: Path, *, trusted: Path | None = None) -> Iterator[int]:
         yield descriptor
     except OSError as error:
         if isinstance(error.filename, str) and "/" not in error.filename:
-            error.filename = str(
-                path / error.filename
-            )  # the message for people names the path, not the descriptor
+            # the message for people names the path, not the descriptor
+            error.filename = str(path / error.filename)
         raise
     finally:
         os.close(descriptor)
