@@ -1,7 +1,7 @@
 """Accounts at CAs, with their sealed keys and the sealed keys of their bindings.
 
-Invariant: keys leave only through `keys`, for whoever asks the CA. An account's next key is kept before the CA hears of it, so that an account is
-never without its key.
+Invariant: keys leave only through `keys` and `with_keys`, for asking the CA. An account's next key is stored
+before the CA hears of it, so that an account is never without its key.
 """
 
 import json
@@ -26,7 +26,7 @@ _PLAIN = [column for column in acme_account.columns if column.name not in _SEALE
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountKeys:
-    """Secrets of an account: its key, the one that is to take its place ("" for none), and that of its binding ("" for none)."""
+    """Secrets of an account: its key, its next key ("" for none) and its binding's key ("" for none)."""
 
     key_pem: str = field(repr=False)
     next_key_pem: str = field(repr=False)
@@ -39,7 +39,7 @@ class Accounts:
         self._keyring = keyring
 
     async def add(self, new: AccountFields, *, key_pem: str, now_s: float) -> AccountRecord:
-        """Keep one, with its key (PKCS#8). Raises ConflictError if there is another of this name."""
+        """Store an account with its key (PKCS#8). Raises ConflictError if the name is taken."""
         async with self._database.write() as connection:
             await _require_free(connection, new.name, None)
             values = {
@@ -55,22 +55,22 @@ class Accounts:
             return await _get(connection, number)
 
     async def get(self, account_id: AccountId) -> AccountRecord:
-        """Return one. Raises NotFoundError."""
+        """Return an account. Raises NotFoundError."""
         async with self._database.read() as connection:
             return await _get(connection, account_id)
 
     async def list(self) -> Sequence[AccountRecord]:
-        """Return all by id."""
+        """Return all accounts by id."""
         async with self._database.read() as connection:
             rows = await connection.execute(select(*_PLAIN).order_by(acme_account.c.id))
             return [_record(row) for row in rows]
 
     async def keys(self, account_id: AccountId) -> AccountKeys:
-        """Return the secrets of one, unsealed, for asking its CA. Raises NotFoundError."""
+        """Return an account's secrets, unsealed, for asking its CA. Raises NotFoundError."""
         return (await self.with_keys(account_id))[1]
 
     async def with_keys(self, account_id: AccountId) -> tuple[AccountRecord, AccountKeys]:
-        """Return one with its secrets, of one moment. Raises NotFoundError."""
+        """Return an account and its secrets, read at the same moment. Raises NotFoundError."""
         async with self._database.read() as connection:
             row = (
                 await connection.execute(select(acme_account).where(acme_account.c.id == account_id))
@@ -84,25 +84,36 @@ class Accounts:
         return _record(row), AccountKeys(key_pem=key, next_key_pem=next_key, binding_key=binding)
 
     async def keep(self, record: AccountRecord) -> None:
-        """Replace what is known of one, but its keys. Raises NotFoundError, ConflictError if there is another of this name."""
+        """Replace an account's record, but not its keys.
+
+        Raises NotFoundError, ConflictError if the name is taken.
+        """
         values = {**_values(record), "url": record.url, "deactivated_s": record.deactivated_s}
         async with self._database.write() as connection:
             await _require_free(connection, record.name, record.id)
             await _change(connection, record.id, values)
 
     async def keep_binding_key(self, account_id: AccountId, binding_key: str) -> None:
-        """Replace the key of an account's binding, "" for none. Raises NotFoundError."""
+        """Replace the key of an account's binding ("" for none). Raises NotFoundError."""
         async with self._database.write() as connection:
             await self._seal(connection, account_id, sealed_binding=binding_key)
 
     async def keep_next_key(self, account_id: AccountId, key_pem: str) -> None:
-        """Keep the key that is to take the place of an account's own, unless one is kept: its CA may know it by then. Raises NotFoundError."""
+        """Store the key that is to replace the account's, unless one is stored.
+
+        The CA may know that one already.
+
+        Raises NotFoundError.
+        """
         async with self._database.write() as connection:
             if not (await self.keys(account_id)).next_key_pem:
                 await self._seal(connection, account_id, sealed_next_key=key_pem)
 
     async def promote_next_key(self, account_id: AccountId, key_pem: str) -> bool:
-        """Let the next key be the account's own, since its CA knows it by that one; return whether nobody did before. Raises NotFoundError."""
+        """Make the next key the account's key, since its CA knows the account by it.
+
+        Returns False if that was already done. Raises NotFoundError.
+        """
         async with self._database.write() as connection:
             if (await self.keys(account_id)).next_key_pem != key_pem:
                 return False
@@ -110,7 +121,7 @@ class Accounts:
             return True
 
     async def drop_next_key(self, account_id: AccountId, key_pem: str) -> bool:
-        """Forget the next key, which the CA does not take; return whether it was this one. Raises NotFoundError."""
+        """Forget the next key, which the CA refused; return whether it was this one. Raises NotFoundError."""
         async with self._database.write() as connection:
             if (await self.keys(account_id)).next_key_pem != key_pem:
                 return False
@@ -118,7 +129,7 @@ class Accounts:
             return True
 
     async def delete(self, account_id: AccountId) -> None:
-        """Remove one with its keys. Raises NotFoundError, ConflictError while something is renewed with it."""
+        """Remove an account with its keys. Raises NotFoundError, ConflictError while a renewal uses it."""
         async with self._database.write() as connection:
             await _get(connection, account_id)
             used = select(func.count()).select_from(renewal).where(renewal.c.account_id == account_id)
@@ -159,7 +170,7 @@ async def _get(connection: AsyncConnection, account_id: AccountId) -> AccountRec
 
 
 def _values(account: AccountFields | AccountRecord) -> dict[str, Any]:
-    """Return the columns of what somebody says of an account."""
+    """Return the columns of the fields that an administrator sets."""
     return {
         "name": account.name,
         "directory_url": account.directory_url,
@@ -179,7 +190,7 @@ def _record(row: Row[Any]) -> AccountRecord:
 
 
 def _identity(column: str, account_id: AccountId) -> str:
-    """Name what is sealed, so that no secret opens in the place of another."""
+    """Return the identity that a secret is sealed for, so that it opens in no other column or row."""
     return f"acme_account:{account_id}:{column}"
 
 

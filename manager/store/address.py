@@ -1,7 +1,7 @@
-"""Address of a PostgreSQL database: reading the setting that names it, and what it says in sentences.
+"""Address of a PostgreSQL database: reads the setting that names it, and describes it in messages.
 
-Decides which URLs are taken and which connections need TLS. Invariant: neither a repr nor an error shows a password, and since a
-password with an unescaped character may end up in any part of a URL, no error quotes a part of it.
+Decides which URLs are accepted and which connections need TLS. Invariant: neither a repr nor an error shows a
+password. A password with an unescaped character may end up in any part of a URL, so no error quotes any part.
 """
 
 import ipaddress
@@ -20,11 +20,11 @@ FIELD: Final = "database"
 
 DEFAULT_PORT: Final = 5432
 HOSTS_MAX: Final = 8
-"""A primary and its replicas; each costs `connect_timeout` when none of them answers."""
+"""A primary and its replicas; each one adds a `connect_timeout` when none of them answers."""
 
 URL_CHARACTERS_MAX: Final = 4096
 CONNECT_TIMEOUT_S: Final = 5
-"""How long one host may take to let us in, where the URL does not say."""
+"""How long one host may take to accept a connection, unless the URL says otherwise."""
 
 CONNECT_TIMEOUT_MAX_S: Final = 60
 
@@ -43,7 +43,7 @@ _LIBPQ: Final = frozenset(
         "tcp_user_timeout", "user",
     }
 )  # fmt: skip
-"""Parameters of libpq that are not taken, and may be quoted: they are not part of a password."""
+"""Parameters of libpq that are not supported. Errors may quote them: they cannot be part of a password."""
 
 _NOT_HERE: Final = MappingProxyType(
     {
@@ -53,7 +53,7 @@ _NOT_HERE: Final = MappingProxyType(
         "hostaddr": "write the address as the host, as in {example}",
     }
 )
-"""Parameters of libpq that have another place in the URL."""
+"""Parameters of libpq that belong elsewhere in the URL."""
 
 _WEAK_MODES: Final = frozenset({"allow", "prefer", "require", "verify-ca"})
 _HOST_NAME: Final = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9_-]{1,63}(?<!-))*\.?")
@@ -61,19 +61,19 @@ _HOST_NAME: Final = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerHost:
-    """One place where the server may be: a name or an address with its port, or the directory of a Unix socket."""
+    """One place where the server may be: a host name or address with a port, or a Unix socket's directory."""
 
     name: str
     port: int = DEFAULT_PORT
 
     @property
     def is_socket(self) -> bool:
-        """Whether this is a directory with a Unix socket."""
+        """Whether this is the directory of a Unix socket."""
         return self.name.startswith("/")
 
     @property
     def is_local(self) -> bool:
-        """Whether what is sent there never leaves this machine."""
+        """Whether traffic to this host never leaves the machine."""
         if self.is_socket or self.name.lower() == "localhost":
             return True
         try:
@@ -89,11 +89,12 @@ class ServerHost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerAddress:
-    """A database on a server, and how to get in.
+    """A database on a server, and the credentials for it.
 
-    `hosts` are the server and the replicas that may become it. `is_verified`: TLS with the server's name checked, by the CAs of the
-    file `root_certificates` or, where that is None, by the system's; otherwise in plain text, to this machine only.
-    `user` is "" for the account's own name, `password` "" for none; `url` is the text that says all of it, with the password.
+    `hosts` are the server and the replicas that may take its place. With `is_verified`, connections use TLS
+    and the server's name is checked against the CAs in the file `root_certificates`, or against the system's
+    if that is None. Otherwise they are in plain text, to this machine only. An empty `user` stands for the
+    account's own name, an empty `password` for none. `url` is the whole setting, with the password.
     """
 
     hosts: tuple[ServerHost, ...]
@@ -110,7 +111,10 @@ class ServerAddress:
 
     @classmethod
     def parse(cls, text: str) -> "ServerAddress":
-        """Read a URL in libpq's form. Raises InvalidInputError, which quotes nothing that may be a password."""
+        """Read a URL in libpq's form.
+
+        Raises InvalidInputError, which quotes nothing that may be a password.
+        """
         if len(text) > URL_CHARACTERS_MAX:
             _refuse(f"the URL is longer than {URL_CHARACTERS_MAX} characters")
         if any(ord(each) <= 0x20 or ord(each) == 0x7F for each in text):
@@ -145,7 +149,7 @@ class ServerAddress:
 
 
 def _refuse(message: str) -> NoReturn:
-    # without the error that led here: its text may quote the URL
+    # without the causing error: its text may quote the URL
     raise InvalidInputError(FIELD, message) from None
 
 
@@ -240,7 +244,7 @@ def _is_verified(hosts: Sequence[ServerHost], mode: str | None, roots: str | Non
         case None if roots is not None and has_socket:
             _refuse("there is no TLS over a Unix socket; leave 'sslrootcert' out")
         case None:
-            # whoever names a CA means TLS, also to a tunnel or a proxy on this machine
+            # naming a CA means TLS, even to a tunnel or a proxy on this machine
             return not is_local or roots is not None
         case "disable" if roots is not None and is_local:
             _refuse("sslmode=disable does not use 'sslrootcert'; leave one of them out")

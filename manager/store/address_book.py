@@ -1,6 +1,8 @@
-"""Address book: where each manager of this store is dialled by nodes, as it said itself when it served last.
+"""Address book.
 
-Invariant: what is read is of managers whose nodes are there.
+The addresses at which nodes dial each manager, as the manager stated them when it last served.
+
+Invariant: `read` returns only managers whose nodes still exist.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,15 +25,15 @@ class AddressBook:
         self._values = values
 
     async def keep(self, name: NodeName, addresses: Sequence[str]) -> None:
-        """Keep where the manager that is this node is dialled, as HOST:PORT."""
+        """Store the addresses (HOST:PORT) at which the manager with this node is dialled."""
         await self._values.set(f"{_PREFIX}{name}", msgspec.json.encode(list(addresses)))
 
     async def forget(self, name: NodeName) -> None:
-        """Drop what is kept of a node that is removed."""
+        """Remove the addresses of a node that is being removed."""
         await self._values.remove(f"{_PREFIX}{name}")
 
     async def read(self) -> Mapping[NodeName, tuple[str, ...]]:
-        """Return what is kept, in the order in which the managers joined."""
+        """Return all addresses, in the order in which the managers joined."""
         query = (
             select(node.c.name, meta.c.value)
             .join(meta, meta.c.name == f"{VALUE}{_PREFIX}" + node.c.name)

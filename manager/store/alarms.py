@@ -1,4 +1,4 @@
-"""Alarms, those that stand and those that were.
+"""Alarms, active and past.
 
 Invariant: raising and lowering are one transaction, so a reader sees the alarms of one evaluation.
 """
@@ -21,7 +21,7 @@ class Alarms:
         self._database = database
 
     async def active(self, *, node: str | None = None) -> Sequence[AlarmRecord]:
-        """Return those that stand (of a node), the latest first."""
+        """Return the active alarms (of a node, if given), the latest first."""
         query = select(alarm).where(alarm.c.lowered_s.is_(None)).order_by(alarm.c.id.desc())
         if node is not None:
             query = query.where(alarm.c.node == node)
@@ -30,14 +30,14 @@ class Alarms:
         return await made_of(rows, _record)
 
     async def first_active(self, kinds: Collection[AlarmKind], *, limit: int) -> Sequence[AlarmRecord]:
-        """Return the latest of these kinds that stand."""
+        """Return the latest active alarms of these kinds."""
         query = select(alarm).where(alarm.c.lowered_s.is_(None), alarm.c.kind.in_([*kinds]))
         async with self._database.read() as connection:
             rows = await connection.execute(query.order_by(alarm.c.id.desc()).limit(limit))
             return [_record(row) for row in rows]
 
     async def counts(self) -> Sequence[tuple[AlarmKind, bool, int]]:
-        """Return how many stand, by their kind and whether somebody has seen them."""
+        """Return how many alarms are active, by kind and by whether they are acknowledged."""
         seen = alarm.c.acknowledged_s.is_not(None)
         query = select(alarm.c.kind, seen, func.count()).where(alarm.c.lowered_s.is_(None))
         async with self._database.read() as connection:
@@ -45,14 +45,14 @@ class Alarms:
             return [(AlarmKind(kind), bool(is_seen), count) for kind, is_seen, count in rows]
 
     async def history(self, *, limit: int) -> Sequence[AlarmRecord]:
-        """Return those that were lowered, the latest first."""
+        """Return the alarms that were lowered, the latest first."""
         query = select(alarm).where(alarm.c.lowered_s.is_not(None)).order_by(alarm.c.id.desc()).limit(limit)
         async with self._database.read() as connection:
             rows = (await connection.execute(query)).all()
         return await made_of(rows, _record)
 
     async def apply(self, changes: AlarmChanges, *, now_s: float) -> None:
-        """Raise, lower and reword."""
+        """Raise, lower and reword alarms."""
         async with self._database.write() as connection:
             for part in chunks([record.id for record in changes.lowered]):
                 await connection.execute(update(alarm).where(alarm.c.id.in_(part)).values(lowered_s=now_s))
@@ -75,7 +75,10 @@ class Alarms:
             await self._database.note(connection, ALARMS)
 
     async def acknowledge(self, alarm_ids: Collection[int], *, actor: str, now_s: float) -> None:
-        """Note that somebody has seen these; who was first stays. Raises NotFoundError if one does not stand."""
+        """Acknowledge these alarms; the first acknowledgement stays.
+
+        Raises NotFoundError if one is not active.
+        """
         async with self._database.write() as connection:
             for alarm_id in dict.fromkeys(alarm_ids):
                 query = select(alarm.c.acknowledged_s).where(
@@ -90,7 +93,7 @@ class Alarms:
             await self._database.note(connection, ALARMS)
 
     async def collect(self, *, keep: int, keep_each: int) -> None:
-        """Forget all but the latest `keep` of those that were lowered, and of each kind and subject all but the latest `keep_each`."""
+        """Keep only the latest `keep` lowered alarms, and at most `keep_each` of a kind and subject."""
         lowered = alarm.c.lowered_s.is_not(None)
         place = func.row_number().over(
             partition_by=(alarm.c.kind, alarm.c.subject), order_by=alarm.c.id.desc()

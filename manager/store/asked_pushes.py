@@ -1,4 +1,4 @@
-"""Pushes that were asked for at another member than the one that holds the node."""
+"""Pushes requested at a member that does not hold the node; the holder takes them from here."""
 
 from collections.abc import Collection, Sequence
 from typing import Any, Final
@@ -13,11 +13,14 @@ from manager.store.tables.content import node
 from manager.store.tables.running import asked_push, hold
 
 KEPT_S: Final = 60.0
-"""Whoever asked does not wait any more for a push that its holder has not taken for longer."""
+"""By then the requester has stopped waiting, so a push that its holder has not taken is dropped."""
 
 
 class AskedPushes:
-    """Of the member that the store acts as; without one, this is a fault of the program (RuntimeError)."""
+    """Requests from and to the member that the store acts as.
+
+    Without a member, calls raise RuntimeError (a bug).
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -25,9 +28,9 @@ class AskedPushes:
     async def ask(
         self, nodes: Collection[NodeName], *, is_forced: bool, asked_by: str
     ) -> frozenset[NodeName]:
-        """Leave this to the members that hold these nodes; return those that another member holds. Raises MembershipLostError, StorageError.
+        """Leave pushes to the members that hold these nodes; return the nodes that another member holds.
 
-        Where a forced push is asked for already, it stays forced.
+        A forced push that was already requested stays forced. Raises MembershipLostError, StorageError.
         """
         elsewhere = (
             select(node.c.name, hold.c.node_id)
@@ -53,7 +56,10 @@ class AskedPushes:
         return frozenset(asked)
 
     async def take(self) -> Sequence[AskedPush]:
-        """Take what others left for nodes that this member holds; it only reads if there is nothing. Raises MembershipLostError, StorageError."""
+        """Take the pushes that others left for nodes of this member; without any, it only reads.
+
+        Raises MembershipLostError, StorageError.
+        """
         own = _FOR_HOLDERS.where(hold.c.member_id == self._database.member)
         async with self._database.read() as connection:
             if (await connection.execute(own)).first() is None:

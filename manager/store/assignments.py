@@ -1,4 +1,4 @@
-"""Assignments: which certificate each slot of each node has.
+"""Assignments of certificates to the slots of nodes.
 
 Invariant: a slot has at most one certificate.
 """
@@ -21,18 +21,21 @@ from manager.store.tables.content import assignment, node
 
 
 class Assignments:
-    """Certificate <-> node slot: at most one certificate a slot, any number of slots a certificate."""
+    """A slot has at most one certificate; a certificate may be in any number of slots."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def check_seen(self, slot: Slot, seen: Mapping[NodeName, CertificateId | None]) -> None:
-        """Check that a slot of each of these nodes has what was `seen` there. Raises ChangedMeanwhileError."""
+        """Check that each node's slot still has the certificate that was `seen`.
+
+        Raises ChangedMeanwhileError.
+        """
         async with self._database.read() as connection:
             await _check_seen(connection, slot, seen)
 
     async def assign(self, certificate_id: CertificateId, nodes: Sequence[NodeName], slot: Slot) -> None:
-        """Put a certificate into a slot of each of these nodes, in place of what was there. Raises NotFoundError."""
+        """Put a certificate into a slot of each of these nodes, replacing any other. Raises NotFoundError."""
         async with self._database.write() as connection:
             await require_certificate(connection, certificate_id)
             await assign_nodes(self._database, connection, certificate_id, nodes, slot)
@@ -44,7 +47,10 @@ class Assignments:
         *,
         seen: Mapping[NodeName, CertificateId | None] = MappingProxyType({}),
     ) -> bool:
-        """Empty a slot; return whether there was anything in it. Raises ChangedMeanwhileError as `assign` does."""
+        """Empty a slot; return whether it held a certificate.
+
+        Raises ChangedMeanwhileError as `check_seen` does.
+        """
         async with self._database.write() as connection:
             self._database.opened.touch(nodes=[name])
             await _check_seen(connection, slot, seen)
@@ -55,7 +61,7 @@ class Assignments:
             return bool(result.rowcount)
 
     async def of(self, nodes: Collection[NodeName]) -> Sequence[AssignmentRecord]:
-        """Return those of some nodes."""
+        """Return the assignments of these nodes."""
         async with self._database.read() as connection:
             return [
                 each
@@ -107,7 +113,10 @@ async def assignments_of(
     certificate_id: CertificateId | None = None,
     nodes: Collection[NodeName] | None = None,
 ) -> Sequence[AssignmentRecord]:
-    """Return all within a transaction, or those of one certificate, or of some nodes (no more than one statement takes)."""
+    """Return assignments within a transaction.
+
+    All, one certificate's, or those of some nodes (one IN list at most).
+    """
     query = select(node.c.name, assignment.c.slot, assignment.c.certificate_id).join_from(assignment, node)
     if certificate_id is not None:
         query = query.where(assignment.c.certificate_id == certificate_id)

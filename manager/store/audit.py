@@ -1,10 +1,10 @@
-"""Audit log: who did what, in a chain of HMACs, so that an entry that was altered, added or removed shows.
+"""Audit log: who did what, in a chain of HMACs that shows if an entry was altered, added or removed.
 
-The key of the chain is sealed under the key-encryption key, and the end of the log is sealed apart from its entries: whoever can
-write the database alone can neither make a chain that fits nor cut its end unseen. An older copy of the whole database still
-fits; what tells of that is a signed head that was kept elsewhere (`compare`).
-Ids are above zero and rise, since the database gives none twice: any other is a break.
-Invariant: an entry never mends a break; one that is written after it marks it for good.
+The chain's key is sealed under the key-encryption key, and the end of the log is sealed apart from its
+entries. Write access to the database alone is therefore not enough to forge a chain that fits, or to cut its
+end unseen. An older copy of the whole database still fits; only a signed head that was kept elsewhere reveals
+it (`compare`). Ids are above zero and rise, since the database never reuses one: any other id is a break.
+Invariant: an entry never mends a break; an entry that is written after a break marks it for good.
 """
 
 import asyncio
@@ -29,17 +29,17 @@ HEAD: Final = "audit head"
 
 CHAIN_KEY: Final = "secret:audit chain key"
 CHAIN_KEY_IDENTITY: Final = "meta:audit chain key"
-"""The chain key's name in `meta`, and the identity that it is sealed for."""
+"""The chain key's name in `meta`, and the identity under which it is sealed."""
 
 SEALED: Final = ("at_s", "actor", "action", "subject", "detail")
 RESTORED: Final = "store.restored"
-"""The act by which an operator says that the store was restored from a backup: heads from before may be lost since."""
+"""The act by which an operator declares a restore from a backup: earlier heads may be missing since then."""
 
 WITNESSED: Final = "audit.witnessed"
-"""The act by which the manager says that the log's last head is kept beside it from now on."""
+"""The act by which the manager records that it keeps the log's last head beside the log from now on."""
 
 LOOKED_AT: Final = 20
-"""Entries of one act that are looked at for one that was sealed."""
+"""How many entries of one act are searched for one that was sealed."""
 
 PAGE: Final = 500
 """Entries that a verification holds in memory; hashing them takes milliseconds, in a thread."""
@@ -47,7 +47,7 @@ PAGE: Final = 500
 
 @dataclass(slots=True, kw_only=True)
 class _Walk:
-    """A verification under way. `unkeyed` is the hash of the last entry from before there was a key."""
+    """A verification in progress. `unkeyed` is the hash of the last entry from before there was a key."""
 
     seals: Seals
     noted: str | None
@@ -59,7 +59,7 @@ class _Walk:
     found_kept: bool = False
 
     def take(self, rows: Sequence[Row[Any]]) -> None:
-        """Go along some more entries, up to the first that does not fit."""
+        """Check further entries, up to the first that does not fit."""
         for row in rows:
             if not self._fits(row):
                 self.broken_at = int(row.id)
@@ -91,7 +91,10 @@ class Audit:
     async def append(
         self, *, at_s: float, actor: str, action: str, subject: str, detail: object = None
     ) -> None:
-        """Add an act to the chain. Raises StorageError, also where the chain key is missing: nothing is done unrecorded."""
+        """Append an act to the chain.
+
+        Raises StorageError, also if the chain key is missing: nothing goes unrecorded.
+        """
         values = {
             "at_s": float(at_s),
             "actor": actor,
@@ -127,9 +130,9 @@ class Audit:
         action: str = "",
         subject: str = "",
     ) -> Sequence[AuditRecord]:
-        """Return the latest acts, of those before an id if one is given, the newest first.
+        """Return the latest acts, the newest first; only those before an id if one is given.
 
-        Those in whose actor, action and subject these texts stand, without regard to case.
+        The texts filter by actor, action and subject: each must be contained there, regardless of case.
         """
         query = select(audit).order_by(audit.c.id.desc()).limit(limit)
         for column, text in ((audit.c.actor, actor), (audit.c.action, action), (audit.c.subject, subject)):
@@ -141,14 +144,20 @@ class Audit:
             return [_record(row) for row in await connection.execute(query)]
 
     async def signed_head(self, *, at_s: float) -> SignedHead | None:
-        """Return the end of the log, signed, to be kept elsewhere; None if it is missing or was altered. Raises StorageError."""
+        """Return the signed end of the log, to be kept elsewhere; None if it is missing or altered.
+
+        Raises StorageError.
+        """
         async with self._database.read() as connection:
             seals = await self._seals(connection)
             stored = seals.open_head(await _value(connection, HEAD))
         return None if stored is None else seals.sign(stored.head, at_s=int(at_s))
 
     async def find_fault(self) -> Fault:
-        """Look at the end of the log, whether it was ever written after a break, and what the last `verify` found among the entries before."""
+        """Check the end of the log, and return the fault found there, or by the last `verify`.
+
+        A log that was ever written after a break has a fault for good.
+        """
         async with self._database.read() as connection:
             try:
                 seals = await self._seals(connection)
@@ -166,7 +175,7 @@ class Audit:
 
     @property
     def own_fault(self) -> Fault:
-        """What only this process has found: in a walk, or in the files of this manager."""
+        """Return the fault that only this process found: in a walk, or in this manager's files."""
         if self._has_bad_entry:
             return Fault.ENTRY
         if self._lost is not None:
@@ -176,7 +185,8 @@ class Audit:
     async def compare(self, kept: Sequence[SignedHead]) -> SignedHead | None:
         """Return the first of these heads that the log does not hold, None if it holds all.
 
-        Once there was one, `find_fault` and `verify` say so as long as this process lasts. Left out are those from before an operator said that the store was restored from a backup.
+        Once a head was missing, `find_fault` and `verify` report it for the rest of this process. Heads from
+        before an operator declared a restore from a backup are not compared.
         """
         async with self._database.read() as connection:
             seals = await self._seals(connection)
@@ -196,7 +206,7 @@ class Audit:
         return first
 
     async def has_witness(self, name: str) -> bool:
-        """Whether the log says that its head was put where this name says, and no operator said since that the store was restored from a backup."""
+        """Whether the log says that its head was put here, with no restore from a backup declared since."""
         named = (audit.c.action == WITNESSED) & (audit.c.subject == name)
         async with self._database.read() as connection:
             seals = await self._seals(connection)
@@ -204,17 +214,22 @@ class Audit:
             return latest is not None and latest.action == WITNESSED
 
     def miss_witness(self) -> None:
-        """Take note that the head beside the log is gone: `find_fault` and `verify` say so as long as this process lasts."""
+        """Note that the head beside the log is gone.
+
+        `find_fault` and `verify` report it for the rest of this process.
+        """
         self._lacks_witness = True
 
     async def verify(self, *, noted: str | None = None, kept: SignedHead | None = None) -> Verification:
-        """Walk the chain, a page at a time; one walk runs at once.
+        """Walk the chain, a page at a time; only one walk runs at once.
 
-        `noted` is a hash that was the last one at some time, `kept` a signed head; both were kept elsewhere. Raises StorageError.
+        `noted` is a hash that once was the last one, `kept` a signed head; both were kept elsewhere. Raises
+        StorageError.
         """
         async with self._verifying:
             async with self._database.read() as connection:
-                # only a key that is missing or does not open: a store that does not answer raises something else here
+                # only a key that is missing or does not open; a store that does not answer raises another
+                # error
                 try:
                     seals = await self._seals(connection)
                 except StorageError:
@@ -235,7 +250,10 @@ class Audit:
             return found
 
     async def _walk(self, walk: _Walk) -> bytes | None:
-        """Go to the end, or the first entry that does not fit; return the stored head as it was when the last page was read."""
+        """Walk to the end or the first entry that does not fit.
+
+        Return the stored head as of the last page.
+        """
         while True:
             following = select(audit).order_by(audit.c.id).limit(PAGE)
             if walk.head is not EMPTY:
@@ -287,7 +305,10 @@ def _lost(kept: SignedHead | None) -> Kept:
 
 
 async def _end(connection: AsyncConnection, *, count: int) -> Head:
-    """Return the end that the entries have, for as many of them as the head counts; it fits no head where an id is not above zero."""
+    """Return the end of the entries, counting as many as the head does.
+
+    With an id not above zero it fits no head.
+    """
     latest = select(audit.c.id, audit.c.chain).order_by(audit.c.id.desc()).limit(1)
     last = (await connection.execute(latest)).first()
     if last is None:
@@ -297,7 +318,7 @@ async def _end(connection: AsyncConnection, *, count: int) -> Head:
 
 
 async def _restored_s(connection: AsyncConnection, seals: Seals) -> float | None:
-    """Return when an operator said last that the store was restored from a backup."""
+    """Return when an operator last declared a restore from a backup."""
     restored = await _latest_sealed(connection, seals, audit.c.action == RESTORED)
     return None if restored is None else float(restored.at_s)
 
@@ -305,7 +326,10 @@ async def _restored_s(connection: AsyncConnection, seals: Seals) -> float | None
 async def _latest_sealed(
     connection: AsyncConnection, seals: Seals, chosen: ColumnElement[bool]
 ) -> Row[Any] | None:
-    """Return the last of these entries that the log's key has sealed: one that was only written into the database excuses nothing."""
+    """Return the last of these entries that the log's key sealed.
+
+    One that was merely inserted excuses nothing.
+    """
     query = select(audit).where(chosen).order_by(audit.c.id.desc()).limit(LOOKED_AT)
     for row in (await connection.execute(query)).all():
         before = select(audit.c.chain).where(audit.c.id < row.id).order_by(audit.c.id.desc()).limit(1)
@@ -319,7 +343,7 @@ async def _latest_sealed(
 
 
 async def _chains(connection: AsyncConnection, ids: Sequence[int]) -> Mapping[int, str]:
-    """Return the HMACs of the entries with these ids that are there."""
+    """Return the HMACs of the entries with these ids, leaving out ids that do not exist."""
     found = {EMPTY.last_id: EMPTY.chain}
     wanted = sorted(set(ids))
     for start in range(0, len(wanted), PAGE):

@@ -1,6 +1,6 @@
-"""Faults of the audit log that one manager of a store found, for the others: what is in its directory is seen by nobody else.
+"""Faults of the audit log, told to other managers, which cannot see the finder's directory.
 
-Invariant: nothing is written unless what a manager finds changes.
+Invariant: nothing is written unless a manager's finding changes.
 """
 
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ class AuditFaults:
         self._values = values
 
     async def tell(self, node: NodeName, fault: Fault) -> None:
-        """Keep what the manager with this node finds by itself now. Raises StorageError."""
+        """Store the fault that the manager with this node finds now. Raises StorageError."""
         name = f"{_PREFIX}{node}"
         wanted = None if fault is Fault.NONE else fault.value.encode()
         if await self._values.get(name) == wanted:
@@ -31,7 +31,7 @@ class AuditFaults:
             await self._values.set(name, wanted)
 
     async def told(self) -> Mapping[NodeName, Fault]:
-        """Return what managers found, by their nodes; those that found nothing are left out. Raises StorageError."""
+        """Return the managers' faults by node, leaving out managers that found none. Raises StorageError."""
         found = await self._values.with_prefix(_PREFIX)
         return {
             NodeName(name.removeprefix(_PREFIX)): Fault(value.decode())

@@ -1,6 +1,9 @@
-"""Changes of several kinds of entries at once: an import, the answer to a certificate signing request, a node with its slots.
+"""Changes of several kinds of entries at once.
 
-Invariant: one transaction each, so nothing is half-imported, and no node is without a certificate in between.
+An import, the answer to a signing request, a node with its slots.
+
+Invariant: each is one transaction, so nothing is half-imported and no node is without a certificate in
+between.
 """
 
 import json
@@ -26,7 +29,7 @@ from manager.store.trust import keep_trusted_ca
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Imported:
-    """What came of an import: each entry, and whether it is a new one."""
+    """Result of an import: each entry, and whether it is new."""
 
     tls: Sequence[tuple[CertificateRecord, bool]]
     trusted_cas: Sequence[tuple[TrustedCaRecord, bool]]
@@ -34,7 +37,10 @@ class Imported:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeptAnswer:
-    """What came of a signed answer: the certificate, whether it is a new entry, and who has it now."""
+    """Result of a signed answer.
+
+    The certificate, whether its entry is new, and the nodes that have it now.
+    """
 
     certificate: CertificateRecord
     created: bool
@@ -54,7 +60,7 @@ class Catalogue:
         replaced: Collection[CertificateId] = (),
         now_s: float,
     ) -> Imported:
-        """Keep all of these or none; `replaced` as for `Certificates.add`. Raises IdentityConflictError."""
+        """Store all of these or none; `replaced` as for `Certificates.add`. Raises IdentityConflictError."""
         async with self._database.write() as connection:
             kept = [
                 await keep_certificate(connection, self._keyring, new, replaced=replaced, now_s=now_s)
@@ -79,10 +85,10 @@ class Catalogue:
         replaced: Collection[CertificateId] = (),
         now_s: float,
     ) -> KeptAnswer:
-        """Keep the certificate that a CA made from a request, and note that it did.
+        """Store the certificate that a CA issued for a request, and mark the request as answered.
 
-        `take_over` moves every slot of the certificate that the request replaces to the new one; `nodes` get it in `slot`.
-        `replaced` as for `Certificates.add`. Raises NotFoundError, IdentityConflictError.
+        `take_over` moves every slot of the certificate that the request replaces to the new one; `nodes` get
+        it in `slot`. `replaced` as for `Certificates.add`. Raises NotFoundError, IdentityConflictError.
         """
         async with self._database.write() as connection:
             replaces_id = (await get_csr(connection, csr_id)).replaces_id
@@ -108,7 +114,9 @@ class Catalogue:
         slot: Slot,
         now_s: float,
     ) -> KeptAnswer:
-        """Keep the certificate that renews another one beside it, and give it all places of that one; `nodes` get it in `slot`.
+        """Store a renewed certificate beside the old one, and move all of its slots.
+
+        `nodes` get it in `slot`.
 
         Raises NotFoundError, IdentityConflictError.
         """
@@ -126,14 +134,17 @@ class Catalogue:
     async def _take_over(
         self, connection: AsyncConnection, before: CertificateId, after: CertificateId
     ) -> None:
-        """Move every slot of a certificate to another."""
+        """Move every slot of one certificate to another."""
         places = await assignments_of(connection, certificate_id=before)
         self._database.opened.touch(nodes=[place.node for place in places])
         moved = assignment.c.certificate_id == before
         await connection.execute(update(assignment).where(moved).values(certificate_id=after))
 
     async def describe(self, name: NodeName, described: NodeDescription) -> None:
-        """Replace what is known of a node, and change slots. Raises NotFoundError: the node, or a certificate."""
+        """Replace a node's description, and change its slots.
+
+        Raises NotFoundError: the node, or a certificate.
+        """
         async with self._database.write() as connection:
             self._database.opened.touch(nodes=[name])
             owner = (await get_node(connection, name)).id

@@ -1,6 +1,6 @@
-"""Rows of certificates: writing, reading and finding them within a transaction that somebody else began.
+"""Rows of certificates: written, read and found within the caller's transaction.
 
-Decides which entry a certificate updates. Invariant: a private key is in no column but the sealed one.
+Decides which entry an upload updates. Invariant: a private key is in no column but the sealed one.
 """
 
 import json
@@ -21,10 +21,11 @@ from manager.store.sealing import PRIVATE_KEY, Keyring
 from manager.store.tables.content import certificate
 
 TICK_S: Final = 0.001
-"""What a later change differs by at least; today's unix time as a float has steps of 0.24 microseconds."""
+"""Minimum difference between two change times; a float of today's unix time has steps of 0.24
+microseconds."""
 
 _INTERNAL: Final = frozenset({"sealed_key", "issuer_id", "public_key_id"})
-"""Columns that no record shows."""
+"""Columns that no record includes."""
 
 PLAIN_COLUMNS = [column for column in certificate.columns if column.name not in _INTERNAL]
 
@@ -37,7 +38,7 @@ async def keep_certificate(
     replaced: Collection[CertificateId] = (),
     now_s: float,
 ) -> tuple[CertificateRecord, bool]:
-    """Keep a certificate within a transaction; return it, and whether it is a new entry. Raises IdentityConflictError."""
+    """Store a certificate; return it, and whether its entry is new. Raises IdentityConflictError."""
     same = await namesakes(connection, new)
     own = [row for row in same if row.public_key_id == new.decoded.public_key_id or row.id in replaced]
     if own:
@@ -54,7 +55,7 @@ async def keep_certificate(
 
 
 async def require_certificate(connection: AsyncConnection, certificate_id: CertificateId) -> None:
-    """Check within a transaction that there is such a certificate. Raises NotFoundError."""
+    """Check that a certificate exists. Raises NotFoundError."""
     known = select(certificate.c.id).where(certificate.c.id == certificate_id)
     if (await connection.execute(known)).first() is None:
         raise missing_certificate(certificate_id)
@@ -67,7 +68,7 @@ async def update_certificate(
     new: NewCertificate,
     now_s: float,
 ) -> None:
-    """Replace an entry's content within a transaction. Raises NotFoundError."""
+    """Replace an entry's content. Raises NotFoundError."""
     await _change(connection, certificate_id, _values(new), now_s)
     await _seal(connection, keyring, certificate_id, new)
 
@@ -75,7 +76,10 @@ async def update_certificate(
 async def annotate_certificate(
     connection: AsyncConnection, certificate_id: CertificateId, annotations: Annotations, now_s: float
 ) -> None:
-    """Write about an entry within a transaction, and leave what is not given. Raises NotFoundError, InvalidInputError."""
+    """Replace the annotations that are given, and keep the others.
+
+    Raises NotFoundError, InvalidInputError.
+    """
     if values := annotations.given():
         _refuse_private_keys(values)
         await _change(connection, certificate_id, values, now_s)
@@ -84,7 +88,7 @@ async def annotate_certificate(
 async def _change(
     connection: AsyncConnection, certificate_id: CertificateId, values: Mapping[str, object], now_s: float
 ) -> None:
-    # a copy in memory is told by this from what is stored: a clock that stands or was set back must not hide a change
+    # copies in memory notice a change by this time, so a clock that stands or is set back must not hide one
     was_s = certificate.c.changed_s
     changed_s = case((was_s >= now_s, was_s + TICK_S), else_=now_s)
     result = await connection.execute(
@@ -106,7 +110,7 @@ async def _seal(
 
 
 async def get_certificate(connection: AsyncConnection, certificate_id: CertificateId) -> CertificateRecord:
-    """Return one within a transaction. Raises NotFoundError."""
+    """Return a certificate. Raises NotFoundError."""
     row = (await connection.execute(select(*PLAIN_COLUMNS).where(certificate.c.id == certificate_id))).first()
     if row is None:
         raise missing_certificate(certificate_id)
@@ -114,7 +118,7 @@ async def get_certificate(connection: AsyncConnection, certificate_id: Certifica
 
 
 def certificate_record(row: Row[Any]) -> CertificateRecord:
-    """Return what a row of `PLAIN_COLUMNS` tells."""
+    """Return the record of a row of `PLAIN_COLUMNS`."""
     fields = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's documented name
     fields["subject_alt_names"] = tuple(json.loads(fields["subject_alt_names"]))
     fields["fingerprint"] = Fingerprint(fields["fingerprint"])
@@ -135,7 +139,7 @@ def _refuse_private_keys(values: Mapping[str, object]) -> None:
 
 
 async def namesakes(connection: AsyncConnection, new: NewCertificate) -> Sequence[Row[Any]]:
-    """Return the entries of this issuer and serial number, those with the same key first."""
+    """Return the entries with this issuer and serial number, those with the same key first."""
     query = select(certificate).where(
         (certificate.c.issuer_id == new.decoded.issuer_id)
         & (certificate.c.serial_no == new.decoded.serial_no)
@@ -145,7 +149,7 @@ async def namesakes(connection: AsyncConnection, new: NewCertificate) -> Sequenc
 
 
 def conflict_with(row: Row[Any], new: NewCertificate) -> IdentityConflictError:
-    """Return what is raised where another entry has the issuer and serial number of a new certificate."""
+    """Return the error for another entry with a new certificate's issuer and serial number."""
     return IdentityConflictError(
         known=identify(row, "certificate", int(row.id)),
         given=identify(new.decoded, "certificate"),
@@ -154,10 +158,10 @@ def conflict_with(row: Row[Any], new: NewCertificate) -> IdentityConflictError:
 
 
 def identity_of(certificate_id: CertificateId) -> str:
-    """Return the name under which a certificate's key is sealed."""
+    """Return the identity under which a certificate's key is sealed."""
     return f"certificate:{certificate_id}"
 
 
 def missing_certificate(certificate_id: CertificateId) -> NotFoundError:
-    """Return what is raised where there is no such certificate."""
+    """Return the error for a certificate that does not exist."""
     return NotFoundError(f"there is no certificate {certificate_id}", hint=Hint.LIST_CERTIFICATES)

@@ -1,6 +1,7 @@
 """TLS certificates with their sealed keys.
 
-Invariant: a private key leaves only inside a `SlotMaterial`; every other answer is without it.
+Invariant: a private key leaves only inside a `SlotMaterial`, or through `private_key`; no other result has
+it.
 """
 
 import asyncio
@@ -37,7 +38,7 @@ from manager.store.sealing import Keyring
 from manager.store.tables.content import assignment, certificate
 
 NAMED_MAX: Final = 20
-"""Nodes that one sentence names."""
+"""How many nodes one sentence names."""
 
 
 class Certificates:
@@ -55,10 +56,11 @@ class Certificates:
         annotations: Annotations = NO_ANNOTATIONS,
         now_s: float,
     ) -> tuple[CertificateRecord, bool]:
-        """Keep a certificate, assigned to these nodes; return it, and whether it is a new entry.
+        """Store a certificate, assigned to these nodes; return it, and whether its entry is new.
 
-        One with the same issuer, serial number and key is updated in place (the specification's rule on uploading); one with another
-        key only if it is among those that may be `replaced`. Raises NotFoundError, IdentityConflictError; then nothing was kept.
+        An entry with the same issuer, serial number and key is updated in place (the specification's rule on
+        uploading). One with another key is updated only if it is in `replaced`. Raises NotFoundError,
+        IdentityConflictError; then nothing was stored.
         """
         async with self._database.write() as connection:
             record, created = await keep_certificate(
@@ -79,7 +81,7 @@ class Certificates:
         annotations: Annotations = NO_ANNOTATIONS,
         now_s: float,
     ) -> CertificateRecord:
-        """Replace an entry's content, and the nodes that have it in a slot; None leaves either as it is. Write what is given about it.
+        """Replace an entry's content, its nodes in a slot, and its annotations; None leaves each as it is.
 
         Raises NotFoundError; IdentityConflictError if another entry has the same issuer and serial number.
         """
@@ -100,7 +102,12 @@ class Certificates:
             return await get_certificate(connection, certificate_id)
 
     async def check_seen(self, certificate_id: CertificateId, seen: str | None) -> None:
-        """Check that an entry's tag (`manager.domain.etag`) is the one that was `seen`; None is any. Raises NotFoundError, ChangedMeanwhileError."""
+        """Check that an entry still has the tag (`manager.domain.etag`) that was `seen`.
+
+        None skips the check.
+
+        Raises NotFoundError, ChangedMeanwhileError.
+        """
         async with self._database.read() as connection:
             places = await assignments_of(connection, certificate_id=certificate_id)
             found = etag_of_certificate(await get_certificate(connection, certificate_id), places)
@@ -108,16 +115,17 @@ class Certificates:
             raise ChangedMeanwhileError(f"certificate {certificate_id} was changed in the meantime")
 
     async def get(self, certificate_id: CertificateId) -> CertificateRecord:
-        """Return one. Raises NotFoundError."""
+        """Return a certificate. Raises NotFoundError."""
         async with self._database.read() as connection:
             return await get_certificate(connection, certificate_id)
 
     async def delete(
         self, certificate_ids: Collection[CertificateId], *, even_assigned: bool
     ) -> Sequence[AssignmentRecord]:
-        """Remove all of these or none; return the assignments that went with them.
+        """Remove all of these or none; return the assignments that were removed with them.
 
-        Raises NotFoundError; ConflictError naming the nodes if one is assigned and `even_assigned` is not given.
+        Raises NotFoundError; ConflictError, which names the nodes, if one is assigned without
+        `even_assigned`.
         """
         async with self._database.write() as connection:
             lost: list[AssignmentRecord] = []
@@ -135,17 +143,20 @@ class Certificates:
             return lost
 
     async def changes(self) -> Mapping[CertificateId, float]:
-        """Return when each certificate was last changed, in the order of ids: a cheap look at what a copy in memory lacks."""
+        """Return when each certificate last changed, by id.
+
+        A cheap way to see what a copy in memory lacks.
+        """
         async with self._database.read() as connection:
             query = select(certificate.c.id, certificate.c.changed_s).order_by(certificate.c.id)
             rows = await connection.execute(query)
-            # rows taken apart are read three times as fast as fields by name, and there may be ten thousand
+            # unpacking rows is three times as fast as fields by name, and there may be ten thousand
             return {number: changed_s for number, changed_s in rows}  # noqa: C416 - dict() would not type
 
     async def list(
         self, certificate_ids: Collection[CertificateId] | None = None
     ) -> Sequence[CertificateRecord]:
-        """Return all, or those of these that exist, by id."""
+        """Return all certificates by id, or those among the given ids that exist."""
         query = select(*PLAIN_COLUMNS).order_by(certificate.c.id)
         parts = [None] if certificate_ids is None else chunks(sorted(set(certificate_ids)))
         found: list[CertificateRecord] = []
@@ -156,14 +167,17 @@ class Certificates:
         return found
 
     async def nodes_of(self, certificate_id: CertificateId) -> Sequence[AssignmentRecord]:
-        """Return where a certificate is assigned."""
+        """Return a certificate's assignments."""
         async with self._database.read() as connection:
             return await assignments_of(connection, certificate_id=certificate_id)
 
     async def slot_material(
         self, certificate_ids: Collection[CertificateId]
     ) -> Mapping[CertificateId, SlotMaterial]:
-        """Return what is served of these certificates, keys unsealed. Those that do not exist are left out."""
+        """Return what nodes serve of these certificates, keys unsealed.
+
+        Certificates that do not exist are left out.
+        """
         rows: list[Row[Any]] = []
         async with self._database.read() as connection:
             for part in chunks(sorted(certificate_ids)):
@@ -173,7 +187,10 @@ class Certificates:
         return await asyncio.to_thread(lambda: {CertificateId(row.id): self._material(row) for row in rows})
 
     async def private_key(self, certificate_id: CertificateId) -> str:
-        """Return a certificate's private key for an export that was checked. Raises NotFoundError."""
+        """Return a certificate's private key, for an export that the caller has authorised.
+
+        Raises NotFoundError.
+        """
         materials = await self.slot_material({certificate_id})
         if certificate_id not in materials:
             raise missing_certificate(certificate_id)
@@ -194,7 +211,7 @@ class Certificates:
 
 
 def _held(assignments: Sequence[AssignmentRecord]) -> str:
-    """Say which certificates nodes would lose; there may be thousands of nodes."""
+    """Name the certificates that nodes would lose, and the nodes, of which there may be thousands."""
     by_certificate: dict[CertificateId, dict[NodeName, None]] = {}
     for each in assignments:
         by_certificate.setdefault(each.certificate_id, {})[each.node] = None

@@ -1,7 +1,8 @@
 """Keyed audit chain: the HMAC of each entry over the one before, and signed heads of the log.
 
-Decides what is sealed and how a head reads as text; knows no database. Invariant: an entry, the stored head and a head that is
-handed out are sealed under three keys derived from one chain key, so none can be presented as another.
+Decides what is sealed and how a head is written as text; knows no database. Invariant: entries, the stored
+head and heads that are handed out use three keys derived from one chain key, so none can be presented as
+another.
 """
 
 import hashlib
@@ -19,7 +20,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from common.errors import InvalidInputError
 
 GENESIS: Final = "0" * 64
-"""What the first entry follows."""
+"""The value that the first entry follows."""
 
 KEY_BYTES: Final = 32
 
@@ -31,7 +32,7 @@ _SIGNED: Final = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Head:
-    """The log's end: how many entries there are, the id of the last one, and its HMAC."""
+    """The log's end: its number of entries, the last one's id, and the last one's HMAC."""
 
     count: int
     last_id: int
@@ -43,7 +44,10 @@ EMPTY: Final = Head(count=0, last_id=0, chain=GENESIS)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredHead:
-    """The head as the store keeps it; `broken` says that an entry was written when the log's end was not what it should be."""
+    """The head as stored.
+
+    `broken` says that an entry was written although the log's end did not fit its head.
+    """
 
     head: Head
     broken: bool = False
@@ -51,7 +55,7 @@ class StoredHead:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignedHead:
-    """A head as it was at a time (unix seconds), as it is handed out to be kept elsewhere."""
+    """A head at a moment (unix seconds), in the form that is handed out to be kept elsewhere."""
 
     head: Head
     at_s: int
@@ -59,7 +63,7 @@ class SignedHead:
 
     @property
     def text(self) -> str:
-        """The one line that is kept."""
+        """The head as one line of text."""
         head = self.head
         return f"certcast-audit-1:{head.count}:{head.last_id}:{self.at_s}:{head.chain}:{self.mac}"
 
@@ -83,19 +87,19 @@ class Seals:
         return _mac(self._entry, [last, entry_id, dict(values)])
 
     def entry_after_break(self, last: str, entry_id: int, values: Mapping[str, Any]) -> str:
-        """Return the HMAC of an entry written where the end of the log was not what the head says.
+        """Return the HMAC of an entry that is written although the end of the log did not fit its head.
 
-        It never fits as an ordinary one, so that later entries do not hide the break.
+        It never passes for an ordinary one, so later entries cannot hide the break.
         """
         return _mac(self._entry, ["break", last, entry_id, dict(values)])
 
     def seal_head(self, stored: StoredHead) -> bytes:
-        """Return what the store keeps of a head."""
+        """Return the stored form of a head."""
         facts = [stored.head.count, stored.head.last_id, stored.head.chain, stored.broken]
         return json.dumps([*facts, _mac(self._stored, facts)]).encode()
 
     def open_head(self, sealed: bytes | None) -> StoredHead | None:
-        """Return a head that the store kept; None if it is missing or not one that this key sealed."""
+        """Return a stored head; None if it is missing or was not sealed with this key."""
         try:
             *facts, mac = json.loads(sealed or b"")
             count, last_id, chain, broken = facts
@@ -106,7 +110,7 @@ class Seals:
         return StoredHead(head=Head(count=count, last_id=last_id, chain=chain), broken=broken)
 
     def sign(self, head: Head, *, at_s: int) -> SignedHead:
-        """Return a head to keep elsewhere."""
+        """Return a signed head, to be kept elsewhere."""
         return SignedHead(head=head, at_s=at_s, mac=self._signature(head, at_s))
 
     def has_signed(self, signed: SignedHead) -> bool:
@@ -123,7 +127,10 @@ def new_chain_key() -> bytes:
 
 
 def parse_signed_head(text: str) -> SignedHead:
-    """Read a head from the text that holds it: the head itself, or a line of the journal or of the file. Raises InvalidInputError."""
+    """Read a signed head from text: the head itself, or a line of the journal or file with it.
+
+    Raises InvalidInputError.
+    """
     found = _SIGNED.findall(text)
     if len(found) != 1:
         raise InvalidInputError(
@@ -136,7 +143,7 @@ def parse_signed_head(text: str) -> SignedHead:
 
 
 def hash_unkeyed(last: str, entry_id: int, values: Mapping[str, Any]) -> str:
-    """Return the hash by which entries were chained before there was a key (schema 0009 and earlier)."""
+    """Return the hash that chained entries before there was a key (schema 0009 and earlier)."""
     return hashlib.sha256(json.dumps([last, entry_id, dict(values)], sort_keys=True).encode()).hexdigest()
 
 

@@ -1,7 +1,7 @@
-"""Listener for notifications of changes that other managers make, as soon as they are kept.
+"""Listener for notifications of committed changes that other managers make.
 
-A notification says only that something may have changed; what did is in the `Feed`. It may be lost, and come without need.
-Where one manager is alone (SQLite) none ever comes.
+A notification says only that something may have changed; the `Feed` says what. One may be lost, or come
+without a change. On SQLite, where only one manager runs, none ever comes.
 """
 
 import asyncio
@@ -13,11 +13,11 @@ from manager.store.engine import Database
 from manager.store.tallies import Tallies
 
 AGAIN_S: Final = 2.0
-"""How long to wait before listening again, on a server that does not answer."""
+"""How long to wait before listening again on a server that does not answer."""
 
 
 class ChangeListener:
-    """`run` it, and `wait` again and again. `tallies` gets what managers count."""
+    """Keep `run` running and call `wait` repeatedly. `tallies` receives the counts of other managers."""
 
     def __init__(self, database: Database, tallies: Tallies) -> None:
         self._database = database
@@ -25,18 +25,18 @@ class ChangeListener:
         self._notified = asyncio.Event()
 
     async def run(self) -> None:
-        """Listen until cancelled, on a connection of its own, which is made again whenever it is lost."""
+        """Listen until cancelled, on a separate connection that is reopened whenever it is lost."""
         handlers = NoticeHandlers(change=self._receive, tallies=self._tallies.receive)
         while True:
             try:
                 async with self._database.listening(handlers) as lasting:
                     self._tallies.begin()
                     await lasting.until_lost()
-            except (StorageError, InvalidInputError, OSError):  # whoever asks the store meanwhile says so
+            except (StorageError, InvalidInputError, OSError):  # callers that query the store report this
                 await asyncio.sleep(AGAIN_S)
 
     async def wait(self) -> None:
-        """Return once another manager may have changed something since this was called last, or since `run` listens (again)."""
+        """Return once another manager may have changed something since the last call or (re)connection."""
         await self._notified.wait()
         self._notified.clear()
 

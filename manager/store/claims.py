@@ -1,7 +1,7 @@
-"""Claims on a store: that managers serve it, or that it is being copied to another place; never both at a time.
+"""Claims on a store: managers serve it, or it is being copied to another place; never both at a time.
 
-Decides who may serve beside whom: on a server managers with different nodes, at a file one. Invariant: a claim is the process's that made
-it, and ends with it, however it ends.
+Decides which managers may serve together: on a server any with different nodes, on a file just one.
+Invariant: a claim belongs to the process that made it, and ends with that process, however it ends.
 """
 
 import asyncio
@@ -21,28 +21,28 @@ from common.ids import NodeName
 from common.runtime import durable
 
 SERVING_FILE: Final = "serving.lock"
-"""Beside SQLite's database: its lock is held by the manager that serves it, or by who copies it to another place."""
+"""Lock file beside SQLite's database, held by the manager that serves it or by the process that copies it."""
 
 SERVING_LOCK: Final = 0x73657276
-"""The advisory lock ("serv") on a server: shared by the managers that serve a store, or held alone by who copies it."""
+"""Advisory lock ("serv") on a server: shared by managers that serve the store, exclusive for a copy."""
 
 TRIED_EACH_S: Final = 30.0
-"""How often a connection that is kept is tried."""
+"""How often a held connection is probed."""
 
 TRY_S: Final = 3.0
-"""How long that may take; then the connection counts as lost."""
+"""How long a probe may take before the connection counts as lost."""
 
 _TAKE: Final = "SELECT pg_try_advisory_lock($1)"
 _SHARE: Final = "SELECT pg_try_advisory_lock_shared($1)"
-"""How a lock is taken without waiting."""
+"""Statements that take the lock without waiting."""
 
 
 class HeldAloneError(ConflictError):
-    """The store is being copied to another place, where it is to be served from then on, or served by whom nobody can be beside."""
+    """The store is being moved to another place, or is served by a manager that excludes others."""
 
 
 class Unending:
-    """No server can take it away: the lock of a file, which the kernel keeps for as long as that is open."""
+    """A claim that no server can end: the lock of a file, which the kernel keeps while the file is open."""
 
     async def until_lost(self) -> None:
         """Never return."""
@@ -50,7 +50,7 @@ class Unending:
 
 
 class OpenConnection:
-    """A connection that is kept for what it holds: an advisory lock, or the ear for changes."""
+    """A connection that is held open for its advisory lock or its subscription to changes."""
 
     def __init__(self, connection: Any) -> None:
         self._connection = connection
@@ -58,7 +58,7 @@ class OpenConnection:
         connection.add_termination_listener(lambda _: self._lost.set())
 
     async def until_lost(self) -> None:
-        """Return when the connection is closed, or does not answer."""
+        """Return once the connection is closed or does not answer."""
         while not self._lost.is_set():
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(TRIED_EACH_S):
@@ -90,7 +90,7 @@ def claim_file(database: Path) -> Iterator[Unending]:
 
 
 async def claim_on(connection: Any, place: str, *, node: NodeName | None) -> OpenConnection:
-    """Let the manager with this node serve, or without one the store be copied, for as long as a connection to its server lives.
+    """Claim the store to serve it as this node, or without one to copy it, while the connection lives.
 
     Raises ConflictError, asyncpg's errors.
     """
@@ -119,5 +119,5 @@ def _taken(place: str) -> ConflictError:
 
 
 def _lock_of(node: NodeName) -> int:
-    """Return the advisory lock of a manager's own node, a number of 64 bits."""
+    """Return the number (64 bits) of the advisory lock for a manager's node."""
     return int.from_bytes(hashlib.sha256(f"serving as {node}".encode()).digest()[:8], signed=True)

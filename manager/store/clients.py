@@ -1,6 +1,6 @@
-"""Clients that sign in with a key of their own, their spent assertions and their access tokens, both as hashes.
+"""Clients that sign in with their own key, with hashes of their spent assertions and of their access tokens.
 
-Invariant: an assertion is spent and its token kept in one transaction, so each gives one token at most.
+Invariant: spending an assertion and storing its token are one transaction, so each gives one token at most.
 """
 
 import json
@@ -26,7 +26,8 @@ from manager.store.tables.content import (
 )
 
 QUOTA_RETRY_S: Final = 60.0
-"""When a client that has asked for too many tokens may ask again: by then some of its assertions may have expired."""
+"""When a client that asked for too many tokens may ask again; some of its assertions may have expired by
+then."""
 
 _FORGOTTEN: Final = "assertions-forgotten"
 
@@ -47,7 +48,10 @@ class Clients:
         most: int,
         api_role_id: int | None = None,
     ) -> ClientRecord:
-        """Keep a new client. Raises ConflictError if the name is taken, or if there are `most`."""
+        """Store a new client.
+
+        Raises ConflictError if the name is taken, or if there are `most` clients already.
+        """
         async with self._database.write() as connection:
             await _check_name(connection, name, None)
             count = (await connection.execute(select(func.count()).select_from(oauth_client))).scalar_one()
@@ -62,7 +66,7 @@ class Clients:
             return _record((await connection.execute(made)).one())
 
     async def list(self) -> Sequence[ClientRecord]:
-        """Return all by name."""
+        """Return all clients by name."""
         async with self._database.read() as connection:
             rows = await connection.execute(select(oauth_client).order_by(oauth_client.c.name))
             return [_record(row) for row in rows]
@@ -72,7 +76,7 @@ class Clients:
         return await self._one(oauth_client.c.client_id == client_id)
 
     async def change(self, number: int, *, name: str, role: Role, api_role_id: int | None) -> ClientRecord:
-        """Rename a client, or give it another role; its unused join tokens end if that gives no right to make any.
+        """Rename a client, or change its role; its unused join tokens end if the new role may not make any.
 
         Raises NotFoundError, ConflictError if the name is taken.
         """
@@ -103,14 +107,14 @@ class Clients:
         now_s: float,
         most: int,
     ) -> None:
-        """Spend an assertion and keep the access token that it gives.
+        """Spend an assertion and store the access token that it gives.
 
-        Raises AccessError if it is spent already, or may be; ThrottledError if the client has `most` that have not expired.
+        Raises AccessError if it is spent or may be; ThrottledError if the client has `most` unexpired ones.
         """
         async with self._database.write() as connection:
             await connection.execute(delete(oauth_token).where(oauth_token.c.expires_s <= now_s))
             if jti_until_s <= await _forgotten_s(connection):
-                # it has expired once already by the clock, which was set back since
+                # it had expired by the clock, which was set back since
                 raise AccessError(
                     "the assertion may have been used before; make a new one that expires later"
                 )
@@ -142,7 +146,10 @@ class Clients:
             )
 
     async def forget_assertions(self, *, before_s: float) -> None:
-        """Forget the spent assertions that expired before; none that did is accepted from then on, whatever the clock says."""
+        """Forget spent assertions that expired before this.
+
+        From then on none that old is accepted, even if the clock is set back.
+        """
         async with self._database.write() as connection:
             over = oauth_assertion.c.expires_s <= before_s
             latest_s = (
@@ -156,17 +163,17 @@ class Clients:
             await self._database.upsert(connection, meta, [row], key="name")
 
     async def remove_token(self, token_hash: str) -> None:
-        """Forget an access token, if there is such a one."""
+        """Remove an access token if it exists."""
         async with self._database.write(rights=True) as connection:
             await connection.execute(delete(oauth_token).where(oauth_token.c.token_hash == token_hash))
 
     async def remove_every_token(self) -> None:
-        """Forget all access tokens of all clients."""
+        """Remove all access tokens of all clients."""
         async with self._database.write(rights=True) as connection:
             await connection.execute(delete(oauth_token))
 
     async def for_token(self, token_hash: str, *, now_s: float) -> ClientRecord | None:
-        """Return whose access token this is, None if nobody's or expired."""
+        """Return the client with this access token; None if it is unknown or expired."""
         live = select(oauth_token.c.oauth_client_id).where(
             oauth_token.c.token_hash == token_hash, oauth_token.c.expires_s > now_s
         )
@@ -177,7 +184,7 @@ class Clients:
         return [each for each in await self.list() if each.created_by == name]
 
     async def used(self, number: int, *, source: str, now_s: float) -> None:
-        """Note that a client is in use, and from where."""
+        """Record when, and from where, a client was last used."""
         async with self._database.write() as connection:
             chosen = update(oauth_client).where(oauth_client.c.id == number)
             await connection.execute(chosen.values(last_used_s=now_s, last_source=source))
@@ -189,13 +196,13 @@ class Clients:
 
 
 async def _forgotten_s(connection: AsyncConnection) -> float:
-    """Return until when assertions expired that are not remembered any more."""
+    """Return the time before which expired assertions are forgotten."""
     kept = (await connection.execute(select(meta.c.value).where(meta.c.name == _FORGOTTEN))).scalar()
     return float(kept) if kept is not None else float("-inf")
 
 
 async def remove_join_tokens_without_right(connection: AsyncConnection) -> None:
-    """Remove the unused join tokens of clients whose role does not let them make any, after roles have changed."""
+    """Remove the unused join tokens of clients whose role no longer allows making any."""
     roles = select(oauth_client.c.id, api_role.c.permissions).outerjoin(
         api_role, api_role.c.id == oauth_client.c.api_role_id
     )

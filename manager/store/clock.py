@@ -1,7 +1,7 @@
-"""The one clock of all managers of a store: its database's, gone on by this machine's clock that nobody can set.
+"""Clock that all managers of a store share: the database's time, continued by this machine's monotonic clock.
 
-Decides which answer of the database is believed. Invariant: asking costs nothing and never waits; no manager's own clock on the wall counts
-where several managers can be.
+Decides which answer of the database is believed. Invariant: reading the clock costs nothing and never waits;
+where several managers can run, no manager's own wall clock counts.
 """
 
 import time
@@ -9,7 +9,10 @@ from collections.abc import Awaitable, Callable
 
 
 class StoreClock:
-    """`wall` and `monotonic` are this machine's, in seconds; until the database has said what time it is, `wall` is all that is known."""
+    """`wall` and `monotonic` are this machine's, in seconds.
+
+    `wall` counts until the database has told its time.
+    """
 
     def __init__(
         self, *, wall: Callable[[], float] = time.time, monotonic: Callable[[], float] = time.monotonic
@@ -23,9 +26,9 @@ class StoreClock:
         return self._wall() if self._ahead_s is None else self._monotonic() + self._ahead_s
 
     async def note(self, ask: Callable[[], Awaitable[float]]) -> float:
-        """Ask the database, and return what it says; from now on it is that much later or earlier here.
+        """Ask the database for its time, adjust this clock to it, and return the answer.
 
-        What the answer could not know, as it was on its way, does not move this clock.
+        The time that the answer spent on its way does not move this clock.
         """
         began_s = self._monotonic()
         said_s = await ask()

@@ -1,6 +1,7 @@
-"""Connections of a pool to PostgreSQL: which may be lent again.
+"""Connections of a pool to PostgreSQL: decides which ones may be lent again.
 
-Decides by what has become of a connection since it was used. Invariant: one whose answer is still owed is lent to nobody.
+It judges a connection by what happened since its last use. Invariant: a connection that still owes an answer
+is never lent.
 """
 
 import asyncio
@@ -13,31 +14,32 @@ from sqlalchemy.exc import DisconnectionError, InvalidatePoolError
 from manager.store.postgresql_errors import LOST
 
 TRY_S: Final = 2.0
-"""How long a connection may take to answer before it is lent; then it counts as lost. What a page waits for would wait for ten times as long."""
+"""How long a connection may take to answer before it is lent, else it counts as lost. Pages wait ten times as
+long."""
 
 
 def try_out(connection: Any, _record: object, _proxy: object) -> None:
-    """Let a connection that the server closed, or that leads nowhere any more, be replaced before it is lent."""
+    """Have a connection replaced before it is lent if the server closed it or no longer answers on it."""
     if connection.driver_connection.is_closed():
         raise DisconnectionError("closed by the server")
     try:
         connection.run_async(lambda opened: opened.fetchrow(";", timeout=TRY_S))
     except LOST as error:
         connection.driver_connection.terminate()
-        # neither will those that are as old: none of them costs another wait
+        # others of the same age are dead too: none of them costs another wait
         raise InvalidatePoolError("does not answer") from error
     except asyncio.CancelledError:
-        # whoever wanted it waits no longer, and not for a farewell either
+        # cancelled: the caller no longer waits, nor should closing
         connection.driver_connection.terminate()
         raise
 
 
 def give_up_lost(context: ExceptionContext) -> None:
-    """Let a connection go on which an answer is still owed, or whose server takes no writes any more, and with it all that are as old."""
+    """Drop a connection that owes an answer or whose server takes no writes, and all that are as old."""
     error = context.original_exception
     is_owed = isinstance(error, TimeoutError) or isinstance(error.__cause__, asyncpg.InternalClientError)
     if is_owed or getattr(error, "sqlstate", None) == "25006":
         context.is_disconnect = True
     if is_owed and context.connection is not None:
-        # at once: a farewell would wait for what is owed
+        # at once: a graceful close would wait for the answer
         cast("Any", context.connection.connection.driver_connection).terminate()

@@ -1,10 +1,9 @@
-"""Copying a whole store from one database into another, of whichever engine.
+"""Copying a whole store from one database into another, on any engine.
 
-Decides the order of tables, how much is in memory at once, and what counts as equal: every value of every row. Leaves to its callers
-which databases, and that nobody writes to the source meanwhile where nothing may be lost.
-Invariant: what is sealed stays sealed, and an id that was given once is given by neither side again.
+Decides the order of tables, how much is in memory at once, and what counts as equal: every value of every
+row. Its callers choose the databases, and keep others from writing to the source where nothing may be lost.
+Invariant: sealed values stay sealed, and neither side reuses an id that was assigned once.
 """
-
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -19,17 +18,17 @@ from manager.store.tables import metadata
 from manager.store.tables.running import RUNNING
 
 BATCH_ROWS: Final = 100
-"""In memory at once; the largest row that many have, the list of trusted CAs as a payload, has about 230 KB."""
+"""Rows in memory at once; the largest common row, the list of trusted CAs as a payload, has about 230 KB."""
 
 COPIED: Final = tuple(table for table in metadata.sorted_tables if table not in RUNNING)
-"""What a store holds, in an order in which a row comes after those that it refers to."""
+"""The tables of a store, ordered so that each row comes after the rows that it refers to."""
 
 Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Side:
-    """A database in a transaction: a copy's source, in which all that is read is of one moment, or its target."""
+    """A database in a transaction: the source of a copy, read as a single snapshot, or its target."""
 
     database: Database
     connection: AsyncConnection
@@ -37,7 +36,7 @@ class Side:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CopyProgress:
-    """How far a copy is: `done` of `total` rows were copied, or compared."""
+    """Progress of a copy: `done` of `total` rows were copied, or compared."""
 
     step: Literal["copied", "compared"]
     done: int
@@ -48,21 +47,25 @@ ProgressCallback = Callable[[CopyProgress], None]
 
 
 def ignore_progress(_progress: CopyProgress) -> None:
-    """Take no notice."""
+    """Do nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Copied:
-    """What was copied: how many rows, and the highest id that each table of the source had given by then."""
+    """Result of a copy.
+
+    Its number of rows, and the highest id that each source table had assigned by then.
+    """
 
     rows: int
     given: Mapping[str, int]
 
 
 async def copy_rows(source: Side, target: Side, report: ProgressCallback = ignore_progress) -> Copied:
-    """Put every row of the source, but those of the managers that run, in the place of whatever the target's tables hold, and let its ids go on after the source's.
+    """Replace the target's rows by the source's, and make its ids continue after the source's.
 
-    Raises StorageError, which names the first row that the target cannot keep.
+    Rows of running managers are not copied. Raises StorageError, which names the first row that the target
+    cannot store.
     """
     total, done = await _count(source.connection), 0
     for table in reversed(COPIED):
@@ -80,7 +83,7 @@ async def copy_rows(source: Side, target: Side, report: ProgressCallback = ignor
 async def compare_rows(
     source: Side, target: Side, copied: Copied, report: ProgressCallback = ignore_progress
 ) -> None:
-    """Compare every row of both sides. Raises StorageError, which names the first one that differs."""
+    """Compare every row of both sides. Raises StorageError, which names the first difference."""
     total, done = await _count(source.connection), 0
     for table in COPIED:
         counted = 0
@@ -99,7 +102,8 @@ async def compare_rows(
             raise StorageError(
                 f"the copy has {there} rows in its table '{table.name}', and the store {counted}; nothing was changed"
             )
-    # not the source's own of now: whoever still writes there gives ids, which PostgreSQL shows in every transaction at once
+    # not the source's current ids: on PostgreSQL those of writers since then show in every transaction at
+    # once
     given = await target.database.engine.ids_given(target.connection)
     if any(given.get(name, 0) < highest for name, highest in copied.given.items()):
         raise StorageError("the copy would give ids again that the store has given; nothing was changed")
@@ -122,7 +126,7 @@ async def _read(connection: AsyncConnection, table: Table) -> AsyncIterator[Sequ
 async def _same_rows(
     connection: AsyncConnection, table: Table, rows: Sequence[Row]
 ) -> Mapping[tuple[Any, ...], Row]:
-    """Return the rows of the target that have these rows' keys."""
+    """Return the target's rows with the same keys."""
     columns = tuple(table.primary_key)
     keys = [_key(table, row) for row in rows]
     wanted = columns[0].in_([key[0] for key in keys]) if len(columns) == 1 else tuple_(*columns).in_(keys)
@@ -136,7 +140,7 @@ async def _insert(connection: AsyncConnection, table: Table, rows: Sequence[Row]
         async with connection.begin_nested():
             await connection.execute(insert(table), rows)
     except DBAPIError:
-        for row in rows:  # one of them is why
+        for row in rows:  # find the one that failed
             await _insert_one(connection, table, row)
 
 
@@ -153,7 +157,7 @@ async def _insert_one(connection: AsyncConnection, table: Table, row: Row) -> No
 
 
 def _misfit(row: Row) -> str:
-    """Say why a row is not taken; its values may be secret."""
+    """Say why a row is refused, without its values, which may be secret."""
     for name, value in row.items():
         if isinstance(value, str) and "\0" in value:
             return f"its '{name}' has a NUL character"
@@ -161,7 +165,7 @@ def _misfit(row: Row) -> str:
 
 
 def _by_key(table: Table, row: Mapping[Any, Any]) -> Row:
-    # a result has the columns' names, and an INSERT takes their keys: it would silently pass over a name that is not a column's
+    # results use columns' names and an INSERT their keys; it would silently ignore a name that is not a key
     return {column.key: row[column] for column in table.columns}
 
 
@@ -170,6 +174,6 @@ def _key(table: Table, row: Row) -> tuple[Any, ...]:
 
 
 def _place(table: Table, row: Row) -> str:
-    # a key may be a digest of a secret, which says nothing; a number leads to the entry
+    # a key may be the digest of a secret, which helps nobody; a number leads to the entry
     numbers = [str(value) for value in _key(table, row) if isinstance(value, int)]
     return f"entry {numbers[0]} of '{table.name}'" if numbers else f"an entry of '{table.name}'"

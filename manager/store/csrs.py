@@ -27,7 +27,7 @@ class Csrs:
         self._keyring = keyring
 
     async def add(self, new: NewCsr, *, now_s: float) -> CsrRecord:
-        """Keep a request. Raises NotFoundError if the certificate that it replaces is not there."""
+        """Store a request. Raises NotFoundError if the certificate that it replaces does not exist."""
         async with self._database.write() as connection:
             if new.replaces_id is not None:
                 known = select(certificate.c.id).where(certificate.c.id == new.replaces_id)
@@ -47,12 +47,12 @@ class Csrs:
             return await get_csr(connection, number)
 
     async def get(self, csr_id: CsrId) -> CsrRecord:
-        """Return one. Raises NotFoundError."""
+        """Return a request. Raises NotFoundError."""
         async with self._database.read() as connection:
             return await get_csr(connection, csr_id)
 
     async def list(self) -> Sequence[CsrRecord]:
-        """Return all by id."""
+        """Return all requests by id."""
         async with self._database.read() as connection:
             rows = await connection.execute(select(*_PLAIN).order_by(csr.c.id))
             return [_record(row) for row in rows]

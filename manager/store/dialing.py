@@ -1,8 +1,8 @@
-"""Dialing a PostgreSQL server: what is between the driver and its socket.
+"""Dialing a PostgreSQL server: the layer between the driver and its socket.
 
-The driver takes an event loop and makes its connections by it; what it gets here makes them, and lets it read only what was screened.
-Decides whether who holds a Unix socket may be the server. Invariant: the driver sends nothing to a Unix socket that anybody could have
-made, and reads nothing that was not screened.
+The driver makes connections through an event loop. The loop that it gets here makes them, and lets it read
+only screened messages. Decides whether the owner of a Unix socket may be the server. Invariant: the driver
+sends nothing to a Unix socket that anybody could have made, and reads nothing unscreened.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from manager.store.address import FIELD, ServerAddress
 from manager.store.message_screen import GARBLED, NotAcceptedError, Screening
 
 _CREDENTIALS: Final = struct.Struct("3i")
-"""What the kernel says of a peer: its process, account and group (unix(7), SO_PEERCRED)."""
+"""The kernel's description of a peer: its process, account and group (unix(7), SO_PEERCRED)."""
 
 ANYBODYS_SOCKET: Final = (
     "the socket there was made by '{account}' in a directory in which anybody can make one; let the server make its own in a "
@@ -34,12 +34,12 @@ ProtocolFactory = Callable[[], asyncio.Protocol]
 
 
 class DialedConnection(asyncpg.Connection):  # type: ignore[misc]  # the driver says nothing of its types
-    """A connection that was made by a `Dialer`, and needs it no more."""
+    """A connection made by a `Dialer`, which it no longer needs."""
 
     __slots__ = ("timeline",)
 
     timeline: str
-    """That of its server, "" where it does not say; set once the connection is settled."""
+    """The server's timeline, "" if unknown; set once the connection is settled."""
 
     def __init__(self, protocol: Any, transport: Any, dialer: "Dialer", *rest: Any) -> None:
         self.timeline = ""
@@ -51,9 +51,10 @@ class DialedConnection(asyncpg.Connection):  # type: ignore[misc]  # the driver 
 
 
 class Dialer:
-    """The running loop, as the driver may use it to make one connection.
+    """The running loop, as seen by the driver, for making one connection.
 
-    `is_verified`: it will speak TLS, and check who answers, before it says anything else.
+    `is_verified`: the connection will use TLS and check the server's certificate before anything else is
+    sent.
     """
 
     def __init__(self, *, is_verified: bool, has_password: bool) -> None:
@@ -63,7 +64,10 @@ class Dialer:
         self._transports: list[asyncio.Transport] = []
 
     def hang_up(self) -> None:
-        """End the connection at once, whatever became of it: the driver leaves some open that it could not make use of."""
+        """Close the connection at once, whatever its state.
+
+        The driver leaves some open that it could not use.
+        """
         for transport in self._transports:
             transport.abort()
 
@@ -73,7 +77,10 @@ class Dialer:
     async def create_connection(
         self, factory: ProtocolFactory, host: str, port: int
     ) -> tuple[asyncio.Transport, asyncio.Protocol]:
-        """Connect to a port. In plain text, what comes is screened from the beginning, and with TLS once that is there."""
+        """Connect to a port.
+
+        Messages are screened from the start in plain text, and once TLS is up otherwise.
+        """
         if self._is_verified:
             transport, protocol = await self.loop.create_connection(factory, host, port)
             self._transports.append(transport)
@@ -87,7 +94,7 @@ class Dialer:
     async def start_tls(
         self, transport: Any, protocol: asyncio.BaseProtocol, context: ssl.SSLContext, *, server_hostname: str
     ) -> "_Screener":
-        """Begin TLS, which proves which server it is."""
+        """Start TLS, which proves the server's identity."""
         upgraded = await self.loop.start_tls(transport, protocol, context, server_hostname=server_hostname)
         if upgraded is None:
             raise ConnectionResetError("closed during the handshake")
@@ -97,7 +104,7 @@ class Dialer:
     async def create_unix_connection(
         self, factory: ProtocolFactory, path: str
     ) -> tuple[asyncio.Transport, asyncio.Protocol]:
-        """Connect to a Unix socket of whoever may be the server. Raises NotAcceptedError."""
+        """Connect to a Unix socket if its owner may be the server. Raises NotAcceptedError."""
         connected = socket.socket(
             socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
         )
@@ -118,7 +125,7 @@ class Dialer:
 
 
 class _Screened(asyncio.Protocol):
-    """The driver's protocol, which is given whole messages of a form that it can read, until one is not."""
+    """The driver's protocol. It gets only whole messages that it can read, up to the first other one."""
 
     def __init__(
         self, inner: asyncio.Protocol, screening: Screening, transport: asyncio.Transport | None = None
@@ -160,7 +167,7 @@ class _Screened(asyncio.Protocol):
 
 
 class _Screener:
-    """A transport on which whatever protocol the driver sets is given what was screened."""
+    """A transport that gives screened messages to any protocol that the driver sets."""
 
     def __init__(self, transport: asyncio.Transport, screening: Screening) -> None:
         self._transport = transport
@@ -183,12 +190,15 @@ def _check_peer(path: str, connected: socket.socket) -> None:
 
 
 def is_anybodys(*, directory_mode: int, account: int, own: int) -> bool:
-    """Whether an account that is neither root nor our own made its socket where everybody can make one."""
+    """Whether a socket is neither root's nor ours, and in a directory where anybody can make one."""
     return bool(directory_mode & stat.S_IWOTH) and account not in {0, own}
 
 
 def account_name() -> str:
-    """Return the name of the account that runs this, which is that of the role where the URL names none. Raises InvalidInputError."""
+    """Return the name of our account, which is the default role of a URL without a user.
+
+    Raises InvalidInputError.
+    """
     try:
         return pwd.getpwuid(os.geteuid()).pw_name
     except KeyError as error:
@@ -198,7 +208,7 @@ def account_name() -> str:
 
 
 def tls_context(address: ServerAddress) -> ssl.SSLContext:
-    """Return what a server's certificate is checked with. Raises InvalidInputError."""
+    """Return the context that checks a server's certificate. Raises InvalidInputError."""
     try:
         context = ssl.create_default_context(cafile=address.root_certificates)
     except ssl.SSLError as error:

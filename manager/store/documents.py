@@ -1,6 +1,6 @@
-"""Small resources that are kept for clients of the management API and given back as they came.
+"""Small resources of the management API, stored for its clients and returned unchanged.
 
-Decides nothing about their fields. Invariant: ids are not used again.
+Decides nothing about their fields. Invariant: ids are not reused.
 """
 
 import json
@@ -17,18 +17,18 @@ from manager.store.tables.content import document
 
 
 class Documents:
-    """A document is a JSON object of some kind."""
+    """Documents: JSON objects, each of one kind."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def all(self, kind: str) -> dict[int, Body]:
-        """Return all of a kind by id."""
+        """Return all documents of a kind by id."""
         async with self._database.read() as connection:
             return await _all(connection, kind)
 
     async def add(self, kind: str, body: Mapping[str, Any], *, unique: Unique = ()) -> int:
-        """Keep a new one; return its id. Raises TakenError if what is unique is taken."""
+        """Store a new document; return its id. Raises TakenError if a unique value is taken."""
         async with self._database.write() as connection:
             _check_unique(kind, await _all(connection, kind), body, unique)
             result = await connection.execute(insert(document).values(kind=kind, body=json.dumps(body)))
@@ -38,7 +38,7 @@ class Documents:
     async def replace(
         self, kind: str, document_id: int, body: Mapping[str, Any], *, unique: Unique = ()
     ) -> None:
-        """Replace one. Raises NotFoundError, TakenError if what is unique is taken; what stays as it was is not asked again."""
+        """Replace a document. Raises NotFoundError, TakenError if a unique value that changes is taken."""
         async with self._database.write() as connection:
             others = await _all(connection, kind)
             before = others.pop(document_id, None)

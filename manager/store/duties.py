@@ -1,6 +1,6 @@
-"""Duties: what one member does for all.
+"""Duties: work that one member does for all.
 
-Invariant: a duty is one member's at a time, and goes with its row.
+Invariant: a duty belongs to one member at a time, and becomes free when that member's row is removed.
 """
 
 from collections.abc import Awaitable, Callable
@@ -14,17 +14,20 @@ from manager.store.engine import Database
 from manager.store.tables.running import duty
 
 LEAD: Final = "lead"
-"""Everything that is done once: alarms, publishing for nodes that nobody holds, collection, the audit log's heads and its verification."""
+"""All work done once per store: alarms, publishing for nodes that no member holds, collection, heads and
+verification of the audit log."""
 
 
 class Duties:
-    """Of the member that the store acts as; without one, this is a fault of the program (RuntimeError)."""
+    """Duties of the member that the store acts as. Without a member, calls raise RuntimeError (a bug)."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def take(self, name: str) -> bool:
-        """Take a duty if nobody has it; return whether this member has it now. It only reads if somebody has it.
+        """Take a duty if it is free; return whether this member has it now.
+
+        It only reads if the duty is taken.
 
         Raises MembershipLostError, StorageError.
         """
@@ -38,14 +41,17 @@ class Duties:
         return holder == member
 
     async def give_up(self, name: str) -> None:
-        """Give up a duty, so that another member may take it. Raises MembershipLostError, StorageError."""
+        """Release a duty, so that another member may take it. Raises MembershipLostError, StorageError."""
         own = (duty.c.name == name) & (duty.c.member_id == self._database.member)
         async with self._database.write() as connection:
             if (await connection.execute(delete(duty).where(own))).rowcount:
                 await self._database.number(connection)  # so that others hear of it
 
     def condition(self, name: str) -> Callable[[], Awaitable[None]]:
-        """Return what `Store.on_condition` is to ask: it raises DutyLostError once the duty is not that of whom the store acts as now."""
+        """Return a check for `Store.on_condition`.
+
+        It raises DutyLostError once this member no longer has the duty.
+        """
         member = self._database.member
 
         async def check() -> None:

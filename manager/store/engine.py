@@ -1,7 +1,8 @@
-"""Transactions of the store, whatever engine keeps it.
+"""Transactions of the store, on any engine.
 
-Invariant: one writer at a time over all processes, so what a transaction read before it wrote still holds when it
-writes; a transaction that returned is on disk; and what a task does while it has a transaction open belongs to that transaction.
+Invariant: there is one writer at a time over all processes, so what a transaction read before it wrote still
+holds when it writes. A transaction that returned is on disk. Whatever a task does while it has a transaction
+open belongs to that transaction.
 """
 
 import asyncio
@@ -40,7 +41,10 @@ from manager.store.transaction import Transaction, part_of
 
 
 class Database:
-    """Connections for reading and transactions for writing. A `patient` one makes a store or copies it, and draws nothing that others see."""
+    """Connections for reading, transactions for writing.
+
+    A `patient` one makes or copies a store; it draws no numbers that others see.
+    """
 
     def __init__(self, engine: Engine, *, patient: bool = False) -> None:
         self.engine = engine
@@ -51,9 +55,9 @@ class Database:
         event.listen(self._pool.sync_engine, "handle_error", self._note_error)
         event.listen(self._pool.sync_engine, "rollback_savepoint", self._note_recovery)
         self.rights_revision = 0
-        """How often who may do what was changed; it rises once a change is kept, and where it may have been."""
+        """Counts changes of rights. It rises once a change is committed, or may have been."""
         self.own_numbers: set[int] = set()
-        """Of transactions of this process that were kept since the feed was read last."""
+        """Whether rights changed in transactions of this process since the feed was last read."""
         self.journal = Journal()
         self.clock = StoreClock()
         self.tell_tallies = engine.tell_tallies
@@ -68,9 +72,9 @@ class Database:
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
-        """Lend a connection for queries, which all see the same moment. Raises StorageError.
+        """Lend a connection for queries, which all see the same snapshot. Raises StorageError.
 
-        Within a transaction of the same task it is that one's, and shows what was written so far.
+        Within a transaction of the same task, it is that transaction's, and sees what was written so far.
         """
         try:
             if (outer := self._own()) is not None:
@@ -83,13 +87,14 @@ class Database:
 
     @asynccontextmanager
     async def write(self, *, rights: bool = False, by_member: bool = True) -> AsyncIterator[AsyncConnection]:
-        """Lend a transaction: on disk when the block is left, undone if it raises. Raises StorageError, ConflictError, MembershipLostError.
+        """Lend a transaction: committed when the block ends, undone if it raises.
 
-        Whoever changes what nodes must hold says so by `Transaction.touch`, which raises the store's revision in the same transaction.
-        `rights` says that what somebody may do changes, so that answers which are under way are asked for again.
-        `by_member`: only while the member that the store acts as now, if it acts as one, was not evicted.
-        Within a transaction of the same task it is a part of that one: an error in it undoes the whole, even if it is caught
-        in between.
+        A caller that changes what nodes must hold calls `Transaction.touch`, which raises the store's
+        revision in the same transaction. `rights` says that somebody's rights change, so requests in progress
+        are authorised again. `by_member`: only while the member that the store acts as now, if any, has not
+        been evicted. Within a transaction of the same task it becomes part of that one: an error in it undoes
+        the whole, even if the error is caught in between. Raises StorageError, ConflictError,
+        MembershipLostError.
         """
         committing = False
         acting = self._member if by_member else None
@@ -102,13 +107,13 @@ class Database:
             async with self._writing:
                 async with self._writer.begin() as connection:
                     await self.engine.take_turn(connection)
-                    self._check_standing()  # whose turn it was may have been who copies the store
+                    self._check_standing()  # the previous writer may have been copying the store
                     if acting is not None:
                         await self._check_member(connection, acting)
                     async with self._whole(connection, rights=rights) as transaction:
                         is_noting = self.is_shared and not self._is_patient
                         if is_noting and await note_timeline(connection, self.engine, transaction.effects):
-                            # whatever was read on the former one may be something else now
+                            # what was read on the former timeline may no longer be true
                             transaction.content = transaction.rights = True
                             transaction.touched.add(everything=True)
                         if (condition := self._condition()) is not None:
@@ -127,14 +132,15 @@ class Database:
             raise self._translated(error, committing=committing) from error
         finally:
             if committing:
-                # it may have been kept: whoever had a right by then is asked again
+                # it may have been committed, so rights that were granted before are checked again
                 self.note_rights()
 
     @asynccontextmanager
     async def beside(self) -> AsyncIterator[AsyncConnection]:
-        """Lend a transaction for a row that writers only remove, and lock before they do. Raises StorageError.
+        """Lend a transaction for a row that other writers only remove, and lock first. Raises StorageError.
 
-        Where several managers can be, it waits for no other writer: one that takes long must not keep a manager from renewing its lease.
+        Where several managers can run, it waits for no other writer: a slow one must not keep a manager from
+        renewing its lease.
         """
         self._check_standing()
         if not self.is_shared:
@@ -148,11 +154,14 @@ class Database:
             raise self._translated(error) from error
 
     def act_as(self, acting: MemberId) -> None:
-        """Let every transaction that is begun from now on be kept only while this member's row is there."""
+        """Make every transaction from now on depend on this member's row.
+
+        Without the row, none is committed.
+        """
         self._member = acting
 
     def stand_down(self, why: str) -> None:
-        """Refuse every write from now on; whoever tries is told why."""
+        """Refuse every write from now on; the error says `why`."""
         self._stands_down = why
 
     def _check_standing(self) -> None:
@@ -160,7 +169,10 @@ class Database:
             raise MembershipLostError(self._stands_down)
 
     async def note_takeover(self) -> None:
-        """Let the counters leap if a server took over since anybody wrote; it only reads if none did. Raises StorageError."""
+        """Make the counters leap if a server took over since the last write, else only read.
+
+        Raises StorageError.
+        """
         if not self.is_shared:
             return
         async with self.read() as connection:
@@ -181,7 +193,7 @@ class Database:
 
     @property
     def member(self) -> MemberId:
-        """The member that this store acts as, where only a member does what is to be done."""
+        """The member that this store acts as, for operations that only a member performs."""
         if self._member is None:
             raise RuntimeError("this store acts as no member")
         return self._member
@@ -197,26 +209,29 @@ class Database:
         return await (self.clock.note(ask) if self.is_shared else ask())
 
     async def number(self, connection: AsyncConnection) -> int:
-        """Return the number of the open transaction: higher than those of all that were kept before it."""
+        """Return the open transaction's number, higher than those of all committed before it."""
         transaction = self.opened
         if not transaction.number:
             transaction.number = await draw(connection, self.insert(counter), CHANGE)
         return transaction.number
 
     async def changed(self, connection: AsyncConnection, nodes: Collection[int] | Select[tuple[int]]) -> None:
-        """Mark these nodes, by the store's numbers, as changed by the open transaction, so that other managers read them."""
+        """Mark these nodes, by the store's ids, as changed by the open transaction, for other managers."""
         if self.is_shared and not (isinstance(nodes, Collection) and not nodes):
             chosen = self.among(node.c.id, nodes) if isinstance(nodes, Collection) else node.c.id.in_(nodes)
             await mark(connection, self.insert(node_change), chosen, await self.number(connection))
 
     async def note(self, connection: AsyncConnection, what: str) -> None:
-        """Mark as changed by the open transaction, for other managers: REMOVED, ALARMS or CHALLENGES of `manager.store.numbers`."""
+        """Mark REMOVED, ALARMS or CHALLENGES (`manager.store.numbers`) as changed, for other managers."""
         if self.is_shared:
             await keep(connection, self.insert(counter), what, await self.number(connection))
 
     @contextmanager
     def on_condition(self, check: Callable[[], Awaitable[None]] | None) -> Iterator[None]:
-        """Let every transaction that this task begins in the block begin with this check; what it raises undoes it. None: without any."""
+        """Begin every transaction of this task in the block with this check, whose error undoes it.
+
+        None: no check.
+        """
         task = asyncio.current_task()
         if task is None:
             raise RuntimeError("only a task begins transactions")
@@ -228,24 +243,24 @@ class Database:
             self._conditions[task] = before
 
     def _condition(self) -> Callable[[], Awaitable[None]] | None:
-        # by task, as a transaction is: a task that is started meanwhile acts for nobody but the manager
+        # by task, like transactions: a task that is started meanwhile acts for the manager alone
         task = asyncio.current_task()
         return None if task is None else self._conditions.get(task)
 
     def note_rights(self) -> None:
-        """Mark what was read of rights before as outdated."""
+        """Mark all rights that were read before as outdated."""
         self.rights_revision += 1
 
     def after_commit(self, effect: Callable[[], None]) -> None:
         """Run this once the open transaction of this task is on disk, and never if it is undone.
 
-        No other writer begins before: what memory knows changes in the order in which the disk did. It must not raise.
+        No other writer begins before, so memory changes in the same order as the disk. It must not raise.
         """
         self.opened.effects.append(effect)
 
     @property
     def is_writing(self) -> bool:
-        """Whether this task has a transaction open: what it reads may yet be undone."""
+        """Whether this task has a transaction open, so that what it reads may yet be undone."""
         return self._own() is not None
 
     @property
@@ -256,7 +271,8 @@ class Database:
         return own
 
     def _own(self) -> Transaction | None:
-        # by task and not by context: a task that is started meanwhile inherits the context, and outlives the transaction
+        # by task and not by context: a task that is started meanwhile inherits the context and outlives the
+        # transaction
         is_own = self._open is not None and self._open.task is asyncio.current_task()
         return self._open if is_own else None
 
@@ -283,7 +299,7 @@ class Database:
 
     @property
     def sender(self) -> str:
-        """The sender that notices of changes name; "" while this manager is not a member."""
+        """The sender in this manager's notifications of changes; "" while it is not a member."""
         return "" if self._member is None else str(self._member)
 
     def _note_error(self, context: ExceptionContext) -> None:
@@ -300,24 +316,27 @@ class Database:
         return revision
 
     def insert(self, table: Table) -> "sqlite.Insert | postgresql.Insert":
-        """Return an INSERT that knows ON CONFLICT."""
+        """Return an INSERT that supports ON CONFLICT."""
         return self.engine.insert(table)
 
     def among(self, column: ColumnElement[int], numbers: Collection[int]) -> ColumnElement[bool]:
-        """Return the condition that a column is one of these numbers: one value of one statement, however many there are."""
+        """Return the condition that a column is one of these numbers.
+
+        It takes one bound value for any number of them.
+        """
         return self.engine.among(column, numbers)
 
     async def insert_absent(
         self, connection: AsyncConnection, table: Table, rows: Sequence[Mapping[str, Any]]
     ) -> None:
-        """Insert rows whose key is not there yet."""
+        """Insert rows whose key does not exist yet."""
         if rows:
             await connection.execute(self.insert(table).on_conflict_do_nothing(), list(rows))
 
     async def upsert(
         self, connection: AsyncConnection, table: Table, rows: Sequence[Mapping[str, Any]], *, key: str
     ) -> None:
-        """Insert rows, or update those whose `key` is there."""
+        """Insert rows, or update those whose `key` exists."""
         if not rows:
             return
         statement = self.insert(table)
@@ -334,7 +353,7 @@ class Database:
         return self.engine.explain(error, committing=committing) or translate(error)
 
     def listening(self, handlers: NoticeHandlers) -> AbstractAsyncContextManager[Lasting]:
-        """Hear what is told from now on, by this process too. Raises StorageError."""
+        """Receive notifications from now on, including this process's own. Raises StorageError."""
         return self.engine.listen(handlers)
 
     async def close(self) -> None:

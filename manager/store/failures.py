@@ -1,6 +1,8 @@
-"""Foreign errors made ours: what any database's failure means. What only one engine has is explained by that engine.
+"""Translation of foreign errors into ours: failures that any database may have.
 
-Invariant: values never appear in a sentence: they may be secrets.
+Engines explain their own ones.
+
+Invariant: no message contains values, which may be secrets.
 """
 
 import errno
@@ -26,11 +28,11 @@ UNWRITABLE_TEXT: Final = (
 def translate(
     error: SQLAlchemyError | OSError | UnicodeError,
 ) -> StorageError | ConflictError | InvalidInputError:
-    """Make a foreign error ours that the engine has no better explanation for."""
+    """Translate a foreign error for which the engine has no better explanation."""
     if is_unwritable_text(error):
         return InvalidInputError("", UNWRITABLE_TEXT)
     if isinstance(error, StatementError) and isinstance(error.orig, StorageError):
-        return error.orig  # what a column's type refuses
+        return error.orig  # a column's type refused a value
     if isinstance(error, IntegrityError):
         return ConflictError(
             "an object with this name or identity already exists, or one that is referred to does not exist"
@@ -41,7 +43,7 @@ def translate(
 
 
 def is_unwritable_text(error: BaseException) -> bool:
-    """Whether a text was to be kept, or looked for, that has half of a surrogate pair in it, which UTF-8 cannot write."""
+    """Whether a stored or searched text has half of a surrogate pair in it, which UTF-8 cannot encode."""
     found: BaseException | None = error
     while found is not None and not isinstance(found, UnicodeEncodeError):
         found = found.orig if isinstance(found, DBAPIError) and found.orig is not None else found.__cause__
@@ -54,7 +56,7 @@ def is_out_of_space(error: BaseException) -> bool:
 
 
 def _cause(error: SQLAlchemyError | OSError | UnicodeError) -> str:
-    """Return what went wrong in a few words; the database's own only where they cannot quote a value."""
+    """Return the cause in a few words; the database's own words only where they cannot quote a value."""
     if isinstance(error, OSError):
         return error.strerror or type(error).__name__
     if type(error) in {OperationalError, DatabaseError}:

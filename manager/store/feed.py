@@ -1,7 +1,7 @@
-"""Feed of changes: what other managers changed, by numbers that rise from one transaction to the next.
+"""Feed of the changes that other managers make, by numbers that rise from one transaction to the next.
 
-Where one manager is alone (SQLite) no numbers are drawn for changes: only the first pass has nodes.
-Invariant: what is read is of one moment, and no change that was kept before it is missed by passes that each begin where the last ended.
+On SQLite, where only one manager runs, changes get no numbers, and only the first pass returns nodes.
+Invariant: each pass reads a single snapshot. Passes that each start where the last one ended miss no commit.
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,9 +32,9 @@ class Feed:
         self._rights = 0
 
     async def is_all_own(self, number: int) -> bool:
-        """Whether all that changed after this number was changed by this process, for whoever cannot wait until it is read.
+        """Whether this process made every change after this number, for callers that cannot wait for a pass.
 
-        Only what `since` tells is certain. Raises StorageError.
+        This is a hint; only `since` is certain. Raises StorageError.
         """
         await self._database.note_takeover()
         async with self._database.read() as connection:
@@ -44,9 +44,12 @@ class Feed:
         return self._database.own_numbers.issuperset(range(number + 1, come_to[CHANGE] + 1))
 
     async def since(self, number: int) -> StoreChanges:
-        """Return what changed after this number; all there is for 0, and for a number that was seen before a server took over.
+        """Return what changed after this number.
 
-        One's own changes are among it. `Store.rights_revision` rises if rights were changed since the last pass. Raises StorageError.
+        Everything for 0, or for a number from before a server took over.
+
+        It includes this process's own changes. `Store.rights_revision` rises if rights changed since the last
+        pass. Raises StorageError.
         """
         await self._database.note_takeover()
         async with self._database.read() as connection:
@@ -77,7 +80,7 @@ class Feed:
 
 
 def _is_known(number: int, come_to: Mapping[str, int]) -> bool:
-    """Whether this store has come to a number by what it has, and not by what a server had kept from which it took over."""
+    """Whether this store itself has reached a number, rather than a server whose last commits were lost."""
     return max(1, come_to.get(LEAPT, 0)) <= number <= come_to.get(CHANGE, 0)
 
 

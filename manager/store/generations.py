@@ -1,6 +1,8 @@
-"""Generations, immutable, and the payloads they name, each kept once whoever uses it.
+"""Generations, which are immutable, and the payloads that they name.
 
-Invariant: a node's generation numbers only rise, and a generation's payloads are there as long as it is.
+Payloads are shared, and stored once each.
+
+Invariant: a node's generation numbers only rise, and a generation's payloads exist as long as it does.
 """
 
 import asyncio
@@ -23,14 +25,14 @@ from manager.store.sealing import PRIVATE_KEY, Keyring
 from manager.store.tables.content import generation, node, payload
 
 KEEP: Final = 20
-"""Generations a node keeps for history, difference and republish."""
+"""How many generations of a node are kept for history, comparison and republishing."""
 
 
 NUMBER_MAX: Final = 2**31 - 1
-"""What the column of numbers holds."""
+"""The highest number that the column can hold."""
 
 NODES_A_PART: Final = 50
-"""Nodes whose manifests are read at once while collecting: 2.5 MB, some 10 ms of the loop."""
+"""How many nodes' manifests are read at once while collecting: 2.5 MB, some 10 ms of the loop."""
 
 
 class _Entry(msgspec.Struct):
@@ -45,12 +47,14 @@ class Generations:
     def __init__(self, database: Database, keyring: Keyring) -> None:
         self._database = database
         self._keyring = keyring
-        self._swept: int | None = None  # the store's revision when unnamed payloads were last looked for
+        self._swept: int | None = None  # the store's revision at the last search for unnamed payloads
 
     async def publish(self, items: Sequence[NewGeneration]) -> Sequence[GenerationRecord]:
-        """Keep all or none, in one transaction; return them. Raises ConflictError if a number is not higher than the last.
+        """Store all of these or none; return them.
 
-        Those of nodes that are gone are left out, whoever has their names now.
+        Raises ConflictError if a number is not higher than the last.
+
+        Generations for nodes that were removed are left out, even if another node now has the name.
         """
         if not items:
             return []
@@ -63,7 +67,8 @@ class Generations:
                 owner = item.node_id
                 if found.get(item.node) != owner:
                     continue
-                # what it follows is the last one, unless another manager was faster, or a server took over that lost it
+                # it follows the last one unless another manager was faster, or a server took over that lacks
+                # that one
                 if item.follows != last.get(owner, 0):
                     raise ConflictError(
                         f"generation {item.generation} of node '{item.node}' does not follow its last one"
@@ -73,7 +78,7 @@ class Generations:
                         f"generation {item.generation} of node '{item.node}' is not higher than its last one"
                     )
                 if item.copies is not None:
-                    # its payloads are there because the generation that it copies is
+                    # its payloads exist because the generation that it copies does
                     await _check_there(connection, owner, item.node, item.copies)
                 last[owner] = item.generation
                 rows.append(_values(item, owner))
@@ -85,14 +90,14 @@ class Generations:
         return kept
 
     async def get(self, name: NodeName, *, number: int) -> GenerationRecord:
-        """Return one. Raises NotFoundError."""
+        """Return a generation. Raises NotFoundError."""
         found = await self.some({name: number})
         if name not in found:
             raise _missing(name, number)
         return found[name]
 
     async def some(self, wanted: Mapping[NodeName, int]) -> Mapping[NodeName, GenerationRecord]:
-        """Return one generation of each of these nodes, by number; those that exist."""
+        """Return one generation of each of these nodes, by number, leaving out those that do not exist."""
         found: dict[NodeName, GenerationRecord] = {}
         pairs = [(name, number) for name, number in wanted.items() if number <= NUMBER_MAX]
         async with self._database.read() as connection:
@@ -143,7 +148,7 @@ class Generations:
             return [generation_of(row, name=row.name) for row in await connection.execute(query)]
 
     async def payloads(self, digests: Iterable[Digest]) -> dict[Digest, bytes]:
-        """Return those that exist, unsealed."""
+        """Return the payloads that exist, unsealed."""
         rows: list[Row[Any]] = []
         async with self._database.read() as connection:
             for part in chunks(sorted(set(digests))):
@@ -151,10 +156,10 @@ class Generations:
         return await asyncio.to_thread(lambda: {Digest(row.digest): self._open(row) for row in rows})
 
     async def collect(self, *, keep: int = KEEP) -> int:
-        """Remove generations beyond the newest `keep` of each node, and payloads that none names.
+        """Remove generations beyond the newest `keep` of each node, and payloads that no generation names.
 
-        Returns how many generations went. What is named is read in parts and without holding up writers; what was
-        published meanwhile is looked at again before anything goes.
+        Returns how many generations were removed. Names are read in parts, without blocking writers;
+        generations that were published meanwhile are checked before any payload is removed.
         """
         gone, revision = await self._remove_old(keep)
         if not gone and revision == self._swept:
@@ -193,7 +198,7 @@ class Generations:
     def _seal(self, items: Sequence[NewGeneration]) -> list[dict[str, Any]]:
         bodies = {digest: body for item in items for digest, body in item.payloads.items()}
         secret = {digest for item in items for digest in item.secrets}
-        # whatever the caller says, no key is kept in the clear
+        # no key is ever stored in the clear, whatever the caller says
         secret |= {digest for digest, body in bodies.items() if PRIVATE_KEY.encode() in body}
         return [
             {
@@ -220,7 +225,7 @@ async def _tops(connection: AsyncConnection, owners: Collection[int] | None) -> 
 
 
 async def _named(connection: AsyncConnection, owners: Sequence[int]) -> set[str]:
-    """Return the digests that these nodes' generations name."""
+    """Return the digests that the generations of these nodes name."""
     manifests = (
         (await connection.execute(select(generation.c.manifest).where(generation.c.node_id.in_(owners))))
         .scalars()
@@ -278,7 +283,7 @@ def _published(item: NewGeneration) -> GenerationRecord:
 
 
 def generation_of(row: Row[Any], *, name: str, prefix: str = "") -> GenerationRecord:
-    """Make a record of a row with all columns of `generation`, whose names begin with `prefix`, of the node of this name."""
+    """Return the record of a row with all columns of `generation`, prefixed, for this node."""
 
     def value(column: str) -> Any:
         return getattr(row, prefix + column)

@@ -1,6 +1,7 @@
 """Holds: which member has which node's session.
 
-Invariant: of a node there is at most one, the newest that was taken, and its number is higher than that of any before.
+Invariant: a node has one hold at most, the newest one taken, and its number is higher than those of all
+before.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -24,7 +25,10 @@ from manager.store.translate import decode_seats, encode_seats
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TakenSession:
-    """A session that was taken: its number, when that was, and the node as the store knew it in that transaction."""
+    """A session that was taken.
+
+    Its number, its time, and the node as the store knew it in that transaction.
+    """
 
     number: int
     since_s: float
@@ -33,7 +37,7 @@ class TakenSession:
 
 @dataclass(frozen=True, slots=True)
 class EndedSession:
-    """A session that is over: its number, and when its node said something last, by the manager's clock."""
+    """A session that has ended: its number, and when its node was last heard from, by the manager's clock."""
 
     number: int
     last_report_s: float
@@ -41,22 +45,23 @@ class EndedSession:
 
 @dataclass(frozen=True, slots=True)
 class HeldSession:
-    """A node's own number, and that of its session, None if nobody holds it."""
+    """A node's id and the number of its session, None if no member holds it."""
 
     node_id: int
     number: int | None
 
 
 class Holds:
-    """Of the member that the store acts as; without one, this is a fault of the program (RuntimeError)."""
+    """Holds of the member that the store acts as. Without a member, calls raise RuntimeError (a bug)."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def take(self, requests: Sequence[HoldRequest]) -> Mapping[NodeName, TakenSession]:
-        """Make these nodes this member's, whoever had them, in one transaction; of a node that greets twice, the last counts.
+        """Take these nodes for this member in one transaction, from any member that held them.
 
-        Nodes that were removed (or are others now under their name) are left out. Raises MembershipLostError, StorageError.
+        If a node greets twice, the last request counts. Nodes that were removed, or whose name now belongs to
+        another node, are left out. Raises MembershipLostError, StorageError.
         """
         member = self._database.member
         wanted = {each.node: each for each in requests}
@@ -92,7 +97,7 @@ class Holds:
         }
 
     async def release(self, sessions: Mapping[NodeName, EndedSession]) -> None:
-        """Give up the sessions that still have these numbers. Raises MembershipLostError, StorageError."""
+        """Release the sessions that still have these numbers. Raises MembershipLostError, StorageError."""
         member = self._database.member
         if not sessions:
             return
@@ -111,7 +116,7 @@ class Holds:
             await self._database.changed(connection, ended)
 
     async def _seat(self, connection: AsyncConnection, taken: Sequence[HoldRequest], now_s: float) -> None:
-        """Note whose agents greeted; of one that only reconnects there is nothing to note."""
+        """Record the agents that greeted; one that only reconnected needs no record."""
         query = select(seat.c.node_id, seat.c.greetings).where(
             self._database.among(seat.c.node_id, [each.node_id for each in taken])
         )
@@ -131,7 +136,7 @@ _LEFT: Final = update(seat).where(seat.c.node_id == bindparam("of")).values(left
 async def sessions_of(
     connection: AsyncConnection, names: Collection[NodeName]
 ) -> dict[NodeName, HeldSession]:
-    """Return the numbers of those of these nodes that there are; many are found by reading all."""
+    """Return the session numbers of the nodes that exist; for many nodes, it reads all."""
     query = select(node.c.id, node.c.name, hold.c.number).select_from(node).outerjoin(hold)
     if len(names) <= SQL_VARIABLES_MAX:
         query = query.where(node.c.name.in_(names))

@@ -1,4 +1,4 @@
-"""The manager's host keys: the one that is presented, and the other one while it is being replaced."""
+"""Host keys of the manager: the one that it presents, and the other one during a replacement."""
 
 from typing import Final, get_args
 
@@ -16,7 +16,10 @@ class HostKeyStore:
         self._meta = meta
 
     async def read(self) -> tuple[HostKeyState, bytes, bytes | None]:
-        """Return the state, the key that is presented, and the other one. Raises NotFoundError if there is none."""
+        """Return the state, the presented key, and the other one.
+
+        Raises NotFoundError if there is no host key.
+        """
         presented, other = await self._meta.secret_get(HOST_KEY), await self._meta.secret_get(OTHER_HOST_KEY)
         if presented is None:
             raise NotFoundError("the store has no host key; was its initialisation interrupted?")
@@ -29,7 +32,7 @@ class HostKeyStore:
         )
 
     async def keep(self, state: HostKeyState, presented: bytes, other: bytes | None) -> None:
-        """Keep all three. Within a transaction, so that no part is there alone."""
+        """Store all three; call it within a transaction, so that no part is stored alone."""
         await self._meta.secret_set(HOST_KEY, presented)
         if other is None:
             await self._meta.secret_remove(OTHER_HOST_KEY)
@@ -38,9 +41,12 @@ class HostKeyStore:
         await self._meta.set(STATE, state.encode())
 
     async def since_s(self) -> float:
-        """Return since when the presented key is presented, 0 if it is since the store was made, or since an earlier release."""
+        """Return since when the key has been presented.
+
+        0 if since the store was made, or an earlier release.
+        """
         return float(await self._meta.get(SINCE) or 0.0)
 
     async def keep_since(self, now_s: float) -> None:
-        """Keep that from now on another key is presented than before."""
+        """Record that another key is presented from now on."""
         await self._meta.set(SINCE, repr(now_s).encode())

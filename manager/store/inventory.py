@@ -1,10 +1,11 @@
-"""Inventory of the store: what it holds, decoded once and kept up to date.
+"""Inventory of the store: its content, decoded once and kept up to date.
 
-What stands in the store is tried by OpenSSL as it is read: an older version may have kept what nodes cannot load.
+Stored certificates go through OpenSSL when they are read: an older version may have accepted some that nodes
+cannot load.
 
-Owns the one copy in memory. Decides what is read again: what this process changed, if all changes since were its own, else everything.
-Invariant: what `current` returns is never older than the last change that was written before the call, and reading it again costs nothing
-while nothing changes.
+Owns the one copy in memory. Decides what is read again: only what this process changed, if it made all
+changes since the last read, and everything otherwise. Invariant: `current` never returns anything older than
+the last change before the call, and costs nothing while nothing changes.
 """
 
 import asyncio
@@ -26,14 +27,14 @@ from manager.store.journal import Touched
 from manager.store.store import Store
 
 READ_AT_ONCE: Final = 500
-"""Certificates that are read and decoded in one go: about 100 ms in a thread."""
+"""How many certificates are read and decoded at once: about 100 ms in a thread."""
 
 CAS_MAX: Final = 5_000
-"""Intermediates that are remembered once decoded: they are the same few for thousands of certificates."""
+"""How many decoded intermediates are remembered; thousands of certificates share the same few."""
 
 
 class Inventories:
-    """`builtin` is the list of CAs that everybody trusts."""
+    """`builtin` is the built-in list of public CAs."""
 
     def __init__(self, store: Store, builtin: Sequence[Certificate] = ()) -> None:
         self._store = store
@@ -43,14 +44,15 @@ class Inventories:
         self._cas: dict[bytes, Certificate] = {}
 
     async def current(self) -> Inventory:
-        """Return the inventory as of now. Raises StorageError."""
+        """Return the current inventory. Raises StorageError."""
         async with self._reading:
-            # read before the content: what is read later may be newer, never older, than these say
+            # read before the content, which may then be newer than these numbers, but never older
             noted = self._store.journal.count
             revision = await self._store.meta.revision()
             last = self._last
             if last is not None and last.revision > revision:
-                # that was kept meanwhile, or a server took over that lacks the last changes: its numbers are given again
+                # it was committed meanwhile, or a server took over without the last changes and reuses their
+                # numbers
                 revision = await self._store.meta.revision()
                 if last.revision > revision:
                     self._store.journal.forget()
@@ -66,9 +68,10 @@ class Inventories:
             return self._last or found
 
     async def changed(self, before: Inventory) -> Inventory:
-        """Return what the open transaction leaves, which began with `before` and changes nothing any more; `current` has it once it is on disk.
+        """Return the inventory that the open transaction leaves; `current` returns it once that is committed.
 
-        A change is answered from this: what is read after its end may lack what somebody else deleted. Raises StorageError.
+        `before` is the inventory as the transaction began; the transaction must change nothing more. Requests
+        answer from this: a later read may already lack what somebody else deleted. Raises StorageError.
         """
         revision, touched = await self._store.meta.next_revision(), self._store.touched
         if before.revision + 1 == revision and not touched.everything:
@@ -79,13 +82,13 @@ class Inventories:
         return found
 
     def _keep(self, found: Inventory) -> None:
-        # somebody else may have gone on meanwhile, and that have been read
+        # another change may have been committed and read meanwhile
         last = self._last
         if last is None or (last.revision, last.noted) < (found.revision, found.noted):
             self._last = found
 
     async def _read_again(self, revision: int, noted: int, last: Inventory, touched: Touched) -> Inventory:
-        """Return the inventory after changes that touched nothing else."""
+        """Return the inventory after changes that touched only this."""
         store, trusted_cas, trust = self._store, last.trusted_cas, last.trust
         if touched.trusted_cas:
             trusted_cas, trust = await self._trusted(last)
@@ -197,9 +200,10 @@ def _decode_all(
     *,
     as_far: bool = False,
 ) -> list[Certificate]:
-    """Decode what is neither seen nor known; CAs are remembered in `seen`, because leaves share them.
+    """Decode what is neither in `seen` nor in `known`, and remember CAs in `seen`, because leaves share them.
 
-    `as_far` as it goes: a text that an earlier release took may show blocks now that it did not see, and cannot be refused any more.
+    Decodes `as_far` as possible: this release may find blocks in a text that an earlier one overlooked when
+    it accepted the text, which cannot be refused now.
     """
     found = []
     for block in read_blocks(pem).blocks:

@@ -1,6 +1,7 @@
-"""Journal of this process: what its changes touched of content, so that a copy in memory reads only that again.
+"""Journal of what this process's changes touched, so that a copy in memory reads only that again.
 
-Says which rows to read, never what they hold. Invariants: what is not known to be all is None, and everything is read; it is bounded.
+It names rows, never their content. Invariants: the journal is bounded; if it may be incomplete, the answer is
+None, and everything is read.
 """
 
 from collections.abc import Iterable
@@ -10,17 +11,18 @@ from typing import Final
 from common.ids import CertificateId, NodeName
 
 TOUCHED_MAX: Final = 500
-"""Rows of a kind that are told one by one, as many as one statement takes: of a change of more, everything is read again."""
+"""How many rows of a kind are listed, as many as fit one statement; after a larger change everything is
+read."""
 
 CHANGES_MAX: Final = 1_000
-"""Changes that are remembered. A copy in memory is read each second or so while anything changes."""
+"""How many changes are remembered. A copy in memory is read about every second while anything changes."""
 
 
 @dataclass(slots=True)
 class Touched:
-    """Nodes of which the record or an assignment changed, or that came or went; certificates likewise; whether trusted CAs did.
+    """Nodes that were added, removed, or changed in their record or an assignment; certificates; trusted CAs.
 
-    `everything` says that it is not told what.
+    `everything` says that the list is not complete.
     """
 
     nodes: set[NodeName] = field(default_factory=set)
@@ -36,7 +38,7 @@ class Touched:
         trusted_cas: bool = False,
         everything: bool = False,
     ) -> None:
-        """Note that this was touched too."""
+        """Add what was touched."""
         if not self.everything:
             self.nodes.update(nodes)
             self.certificates.update(certificates)
@@ -47,7 +49,7 @@ class Touched:
             self.certificates.clear()
 
     def take(self, other: "Touched") -> None:
-        """Note that what another change touched was touched too."""
+        """Add what another change touched."""
         self.add(
             nodes=other.nodes,
             certificates=other.certificates,
@@ -57,17 +59,20 @@ class Touched:
 
 
 class Journal:
-    """By the revision that each change of content left. Changes of nodes' records that do not change content are counted instead."""
+    """Changes of content, by the revision that each one left.
+
+    Changes of nodes' records alone are counted instead.
+    """
 
     def __init__(self) -> None:
         self._contents: dict[int, Touched] = {}
         self._records: dict[NodeName, int] = {}
         self._untold = 0
         self.count = 0
-        """How many changes of records there were that left content as it was."""
+        """How many changes touched records but not content."""
 
     def note(self, revision: int | None, touched: Touched) -> None:
-        """Note a change that was kept; `revision` is None if it left content as it was."""
+        """Note a committed change; `revision` is None if it did not change content."""
         if revision is not None:
             self._contents[revision] = touched
             if len(self._contents) > CHANGES_MAX:
@@ -82,15 +87,18 @@ class Journal:
             self._records[name] = self.count
 
     def forget(self) -> None:
-        """Forget what was kept, since it may be undone after all."""
+        """Forget all changes, since a commit may be undone after all."""
         self._contents.clear()
 
     def has_all(self, before: int, now: int) -> bool:
-        """Whether this process made all changes of content from one revision to another."""
+        """Whether this process made all changes of content between two revisions."""
         return before <= now and all(each in self._contents for each in range(before + 1, now + 1))
 
     def since(self, before: int, now: int, *, noted: int) -> Touched | None:
-        """Return what was touched from one revision to another, and by all changes of records but the first that were `noted`; None if that is not known."""
+        """Return what was touched between two revisions, and by record changes after the first `noted`.
+
+        None if unknown.
+        """
         if noted < self._untold:
             return None
         found = Touched()

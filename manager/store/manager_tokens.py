@@ -1,6 +1,7 @@
-"""Tokens with which another manager joins those of this store, of which only hashes are here, and how many managers there have been.
+"""Tokens with which further managers join, stored as hashes, and the count of managers that ever joined.
 
-Invariant: a token is used once; which key used it, and which node that became, is remembered, so that the same key may ask again.
+Invariant: a token is used once. The key that used it, and the node that it became, are remembered, so that
+the same key may ask again.
 """
 
 import hmac
@@ -16,22 +17,24 @@ from manager.store.engine import Database
 from manager.store.meta import Meta
 
 SHOWN_KEPT_S: Final = 7 * 86400.0
-"""How long it is remembered that somebody else showed a token that was used."""
+"""How long a second use of a token by another machine is remembered."""
 
 LIVE_MAX: Final = 5
-"""Unused tokens that there may be at once: each is worth the store's key."""
+"""Unused tokens that may exist at once: each is worth the store's key."""
 
 _GIVEN: Final = "managers-given"
 _PREFIX: Final = "manager-token:"
 _NAMED_BY: Final = 32
-"""Hex digits of a hash in a name; all of it is compared."""
+"""Hex digits of the hash in a stored name; the whole hash is compared."""
 
 
 class ManagerTokenRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """One token. `key` is the public line that used it, `node` the management node that it became; both "" before that.
+    """One token.
 
-    `shown_s`, `shown_by` and `shown_from` are when a machine showed it that had another key, the fingerprint of that, and its address: of the
-    first that did, 0.0 and "" if none did.
+    `key` is the public key line that used it, `node` the management node that it became, else "".
+
+    `shown_s`, `shown_by` and `shown_from` tell when a machine with another key first showed the token after
+    its use, that key's fingerprint and the machine's address; 0.0 and "" if none did.
     """
 
     secret_hash: str
@@ -53,7 +56,7 @@ class ManagerTokens:
         self._values = values
 
     async def add(self, record: ManagerTokenRecord, *, now_s: float) -> None:
-        """Keep a token, and forget those that have expired. Raises ConflictError if too many can still be used."""
+        """Store a token, and forget expired ones. Raises ConflictError if too many are unused."""
         async with self._database.write():
             live = []
             for known in await self._all():
@@ -69,7 +72,7 @@ class ManagerTokens:
             await self._keep(record)
 
     async def remove_every_unused(self) -> None:
-        """Forget all tokens that no manager has joined with."""
+        """Remove all tokens that no manager has joined with."""
         async with self._database.write():
             for known in await self._all():
                 if not known.key:
@@ -82,11 +85,14 @@ class ManagerTokens:
         return record if record is not None and hmac.compare_digest(record.secret_hash, secret_hash) else None
 
     async def use(self, record: ManagerTokenRecord, *, key: str, node: NodeName) -> None:
-        """Note which key used a token, and which node that became."""
+        """Record the key that used a token, and the node that it became."""
         await self._keep(msgspec.structs.replace(record, key=key, node=node))
 
     async def shown_again(self, secret_hash: str, *, by: str, address: str, now_s: float) -> None:
-        """Note that a used token was shown by another machine: by the first that does, so that a flood of them writes nothing."""
+        """Record that another machine showed a used token.
+
+        Only the first counts, so that a flood writes nothing.
+        """
         async with self._database.write():
             known = await self.find(secret_hash)
             if known is not None and known.node and not known.shown_s:
@@ -95,7 +101,7 @@ class ManagerTokens:
                 )
 
     async def reuses(self, *, now_s: float) -> Sequence[Reuse]:
-        """Return which used tokens were shown by other machines of late."""
+        """Return the used tokens that other machines have shown recently."""
         return [
             Reuse(node=each.node, at_s=each.shown_s, address=each.shown_from, fingerprint=each.shown_by)
             for each in await self._all()
@@ -103,7 +109,7 @@ class ManagerTokens:
         ]
 
     async def forget(self, node: NodeName) -> None:
-        """Drop the token by which a manager joined whose node is removed."""
+        """Remove the token with which a manager joined whose node is being removed."""
         async with self._database.write():
             for known in await self._all():
                 if known.node == node:
@@ -114,7 +120,7 @@ class ManagerTokens:
         return int(await self._values.get(_GIVEN) or b"1")
 
     async def give_number(self, number: int) -> None:
-        """Note that a manager has this number, which none after it gets."""
+        """Record that a manager has this number, which is never given again."""
         await self._values.set(_GIVEN, str(number).encode())
 
     async def _all(self) -> Sequence[ManagerTokenRecord]:

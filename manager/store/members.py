@@ -1,7 +1,8 @@
 """Members: the managers that share a store, each with a lease by the database's clock.
 
-Decides who is evicted. A lease says nothing else: a member whose row is there may change what it likes, however late it is.
-Invariant: the number of a member is never given again, and what it holds goes with its row.
+Decides which member is evicted. A lease means nothing else: a member may make changes while its row exists,
+even with an overdue lease. Invariant: member numbers are never reused, and all that a member holds goes with
+its row.
 """
 
 from collections.abc import Collection, Sequence
@@ -18,19 +19,22 @@ from manager.store.tables.content import node
 from manager.store.tables.running import hold, member, seat, sighting
 
 LEASE_S: Final = 15.0
-"""How long a member that does not renew its lease is left alone: two renewals may fail, and a server may restart."""
+"""How long a lease lasts without renewal: two renewals may fail, and a server may restart."""
 
 RENEW_EACH_S: Final = 5.0
 
 
 class Members:
-    """Members and their leases. Once a store acts as a member (`Store.act_as`), each of its changes is made only while that member's row is there."""
+    """Members and their leases.
+
+    Changes of a store that acts as a member (`Store.act_as`) need that member's row.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def join(self, node: NodeName) -> MemberId:
-        """Make a new member, which is the manager with this node. Raises StorageError."""
+        """Add the manager with this node as a new member. Raises StorageError."""
         async with self._database.write(by_member=False) as connection:
             now_s = await self._database.now_s(connection)
             made = insert(member).values(node=node, started_s=now_s, renewed_s=now_s).returning(member.c.id)
@@ -39,7 +43,10 @@ class Members:
         return MemberId(number)
 
     async def renew(self, number: MemberId) -> None:
-        """Renew its lease; no writer is waited for where several managers can be. Raises MembershipLostError, StorageError."""
+        """Renew a member's lease, without waiting for writers where several managers can run.
+
+        Raises MembershipLostError, StorageError.
+        """
         async with self._database.beside() as connection:
             now_s = await self._database.now_s(connection)
             renewed = update(member).where(member.c.id == number).values(renewed_s=now_s)
@@ -47,12 +54,17 @@ class Members:
                 raise MembershipLostError(EVICTED)
 
     async def leave(self, number: MemberId) -> None:
-        """Remove a member with what it holds; without effect if it was evicted. Raises StorageError."""
+        """Remove a member with what it holds; without effect if it was evicted before.
+
+        Raises StorageError.
+        """
         async with self._database.write(by_member=False) as connection:
             await self._remove(connection, [number])
 
     async def expire(self) -> Sequence[Member]:
-        """Evict who did not renew the lease for LEASE_S, but for oneself; return these. It only reads if there are none.
+        """Evict members other than this one that did not renew for LEASE_S; return them.
+
+        Without any, it only reads.
 
         Raises MembershipLostError, StorageError.
         """
@@ -63,17 +75,17 @@ class Members:
                 return []
         async with self._database.write() as connection:
             now_s = await self._database.now_s(connection)
-            # the clock was set back: these leases begin now, else they would last until it has caught up
+            # the clock was set back: restart these leases, or they would last until it has caught up
             ahead = update(member).where(member.c.renewed_s > now_s).values(renewed_s=now_s)
             await connection.execute(ahead)
-            # a renewal that is under way is waited for, and the next one waits for this
+            # this waits for a renewal in progress, and the next renewal waits for this
             query = select(member).where(self._overdue(now_s)).order_by(member.c.id).with_for_update()
             gone = [_record(row) for row in await connection.execute(query)]
             await self._remove(connection, [each.id for each in gone])
         return gone
 
     async def list(self) -> Sequence[Member]:
-        """Return all by number. Raises StorageError."""
+        """Return all members by number. Raises StorageError."""
         async with self._database.read() as connection:
             return [_record(row) for row in await connection.execute(select(member).order_by(member.c.id))]
 
@@ -89,12 +101,12 @@ class Members:
         noticed = select(sighting.c.node_id).where(sighting.c.member_id.in_(gone))
         concerned = select(node.c.id).where(node.c.id.in_(held) | node.c.id.in_(noticed))
         await self._database.changed(connection, concerned)
-        # its nodes were heard until then, to within the minute
+        # when its nodes were last heard, to within a minute
         left = select(member.c.renewed_s).join_from(hold, member).where(hold.c.node_id == seat.c.node_id)
         await connection.execute(
             update(seat).where(seat.c.node_id.in_(held)).values(left_s=left.scalar_subquery())
         )
-        await self._database.number(connection)  # its duty is free, even if it held no node
+        await self._database.number(connection)  # its duty is free now, even if it held no node
         await connection.execute(delete(member).where(member.c.id.in_(gone)))
 
 

@@ -1,10 +1,10 @@
-"""Messages of a PostgreSQL server, looked at before the driver reads them.
+"""Screen for a PostgreSQL server's messages, which checks each one before the driver reads it.
 
-The driver believes what a message says of its own length and contents: a byte in the wrong place makes it read the same message for ever,
-or memory that is not its own, and it answers whichever request for a password it gets. Decides which messages may come, of which size and
-form, and how a server that nothing else has proven must prove itself. Does no I/O. Invariant: nothing passes from a server that is not
-proven but what belongs to proving it; what passes is whole and has the form of its kind.
-Source of the forms: PostgreSQL's manual, "Frontend/Backend Protocol", "Message Formats".
+The driver trusts a message's own length and contents. A wrong byte makes it loop on one message for ever or
+read beyond its memory, and it answers any request for a password. Decides which messages may come, of which
+size and form, and how a server must prove itself that nothing else has proven. Does no I/O. Invariant: an
+unproven server's messages pass only as part of its proof; every message that passes is whole and has the form
+of its kind. Source of the forms: PostgreSQL's manual, "Frontend/Backend Protocol", "Message Formats".
 """
 
 import re
@@ -17,13 +17,14 @@ from typing import Final
 from common.errors import Reason
 
 HANDSHAKE_MAX_BYTES: Final = 256 * 1024
-"""All that a server may send until it is ready; a server of today sends about 500 bytes."""
+"""Bytes that a server may send until it is ready; a current server sends about 500."""
 
 MESSAGE_MAX_BYTES: Final = 32 * 1024 * 1024
-"""One message afterwards; the largest row of ours has a file of a bundle in it (4 MiB)."""
+"""Size of one message after that; our largest row has a file of a bundle in it (4 MiB)."""
 
 SCRAM_ROUNDS_MAX: Final = 100_000
-"""PostgreSQL's own number is 4,096. The driver does them at once, while everything else waits: 100,000 take about 50 ms."""
+"""Rounds of SCRAM; PostgreSQL's default is 4,096. The driver computes them on the loop: 100,000 take about 50
+ms."""
 
 _HEADER: Final = struct.Struct("!BI")
 _CODE: Final = struct.Struct("!I")
@@ -51,7 +52,7 @@ UNSUPPORTED: Final = "it asks '{user}' to sign in by a method that is not suppor
 
 
 class NotAcceptedError(ConnectionError):
-    """A server is not talked to, or no longer. `finding` may have {user} in it."""
+    """The server is refused, or no longer used. `finding` may contain {user}."""
 
     def __init__(self, finding: str, reason: Reason = Reason.UNREACHABLE) -> None:
         super().__init__(finding)
@@ -60,7 +61,7 @@ class NotAcceptedError(ConnectionError):
 
 
 class _Stage(Enum):
-    """How far a server is with letting us in."""
+    """Stages of authentication by the server."""
 
     BEGINNING = auto()
     FIRST_AWAITED = auto()
@@ -72,7 +73,10 @@ class _Stage(Enum):
 
 
 class Screening:
-    """What one server sends. `is_proven`: it is known by other means which server it is, and nobody listens in between."""
+    """Screening of one server.
+
+    `is_proven`: its identity is proven by other means, and nobody can listen in.
+    """
 
     def __init__(self, *, is_proven: bool, has_password: bool) -> None:
         self._is_proven = is_proven
@@ -83,7 +87,10 @@ class Screening:
         self._passed = 0
 
     def take(self, data: bytes) -> bytes:
-        """Take what came; return the messages that are whole by now. Raises NotAcceptedError: then nothing more may pass."""
+        """Take received bytes; return the messages that are complete.
+
+        After NotAcceptedError nothing more may pass.
+        """
         if self._kept:
             self._kept += data
             if len(self._kept) < self._needed:
@@ -111,7 +118,7 @@ class Screening:
             return
         if self._stage is not _Stage.BEGINNING:
             raise NotAcceptedError(GARBLED)
-        # PostgreSQL's own form of three decades ago, in which it still says that it can start no process
+        # the three-decades-old form in which PostgreSQL still reports that it cannot start a process
         raise NotAcceptedError(EARLY_FAILURE if kind == ord("E") and size > most else NOT_POSTGRESQL)
 
     def _check(self, kind: int, body: bytes) -> None:
@@ -132,7 +139,7 @@ class Screening:
                 pass
 
     def _authenticated(self, code: int, body: bytes) -> _Stage:
-        """Return how far it is after a request to prove who we are, or word that this is done."""
+        """Return the stage after an authentication message."""
         match self._stage, code:
             case _Stage.BEGINNING, 0 if not self._is_proven:
                 raise NotAcceptedError(UNPROVEN, Reason.UNAUTHENTICATED)
@@ -203,7 +210,7 @@ def _is_notification(body: bytes) -> bool:
 
 
 def _is_report(body: bytes) -> bool:
-    """Whether it is fields of one letter and a text each, and the end after them."""
+    """Whether a body is a list of fields, one letter and a text each, with its terminator."""
     return body == b"\0" or (body.endswith(b"\0\0") and all(body[:-2].split(b"\0")))
 
 
@@ -217,7 +224,8 @@ def _is_counted(body: bytes) -> bool:
 
 _ROW: Final = ord("D")
 _ROW_MIN_BYTES: Final = 6
-"""Its own length and how many columns follow. What is in a column is read by who knows the column, from a server that is proven."""
+"""The row's length and number of columns. Their values are read by code that knows them, from a proven
+server."""
 
 _FORMS: Final[Mapping[int, Callable[[bytes], bool]]] = MappingProxyType(
     {
@@ -235,7 +243,7 @@ _FORMS: Final[Mapping[int, Callable[[bytes], bool]]] = MappingProxyType(
         **dict.fromkeys(map(ord, "123nsI"), _is_empty),
     }
 )
-"""Every message that a server may send us, and whether it has its form; nothing is copied by COPY here, and no function called."""
+"""Every message that a server may send, and its form. COPY and function calls are not used here."""
 
 _DURING: Final = frozenset(map(ord, "REN"))
 _AWAITED: Final[Mapping[_Stage, frozenset[int]]] = MappingProxyType(
@@ -249,4 +257,4 @@ _AWAITED: Final[Mapping[_Stage, frozenset[int]]] = MappingProxyType(
         _Stage.READY: frozenset(_FORMS) - frozenset(map(ord, "RK")),
     }
 )
-"""What may come at which stage."""
+"""The messages that may come at each stage."""

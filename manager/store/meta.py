@@ -18,7 +18,7 @@ HOST_KEY: Final = "ssh-host-key"
 
 
 VALUE: Final = "value:"
-"""What the names of plain values begin with in the table."""
+"""Prefix of the names of plain values in the table."""
 
 
 class Meta:
@@ -39,19 +39,22 @@ class Meta:
         return epoch
 
     async def is_at(self, revision: int) -> bool:
-        """Whether content has this revision; within a transaction it stays so until that writes."""
+        """Whether content has this revision.
+
+        Within a transaction it stays so until the transaction writes.
+        """
         async with self._database.read() as connection:
             return await revision_of(connection) == revision
 
     async def revision(self) -> int:
-        """Return how often content changed: equal revisions mean equal content."""
+        """Return how often content has changed; equal revisions mean equal content."""
         if self._database.is_writing:
             raise RuntimeError("within a transaction it is not known yet which content a revision will name")
         async with self._database.read() as connection:
             return await revision_of(connection)
 
     async def next_revision(self) -> int:
-        """Let the open transaction change content, and return the revision that names what it leaves."""
+        """Mark the open transaction as changing content; return the revision that it will leave."""
         if not self._database.is_writing:
             raise RuntimeError("only a transaction leaves content of a revision of its own")
         async with self._database.write() as connection:
@@ -59,7 +62,7 @@ class Meta:
             return await revision_of(connection) + 1
 
     async def get(self, name: str) -> bytes | None:
-        """Return a plain value that `set` kept, None if there is none of this name."""
+        """Return a plain value that `set` stored, None if there is none."""
         return await self._get(f"{VALUE}{name}")
 
     async def with_prefix(self, prefix: str) -> Mapping[str, bytes]:
@@ -72,32 +75,32 @@ class Meta:
         return {row.name.removeprefix(VALUE): bytes(row.value) for row in rows if row.name.startswith(whole)}
 
     async def set(self, name: str, value: bytes) -> None:
-        """Keep a value as it is; for a secret there is `secret_set`."""
+        """Store a plain value; for a secret use `secret_set`."""
         async with self._database.write() as connection:
             await self._set(connection, f"{VALUE}{name}", value)
 
     async def remove(self, name: str) -> None:
-        """Forget a plain value, if there is one of this name."""
+        """Remove a plain value if it exists."""
         async with self._database.write() as connection:
             await connection.execute(delete(meta).where(meta.c.name == f"{VALUE}{name}"))
 
     async def secret_get(self, name: str) -> bytes | None:
-        """Return a secret, unsealed, None if there is none of this name."""
+        """Return a secret, unsealed, None if there is none."""
         sealed = await self._get(f"secret:{name}")
         return None if sealed is None else self._keyring.open(f"meta:{name}", sealed)
 
     async def secret_set(self, name: str, value: bytes) -> None:
-        """Keep a secret, sealed."""
+        """Store a secret, sealed."""
         async with self._database.write() as connection:
             await self._set(connection, f"secret:{name}", self._keyring.seal(f"meta:{name}", value))
 
     async def secret_remove(self, name: str) -> None:
-        """Forget a secret, if there is one of this name."""
+        """Remove a secret if it exists."""
         async with self._database.write() as connection:
             await connection.execute(delete(meta).where(meta.c.name == f"secret:{name}"))
 
     async def check(self, *, now_s: float) -> None:
-        """Write a moment. Raises StorageError if the store cannot."""
+        """Write the time, to see whether the store accepts writes. Raises StorageError."""
         async with self._database.write() as connection:
             await self._set(connection, CHECKED, str(now_s).encode())
 

@@ -1,7 +1,8 @@
 """Nodes, their pinned keys, and their join tokens.
 
-Invariant: a token is used once; which key used it is remembered, so that the same key may join again with it. Until then it goes with what it
-was made with (`Maker`), whichever way that is removed; from then on with nobody.
+Invariant: a token is used once; the key that used it is remembered, so that the same key may join again with
+it. An unused token is removed together with whatever it was made with (`Maker`), however that is removed; a
+used one is not.
 """
 
 import hmac
@@ -26,7 +27,7 @@ from manager.store.tables.content import join_token, node
 from manager.store.translate import decode_key_change, encode_key_change
 
 LIVE_TOKENS_MAX: Final = 5
-"""Unused tokens a node may have at once: enough for a few attempts, too few to lose sight of."""
+"""Unused tokens that a node may have at once: enough for a few attempts, too few to lose sight of."""
 
 
 class Nodes:
@@ -43,7 +44,7 @@ class Nodes:
         now_s: float,
         detail: Mapping[str, Any] = MappingProxyType({}),
     ) -> NodeRecord:
-        """Keep a new node. Raises ConflictError if the name is taken."""
+        """Store a new node. Raises ConflictError if the name is taken."""
         async with self._database.write() as connection:
             self._database.opened.touch(nodes=[name])
             if (await connection.execute(select(node.c.id).where(node.c.name == name))).first() is not None:
@@ -63,7 +64,7 @@ class Nodes:
             return added
 
     async def get(self, name: NodeName) -> NodeRecord:
-        """Return one. Raises NotFoundError."""
+        """Return a node. Raises NotFoundError."""
         async with self._database.read() as connection:
             return await get_node(connection, name)
 
@@ -73,7 +74,7 @@ class Nodes:
             await ids_of(connection, names)
 
     async def list(self) -> Sequence[NodeRecord]:
-        """Return all by name."""
+        """Return all nodes by name."""
         async with self._database.read() as connection:
             rows = (await connection.execute(select(node).order_by(node.c.name))).all()
         return await made_of(rows, node_of)
@@ -88,7 +89,7 @@ class Nodes:
         return found
 
     async def remove(self, *names: NodeName) -> None:
-        """Remove all of these nodes and everything of them, or none. Raises NotFoundError."""
+        """Remove all of these nodes with everything that belongs to them, or none. Raises NotFoundError."""
         async with self._database.write() as connection:
             self._database.opened.touch(nodes=names)
             for name in names:
@@ -98,7 +99,7 @@ class Nodes:
             await self._database.note(connection, REMOVED)
 
     async def keys(self) -> Mapping[str, NodeName]:
-        """Return which pinned key is whose."""
+        """Return the node of each pinned key."""
         async with self._database.read() as connection:
             rows = await connection.execute(
                 select(node.c.public_key, node.c.name).where(node.c.public_key.is_not(None))
@@ -106,9 +107,12 @@ class Nodes:
             return {row.public_key: NodeName(row.name) for row in rows}
 
     async def pin(self, name: NodeName, public_key: str, *, former_key: str, pinning: str = "") -> None:
-        """Pin a key in place of this one ("" for none), and of no other. `pinning` is kept for it, "" for none.
+        """Pin a key, only if the node still has `former_key` ("" for none).
 
-        Raises NotFoundError, ConflictError (the key is another node's), EnrolmentError FORBIDDEN (the node has a third key).
+        `pinning` is stored with it, "" for none.
+
+        Raises NotFoundError, ConflictError (the key is another node's), EnrolmentError FORBIDDEN (the node
+        has a third key).
         """
         async with self._database.write() as connection:
             pinned = await get_node(connection, name)
@@ -125,26 +129,26 @@ class Nodes:
             await self._changed(connection, pinned)
 
     async def key_of(self, name: NodeName) -> str:
-        """Return a node's pinned key; "" if it has none, and if there is no such node."""
+        """Return a node's pinned key; "" if it has none or does not exist."""
         async with self._database.read() as connection:
             return (
                 await connection.execute(select(node.c.public_key).where(node.c.name == name))
             ).scalar() or ""
 
     async def pinning_of(self, name: NodeName, public_key: str) -> str:
-        """Return what tells the pinning of this key from every other; "" if there is none, or another key is pinned."""
+        """Return the unique mark of this key's pinning; "" if there is none, or if another key is pinned."""
         chosen = (node.c.name == name) & (node.c.public_key == public_key)
         async with self._database.read() as connection:
             return (await connection.execute(select(node.c.pinning).where(chosen))).scalar() or ""
 
     async def keep_pinning(self, name: NodeName, public_key: str, pinning: str) -> None:
-        """Keep this for the pinning of this key, unless it has one or another key is pinned."""
+        """Store a mark for this key's pinning, unless it has one or another key is pinned."""
         chosen = (node.c.name == name) & (node.c.public_key == public_key) & node.c.pinning.is_(None)
         async with self._database.write() as connection:
             await connection.execute(update(node).where(chosen).values(pinning=pinning))
 
     async def keep_key_change(self, name: NodeName, change: KeyChange) -> None:
-        """Keep how a node came by the key that is pinned. Raises NotFoundError."""
+        """Record how a node got its pinned key. Raises NotFoundError."""
         async with self._database.write() as connection:
             owner = await get_node(connection, name)
             body = encode_key_change(change)
@@ -161,7 +165,7 @@ class Nodes:
         expires_s: float,
         now_s: float,
     ) -> None:
-        """Keep a token's hash. Raises NotFoundError, ConflictError if too many are live."""
+        """Store a token's hash. Raises NotFoundError, ConflictError if the node has too many unused ones."""
         async with self._database.write() as connection:
             owner = (await get_node(connection, name)).id
             live = (join_token.c.node_id == owner) & join_token.c.used_key.is_(None)
@@ -185,7 +189,7 @@ class Nodes:
             )
 
     async def join_tokens(self, name: NodeName | None, *, now_s: float) -> Sequence[JoinTokenRecord]:
-        """Return the join tokens of a node (None: of all) that can still be used, the latest first."""
+        """Return the usable join tokens of a node (None: of all), the latest first."""
         query = (
             select(join_token, node.c.name.label("node_name"))
             .join(node)
@@ -207,7 +211,7 @@ class Nodes:
             ]
 
     async def remove_join_token(self, name: NodeName, token_id: int) -> None:
-        """Forget an unused join token of a node. Raises NotFoundError."""
+        """Remove an unused join token of a node. Raises NotFoundError."""
         async with self._database.write() as connection:
             owner = (await get_node(connection, name)).id
             chosen = (join_token.c.id == token_id) & (join_token.c.node_id == owner)
@@ -218,22 +222,22 @@ class Nodes:
                 raise NotFoundError(f"node '{name}' has no unused join token {token_id}")
 
     async def remove_every_join_token(self) -> None:
-        """Forget all unused join tokens."""
+        """Remove all unused join tokens."""
         async with self._database.write() as connection:
             await connection.execute(delete(join_token).where(join_token.c.used_key.is_(None)))
 
     async def check_join_token(self, name: NodeName, *, secret_hash: str) -> None:
-        """Raise EnrolmentError TOKEN_UNKNOWN unless this is a token of the node, whether it is still good or not."""
+        """Check that this is a token of the node, usable or not. Raises EnrolmentError TOKEN_UNKNOWN."""
         async with self._database.read() as connection:
             await _token(connection, name, secret_hash)
 
     async def redeem_join_token(
         self, name: NodeName, *, secret_hash: str, public_key: str, now_s: float, pinning: str = ""
     ) -> NodeRecord:
-        """Use a token: pin this key to the node. `pinning` is kept for it if it is pinned again, "" for none.
+        """Use a token: pin this key to the node. `pinning` is stored if the key is pinned again, "" for none.
 
-        The key that used a token may use it again. Raises EnrolmentError TOKEN_UNKNOWN, TOKEN_USED, TOKEN_EXPIRED;
-        ConflictError if the key is another node's.
+        The key that used a token may use it again. Raises EnrolmentError TOKEN_UNKNOWN, TOKEN_USED,
+        TOKEN_EXPIRED; ConflictError if the key is another node's.
         """
         async with self._database.write() as connection:
             token = await _token(connection, name, secret_hash)
@@ -269,13 +273,13 @@ class Nodes:
             return await get_node(connection, name)
 
     async def _changed(self, connection: AsyncConnection, record: NodeRecord) -> None:
-        """Note that something of a node changed that is not content: what it must hold stays."""
+        """Mark a node as changed in something other than content: what it must hold stays the same."""
         self._database.opened.touched.add(nodes=[record.name])
         await self._database.changed(connection, [record.id])
 
 
 async def node_ids(connection: AsyncConnection, names: Collection[NodeName]) -> dict[NodeName, int]:
-    """Return the ids of those nodes that exist; many are found by reading all."""
+    """Return the ids of those nodes that exist; for many nodes, it reads all."""
     query = select(node.c.id, node.c.name)
     if len(names) <= SQL_VARIABLES_MAX:
         query = query.where(node.c.name.in_(names))
@@ -318,7 +322,7 @@ async def get_node(connection: AsyncConnection, name: NodeName) -> NodeRecord:
 
 
 def node_of(row: Row[Any]) -> NodeRecord:
-    """Make a record of a row with all columns of `node`."""
+    """Return the record of a row with all columns of `node`."""
     return NodeRecord(
         id=row.id,
         name=NodeName(row.name),

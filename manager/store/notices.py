@@ -1,4 +1,7 @@
-"""Notices on PostgreSQL: that something was changed, told with the transaction that changes it and heard once that is kept."""
+"""Notifications on PostgreSQL of a change.
+
+Sent by the transaction that makes it, delivered when that commits.
+"""
 
 from typing import Any, Final
 
@@ -9,24 +12,27 @@ from manager.store.backend import NoticeHandlers
 from manager.store.claims import OpenConnection
 
 CHANNEL: Final = "certcast"
-"""The channel of NOTIFY, of which each database has its own."""
+"""The channel of NOTIFY; channels are separate in each database."""
 
 TALLIES: Final = "certcast_tallies"
-"""The one for what managers count in memory: it says nothing of any change."""
+"""The channel for counts that managers keep in memory; it announces no change."""
 
 
 async def tell_on(connection: AsyncConnection, sender: str) -> None:
-    """Notify the listeners, once this transaction is kept, that `sender` may have changed something."""
+    """Notify listeners on commit that `sender` may have changed something."""
     await connection.execute(select(func.pg_notify(CHANNEL, sender)))
 
 
 async def tell_tallies_on(connection: AsyncConnection, text: str) -> None:
-    """Notify the listeners of this text, once this transaction is kept."""
+    """Send listeners this text on commit."""
     await connection.execute(select(func.pg_notify(TALLIES, text)))
 
 
 async def listen_on(connection: Any, handlers: NoticeHandlers) -> OpenConnection:
-    """Hear of changes, at once of all that may have been missed before, and of tallies. Raises asyncpg's errors."""
+    """Subscribe to changes and tallies; the first notice comes at once, for all that was missed.
+
+    Raises asyncpg's errors.
+    """
     await connection.add_listener(TALLIES, lambda _connection, _pid, _channel, text: handlers.tallies(text))
     await connection.add_listener(
         CHANNEL, lambda _connection, _pid, _channel, sender: handlers.change(sender)

@@ -1,6 +1,8 @@
-"""Numbers that rise from one transaction to the next: with one writer at a time, they are in the order in which changes are kept.
+"""Numbers that rise from one transaction to the next.
 
-Invariant: a transaction that read a number sees all that was changed under it and under every lower one.
+With one writer at a time, they follow the order of commits.
+
+Invariant: a transaction that read a number sees every change made under that number or a lower one.
 """
 
 from collections.abc import Mapping
@@ -15,7 +17,8 @@ from manager.store.tables.content import counter, meta, node
 from manager.store.tables.running import node_change
 
 CHANGE: Final = "change"
-"""The counter from which each transaction that changes something of nodes draws its number; it begins at 1, so that 0 is before all."""
+"""The counter that numbers each transaction that changes nodes; it begins at 1, so that 0 is before all of
+them."""
 
 REMOVED: Final = "removed"
 """The number of the last transaction that removed a node."""
@@ -24,16 +27,16 @@ ALARMS: Final = "alarms"
 """The number of the last transaction that changed an alarm."""
 
 CHALLENGES: Final = "challenges"
-"""The number of the last transaction that changed what nodes are to show to CAs."""
+"""The number of the last transaction that changed the challenges that nodes show to CAs."""
 
 RIGHTS: Final = "rights"
-"""The count of changes of who may do what."""
+"""The count of changes of rights."""
 
 LEAPT: Final = "leapt"
-"""From where all counters went on when a server had taken over from another one; see `manager.store.timelines`."""
+"""Where all counters continued after a server took over from another one; see `manager.store.timelines`."""
 
 REVISION: Final = "revision"
-"""The name in `meta` under which the count of changes to content is kept."""
+"""The name in `meta` of the count of changes to content."""
 
 Insert = sqlite.Insert | postgresql.Insert
 
@@ -47,7 +50,7 @@ async def draw(connection: AsyncConnection, inserting: Insert, name: str) -> int
 
 
 async def keep(connection: AsyncConnection, inserting: Insert, name: str, number: int) -> None:
-    """Keep a number under a name. `inserting` is an INSERT into `counter`."""
+    """Store a number under a name. `inserting` is an INSERT into `counter`."""
     kept = inserting.values(name=name, value=number)
     await connection.execute(
         kept.on_conflict_do_update(index_elements=[counter.c.name], set_={"value": kept.excluded.value})
@@ -57,7 +60,10 @@ async def keep(connection: AsyncConnection, inserting: Insert, name: str, number
 async def mark(
     connection: AsyncConnection, inserting: Insert, nodes: ColumnElement[bool], number: int
 ) -> None:
-    """Set the number of the last change of the nodes that meet the condition. `inserting` is an INSERT into `node_change`."""
+    """Set the last change of the nodes that meet the condition.
+
+    `inserting` is an INSERT into `node_change`.
+    """
     chosen = select(node.c.id, literal(number, WHOLE)).where(nodes)
     marked = inserting.from_select(["node_id", "number"], chosen)
     await connection.execute(
@@ -68,18 +74,18 @@ async def mark(
 
 
 async def read_counters(connection: AsyncConnection) -> Mapping[str, int]:
-    """Return how far each counter has come; those that have begun."""
+    """Return the value of each counter that has begun."""
     return {row.name: int(row.value) for row in await connection.execute(select(counter))}
 
 
 async def revision_of(connection: AsyncConnection) -> int:
-    """Return how often content changed: equal revisions mean equal content."""
+    """Return how often content has changed; equal revisions mean equal content."""
     known = (await connection.execute(select(meta.c.value).where(meta.c.name == REVISION))).scalar()
     return int(known or b"0")
 
 
 async def keep_revision(connection: AsyncConnection, inserting: Insert, revision: int) -> None:
-    """Set how often content changed. `inserting` is an INSERT into `meta`."""
+    """Set how often content has changed. `inserting` is an INSERT into `meta`."""
     kept = inserting.values(name=REVISION, value=str(revision).encode())
     await connection.execute(
         kept.on_conflict_do_update(index_elements=[meta.c.name], set_={"value": kept.excluded.value})

@@ -21,7 +21,10 @@ async def open_store(place: StorePlace) -> AsyncIterator[Store]:
 
 
 async def check_there(place: StorePlace) -> None:
-    """Check, without a key and changing nothing, that there is a store. Raises NotFoundError, ConflictError, StorageError, InvalidInputError."""
+    """Check that a store exists, without a key and without changing anything.
+
+    Raises NotFoundError, ConflictError, StorageError, InvalidInputError.
+    """
     engine = engine_of(place)
     await engine.find()
     database = Database(engine)

@@ -1,6 +1,7 @@
-"""Orders: attempts to renew a certificate, each with the sealed key that its request is signed by.
+"""Orders: attempts to renew a certificate, each with the sealed key that signs its request.
 
-Invariant: a renewal has one at most that is not over, whoever tries to write another; and an order that is over has no key.
+Invariant: a renewal has one unfinished order at most, whoever tries to write another; a finished order has no
+key.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -25,7 +26,10 @@ class Orders:
         self._keyring = keyring
 
     async def add(self, new: OrderRecord, *, private_key_pem: str) -> OrderRecord:
-        """Keep one with the key that its request is signed by, and give it a number. Raises ConflictError if its renewal has one that is not over."""
+        """Store an order with the key that signs its request, and give it a number.
+
+        Raises ConflictError if its renewal has an unfinished order.
+        """
         async with self._database.write() as connection:
             other = select(acme_order.c.id).where(acme_order.c.unfinished_of == new.renewal_id)
             if (await connection.execute(other)).first() is not None:
@@ -42,7 +46,7 @@ class Orders:
             return replace(new, id=number)
 
     async def get(self, order_id: OrderId) -> OrderRecord:
-        """Return one. Raises NotFoundError."""
+        """Return an order. Raises NotFoundError."""
         async with self._database.read() as connection:
             row = (await connection.execute(select(*_PLAIN).where(acme_order.c.id == order_id))).first()
         if row is None:
@@ -50,35 +54,35 @@ class Orders:
         return order_of(row)
 
     async def unfinished(self) -> Sequence[OrderRecord]:
-        """Return those that are not over, by id."""
+        """Return the unfinished orders by id."""
         query = select(*_PLAIN).where(acme_order.c.unfinished_of.is_not(None)).order_by(acme_order.c.id)
         async with self._database.read() as connection:
             rows = (await connection.execute(query)).all()
         return [order_of(row) for row in rows]
 
     async def unfinished_of(self, renewal_id: RenewalId) -> OrderRecord | None:
-        """Return that of a renewal which is not over, None if there is none."""
+        """Return a renewal's unfinished order, None if there is none."""
         query = select(*_PLAIN).where(acme_order.c.unfinished_of == renewal_id)
         async with self._database.read() as connection:
             row = (await connection.execute(query)).first()
         return None if row is None else order_of(row)
 
     async def of_renewal(self, renewal_id: RenewalId, *, limit: int) -> Sequence[OrderRecord]:
-        """Return the latest of a renewal, the latest first."""
+        """Return a renewal's latest orders, the latest first."""
         query = select(*_PLAIN).where(acme_order.c.renewal_id == renewal_id)
         async with self._database.read() as connection:
             rows = (await connection.execute(query.order_by(acme_order.c.id.desc()).limit(limit))).all()
         return [order_of(row) for row in rows]
 
     async def latest_real(self, renewal_id: RenewalId) -> OrderRecord | None:
-        """Return the latest of a renewal, tests left out; None if there is none."""
+        """Return a renewal's latest order that is not a test, None if there is none."""
         query = select(*_PLAIN).where(acme_order.c.renewal_id == renewal_id, acme_order.c.is_test.is_(False))
         async with self._database.read() as connection:
             row = (await connection.execute(query.order_by(acme_order.c.id.desc()).limit(1))).first()
         return None if row is None else order_of(row)
 
     async def brought(self, renewal_id: RenewalId) -> set[CertificateId]:
-        """Return which of the certificates that a renewal has brought are still in the store."""
+        """Return which certificates that a renewal obtained are still in the store."""
         query = select(acme_order.c.answer_id).where(
             acme_order.c.renewal_id == renewal_id, acme_order.c.answer_id.is_not(None)
         )
@@ -88,7 +92,7 @@ class Orders:
     async def changed_since(
         self, since_s: float, *, renewal_id: RenewalId | None = None
     ) -> Sequence[OrderRecord]:
-        """Return those, of one renewal or of all, that were carried on since then, tests left out."""
+        """Return the orders, of one renewal or of all, that advanced since then; tests are left out."""
         query = select(*_PLAIN).where(acme_order.c.changed_s >= since_s, acme_order.c.is_test.is_(False))
         if renewal_id is not None:
             query = query.where(acme_order.c.renewal_id == renewal_id)
@@ -97,14 +101,17 @@ class Orders:
         return [order_of(row) for row in rows]
 
     async def latest(self) -> Mapping[RenewalId, OrderRecord]:
-        """Return the latest of each renewal that has any, in one query."""
+        """Return the latest order of each renewal that has any, in one query."""
         newest = select(func.max(acme_order.c.id)).group_by(acme_order.c.renewal_id)
         async with self._database.read() as connection:
             rows = (await connection.execute(select(*_PLAIN).where(acme_order.c.id.in_(newest)))).all()
         return {order.renewal_id: order for order in map(order_of, rows)}
 
     async def keep(self, record: OrderRecord) -> None:
-        """Replace what is known of one; within the transaction that read it. Its key goes once it is over. Raises NotFoundError."""
+        """Replace an order's record, in the transaction that read it; a finished order loses its key.
+
+        Raises NotFoundError.
+        """
         values = order_values(record)
         if record.state.is_over:
             values["sealed_key"] = b""
@@ -114,7 +121,10 @@ class Orders:
                 raise _missing(record.id)
 
     async def private_key(self, order_id: OrderId) -> str:
-        """Return the key that an order's request is signed by, unsealed, as unencrypted PKCS#8 PEM. Raises NotFoundError."""
+        """Return the key that signs an order's request, unsealed, as unencrypted PKCS#8 PEM.
+
+        Raises NotFoundError.
+        """
         query = select(acme_order.c.sealed_key).where(acme_order.c.id == order_id)
         async with self._database.read() as connection:
             sealed = (await connection.execute(query)).scalar()
@@ -123,7 +133,10 @@ class Orders:
         return self._keyring.open(_identity(order_id), bytes(sealed)).decode()
 
     async def collect(self, *, keep_each: int, spared: Collection[OrderId]) -> None:
-        """Forget all but the latest `keep_each` orders and as many tests of each renewal that are over; not those of `spared`, and none whose certificate is still in the store."""
+        """Forget finished orders beyond each renewal's latest `keep_each`, and as many tests.
+
+        Orders in `spared`, and those whose certificate is still in the store, are kept.
+        """
         is_over = acme_order.c.unfinished_of.is_(None)
         place = func.row_number().over(
             partition_by=(acme_order.c.renewal_id, acme_order.c.is_test), order_by=acme_order.c.id.desc()

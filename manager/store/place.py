@@ -1,4 +1,4 @@
-"""Place of a store: the manager's directory, and the PostgreSQL database that holds the tables, if one does."""
+"""Place of a store: the manager's directory and, if the tables are on PostgreSQL, the database there."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ DATABASE_FILE: Final = "certcast.db"
 
 @dataclass(frozen=True, slots=True)
 class StorePlace:
-    """`directory` holds what is of this manager alone (the key-encryption key, the last audit head).
+    """`directory` holds this manager's own files (the key-encryption key, the last audit head).
 
     The tables are in SQLite's file there, or on `server`.
     """

@@ -1,6 +1,9 @@
-"""Placed challenges: what each node is to show to a CA that asks for it, until it expires, and what the node said of it.
+"""Placed challenges.
 
-Invariant: no node has more of them than it can be sent in one message. They are not sealed: whoever asks the node gets them.
+The responses that each node shows to a CA, until they expire, and what the node said of them.
+
+Invariant: a node never has more than fit in one message. They are not sealed: anybody who asks the node gets
+them.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -21,7 +24,8 @@ from manager.store.tables.content import node
 from manager.store.tables.running import placed_challenge
 
 PROLONGED_SHARE: Final = 0.9
-"""What must be left of the time that is asked for, or the end moves: not each time that it is asked for again, a few seconds later."""
+"""Share of the requested time that must be left, else the end moves: not at each request, a few seconds
+later."""
 
 _ALL: Final = (
     select(placed_challenge, node.c.name)
@@ -35,10 +39,12 @@ class PlacedChallenges:
         self._database = database
 
     async def place(self, wanted: Mapping[NodeName, Mapping[str, str]], *, until_s: float) -> None:
-        """Let these nodes show these answers, by token; what a node is to show already stays as it is, for longer if more than a tenth of the time is gone.
+        """Have these nodes show these responses, by token. A response already there stays.
 
-        Nodes that are not there are left out, and those that have no room for all of it beside what they show for others; nothing is shown for longer
-        than LIFETIME_MAX_S unless it is placed again. Raises ConflictError if it is more than any node can show, StorageError.
+        Its end moves if more than a tenth of its time is gone. Nodes that do not exist are left out, and so
+        are those without room for all of it beside what they already show. Nothing is shown for longer than
+        LIFETIME_MAX_S unless it is placed again. Raises StorageError; ConflictError if it is more than any
+        node can show.
         """
         _check_size(wanted)
         async with self._database.read() as connection:
@@ -65,7 +71,7 @@ class PlacedChallenges:
                 await self._database.note(connection, CHALLENGES)
 
     async def remove(self, tokens: Collection[str]) -> None:
-        """Let nobody show these any more. Raises StorageError."""
+        """Remove these from all nodes. Raises StorageError."""
         async with self._database.write() as connection:
             removed = 0
             for part in chunks(sorted(tokens)):
@@ -77,12 +83,12 @@ class PlacedChallenges:
                 await self._database.note(connection, CHALLENGES)
 
     async def all(self) -> Sequence[PlacedChallenge]:
-        """Return all, those that have expired too. Raises StorageError."""
+        """Return all challenges, including expired ones. Raises StorageError."""
         async with self._database.read() as connection:
             return [_placed(row) for row in await connection.execute(_ALL)]
 
     async def of(self, tokens: Collection[str]) -> Sequence[PlacedChallenge]:
-        """Return those with these tokens. Raises StorageError."""
+        """Return the challenges with these tokens. Raises StorageError."""
         found: list[PlacedChallenge] = []
         async with self._database.read() as connection:
             for part in chunks(sorted(tokens)):
@@ -91,7 +97,10 @@ class PlacedChallenges:
         return found
 
     async def note_kept(self, kept: Mapping[NodeName, Mapping[str, str]]) -> None:
-        """Keep what nodes said of what they are to show: by token, why they do not, "" if they do. Raises StorageError."""
+        """Record the nodes' answers: by token, why the node does not show it, "" if it does.
+
+        Raises StorageError.
+        """
         async with self._database.write() as connection:
             now_s = await self._database.now_s(connection)
             ids = await node_ids(connection, kept)
@@ -105,7 +114,7 @@ class PlacedChallenges:
                     )
 
     async def remove_expired(self) -> None:
-        """Forget what has expired. Raises StorageError."""
+        """Remove expired challenges. Raises StorageError."""
         async with self._database.write() as connection:
             now_s = await self._database.now_s(connection)
             await connection.execute(delete(placed_challenge).where(placed_challenge.c.expires_s <= now_s))
@@ -121,14 +130,14 @@ async def _of(connection: AsyncConnection, nodes: Iterable[NodeName]) -> Known:
 
 
 def _least_s(until_s: float, now_s: float) -> float:
-    """Return when the end of one may be, so that it is not to be moved."""
+    """Return the earliest end at which a challenge need not be moved."""
     return now_s + PROLONGED_SHARE * (min(until_s, now_s + LIFETIME_MAX_S) - now_s)
 
 
 def _differing(
     known: Known, wanted: Mapping[NodeName, Mapping[str, str]], least_s: float
 ) -> list[tuple[NodeName, str]]:
-    """Return what is not there yet, or not like this, or not for so long."""
+    """Return the responses that are missing, different, or end too early."""
     return [
         (name, token)
         for name, responses in wanted.items()

@@ -1,8 +1,9 @@
-"""PostgreSQL as the store's engine: for several managers, or where a server is there already.
+"""PostgreSQL as the store's engine: for several managers, or where a server exists already.
 
-Owns the connections: how one is made, how long anything on it may take, and what its failures mean. Invariant: what is sent to another
-machine is sent over TLS to the server whose name was checked; nothing waits without an end; a writer reads only once no other writes;
-and a write is never run twice: where it is not known whether it was kept, that is what is said.
+Owns the connections: how one is made, how long anything on it may take, and what its failures mean.
+Invariants: traffic to another machine uses TLS, to the server whose name was checked. Nothing waits without a
+limit. A writer reads only once no other one writes. A write never runs twice: if its outcome is unknown, the
+error says so.
 """
 
 import asyncio
@@ -36,23 +37,24 @@ WRITER_LOCK: Final = 0x63657274
 """The advisory lock that a writer holds ("cert")."""
 
 POOL_MAX: Final = 10
-"""Connections of one manager; a server allows 100 in all by default (`max_connections`)."""
+"""Connections of one manager; a server accepts 100 in all by default (`max_connections`)."""
 
 POOL_WAIT_S: Final = 4.0
-"""How long whoever needs a connection waits for one while all are in use."""
+"""How long a caller waits for a connection while all are in use."""
 
 READER_WAIT_S: Final = 5.0
-"""How long a reader waits in all until it has a connection, which may have to be made: whoever looks at a page is told of a server that does
-not answer while they still look at it."""
+"""How long a reader waits for a connection in all, including making one: people learn that the server does
+not answer while they still look at the page."""
 
 LOCK_WAIT_S: Final = 15
-"""How long a writer waits for another process's; longer than a writer that hangs keeps its place."""
+"""How long a writer waits for another process's; longer than a hanging writer keeps its turn."""
 
 HANG_S: Final = 10
-"""How long a transaction may stand still before the server ends it: a manager that was stopped must not hold up the others."""
+"""How long a transaction may be idle before the server ends it: a suspended manager must not hold up the
+others."""
 
 KEEPALIVE_S: Final = 10
-"""How long the server keeps what belongs to a manager that cannot be reached any more."""
+"""How long the server keeps the connections and locks of a manager that it cannot reach."""
 
 VERSION_TABLE: Final = "alembic_version"
 
@@ -61,7 +63,7 @@ _TABLES: Final = text(
     " WHERE n.nspname = current_schema() AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT EXISTS"
     " (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')"
 )
-"""The tables and views of the schema that ours are made in, without those that an extension brought."""
+"""Tables and views in the schema where ours are made, except those of extensions."""
 
 _ELSEWHERE: Final = text(
     "SELECT n.nspname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
@@ -76,7 +78,7 @@ _NOW: Final = text("SELECT CAST(extract(epoch FROM clock_timestamp()) AS double 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatementLimits:
-    """How long the server works on one statement, and how long we wait for its answer, which has to travel too."""
+    """How long the server works on one statement, and how long we wait for its answer to arrive."""
 
     statement_s: int
     answer_s: float
@@ -84,7 +86,7 @@ class StatementLimits:
 
 LIMITS: Final = StatementLimits(statement_s=20, answer_s=25.0)
 PATIENT_LIMITS: Final = StatementLimits(statement_s=1800, answer_s=1830.0)
-"""For migrations and copies, which may read through all there is."""
+"""For migrations and copies, which may read everything."""
 
 
 class Postgresql:
@@ -93,19 +95,19 @@ class Postgresql:
     reader: Mapping[str, Any] = MappingProxyType(
         {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
     )
-    # each statement sees what was kept before it began: what a writer reads once it has the lock is the latest
+    # each statement sees all earlier commits, so a writer that has the lock reads the latest state
     writer: Mapping[str, Any] = MappingProxyType({"isolation_level": "READ COMMITTED"})
 
     is_shared: bool = True
 
     def __init__(self, address: ServerAddress) -> None:
         self._address = address
-        self._first = 0  # the host that let us in last
-        self._schema: str | None = None  # in which the tables are, once that is known
+        self._first = 0  # the host that accepted us last
+        self._schema: str | None = None  # where the tables are, once known
 
     @property
     def reader_wait_s(self) -> float:
-        """How long a reader may wait for its connection; longer where the setting gives a host more time."""
+        """How long a reader may wait for its connection; longer if the setting gives a host more time."""
         return max(READER_WAIT_S, self._address.connect_timeout_s)
 
     def connect(self, *, patient: bool) -> AsyncEngine:
@@ -118,7 +120,7 @@ class Postgresql:
         engine = create_async_engine(
             "postgresql+asyncpg://",
             async_creator=open_one,
-            # an error's text ends up in logs, and parameters are password hashes and sealed keys
+            # errors' texts end up in logs, and parameters include password hashes and sealed keys
             hide_parameters=True,
             pool_size=POOL_MAX,
             max_overflow=0,
@@ -130,18 +132,18 @@ class Postgresql:
         return engine
 
     async def make(self) -> None:
-        """Go on: a database is made by whoever runs the server."""
+        """Do nothing: whoever runs the server creates the database."""
 
     async def unmake(self) -> None:
-        """Go on: what was not kept is not there."""
+        """Do nothing: an uncommitted transaction leaves nothing behind."""
 
     async def find(self) -> None:
-        """Go on: whether there is a store is asked in the transaction that opens it."""
+        """Do nothing: the transaction that opens the store checks whether there is one."""
 
     async def check(self, connection: AsyncConnection, *, is_new: bool) -> None:
-        """Check that the database holds a store, or nothing at all where there is to be a new one.
+        """Check that the database holds a store or, for a new one, nothing at all.
 
-        Raises ConflictError, NoStoreError, InvalidInputError (a server that cannot keep one).
+        Raises ConflictError, NoStoreError, InvalidInputError (a server that cannot hold one).
         """
         tables = set((await connection.execute(_TABLES)).scalars())
         if VERSION_TABLE in tables and set(metadata.tables) & tables:
@@ -164,32 +166,32 @@ class Postgresql:
             raise NoStoreError(f"in the database {self._address}", None)
 
     async def check_room(self) -> None:
-        """Go on: a server does not tell how much room it has."""
+        """Do nothing: a server does not tell how much room it has."""
 
     async def take_turn(self, connection: AsyncConnection) -> None:
         """Wait until no other process writes."""
         await connection.execute(select(func.pg_advisory_xact_lock(WRITER_LOCK)))
 
     def timeline(self, connection: AsyncConnection) -> str:
-        """Return what the server said when this connection was made."""
+        """Return the timeline that was read when this connection was made."""
         lent = cast("Connection", connection.sync_connection).connection
         return cast("DialedConnection", lent.driver_connection).timeline
 
     async def now_s(self, connection: AsyncConnection) -> float:
-        """Return the server's time, not that of the transaction's beginning."""
+        """Return the server's current time, not the transaction's start."""
         return float((await connection.execute(_NOW)).scalar_one())
 
     async def tell(self, connection: AsyncConnection, sender: str) -> None:
-        """Notify the listeners, once this transaction is kept, that `sender` may have changed something."""
+        """Notify listeners on commit that `sender` may have changed something."""
         await tell_on(connection, sender)
 
     async def tell_tallies(self, connection: AsyncConnection, text: str) -> None:
-        """Notify the listeners of such a message once this transaction is kept."""
+        """Notify listeners of a message of tallies on commit."""
         await tell_tallies_on(connection, text)
 
     @asynccontextmanager
     async def listen(self, handlers: NoticeHandlers) -> AsyncIterator[OpenConnection]:
-        """Listen on a connection of its own, until that is lost. Raises StorageError, InvalidInputError."""
+        """Listen on a separate connection until it is lost. Raises StorageError, InvalidInputError."""
         async with self._kept() as connection:
             try:
                 lasting = await listen_on(connection, handlers)
@@ -198,7 +200,7 @@ class Postgresql:
             yield lasting
 
     def insert(self, table: Table) -> postgresql.Insert:
-        """Return an INSERT that knows ON CONFLICT."""
+        """Return an INSERT that supports ON CONFLICT."""
         return postgresql.insert(table)
 
     def among(self, column: ColumnElement[int], numbers: Collection[int]) -> ColumnElement[bool]:
@@ -206,7 +208,7 @@ class Postgresql:
         return column == any_(literal(list(numbers), postgresql.ARRAY(BigInteger)))
 
     async def ids_given(self, connection: AsyncConnection) -> Mapping[str, int]:
-        """Return the highest id that each table has ever given."""
+        """Return the highest id that each table has ever assigned."""
         given = {}
         numbered = [name for name, table in metadata.tables.items() if "id" in table.columns]
         for name, sequence in (await _sequences(connection, numbered)).items():
@@ -215,14 +217,14 @@ class Postgresql:
         return given
 
     async def set_ids_given(self, connection: AsyncConnection, given: Mapping[str, int]) -> None:
-        """Let each table go on after the highest id that it has ever given elsewhere."""
+        """Make each table continue after the highest id that it assigned elsewhere."""
         begun = {name: highest for name, highest in given.items() if highest}
         for name, sequence in (await _sequences(connection, begun)).items():
             await connection.execute(select(func.setval(sequence, begun[name])))
 
     @asynccontextmanager
     async def claim(self, node: NodeName | None) -> AsyncIterator[OpenConnection]:
-        """Hold advisory locks on a connection of its own, for as long as the store is served or copied.
+        """Hold advisory locks on a separate connection, for as long as the store is served or copied.
 
         Raises ConflictError, StorageError, InvalidInputError.
         """
@@ -243,7 +245,7 @@ class Postgresql:
 
     @asynccontextmanager
     async def untouched(self) -> AsyncIterator[None]:
-        """Go on: who writes nothing changes nothing."""
+        """Do nothing: a process that writes nothing changes nothing."""
         yield
 
     async def forbid_writes(self, connection: AsyncConnection) -> None:
@@ -254,7 +256,7 @@ class Postgresql:
         return StorageError(f"{self._at()} failed: {type(error).__name__}; see its log")
 
     def explain(self, error: SQLAlchemyError | OSError, *, committing: bool) -> StorageError | None:
-        """Say what an error means that only PostgreSQL has."""
+        """Translate an error that is specific to PostgreSQL."""
         return explain(error, at=self._at(), committing=committing)
 
     def _at(self) -> str:
@@ -275,7 +277,7 @@ class Postgresql:
                 refused[hosts[which]] = refusal_of(error, self._address, user=user)
                 continue
             except asyncio.CancelledError:
-                # whoever waited gave up here: who comes next begins with the next one
+                # the caller gave up at this host, so the next caller begins with the next one
                 self._first = (which + 1) % len(hosts)
                 raise
             self._first = which
@@ -307,7 +309,7 @@ class Postgresql:
                     "statement_timeout": f"{limits.statement_s}s",
                     "lock_timeout": f"{LOCK_WAIT_S}s",
                     "idle_in_transaction_session_timeout": f"{HANG_S if limits is LIMITS else limits.statement_s}s",
-                    # whatever the role's or the database's default says
+                    # overrides the defaults of the role and the database
                     "synchronous_commit": "on",
                     "TimeZone": "UTC",
                     **_KEEPALIVES,

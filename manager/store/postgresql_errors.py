@@ -1,7 +1,7 @@
-"""PostgreSQL's failures in our words: which one it is, and what to do about it.
+"""Translation of PostgreSQL's failures into our words: which one it is, and what to do about it.
 
-Decides by SQLSTATE (PostgreSQL's manual, appendix A) and by kind, never by the server's text, which may be in any language. Invariant: no
-password and no value is in a sentence.
+Decides by SQLSTATE (PostgreSQL's manual, appendix A) and by the kind of error, never by the server's text,
+which may be in any language. Invariant: no message contains a password or a value.
 """
 
 import errno
@@ -21,10 +21,11 @@ from manager.store.address import ServerAddress, ServerHost
 from manager.store.message_screen import NOT_POSTGRESQL, NotAcceptedError
 
 LOST: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
-"""What the driver raises when a connection cannot be made, or breaks: the third where it breaks in the middle of a message."""
+"""Errors of the driver for a connection that cannot be made or breaks; the third if it breaks within a
+message."""
 
 UNREADABLE: Final = (AttributeError, LookupError, TypeError, ValueError)
-"""What it raises where something answers that is no PostgreSQL server, or does not say which one it is."""
+"""Its errors for a server that is not PostgreSQL, or that does not prove its identity."""
 
 UNKNOWN_OUTCOME: Final = "{at} was lost while it kept this change, so whether it was kept is not known; look before you do it again"
 
@@ -34,7 +35,7 @@ _STOPPING: Final = frozenset({"57P01", "57P02", "57P03"})
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why one host did not let us in."""
+    """Why one host refused a connection."""
 
     finding: str
     reason: Reason
@@ -97,7 +98,7 @@ _REFUSALS: Final[tuple[tuple[type[BaseException], str, Reason], ...]] = (
         Reason.UNREACHABLE,
     ),
 )
-"""What an error means when a connection is made; the first that fits."""
+"""The meanings of errors while connecting; the first match counts."""
 
 _OF_ROLE: Final = "InitializeSessionUserId"
 _OF_DATABASE: Final = "CheckMyDatabase"
@@ -115,7 +116,8 @@ _REFUSALS_BY_PLACE: Final[Mapping[tuple[str, str], tuple[str, Reason]]] = {
         Reason.BUSY,
     ),
 }
-"""What an SQLSTATE means that stands for several things, by the function of the server that raised it, which it names in every language."""
+"""Meanings of ambiguous SQLSTATEs, by the server's function that raised them, whose name is never
+translated."""
 
 _UNREACHED: Final[Mapping[int, str]] = {
     errno.ECONNREFUSED: "start the server, or correct the host and port",
@@ -155,7 +157,7 @@ _FAILURES: Final[Mapping[str, tuple[str, Reason]]] = {
     "XX002": ("{at} found its files damaged; see its log", Reason.STORAGE),
     **dict.fromkeys(_STOPPING, ("{at} is being stopped or started; try again", Reason.UNREACHABLE)),
 }
-"""What an SQLSTATE means on a connection that is there."""
+"""Meanings of SQLSTATEs on an established connection."""
 
 _CERTIFICATES: Final[Mapping[int, str]] = {
     10: "the server's certificate has expired; renew it there",
@@ -166,11 +168,11 @@ _CERTIFICATES: Final[Mapping[int, str]] = {
         "the server's certificate is of a CA that is not trusted here; name that CA's file by 'sslrootcert'",
     ),
 }
-"""What OpenSSL's verification codes mean (X509_V_ERR_*)."""
+"""Meanings of OpenSSL's verification codes (X509_V_ERR_*)."""
 
 
 def refusal_of(error: BaseException, address: ServerAddress, *, user: str) -> Refusal:
-    """Say why `user` got no connection."""
+    """Return why `user` could not connect."""
     for own in (error, error.__cause__):
         if isinstance(own, NotAcceptedError):
             return Refusal(own.finding.format(user=user, name=address.name), own.reason)
@@ -202,21 +204,21 @@ def _tls_finding(error: ssl.SSLError) -> str:
 
 
 def _unreached(error: OSError) -> str:
-    # asyncio's own text has the address again; where a name has several addresses, it has no number
+    # asyncio's text repeats the address; for a name with several addresses it has no error number
     found = os.strerror(error.errno).lower() if error.errno else "no connection to any of its addresses"
     step = _UNREACHED.get(error.errno or errno.ECONNREFUSED, "see to the network and the server's log")
     return f"{found}; {step}"
 
 
 def summed_up(refused: Mapping[ServerHost, Refusal]) -> StorageError:
-    """Make one error of what every host said; the first host's reason stands for all."""
+    """Combine all hosts' refusals into one error, which has the first host's reason."""
     said = "; ".join(f"{host}: {refusal.finding}" for host, refusal in refused.items())
     reason = next(iter(refused.values())).reason
     return StorageError(f"PostgreSQL cannot be reached: {said}", reason=reason)
 
 
 def explain(error: SQLAlchemyError | OSError, *, at: str, committing: bool) -> StorageError | None:
-    """Say what an error on a connection means, None if it is none of PostgreSQL's own."""
+    """Return what an error on a connection means, None if it is not PostgreSQL's."""
     if isinstance(error, PoolTimeoutError):
         return StorageError(
             "all of this manager's connections to PostgreSQL are in use; try again", reason=Reason.BUSY
@@ -226,7 +228,7 @@ def explain(error: SQLAlchemyError | OSError, *, at: str, committing: bool) -> S
     is_late = isinstance(original, TimeoutError)
     is_cut = state.startswith("08") or isinstance(original, ConnectionError)
     is_cut = is_cut or (isinstance(error, DBAPIError) and error.connection_invalidated)
-    # what the driver itself refuses was never sent
+    # an error of the driver itself: the statement was never sent
     was_sent = not isinstance(getattr(original, "__cause__", None), asyncpg.InterfaceError)
     is_open = state in _STOPPING or is_late or (is_cut and state not in _FAILURES)
     if committing and was_sent and is_open:

@@ -1,6 +1,6 @@
-"""Readers of a store on a server: how long they wait, and what one of them finds out for all.
+"""Readers of a store on a server: how long they wait for a connection, and how one's timeout informs all.
 
-Invariant: where the server hangs, nobody who reads waits for much longer than it takes one of them to find out.
+Invariant: if the server hangs, no reader waits much longer than the first one needs to find out.
 """
 
 import asyncio
@@ -11,14 +11,17 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 
 class Readers:
-    """All of one database."""
+    """All readers of one database."""
 
     def __init__(self) -> None:
         self._waiting: set[asyncio.Timeout] = set()
 
     @asynccontextmanager
     async def lent(self, pool: AsyncEngine, wait_s: float | None) -> AsyncIterator[AsyncConnection]:
-        """Lend a connection. Raises TimeoutError where there is none within `wait_s`; then nobody who reads already is answered either."""
+        """Lend a connection.
+
+        Raises TimeoutError if there is none within `wait_s`, also in readers that wait already.
+        """
         async with AsyncExitStack() as stack:
             try:
                 async with asyncio.timeout(wait_s):

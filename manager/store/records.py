@@ -1,4 +1,4 @@
-"""Records that the store is given to keep."""
+"""Records to be stored."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from common.ids import CertificateId, Digest, Fingerprint, NodeName
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecodedColumns:
-    """What the tables of certificates and of trusted CAs have of what was decoded.
+    """Columns of decoded content that certificates and trusted CAs share.
 
     `issuer_id` and `public_key_id` are digests (`manager.pki.judge.identity`).
     """
@@ -28,7 +28,7 @@ class DecodedColumns:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewCertificate:
-    """A TLS certificate as it comes in; see `manager.domain.model.CertificateRecord`. The key never shows in a repr."""
+    """A new TLS certificate; see `manager.domain.model.CertificateRecord`. Its repr never shows the key."""
 
     text: str
     leaf_pem: str
@@ -43,7 +43,7 @@ class NewCertificate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewTrustedCa:
-    """A trusted CA as it comes in; see `manager.domain.model.TrustedCaRecord`."""
+    """A new trusted CA; see `manager.domain.model.TrustedCaRecord`."""
 
     text: str
     certificate_pem: str
@@ -53,7 +53,7 @@ class NewTrustedCa:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewCsr:
-    """A certificate signing request as it is made; see `manager.domain.model.CsrRecord`."""
+    """A new certificate signing request; see `manager.domain.model.CsrRecord`."""
 
     pem: str
     private_key_pem: str = field(repr=False)
@@ -66,12 +66,12 @@ class NewCsr:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewGeneration:
-    """A generation to publish. `payloads` may lack what an earlier generation brought; `secrets` are sealed.
+    """A generation to publish. `payloads` may omit those of earlier generations; `secrets` are sealed.
 
-    `copies` is the number of the node's generation whose content it has, and `superseded_digest` the digest of what the node would
-    have otherwise; both None for what is published in the ordinary way. `node_id` is the store's number of the node that it was made
-    for: another node that has its name meanwhile is not given it. `follows` is the number of what was the node's newest generation when this
-    was made, 0 if it had none.
+    `copies` is the number of the generation of this node whose content it repeats, and `superseded_digest`
+    the digest of what the node would have otherwise; both are None for an ordinary generation. `node_id` is
+    the store's id of the node that it was made for, so that another node that has the name by now does not
+    get it. `follows` is the number of the node's newest generation when this one was made, 0 if it had none.
     """
 
     node: NodeName

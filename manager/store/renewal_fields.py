@@ -1,6 +1,7 @@
 """Stored form of renewals and orders: the fields that no query filters on, as JSON.
 
-Asks the store nothing: it is given rows that were read, and values to be written. Invariant: what this version wrote it reads again as it was, and a version that it does not know is refused.
+Does no I/O: it converts rows that were read and values to be written. Invariant: this version reads what it
+wrote unchanged, and refuses a version that it does not know.
 """
 
 from functools import lru_cache
@@ -18,10 +19,10 @@ from manager.domain.renewal.records import ChallengeKind, OrderRecord, OrderStat
 VERSION: Final = 1
 
 RENEWALS_KEPT: Final = 4_000
-"""Renewals that are kept as they were read, those that have changed since among them."""
+"""How many decoded renewals are remembered, outdated ones among them."""
 
 _FIELDS: Final = {"asked_again_s": "poll_at_s", "tried_again_s": "retry_at_s"}
-"""Columns that have another name than the field that they hold."""
+"""Columns whose names differ from their fields'."""
 
 _Record = TypeVar("_Record", RenewalRecord, OrderRecord)
 
@@ -117,7 +118,7 @@ _ORDERS: Final = msgspec.json.Decoder(StoredOrder)
 
 
 def renewal_values(record: RenewalRecord) -> dict[str, Any]:
-    """Return the columns of a renewal, but its number."""
+    """Return the columns of a renewal, except its number."""
     stored = replace(convert(record, StoredRenewal, from_attributes=True), version=VERSION)
     return {
         "certificate_id": record.certificate_id,
@@ -136,14 +137,17 @@ def renewal_values(record: RenewalRecord) -> dict[str, Any]:
 
 @lru_cache(maxsize=RENEWALS_KEPT)
 def renewal_of(row: Row[Any]) -> RenewalRecord:
-    """Return what a row tells; all are read again every few seconds, and hardly any has changed. Raises StorageError for a version that is not known here."""
+    """Return a row's record, remembered: all are read again every few seconds, and hardly any changed.
+
+    Raises StorageError for an unknown version.
+    """
     stored = _RENEWALS.decode(row.body)
     _check(stored.version, "a renewal")
     return _told(row, stored, RenewalRecord)
 
 
 def order_values(record: OrderRecord) -> dict[str, Any]:
-    """Return the columns of an order, but its number and its key."""
+    """Return the columns of an order, except its number and its key."""
     stored = replace(convert(record, StoredOrder, from_attributes=True), version=VERSION)
     return {
         "renewal_id": record.renewal_id,
@@ -158,14 +162,14 @@ def order_values(record: OrderRecord) -> dict[str, Any]:
 
 
 def order_of(row: Row[Any]) -> OrderRecord:
-    """Return what a row tells. Raises StorageError for a version that is not known here."""
+    """Return a row's record. Raises StorageError for an unknown version."""
     stored = _ORDERS.decode(row.body)
     _check(stored.version, "an order")
     return _told(row, stored, OrderRecord)
 
 
 def _told(row: Row[Any], stored: StoredRenewal | StoredOrder, kind: type[_Record]) -> _Record:
-    """Return the record that the columns and the stored form make together."""
+    """Return the record that the columns and the stored form add up to."""
     # SQLAlchemy's names of columns are a kind of text that msgspec does not take for one
     columns = {_FIELDS.get(name, str(name)): value for name, value in row._mapping.items()}  # noqa: SLF001 - its documented name
     return convert({**columns, **asdict(stored)}, kind, from_attributes=True)

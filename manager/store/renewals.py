@@ -1,6 +1,6 @@
-"""Renewals: what certificates are renewed with.
+"""Renewals: the terms by which certificates are renewed.
 
-Invariants: a certificate has one at most; one that was retired is known to nobody, while its orders are.
+Invariants: a certificate has one at most. A retired renewal is found by nobody, but its orders are.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -28,7 +28,10 @@ class Renewals:
         self._database = database
 
     async def add(self, new: RenewalRecord) -> RenewalRecord:
-        """Keep one, and give it a number. Raises NotFoundError (the certificate, the account), ConflictError if the certificate has one."""
+        """Store a renewal, and give it a number.
+
+        Raises NotFoundError (the certificate, the account), ConflictError if the certificate has one.
+        """
         async with self._database.write() as connection:
             if new.certificate_id is not None:
                 await require_certificate(connection, new.certificate_id)
@@ -43,29 +46,29 @@ class Renewals:
             return replace(new, id=RenewalId(added))
 
     async def get(self, renewal_id: RenewalId) -> RenewalRecord:
-        """Return one. Raises NotFoundError."""
+        """Return a renewal. Raises NotFoundError."""
         for found in await self._found(_READ.where(renewal.c.id == renewal_id)):
             return found
         raise _missing(renewal_id)
 
     async def list(self) -> Sequence[RenewalRecord]:
-        """Return all by id, those that are over among them."""
+        """Return all renewals by id, including those that are over."""
         return await self._found(_READ.order_by(renewal.c.id))
 
     async def some(self, renewal_ids: Collection[RenewalId]) -> Mapping[RenewalId, RenewalRecord]:
-        """Return those of these that there are."""
+        """Return those of these renewals that exist."""
         chosen = _READ.where(self._database.among(renewal.c.id, renewal_ids))
         return {each.id: each for each in await self._found(chosen)}
 
     async def of_certificate(self, certificate_id: CertificateId) -> RenewalRecord | None:
-        """Return that of a certificate, None if it has none."""
+        """Return a certificate's renewal, None if it has none."""
         query = _READ.where(renewal.c.certificate_id == certificate_id)
         async with self._database.read() as connection:
             row = (await connection.execute(query)).first()
         return None if row is None else renewal_of(row)
 
     async def keep(self, record: RenewalRecord) -> None:
-        """Replace what is known of one; within the transaction that read it. Raises NotFoundError."""
+        """Replace a renewal's record, in the transaction that read it. Raises NotFoundError."""
         async with self._database.write() as connection:
             await _require_account(connection, record)
             changed = update(renewal).where(renewal.c.id == record.id).values(renewal_values(record))
@@ -73,7 +76,10 @@ class Renewals:
                 raise _missing(record.id)
 
     async def retire(self, record: RenewalRecord, *, until_s: float) -> None:
-        """Remove one, but keep its orders until then; neither its certificate nor its account is used by it any more. Raises NotFoundError."""
+        """Remove a renewal, but keep its orders until then; its certificate and account become free.
+
+        Raises NotFoundError.
+        """
         await self.keep(
             replace(
                 record, certificate_id=None, terms=None, request_id=None, is_new=False, kept_until_s=until_s
@@ -81,7 +87,7 @@ class Renewals:
         )
 
     async def collect(self, *, now_s: float) -> None:
-        """Remove, with their orders, those that were retired until now."""
+        """Remove retired renewals whose time is up, with their orders."""
         for each in await self._read(_READ):
             if each.kept_until_s is not None and each.kept_until_s <= now_s:
                 await self.delete(each.id)
@@ -95,7 +101,7 @@ class Renewals:
         return [renewal_of(row) for row in rows]
 
     async def delete(self, renewal_id: RenewalId) -> None:
-        """Remove one with its orders. Raises NotFoundError."""
+        """Remove a renewal with its orders. Raises NotFoundError."""
         async with self._database.write() as connection:
             if not (await connection.execute(delete(renewal).where(renewal.c.id == renewal_id))).rowcount:
                 raise _missing(renewal_id)

@@ -19,10 +19,13 @@ class Reports:
     async def record(
         self, records: Sequence[NodeReportRecord], *, held: Mapping[NodeName, int] | None = None
     ) -> Mapping[NodeName, int | None]:
-        """Keep reports, each in place of the node's last, in one transaction; return the number of the session that each node has.
+        """Store reports, each replacing its node's last, in one transaction.
 
-        Those of nodes that were removed are dropped, and those of sessions that ended: `held` are the sessions' numbers, None where
-        one manager is alone and holds none. Raises MembershipLostError, StorageError; then none is kept.
+        Return each node's session number.
+
+        Reports of removed nodes and of ended sessions are dropped: `held` are the sessions' numbers, None
+        where a single manager runs, which holds none. Raises MembershipLostError, StorageError; then none is
+        stored.
         """
         if not records:
             return {}
@@ -43,7 +46,7 @@ class Reports:
         return {name: each.number for name, each in there.items()}
 
     async def all(self) -> Mapping[NodeName, NodeReportRecord]:
-        """Return the last report of each node that made one."""
+        """Return the last report of each node that ever sent one."""
         query = select(node.c.name, report.c.body).join_from(report, node)
         async with self._database.read() as connection:
             return {NodeName(row.name): decode_report(row.body) for row in await connection.execute(query)}

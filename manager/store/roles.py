@@ -1,6 +1,7 @@
-"""Roles that clients of the management API give to programs, with their permissions.
+"""Roles that clients of the management API define for programs, with their permissions.
 
-Invariant: a program's level is that of its role, because both change in one transaction; built-in roles do not change.
+Invariant: a program's level is its role's level, since both change in one transaction; built-in roles never
+change.
 """
 
 import json
@@ -41,7 +42,9 @@ class Roles:
     async def change(
         self, role_id: int, name: str, permissions: Collection[str], *, level: Role | None
     ) -> None:
-        """Replace a role, and the level of the programs that have it; unused join tokens end that they could not make any more.
+        """Replace a role, and the level of its programs.
+
+        Unused join tokens end if they could no longer be made.
 
         Raises NotFoundError, ConflictError.
         """

@@ -1,9 +1,9 @@
-"""The schema of a store: bringing it up to date, and which managers may serve it then.
+"""Schema of a store: migrations, and which managers may serve the store afterwards.
 
-Decides whether a manager may open a store that a newer one has brought up to date, and whether a schema may be changed while managers serve.
-Invariant: managers that serve a store know its schema, or know one that its last migration has named as old enough.
+Decides whether a manager may open a store that a newer one has migrated, and whether a migration may run
+while managers serve. Invariant: managers that serve a store know its schema, or one that its last migration
+declared old enough.
 """
-
 from pathlib import Path
 from typing import Final
 
@@ -23,17 +23,19 @@ from manager.store.tables.running import member
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
 
 OLDEST_BESIDE: Final = "schema-beside"
-"""The name in `meta` of the oldest schema whose managers may serve the store as it is; a store that was made with its schema has none."""
+"""The name in `meta` of the oldest schema whose managers may serve the store; absent if it was made with its
+schema."""
 
 BESIDE: Final = "beside"
-"""What a migration calls the oldest schema whose managers may serve once it was made: the one before it, if it only adds what they need not know."""
+"""A migration's attribute that names this schema: the one before it, if it only adds what older managers can
+ignore."""
 
 
 def bring_up_to_date(connection: Connection, keyring: Keyring, *, now_s: float) -> None:
-    """Make every migration that is missing; a store that a newer release has brought up to date is left as it is.
+    """Run every missing migration; a store that a newer release has migrated stays as it is.
 
-    `now_s` is by the clock that all managers share. Raises StorageError if this release cannot use the schema that is there, ConflictError
-    while managers serve that could not use the next one.
+    `now_s` is by the clock that all managers share. Raises StorageError if this release cannot use the
+    schema; ConflictError while managers serve that could not use the next one.
     """
     script = ScriptDirectory(str(MIGRATIONS))
     present, newest = _present(connection), str(script.get_current_head())
@@ -43,7 +45,7 @@ def bring_up_to_date(connection: Connection, keyring: Keyring, *, now_s: float) 
         return
     if present == newest:
         return
-    # an earlier migration's word counts as long as a later one does not ask for more
+    # an earlier migration's declaration counts unless a later one demands more
     needed = max(map(_beside, by_revision.values()))
     if needed > present and _is_served(connection, now_s):
         raise ConflictError(
@@ -71,7 +73,7 @@ def _beside(migration: Script) -> str:
 def _is_served(connection: Connection, now_s: float) -> bool:
     if not inspect(connection).has_table(member.name):
         return False
-    # one that is far ahead is of a clock that was set back since: who lives has renewed it
+    # a lease far ahead is from before the clock was set back: live managers have renewed theirs
     is_lease = member.c.renewed_s.between(now_s - LEASE_S, now_s + LEASE_S)
     living = select(func.count()).select_from(member).where(is_lease)
     return bool(connection.execute(living).scalar_one())

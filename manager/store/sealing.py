@@ -38,7 +38,7 @@ CREDENTIAL: Final = "certcast-kek"
 """The name under which systemd's LoadCredential= hands over the KEK."""
 
 PRIVATE_KEY: Final = "PRIVATE KEY-----"
-"""How every PEM private key's first line ends; the store keeps nothing unsealed that has it."""
+"""The end of the first line of every PEM private key; the store keeps nothing unsealed that contains it."""
 
 _DERIVED: Final = b"certcast derived keys 1"
 _VERSION: Final = b"\x01"
@@ -64,11 +64,14 @@ class Keyring:
 
     @property
     def ids(self) -> tuple[str, ...]:
-        """What the keys are called, the one that seals first; this tells nothing of them."""
+        """The keys' ids, the sealing key's first; an id reveals nothing of its key."""
         return tuple(each.hex() for each in self._keys)
 
     def derive(self, purpose: str) -> bytes:
-        """Return a key of its own for a purpose, from the KEK that seals (HKDF, RFC 5869): another one once that is replaced."""
+        """Derive a key for a purpose from the KEK that seals (HKDF, RFC 5869).
+
+        It changes when that KEK is replaced.
+        """
         return hmac.digest(self._root, purpose.encode(), "sha256")
 
     def seal(self, identity: str, plain: bytes) -> bytes:
@@ -99,7 +102,10 @@ class Keyring:
 
 
 def create_kek(directory: Path) -> None:
-    """Make a KEK file, readable by its owner only. Raises ConflictError if there is one: nothing is overwritten."""
+    """Create a KEK file that only its owner can read.
+
+    Raises ConflictError if one exists: nothing is overwritten.
+    """
     path = directory / KEK_FILE
     try:
         durable.create_file(path, secrets.token_bytes(KEK_BYTES), mode=0o600)
@@ -112,13 +118,14 @@ def create_kek(directory: Path) -> None:
 
 
 def load_keyring(directory: Path) -> Keyring:
-    """Read the KEK from the service manager's credential, else from the file.
+    """Read the KEK from the service manager's credential, otherwise from the file.
 
-    Raises NotFoundError (NoKeyError where no store's file is either), StorageError (wrong size), or ConflictError if others can read the file.
+    Raises NotFoundError (NoKeyError if there is no store's file either), StorageError (wrong size),
+    ConflictError (the file is readable by others).
     """
     credentials = os.environ.get("CREDENTIALS_DIRECTORY")
     if credentials and (Path(credentials) / CREDENTIAL).is_file():
-        # its mode is the service manager's affair
+        # the service manager is responsible for its mode
         return _read(Path(credentials) / CREDENTIAL, private=False)
     try:
         return _read(directory / KEK_FILE, private=True)
@@ -132,9 +139,9 @@ def load_keyring(directory: Path) -> Keyring:
 
 
 def read_kek(directory: Path) -> bytes:
-    """Return what the file has, for another manager of the same store. Secret.
+    """Return the file's content, for another manager of the same store. Secret.
 
-    Raises NotFoundError where the key is handed over as a credential, StorageError, ConflictError.
+    Raises NotFoundError if the key comes as a credential, StorageError, ConflictError.
     """
     try:
         return _read_keys(directory / KEK_FILE, private=True)
@@ -143,7 +150,7 @@ def read_kek(directory: Path) -> bytes:
 
 
 def keyring_of(kek: bytes) -> Keyring:
-    """Return the keyring of a file's content. Raises ValueError for what is not one."""
+    """Return the keyring of a file's content. Raises ValueError if it is not one."""
     if len(kek) not in range(KEK_BYTES, KEKS_MAX * KEK_BYTES + 1, KEK_BYTES):
         raise ValueError("this is no key-encryption key")
     return Keyring(*(kek[start : start + KEK_BYTES] for start in range(0, len(kek), KEK_BYTES)))

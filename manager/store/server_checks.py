@@ -1,7 +1,9 @@
-"""Connection to a PostgreSQL server that was just made: whether a store can be kept there, and what is set for as long as it lasts.
+"""Checks of a new connection to a PostgreSQL server.
 
-Invariant: a connection that is admitted takes writes, names mean the tables of one schema, and nothing that an administrator set for
-everybody ends it while it rests.
+Whether a store can be kept there, and its session settings.
+
+Invariant: an admitted connection takes writes, names on it mean tables of a single schema, and no setting
+made for all users ends it while it is idle.
 """
 
 from dataclasses import dataclass
@@ -14,7 +16,7 @@ from manager.store.address import FIELD, ServerAddress
 from manager.store.message_screen import NotAcceptedError
 
 SERVER_VERSION_MIN: Final = 13
-"""The oldest that its makers still cared for when this was written."""
+"""The oldest version that PostgreSQL still maintained when this was written."""
 
 ENCODING: Final = "UTF8"
 
@@ -36,22 +38,23 @@ SELECT pg_catalog.pg_is_in_recovery() AS is_replica,
 _TIMELINE: Final = (
     "SELECT pg_catalog.left(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn())::pg_catalog.text, 8)"
 )
-"""Another one on each server that took over from a replica's primary, or was restored to a moment."""
+"""Differs on each server that took over from a primary, or was restored to a point in time."""
 
 _UNTOLD: Final = (
     asyncpg.InsufficientPrivilegeError,
     asyncpg.FeatureNotSupportedError,
     asyncpg.UndefinedFunctionError,
 )
-"""How servers answer that do not say it: some that are run by others."""
+"""Errors of servers that do not tell their timeline, such as some hosted ones."""
 
 _SETTLED: Final = """
 SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings WHERE name IN ('idle_session_timeout', 'transaction_timeout')
 UNION ALL SELECT pg_catalog.set_config('search_path', pg_catalog.quote_ident($1), false)
 """
-"""Undoes limits that an administrator may have set for everybody, and that older servers do not know: a connection that is ended while it
-rests costs somebody an error, and a manager that serves its claim; a copy is one long transaction.
-Of the schemas in which names are looked for, one stays: tables that others have of the same names are not meant, nor their functions."""
+"""Undoes limits that an administrator may have set for everybody, and that older servers do not know. Ending
+an idle connection would cost somebody an error, and a serving manager its claim; a copy is one long
+transaction. Names are then looked up in a single schema: others' tables and functions of the same names are
+not meant."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,10 +65,11 @@ class _State:
 
 
 async def settle(connection: Any, address: ServerAddress, *, at: str, schema: str | None) -> str:
-    """Check the server and the database, and set what is to be set.
+    """Check the server and the database, and apply the session settings.
 
-    `schema` is the one that names mean, None for the first of the role's search_path, in which tables are made; returns it, for the
-    connections to come, whatever schemas somebody makes meanwhile. Raises NotAcceptedError, InvalidInputError, asyncpg's errors.
+    `schema` is where names are looked up; None selects the first of the role's search_path, where tables are
+    made. Returns it for later connections, so that schemas made meanwhile change nothing. Raises
+    NotAcceptedError, InvalidInputError, asyncpg's errors.
     """
     version, encoding = connection.get_server_version().major, connection.get_settings().server_encoding
     if version < SERVER_VERSION_MIN:
@@ -89,7 +93,7 @@ async def settle(connection: Any, address: ServerAddress, *, at: str, schema: st
 
 
 async def timeline_of(connection: Any) -> str:
-    """Return the timeline of the server, "" where it does not say, which then counts as one for ever. Raises asyncpg's errors."""
+    """Return the server's timeline; "", which never changes, if it does not tell. Raises asyncpg's errors."""
     try:
         return str(await connection.fetchval(_TIMELINE))
     except _UNTOLD:
@@ -107,7 +111,7 @@ def _checked(state: _State) -> str:
 
 
 def _escaped(value: str) -> str:
-    # PostgreSQL has no NUL in text, and people's files have: this keeps it, and keeps the order
+    # PostgreSQL allows no NUL in text, but people's files have some: this keeps them, and their order
     return value.replace("\1", "\0011").replace("\0", "\0010")
 
 

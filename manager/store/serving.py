@@ -1,6 +1,7 @@
-"""That a manager serves a store, for those to see who would copy it to another place, or serve it where it can be served once only.
+"""Serving claim of a manager, seen by processes that would copy the store or serve it a second time.
 
-Invariant: while this manager serves, no other process that takes the same lock can copy or serve the store; the lock is this process's, and ends with it.
+Invariant: while this manager serves, no other process that takes the same lock can copy or serve the store.
+The lock belongs to this process and ends with it.
 """
 
 import asyncio
@@ -17,24 +18,26 @@ from manager.store.place import StorePlace
 from manager.store.store import engine_of
 
 AGAIN_S: Final = 2.0
-"""How long a manager waits before it tries again to claim what it serves, on a server that does not answer."""
+"""How long a manager waits before it claims the store again, on a server that does not answer."""
 
 
 OWN_S: Final = 60.0
-"""How long a claim that was lost may stand in the way of its own successor: longer than a server keeps what belongs to a manager that
-cannot be reached (`manager.store.postgresql.KEEPALIVE_S`)."""
+"""How long a manager's own lost claim may block its next one: longer than a server keeps the locks of a
+manager that it cannot reach (`manager.store.postgresql.KEEPALIVE_S`)."""
 
 HELD_ALONE: Final = (
     "when this manager, which had been cut off from its store, came back, that was being copied to another place, or served by a manager of "
     "an earlier release. If managers are to serve it here still, restart this one; if it has moved, change the setting 'database' first"
 )
-"""Nothing tells afterwards whether the copy was completed, and a store that is served in two places is two stores."""
+"""Afterwards nothing tells whether the copy was completed, and a store served in two places becomes two
+stores."""
 
 
 class ServingClaim:
-    """`async with` it for as long as the store is served by the manager with this node.
+    """An async context manager around serving the store as the manager with this node.
 
-    Raises ConflictError while the store is copied, or served by whom this manager cannot serve beside; StorageError.
+    Raises StorageError; ConflictError while the store is copied, or served by a manager that excludes this
+    one.
     """
 
     def __init__(self, place: StorePlace, node: NodeName) -> None:
@@ -54,7 +57,7 @@ class ServingClaim:
         await self._stack.aclose()
 
     async def run(self) -> str:
-        """Claim it again whenever the claim was lost with the connection to the server; return why this manager must not serve any more."""
+        """Renew the claim whenever its connection is lost; return why this manager must no longer serve."""
         while True:
             if self._claim is not None:
                 await self._claim.until_lost()
@@ -70,7 +73,7 @@ class ServingClaim:
                     if time.monotonic() - lost_s > OWN_S:
                         return error.message
                     await asyncio.sleep(AGAIN_S)
-                except StorageError:  # whoever asks the store meanwhile says so
+                except StorageError:  # callers that query the store report this
                     await asyncio.sleep(AGAIN_S)
                     lost_s = time.monotonic()
 

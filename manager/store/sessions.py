@@ -1,4 +1,4 @@
-"""Sessions of the pages. Tokens come in as hashes; making them, and how long they last, is not the store's business."""
+"""Sessions of the pages. Tokens arrive as hashes; callers make them and decide how long they last."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -11,7 +11,7 @@ from manager.store.tables.content import session, user
 from manager.store.users import user_record
 
 ID_LENGTH: Final = 16
-"""Characters of a session's id: 64 bits tell 20 sessions apart."""
+"""Characters of a session's id: 64 bits are enough to tell 20 sessions apart."""
 
 
 class Sessions:
@@ -19,7 +19,7 @@ class Sessions:
         self._database = database
 
     async def add(self, token_hash: str, user_id: int, *, source: str, now_s: float, keep: int) -> None:
-        """Keep a new session; of those that its user has, the `keep` that were seen last stay."""
+        """Store a new session; its user keeps only the `keep` most recently used ones."""
         async with self._database.write() as connection:
             own = session.c.user_id == user_id
             latest = select(session.c.token_hash).where(own).order_by(session.c.seen_s.desc()).limit(keep - 1)
@@ -29,7 +29,7 @@ class Sessions:
             await connection.execute(insert(session).values(**values, created_s=now_s, seen_s=now_s))
 
     async def find(self, token_hash: str) -> tuple[UserRecord, float, float] | None:
-        """Return whose session this is, when it began and when it was last seen, whether it is over or not; None if nobody's."""
+        """Return a session's user, start and last use, even if it is over; None if it does not exist."""
         began_s = session.c.created_s.label("began_s")
         query = (
             select(user, began_s, session.c.seen_s).join(session).where(session.c.token_hash == token_hash)
@@ -39,7 +39,7 @@ class Sessions:
         return (user_record(row), float(row.began_s), float(row.seen_s)) if row is not None else None
 
     async def seen(self, token_hash: str, *, now_s: float) -> None:
-        """Note that a session is in use."""
+        """Record that a session is in use."""
         async with self._database.write() as connection:
             await connection.execute(
                 update(session).where(session.c.token_hash == token_hash).values(seen_s=now_s)
@@ -54,7 +54,7 @@ class Sessions:
     async def list(
         self, name: str, *, seen_after_s: float, created_after_s: float
     ) -> Sequence[SessionRecord]:
-        """Return where a user is signed in, the one that was seen last first."""
+        """Return a user's sessions, the most recently used one first."""
         query = (
             select(session)
             .join(user)
@@ -77,12 +77,15 @@ class Sessions:
             ]
 
     async def remove(self, token_hash: str) -> None:
-        """End a session, if there is such a one."""
+        """End a session if it exists."""
         async with self._database.write(rights=True) as connection:
             await connection.execute(delete(session).where(session.c.token_hash == token_hash))
 
     async def remove_of(self, name: str, *, only: str | None = None, keep: str | None = None) -> int:
-        """End a user's sessions: the one with the id `only`, or all but that with the id `keep`; return how many."""
+        """End a user's sessions: the one with id `only`, or all except the one with id `keep`.
+
+        Return how many.
+        """
         async with self._database.write(rights=True) as connection:
             owner = select(user.c.id).where(user.c.name == name).scalar_subquery()
             chosen = session.c.user_id == owner
@@ -101,12 +104,12 @@ class Sessions:
             await connection.execute(delete(session))
 
     async def collect(self, *, seen_before_s: float, created_before_s: float) -> None:
-        """Forget the sessions that are over."""
+        """Remove sessions that are over."""
         async with self._database.write() as connection:
             over = (session.c.seen_s <= seen_before_s) | (session.c.created_s <= created_before_s)
             await connection.execute(delete(session).where(over))
 
 
 def session_id(token_hash: str) -> str:
-    """Return what a session is called: a part of its token's hash, which gives nobody the token."""
+    """Return a session's id: part of its token's hash, which does not reveal the token."""
     return token_hash[:ID_LENGTH]

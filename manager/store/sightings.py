@@ -1,6 +1,9 @@
-"""Sightings: what members notice of nodes whose session they need not have, such as a flood, or why an agent was sent away.
+"""Sightings.
 
-Invariant: what a member noticed goes with the member, and why an agent was sent away is not kept of a node that has a session.
+What members notice of nodes, even without their session: a flood, or why an agent was turned away.
+
+Invariant: a member's sightings go with the member. The reason an agent was turned away is not kept for a node
+that has a session.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,13 +21,13 @@ from manager.store.tables.running import hold, sighting
 
 
 class Sightings:
-    """Of the member that the store acts as; without one, this is a fault of the program (RuntimeError)."""
+    """Sightings of the member that the store acts as. Without a member, calls raise RuntimeError (a bug)."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def tell(self, noticed: Mapping[NodeName, Sighting]) -> None:
-        """Keep this in place of what this member noticed of these nodes before. Raises MembershipLostError, StorageError."""
+        """Replace what this member noticed of these nodes. Raises MembershipLostError, StorageError."""
         if not noticed:
             return
         async with self._database.write() as connection:

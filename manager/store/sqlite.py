@@ -1,7 +1,7 @@
 """SQLite as the store's engine: one file in the manager's directory, nothing to install.
 
-Owns the file: its creation for its owner only, and what every connection to it is told. Invariant: a transaction that returned is on disk
-(WAL, synchronous=FULL), and a writer has its place before it reads.
+Owns the file: it creates the file for its owner only, and configures every connection. Invariant: a
+transaction that returned is on disk (WAL, synchronous=FULL), and a writer gets its turn before it reads.
 """
 
 import asyncio
@@ -34,15 +34,16 @@ from manager.store.sqlite_driver import READS, connect
 from manager.store.tables import metadata
 
 BUSY_TIMEOUT_MS: Final = 10_000
-"""How long another process (`certcast-manager user add`) may hold the database before we give up."""
+"""How long we wait while another process (`certcast-manager user add`) holds the database."""
 
 KEPT_KIB: Final = 512
-"""Of the file that each connection keeps in memory. A crowd of readers opens fifteen (SQLAlchemy's pool, and what it lends beyond it), and with
-SQLite's own 2,000 KiB these took 32 MiB of a store of 9 MiB; the system keeps the file in memory anyway."""
+"""Cache of each connection. A crowd of readers opens fifteen connections (SQLAlchemy's pool and its
+overflow). With SQLite's default of 2,000 KiB these took 32 MiB for a store of 9 MiB; the system caches the
+file anyway."""
 
 PRAGMAS: Final = (
     "journal_mode=WAL",
-    # NORMAL lost acknowledged rows in power cuts; FULL lost none
+    # power cuts lost acknowledged rows with NORMAL, and none with FULL
     "synchronous=FULL",
     "foreign_keys=ON",
     f"busy_timeout={BUSY_TIMEOUT_MS}",
@@ -50,10 +51,10 @@ PRAGMAS: Final = (
     # negative: KiB, not pages
     f"cache_size=-{KEPT_KIB}",
 )
-"""Of every connection."""
+"""Set on every connection."""
 
 ROOM_BYTES: Final = 16 * 1024 * 1024
-"""What must be free on the disk: a change may be as large as a request (12 MiB), and comes with its bundles."""
+"""Required free disk space: a change may be as large as a request (12 MiB), plus its bundles."""
 
 _WRITES: Final = "certcast_writes"
 
@@ -65,15 +66,16 @@ class Sqlite:
     writer: Mapping[str, Any] = MappingProxyType({_WRITES: True})
     reader_wait_s = None
 
-    # a file is one manager's
+    # a file belongs to one manager
     is_shared: bool = False
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def connect(self, *, patient: bool) -> AsyncEngine:
-        """Make the pool of connections; here nothing is ever ended for taking long, so all are `patient`."""
-        # whatever characters the path has; an error's text ends up in logs, and parameters are password hashes and sealed keys
+        """Make the connection pool; no statement has a time limit here, so every pool is `patient`."""
+        # built from parts, for any path; errors' texts end up in logs, and parameters include hashes and
+        # sealed keys
         url = URL.create("sqlite+aiosqlite", database=str(self._path))
         engine = create_async_engine(url, hide_parameters=True, async_creator=partial(connect, self._path))
         event.listen(engine.sync_engine, "connect", _set_up)
@@ -81,7 +83,10 @@ class Sqlite:
         return engine
 
     async def make(self) -> None:
-        """Make the file, and its directory for its owner only. Raises ConflictError if there is one, StorageError."""
+        """Create the file, and its directory for its owner only.
+
+        Raises ConflictError if it exists, StorageError.
+        """
         try:
             await asyncio.to_thread(_make_file, self._path)
         except FileExistsError as error:
@@ -93,7 +98,7 @@ class Sqlite:
             raise StorageError(f"{self._path} cannot be made: {error.strerror}", reason=reason) from error
 
     async def unmake(self) -> None:
-        """Remove a file that nothing came into; left there, it would stand in the way of the next attempt."""
+        """Remove a file in which nothing was stored; it would block the next attempt."""
         await asyncio.to_thread(_remove_file, self._path)
 
     async def find(self) -> None:
@@ -102,10 +107,13 @@ class Sqlite:
             raise NoStoreError(f"at {self._path}", self._path.parent)
 
     async def check(self, connection: AsyncConnection, *, is_new: bool) -> None:
-        """Accept any content: that the file was not there, or was, has been seen."""
+        """Accept any content: `make` or `find` has checked whether the file exists."""
 
     async def check_room(self) -> None:
-        """Check that the disk has room: a small write can succeed on a full one, in blocks that the log has already. Raises StorageError."""
+        """Check for free disk space: on a full disk a small write may still fit into the log.
+
+        Raises StorageError.
+        """
         try:
             facts = await asyncio.to_thread(os.statvfs, self._path.parent)
         except OSError as error:
@@ -117,10 +125,10 @@ class Sqlite:
             raise StorageError(message, reason=Reason.NO_SPACE)
 
     async def take_turn(self, connection: AsyncConnection) -> None:
-        """Go on: the writer has its place since it began."""
+        """Do nothing: the writer has had its turn since it began."""
 
     def insert(self, table: Table) -> sqlite.Insert:
-        """Return an INSERT that knows ON CONFLICT."""
+        """Return an INSERT that supports ON CONFLICT."""
         return sqlite.insert(table)
 
     def among(self, column: ColumnElement[int], numbers: Collection[int]) -> ColumnElement[bool]:
@@ -129,13 +137,13 @@ class Sqlite:
         return column.in_(select(given.c.value))
 
     async def ids_given(self, connection: AsyncConnection) -> Mapping[str, int]:
-        """Return the highest id that each table has ever given."""
+        """Return the highest id that each table has ever assigned."""
         rows = await connection.execute(text("SELECT name, seq FROM sqlite_sequence"))
-        # whoever looked into the file may have made a table there
+        # people who opened the file with other tools may have made tables
         return {row.name: int(row.seq) for row in rows if row.name in metadata.tables}
 
     async def set_ids_given(self, connection: AsyncConnection, given: Mapping[str, int]) -> None:
-        """Let each table go on after the highest id that it has ever given elsewhere."""
+        """Make each table continue after the highest id that it assigned elsewhere."""
         for name, highest in given.items():
             known = {"name": name, "highest": highest}
             await connection.execute(text("DELETE FROM sqlite_sequence WHERE name = :name"), known)
@@ -144,7 +152,7 @@ class Sqlite:
             )
 
     def timeline(self, connection: AsyncConnection) -> str:
-        """Return one for ever: nobody takes over from a file."""
+        """Return "": nothing takes over from a file."""
         return ""
 
     async def now_s(self, connection: AsyncConnection) -> float:
@@ -152,19 +160,19 @@ class Sqlite:
         return time.time()
 
     async def tell(self, connection: AsyncConnection, sender: str) -> None:
-        """Go on: nobody else listens."""
+        """Do nothing: nobody else listens."""
 
     async def tell_tallies(self, connection: AsyncConnection, text: str) -> None:
-        """Go on: nobody else listens."""
+        """Do nothing: nobody else listens."""
 
     @asynccontextmanager
     async def listen(self, handlers: NoticeHandlers) -> AsyncIterator[Unending]:
-        """Hear nothing: nobody else changes anything."""
+        """Receive nothing: no other manager makes changes."""
         yield Unending()
 
     @asynccontextmanager
     async def claim(self, _node: NodeName | None) -> AsyncIterator[Unending]:
-        """Hold the lock file beside the database, for as long as the store is served or copied: one manager, whichever it is.
+        """Hold the lock file beside the database while the store is served or copied, by one manager at most.
 
         Raises ConflictError, StorageError.
         """
@@ -173,7 +181,10 @@ class Sqlite:
 
     @asynccontextmanager
     async def untouched(self) -> AsyncIterator[None]:
-        """Where a manager was killed, hold the file open for reading only: the last one to close it would bring the log into it, and cannot now."""
+        """Keep the log that a killed manager left: hold the file open for reading only.
+
+        Otherwise the last process to close the file would merge its log into it.
+        """
         if not await asyncio.to_thread(_has_log, self._path):
             yield
             return
@@ -188,9 +199,9 @@ class Sqlite:
         await connection.exec_driver_sql("PRAGMA query_only=ON")
 
     def explain(self, error: SQLAlchemyError | OSError, *, committing: bool) -> StorageError | None:
-        """Say what an error means that only SQLite has."""
+        """Translate an error that is specific to SQLite."""
         whole = str(error.orig) if isinstance(error, DBAPIError) else ""
-        # the file by which readers find their way in the log could not be made as large as it must be
+        # the shared-memory index of the log could not grow
         name = getattr(error.orig, "sqlite_errorname", "") if isinstance(error, DBAPIError) else ""
         if name == "SQLITE_IOERR_SHMSIZE" or "disk is full" in whole or "No space left" in whole:
             return StorageError(DISK_FULL, reason=Reason.NO_SPACE)
@@ -205,9 +216,11 @@ class Sqlite:
 
 
 def free_name(path: Path) -> None:
-    """Make sure that a database may get this name. Raises ConflictError if there is one, or the log of one that was moved away without it.
+    """Check that a database may get this name.
 
-    SQLite would take such a log for the new file's own, and write what is in it over what is there.
+    Raises ConflictError if a database, or a log left behind, has it.
+
+    SQLite would take such a log for the new file's, and overwrite the file with its content.
     """
     if path.exists():
         raise ConflictError(
@@ -235,13 +248,13 @@ def _open_for_reading(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, check_same_thread=False)
     connection.execute(
         "SELECT name FROM sqlite_master"
-    ).fetchall()  # it opens the file when it is asked something
+    ).fetchall()  # the file is opened by the first query
     return connection
 
 
 def _make_file(path: Path) -> None:
     durable.make_dir(path.parent, 0o700)
-    # SQLite would make it with the umask's mode, and would not sync its name
+    # SQLite would create it with the umask's mode, and would not sync its name
     durable.create_file(path, b"", mode=0o600)
     durable.sync_dir(path.parent)
 
@@ -253,7 +266,8 @@ def _remove_file(path: Path) -> None:
 
 
 def _set_up(connection: DBAPIConnection, _record: object) -> None:
-    # transactions are begun below and nowhere else: Python's sqlite3 would begin one only at the first INSERT, so that
+    # transactions are begun below and nowhere else: Python's sqlite3 would begin one only at the first
+    # INSERT, so that
     # what was read before might have changed, and would leave CREATE TABLE outside of it
     connection.isolation_level = None
     cursor = connection.cursor()
@@ -263,6 +277,6 @@ def _set_up(connection: DBAPIConnection, _record: object) -> None:
 
 
 def _begin(connection: Connection) -> None:
-    # a writer takes its place before it reads: two processes must not decide on the same state
+    # a writer gets its turn before it reads: two processes must not decide on the same state
     writes = connection.get_execution_options().get(_WRITES, False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else READS)

@@ -1,9 +1,10 @@
-"""Connections to SQLite that make one journey to their thread for each statement.
+"""Connections to SQLite that need one trip to their thread for each statement.
 
-aiosqlite makes one for each step: a cursor, the statement, its rows, the cursor's end. Each of them waits for a turn of the interpreter
-and for one of the loop, so that under load a question with three statements waited forty times. Here a statement and its rows are one
-step, unless there are many; a transaction that reads begins with its first statement, and nobody waits for its end. Invariant: only a
-connection's own thread touches what SQLite has of it.
+aiosqlite needs one for each step: a cursor, the statement, its rows, the cursor's end. Each trip waits for a
+turn of the interpreter and one of the loop, so that under load a query with three statements waited forty
+times. Here a statement and its rows are one step, unless there are many rows. A reading transaction begins
+with its first statement, and its end is not waited for. Invariant: only a connection's own thread touches its
+SQLite objects.
 """
 
 import sqlite3
@@ -15,16 +16,17 @@ from typing import Any, Final, Self, TypeVar
 import aiosqlite
 
 FIRST_ROWS: Final = 1000
-"""Rows that come with the answer of a statement. Whoever goes through a table that has more takes them in parts."""
+"""Rows that are returned together with a statement's execution. Larger results are read in parts."""
 
 READS: Final = "BEGIN"
-"""Begins a transaction that takes no place among writers. SQLite looks at nothing before the first statement (its documentation of BEGIN DEFERRED)."""
+"""Begins a transaction without a turn among writers. SQLite reads nothing before the first statement (its
+documentation of BEGIN DEFERRED)."""
 
 T = TypeVar("T")
 
 
 class Cursor:
-    """What SQLAlchemy's adapter asks for of aiosqlite's cursor. Costs nothing until a statement is executed, and nothing to close then."""
+    """The part of aiosqlite's cursor that SQLAlchemy uses. It costs nothing before a statement runs."""
 
     arraysize = 1
 
@@ -51,7 +53,7 @@ class Cursor:
         await self._run(lambda cursor: cursor.executemany(statement, parameters))
 
     async def fetchmany(self, size: int) -> list[Any]:
-        """Return up to so many more rows. Raises sqlite3.Error."""
+        """Return up to `size` more rows. Raises sqlite3.Error."""
         if self._open is not None and len(self._rows) < size:
             self._rows += await self._in_thread(self._open.fetchmany, size - len(self._rows))
         rows, self._rows = self._rows[:size], self._rows[size:]
@@ -62,12 +64,12 @@ class Cursor:
         return next(iter(await self.fetchmany(1)), None)
 
     async def fetchall(self) -> list[Any]:
-        """Return what is left of the rows. Raises sqlite3.Error."""
+        """Return the remaining rows. Raises sqlite3.Error."""
         rows, self._rows = self._rows, []
         return rows if self._open is None else rows + await self._in_thread(self._open.fetchall)
 
     async def close(self) -> None:
-        """Let go of a statement of which there may be more rows."""
+        """Release a statement that may have more rows."""
         if self._open is not None:
             await self._connection.call(self._let_go)
 
@@ -80,7 +82,7 @@ class Cursor:
         try:
             return await self._connection.call(act, *arguments)
         except BaseException:
-            # it goes on in the thread; what it leaves open would keep its locks until somebody collects it
+            # it continues in the thread; what it leaves open would keep its locks until garbage collection
             self._connection.call_later(self._let_go)
             raise
 
@@ -107,13 +109,13 @@ class Cursor:
 
 
 class SqliteConnection(aiosqlite.Connection):
-    """aiosqlite's, with another cursor."""
+    """aiosqlite's connection, with another cursor."""
 
     _reads = False
-    """Whether the transaction is one that reads, and was given to the thread, or will be with its first statement."""
+    """Whether the transaction only reads, and has begun or will begin with its first statement."""
 
     _is_due = False
-    """Whether it is still to begin."""
+    """Whether it has yet to begin."""
 
     def cursor(self) -> Cursor:  # type: ignore[override]  # aiosqlite's is awaited
         """Return a cursor."""
@@ -121,21 +123,21 @@ class SqliteConnection(aiosqlite.Connection):
 
     @property
     def opened(self) -> sqlite3.Connection:
-        """What its thread works with. Raises ValueError once it is closed."""
+        """The connection that the thread uses. Raises ValueError once it is closed."""
         return self._conn
 
     def read(self) -> None:
-        """Let the next statement begin a transaction that reads."""
+        """Have the next statement begin a read-only transaction."""
         self._reads = self._is_due = True
 
     def begin_if_due(self) -> None:
-        """Begin what is to begin; in the connection's thread. Raises sqlite3.Error."""
+        """Begin a transaction that is due; runs in the connection's thread. Raises sqlite3.Error."""
         if self._is_due:
             self._is_due = False
             self.opened.execute(READS)
 
     async def rollback(self) -> None:
-        """End the transaction. Who has only read does not wait: whatever comes next in the thread comes after. Raises sqlite3.Error."""
+        """End the transaction. A reader does not wait: the thread keeps the order. Raises sqlite3.Error."""
         is_waited_for, self._reads, self._is_due = not self._reads, False, False
         if is_waited_for:
             await self.call(self.opened.rollback)
@@ -143,26 +145,26 @@ class SqliteConnection(aiosqlite.Connection):
             self.call_later(self.opened.rollback)
 
     async def commit(self) -> None:
-        """Keep what the transaction wrote. Raises sqlite3.Error."""
+        """Commit the transaction. Raises sqlite3.Error."""
         self._reads = self._is_due = False
         await self.call(self.opened.commit)
 
     async def call(self, act: Callable[..., T], *arguments: Any) -> T:
-        """Return what `act` returns in the connection's thread. Raises what it raises."""
+        """Run `act` in the connection's thread; return its result, or raise its error."""
         done: T = await self._execute(act, *arguments)  # type: ignore[no-untyped-call]
         return done
 
     def call_later(self, act: Callable[[], None]) -> None:
-        """Have `act` done in the connection's thread after all that it was given before."""
+        """Queue `act` in the connection's thread."""
         self._tx.put_nowait((None, act))
 
 
 async def connect(path: Path) -> SqliteConnection:
     """Open a connection. Raises sqlite3.Error."""
-    # as SQLAlchemy opens files: what nobody closed is finalised by whichever thread collects it
+    # like SQLAlchemy for files: an unclosed connection is finalised by whichever thread collects it
     open_file = partial(sqlite3.connect, path, check_same_thread=False)
     connection = SqliteConnection(open_file, FIRST_ROWS)
-    # a process that ends does not wait for a connection that nobody closed
+    # a process that exits does not wait for unclosed connections
     connection._thread.daemon = True  # noqa: SLF001 - SQLAlchemy's adapter does the same with those that it opens
     await connection
     return connection

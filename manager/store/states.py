@@ -1,4 +1,4 @@
-"""Nodes as a whole, with all that the store knows of each: read in the transaction that asks, made into records afterwards."""
+"""Nodes with everything that the store knows of each: read in the caller's transaction, decoded after it."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
@@ -17,7 +17,7 @@ from manager.store.tables.running import asked_push, hold, seat, sighting
 from manager.store.translate import decode_report, decode_seats
 
 NODES_A_PART: Final = 100
-"""Read by one statement: 500 KB of manifests and reports."""
+"""How many nodes one statement reads: 500 KB of manifests and reports."""
 
 FLOOD: Final = "flood"
 TURNED_AWAY: Final = "turned_away"
@@ -59,11 +59,14 @@ _SIGHTINGS: Final = select(sighting)
 async def read_states(
     database: Database, connection: AsyncConnection, nodes: Sequence[int]
 ) -> Callable[[], Awaitable[list[NodeState]]]:
-    """Read those of these nodes that there are; return what makes the records, for which nobody needs to wait for the transaction."""
+    """Read those of these nodes that exist.
+
+    Return a function that makes the records, after the transaction.
+    """
     rows: list[Row[Any]] = []
     for part in chunks(nodes, NODES_A_PART):
         rows += (await connection.execute(_STATES.where(database.among(node.c.id, part)))).all()
-    # as a rule there are none
+    # usually there are none
     noticed: dict[int, list[Row[Any]]] = {}
     for row in await connection.execute(_SIGHTINGS) if rows else ():
         noticed.setdefault(row.node_id, []).append(row)

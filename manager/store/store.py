@@ -53,14 +53,14 @@ from manager.store.trust import TrustedCas
 from manager.store.users import Users
 
 CHECK_S: Final = 2.0
-"""How long reading may take when the store is checked, and writing; whoever asks for health waits for 5 s."""
+"""How long a check's reading may take, and its writing; a health check waits for 5 s."""
 
 Fill = Callable[["Store"], Awaitable[None]]
-"""What puts into a new store what it has from the beginning."""
+"""Fills a new store with its initial content."""
 
 
 class Store:
-    """Make one with `create` or `open`."""
+    """Call `create` or `open` to get one."""
 
     def __init__(self, database: Database, keyring: Keyring) -> None:
         self._database = database
@@ -100,10 +100,13 @@ class Store:
 
     @classmethod
     async def create(cls, place: StorePlace, keyring: Keyring, *, fill: Fill | None = None) -> Self:
-        """Make a store where there is none, and open it; what `fill` writes into it is made in the same transaction as its tables.
+        """Create a store where there is none, and open it.
 
-        On SQLite the directory is made too, for its owner only. Raises ConflictError if there is a store already, StorageError,
-        InvalidInputError (a server that cannot keep one), and what `fill` raises; then there is none.
+        `fill` writes in the transaction that makes the tables.
+
+        On SQLite the directory is created too, for its owner only. Raises ConflictError if there is a store
+        already, StorageError, InvalidInputError (a server that cannot hold one), and what `fill` raises; then
+        there is none.
         """
         engine = engine_of(place)
         await engine.make()
@@ -116,9 +119,10 @@ class Store:
 
     @classmethod
     async def open(cls, place: StorePlace, keyring: Keyring) -> Self:
-        """Open the store that is there, and bring its schema up to date, or leave it as a newer release has made it.
+        """Open the existing store, and migrate it unless a newer release has done so.
 
-        Raises NotFoundError, ConflictError (managers serve it that could not go on), StorageError, InvalidInputError.
+        Raises NotFoundError, ConflictError (managers serve it that could not continue), StorageError,
+        InvalidInputError.
         """
         engine = engine_of(place)
         await engine.find()
@@ -142,9 +146,12 @@ class Store:
 
     @contextlib.asynccontextmanager
     async def transaction(self) -> AsyncIterator[None]:
-        """Make one transaction of all that this task writes in the block: kept when it is left, undone if anything in it raises.
+        """Make all writes of this task in the block one transaction.
 
-        Every other writer waits meanwhile, so nothing in it may take long or wait for another task. Raises StorageError.
+        Committed at its end, undone if it raises.
+
+        All other writers wait meanwhile, so nothing in the block may take long or wait for another task.
+        Raises StorageError.
         """
         async with self._database.write():
             yield
@@ -152,50 +159,56 @@ class Store:
     def on_condition(
         self, check: Callable[[], Awaitable[None]] | None
     ) -> contextlib.AbstractContextManager[None]:
-        """Let every change that this task makes in the block be made only if this check, asked in its transaction, lets it."""
+        """Make each change of this task in the block only if this check, run in its transaction, passes."""
         return self._database.on_condition(check)
 
     def act_as(self, member: MemberId) -> None:
-        """From now on, let every change be made only while this member's row is there, else raise MembershipLostError; `Members.join` and `leave` excepted.
+        """Make each change from now on only while this member's row exists, else raise MembershipLostError.
 
-        A change that was begun before, and still waits for its turn, is the former member's. Reads need no membership.
+        `Members.join` and `leave` are exempt. A change that already waits for its turn belongs to the former
+        member. Reads need no membership.
         """
         self._database.act_as(member)
 
     def stand_down(self, why: str) -> None:
-        """Refuse every write from now on; whoever tries gets a MembershipLostError that says why."""
+        """Refuse every write from now on with a MembershipLostError that says `why`."""
         self._database.stand_down(why)
 
     @property
     def is_shared(self) -> bool:
-        """Whether several managers can serve this store at once, because of what keeps it."""
+        """Whether several managers can serve this store at once, which its engine decides."""
         return self._database.is_shared
 
     def clock(self) -> float:
-        """Return the time, in unix seconds: the same for all managers of the store, whatever their own clocks say."""
+        """Return the time, in unix seconds.
+
+        The same for all managers of the store, whatever their clocks say.
+        """
         return self._database.clock.now_s()
 
     def derived_key(self, purpose: str) -> bytes:
-        """Return a secret of 256 bits that every manager of the store has, and nobody who has the database alone."""
+        """Return a secret of 256 bits that all managers share, and that the database does not reveal."""
         return self._keyring.derive(purpose)
 
     @property
     def rights_revision(self) -> int:
-        """How often who may do what was changed, as far as this process knows: by itself, and by others as the feed tells."""
+        """Counts changes of rights, as far as this process knows: its own, and others' through the feed."""
         return self._database.rights_revision
 
     @property
     def journal(self) -> Journal:
-        """What the changes of this process touched."""
+        """The journal of what this process's changes touched."""
         return self._database.journal
 
     @property
     def touched(self) -> Touched:
-        """What the transaction that this task has open has touched until now."""
+        """What this task's open transaction has touched so far."""
         return self._database.opened.touched
 
     def after_commit(self, effect: Callable[[], None]) -> None:
-        """Run this once what this task is writing in its `transaction` is on disk, before anybody else writes; never if it is undone.
+        """Run this once this task's `transaction` is on disk, before any other writer begins.
+
+        Never if it is undone.
 
         It must not raise.
         """
@@ -208,7 +221,10 @@ class Store:
             yield Side(database=self._database, connection=connection)
 
     async def check(self) -> None:
-        """Read and write, neither for long, and ask whether there is room for more. Raises StorageError, which says what failed or did not end."""
+        """Check that the store reads, writes and has room, within limits.
+
+        Raises StorageError, which says what failed.
+        """
         try:
             async with asyncio.timeout(CHECK_S):
                 await self.meta.epoch()
@@ -231,10 +247,10 @@ class Store:
 
 
 def engine_of(place: StorePlace) -> Engine:
-    """Return what keeps a place."""
+    """Return the engine for a place."""
     if place.server is None:
         return Sqlite(place.directory / DATABASE_FILE)
-    # with its driver it takes a tenth of a second to read, and most have no server
+    # its driver takes a tenth of a second to import, and most managers use no server
     from manager.store.postgresql import Postgresql
 
     return Postgresql(place.server)

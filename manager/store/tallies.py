@@ -1,8 +1,9 @@
-"""Tallies of a store: each manager tells the others of what it counts in memory, and hears what they do.
+"""Tallies of a store: each manager tells the others what it counts in memory.
 
-A notification is not a write, and waits for no writer: whoever makes others count (by guessing passwords, say) keeps no transaction waiting, and
-costs one notification each TELL_EACH_S, whatever comes. What is lost with one is what was counted within that time; while the database is
-away each manager counts alone. Where one manager is alone (SQLite) nothing of it runs.
+A notification is not a write, and waits for no writer. An attacker who drives up counts (by guessing
+passwords, say) blocks no transaction, and costs one notification each TELL_EACH_S at most. A lost
+notification loses the counts of that time; while the database is unreachable, each manager counts alone. On
+SQLite, with its one manager, nothing runs.
 """
 
 import asyncio
@@ -18,16 +19,16 @@ from manager.store.sealing import Keyring
 TELL_EACH_S: Final = 0.5
 
 DIGESTS_KEPT: Final = 4096
-"""Whoever waits for a turn is compared with all who wait, again and again."""
+"""Limits the queue, because each new entry is compared with all that wait."""
 
 PURPOSE: Final = "tallies"
 
 TallyListener = Callable[[bytes, int], None]
-"""Told of what another manager counted: the digest of whose it is, and how often."""
+"""Called with another manager's count: the digest of its subject, and how often."""
 
 
 class Tallies:
-    """`run` it; `count` what is counted here, and give `listen` what hears of the others'."""
+    """Keep `run` running, `count` what happens here, and `listen` for the counts of other managers."""
 
     def __init__(self, database: Database, keyring: Keyring) -> None:
         self._database = database
@@ -40,31 +41,31 @@ class Tallies:
         self._digest = lru_cache(DIGESTS_KEPT)(partial(digest_of, self._key))
 
     def digest(self, tally: Tally, *whose: str) -> bytes:
-        """Return what stands for whose it is."""
+        """Return the digest that stands for a subject."""
         return self._digest(tally, whose)
 
     def listen(self, tally: Tally, listener: TallyListener) -> None:
-        """Call `listener` from now on with what other managers count."""
+        """Call `listener` from now on with the counts of other managers."""
         self._listeners.setdefault(tally, []).append(listener)
 
     def count(self, tally: Tally, *whose: str) -> None:
-        """Tell the others soon that this was counted here."""
+        """Count one event, which the others are told of soon."""
         if self._database.is_shared:
             self._gathered.add((tally, self.digest(tally, *whose)))
             self._wanted.set()
 
     async def run(self) -> None:
-        """Tell what is gathered until cancelled."""
+        """Send the gathered counts until cancelled."""
         while True:
             await self._wanted.wait()
             await asyncio.sleep(TELL_EACH_S)
             try:
                 await self.tell()
-            except StorageError:  # whoever asks the store meanwhile says so
+            except StorageError:  # callers that query the store report this
                 self._wanted.set()
 
     async def tell(self) -> None:
-        """Tell what is gathered, as much as one message has room for. Raises StorageError; then it is told later."""
+        """Send as many gathered counts as fit one message. Raises StorageError; then they are sent later."""
         self._wanted.clear()
         member, entries = self._database.acting, self._gathered.take()
         if member is None or not entries:
@@ -82,11 +83,14 @@ class Tallies:
             self._wanted.set()
 
     def begin(self) -> None:
-        """Believe what is told from now on."""
+        """Accept counts of others from now on."""
         self._believed.begin(self._database.clock.now_s())
 
     def receive(self, text: str) -> None:
-        """Take a message, whoever sent it: PostgreSQL lets everybody notify who may connect to the database."""
+        """Take a message from any sender.
+
+        PostgreSQL lets everybody notify who may connect to the database.
+        """
         message = decode(self._key, text)
         if message is None or message.member == self._database.acting or not self._believed.is_new(message):
             return

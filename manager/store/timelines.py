@@ -1,7 +1,7 @@
-"""Timelines of a server: whether it took over from another one, and lacks what that one kept last.
+"""Timelines of a server: whether it took over from another one, and lacks that one's last commits.
 
-Decides that no number which that one may have given is given again with another meaning. Invariant: a number that was seen on a former
-timeline is below `LEAPT`, or above all that were given since.
+Decides that no number which the former server may have assigned is reused with another meaning. Invariant: a
+number seen on a former timeline is below `LEAPT`, or above all that were assigned since.
 """
 
 from collections.abc import Callable, Mapping
@@ -24,27 +24,30 @@ from manager.store.numbers import (
 from manager.store.tables.content import counter, meta
 
 TIMELINE: Final = "timeline"
-"""The name in `meta` under which the timeline is kept on which the store was written to last, and in what is known of a connection."""
+"""The name of the last write's timeline in `meta`, and of the connection's timeline in its info."""
 
 NUMBERS_A_SECOND: Final = 1_000_000
-"""Counters leap to the time in this unit. Nobody makes as many transactions, so a server that takes over later begins above all that former
-ones gave, whichever replicas of each other they are."""
+"""Counters leap to the time in this unit. Transactions are never that frequent, so a server that takes over
+later begins above all numbers of the former ones, however they replicated each other."""
 
 IDS_LEAP: Final = 1_000
-"""How many ids of each table count as given by what was lost."""
+"""How many ids of each table count as assigned by lost commits."""
 
 
 def leap_from(counters: Mapping[str, int], revision: int, now_s: float) -> int:
-    """Return from where all counters go on after a leap at this time: above all of them, whatever the clock says."""
+    """Return where all counters continue after a leap at this time.
+
+    Above all of them, even with a wrong clock.
+    """
     return max(int(now_s * NUMBERS_A_SECOND), revision, *counters.values(), 0) + 1
 
 
 async def note_timeline(
     connection: AsyncConnection, engine: Engine, effects: list[Callable[[], None]]
 ) -> bool:
-    """Note in the open transaction on which timeline the store is written to; return whether the counters leapt because it is another one.
+    """Record the timeline in the open transaction; return whether the counters leapt because it is a new one.
 
-    It is asked once on each connection, which never leads to another server; `effects` are run once the transaction is on disk.
+    Each connection is checked once, since it never leads to another server; `effects` run after the commit.
     """
     lasting = connection.sync_connection
     if lasting is None or lasting.info.get(TIMELINE):
@@ -65,9 +68,9 @@ async def note_timeline(
 
 
 async def is_taken_over(connection: AsyncConnection, engine: Engine) -> bool:
-    """Whether the server took over from another one and nobody has written to it yet, so that its counters have not leapt.
+    """Whether the server took over from another one and nothing was written since, so no counter leapt.
 
-    As for `note_timeline`, a connection is asked no more once it is known that none did.
+    As with `note_timeline`, a connection is not checked again once it is known that none did.
     """
     lasting = connection.sync_connection
     if lasting is None or lasting.info.get(TIMELINE):

@@ -1,6 +1,6 @@
-"""The transaction of the store that is open: what it is for, what follows it, and what went wrong in it.
+"""Transaction of the store that is open: its purpose, its effects, and what went wrong in it.
 
-Decides that a part which failed undoes the whole; `manager.store.engine` begins and ends it.
+Decides that a failed part undoes the whole; `manager.store.engine` begins and ends it.
 """
 
 import asyncio
@@ -17,12 +17,14 @@ from manager.store.journal import Touched
 
 @dataclass(slots=True, kw_only=True)
 class Transaction:
-    """One writer's. `failed` is what an inner block raised first, so that it is never half of it that is kept.
+    """One writer's transaction.
 
-    `broken` is why a statement failed. PostgreSQL undoes all of a transaction of which one failed, and says nothing at its COMMIT, so
-    that whoever catches such an error inside would believe that the rest was kept.
-    `effects` are run once it is on disk, before the next writer begins. `number` is its own among all transactions, 0 until it is drawn.
-    `revision` is that of the content that it leaves, None if it changes none or has not ended.
+    `failed` is the first error of an inner block, so that no half is ever committed.
+
+    `broken` is why a statement failed. PostgreSQL undoes the whole transaction then, but its COMMIT does not
+    fail, so code that caught the error inside would believe that the rest was committed. `effects` run once
+    it is on disk, before the next writer begins. `number` is its own among all transactions, 0 until it is
+    drawn. `revision` is that of the content that it leaves, None if it changes none or has not ended.
     """
 
     task: asyncio.Task[Any] | None
@@ -43,14 +45,17 @@ class Transaction:
         certificates: Iterable[CertificateId] = (),
         trusted_cas: bool = False,
     ) -> None:
-        """Change content by it, of this and of nothing else (`manager.store.journal`)."""
+        """Mark the transaction as changing content: this and nothing else (`manager.store.journal`)."""
         self.content = True
         self.touched.add(nodes=nodes, certificates=certificates, trusted_cas=trusted_cas)
 
 
 @asynccontextmanager
 async def part_of(outer: Transaction, *, rights: bool) -> AsyncIterator[None]:
-    """Make a block a part of a transaction that is open: an error in it undoes the whole, even if it is caught in between."""
+    """Make a block part of the open transaction.
+
+    An error in it undoes the whole, even if caught in between.
+    """
     outer.rights = outer.rights or rights
     try:
         yield

@@ -1,7 +1,7 @@
 """Copying a whole store from one place to another, which then holds the same store.
 
-Decides who is locked out meanwhile. Invariant: the source is not written to, its file keeps every byte, and the target has a store once
-every row in it was compared with the source's, and none before.
+Decides who is locked out meanwhile. Invariant: the source is not written to and its file keeps every byte.
+The target becomes a store only once every row in it was compared with the source's.
 """
 
 from collections.abc import AsyncIterator
@@ -30,7 +30,7 @@ from manager.store.tables.running import member
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transfer:
-    """What was copied; `audit` is what a walk along the copy's audit log found."""
+    """Result of a transfer; `audit` is the verification of the copy's audit log."""
 
     rows: int
     audit: Verification
@@ -41,9 +41,10 @@ async def transfer(
 ) -> Transfer:
     """Make at `target` the store that `source` has.
 
-    `alone`: nobody serves the source or writes to it until this is over, so that nothing which is written there is left behind.
-    Raises NotFoundError if the source has no store, ConflictError if somebody serves it, if the target has one or if the source's
-    schema is another version's, StorageError, InvalidInputError (a server that cannot keep a store).
+    `alone`: nobody serves or writes to the source until this is over, so that no change is left behind.
+    Raises StorageError; NotFoundError if the source has no store; ConflictError if a manager serves it, if
+    the target has one, or if the source's schema is another version's; InvalidInputError (a server that
+    cannot hold a store).
     """
     made: list[Transfer] = []
     async with _reading(source, keyring, alone=alone) as original:
@@ -60,7 +61,7 @@ async def transfer(
 
 @asynccontextmanager
 async def _reading(place: StorePlace, keyring: Keyring, *, alone: bool) -> AsyncIterator[Side]:
-    """Lend a store as it is at one moment."""
+    """Lend a snapshot of a store."""
     engine = engine_of(place)
     await engine.find()
     async with AsyncExitStack() as stack:
@@ -81,13 +82,16 @@ async def _reading(place: StorePlace, keyring: Keyring, *, alone: bool) -> Async
         sealed = (await connection.execute(select(meta.c.value).where(meta.c.name == CHAIN_KEY))).scalar()
         if sealed is None:
             raise StorageError(f"the store in {place} has no key of its audit log; restore it from a backup")
-        keyring.open(CHAIN_KEY_IDENTITY, bytes(sealed))  # keys that do not open are of no use anywhere
+        keyring.open(CHAIN_KEY_IDENTITY, bytes(sealed))  # fails now if these keys do not open the store
         yield Side(database=database, connection=connection)
 
 
 async def _check_nobody_is_cut_off(connection: AsyncConnection, place: StorePlace, *, now_s: float) -> None:
-    """Refuse while a manager has a lease: it may have lost its claim with a connection, and will make it again."""
-    # one that is far ahead is of a clock that was set back since: who lives has renewed it
+    """Refuse while a manager has a lease.
+
+    It may have lost its claim with its connection, and will renew it.
+    """
+    # a lease far ahead is from before the clock was set back: live managers have renewed theirs
     is_lease = member.c.renewed_s.between(now_s - LEASE_S, now_s + LEASE_S)
     query = select(member.c.node, member.c.renewed_s).where(is_lease)
     if (row := (await connection.execute(query)).first()) is not None:

@@ -1,8 +1,9 @@
-"""Store translation: what is kept as one value of a row, as the manager's own terms.
+"""Translation between stored values and the manager's own types.
 
-A node's report and the change of its key are kept whole, in shapes with a version of their own (`REPORT_VERSION`,
-`KEY_CHANGE_VERSION`): a change of the wire, of the API or of the domain changes no row. A field that is added has a default, with which
-older rows are read; anything else is a new version, and rows of the former one are read as well. Pure.
+A node's report and its key change are stored whole, in shapes with versions of their own (`REPORT_VERSION`,
+`KEY_CHANGE_VERSION`), so a change of the wire, the API or the domain changes no row. A new field has a
+default, with which older rows are read. Any other change is a new version; rows of the former one are still
+read. Pure.
 """
 
 from typing import Final
@@ -22,7 +23,7 @@ REPORT_VERSION: Final = 1
 KEY_CHANGE_VERSION: Final = 1
 
 UNVERSIONED: Final = 1
-"""The version of rows that say none: they were written before there was one, in the first shape."""
+"""The version of rows without one: they are from before there were versions, in the first shape."""
 
 
 class StoredApplied(Struct, frozen=True, kw_only=True):
@@ -157,25 +158,25 @@ _SEATS: Final = msgspec.json.Decoder(StoredSeats)
 
 
 def encode_report(record: NodeReportRecord) -> bytes:
-    """Write what is kept of a node's report."""
+    """Return the stored form of a node's report."""
     stored = convert(record, StoredReport, from_attributes=True)
     return msgspec.msgpack.encode(replace(stored, version=REPORT_VERSION))
 
 
 def decode_report(body: bytes) -> NodeReportRecord:
-    """Read it. Raises StorageError for a version that is not known here."""
+    """Decode a node's report. Raises StorageError for an unknown version."""
     stored = _REPORTS.decode(body)
     _check(stored.version, REPORT_VERSION, "report")
     return convert(stored, NodeReportRecord, from_attributes=True)
 
 
 def encode_seats(seats: RecentAgents) -> str:
-    """Write who greeted lately."""
+    """Return the stored form of the agents that greeted recently."""
     return msgspec.json.encode(convert(seats, StoredSeats, from_attributes=True)).decode()
 
 
 def decode_seats(body: str) -> RecentAgents:
-    """Read it."""
+    """Decode the agents that greeted recently."""
     stored = _SEATS.decode(body)
     both = [Occupant(each.agent, each.address, each.at_s) for each in stored.collision or ()]
     return RecentAgents(
@@ -185,13 +186,13 @@ def decode_seats(body: str) -> RecentAgents:
 
 
 def encode_key_change(change: KeyChange) -> str:
-    """Write how a node came by its key."""
+    """Return the stored form of a key change."""
     stored = convert(change, StoredKeyChange, from_attributes=True)
     return msgspec.json.encode(replace(stored, version=KEY_CHANGE_VERSION)).decode()
 
 
 def decode_key_change(body: str) -> KeyChange:
-    """Read it. Raises StorageError for a version that is not known here."""
+    """Decode a key change. Raises StorageError for an unknown version."""
     stored = msgspec.json.decode(body, type=StoredKeyChange)
     _check(stored.version, KEY_CHANGE_VERSION, "key change")
     return convert(stored, KeyChange, from_attributes=True)

@@ -1,4 +1,4 @@
-"""Custom trusted CAs. The built-in list is not in the database: nobody can change it."""
+"""Custom trusted CAs. The built-in list is not in the database, since nobody can change it."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import asdict
@@ -28,7 +28,7 @@ class TrustedCas:
     async def add(
         self, new: Sequence[NewTrustedCa], *, now_s: float
     ) -> Sequence[tuple[TrustedCaRecord, bool]]:
-        """Keep all or none; return each, and whether it is a new entry (issuer, serial number and key decide)."""
+        """Store all or none; return each, and whether its entry is new (by issuer, serial number and key)."""
         async with self._database.write() as connection:
             self._database.opened.touch(trusted_cas=True)
             return [await keep_trusted_ca(connection, each, now_s=now_s) for each in new]
@@ -36,7 +36,8 @@ class TrustedCas:
     async def update(self, trusted_ca_id: TrustedCaId, new: NewTrustedCa) -> TrustedCaRecord:
         """Replace an entry's content.
 
-        Raises NotFoundError; IdentityConflictError if another entry has the same issuer, serial number and key.
+        Raises NotFoundError; IdentityConflictError if another entry has the same issuer, serial number and
+        key.
         """
         async with self._database.write() as connection:
             self._database.opened.touch(trusted_cas=True)
@@ -50,25 +51,25 @@ class TrustedCas:
             return await _get(connection, trusted_ca_id)
 
     async def list(self) -> Sequence[TrustedCaRecord]:
-        """Return all by id."""
+        """Return all trusted CAs by id."""
         async with self._database.read() as connection:
             return [
                 _record(row) for row in await connection.execute(select(*_PLAIN).order_by(trusted_ca.c.id))
             ]
 
     async def get(self, trusted_ca_id: TrustedCaId) -> TrustedCaRecord:
-        """Return one. Raises NotFoundError."""
+        """Return a trusted CA. Raises NotFoundError."""
         async with self._database.read() as connection:
             return await _get(connection, trusted_ca_id)
 
     async def confirmed_anchors(self) -> int | None:
-        """Return how few anchors an operator wanted when last some were taken away, None if that never was."""
+        """Return the anchor count that an operator last confirmed for a removal, None if there was none."""
         async with self._database.read() as connection:
             value = (await connection.execute(select(meta.c.value).where(meta.c.name == _CONFIRMED))).scalar()
         return None if value is None else int(value)
 
     async def confirm_anchor_count(self, anchors: int) -> None:
-        """Note that an operator wants as few anchors as this, before any is taken away."""
+        """Record, before anchors are removed, that an operator wants this few."""
         async with self._database.write() as connection:
             row = {"name": _CONFIRMED, "value": str(anchors).encode()}
             await self._database.upsert(connection, meta, [row], key="name")
@@ -85,9 +86,10 @@ class TrustedCas:
 async def keep_trusted_ca(
     connection: AsyncConnection, new: NewTrustedCa, *, now_s: float
 ) -> tuple[TrustedCaRecord, bool]:
-    """Keep a CA within a transaction; return it, and whether it is a new entry.
+    """Store a CA within a transaction; return it, and whether its entry is new.
 
-    Two CAs of one issuer and serial number with different keys are two CAs: each verifies what the other does not.
+    Two CAs with the same issuer and serial number but different keys are two entries: each verifies what the
+    other does not.
     """
     known = await _same(connection, new)
     if known is None:

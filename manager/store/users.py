@@ -1,4 +1,4 @@
-"""Users and their API tokens. Passwords and tokens come in as hashes; making them is not the store's business."""
+"""Users and their API tokens. Passwords and tokens arrive as hashes, which callers make."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -22,7 +22,10 @@ class Users:
     async def add(
         self, name: str, role: Role, *, password_hash: str, now_s: float, only_first: bool = False
     ) -> UserRecord:
-        """Keep a new user. Raises ConflictError if the name is taken, or if there is any user and this is to be the first."""
+        """Store a new user.
+
+        Raises ConflictError if the name is taken, or if this must be the first user and is not.
+        """
         async with self._database.write() as connection:
             if only_first and (await connection.execute(select(user.c.id).limit(1))).first() is not None:
                 raise ConflictError("a user already exists; sign in as that one")
@@ -33,7 +36,7 @@ class Users:
             return user_record((await connection.execute(select(user).where(user.c.name == name))).one())
 
     async def get(self, name: str) -> tuple[UserRecord, str]:
-        """Return a user and the password's hash. Raises NotFoundError."""
+        """Return a user and the password hash. Raises NotFoundError."""
         async with self._database.read() as connection:
             row = (await connection.execute(select(user).where(user.c.name == name))).first()
         if row is None:
@@ -41,12 +44,15 @@ class Users:
         return user_record(row), row.password_hash
 
     async def list(self) -> Sequence[UserRecord]:
-        """Return all by name."""
+        """Return all users by name."""
         async with self._database.read() as connection:
             return [user_record(row) for row in await connection.execute(select(user).order_by(user.c.name))]
 
     async def remove(self, name: str) -> None:
-        """Remove a user and all that belongs to them: sessions, tokens, programs, and the unused join tokens made with any of it. Raises NotFoundError."""
+        """Remove a user with all sessions, tokens, programs, and unused join tokens made with any of these.
+
+        Raises NotFoundError.
+        """
         async with self._database.write(rights=True) as connection:
             result = await connection.execute(delete(user).where(user.c.name == name))
             if not result.rowcount:
@@ -54,7 +60,10 @@ class Users:
             await _remove_clients_of(connection, name)
 
     async def set_password(self, name: str, password_hash: str) -> None:
-        """Replace a password's hash; what came of the one before ends: sessions, API tokens and unused join tokens. Raises NotFoundError."""
+        """Replace a password's hash; sessions, API tokens and unused join tokens end.
+
+        Raises NotFoundError.
+        """
         async with self._database.write(rights=True) as connection:
             owner = await _owner(connection, name)
             values = {"password_hash": password_hash}
@@ -63,10 +72,10 @@ class Users:
                 await connection.execute(delete(table).where(table.c.user_id == owner))
 
     async def set_role(self, name: str, role: Role) -> bool:
-        """Replace a user's role; return whether it was another.
+        """Replace a user's role; return whether it changed.
 
-        Then the tokens of the user end, API tokens and unused join tokens, and if it is no longer an administrator, the programs that it registered too.
-        Raises NotFoundError.
+        If so, the user's API tokens and unused join tokens end. If the user was an administrator, so do the
+        programs that the user registered. Raises NotFoundError.
         """
         async with self._database.write(rights=True) as connection:
             owner = await _owner(connection, name)
@@ -81,7 +90,7 @@ class Users:
             return True
 
     async def tokens(self, name: str | None, *, now_s: float) -> Sequence[TokenRecord]:
-        """Return the API tokens of a user (None: of all) that are still good, the latest first."""
+        """Return the valid API tokens of a user (None: of all), the latest first."""
         query = (
             select(api_token, user.c.name)
             .join(user)
@@ -94,7 +103,7 @@ class Users:
             return [_token_record(row) for row in await connection.execute(query)]
 
     async def remove_token(self, token_id: int, *, name: str | None) -> TokenRecord:
-        """Remove an API token, of this user if one is named; return what it was. Raises NotFoundError."""
+        """Remove an API token, of this user if one is named; return its record. Raises NotFoundError."""
         query = select(api_token, user.c.name).join(user).where(api_token.c.id == token_id)
         if name is not None:
             query = query.where(user.c.name == name)
@@ -120,7 +129,10 @@ class Users:
         now_s: float,
         most: int,
     ) -> None:
-        """Keep an API token's hash; those of this user that have expired go. Raises NotFoundError, ConflictError if it has `most`."""
+        """Store an API token's hash; the user's expired ones are removed.
+
+        Raises NotFoundError, ConflictError at `most`.
+        """
         async with self._database.write() as connection:
             owner = await _owner(connection, name)
             own = api_token.c.user_id == owner
@@ -136,7 +148,10 @@ class Users:
             await connection.execute(insert(api_token).values(user_id=owner, token_hash=token_hash, **values))
 
     async def forget_expired_tokens(self, *, before_s: float) -> None:
-        """Forget the API tokens that expired before: a clock that is set back later brings none of them back. It only reads if there are none."""
+        """Remove API tokens that expired before this, so that setting the clock back revives none.
+
+        It only reads if there are none.
+        """
         expired = api_token.c.expires_s <= before_s
         async with self._database.read() as connection:
             if (await connection.execute(select(api_token.c.id).where(expired).limit(1))).first() is None:
@@ -145,7 +160,7 @@ class Users:
             await connection.execute(delete(api_token).where(expired))
 
     async def owner_of_token(self, token_hash: str, *, now_s: float) -> tuple[UserRecord, TokenRecord] | None:
-        """Return whose token this is, and the token; None if nobody's or expired."""
+        """Return a token and its user; None if it is unknown or expired."""
         query = (
             select(user, *_TOKEN_COLUMNS)
             .join(api_token)
@@ -158,7 +173,7 @@ class Users:
         return user_record(row), _token_record(row, prefix="token_")
 
     async def token_used(self, token_id: int, *, source: str, now_s: float) -> None:
-        """Note that a token is in use, and from where."""
+        """Record when, and from where, a token was last used."""
         async with self._database.write() as connection:
             chosen = update(api_token).where(api_token.c.id == token_id)
             await connection.execute(chosen.values(last_used_s=now_s, last_source=source))
@@ -172,7 +187,7 @@ async def _owner(connection: AsyncConnection, name: str) -> int:
 
 
 async def _remove_clients_of(connection: AsyncConnection, name: str) -> None:
-    """Remove the programs that an administrator registered, and what they made with them; a node that joined stays."""
+    """Remove the programs that an administrator registered, with what they made; nodes that joined stay."""
     await connection.execute(delete(oauth_client).where(oauth_client.c.created_by == name))
 
 
