@@ -1,6 +1,7 @@
 """Accounts at a CA (RFC 8555 7.3): made, found, changed and ended.
 
-Decides what is asked again where an answer was lost. Invariant: each can be done again after it was done, and then changes nothing.
+Decides what is asked again after an answer was lost. Invariant: each operation may be repeated, and then
+changes nothing.
 """
 
 from collections.abc import Sequence
@@ -18,21 +19,22 @@ from manager.usecases.renewal.ports import CaError
 UNAUTHORIZED: Final = "unauthorized"
 
 UNBOUND: Final = frozenset({"malformed", UNAUTHORIZED})
-"""How CAs refuse a binding that they do not know (RFC 8555 7.3.4 names no code)."""
+"""How CAs refuse an unknown binding (RFC 8555 7.3.4 names no code)."""
 
 ENDED: Final = frozenset({"accountDoesNotExist", UNAUTHORIZED})
-"""How CAs refuse an account that was deactivated."""
+"""How CAs refuse a deactivated account."""
 
 
 def register(session: CaSession, signer: Signer, account: AccountRecord, *, binding_key: str) -> str:
-    """Find the account that has the key, or make it; return its address.
+    """Find the account of the key, or make it; return its address.
 
-    It is looked for first: a binding can be used once at some CAs, so an account whose answer was lost could not be made again.
+    Finding comes first: some CAs accept a binding only once, so an account whose answer was lost could not be
+    made again.
     """
     try:
         signer.account_url = session.find_account(signer.key)
     except RefusedError as error:
-        # the second from a CA that wants a binding even from who only looks
+        # the second from a CA that requires a binding even to find an account
         if error.type not in {"accountDoesNotExist", "externalAccountRequired"}:
             raise session.to_known_account(error) from None
         signer.account_url = _make(session, signer, account, binding_key=binding_key)
@@ -58,39 +60,41 @@ def _make(session: CaSession, signer: Signer, account: AccountRecord, *, binding
 
 
 def _addresses(contact: Sequence[str]) -> list[str]:
-    """Return contacts as addresses (RFC 8555 7.3): e-mail where none says of what kind it is."""
+    """Return contacts as URLs (RFC 8555 7.3); those without a scheme are e-mail addresses."""
     return [each if ":" in each else f"mailto:{each}" for each in contact]
 
 
 def update_contact(session: CaSession, account_url: str, contact: Sequence[str]) -> None:
-    """Tell the CA other contacts."""
+    """Replace the account's contacts at the CA."""
     session.post(account_url, Payload({"contact": _addresses(contact)}))
 
 
 def change_key(session: CaSession, signer: Signer, new: AccountKey, *, account_url: str) -> None:
-    """Give the account another key, and see whether it has it: a key that is thought to count and does not would lose the account.
+    """Replace the account's key, and verify that the CA did.
 
-    Raises CaError, also from a CA that cannot.
+    Trusting a key that it does not know would lose the account.
+
+    Raises CaError, also if the CA does not support it.
     """
     url = session.endpoints().key_change
     if not url:
-        raise CaError(f"{session.ca} does not change the keys of accounts", is_final=True)
+        raise CaError(f"{session.ca} does not support changing an account's key", is_final=True)
     request = roll_over(signer.key, new, account_url=account_url, key_change_url=url)
     try:
         session.post(url, request)
     except RefusedError:
-        # the answer to an earlier request may have been lost
+        # an earlier request may have succeeded although its answer was lost
         if not _has_key(session, new, account_url=account_url):
             raise
     else:
-        # pebble says so as well where another account has the key
+        # pebble also says so if another account has the key
         if not _has_key(session, new, account_url=account_url):
             raise CaError(f"{session.ca} did not change the account's key, though it said so", is_final=True)
     signer.key = new
 
 
 def _has_key(session: CaSession, key: AccountKey, *, account_url: str) -> bool:
-    """Tell whether a key is the account's now."""
+    """Whether this is the account's key now."""
     try:
         return session.find_account(key) == account_url
     except RefusedError:
@@ -98,7 +102,10 @@ def _has_key(session: CaSession, key: AccountKey, *, account_url: str) -> bool:
 
 
 def deactivate(session: CaSession, signer: Signer, account_url: str) -> None:
-    """End the account, or find that it has ended: a CA refuses all that such an account asks (RFC 8555 7.3.6)."""
+    """End the account.
+
+    One that has ended already is fine: a CA refuses all of its requests (RFC 8555 7.3.6).
+    """
     try:
         session.post(account_url, Payload({"status": "deactivated"}))
     except RefusedError as error:
@@ -107,7 +114,7 @@ def deactivate(session: CaSession, signer: Signer, account_url: str) -> None:
 
 
 def _has_ended(session: CaSession, key: AccountKey) -> bool:
-    """Tell whether a CA no longer lets anybody in by a key, and tells that from a key that it has never seen: what stands before it may refuse everybody."""
+    """Whether the CA refuses this key but not an unknown one: a proxy in front of it may refuse everybody."""
     refused = _refused(session, key)
     if refused == UNAUTHORIZED:
         stranger = AccountKey.load(private_key_pem(make_key(KeyKind.ECDSAP256)))
@@ -116,7 +123,7 @@ def _has_ended(session: CaSession, key: AccountKey) -> bool:
 
 
 def _refused(session: CaSession, key: AccountKey) -> str:
-    """Return by which code a CA refuses to find an account by its key, "" if it finds it, or has no code."""
+    """Return the CA's code for refusing to find a key's account, "" if it finds it or gives no code."""
     try:
         session.find_account(key)
     except RefusedError as error:

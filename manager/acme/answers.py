@@ -1,7 +1,7 @@
-"""Answers of a CA: JSON objects (RFC 8555 7.1, RFC 9773 4.2), and links (RFC 8288), read into what renewal knows.
+"""Answers of a CA: JSON objects (RFC 8555 7.1, RFC 9773 4.2) and links (RFC 8288), decoded for renewal.
 
-Decides what an answer must have, and how much of it. Pure. Invariant: an answer is read, or CaError says what is wrong with it; every
-address that comes out is of https, and every text printable and of bounded length.
+Decides what an answer must contain, and how much. Pure. Invariant: an answer is decoded, or CaError says what
+is wrong with it. Every address in the result is https, every text printable and of bounded length.
 """
 
 import re
@@ -18,21 +18,21 @@ from manager.domain.renewal.names import written
 from manager.usecases.renewal.ports import CaError, CaStatus, Directory, Ordered, Suggested
 
 NAMES_MAX: Final = 100
-"""How many names an order may have at Let's Encrypt, which allows the most of the large CAs."""
+"""Names in an order at Let's Encrypt, which allows the most of the large CAs."""
 
 CHALLENGES_MAX: Final = 20
 PROFILES_MAX: Final = 50
 LINKS_MAX: Final = 50
 ORDERS_MAX: Final = 1000
 ISSUERS_MAX: Final = 10
-"""By draft-ietf-acme-dns-persist; the other bounds are far above what any CA sends."""
+"""From draft-ietf-acme-dns-persist; the other limits are far above what any CA sends."""
 
 URL_MAX_CHARS: Final = 2048
 NAME_MAX_CHARS: Final = 255
 
 _URL: Final = re.compile(r"https://[!-~]+")
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{22,256}")
-"""RFC 8555 8.1: base64url of 128 bits at least. It becomes the name of a file."""
+"""RFC 8555 8.1: at least 128 bits in base64url. It becomes a file's name."""
 
 _ISSUER: Final = re.compile(r"[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+")
 _PARAMETER: Final = r"\s*;\s*[A-Za-z*]+\s*=\s*(?:\"[^\"]*\"|[^\s;,\"]+)"
@@ -42,7 +42,7 @@ _NAMED: Final = re.compile(r";\s*([A-Za-z*]+)\s*=\s*(?:\"([^\"]*)\"|([^\s;,\"]+)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoints:
-    """Addresses of a CA's resources, "" for one that it does not have, and what it offers."""
+    """Addresses of a CA's resources, "" for one that it lacks, and the features that it offers."""
 
     new_nonce: str
     new_account: str
@@ -54,7 +54,10 @@ class Endpoints:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Challenge:
-    """One way to prove a name. `token` is "" and `issuers` are not empty where the proof stays (draft-ietf-acme-dns-persist)."""
+    """One way to prove a name.
+
+    For a lasting proof (draft-ietf-acme-dns-persist) `token` is "" and `issuers` is not empty.
+    """
 
     url: str
     status: str
@@ -65,7 +68,7 @@ class Challenge:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuthorizationAnswer:
-    """An authorization, as the CA answers it: `name` without "*.", and its challenges by their type."""
+    """A CA's answer about an authorization: `name` without "*.", and the challenges by type."""
 
     name: str
     is_wildcard: bool
@@ -82,7 +85,7 @@ class Answer:
 
     @classmethod
     def read(cls, ca: str, body: bytes) -> "Answer":
-        """Read a body. Raises CaError if it is no JSON object."""
+        """Decode a body. Raises CaError if it is not a JSON object."""
         try:
             fields = msgspec.json.decode(body)
         except (msgspec.MsgspecError, RecursionError, ValueError):
@@ -90,19 +93,19 @@ class Answer:
         return cls(ca, _object(ca, fields, "answer"))
 
     def part(self, value: object, what: str) -> "Answer":
-        """Return an object in this one."""
+        """Return a nested object."""
         return Answer(self.ca, _object(self.ca, value, what))
 
     def url(self, name: str) -> str:
-        """Return an address that must be there."""
+        """Return a required address."""
         return checked_url(self.ca, self.fields.get(name), name)
 
     def optional_url(self, name: str) -> str:
-        """Return an address, "" if there is none."""
+        """Return an optional address, "" if it is missing."""
         return self.url(name) if self.fields.get(name) else ""
 
     def list(self, name: str, *, at_most: int) -> Sequence[object]:
-        """Return a list that must be there, and no longer than that."""
+        """Return a required list of limited length."""
         value = self.fields.get(name)
         if not isinstance(value, list):
             raise self.malformed(name)
@@ -111,20 +114,20 @@ class Answer:
         return value
 
     def status(self) -> CaStatus:
-        """Return the status, which must be one of RFC 8555 7.1.6."""
+        """Return the status, which must be one that RFC 8555 7.1.6 defines."""
         value = self.fields.get("status")
         if not _is_status(value):
             raise self.malformed("status")
         return value
 
     def malformed(self, name: str) -> CaError:
-        """Return the error for a field that is missing or of another form than it must have."""
+        """Return the error for a field that is missing or malformed."""
         return CaError(f"{self.ca} sent an answer without a proper '{name}'")
 
 
 def _object(ca: str, value: object, what: str) -> Mapping[str, object]:
     if not isinstance(value, dict):
-        raise CaError(f"{ca} sent an {what} that is no JSON object")
+        raise CaError(f"{ca} sent an {what} that is not a JSON object")
     return value
 
 
@@ -133,7 +136,7 @@ def _is_status(value: object) -> TypeGuard[CaStatus]:
 
 
 def checked_url(ca: str, value: object, what: str) -> str:
-    """Return an address that a CA names. Raises CaError if it is not of https, too long or not one at all."""
+    """Return an address from a CA. Raises CaError if it is malformed, too long or not https."""
     if not isinstance(value, str) or len(value) > URL_MAX_CHARS or _URL.fullmatch(value) is None:
         raise CaError(
             f"{ca} names an address ('{what}') that is not of https: {words(value, at_most=200)}",
@@ -181,13 +184,13 @@ def read_order(answer: Answer, *, url: str, retry_after_s: float | None) -> Orde
 
 
 def read_names(answer: Answer) -> frozenset[str]:
-    """Return the names of an order."""
+    """Return an order's names."""
     parts = (answer.part(each, "identifier") for each in answer.list("identifiers", at_most=NAMES_MAX))
     return frozenset(_name(part) for part in parts)
 
 
 def read_profile(answer: Answer) -> str:
-    """Return of which profile an order is (draft-ietf-acme-profiles 4), "" if its CA does not say."""
+    """Return an order's profile (draft-ietf-acme-profiles 4), "" if the CA does not say."""
     return words(answer.fields.get("profile"), at_most=NAME_MAX_CHARS)
 
 
@@ -199,7 +202,7 @@ def _name(identifier: Answer) -> str:
 
 
 def read_authorization(answer: Answer) -> AuthorizationAnswer:
-    """Read an authorization (RFC 8555 7.1.4); challenges of kinds that nobody here knows are read as well."""
+    """Read an authorization (RFC 8555 7.1.4), including challenges of unknown types."""
     parts = [answer.part(each, "challenge") for each in answer.list("challenges", at_most=CHALLENGES_MAX)]
     return AuthorizationAnswer(
         name=_name(answer.part(answer.fields.get("identifier"), "identifier")),
@@ -229,7 +232,7 @@ def _is_issuer(value: object) -> TypeGuard[str]:
 
 
 def read_suggested(answer: Answer, *, retry_after_s: float | None) -> Suggested:
-    """Read renewal information. A window that ends before it starts counts as no answer (RFC 9773 4.2)."""
+    """Read renewal information. A window that ends before it starts counts as missing (RFC 9773 4.2)."""
     window = answer.part(answer.fields.get("suggestedWindow"), "entry 'suggestedWindow'")
     start_s, end_s = _moment(window, "start"), _moment(window, "end")
     if end_s <= start_s:
@@ -243,7 +246,7 @@ def read_suggested(answer: Answer, *, retry_after_s: float | None) -> Suggested:
 
 
 def _moment(answer: Answer, name: str) -> float:
-    """Return a date of RFC 3339 in unix seconds."""
+    """Return an RFC 3339 date in unix seconds."""
     value = answer.fields.get(name)
     try:
         at = datetime.fromisoformat(value if isinstance(value, str) else "")
@@ -255,7 +258,7 @@ def _moment(answer: Answer, name: str) -> float:
 
 
 def links(ca: str, header: str | None, relation: str) -> Sequence[str]:
-    """Return the addresses of a Link header that have this relation, in order and each once."""
+    """Return the addresses with this relation in a Link header, in order and without duplicates."""
     found: dict[str, None] = {}
     for number, link in enumerate(_LINK.finditer(header or "")):
         if number >= LINKS_MAX:

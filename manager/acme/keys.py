@@ -1,6 +1,9 @@
-"""Keys of accounts, and what is made with one: proofs of names (RFC 8555 8.1), bindings (7.3.4) and requests for another key (7.3.5).
+"""Keys of accounts, and what they sign.
 
-Decides by which algorithm a key signs. Pure. Invariant: no error and no repr here carries a key, a secret or an authorization.
+Proofs of names (RFC 8555 8.1), bindings (7.3.4) and key changes (7.3.5).
+
+Decides which algorithm a key signs with. Pure. Invariant: no error and no repr contains a key, a secret or a
+key authorization.
 """
 
 import hashlib
@@ -32,7 +35,7 @@ _SIGNED_BY: Final = {
 
 
 class Payload(JSONDeSerializable):
-    """What a request says, as the library takes it."""
+    """A request's payload, in the library's type."""
 
     def __init__(self, fields: Mapping[str, Any]) -> None:
         self._fields = fields
@@ -42,20 +45,20 @@ class Payload(JSONDeSerializable):
 
     @classmethod
     def from_json(cls, jobj: Mapping[str, Any]) -> "Payload":
-        """Return it again, as the library wants of everything that it sends."""
+        """Return the payload again; the library requires this of everything that it sends."""
         return cls(jobj)
 
 
 @dataclass(frozen=True, slots=True)
 class AccountKey:
-    """A private key, with the algorithm that it signs by."""
+    """A private key with its signature algorithm."""
 
     jwk: JWK = field(repr=False)
     algorithm: JWASignature
 
     @classmethod
     def load(cls, pem: str) -> "AccountKey":
-        """Read a key in PEM. Raises CaError for one that ACME knows no algorithm for."""
+        """Read a key in PEM. Raises CaError if ACME has no algorithm for it."""
         try:
             key = load_pem_private_key(pem.encode(), None)
         except (TypeError, UnsupportedAlgorithm, ValueError):
@@ -74,7 +77,10 @@ class AccountKey:
 def prove(
     authorization: AuthorizationAnswer, kind: ChallengeKind, *, url: str, key: AccountKey, account_url: str
 ) -> Proof | None:
-    """Return what to show for a name that is to be proven, None where nothing is, or not in this way."""
+    """Return what to show to prove a name.
+
+    None if nothing is needed, or this kind of proof is not possible.
+    """
     challenge = authorization.challenges.get(kind)
     if authorization.status != "pending" or challenge is None:
         return None
@@ -104,7 +110,7 @@ def _response(
         case ChallengeKind.DNS if challenge.token:
             return encode_b64jose(hashlib.sha256(key.authorize(challenge.token).encode()).digest())
         case ChallengeKind.DNS_PERSIST if challenge.issuers:
-            # any of the CA's names will do; the same one each time lets a record stay
+            # any of the CA's names will do; always choosing the same one lets a record stay
             policy = "; policy=wildcard" if authorization.is_wildcard else ""
             return f"{min(challenge.issuers).lower()}; accounturi={account_url}{policy}"
         case _:
@@ -112,7 +118,10 @@ def _response(
 
 
 def bind(key: AccountKey, *, binding_id: str, binding_key: str, new_account_url: str) -> Mapping[str, Any]:
-    """Return the proof that the owner of `binding_id` wants this key (RFC 8555 7.3.4). Raises CaError for a secret that is no base64url."""
+    """Return the proof that the owner of `binding_id` wants this key (RFC 8555 7.3.4).
+
+    Raises CaError if the secret is not base64url.
+    """
     if not is_binding_key(binding_key):
         raise CaError("the key of the binding is not base64url", is_final=True)
     return messages.ExternalAccountBinding.from_data(
@@ -124,7 +133,7 @@ def bind(key: AccountKey, *, binding_id: str, binding_key: str, new_account_url:
 
 
 def roll_over(old: AccountKey, new: AccountKey, *, account_url: str, key_change_url: str) -> JWS:
-    """Return the request that the new key signs, for the old one to sign (RFC 8555 7.3.5)."""
+    """Return the key change signed by the new key, for the old one to sign (RFC 8555 7.3.5)."""
     payload = Payload({"account": account_url, "oldKey": old.jwk.public_key()})
     signed: JWS = jws.JWS.sign(
         payload.json_dumps().encode(), key=new.jwk, alg=new.algorithm, nonce=None, url=key_change_url

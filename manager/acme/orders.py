@@ -1,6 +1,7 @@
-"""Orders at a CA (RFC 8555 7.4, 7.5, RFC 9773): asked for, proven, finalised, and what comes of them.
+"""Orders at a CA (RFC 8555 7.4, 7.5, RFC 9773): created, proven, finalised, and their certificates.
 
-Decides what is asked for again in another way: an order without the certificate that it replaces, a proof that the CA has seen already.
+Decides which requests are repeated differently: an order is repeated without the certificate that it
+replaces, and a proof that the CA has validated already is not answered again.
 """
 
 import ipaddress
@@ -27,22 +28,26 @@ from manager.domain.renewal.records import ChallengeKind, Proof
 from manager.usecases.renewal.ports import Authorization, CaError, Ordered, Suggested
 
 PAGES_MAX: Final = 20
-"""How much of an account's list of orders is read."""
+"""How many orders of an account's list are read."""
 
 ORDERS_LOOKED_AT: Final = 50
-"""How many orders are looked at for one that can be gone on with; each is a request."""
+"""How many orders are examined for one that can be continued; each takes a request."""
 
 ALTERNATES_MAX: Final = 10
-"""Let's Encrypt had three chains at most at a time."""
+"""Chains of a certificate; Let's Encrypt never had more than three at once."""
 
 NOT_REPLACED: Final = frozenset({"alreadyReplaced", "malformed", "serverInternal", "unauthorized"})
-"""How CAs refuse an order for the certificate that it is to replace, which they do not know, or have seen replaced (RFC 9773 5)."""
+"""How CAs refuse to replace a certificate that they do not know, or that was replaced already (RFC 9773
+5)."""
 
 CERTIFICATE_MARK: Final = "-----BEGIN CERTIFICATE-----"
 
 
 def order(session: CaSession, names: Sequence[str], *, profile: str, replaces: str) -> Ordered:
-    """Ask for an order. Raises CaError `invalidProfile` from a CA without profiles, which would give any certificate instead."""
+    """Create an order.
+
+    Raises CaError `invalidProfile` if the CA has no profiles: it would issue any certificate.
+    """
     points = session.endpoints()
     fields: dict[str, Any] = {"identifiers": [_identifier(name) for name in names]}
     if profile:
@@ -68,7 +73,7 @@ def _order(session: CaSession, fields: dict[str, Any]) -> Ordered:
 
 
 def _identifier(name: str) -> dict[str, str]:
-    """Return a name as an order has it (RFC 8555 9.7.7, RFC 8738)."""
+    """Return a name as an identifier in an order (RFC 8555 9.7.7, RFC 8738)."""
     try:
         return {"type": "ip", "value": str(ipaddress.ip_address(name))}
     except ValueError:
@@ -76,10 +81,12 @@ def _identifier(name: str) -> dict[str, str]:
 
 
 def find_order(session: CaSession, account_url: str, names: Sequence[str], *, profile: str) -> Ordered | None:
-    """Return an order of these names and this profile that waits for proofs or for its request, the latest in the list first.
+    """Return an order of these names and this profile that is pending or ready.
 
-    One that is being signed, or was, has a request of its own, whose key nobody may have any more. Where no profile is asked for, one that has
-    any is another order: nothing tells whether the CA has chosen it.
+    Of several, the last in the CA's list.
+
+    An order that is being signed, or was, has a request already, whose key may be lost. Without a wanted
+    profile, an order that has one is not used: nothing tells whether the CA chose it.
     """
     wanted = frozenset(_identifier(name)["value"] for name in names)
     for url in reversed(_orders(session, account_url)[-ORDERS_LOOKED_AT:]):
@@ -98,7 +105,7 @@ def find_order(session: CaSession, account_url: str, names: Sequence[str], *, pr
 
 
 def _orders(session: CaSession, account_url: str) -> Sequence[str]:
-    """Return the addresses of the account's orders (RFC 8555 7.1.2.1), none where the CA lists none."""
+    """Return the addresses of the account's orders (RFC 8555 7.1.2.1), none if the CA does not list them."""
     page = session.post(account_url, None).read().optional_url("orders")
     found: list[str] = []
     for _ in range(PAGES_MAX):
@@ -112,7 +119,7 @@ def _orders(session: CaSession, account_url: str) -> Sequence[str]:
 
 
 def look(session: CaSession, url: str) -> Ordered:
-    """Return an order as it is now."""
+    """Return an order's current state."""
     response = session.post(url, None)
     return read_order(response.read(), url=url, retry_after_s=response.retry_after_s)
 
@@ -120,7 +127,7 @@ def look(session: CaSession, url: str) -> Ordered:
 def authorization(
     session: CaSession, signer: Signer, url: str, kind: ChallengeKind, *, account_url: str
 ) -> Authorization:
-    """Return an authorization as it is now. Its name has its "*.", its proof's has not."""
+    """Return an authorization's current state. Its name includes "*."; its proof's name does not."""
     response = session.post(url, None)
     authorization = read_authorization(response.read())
     refused = [each for each in authorization.challenges.values() if each.problem.type or each.problem.detail]
@@ -138,7 +145,7 @@ def authorization(
 
 
 def answer(session: CaSession, proof: Proof) -> None:
-    """Let the CA look. What it has looked at already is not asked again."""
+    """Ask the CA to validate a proof, unless it has done so already."""
     try:
         session.post(proof.challenge_url, Payload({}))
     except RefusedError:
@@ -149,7 +156,7 @@ def answer(session: CaSession, proof: Proof) -> None:
 
 
 def finalize(session: CaSession, url: str, request_pem: str) -> None:
-    """Hand in a signing request."""
+    """Submit a signing request."""
     try:
         request = x509.load_pem_x509_csr(request_pem.encode())
     except ValueError:
@@ -158,7 +165,7 @@ def finalize(session: CaSession, url: str, request_pem: str) -> None:
 
 
 def download(session: CaSession, url: str) -> Sequence[str]:
-    """Return the certificate with each chain that the CA has for it (RFC 8555 7.4.2)."""
+    """Return the certificate with each chain that the CA offers for it (RFC 8555 7.4.2)."""
     first = session.post(url, None)
     others = [each for each in first.links("alternate") if each != url][:ALTERNATES_MAX]
     chains = [
@@ -170,12 +177,15 @@ def download(session: CaSession, url: str) -> Sequence[str]:
 
 def _chain(session: CaSession, body: bytes) -> str:
     if not body.isascii() or CERTIFICATE_MARK.encode() not in body:
-        raise CaError(f"{session.ca} sent something else than a certificate")
+        raise CaError(f"{session.ca} sent something other than a certificate")
     return body.decode("ascii")
 
 
 def suggested(session: CaSession, ari_id: str) -> Suggested | None:
-    """Return when the CA suggests to renew a certificate (RFC 9773 4), None from one that does not, or does not know it."""
+    """Return when the CA suggests renewing a certificate (RFC 9773 4).
+
+    None if it suggests nothing or does not know it.
+    """
     url = session.endpoints().renewal_info
     if not url:
         return None

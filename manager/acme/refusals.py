@@ -1,7 +1,8 @@
-"""Refusals of a CA: problem documents (RFC 7807, RFC 8555 6.7), and for how long it asks to be left alone.
+"""Refusals of a CA: problem documents (RFC 7807, RFC 8555 6.7), and how long it asks us to wait.
 
-Decides which of its words are passed on, and whether asking again can help. Pure. Invariant: whatever a CA sends becomes a refusal of bounded
-length that is printable and carries no key authorization; nothing in it is believed to be of the form that it should have.
+Decides which of the CA's words are passed on, and whether trying again can help. Pure. Invariant: whatever a
+CA sends becomes a refusal that is printable, of bounded length and free of key authorizations. Nothing is
+assumed to be well formed.
 """
 
 import re
@@ -20,16 +21,17 @@ ACME: Final = "urn:ietf:params:acme:error:"
 
 TYPE_MAX_CHARS: Final = 100
 WORDS_MAX_CHARS: Final = 1000
-"""Far above what any CA says; what follows it is left out."""
+"""Far above what any CA says; the rest is cut."""
 
 SUBPROBLEMS_MAX: Final = 5
-"""How many names' own problems are told; an order may have a hundred."""
+"""How many names' own problems are shown; an order may have a hundred."""
 
 RETRY_AFTER_MAX_S: Final = 7 * 86_400.0
-"""The longest limit of Let's Encrypt counts a week; who asks for more is asked again after that."""
+"""Let's Encrypt's longest rate limit covers a week; a CA that asks for a longer wait is asked again after a
+week."""
 
 TRANSIENT_STATUSES: Final = frozenset({408, 425, 429})
-"""Of 4xx: too slow, too early, too often (RFC 9110 15.5.9, RFC 8470, RFC 6585 4)."""
+"""The 4xx statuses for too slow, too early and too often (RFC 9110 15.5.9, RFC 8470, RFC 6585 4)."""
 
 TRANSIENT: Final = frozenset(
     {
@@ -46,19 +48,19 @@ TRANSIENT: Final = frozenset(
         "unknownHost",
     }
 )
-"""What passes, or is mended elsewhere than in what was asked (RFC 8555 6.7)."""
+"""Problems that pass, or whose remedy is not in the request (RFC 8555 6.7)."""
 
 ACTION_REQUIRED: Final = "userActionRequired"
-"""RFC 8555 7.3.3: terms that nobody has agreed to, or that have changed."""
+"""RFC 8555 7.3.3: terms that were not agreed to, or have changed."""
 
 NEXT_STEPS: Final = {
     "externalAccountRequired": "give the account the identifier and the key of the binding that you have from the CA",
     "invalidProfile": "choose another profile, or none",
 }
-"""What helps where a CA's own words say only what is wrong (RFC 8555 7.3.4, draft-ietf-acme-profiles)."""
+"""Remedies where a CA's own words say only what is wrong (RFC 8555 7.3.4, draft-ietf-acme-profiles)."""
 
 GONE: Final = frozenset({404, 410})
-"""What is final though no CA says why."""
+"""Statuses that are final even without a problem code."""
 
 HIDDEN: Final = "<secret>"
 
@@ -71,7 +73,10 @@ _NO_TYPE: Final = frozenset({"", "about:blank"})
 
 
 class RefusedError(CaError):
-    """A CA answered, and refused. `status` is that of its answer, `link` its header of that name, `instance` where its problem document leads to, "" for nowhere."""
+    """A CA's refusal.
+
+    The answer's `status`, its `link` header, and the problem's `instance` address, "" for none.
+    """
 
     def __init__(
         self,
@@ -93,7 +98,10 @@ class RefusedError(CaError):
 
 @dataclass(frozen=True, slots=True)
 class ProblemDocument:
-    """What a problem document says: a code ("" if none), words ("" if none), and where there is more about it ("" for nowhere)."""
+    """Content of a problem document: its code, its words, and the address with more about it.
+
+    "" for each that is missing.
+    """
 
     type: str
     detail: str
@@ -101,7 +109,7 @@ class ProblemDocument:
 
 
 def words(value: object, *, at_most: int = WORDS_MAX_CHARS) -> str:
-    """Return foreign text as it may be shown, "" for what is no text. CAs quote what a node should have shown, which is left out."""
+    """Return foreign text in printable form, "" if it is not text. Proofs that CAs quote are left out."""
     if not isinstance(value, str):
         return ""
     seen = printable(" ".join(value[: at_most + PROOF_MAX_CHARS].split()))
@@ -110,7 +118,7 @@ def words(value: object, *, at_most: int = WORDS_MAX_CHARS) -> str:
 
 
 def read_problem(value: object) -> ProblemDocument:
-    """Return what a problem document says, with what it says of single names; nothing of what is none."""
+    """Return a problem document's content, including problems of single names; empty if it is not one."""
     if not isinstance(value, Mapping):
         return ProblemDocument("", "")
     kind = words(value.get("type"), at_most=TYPE_MAX_CHARS)
@@ -137,7 +145,7 @@ def _of_name(value: object) -> str:
 def refusal(
     ca: str, *, status: int, retry_after: str | None, body: bytes, now_s: float, link: str | None = None
 ) -> RefusedError:
-    """Return why a CA refused, from an answer whose status is no success. `ca` is its host."""
+    """Return why a CA refused, from an answer without success. `ca` is its host."""
     try:
         told = read_problem(msgspec.json.decode(body))
     except (msgspec.MsgspecError, RecursionError, ValueError):
@@ -150,7 +158,7 @@ def refusal(
             message = f"{ca} limits how often it is asked{why}"
         case kind, _ if kind == ACTION_REQUIRED:
             more = f", or do what {told.instance} says" if told.instance else ""
-            message = f"{ca} wants somebody to act ({told.type}){why}; register the account, with your agreement to its terms of service{more}"
+            message = f"{ca} requires an action from you ({told.type}){why}; register the account, with your agreement to its terms of service{more}"
         case kind, _:
             message = f"{ca} refused ({kind}){why}"
             if step := NEXT_STEPS.get(kind):
@@ -168,21 +176,22 @@ def refusal(
 
 
 def to_known_account(error: RefusedError, *, terms_url: str) -> RefusedError:
-    """Return how a CA refuses an account that it knows until somebody acts, which is told as any other refusal where it is none of that.
+    """Return the refusal for a known account whose owner must act; any other refusal is returned unchanged.
 
-    Its terms have changed: that is agreed to where the CA says, and by no request (RFC 8555 7.1.2, 7.3.3). `terms_url` is "" if it does not name them.
+    The terms have changed. Agreeing to them happens where the CA says, not by a request (RFC 8555 7.1.2,
+    7.3.3). `terms_url` is "" if the CA does not name them.
     """
     if error.type != ACTION_REQUIRED:
         return error
     terms = f" ({terms_url})" if terms_url else ""
     where = f"at {error.instance}" if error.instance else "where the CA has its accounts"
     why = f": {error.detail}" if error.detail else ""
-    message = f"the CA wants somebody to act before it goes on with this account ({error.type}){why}; agree to its terms of service{terms} {where}, and resume the renewal then"
+    message = f"the CA requires an action from you before it serves this account again ({error.type}){why}; agree to its terms of service{terms} {where}, then resume the renewal"
     return with_message(error, message)
 
 
 def with_message(error: RefusedError, message: str) -> RefusedError:
-    """Return the same refusal with another message; what the CA itself said is kept."""
+    """Return the same refusal with another message; the CA's own words are kept."""
     return RefusedError(
         message,
         status=error.status,
@@ -198,15 +207,18 @@ def with_message(error: RefusedError, message: str) -> RefusedError:
 def _is_final(kind: str, status: int) -> bool:
     if kind in TRANSIENT or status in TRANSIENT_STATUSES or not 400 <= status < 500:
         return False
-    # a proxy on the way says 403 as well, and no CA
+    # a proxy on the way may also say 403
     return bool(kind) or status in GONE
 
 
 def retry_after_s(text: str | None, *, now_s: float) -> float | None:
-    """Return for how long a Retry-After asks to wait (RFC 9110 10.2.3: seconds, or a date), None for none that can be read."""
+    """Return how long a Retry-After asks to wait (RFC 9110 10.2.3.
+
+    Seconds, or a date), None if it cannot be read.
+    """
     if text is None:
         return None
-    # what may stand around a field's value (RFC 9110 5.6.3), and nothing else that Python calls white space
+    # only what may surround a field's value (RFC 9110 5.6.3), not everything that Python calls white space
     if _SECONDS.fullmatch(seconds := text.strip(" \t")):
         wait_s = float(seconds)
     else:

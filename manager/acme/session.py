@@ -1,7 +1,7 @@
-"""Session with a CA: requests that an account's key signs, one after the other, over one HTTP session (RFC 8555 6).
+"""Session with a CA: requests signed by an account's key, one at a time, over one HTTP session (RFC 8555 6).
 
-Decides how often a request is asked again that only its nonce was refused for. Belongs to one thread at a time; `end` may come from any.
-Invariant: what the library or the network makes of an answer comes out as CaError.
+Decides how often a request is repeated after its nonce was refused. Belongs to one thread at a time; `end`
+may be called from any. Invariant: failures of the library and of the network come out as CaError.
 """
 
 import contextlib
@@ -27,13 +27,13 @@ from manager.acme.transport import Transport
 from manager.usecases.renewal.ports import CaError
 
 NONCE_TRIES: Final = 10
-"""How often a request is signed anew for a nonce that the CA does not take any more; one that refuses every fifth refuses ten in a row once in
-ten million."""
+"""How often a request is signed again after a bad nonce. A CA that refuses every fifth nonce refuses ten in a
+row once in ten million."""
 
 
 @dataclass(slots=True)
 class Signer:
-    """Who asks: the account's key, and its address at the CA, "" until that is known."""
+    """The account that signs: its key, and its address at the CA, "" until that is known."""
 
     key: AccountKey = field(repr=False)
     account_url: str
@@ -41,7 +41,7 @@ class Signer:
 
 @dataclass(frozen=True, slots=True)
 class CaResponse:
-    """An answer of a CA, which was a success. `location` is the address of what was made, "" if none is named."""
+    """A CA's successful answer. `location` is the address of what was created, "" if none is named."""
 
     ca: str
     body: bytes = field(repr=False)
@@ -50,20 +50,20 @@ class CaResponse:
     link: str | None = None
 
     def read(self) -> Answer:
-        """Read it as a JSON object."""
+        """Decode the answer as a JSON object."""
         return Answer.read(self.ca, self.body)
 
     def created_url(self) -> str:
-        """Return the address of what was made, which the CA must name."""
+        """Return the address of what was created, which the CA must name."""
         return checked_url(self.ca, self.location, "Location")
 
     def links(self, relation: str) -> tuple[str, ...]:
-        """Return the addresses that stand in this relation to it."""
+        """Return the linked addresses with this relation."""
         return tuple(links(self.ca, self.link, relation))
 
 
 def _host(directory_url: str) -> str:
-    """Return the name of a directory's host, by which messages call the CA. Raises CaError."""
+    """Return the host of a directory, which names the CA in messages. Raises CaError."""
     try:
         host = parse_url(directory_url).host
     except LocationParseError:
@@ -74,7 +74,10 @@ def _host(directory_url: str) -> str:
 
 
 class CaSession:
-    """One session at the CA with this directory, verified by `context`. `clock` is the time on the wall, in unix seconds."""
+    """One session at the CA with this directory, verified by `context`.
+
+    `clock` is the wall clock, in unix seconds.
+    """
 
     def __init__(
         self, directory_url: str, *, context: ssl.SSLContext, signer: Signer, clock: Callable[[], float]
@@ -92,27 +95,27 @@ class CaSession:
     def _session(self) -> requests.Session:
         session = requests.Session()
         session.trust_env = False
-        # what is not mounted cannot be asked: no http://
+        # only mounted schemes can be requested: no http://
         session.adapters.clear()
         session.mount("https://", self._transport)
         session.headers["Accept-Encoding"] = "identity"
         return session
 
     def end(self) -> None:
-        """Let the request that runs fail at once, and each that follows."""
+        """Make the running request, and each later one, fail at once."""
         self._transport.end()
 
     def endpoints(self) -> Endpoints:
-        """Return where the CA has what; it is asked once."""
+        """Return the CA's directory, which is fetched once."""
         return self._endpoints if self._endpoints is not None else self.look_up()
 
     def look_up(self) -> Endpoints:
-        """Ask where the CA has what."""
+        """Fetch the CA's directory."""
         self._endpoints = read_directory(self.get(self._directory_url).read())
         return self._endpoints
 
     def get(self, url: str) -> CaResponse:
-        """Ask without a signature."""
+        """Send an unsigned request."""
         checked_url(self.ca, url, "address")
         with self._translated():
             return self._response(self._network.get(url, content_type=""))
@@ -120,7 +123,10 @@ class CaSession:
     def post(
         self, url: str, payload: JSONDeSerializable | None, *, key: AccountKey | None = None
     ) -> CaResponse:
-        """Ask as the account, or by a key alone (RFC 8555 6.2); None asks for what is there (6.3)."""
+        """Send a request signed by the account, or by a key alone (RFC 8555 6.2).
+
+        None as payload reads (6.3).
+        """
         checked_url(self.ca, url, "address")
         new_nonce_url = self.endpoints().new_nonce
         account = "" if key is not None else self.account_url()
@@ -136,16 +142,16 @@ class CaSession:
             except RefusedError as error:
                 if error.type == "badNonce" and tries < NONCE_TRIES:
                     continue
-                # whoever asks by a key alone may be no account yet
+                # a key alone may not have an account yet
                 raise error if key is not None else self.to_known_account(error) from None
 
     def find_account(self, key: AccountKey) -> str:
-        """Return the address of the account that has a key (RFC 8555 7.3.1). Raises RefusedError accountDoesNotExist."""
+        """Return the address of a key's account (RFC 8555 7.3.1). Raises RefusedError accountDoesNotExist."""
         payload = Payload({"onlyReturnExisting": True})
         return self.post(self.endpoints().new_account, payload, key=key).created_url()
 
     def to_known_account(self, error: RefusedError) -> RefusedError:
-        """Return how the CA refuses an account that it knows, with the address of its terms."""
+        """Return the CA's refusal of a known account, with the address of its terms."""
         named: tuple[str, ...] = ()
         with contextlib.suppress(CaError):
             named = tuple(links(self.ca, error.link, "terms-of-service"))
@@ -153,7 +159,7 @@ class CaSession:
         return to_known_account(error, terms_url=terms_url)
 
     def account_url(self) -> str:
-        """Return the account's address, which the CA is asked for once if it is not known."""
+        """Return the account's address; if unknown, the CA is asked for it once."""
         if not self._signer.account_url:
             self._signer.account_url = self.find_account(self._signer.key)
         return self._signer.account_url
@@ -172,5 +178,5 @@ class CaSession:
         try:
             yield
         except (acme.errors.Error, JoseError, requests.RequestException, RecursionError) as error:
-            # not its text, which may quote headers
+            # without the error's text, which may quote headers
             raise CaError(f"{self.ca} sent an answer that cannot be read ({type(error).__name__})") from error

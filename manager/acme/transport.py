@@ -1,8 +1,8 @@
 """HTTPS connections to a CA: the only way out of this package.
 
-Decides what is sent and taken at all: https and no other scheme, TLS verified by the certificates that are given and by no others, no proxy,
-no redirect, no cookie, an answer of a bounded length. Invariant: `end` lets whatever waits here fail at once, from any thread, also where a
-CA sends a byte now and then.
+Decides what is sent and accepted: only https, TLS verified by the given certificates alone, no proxy, no
+redirect, no cookie, and answers of bounded length. Invariant: `end` makes every wait here fail at once, from
+any thread, even while a CA sends one byte now and then.
 """
 
 import contextlib
@@ -28,19 +28,22 @@ from manager.usecases.renewal.ports import CaError
 
 CONNECT_S: Final = 10.0
 READ_S: Final = 30.0
-"""For one read. A CA that signs while it answers takes seconds."""
+"""Timeout of one read. A CA that signs while it answers takes seconds."""
 
 BODY_MAX_BYTES: Final = 1024 * 1024
-"""A chain of four certificates has 8 KiB, the longest list of orders here 300 KiB."""
+"""Size of an answer; a chain of four certificates has 8 KiB, the longest list of orders here 300 KiB."""
 
 HOSTS_MAX: Final = 8
-"""To how many hosts an order may lead; CAs have one, or a second for what is fetched."""
+"""Hosts that an order may lead to; CAs have one, or a second one for downloads."""
 
 _PIECE_BYTES: Final = 64 * 1024
 
 
 def tls_context(trust_pem: str) -> ssl.SSLContext:
-    """Return the context that verifies by `trust_pem`, or by the built-in CAs if it is "". Raises CaError if it cannot be read."""
+    """Return a context that trusts `trust_pem`, or the built-in CAs if it is "".
+
+    Raises CaError if it cannot be read.
+    """
     try:
         if trust_pem:
             return ssl.create_default_context(cadata=trust_pem)
@@ -52,9 +55,9 @@ def tls_context(trust_pem: str) -> ssl.SSLContext:
 
 
 class Sockets:
-    """The open connections, by a second handle of each, which stays theirs whatever TLS makes of the first.
+    """The open connections, each by a second handle, which stays valid whatever TLS does with the first.
 
-    Those that are closed while a request runs are let go after it: its answer may still be read.
+    A connection that is closed during a request is released after it: the answer may still be read.
     """
 
     def __init__(self) -> None:
@@ -65,7 +68,7 @@ class Sockets:
         self._ended = False
 
     def watch(self, connection: socket.socket) -> socket.socket:
-        """Take a connection in; return its second handle."""
+        """Add a connection; return its second handle."""
         handle = connection.dup()
         with self._lock:
             self._open.add(handle)
@@ -74,7 +77,7 @@ class Sockets:
         return handle
 
     def forget(self, handle: socket.socket) -> None:
-        """Let a connection go."""
+        """Release a connection."""
         with self._lock:
             if self._asking:
                 self._loose.add(handle)
@@ -84,7 +87,7 @@ class Sockets:
 
     @contextlib.contextmanager
     def asking(self) -> Iterator[None]:
-        """Keep what is let go meanwhile until the end."""
+        """Delay releases until the block ends."""
         with self._lock:
             self._asking = True
         try:
@@ -98,7 +101,7 @@ class Sockets:
                 handle.close()
 
     def end(self) -> None:
-        """Cut every connection, and each that is made from now on."""
+        """Cut every connection, including later ones."""
         with self._lock:
             self._ended = True
             for handle in self._open:
@@ -133,7 +136,10 @@ class _Pool(HTTPSConnectionPool):
 
 
 class Transport(BaseAdapter):
-    """Carries the requests of one session. `clock` is the time on the wall, in unix seconds. Whatever is no success raises CaError."""
+    """Sends one session's requests.
+
+    `clock` is the wall clock, in unix seconds. Anything but success raises CaError.
+    """
 
     def __init__(self, context: ssl.SSLContext, *, clock: Callable[[], float]) -> None:
         super().__init__()
@@ -151,7 +157,7 @@ class Transport(BaseAdapter):
         cert: object = None,
         proxies: object = None,
     ) -> requests.Response:
-        """Send a request, and take its answer whole. What the session says of time, trust and proxies does not count."""
+        """Send a request and read the whole answer. The session's timeouts, trust and proxies are ignored."""
         url = parse_url(request.url or "")
         host = url.host or ""
         try:
@@ -191,7 +197,7 @@ class Transport(BaseAdapter):
         return self._pools[host, port]
 
     def end(self) -> None:
-        """Let a request that runs fail at once. Nothing is sent any more."""
+        """Make a running request fail at once, and send nothing any more."""
         self._sockets.end()
 
     def close(self) -> None:
@@ -201,7 +207,7 @@ class Transport(BaseAdapter):
 
 
 def _taken(host: str, raw: BaseHTTPResponse) -> bytes:
-    """Read an answer to its end, as it comes, so that what comes slowly is cut when the time is over."""
+    """Read an answer to its end, piece by piece, so that a slow one is cut when the time is up."""
     body = bytearray()
     with contextlib.ExitStack() as whole:
         whole.callback(raw.close)
@@ -226,7 +232,7 @@ def _answer(request: requests.PreparedRequest, raw: BaseHTTPResponse, body: byte
 
 
 def _cause(error: BaseException) -> str:
-    """Return the innermost reason in words."""
+    """Describe the innermost cause."""
     while (inner := error.__cause__ or error.__context__) is not None:
         error = inner
     match error:

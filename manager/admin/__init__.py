@@ -1,6 +1,6 @@
 """`certcast-manager`: prepare a manager, add its first user, run it, and copy its store.
 
-Works on the store itself, so it is for the machine the manager runs on; everything else is `certcast`'s.
+Works on the store itself, so it runs on the manager's machine; `certcast` does everything else.
 """
 
 from manager.admin.commands import app, main

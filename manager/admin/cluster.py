@@ -1,4 +1,4 @@
-"""`certcast-manager cluster-token` and `certcast-manager join-cluster`: one more manager on the same store."""
+"""`certcast-manager cluster-token` and `certcast-manager join-cluster`: another manager on the same store."""
 
 import asyncio
 import shlex

@@ -142,7 +142,7 @@ def serve(
     Example: certcast-manager serve --https 0.0.0.0:443 --ssh 0.0.0.0:9422
     """
     given = {
-        # read again while it runs, from another directory
+        # read again while the manager runs, from another working directory
         "config": config.absolute() if config is not None else None,
         "data": data.absolute() if data is not None else None,
         "https": https,
@@ -192,12 +192,12 @@ def _where(settings: Settings) -> str:
 
 
 def _at(data: Path | None) -> str:
-    """Return the option that leads a command to this directory, for a shell; "" where commands go by themselves."""
+    """Return the option that selects this directory, quoted for a shell; "" if it is the default."""
     return "" if data in {None, DEFAULT_DATA} else f" --data {shlex.quote(str(data))}"
 
 
 def _advice(error: CertcastError) -> str:
-    """Return which command puts this right, as the rest of its sentence; "" for most errors."""
+    """Return the command that solves the problem, as the rest of its sentence; "" for most errors."""
     match error:
         case NoStoreError():
             return f"; to make one, run: certcast-manager init{_at(error.directory)}"
@@ -217,7 +217,7 @@ app.command()(join_cluster)
 
 
 def main() -> None:
-    """Run the command; what goes wrong is one sentence on standard error and exit status 1."""
+    """Run the command; an error becomes one sentence on standard error and exit status 1."""
     try:
         app()
     except CertcastError as error:

@@ -19,18 +19,18 @@ if TYPE_CHECKING:
     from manager.store.transfer import Transfer
 
 TOLD_EACH_S: Final = 1.0
-"""How often a copy says how far it is."""
+"""How often a copy reports its progress."""
 
 
 class StoreEngine(StrEnum):
-    """Where the store can be."""
+    """The engines that can hold the store."""
 
     POSTGRESQL = "postgresql"
     SQLITE = "sqlite"
 
 
 class _Teller:
-    """Says how far a copy is, if it takes longer than a moment."""
+    """Reports a copy's progress if it takes longer than a moment."""
 
     def __init__(self) -> None:
         self._begun_s = self._told_s = time.monotonic()
@@ -60,7 +60,7 @@ def backup(
 
     Example: certcast-manager backup /var/backups/certcast-monday
     """
-    # before the command leaves the directory in which it was started
+    # before the command leaves its working directory
     target = real_directory(directory.absolute())
     settings = load(config=config, data=data)
     make_for_owner(target, settings.data)

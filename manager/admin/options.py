@@ -1,6 +1,6 @@
-"""Options that the commands of `certcast-manager` share, and what each does before it touches a store.
+"""Options that the commands of `certcast-manager` share, and what each command does before it opens a store.
 
-Decides how settings are found and as whom a command goes on, and how names of commands that do not exist are answered.
+Decides how settings are found, as which account a command continues, and what help unknown commands get.
 """
 
 import os
@@ -26,7 +26,7 @@ _NOTES: Final[Mapping[str, Mapping[str, str]]] = {
         "status": "Use 'systemctl status certcast-manager' for the daemon, or 'certcast status' for the nodes.",
         "start": "Use 'systemctl start certcast-manager', or 'certcast-manager serve' to run it at this terminal.",
         "run": "Use 'systemctl start certcast-manager', or 'certcast-manager serve' to run it at this terminal.",
-        # none of them is nearly 'restored', after which nodes wait for an operator
+        # "restart" must not be corrected to the similar "restored", after which nodes wait for an operator
         **{each: f"Use 'systemctl {each} certcast-manager'." for each in ("restart", "stop", "reload")},
         **dict.fromkeys(("log", "logs"), "Use 'journalctl -u certcast-manager'."),
         **dict.fromkeys(_RESETS, _LOST),
@@ -72,9 +72,9 @@ AddressesOption = Annotated[
 
 
 def load(**given: object) -> Settings:
-    """Read the settings, and leave the directory in which the command was started.
+    """Read the settings, and leave the command's working directory.
 
-    It may be one that the store's owner cannot read, and the processes that read uploads begin where this one stands.
+    The store's owner may be unable to read it, and the processes that read uploads would inherit it.
     """
     settings = Settings.load(**given)  # type: ignore[arg-type] # `config` is a path, the rest is checked there
     os.chdir("/")

@@ -1,4 +1,4 @@
-"""`certcast-manager user`: those who may sign in, as the machine's administrator adds them and replaces their passwords."""
+"""`certcast-manager user`: the machine's administrator adds users and replaces their passwords."""
 
 import asyncio
 import sys

@@ -1,1 +1,1 @@
-"""Challenges shown by DNS: records that are written where a CA looks for them, and looked for as it will."""
+"""Challenges shown by DNS: records written where a CA looks for them, and checked the way a CA does."""

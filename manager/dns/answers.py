@@ -1,6 +1,6 @@
-"""Answers of DNS servers: what they say of a name, and how people are told.
+"""Answers of DNS servers: what they say about a name, and how people are told.
 
-Decides which answer counts: only that of a server which answers for the zone itself. Pure.
+Decides which answers count: only those of servers that are authoritative for the zone. Pure.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from dns.rdtypes.txtbase import TXTBase
 from common.text import printable
 
 TEXT_SHOWN_MAX_CHARS: Final = 60
-"""Of a record that is there in place of ours, in a message."""
+"""Characters of a text that is found instead of ours, in a message."""
 
 TEXTS_SHOWN_MAX: Final = 3
 
@@ -26,17 +26,17 @@ _DECIDED: Final = frozenset({dns.rcode.NOERROR, dns.rcode.NXDOMAIN})
 
 
 def shown(name: dns.name.Name) -> str:
-    """Return a name for people, and for commands: in small letters, without the root's dot."""
+    """Return a name for people and commands: in lower case, without the root's dot."""
     return name.to_text(omit_final_dot=True).lower()
 
 
 def is_authoritative(answer: dns.message.Message) -> bool:
-    """Whether a server answers for the zone itself, and says what there is."""
+    """Whether the server is authoritative, and the answer is not an error."""
     return bool(answer.flags & dns.flags.AA) and answer.rcode() in _DECIDED
 
 
 def refusal(answer: dns.message.Message, apex: dns.name.Name) -> str:
-    """Say what a server does that does not answer for a zone."""
+    """Describe the answer of a server that is not authoritative for a zone."""
     code = answer.rcode()
     match code:
         case dns.rcode.NOERROR | dns.rcode.NXDOMAIN:
@@ -50,13 +50,13 @@ def refusal(answer: dns.message.Message, apex: dns.name.Name) -> str:
 
 
 def alias_in(answer: dns.message.Message, name: dns.name.Name) -> dns.name.Name | None:
-    """Return what an answer says that a name is an alias of, None if it says nothing of that."""
+    """Return the target if the answer says that the name is an alias, else None."""
     found = answer.get_rrset(answer.answer, name, dns.rdataclass.IN, dns.rdatatype.CNAME)
     return found[0].target if found and isinstance(found[0], NSBase) else None
 
 
 def texts_in(answer: dns.message.Message, name: dns.name.Name) -> Sequence[str]:
-    """Return the texts (TXT) that an answer says a name has, the parts of each put together."""
+    """Return a name's texts (TXT) in an answer, each with its parts joined."""
     found = answer.get_rrset(answer.answer, name, dns.rdataclass.IN, dns.rdatatype.TXT)
     return [
         b"".join(record.strings).decode("ascii", "backslashreplace")
@@ -66,7 +66,7 @@ def texts_in(answer: dns.message.Message, name: dns.name.Name) -> Sequence[str]:
 
 
 def other_texts(texts: Sequence[str], record: str) -> str:
-    """Say which texts a server has at a record in place of the one that is looked for."""
+    """Describe the texts that a server has at a record instead of the expected one."""
     if not texts:
         return f"has no text at {record}"
     named = ", ".join(f"'{printable(text)[:TEXT_SHOWN_MAX_CHARS]}'" for text in texts[:TEXTS_SHOWN_MAX])

@@ -1,7 +1,8 @@
-"""Records that a command changes, which the administrator of the manager's machine declared.
+"""Commands that change records, declared by the administrator of the manager's machine.
 
-Decides what the command is given, and how its failure is told. Leaves to `common.runtime.trusted_program` whether others could change it.
-Invariant: no shell is involved, and nothing of the manager's environment is seen.
+Decides what a command is given, and how its failure is reported. Leaves it to
+`common.runtime.trusted_program` to check that nobody else could change it. Invariant: no shell is involved,
+and the manager's environment stays hidden.
 """
 
 import asyncio
@@ -20,14 +21,14 @@ from manager.dns.updates import Record
 from manager.usecases.renewal.ports import CaError
 
 OUTPUT_SHOWN_MAX_CHARS: Final = 500
-"""Of what the command printed last, in a message."""
+"""Characters of the command's last output, in a message."""
 
 ALL_RUN_S: Final = 1800.0
-"""For the records of one order together: half of the time for which a CA is let look at what is shown."""
+"""Limit for all records of one order: half of the time for which a CA may validate what is shown."""
 
 
 async def run_hook(hook: Hook, records: Sequence[Record], *, present: bool) -> None:
-    """Run the command for one record after the other, also after one that failed. Raises the first CaError, after that."""
+    """Run the command for each record, even after a failure; then raise the first CaError."""
     argv = hook.present if present else hook.cleanup
     failures: list[CaError] = []
     done = 0

@@ -1,6 +1,7 @@
-"""Keys that updates are signed with (TSIG, RFC 8945), in the form in which `tsig-keygen` writes them and `named` reads them.
+"""Keys that sign updates (TSIG, RFC 8945), in the format that `tsig-keygen` writes and `named` reads.
 
-Decides which keys are taken, and who else may read their file. Invariant: no error quotes what is in a file, and no `repr` a secret.
+Decides which keys are accepted, and who else may read their file. Invariant: no error quotes a file's
+content, and no `repr` shows a secret.
 """
 
 import base64
@@ -25,12 +26,12 @@ FILE_MAX_BYTES: Final = 4096
 """A key of 512 bits is a file of about 200 bytes."""
 
 ALGORITHMS: Final = ("hmac-sha256", "hmac-sha384", "hmac-sha512")
-"""What RFC 8945 6 recommends or allows and is no weaker than SHA-256 in full."""
+"""Algorithms that RFC 8945 6 recommends or allows and that are no weaker than untruncated SHA-256."""
 
 ROOT_GID: Final = 0
 
 _COMMENT: Final = re.compile(r'("[^"\n]*")|/\*.*?\*/|(?://|#)[^\n]*', re.DOTALL)
-"""As named.conf has them. What stands in quotes, as a secret does that has two slashes, is not one."""
+"""Comments as in named.conf. Two slashes within quotes, as a secret may have, are not a comment."""
 
 _KEY: Final = re.compile(r'\s*key\s+"?([A-Za-z0-9_.-]{1,253})"?\s*\{([^{}]*)\}\s*;?\s*')
 _ALGORITHM: Final = re.compile(r'\balgorithm\s+"?([A-Za-z0-9.-]+?)\.?"?\s*;')
@@ -39,19 +40,19 @@ _SECRET: Final = re.compile(r'\bsecret\s+"?([A-Za-z0-9+/]+=*)"?\s*;')
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Key:
-    """A key: `name` and `algorithm` as both sides know them."""
+    """A key, with its `name` and `algorithm`, which both sides know."""
 
     name: str
     algorithm: str
     secret: bytes = field(repr=False)
 
     def of_library(self) -> dns.tsig.Key:
-        """Return it as dnspython takes it. The `repr` of that has the secret in it."""
+        """Return dnspython's form of the key, whose `repr` shows the secret."""
         return dns.tsig.Key(dns.name.from_text(self.name), self.secret, dns.name.from_text(self.algorithm))
 
 
 def read_key(way: Update) -> Key:
-    """Read a key where it is now. Blocking. Raises CaError."""
+    """Read a key from its present place. Blocking. Raises CaError."""
     place = way.key_file or _credential(way.key_credential or "")
     try:
         with os.fdopen(open_regular(place, os.O_RDONLY), "rb") as file:
@@ -64,7 +65,7 @@ def read_key(way: Update) -> Key:
 
 
 def parse_key(data: bytes, place: str) -> Key:
-    """Read a key from what is in its file. Raises CaError."""
+    """Read a key from a file's content. Raises CaError."""
     if len(data) > FILE_MAX_BYTES:
         raise _refused(f"the DNS key {place} is larger than {FILE_MAX_BYTES} bytes")
     text = data.decode("utf-8", "replace").removeprefix("\ufeff")
@@ -81,7 +82,7 @@ def parse_key(data: bytes, place: str) -> Key:
         value = base64.b64decode(secrets[0], validate=True)
         dns.name.from_text(found[1])
     except (binascii.Error, dns.exception.DNSException):
-        # not with its cause, which may quote the secret
+        # without its cause, which may quote the secret
         raise _refused(
             f"the secret of the DNS key {place} is not base64, or its name is not one of DNS"
         ) from None

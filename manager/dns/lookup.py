@@ -1,8 +1,10 @@
-"""Lookup of where records belong: aliases followed, zones found, name servers with their addresses.
+"""Lookup of where records belong.
 
-Names and servers are looked up with a resolver, as everybody does; aliases are asked of the zone's own servers, since a resolver may
-remember for an hour that there was none. Remembers what was found: one is made for each call. Invariant: what others say is followed for
-a bounded number of steps.
+Follows aliases, finds zones, their name servers and these servers' addresses.
+
+Names and servers are looked up with a resolver. Aliases are asked of the zone's own servers, since a resolver
+may remember for an hour that there was none. A lookup caches what it found, and serves one call. Invariant:
+foreign answers are followed for a bounded number of steps.
 """
 
 import asyncio
@@ -26,27 +28,27 @@ from manager.dns.settings import HostPort
 from manager.usecases.renewal.ports import CaError
 
 ALIASES_MAX: Final = 8
-"""Of one record: resolvers that CAs use follow about ten (Unbound: 11, BIND: 11)."""
+"""Aliases of one record; resolvers that CAs use follow about ten (Unbound: 11, BIND: 11)."""
 
 SERVERS_MAX: Final = 16
-"""Of one zone; the root has 13."""
+"""Servers of one zone; the root has 13."""
 
 ADDRESSES_MAX: Final = 4
-"""Of one server and kind. Providers with anycast give three."""
+"""Addresses of one server and family; anycast providers give three."""
 
 RECORDS_MAX: Final = 64
-"""Of one name and kind; whoever has its zone could fill 64 KiB with them, which take long to sort."""
+"""Records of one name and type; a zone's owner could fill 64 KiB with them, which are slow to sort."""
 
 RESOLVE_S: Final = 4.0
-"""How long one resolver is waited for before the next is asked."""
+"""How long to wait for one resolver before asking the next."""
 
 TRY_S: Final = 2.0
-"""How long it is waited for before it is asked again: a question may be lost."""
+"""How long to wait before asking it again: a query may be lost."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NameServer:
-    """A server of a zone by its name. Without addresses it cannot be asked, and `fault` says why there are none."""
+    """A zone's server, by name. If it has no addresses, `fault` says why."""
 
     name: str
     addresses: Sequence[str] = ()
@@ -55,14 +57,14 @@ class NameServer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Zone:
-    """A zone with the servers that answer for it."""
+    """A zone with its authoritative servers."""
 
     apex: dns.name.Name
     servers: Sequence[NameServer]
 
 
 async def make_lookup(resolvers: Sequence[HostPort]) -> "Lookup":
-    """Return what looks up with these resolvers, with the system's if there are none. Raises CaError."""
+    """Return a lookup that uses these resolvers, or the system's if there are none. Raises CaError."""
     try:
         configured = await asyncio.to_thread(dns.asyncresolver.Resolver, configure=not resolvers)
     except dns.exception.DNSException as error:
@@ -85,7 +87,7 @@ def _resolver(place: HostPort) -> dns.asyncresolver.Resolver:
 
 
 class Lookup:
-    """What was found in one call, with a cache of zones and of servers that do not answer."""
+    """One call's lookups, with a cache of zones and of servers that do not answer."""
 
     def __init__(self, resolvers: Sequence[dns.asyncresolver.Resolver]) -> None:
         self._resolvers = deque(resolvers)
@@ -96,7 +98,7 @@ class Lookup:
     async def ask(
         self, name: dns.name.Name, kind: dns.rdatatype.RdataType, address: str
     ) -> dns.message.Message:
-        """Query a server; one that did not answer is not waited for again. Raises NoAnswerError."""
+        """Query a server, but not again if it did not answer before. Raises NoAnswerError."""
         if address in self._silent:
             raise self._silent[address]
         try:
@@ -106,7 +108,10 @@ class Lookup:
             raise
 
     async def target(self, record: str) -> dns.name.Name:
-        """Return where a record is to stand: its name, or what that is an alias of (CNAME, DNAME). Raises CaError."""
+        """Return where a record belongs: its own name, or the target of its aliases (CNAME, DNAME).
+
+        Raises CaError.
+        """
         seen = [dns.name.from_text(record)]
         while (further := await self._alias(seen[-1])) is not None:
             chain = " -> ".join(shown(name) for name in (*seen, further))
@@ -120,23 +125,24 @@ class Lookup:
         return seen[-1]
 
     async def zone(self, name: dns.name.Name) -> Zone:
-        """Return the zone that a name is in. Raises CaError."""
+        """Return a name's zone. Raises CaError."""
         apex = await self._apex(name)
         if apex not in self._zones:
             self._zones[apex] = Zone(apex=apex, servers=await self._servers(apex))
         return self._zones[apex]
 
     async def addresses(self, host: str) -> Sequence[str]:
-        """Return a host's addresses, none where it has none. Raises CaError."""
+        """Return a host's addresses, which may be none. Raises CaError."""
         name = dns.name.from_text(host)
         kinds = (dns.rdatatype.A, dns.rdatatype.AAAA)
         answers = [await self._resolve(name, kind) for kind in kinds]
         return [str(found) for answer in answers for found in sorted(answer)[:ADDRESSES_MAX]]
 
     async def _apex(self, name: dns.name.Name) -> dns.name.Name:
-        """Find where a zone begins: there is an SOA record at its own name.
+        """Find the top of a zone, where an SOA record is.
 
-        Resolvers fail at a name whose aliases lead back to it, or to nowhere; its zone is found above it all the same.
+        Resolvers fail at a name whose aliases form a loop or lead nowhere; its zone is found above it
+        nevertheless.
         """
         passed, here = [], name
         failure: CaError | None = None
@@ -144,7 +150,7 @@ class Lookup:
             passed.append(here)
             if here == dns.name.root:
                 raise failure or CaError(
-                    f"no zone was found that {shown(name)} is in; if the resolvers do not know it, name others in the settings ('resolvers' of [dns])"
+                    f"no zone was found for {shown(name)}; if the resolvers do not know it, name others in the settings ('resolvers' of [dns])"
                 )
             try:
                 if await self._resolve(here, dns.rdatatype.SOA):
@@ -174,7 +180,10 @@ class Lookup:
         )
 
     async def _alias(self, name: dns.name.Name) -> dns.name.Name | None:
-        """Ask the zone's servers, one after the other, what a name is an alias of; None if it is not one. Raises CaError."""
+        """Ask the zone's servers, one after the other, for a name's alias; None if it is not one.
+
+        Raises CaError.
+        """
         zone = await self.zone(name)
         said = []
         for server in zone.servers:
@@ -194,7 +203,7 @@ class Lookup:
         )
 
     async def _resolve(self, name: dns.name.Name, kind: dns.rdatatype.RdataType) -> Sequence[Any]:
-        """Return the records of a name, none where there are none. Raises CaError."""
+        """Return a name's records, which may be none. Raises CaError."""
         for number in range(1, len(self._resolvers) + 1):
             try:
                 answer = await self._resolvers[0].resolve(name, kind, raise_on_no_answer=False, search=False)
@@ -202,7 +211,7 @@ class Lookup:
             except (dns.resolver.NXDOMAIN, dns.resolver.YXDOMAIN):
                 return ()
             except (dns.exception.DNSException, OSError, EOFError) as error:
-                # the next one from now on, since one that is down would be waited for at each name
+                # use the next one from now on: each further name would wait for one that is down
                 self._resolvers.rotate(-1)
                 if number == len(self._resolvers):
                     raise CaError(
@@ -210,7 +219,7 @@ class Lookup:
                     ) from error
         is_of_zone = kind in {dns.rdatatype.SOA, dns.rdatatype.NS}
         if answer.rrset is None or (is_of_zone and answer.rrset.name != name):
-            return ()  # what an alias leads to is not a zone that begins here
+            return ()  # an alias's target is not a zone that begins here
         return list(islice(answer.rrset, RECORDS_MAX))
 
 

@@ -8,16 +8,16 @@ from common.text import printable
 from manager.usecases.renewal.ports import CaError
 
 CHALLENGE: Final = "_acme-challenge"
-"""Before a name, for DNS-01 (RFC 8555 8.4)."""
+"""Prefix of a name for DNS-01 (RFC 8555 8.4)."""
 
 PERSISTENT: Final = "_validation-persist"
-"""Before a name, for DNS-PERSIST-01 (draft-ietf-acme-dns-persist 4)."""
+"""Prefix of a name for DNS-PERSIST-01 (draft-ietf-acme-dns-persist 4)."""
 
 NAME_MAX: Final = 253
-"""Of a whole name as text, without the root's dot (RFC 1035 2.3.4: 255 with each label's length)."""
+"""Characters of a whole name, without the root's dot (RFC 1035 2.3.4: 255 with each label's length)."""
 
 SHOWN_MAX_CHARS: Final = 100
-"""Of a name that is not taken, in a message."""
+"""Characters of a refused name, in a message."""
 
 WILDCARD: Final = "*."
 
@@ -25,7 +25,10 @@ _PLAIN: Final = re.compile(r"_?[a-z0-9]([a-z0-9_-]*[a-z0-9])?(\._?[a-z0-9]([a-z0
 
 
 def record_name(name: str, label: str) -> str:
-    """Return where the record stands that proves a name; a wildcard's is that of the name below which it stands. Raises CaError."""
+    """Return the name of the record that proves a name; for a wildcard, that of the name after "*.".
+
+    Raises CaError.
+    """
     wrong = wrong_with(name)
     found = f"{label}.{name.removeprefix(WILDCARD)}".lower()
     if not wrong and len(found) > NAME_MAX:
@@ -38,10 +41,10 @@ def record_name(name: str, label: str) -> str:
 
 
 def check_changeable(record: str) -> None:
-    """Refuse to change a record, in small letters, whose name is none of hosts or services.
+    """Refuse to change a record unless its name, in lower case, is of the form of hosts' and services' names.
 
-    Whoever has the zone of an alias chooses this name: it must not say to a command what a command's option says, nor have a dot within a label.
-    Raises CaError.
+    An alias's owner chooses this name: a command must not take it for an option, nor may a label have a dot
+    in it. Raises CaError.
     """
     if _PLAIN.fullmatch(record) is None:
         raise CaError(

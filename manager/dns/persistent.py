@@ -1,6 +1,8 @@
-"""Records that prove names for good (DNS-PERSIST-01, draft-ietf-acme-dns-persist 4.1): read, and held against what a CA wants. Pure.
+"""Records that prove names for good (DNS-PERSIST-01, draft-ietf-acme-dns-persist 4.1): parsed and compared.
 
-Decides as a CA does, so that a record that is passed here is passed there. Leaves to people to write it.
+Pure.
+
+Decides as a CA does, so a record that passes here passes there. People write the record.
 """
 
 import re
@@ -15,10 +17,10 @@ from manager.usecases.renewal.ports import CaError
 SPACE: Final = " \t"
 POLICY_WILDCARD: Final = "wildcard"
 SHOWN_MAX_CHARS: Final = 200
-"""Of somebody's record, in a message."""
+"""Characters of a found record, in a message."""
 
 UNTIL_MAX_DIGITS: Final = 18
-"""Of a moment in seconds; every number of so many digits fits into 63 bits."""
+"""Digits of a time in seconds; every number of so many digits fits into 63 bits."""
 
 _VALUE: Final = re.compile(r"[\x21-\x3a\x3c-\x7e]*")
 """RFC 8659 4.2: visible ASCII without the semicolon."""
@@ -28,7 +30,7 @@ _NUMBER: Final = re.compile(rf"-?[0-9]{{1,{UNTIL_MAX_DIGITS}}}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:
-    """What a record grants to an account at a CA; `until_s` None: for good."""
+    """What a record grants to an account at a CA; without an end if `until_s` is None."""
 
     issuer: str
     account_url: str
@@ -37,7 +39,7 @@ class Grant:
 
 
 class MalformedError(ValueError):
-    """A record that no CA takes. `issuer` is the CA that it is for, as far as that can be read."""
+    """A record that no CA accepts. `issuer` is the CA that it is for, as far as it can be read."""
 
     def __init__(self, issuer: str, message: str) -> None:
         super().__init__(message)
@@ -75,7 +77,7 @@ def parse_grant(text: str) -> Grant:
 
 
 def required_grant(response: str, name: str) -> Grant:
-    """Return what a CA wants to see for a name, of the text that proves it. Raises CaError."""
+    """Return the grant that a CA requires for a name, from the proof's text. Raises CaError."""
     try:
         required = parse_grant(response)
     except MalformedError as error:
@@ -90,13 +92,13 @@ def required_grant(response: str, name: str) -> Grant:
 
 
 def record_text(required: Grant) -> str:
-    """Return the record that people are to write."""
+    """Return the record for people to write."""
     text = f"{required.issuer}; accounturi={required.account_url}"
     return f"{text}; policy={required.policy}" if required.policy else text
 
 
 def mismatch(records: Sequence[str], required: Grant, *, now_s: float) -> str:
-    """Say why none of a name's records grants what is wanted, "" if one does."""
+    """Say why none of a name's records is enough, "" if one is."""
     wrong = ""
     for text in records:
         try:

@@ -1,6 +1,6 @@
-"""Propagation of records: what a CA would see of them, at every server that answers for the zone and each of its addresses.
+"""Propagation of records: what a CA would see, at each address of every authoritative server of the zone.
 
-Decides who counts as showing a record. Leaves to the caller whether to wait and query again.
+Decides which servers count as showing a record. Leaves it to the caller to wait and query again.
 """
 
 import asyncio
@@ -17,12 +17,12 @@ from manager.dns.queries import NoAnswerError
 from manager.usecases.renewal.ports import Missing
 
 Mismatch = Callable[[Sequence[str]], str]
-"""Says of a server's texts of a record why it does not show what is wanted, "" if it does."""
+"""Returns why a server's texts of a record are not what is expected, "" if they are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExpectedRecord:
-    """The record that proves a `name`: where it is published, and what is wrong with the texts found there."""
+    """The record that proves a `name`: where it is published, and a check of the texts found there."""
 
     name: str
     target: dns.name.Name
@@ -30,7 +30,10 @@ class ExpectedRecord:
 
 
 async def find_missing(lookup: Lookup, expected: Sequence[ExpectedRecord]) -> list[Missing]:
-    """Return who does not show what, in the order of the names and servers; the servers of a zone are queried concurrently. Raises CaError."""
+    """Return which servers lack which records, by name and server; a zone's servers are queried concurrently.
+
+    Raises CaError.
+    """
     by_target: dict[dns.name.Name, list[ExpectedRecord]] = defaultdict(list)
     for one in expected:
         by_target[one.target].append(one)
@@ -45,7 +48,7 @@ async def find_missing(lookup: Lookup, expected: Sequence[ExpectedRecord]) -> li
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Seen:
-    """What a server said at an address: the texts, or `fault`, which is what it did in place of that."""
+    """A server's answer at one address: the texts, or a `fault` that says what it did instead."""
 
     where: str
     texts: Sequence[str] = ()
@@ -61,7 +64,10 @@ def _judge(seen: _Seen, expected: Iterable[ExpectedRecord]) -> Iterable[Missing]
 async def _ask_server(
     lookup: Lookup, zone: Zone, target: dns.name.Name, server: NameServer
 ) -> Sequence[_Seen]:
-    """Ask at each address. Addresses of a kind that this machine does not reach do not count beside others."""
+    """Ask at each address.
+
+    Addresses of a family that this machine cannot reach are skipped if there are others.
+    """
     if not server.addresses:
         return [_Seen(where=server.name, fault=server.fault)]
     seen: list[_Seen] = []

@@ -1,7 +1,7 @@
-"""One query to one DNS server, by UDP and then, where the answer does not fit, by TCP.
+"""Queries to one DNS server, by UDP and then, if the answer does not fit, by TCP.
 
-Decides how long and how often a server is queried, and what counts as its answer. Leaves to the caller what the answer means.
-Invariant: every query ends within its deadline, and no foreign message is parsed on the loop.
+Decides how long and how often a server is queried, and what counts as its answer. Leaves the meaning to the
+caller. Invariant: every query ends within its deadline, and no foreign message is parsed on the loop.
 """
 
 import asyncio
@@ -23,46 +23,51 @@ from common.runtime.system_error import words_of
 from manager.dns.settings import DNS_PORT, HostPort
 
 ASK_S: Final = 3.0
-"""How long one try may take."""
+"""Timeout of one attempt."""
 
 TRIES: Final = 2
-"""By UDP, which may lose a query or its answer."""
+"""Attempts by UDP, which may lose a query or its answer."""
 
 PAYLOAD_BYTES: Final = 1232
-"""What an answer may have by UDP (DNS Flag Day 2020)."""
+"""Size of an answer by UDP (DNS Flag Day 2020)."""
 
 HEADER_BYTES: Final = 12
-"""Of each message (RFC 1035 4.1.1). Its first two bytes are the query's id."""
+"""Size of each message's header (RFC 1035 4.1.1). Its first two bytes are the query's id."""
 
 COUNTS_AT: Final = 4
-"""Where in it stands how many questions and records follow."""
+"""The header's counts of questions and records."""
 
 RECORDS_READ_MAX: Final = 128
-"""In all parts of an answer. Of a zone with 13 servers there are 40, and of names long enough so many take a third of a second."""
+"""Records in all parts of an answer. A zone with 13 servers has 40; with long names so many take a third of a
+second."""
 
 _COUNTS: Final = struct.Struct("!4H")
 
 _PARSING: Final = ThreadPoolExecutor(1, thread_name_prefix="dns")
-"""Answers are parsed here one by one: whoever makes them expensive holds up other answers, and not what else waits for a thread."""
+"""Parses answers one at a time: an expensive answer delays other answers, but nothing else that needs a
+thread."""
 
 TRUNCATED: Final = 0x02
-"""In the header's third byte (TC)."""
+"""The truncation bit (TC), in the header's third byte."""
 
 LENGTH_BYTES: Final = 2
-"""Before each message by TCP (RFC 1035 4.2.2)."""
+"""Size of the length before each message by TCP (RFC 1035 4.2.2)."""
 
 DATAGRAMS_MAX: Final = 64
-"""What is kept of a flood of datagrams until it is looked at."""
+"""Datagrams of a flood that are kept until they are examined."""
 
 _NO_ROUTE: Final = frozenset({errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
-"""Where this machine has no route to addresses of a family: mostly, no IPv6."""
+"""Errors of a machine without a route to a family of addresses, usually IPv6."""
 
 
 NOT_DNS: Final = "answers with what is not an answer of DNS"
 
 
 class NoAnswerError(Exception):
-    """A server did not answer; `message` says what it did instead. `has_no_route`: this machine reaches no address of that kind."""
+    """No answer from a server; `message` says what it did instead.
+
+    `has_no_route`: we cannot reach that address family.
+    """
 
     def __init__(self, message: str, *, has_no_route: bool = False) -> None:
         super().__init__(message)
@@ -71,7 +76,7 @@ class NoAnswerError(Exception):
 
 
 def make_query(name: dns.name.Name, kind: dns.rdatatype.RdataType) -> dns.message.Message:
-    """Return a query for what a server is authoritative for: recursion is not desired."""
+    """Return a query for authoritative data: without recursion."""
     query = dns.message.make_query(name, kind, use_edns=0, payload=PAYLOAD_BYTES)
     query.flags = 0
     return query
@@ -93,8 +98,8 @@ async def send_query(query: dns.message.Message, address: str) -> dns.message.Me
 async def exchange(query: dns.message.Message, server: HostPort) -> dns.message.Message:
     """Send a signed message by TCP to a server whose host is an address.
 
-    An answer without a signature is returned as such (`had_tsig`), since it may say why. Raises NoAnswerError, and DNSException where the
-    signature is wrong.
+    An unsigned answer is returned as such (`had_tsig`), since it may say why. Raises NoAnswerError;
+    DNSException if the signature is wrong.
     """
     wire = await _within(_by_tcp(query.to_wire(), server))
     try:
@@ -107,7 +112,7 @@ async def exchange(query: dns.message.Message, server: HostPort) -> dns.message.
 
 
 class OffLoopResolver(dns.nameserver.Do53Nameserver):
-    """A resolver at an address, as the library asks it; whoever has a zone can make its answers long, so they are parsed in a thread."""
+    """The library's resolver at an address. Zones' owners can make answers long, so a thread parses them."""
 
     async def async_query(
         self,
@@ -120,7 +125,10 @@ class OffLoopResolver(dns.nameserver.Do53Nameserver):
         one_rr_per_rrset: bool = False,  # noqa: FBT001, FBT002 - the library's signature
         ignore_trailing: bool = False,  # noqa: FBT001, FBT002 - the library's signature
     ) -> dns.message.Message:
-        """Query it once, by TCP if `max_size`. Raises DNSException, OSError, EOFError; the library then tries again."""
+        """Query it once, by TCP if `max_size`.
+
+        Raises DNSException, OSError, EOFError, after which the library retries.
+        """
         del source, source_port, backend, one_rr_per_rrset, ignore_trailing
         send = _by_tcp if max_size else _by_udp
         try:
@@ -159,7 +167,7 @@ async def _within(work: Awaitable[bytes]) -> bytes:
 
 
 class _Datagrams(asyncio.DatagramProtocol):
-    """Keeps what comes from the one address that a socket is connected with."""
+    """Collects datagrams from the one address that the socket is connected to."""
 
     def __init__(self) -> None:
         self.received: asyncio.Queue[bytes | Exception] = asyncio.Queue(DATAGRAMS_MAX)
@@ -204,7 +212,10 @@ async def _by_tcp(sent: bytes, server: HostPort) -> bytes:
 async def _read(
     wire: bytes, query: dns.message.Message, *, keyring: dns.tsig.Key | Literal[False] | None
 ) -> dns.message.Message:
-    """Parse an answer in the one thread for that, if its header does not promise more than any honest answer has. Raises NoAnswerError, DNSException."""
+    """Parse an answer in the parser's thread, unless its header announces implausibly many records.
+
+    Raises NoAnswerError, DNSException.
+    """
     if len(wire) < HEADER_BYTES:
         raise NoAnswerError(NOT_DNS)
     questions, *records = _COUNTS.unpack_from(wire, COUNTS_AT)

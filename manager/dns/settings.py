@@ -1,23 +1,19 @@
 """The table `[dns]` of the manager's settings: where records are written that prove names, and how.
 
-    [dns]
-    resolvers = ["192.0.2.53"]              # optional, up to 3, as ADDRESS or ADDRESS:PORT; by default the system's
-    persist = false                         # whether DNS-PERSIST-01 may be used
+[dns] resolvers = ["192.0.2.53"] # optional, up to 3, as ADDRESS or ADDRESS:PORT; by default the system's
+persist = false # whether DNS-PERSIST-01 may be used
 
-    [[dns.zone]]                            # a server that takes updates (RFC 2136)
-    names = ["example.com", "example.org"]  # for these and all names below them; the nearest one counts
-    server = "192.0.2.1"                    # ADDRESS, NAME, ADDRESS:PORT or NAME:PORT
-    key_file = "/etc/certcast/example.key"  # as tsig-keygen writes it; or a credential of the service manager:
-    # key_credential = "certcast-example-key"
+[[dns.zone]] # a server that takes updates (RFC 2136) names = ["example.com", "example.org"] # for these and
+all names below them; the nearest one counts server = "192.0.2.1" # ADDRESS, NAME, ADDRESS:PORT or NAME:PORT
+key_file = "/etc/certcast/example.key" # as tsig-keygen writes it; or a credential of the service manager: #
+key_credential = "certcast-example-key"
 
-    [[dns.zone]]                            # a command that changes records
-    names = ["example.net"]
-    present = ["/usr/local/sbin/change-dns", "present"]   # is given two words more: the record's name and its text
-    cleanup = ["/usr/local/sbin/change-dns", "cleanup"]
-    timeout_seconds = 60
+[[dns.zone]] # a command that changes records names = ["example.net"] present = ["/usr/local/sbin/change-dns",
+"present"] # is given two words more: the record's name and its text cleanup = ["/usr/local/sbin/change-dns",
+"cleanup"] timeout_seconds = 60
 
-Decides which values are right. Leaves to others whether a server, a key or a program is there.
-Invariant: no secret stands here, and nothing of dnspython is imported.
+Decides which values are right. Leaves to others whether a server, a key or a program is there. Invariant: no
+secret stands here, and nothing of dnspython is imported.
 """
 
 import ipaddress
@@ -42,11 +38,11 @@ from common.pki.faults import wrong_with
 
 DNS_PORT: Final = 53
 RESOLVERS_MAX: Final = 3
-"""As many as resolv.conf(5) may name (MAXNS)."""
+"""As many resolvers as resolv.conf(5) may name (MAXNS)."""
 
 ZONES_MAX: Final = 50
 NAMES_MAX: Final = 100
-"""Of one zone; as many as names of a certificate at most CAs."""
+"""Names of one zone entry; as many as a certificate may have at most CAs."""
 
 ARGV_MAX: Final = 32
 WORD_MAX_CHARS: Final = 4096
@@ -54,21 +50,22 @@ WORD_MAX_CHARS: Final = 4096
 
 HOOK_TIMEOUT_S: Final = 60
 HOOK_TIMEOUT_MAX_S: Final = 600
-"""Whoever changes records through somebody's API waits for it, and an order is not held up for longer."""
+"""Limit of `timeout_seconds`: a command may wait for a provider's API, but must not hold up an order for
+longer."""
 
 _WORDS: Final = 'must be a list of words, such as ["/usr/local/sbin/change-dns", "present"]'
 
 
 @dataclass(frozen=True, slots=True)
 class HostPort:
-    """Where a DNS server is: an address or a name, and a port."""
+    """A DNS server's place: an address or a name, and a port."""
 
     host: str
     port: int
 
     @property
     def is_address(self) -> bool:
-        """Whether it is not to be looked up."""
+        """Whether the host is an address, which needs no lookup."""
         return _is_address(self.host)
 
     def __str__(self) -> str:
@@ -78,7 +75,7 @@ class HostPort:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Update:
-    """A server that takes updates. Its key is in a file, or in a credential of the service manager."""
+    """A server that takes updates, with its key in a file or in a credential of the service manager."""
 
     server: HostPort
     key_file: Path | None
@@ -132,7 +129,7 @@ def _is_address(text: str) -> bool:
 
 
 def _check_domain(text: str) -> str:
-    # records of other kinds stand below names such as _acme-challenge.example.com, which may be a zone of their own
+    # only host names: records of other kinds are below names such as _acme-challenge.example.com
     if wrong := wrong_with(text.replace("_", "x")):
         raise ValueError(f"'{text}' {wrong}")
     if text.startswith("*"):
@@ -164,7 +161,7 @@ Credential = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,255}$"
 
 
 class ZoneSettings(BaseModel):
-    """A way to change records of some names: exactly one of an update and a hook."""
+    """How to change records of some names: exactly one of an update and a hook."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
@@ -209,7 +206,7 @@ class ZoneSettings(BaseModel):
 
 
 class DnsSettings(BaseModel):
-    """`persist`: whether a record that stays may prove a name (DNS-PERSIST-01)."""
+    """`persist`: whether a lasting record may prove a name (DNS-PERSIST-01)."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
@@ -229,7 +226,7 @@ class DnsSettings(BaseModel):
         return self
 
     def way_of(self, record: str) -> Update | Hook | None:
-        """Return how a record is changed, by the nearest name above it; None if there is none."""
+        """Return how to change a record, by the nearest name above it; None if there is none."""
         labels = record.lower().split(".")
         ways = {name: zone.way for zone in self.zone for name in zone.names}
         above = (".".join(labels[place:]) for place in range(len(labels)))
@@ -237,10 +234,10 @@ class DnsSettings(BaseModel):
 
 
 def place_of(loc: Sequence[str | int]) -> str:
-    """Say where in the table a finding is: `dns.zone 2.server`."""
+    """Return where in the table a finding is: `dns.zone 2.server`."""
     return "".join(f" {part + 1}" if isinstance(part, int) else f".{part}" for part in loc).removeprefix(".")
 
 
 def known_at(loc: Sequence[str | int]) -> Mapping[str, object]:
-    """Return which settings there are where a finding is."""
+    """Return the known settings at a finding's place."""
     return ZoneSettings.model_fields if "zone" in loc[:-1] else DnsSettings.model_fields

@@ -1,7 +1,8 @@
-"""Proofs that are shown by DNS: DNS-01 (RFC 8555 8.4), and DNS-PERSIST-01, for which people wrote a record once.
+"""Proofs shown by DNS: DNS-01 (RFC 8555 8.4), and DNS-PERSIST-01, for which people wrote a record once.
 
-Decides where a record of a name belongs, and in whose hands it is to change it. Leaves to `updates` and `hooks` how that is done, and
-to `propagation` who shows it. Keeps nothing: what there is to take away is found as it was found when it was put there.
+Decides where a name's record belongs, and how it is changed. `updates` and `hooks` make the change, and
+`propagation` checks who shows it. Keeps no state: a record to remove is found in the same way as when it was
+added.
 """
 
 import asyncio
@@ -23,7 +24,7 @@ from manager.domain.renewal.records import Proof
 from manager.usecases.renewal.ports import CaError, Missing
 
 CALL_S: Final = 120.0
-"""How long servers may be asked in one call, all together. Commands and updates have their own deadlines."""
+"""Limit of all queries in one call. Commands and updates have their own deadlines."""
 
 
 class DnsShowing:
@@ -33,7 +34,10 @@ class DnsShowing:
         self._settings = settings
 
     async def place(self, proofs: Sequence[Proof], *, until_s: float) -> None:
-        """Write the records, beside what stands there. A record does not expire, so `until_s` says nothing here. Raises CaError."""
+        """Add the records to whatever is there.
+
+        Records do not expire, so `until_s` has no effect. Raises CaError.
+        """
         del until_s
         if proofs and not self._settings.zone:
             record = record_name(proofs[0].name, CHALLENGE)
@@ -44,16 +48,16 @@ class DnsShowing:
         await self._change(proofs, present=True)
 
     async def missing(self, proofs: Sequence[Proof]) -> Sequence[Missing]:
-        """Ask every server of the zones. Raises CaError."""
+        """Query every server of the zones. Raises CaError."""
         async with _looking_up(self._settings) as lookup:
             return await find_missing(lookup, [await _expected(proof, lookup) for proof in proofs])
 
     async def remove(self, proofs: Sequence[Proof]) -> None:
-        """Take away the records, and those alone. Raises CaError."""
+        """Remove these records and no others. Raises CaError."""
         await self._change(proofs, present=False)
 
     async def _change(self, proofs: Sequence[Proof], *, present: bool) -> None:
-        """Add or remove the records at every server where that can be done. Raises the first CaError, after that."""
+        """Add or remove the records wherever possible; then raise the first CaError."""
         failures: list[CaError] = []
         ways: dict[Update | Hook, list[Record]] = {}
         async with _looking_up(self._settings) as lookup:
@@ -90,7 +94,7 @@ class DnsShowing:
 
 
 class PersistentDnsShowing:
-    """Shows proofs by records that people wrote once (DNS-PERSIST-01): nothing is written, and nothing taken away."""
+    """Shows proofs by records that people wrote once (DNS-PERSIST-01): it neither writes nor removes any."""
 
     def __init__(self, settings: DnsSettings, *, now: Callable[[], float]) -> None:
         self._settings = settings
@@ -101,7 +105,7 @@ class PersistentDnsShowing:
         del proofs, until_s
 
     async def missing(self, proofs: Sequence[Proof]) -> Sequence[Missing]:
-        """Ask every server of the zones; what is missing says what to write. Raises CaError."""
+        """Query every server of the zones; the result says which records to write. Raises CaError."""
         async with _looking_up(self._settings) as lookup:
             return await find_missing(lookup, [await self._expected(proof, lookup) for proof in proofs])
 

@@ -1,7 +1,7 @@
-"""Records that are written by updates to a zone's server (RFC 2136), signed with a key that it knows (TSIG).
+"""Records written by updates to a zone's server (RFC 2136), signed with a key that it knows (TSIG).
 
-Decides what is asked of the server, and what its answer means for people. Adds one text beside others and takes away that one alone,
-so proofs at one name, and whatever else stands there, do not disturb each other. Leaves to `keys` what a key is.
+Decides what is asked of the server, and what its answer means for people. Adds one text beside others and
+removes only that one, so other proofs and records at the same name are not disturbed. `keys` reads the key.
 """
 
 import asyncio
@@ -28,18 +28,18 @@ from manager.dns.settings import HostPort, Update
 from manager.usecases.renewal.ports import CaError
 
 TTL_S: Final = 60
-"""For how long resolvers may remember a record: it is replaced at the next order."""
+"""How long resolvers may cache a record, which the next order replaces."""
 
 STRING_MAX_BYTES: Final = 255
-"""Of each part of a text (RFC 1035 3.3.14)."""
+"""Bytes of each part of a text (RFC 1035 3.3.14)."""
 
 CHANGES_MAX: Final = 50
-"""In one message, which may have 64 KiB."""
+"""Records in one message, which may have 64 KiB."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """A text (TXT) that is to stand at a name, or no longer."""
+    """A text (TXT) to be added to a name, or removed from it."""
 
     target: dns.name.Name
     text: str
@@ -67,7 +67,7 @@ async def _addresses(server: HostPort, lookup: Lookup) -> Sequence[str]:
 
 
 class _Server:
-    """A server that takes updates, and the key that it is asked with."""
+    """A server that takes updates, and the key for it."""
 
     def __init__(self, server: HostPort, addresses: Sequence[str], key: Key) -> None:
         self._server = server
@@ -75,7 +75,7 @@ class _Server:
         self._key = key
 
     async def zone(self, name: dns.name.Name) -> dns.name.Name:
-        """Return where the zone of a name begins, as the server has it: it names that even where there is nothing."""
+        """Return the top of a name's zone, which the server tells even for names that do not exist."""
         answer = await self._exchange(
             make_query(name, dns.rdatatype.SOA),
             f"tell which zone {shown(name)} is in",
@@ -98,9 +98,11 @@ class _Server:
         )
 
     async def _exchange(self, message: dns.message.Message, what: str, remedy: str) -> dns.message.Message:
-        """Ask at the first address that answers; return an answer that is signed and no refusal. Raises CaError.
+        """Ask at the first address that answers; return the answer if it is signed and not a refusal.
 
-        `what` is what the server is to do, `remedy` what people do where it refuses that.
+        Raises CaError.
+
+        `what` is what the server is to do, `remedy` what people do if it refuses.
         """
         message.use_tsig(self._key.of_library())
         said = []

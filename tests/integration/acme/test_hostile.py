@@ -272,8 +272,8 @@ async def test_terms_that_have_changed_are_agreed_to_where_the_ca_says_by_who_ha
         True,
     )
     assert error.message == (
-        "the CA wants somebody to act before it goes on with this account (userActionRequired): the terms have changed; agree to its terms of service"
-        " (https://ca.example/terms/2) at https://ca.example/agree?account=1, and resume the renewal then"
+        "the CA requires an action from you before it serves this account again (userActionRequired): the terms have changed; agree to its terms of service"
+        " (https://ca.example/terms/2) at https://ca.example/agree?account=1, then resume the renewal"
     )
     # no request agrees for an account that there is (RFC 8555 7.1.2)
     assert not any(
@@ -286,7 +286,7 @@ async def test_a_ca_that_does_not_say_where_is_told_with_the_terms_of_its_direct
     hostile.replies[DIRECTORY] = [json_reply(hostile.directory(meta=meta))]
     hostile.replies[ORDER] = [problem("userActionRequired", "agree first", status=403)]
     assert (await refused(order(at_hostile))).message.endswith(
-        "agree to its terms of service (https://ca.example/terms/1) where the CA has its accounts, and resume the renewal then"
+        "agree to its terms of service (https://ca.example/terms/1) where the CA has its accounts, then resume the renewal"
     )
 
 

@@ -82,7 +82,7 @@ async def test_a_domain_that_nobody_has_is_told(zones: Zones):
     zones.primary.start()
     error = await refusal(zones.showing().missing([proof("example.com")]))
     assert error.message == (
-        "no zone was found that _acme-challenge.example.com is in; if the resolvers do not know it, name others in the settings ('resolvers' of [dns])"
+        "no zone was found for _acme-challenge.example.com; if the resolvers do not know it, name others in the settings ('resolvers' of [dns])"
     )
 
 

@@ -189,5 +189,5 @@ def test_links_are_bounded_and_of_https():
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"null", b"5", b'{"a"', b"\xff", b"[" * 100_000])
 def test_what_is_no_object_is_no_answer(body):
-    with pytest.raises(CaError, match="no JSON object"):
+    with pytest.raises(CaError, match="not a JSON object"):
         Answer.read(CA, body)

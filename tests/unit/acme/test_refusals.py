@@ -62,7 +62,7 @@ def test_a_ca_that_wants_somebody_to_act_is_told_with_what_to_do(where):
     found = refusal("ca.example", status=403, retry_after=None, body=json.dumps(told).encode(), now_s=NOW_S)
     assert found.is_final
     assert found.message == (
-        "ca.example wants somebody to act (userActionRequired): the terms have changed; register the account, with your agreement to its terms of service"
+        "ca.example requires an action from you (userActionRequired): the terms have changed; register the account, with your agreement to its terms of service"
         + (f", or do what {where} says" if where else "")
     )
 

@@ -67,6 +67,6 @@ async def test_what_shows_by_dns_is_made_once_when_it_is_first_asked():
 async def test_cas_are_made_for_who_asks_one_and_closed_whether_anybody_did_or_not():
     late = LateCas(time.time)
     late.close()
-    with pytest.raises(CaError, match="has no CA that orders are tried at"):
+    with pytest.raises(CaError, match="has no CA for test orders"):
         await late.ca(account("https://ca.example.com/directory"), key_pem(), is_test=True)
     late.close()
