@@ -1,4 +1,4 @@
-"""Key usage of TLS certificates that are asked for or made here: signing, and for RSA keys enciphering."""
+"""Key usage of TLS certificates that are requested or made here: signing and, for RSA keys, enciphering."""
 
 from cryptography import x509
 

@@ -1,8 +1,8 @@
-"""The chain of trust of a leaf: which certificates make it, how good it is, what is missing, what to serve.
+"""Chain of trust of a leaf: its certificates, how good it is, what is missing, and what to serve.
 
-Decides by a bounded search with backtracking over what was uploaded, stored intermediates and the trust store. Whether a
-strict client would accept it now is the second answer, in `strict`.
-Invariant: the answer stays the same until `recheck_at_s` unless the certificates change; so it can be kept.
+Decides by a bounded backtracking search over uploaded certificates, stored intermediates and the trust store.
+`strict` answers separately whether a strict client would accept the chain now.
+Invariant: the answer holds until `recheck_at_s` unless the certificates change, so it may be cached.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -22,10 +22,10 @@ _PREFERENCE = {state: place for place, state in enumerate(ChainState)}
 _FOREVER_S = 2**63 - 1
 
 MAX_SERVED = 8
-"""Certificates after the leaf; as many as a path may have."""
+"""Certificates after the leaf, as many as a path may have."""
 
 CROWD = 10
-"""So many CA certificates of one name are worth a word where the search met its limit."""
+"""From this many CA certificates of one name on, the message about a met limit mentions them."""
 
 _STATES = (
     (ChainState.EXPIRED, frozenset({LinkProblem.EXPIRED})),
@@ -37,7 +37,7 @@ _MILD = frozenset[LinkProblem]().union(*(problems for _, problems in _STATES))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Link:
-    """One certificate of a chain, where it came from, and what is wrong with it."""
+    """One certificate of a chain, its source, and its problems."""
 
     certificate: Certificate
     source: Source
@@ -48,18 +48,15 @@ class Link:
 class Chain:
     """The best chain that was found.
 
-    Attributes:
-        state: how good it is.
-        links: leaf first; the root last, where it is known.
-        missing_issuer: for INCOMPLETE, the name that was looked for (RFC 4514).
-        serving: what a server sends after its leaf: no self-signed root, but what came with the leaf for clients that know only
-            another root (a cross-signed certificate of the root), unless that is wrong.
-        recheck_at_s: the first second at which this answer may be another.
-        exhausted: a work limit was met, so a better chain may exist; `crowd` is the issuer's name with the most candidates, and their
-            number.
-        has_namesake: a CA is known that has the name of the missing issuer, or of the untrusted root, and another key: else they read as if
-            they were the same.
-        looked_for: the canonical names of all issuers that were looked for; a CA of another name cannot change the chain.
+    Attributes: state: how good it is. links: leaf first; the root last, if it is known. missing_issuer: for
+    INCOMPLETE, the name of the issuer that was not found (RFC 4514). serving: what a server sends after its
+    leaf. It omits a self-signed root, but includes certificates that came with the leaf for clients that know
+    only another root (a cross-signed certificate of the root), unless these are wrong. recheck_at_s: the
+    first second at which the answer may change. exhausted: a work limit was met, so a better chain may exist;
+    `crowd` is the issuer's name with the most candidates, and their number. has_namesake: a known CA has the
+    name of the missing issuer, or of the untrusted root, but another key. Without a hint, people would take
+    them for the same. looked_for: the canonical names of all issuers that were searched; a CA of another name
+    cannot change the chain.
     """
 
     state: ChainState
@@ -74,7 +71,7 @@ class Chain:
 
     @property
     def reaches_root(self) -> bool:
-        """Whether a trusted root was reached, however good the way there is."""
+        """Whether the chain reaches a trusted root, with or without problems on the way."""
         return self.state not in _ROOTLESS
 
     @property
@@ -146,7 +143,10 @@ def build_chain(
     purpose: Purpose = Purpose.SERVER,
     limits: WorkLimits = DEFAULT_LIMITS,
 ) -> Chain:
-    """Find the best chain for `leaf`. `issuers` is made once for many leaves; `uploaded` came with this one."""
+    """Find the best chain for `leaf`.
+
+    `issuers` is made once for many leaves; `uploaded` came with this one.
+    """
     came_along = tuple(uploaded)
     search = Search(issuers, came_along, limits, purpose)
     best = _best(search, leaf, now_s=now_s, purpose=purpose, limits=limits)
@@ -210,10 +210,12 @@ def _best(
 
 
 def serving_chain(leaf: Certificate, pool: Iterable[Certificate]) -> tuple[Certificate, ...]:
-    """Return the intermediates above `leaf`, its issuer first, without the self-signed root; asks for no clock.
+    """Return the intermediates above `leaf`, its issuer first, without the self-signed root.
 
-    Of the paths that the pool allows, the first that ends at a self-signed root in the pool is taken, else the longest; a root's
-    cross-signed certificates follow for clients that know only their signers.
+    Asks for no clock.
+
+    Of the paths that the pool allows, the first that ends at a self-signed root in the pool is taken, else
+    the longest; a root's cross-signed certificates follow for clients that know only their signers.
     """
     return tuple(one for one in ancestors(leaf, pool) if not one.is_self_signed)
 
@@ -246,7 +248,10 @@ def _state(path: Path, problems: tuple[tuple[LinkProblem, ...], ...]) -> ChainSt
 def _served(
     path: Path, came_along: Sequence[Certificate], is_good: Callable[[Certificate], bool]
 ) -> tuple[Certificate, ...]:
-    """Return what a server sends: the path without its root, and then what came along to certify that root's name and key."""
+    """Return what a server sends.
+
+    The path without its root, and then what came along to certify that root's name and key.
+    """
     served = [one for one in path.certificates[1:] if not one.is_self_signed]
     top = path.certificates[-1]
     if len(path.certificates) == 1 or not top.is_self_signed:
@@ -264,7 +269,10 @@ def _served(
 
 
 def _follows(certificate: Certificate, top: Certificate) -> bool:
-    """Whether a certificate leads further up: it certifies a root's name and key, or signed what is not a root."""
+    """Whether a certificate leads further up.
+
+    It certifies a root's name and key, or signed what is not a root.
+    """
     if top.is_self_signed:
         same = (certificate.subject_id, certificate.public_key_id) == (top.subject_id, top.public_key_id)
         return same and not certificate.is_self_signed

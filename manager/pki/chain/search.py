@@ -1,9 +1,10 @@
-"""Walk upward from a leaf through everything that may have issued it.
+"""Search upward from a leaf through every certificate that may have issued it.
 
-Decides which paths exist: by name, key identifier and signature. Leaves to `path` what a path is worth.
-It goes on after a dead end, because a greedy walk is wrong for a third of realistic cases (cross-signed roots, a renewed
-intermediate of the same name). Invariant: every link's signature verifies, no name with the same key occurs twice, and
-the work is bounded by `WorkLimits` whatever is fed in: a tangle of 14 mutually cross-signed CAs has 100 million paths.
+Decides which paths exist: by name, key identifier and signature. `path` decides what a path is worth. It
+continues after a dead end, because a greedy walk is wrong for a third of realistic cases (cross-signed roots,
+a renewed intermediate of the same name). Invariant: every link's signature verifies, no name occurs twice
+with the same key, and `WorkLimits` bounds the work for any input: 14 mutually cross-signed CAs have 100
+million paths.
 """
 
 from collections.abc import Iterable, Iterator
@@ -16,7 +17,7 @@ from common.pki.path import Purpose, allows
 
 
 class Source(StrEnum):
-    """Where a link of a chain came from."""
+    """Where a chain's certificate came from."""
 
     LEAF = "leaf"
     UPLOADED = "uploaded"
@@ -25,7 +26,7 @@ class Source(StrEnum):
 
 
 class End(StrEnum):
-    """Why a path ends: at a trusted root, at a root that nobody trusts, for want of an issuer, or at a limit."""
+    """Why a path ends: at a trusted root, at an untrusted root, without an issuer, or at a limit."""
 
     TRUSTED = "trusted"
     UNTRUSTED = "untrusted"
@@ -35,12 +36,12 @@ class End(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkLimits:
-    """How much one search may do.
+    """Limits of one search.
 
     Attributes:
         certificates: the longest path, leaf and root included; public chains have 3 to 5.
-        edges: signatures verified; enough for every realistic tangle of cross-signing.
-        steps: moves along verified edges, which are cheap but can be combined without end.
+        edges: signatures verified; enough for every realistic set of cross-signed CAs.
+        steps: moves along verified edges, which are cheap but combine without end.
         comparisons: names compared with name constraints, about 1 microsecond each.
     """
 
@@ -55,7 +56,7 @@ DEFAULT_LIMITS = WorkLimits()
 
 @dataclass(frozen=True, slots=True)
 class Path:
-    """Certificates from the leaf upward, each signed by the next, and why there are no more."""
+    """Certificates from the leaf upward, each signed by the next, and why the path ends."""
 
     certificates: tuple[Certificate, ...]
     end: End
@@ -64,8 +65,8 @@ class Path:
 class Issuers:
     """CA certificates by name, shared by many searches.
 
-    Self-signed certificates among `trusted` are roots; the others of them serve as intermediates. Signatures between
-    its members are verified once.
+    Self-signed certificates among `trusted` are roots; the others there serve as intermediates. A signature
+    between two of these certificates is verified once.
     """
 
     def __init__(
@@ -81,31 +82,31 @@ class Issuers:
                     self._by_subject.setdefault(certificate.subject_id, []).append(certificate)
 
     def named(self, subject_id: bytes) -> list[Certificate]:
-        """Return who has this name."""
+        """Return the CAs of this name."""
         return self._by_subject.get(subject_id, [])
 
     def source_of(self, certificate: Certificate) -> Source:
-        """Return where a certificate came from; what is not a member was uploaded."""
+        """Return a certificate's source; one that is not in here was uploaded."""
         return self._sources.get(certificate, Source.UPLOADED)
 
     def is_root(self, certificate: Certificate) -> bool:
-        """Whether a chain may end here."""
+        """Whether a chain may end at this certificate."""
         return certificate.is_self_signed and self.source_of(certificate) is Source.TRUSTED
 
     def known_edge(self, certificate: Certificate, issuer: Certificate) -> bool | None:
-        """Return what an earlier search found out about a signature."""
+        """Return the result of an earlier verification of a signature."""
         return self._signed.get((certificate, issuer))
 
     def keep_edge(self, certificate: Certificate, issuer: Certificate, *, signed: bool) -> None:
-        """Remember a signature between members; leaves come and go and are not kept."""
+        """Remember a signature between CAs in here; results for leaves are not kept."""
         if certificate in self._sources and issuer in self._sources:
             self._signed[certificate, issuer] = signed
 
 
 class Search:
-    """One walk. `exhausted` says afterwards that a limit was met, so that more paths may exist.
+    """One search. `exhausted` says afterwards that a limit was met, so more paths may exist.
 
-    `crowd` is the issuer's name (RFC 4514) with the most certificates to choose from, and how many those are.
+    `crowd` is the issuer's name (RFC 4514) with the most candidates, and their number.
     """
 
     def __init__(
@@ -130,7 +131,7 @@ class Search:
             self._uploaded.setdefault(certificate.subject_id, []).append(certificate)
 
     def paths(self, leaf: Certificate) -> Iterator[Path]:
-        """Yield paths, likeliest first; at least one."""
+        """Yield paths, the likeliest first; at least one."""
         self.seen.add(leaf)
         if leaf.is_self_signed:
             yield Path((leaf,), End.TRUSTED if self._issuers.is_root(leaf) else End.UNTRUSTED)
@@ -161,7 +162,11 @@ class Search:
             yield Path(path, End.OPEN)
 
     def _candidates(self, certificate: Certificate) -> list[Certificate]:
-        """Return who has the issuer's name, likeliest first: the named key, a CA, for this purpose, a trusted root, what came along, the newest."""
+        """Return the candidates with the issuer's name, the likeliest first.
+
+        Preferred are the named key, a CA, the purpose, a trusted root, what came with the leaf, and the
+        newest.
+        """
         wanted = certificate.issuer_key_id
         place = (certificate.issuer_id, wanted)
         if place not in self._ordered:
@@ -192,7 +197,7 @@ class Search:
         known = self._issuers.known_edge(certificate, issuer)
         if known is not None:
             return known
-        # of a thousand look-alikes with one key, one signature is verified
+        # of a thousand look-alikes with the same key, only one signature is verified
         edge = (certificate, issuer.public_key_id or issuer.fingerprint)
         if edge not in self._edges:
             if self._edges_left <= 0:
@@ -205,7 +210,7 @@ class Search:
 
 
 def _repeats(path: tuple[Certificate, ...], issuer: Certificate) -> bool:
-    """Whether this is a loop: the same name with the same key, though perhaps in another certificate."""
+    """Whether this is a loop: the same name and key again, perhaps in another certificate."""
     return any(
         known.subject_id == issuer.subject_id and known.public_key_id == issuer.public_key_id
         for known in path

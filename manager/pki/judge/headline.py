@@ -1,7 +1,8 @@
 """Headline of a certificate: the one thing that a list should say first.
 
-Decides between the specification's statuses, the chain's state and what was found besides: the worst leads, and Good stands only where
-nothing is found that any client refuses. The specification's statuses themselves stay as they are in `status`.
+Decides between the specification's statuses, the chain's state and other findings: the worst comes first, and
+Good appears only if no finding makes any client refuse the certificate. `status` has the specification's
+statuses unchanged.
 """
 
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ _ORDER: Final = tuple(Severity)
 
 @dataclass(frozen=True, slots=True)
 class Headline:
-    """What to say first, how bad that is, and the code of its row in the table of explanations."""
+    """What to say first, its severity, and the code of its explanation."""
 
     text: str
     severity: Severity
@@ -26,9 +27,9 @@ class Headline:
 
 
 def headline(statuses: Sequence[Status], chain: ChainState, findings: Sequence[Finding]) -> Headline:
-    """Return the worst of statuses, chain and findings; of equally bad ones the first in that order.
+    """Return the worst of statuses, chain and findings; of equally bad ones, the first in that order.
 
-    A note refuses nothing, so it never takes the place of Good; a warning does, since some clients refuse what has one.
+    A note makes no client refuse, so it never replaces Good. A warning does, since some clients refuse then.
     """
     candidates = [Headline(each.text, explain(each.code).severity, each.code) for each in statuses]
     # a self-signed certificate's status says so already
@@ -39,7 +40,7 @@ def headline(statuses: Sequence[Status], chain: ChainState, findings: Sequence[F
         for each in findings
         if each.severity is not Severity.NOTE and each.code is not LintCode.CHAIN
     ]
-    # what never reaches a node leads before what its clients would say of it
+    # what keeps a certificate from nodes comes before what clients would say about it
     return min(
         candidates, key=lambda each: (_ORDER.index(each.severity), each.code is not LintCode.UNLOADABLE)
     )

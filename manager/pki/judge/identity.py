@@ -1,8 +1,9 @@
-"""Certificate identity: issuer, serial number, and the key that the two do not promise.
+"""Certificate identity: issuer, serial number, and the key, which these two do not guarantee.
 
-Decides which certificates an issuer and a serial number name together. Small CAs give one serial number several times, and names
-are written in several encodings, so equal text proves nothing and neither does an equal number: whoever replaces one certificate by
-another compares the key too. Invariant: a certificate whose fields cannot be read is identical with itself only.
+Decides which certificates share an issuer and a serial number. Small CAs reuse serial numbers, and names are
+written in several encodings, so neither equal text nor an equal number proves anything. Code that replaces
+one certificate by another also compares the key. Invariant: a certificate whose fields cannot be read is
+identical only with itself.
 """
 
 from collections.abc import Iterable, Sequence
@@ -17,7 +18,10 @@ def issuer_of(certificate: Certificate) -> str:
 
 
 def key_of(certificate: Certificate) -> str:
-    """Return the public key's id, 64 hex digits; a key that cannot be read is this certificate's alone."""
+    """Return the public key's id, 64 hex digits.
+
+    A key that cannot be read has an id of its certificate alone.
+    """
     return certificate.public_key_id or certificate.fingerprint
 
 
@@ -27,7 +31,7 @@ def has_same_identity(one: Certificate, other: Certificate) -> bool:
 
 
 def clashes(certificates: Iterable[Certificate], *, with_key: bool = False) -> list[Sequence[Certificate]]:
-    """Return the groups of different certificates that have one issuer and serial number, and one key if that counts too."""
+    """Return the groups of different certificates with the same issuer and serial number (and key, if that counts)."""
     groups: dict[tuple[str, ...], dict[Certificate, None]] = {}
     for each in certificates:
         key = (key_of(each),) if with_key else ()

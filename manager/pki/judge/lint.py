@@ -1,6 +1,6 @@
-"""Certificate lint: what else an operator should know about a certificate, beyond its status.
+"""Certificate lint: what an operator should know about a certificate beyond its status.
 
-Decides from the certificate, its chain, and what the store knows about it. Nothing here stops a certificate from being used.
+Decides from the certificate, its chain, and the store's knowledge about it. No finding here prevents its use.
 Invariant: findings come in a fixed order, each code at most once per name.
 """
 
@@ -29,10 +29,10 @@ from common.pki.signature import unusual
 from manager.pki.chain.chain import Chain
 
 MISMATCHED_MAX: Final = 20
-"""Names of nodes that are told one by one where a certificate is valid for none of thousands."""
+"""Names of nodes that are listed one by one if a certificate is valid for none of thousands."""
 
 COMPARISONS_MAX: Final = 10_000
-"""Names times constraints of one certificate; more count as excluded."""
+"""Limit of names times constraints of one certificate; beyond it, names count as excluded."""
 
 _EXAMINED = frozenset(
     {
@@ -41,25 +41,22 @@ _EXAMINED = frozenset(
         *("not_before", "not_after"),
     }
 )
-"""OpenSSL refuses a certificate in which one of these cannot be read."""
+"""OpenSSL refuses a certificate if one of these cannot be decoded."""
 
 _RARE_HASHES = ("sha3-", "sha512-")
-"""Beginnings of those that OpenSSL does not verify with either, depending on its release and the key."""
+"""Prefixes of further fields that prevent verification by OpenSSL, depending on its release and the key."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Circumstances:
-    """What the store knows about a certificate.
+    """The store's knowledge about a certificate.
 
-    Attributes:
-        slots: the kinds of slot that it is in ("server", "client"); none if no node has it.
-        node_names: the FQDN and alternative FQDNs of the nodes that have it in their server slot.
-        client_names: those of the nodes that show it as a client.
-        key_shared_by: labels of other certificates with the same key.
-        chain: its chain of trust, where it was built.
-        has_public_root: whether its chain ends at a root of the built-in list.
-        ca_key_of: labels of trusted CAs with the same key.
-        unloadable: labels of those, of it and of what came with it, that OpenSSL cannot load, and why.
+    Attributes: slots: the kinds of slot that it is in ("server", "client"); empty if no node has it.
+    node_names: the FQDN and alternative FQDNs of the nodes that have it in their server slot. client_names:
+    those of the nodes that present it as a client. key_shared_by: labels of other certificates with the same
+    key. chain: its chain of trust, if it was built. has_public_root: whether its chain ends at a root of the
+    built-in list. ca_key_of: labels of trusted CAs with the same key. unloadable: labels of certificates that
+    OpenSSL cannot load, of it and those that came with it, and why.
     """
 
     slots: Collection[str] = ("server",)
@@ -73,10 +70,10 @@ class Circumstances:
 
 
 def covers(certificate: Certificate, name: str) -> bool:
-    """Whether a client that asks for `name` (host name or IP address) would accept the certificate's names.
+    """Whether a client that connects to `name` (host name or IP address) would accept the certificate's names.
 
-    RFC 6125 6.4.3: a wildcard is the whole left-most label and stands for one label. The Common Name does not count. Clients leave out
-    the dot at the end of a name that they ask for, but do not look for one in a certificate.
+    RFC 6125 6.4.3: a wildcard is the whole left-most label and stands for one label. The Common Name does not count.
+    Clients drop a trailing dot from the name that they connect to, but not from a name in a certificate.
     """
     try:
         address = ipaddress.ip_address(name)
@@ -91,7 +88,7 @@ def covers(certificate: Certificate, name: str) -> bool:
 def lint(
     certificate: Certificate, *, now_s: int, circumstances: Circumstances | None = None
 ) -> tuple[Finding, ...]:
-    """Return everything worth knowing about a TLS certificate."""
+    """Return all findings about a TLS certificate."""
     known = circumstances if circumstances is not None else Circumstances()
     return (
         *_about_itself(certificate, known.chain, now_s),
@@ -106,7 +103,7 @@ def lint(
 
 
 def found(code: LintCode, message: str, severity: Severity | None = None) -> Finding:
-    """Make a finding as severe as its code is, unless its place says otherwise."""
+    """Make a finding with its code's severity, unless another one is given."""
     return Finding(code, message, severity if severity is not None else explain(code).severity)
 
 
@@ -144,7 +141,7 @@ def _about_itself(certificate: Certificate, chain: Chain | None, now_s: int) -> 
 
 
 def _departures(certificate: Certificate, chain: Chain | None) -> list[str]:
-    """Return, in a sentence each, how it departs from the standard in what some clients refuse."""
+    """Return, in a sentence each, the departures from the standard that some clients refuse."""
     found = [] if certificate.opens_strictly else list(certificate.oddities)
     if anatomy(certificate).repeats_policy:
         found.append("It names a certificate policy twice, and Go refuses that.")
@@ -158,10 +155,10 @@ def _departures(certificate: Certificate, chain: Chain | None) -> list[str]:
 
 
 def _about_form(certificate: Certificate, chain: Chain | None) -> list[Finding]:
-    """Judge how it and the CAs above it are made: clients look at each, so a leaf is no better than they are."""
+    """Judge the form of the certificate and of the CAs above it: clients check each of them."""
     way = [link.certificate for link in chain.links] if chain is not None else [certificate]
     findings = []
-    # nobody checks the signature that a root makes on itself, and a weak one is told as such
+    # nobody checks a root's signature on itself, and a weak one is reported as such
     checked = [one for one in way if not one.is_self_signed and not has_weak_signature(one)]
     unusually = {
         one: algorithm for one in checked if (algorithm := unusual(anatomy(one).signature_algorithm))
@@ -187,7 +184,7 @@ def _about_form(certificate: Certificate, chain: Chain | None) -> list[Finding]:
 
 
 def _about_constraints(certificate: Certificate, chain: Chain | None) -> list[Finding]:
-    """Find name constraints of its own, and of the CAs above it, that some clients take otherwise than the rest."""
+    """Find name constraints, in the certificate or the CAs above it, that clients interpret differently."""
     odd = []
     if certificate.has_name_constraints and not own_constraints_hold(
         certificate, Comparisons(COMPARISONS_MAX)
@@ -205,14 +202,14 @@ def _about_constraints(certificate: Certificate, chain: Chain | None) -> list[Fi
 
 
 def _about_lifetime(certificate: Certificate, known: Circumstances) -> list[Finding]:
-    # what signed itself is not a certificate of a CA, and its status says that it is temporary
+    # a self-signed certificate is not from a CA, and its status already says that it is temporary
     message = "" if certificate.is_self_signed else too_long(certificate, public=known.has_public_root)
     severity = Severity.ERROR if known.has_public_root else None
     return [found(LintCode.LONG_LIFETIME, message, severity)] if message else []
 
 
 def _about_purpose(certificate: Certificate, known: Circumstances) -> list[Finding]:
-    """Judge the extended key usage by the slots: a server's purpose does not concern the client slot, nor the other way round."""
+    """Judge the extended key usage by the slots: a server needs serverAuth and a client clientAuth."""
     findings = []
     names_none = certificate.extended_usages is None and certificate.knows("extended_key_usage")
     if names_none and ("server" in known.slots or not known.slots):
@@ -253,7 +250,7 @@ def _about_names(certificate: Certificate, known: Circumstances) -> list[Finding
         findings.append(
             found(LintCode.WILDCARD, f"{wild[0]} is a wildcard; SIP does not allow those (RFC 5922 7.2).")
         )
-    # a peer asks a client's certificate for a name only where its policy says so (RFC 5922 7.1)
+    # a peer checks the name in a client's certificate only if its policy says so (RFC 5922 7.1)
     names = dict.fromkeys(known.client_names, Severity.WARNING) | dict.fromkeys(known.node_names)
     mismatched = [(name, severity) for name, severity in names.items() if not covers(certificate, name)]
     findings.extend(

@@ -1,7 +1,8 @@
-"""The status that lists show for a certificate, exactly as the specification names it; it has none for a validity that cannot be read, so that is one of ours.
+"""Status of a certificate in lists, named exactly as in the specification; "Validity unreadable" is ours.
 
-Decides which of the statuses apply and which leads (the specification's "Viewing or modifying existing TLS certificates").
-What else may be wrong is in `lint`. Invariant: there is always at least one status, and Good is never beside another.
+Decides which statuses apply and which leads (the specification's "Viewing or modifying existing TLS
+certificates"). `lint` has further findings. Invariant: there is always at least one status, and Good is
+always alone.
 """
 
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from common.words import counted
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """One status. `text` is what people see; `days_left` is whole days, and only with EXPIRING."""
+    """One status. `text` is shown to people; `days_left` is whole days, and only set with EXPIRING."""
 
     code: StatusCode
     text: str
@@ -31,12 +32,18 @@ _EMPTY = Status(code=StatusCode.EMPTY_SUBJECT, text="Empty subject")
 
 
 def is_temporary(certificate: Certificate) -> bool:
-    """Whether this is a temporary, self-signed TLS certificate: it cannot be downloaded and is not trusted."""
+    """Whether this is a temporary, self-signed TLS certificate.
+
+    It cannot be downloaded and is not trusted.
+    """
     return certificate.is_self_signed
 
 
 def nearness_of(certificate: Certificate, *, now_s: int, trusted_ca: bool = False) -> Nearness:
-    """Tell how near a certificate's end is: a TLS certificate's by its lifetime, a trusted CA's by the specification's days."""
+    """Return how near the end is.
+
+    Of a TLS certificate by its lifetime, of a trusted CA by the specification's days.
+    """
     if trusted_ca:
         return nearness(certificate.not_after_s, now_s=now_s)
     life_s = lifetime_s(certificate.not_before_s, certificate.not_after_s)
@@ -46,7 +53,7 @@ def nearness_of(certificate: Certificate, *, now_s: int, trusted_ca: bool = Fals
 def statuses(certificate: Certificate, *, now_s: int, trusted_ca: bool = False) -> tuple[Status, ...]:
     """Return every status that applies, the leading one first.
 
-    A trusted CA is neither Temporary for signing itself nor weak for how it did.
+    A trusted CA is not Temporary because it signed itself, nor weak because of that signature.
     """
     found: list[Status] = []
     if certificate.not_before_s is None or certificate.not_after_s is None:
@@ -70,7 +77,7 @@ def statuses(certificate: Certificate, *, now_s: int, trusted_ca: bool = False) 
 
 
 def _time_left(not_after_s: int, now_s: int) -> str:
-    """Say how many whole days are left; of less than one, on which day (in UTC) it ends."""
+    """Describe the whole days left, or if there is less than one, the day (in UTC) on which it ends."""
     days = (not_after_s - now_s) // DAY_S
     if days:
         return f"{counted(days, 'day')} left"

@@ -1,8 +1,7 @@
 """ZIP archives, as CAs send them: their members, within limits.
 
-Decides which members are read. Leaves what is in them to `reader`.
-Invariant: no more is unpacked than the limits of a batch allow, whatever an archive's own directory claims, and every member is
-returned or a finding.
+Decides which members are read; `reader` reads their content. Invariant: no more is unpacked than a batch may
+have, whatever the archive's directory claims, and every member is either returned or a finding.
 """
 
 import io
@@ -14,11 +13,11 @@ from typing import Final
 from common.errors import PkiError, Reason
 
 MAX_MEMBERS: Final = 200
-"""As many as files in a batch."""
+"""As many as a batch may have files."""
 
 MAX_MEMBER_BYTES: Final = 1024 * 1024
 MAX_UNPACKED_BYTES: Final = 8 * 1024 * 1024
-"""As many as in a batch."""
+"""As many as a batch may have."""
 
 _ENCRYPTED_FLAG: Final = 0x1
 _METHODS: Final = frozenset((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED))
@@ -26,10 +25,11 @@ _APPLE_DOUBLE: Final = b"\x00\x05\x16\x07"
 _MARK: Final = b"-----BEGIN"
 _END: Final = b"PK\x05\x06"
 _END_BYTES: Final = 22
-"""An archive's last record without its comment (APPNOTE.TXT 4.3.16), whose length its last two bytes tell."""
+"""An archive's last record up to its comment (APPNOTE.TXT 4.3.16); its last two bytes are the comment's
+length."""
 
 _OFFICE: Final = "[Content_Types].xml"
-"""ISO/IEC 29500-2 10.2: what is in every document of Word and its like."""
+"""ISO/IEC 29500-2 10.2: a member of every Office document."""
 
 _NAME_CHARS: Final = 200
 _DAMAGED: Final = (
@@ -42,7 +42,7 @@ _DAMAGED: Final = (
     OverflowError,
     IndexError,
 )
-"""What the library raises for archives that are damaged, or made to be."""
+"""Errors of the library for damaged or malicious archives."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,10 @@ class ArchiveMember:
 
 
 def unpack(data: bytes, *, file: str | None) -> tuple[tuple[ArchiveMember, ...], tuple[PkiError, ...]]:
-    """Return an archive's files, each named with the archive's name in front, and what could not be read. Never raises."""
+    """Return an archive's files, with the archive's name as prefix, and findings about the others.
+
+    Never raises.
+    """
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             if _has_more(archive, data):
@@ -92,7 +95,7 @@ def _members(
         room -= len(content)
         if room < 0:
             return (), (_too_big(f"the ZIP archive unpacks to more than {MAX_UNPACKED_BYTES} bytes", file),)
-        # macOS puts each file's attributes beside it
+        # macOS stores each file's attributes in a second file
         if not content.startswith(_APPLE_DOUBLE) or _MARK in content:
             members.append(ArchiveMember(name, content))
     if archive.comment.strip():
@@ -103,7 +106,7 @@ def _members(
 
 
 def _has_more(archive: zipfile.ZipFile, data: bytes) -> bool:
-    """Whether a file holds more than the archive that its end describes, which the library passes over."""
+    """Whether there is content outside the archive, which the library ignores."""
     begins = min((one.header_offset for one in archive.infolist()), default=0)
     end = data.rfind(_END)
     ends = end + _END_BYTES + len(archive.comment)

@@ -1,8 +1,9 @@
-"""BER, which some products write, turned into DER's frame.
+"""BER, which some products write, converted to DER's framing.
 
-Decides only about framing: lengths become definite and short, strings in pieces become whole. What values mean, and their
-order in a SET, stay as they are. NSS (Firefox, Thunderbird) writes PKCS#12 so, Java and older Windows PKCS#7.
-Invariant: never recurses, nests at most `MAX_DEPTH`, and what comes out is no longer than what went in.
+Decides only about framing: lengths become definite and short, fragmented strings become whole. Values, and
+their order in a SET, stay as they are. NSS (Firefox, Thunderbird) writes PKCS#12 like this, Java and older
+Windows PKCS#7. Invariant: never recurses, nests at most `MAX_DEPTH`, and the output is no longer than the
+input.
 """
 
 from dataclasses import dataclass, field
@@ -23,7 +24,7 @@ _MAX_LENGTH_OCTETS: Final = 8
 
 @dataclass(slots=True)
 class _Open:
-    """A constructed element that has begun; `end` is None where its length is indefinite."""
+    """A constructed element whose content is being read; `end` is None if its length is indefinite."""
 
     tag: int
     end: int | None
@@ -31,7 +32,10 @@ class _Open:
 
 
 def to_der(data: bytes) -> bytes:
-    """Return the first element of `data` in DER's frame, with what follows it unchanged. Raises DerError."""
+    """Return the first element of `data` in DER's framing, with what follows it unchanged.
+
+    Raises DerError.
+    """
     stack: list[_Open] = []
     offset = 0
     while True:
@@ -95,7 +99,10 @@ def _join(closed: _Open) -> bytes:
 
 
 def _joined_string(closed: _Open) -> bytes:
-    """Put the pieces of a string together; those of a BIT STRING each begin with their count of unused bits."""
+    """Put the pieces of a string together.
+
+    Those of a BIT STRING each begin with their count of unused bits.
+    """
     tag = closed.tag & ~_CONSTRUCTED
     pieces = [der.first(part) for part in closed.parts]
     if any(piece.tag != tag for piece in pieces):

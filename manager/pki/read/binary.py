@@ -1,8 +1,8 @@
-"""Tell what bytes are, by their shape: certificates and keys in DER, and the other files that people have.
+"""Recognition of bytes by their shape: certificates and keys in DER, and other common files.
 
-Decides the label that the same content would have in PEM, so that one set of rules reads both, and what a block really
-holds whatever its label claims. Names what has no use here.
-Invariant: never raises, opens nothing, and what has no known shape is None.
+Decides which label the same content would have in PEM, so that one set of rules reads both, and what a block
+really holds, whatever its label claims. Names files that are of no use here. Invariant: never raises,
+decrypts nothing, and returns None for an unknown shape.
 """
 
 from typing import Final
@@ -99,7 +99,10 @@ _TAR_MAGIC, _TAR_AT = b"ustar", 257
 
 
 def looks_binary(data: bytes) -> bool:
-    """Tell DER and BER from text: they begin with a SEQUENCE (or a curve's name), have control characters, and no PEM mark."""
+    """Whether data is DER or BER, not text.
+
+    It begins with a SEQUENCE or OID, and has control characters but no PEM mark.
+    """
     if data[:1] not in {b"\x30", b"\x06"} or data[1:2] in {b"", b"\x00"} or b"-----BEGIN" in data:
         return False
     return any((one < 0x20 and one not in _TEXT_CONTROLS) or one > 0x7E for one in data[:64])
@@ -118,9 +121,10 @@ def foreign(data: bytes) -> str | None:
 
 
 def label_of(data: bytes, *, claimed: str = "") -> str | None:
-    """Return the label that DER or BER has in PEM, PFX for PKCS#12; None if its shape is not known.
+    """Return the label that DER or BER has in PEM, PFX for PKCS#12; None if its shape is unknown.
 
-    What is `claimed` to be DH parameters is not told from an RSA public key here, which costs milliseconds: `parameters` does that.
+    Data that is `claimed` to be DH parameters is not distinguished from an RSA public key here, which takes
+    milliseconds; `parameters` does that.
     """
     try:
         return _label(to_der(data), claimed)
@@ -129,7 +133,7 @@ def label_of(data: bytes, *, claimed: str = "") -> str | None:
 
 
 def is_public(data: bytes) -> bool:
-    """Whether DER is of a kind that holds no private key, and is one whole element of it."""
+    """Whether data is exactly one DER element, of a kind that holds no private key."""
     try:
         return label_of(data, claimed=_DH) in _PUBLIC and der.first(data).raw == data
     except der.DerError:
@@ -161,7 +165,7 @@ def _content_kind(element: der.Element) -> str:
 
 
 def _signed_label(signed: der.Element) -> str:
-    """Tell certificates, requests (RFC 2986 4.1) and revocation lists (RFC 5280 5.1) apart; all are signed alike."""
+    """Distinguish certificates, requests (RFC 2986 4.1) and revocation lists (RFC 5280 5.1), which are signed alike."""
     tags = [field.tag for field in der.members(signed, _SEQ)]
     if tags[:1] == [_CONTEXT_0]:
         return CERTIFICATE
@@ -171,7 +175,7 @@ def _signed_label(signed: der.Element) -> str:
 
 
 def _integers_label(values: list[int], claimed: str) -> str | None:
-    """Tell what a SEQUENCE of INTEGERs is (RFC 8017 A.1, PKCS#3 9, RFC 3279 2.3.2 and 2.3.3)."""
+    """Recognise a SEQUENCE of INTEGERs (RFC 8017 A.1, PKCS#3 9, RFC 3279 2.3.2 and 2.3.3)."""
     count = len(values)
     if count >= _RSA_KEY_FIELDS:
         return "RSA PRIVATE KEY"

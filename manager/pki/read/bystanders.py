@@ -1,7 +1,10 @@
-"""Files that stand beside certificates in an archive, and obviously hold neither a certificate nor a key: a README, a picture, a request.
+"""Files beside certificates in an archive that obviously hold neither certificate nor key.
 
-Pure. Decides which are left out without refusing the rest. Invariant: whatever may hold a certificate or a key is none of them: a file that is
-called like one, damaged or sealed content, and text with anything that may be a part of a block.
+A README, a picture, a request.
+
+Pure. Decides which are skipped without refusing the rest. Invariant: no file is skipped that may hold a
+certificate or a key: one that is named like one, damaged or encrypted content, and text with anything that
+may be part of a block.
 """
 
 from pathlib import PurePosixPath
@@ -31,11 +34,11 @@ _SUFFIXES: Final = frozenset(
         "keystore",
     )
 )
-"""How certificates and keys are called: such a file without one is a mistake."""
+"""Names of certificates and keys: a file with such a name but without content of that kind is a mistake."""
 
 _HARMLESS: Final = frozenset(("a PDF document", "an office document", "a picture", "a program"))
 _OFFICE: Final = b"[Content_Types].xml"
-"""ISO/IEC 29500-2 10.2: a document of Word is an archive that begins with this."""
+"""ISO/IEC 29500-2 10.2: a Word document is an archive that begins with this."""
 
 _OFFICE_BYTES: Final = 100
 _LABELS: Final = frozenset(
@@ -51,13 +54,13 @@ _LABELS: Final = frozenset(
     )
 )
 _KEYS: Final = ('"kty"', "private-key:", "putty-user-key-file")
-"""Keys in forms that have no PEM: a JSON web key, what `openssl pkey -text` prints, PuTTY's."""
+"""Keys in formats other than PEM: a JSON web key, the output of `openssl pkey -text`, PuTTY's."""
 
 _MARK: Final = b"-----BEGIN"
 
 
 def holds_none(name: str, data: bytes) -> bool:
-    """Whether a file without a block obviously holds none."""
+    """Whether a file without a block obviously holds no certificate and no key."""
     if PurePosixPath(name).suffix.lower().removeprefix(".") in _SUFFIXES or _MARK in data:
         return False
     if (kind := foreign(data)) is not None:
@@ -71,7 +74,7 @@ def holds_none(name: str, data: bytes) -> bool:
 
 
 def is_of_no_use(reading: Reading) -> bool:
-    """Whether a file holds whole blocks only, and each of them is neither a certificate nor a key."""
+    """Whether a file holds only whole blocks, none of them a certificate or key."""
     return (
         bool(reading.blocks) and not reading.findings and all(one.label in _LABELS for one in reading.blocks)
     )

@@ -1,6 +1,7 @@
-"""Texts that carry certificates in a form of their own: mail, logs in JSON, SAML metadata.
+"""Texts that carry certificates in formats of their own: mail, logs in JSON, SAML metadata.
 
-Pure. Decides what such a text is, and says what to do with it. Invariant: looks at the beginning only where a text may be long.
+Pure. Decides what such a text is, and says what to do with it. Invariant: reads only the beginning of long
+texts.
 """
 
 import json

@@ -1,8 +1,9 @@
-"""Words apart from codes: how much of a text could be a private key, however it is written.
+"""Codes in text: how much of it could be a private key, however it is written.
 
-Decides by what a line is made of, so that base64 in short lines, hexadecimal with colons, a dump, a C array or a JWK are all
-the same. What can be found in something public, such as the modulus that `openssl x509 -text` shows, is not a secret.
-Invariant: time is linear in the text for each of the few passes, and a doubt counts as a code.
+Decides by the characters of a line, so that base64 in short lines, hexadecimal with colons, a dump, a C array
+and a JWK are all treated alike. Content that is public elsewhere, such as the modulus in `openssl x509
+-text`, is not a secret. Invariant: time is linear in the text for each of the few passes, and a doubtful word
+counts as a code.
 """
 
 import hashlib
@@ -15,7 +16,8 @@ MIN_KEY_BITS: Final = 220
 """The smallest usable key has 256 (P-256), and some of any code looks like words; a SHA-1 digest has 160."""
 
 MAX_CHARS: Final = 256 * 1024
-"""Comments beside the longest lists of CAs (Mozilla's with fingerprints: 60 KB); it keeps this well below a second."""
+"""Comments beside the longest lists of CAs (Mozilla's with fingerprints: 60 KB); it keeps this well below a
+second."""
 
 _PART_CHARS: Final = 400
 _HEX_BITS, _BASE64_BITS = 4, 6
@@ -51,7 +53,7 @@ _MIXED: Final = re.compile(r"(?=[^A-Za-z]*[A-Za-z])[^0-9]*[0-9]")
 
 
 def may_hold_key(text: str, public: Sequence[bytes]) -> bool:
-    """Whether a text may hold a private key; what is in the `public` DER is not one."""
+    """Whether a text may hold a private key; content of the `public` DER does not count."""
     if len(text) > MAX_CHARS:
         return True
     if not text.isascii():
@@ -67,7 +69,9 @@ def may_hold_key(text: str, public: Sequence[bytes]) -> bool:
 
 
 def _without_public(text: str, public: Sequence[bytes]) -> str:
-    """Leave out the numbers of something public: its modulus, point, signature, serial number, key ids and digests.
+    """Remove the numbers of public content.
+
+    Its modulus, point, signature, serial number, key ids and digests.
 
     Other lists of hexadecimal pairs become one word each.
     """
@@ -89,7 +93,10 @@ def _without_public(text: str, public: Sequence[bytes]) -> str:
 
 
 def _bits(line: str) -> int:
-    """Return how many bits a key may have in a line: in its long codes, and in all that it is made of if most of that is not words."""
+    """Return how many bits of a key a line may hold.
+
+    Those of its long codes, or all if most of the line is not words.
+    """
     size = code = bits = long = 0
     for token, pieces in _tokens(line):
         odd = sum(map(len, pieces))

@@ -1,6 +1,6 @@
 """Contents of a batch's files: certificates, keys and parameters, each with the block that it came from.
 
-Decides which blocks are read, and how many may cost time. Leaves to `batch` where each has its place.
+Decides which blocks are read, and how many may cost time; `batch` sorts them.
 Invariant: every block of a file is in its content, or named.
 Opening keys may take seconds each: run it where it can be killed.
 """
@@ -36,7 +36,7 @@ class FileContent:
 
 
 class Contents:
-    """Turns files into content, and collects what cannot be."""
+    """Turns files into content, and collects findings about the rest."""
 
     def __init__(self, passphrase: str | None) -> None:
         self._passphrase = passphrase

@@ -1,7 +1,7 @@
-"""Errors that carry everything found wrong with one input, not just the first thing.
+"""Errors that carry everything that is wrong with one input, not just the first finding.
 
-Decides how several findings become one error. Leaves to the reader which findings there are.
-Invariant: an error of this kind has at least one finding, and no finding quotes key material.
+Decides how several findings become one error; readers make the findings.
+Invariant: such an error has at least one finding, and no finding quotes key material.
 """
 
 from collections.abc import Iterable
@@ -25,12 +25,12 @@ class PkiFindingsError(CertcastError):
         )
 
     def __reduce__(self) -> tuple[type["PkiFindingsError"], tuple[tuple[PkiError, ...]]]:
-        """Let the error cross from a worker process: the default would pass the message as the findings."""
+        """Support pickling, so that the error can leave a worker process with its findings."""
         return type(self), (self.findings,)
 
 
 def locate(finding: PkiError) -> str:
-    """Return the finding as one sentence that begins with its place, as far as that is known."""
+    """Return the finding as one sentence that begins with its place, as far as known."""
     place = [
         text
         for text, known in (

@@ -1,7 +1,7 @@
 """Cost of deriving a key from a passphrase, read from the parameters before any of it is spent.
 
 Decides whether an encrypted key or PKCS#12 file may be opened at all.
-Invariant: an algorithm that passes costs seconds at most; one that is not known does not pass.
+Invariant: an accepted algorithm costs seconds at most; unknown ones are refused.
 """
 
 from common.errors import PkiError, Reason
@@ -23,9 +23,10 @@ _PBES1_PREFIXES = ("1.2.840.113549.1.5.", "1.2.840.113549.1.12.1.")
 
 
 def check_cost(algorithm: bytes) -> int:
-    """Check an AlgorithmIdentifier that encrypts (RFC 8018 A.3 and A.4, RFC 7292 C); return its iterations, 0 for scrypt.
+    """Check the AlgorithmIdentifier of an encryption (RFC 8018 A.3 and A.4, RFC 7292 C).
 
-    Raises PkiError TOO_BIG (cost) or UnknownSchemeError, and DerError where it is not one.
+    Returns its iterations, 0 for scrypt. Raises PkiError TOO_BIG (cost), UnknownSchemeError, DerError
+    (malformed).
     """
     scheme, parameters = _pair(algorithm)
     if scheme == _PBES2:
@@ -36,7 +37,7 @@ def check_cost(algorithm: bytes) -> int:
 
 
 def check_iterations(count: int) -> None:
-    """Raise PkiError TOO_BIG for an iteration count above the limit, or one that is not a count."""
+    """Check an iteration count. Raises PkiError TOO_BIG if it is above the limit or not a count."""
     if not 0 < count <= MAX_ITERATIONS:
         raise PkiError(
             f"opening it would take {count} iterations; at most {MAX_ITERATIONS} are allowed",

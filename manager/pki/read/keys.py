@@ -1,9 +1,9 @@
-"""Private keys: reading every form that people have, and writing one.
+"""Private keys: reads every common format, and writes one.
 
-Decides which keys are usable here (RSA up to 8192 bits, ECDSA on P-256, P-384 and P-521) and refuses the rest by name.
-What a key would cost is read from its ASN.1 before it is spent: 300 bytes can demand minutes of key derivation.
-Run it where it can be killed all the same: an allowed derivation takes seconds.
-Invariant: no repr, message or error of this module shows key material or a passphrase.
+Decides which keys are usable here (RSA up to 8192 bits, ECDSA on P-256, P-384 and P-521) and refuses others
+by name. A key's cost is read from its ASN.1 before it is spent: 300 bytes can demand minutes of key
+derivation. Still run it where it can be killed, since an allowed derivation takes seconds. Invariant: no
+repr, message or error of this module shows key material or a passphrase.
 """
 
 from collections.abc import Sequence
@@ -36,7 +36,7 @@ MIN_RSA_BITS = 1024
 """Smaller ones are refused by OpenSSL at its default security level as well; 1024 is reported as weak."""
 
 MAX_SEALED_KEY_BYTES = 5_000
-"""An encrypted RSA 8192 key is 4,688 bytes of ciphertext; what is longer hides a larger one."""
+"""An encrypted RSA 8192 key has 4,688 bytes of ciphertext; a longer one is larger than that."""
 
 MAX_EXPONENT_BITS = 64
 """OpenSSL's limit for keys above 3072 bits (OPENSSL_RSA_MAX_PUBEXP_BITS); 65537 has 17."""
@@ -66,7 +66,10 @@ _CONTEXT_0 = 0xA0
 
 @dataclass(frozen=True, slots=True, repr=False, kw_only=True)
 class PrivateKey:
-    """A usable private key. `key_type` and `key_bits` as in Certificate; `public_key_id` pairs it with one."""
+    """A usable private key.
+
+    `key_type` and `key_bits` as in Certificate; equal `public_key_id`s pair the two.
+    """
 
     key_type: str
     key_bits: int
@@ -83,10 +86,10 @@ def is_private_key(block: Block) -> bool:
 
 
 def load_private_key(block: Block, passphrase: str | None = None) -> PrivateKey:
-    """Load the key in a block; a passphrase that the key does not need is left unused.
+    """Load the key in a block; a passphrase is ignored if the key does not need it.
 
-    Raises PkiError with the block's place: UNSUPPORTED (a kind of key, cipher or curve that is not usable here), TOO_BIG (the
-    key or its derivation cost), INVALID (passphrase missing or wrong), PARSE.
+    Raises PkiError with the block's place: UNSUPPORTED (a kind of key, cipher or curve that is not usable
+    here), TOO_BIG (the key or its derivation cost), INVALID (passphrase missing or wrong), PARSE.
     """
     try:
         return _load(block, passphrase)
@@ -95,7 +98,10 @@ def load_private_key(block: Block, passphrase: str | None = None) -> PrivateKey:
 
 
 def wrap(key: PrivateKeyTypes) -> PrivateKey:
-    """Take a key that the library has loaded. Raises PkiError UNSUPPORTED or TOO_BIG if it is not usable here."""
+    """Accept a key that the library has loaded.
+
+    Raises PkiError UNSUPPORTED or TOO_BIG if it is not usable here.
+    """
     kind, bits = key_kind(key.public_key())
     match key:
         case rsa.RSAPrivateKey():
@@ -113,17 +119,17 @@ def wrap(key: PrivateKeyTypes) -> PrivateKey:
 
 
 def private_key_pem(key: PrivateKey) -> str:
-    """Write the key as unencrypted PKCS#8 PEM. Secret."""
+    """Return the key as unencrypted PKCS#8 PEM. Secret."""
     return key.loaded.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
 
 
 def pairs(certificate: Certificate, key: PrivateKey) -> bool:
-    """Whether the certificate's public key is this key's."""
+    """Whether the key belongs to the certificate."""
     return certificate.public_key_id == key.public_key_id
 
 
 def open_plain_key(data: bytes) -> PrivateKey:
-    """Judge and load PKCS#8, PKCS#1 or SEC1 in DER, whatever it came in. Raises PkiError UNSUPPORTED, TOO_BIG, PARSE."""
+    """Check and load PKCS#8, PKCS#1 or SEC1 in DER. Raises PkiError UNSUPPORTED, TOO_BIG, PARSE."""
     try:
         _check_kind(data)
         return wrap(load_der_private_key(data, None))
@@ -134,12 +140,12 @@ def open_plain_key(data: bytes) -> PrivateKey:
             f"the private key is of a kind that is not supported; {_USABLE}", reason=Reason.UNSUPPORTED
         ) from error
     except (ValueError, TypeError) as error:
-        # the library compares a key's parts: primes and modulus, exponents, a curve's point
+        # the library checks that primes and modulus, exponents, and a curve's point belong together
         raise PkiError("the private key is damaged: its parts do not belong together") from error
 
 
 def open_sealed_key(data: bytes, passphrase: str | None) -> PrivateKey:
-    """Open an EncryptedPrivateKeyInfo (RFC 5958 3) in DER and judge what is in it, as if it had come open.
+    """Decrypt an EncryptedPrivateKeyInfo (RFC 5958 3) in DER and check its key like an unencrypted one.
 
     Raises PkiError INVALID (passphrase missing or wrong) and what `open_plain_key` raises.
     """
@@ -147,7 +153,7 @@ def open_sealed_key(data: bytes, passphrase: str | None) -> PrivateKey:
         algorithm, sealed = der.sequence(data, 2)[:2]
         check_sealed_size(sealed.content)
         check_cost(algorithm.raw)
-        # what no passphrase opens here asks for none
+        # without asking for a passphrase, if none could help
         is_ours = is_opened_here(algorithm.raw)
         word = _given(passphrase)
         if not is_ours:
@@ -165,7 +171,7 @@ def open_sealed_key(data: bytes, passphrase: str | None) -> PrivateKey:
 
 
 def check_sealed_size(sealed: bytes) -> None:
-    """Refuse an encrypted key that can only be one that is too large. Raises PkiError TOO_BIG."""
+    """Refuse an encrypted key that is too large, judging by its length. Raises PkiError TOO_BIG."""
     if len(sealed) > MAX_SEALED_KEY_BYTES:
         raise PkiError(
             f"the private key is larger than RSA {MAX_RSA_BITS}; {_USABLE} of at most {MAX_RSA_BITS} bits",
@@ -188,7 +194,7 @@ def _load(block: Block, passphrase: str | None) -> PrivateKey:
 
 
 def _load_legacy(block: Block, dek: str, passphrase: str | None) -> PrivateKey:
-    """Open RFC 1421's encryption, which only PKCS#1, SEC1 and DSA's own form have."""
+    """Decrypt a key with RFC 1421's encryption, which only the formats PKCS#1, SEC1 and DSA's own have."""
     check_sealed_size(block.der)
     try:
         legacy_cipher(dek)
@@ -209,7 +215,7 @@ def _given(passphrase: str | None) -> str:
 
 
 def _opened(plain: bytes) -> PrivateKey:
-    """Judge what a passphrase opened; what is no SEQUENCE was opened by a wrong one. Raises PkiError."""
+    """Check a decrypted key; if it is not a SEQUENCE, the passphrase was wrong. Raises PkiError."""
     if not _is_framed(plain):
         raise PkiError(_WRONG, reason=Reason.INVALID)
     return open_plain_key(plain)
@@ -237,7 +243,7 @@ def _is_framed(data: bytes) -> bool:
 def _check_kind(data: bytes) -> None:
     """Refuse kinds that are not usable, by name, and RSA keys that take seconds to load, before loading.
 
-    `data` is PKCS#8, PKCS#1 or SEC1 in DER. Raises PkiError UNSUPPORTED or TOO_BIG, and DerError.
+    `data` is PKCS#8, PKCS#1 or SEC1 in DER. Raises PkiError UNSUPPORTED or TOO_BIG, DerError.
     """
     fields = der.sequence(data)
     # PKCS#8 is version, algorithm, key; PKCS#1 and SEC1 have no SEQUENCE in second place
@@ -262,7 +268,7 @@ def _check_kind(data: bytes) -> None:
 
 
 def _check_curve(parameters: Sequence[der.Element]) -> None:
-    """Refuse a curve that is named and not usable; one that is spelled out shows itself when it is loaded."""
+    """Refuse a named curve that is not usable; explicit curve parameters are found when the key is loaded."""
     curve = der.object_id(parameters[0]) if parameters and parameters[0].tag == der.OBJECT_ID else None
     if curve is not None and curve not in _CURVE_IDS:
         name, _ = CURVES.get(curve, (curve, 0))
@@ -282,7 +288,7 @@ def _check_rsa_bits(bits: int) -> None:
 
 
 def _check_primes(fields: Sequence[der.Element]) -> None:
-    """Refuse an RSA key of more than two primes (RFC 8017 A.1.2), which hardly any program takes."""
+    """Refuse an RSA key of more than two primes (RFC 8017 A.1.2), which hardly any program supports."""
     if len(fields) > _RSA_FIELDS and der.integer(fields[0]) == _MULTI_PRIME:
         primes = 2 + len(der.members(fields[_RSA_FIELDS], der.SEQUENCE))
         raise PkiError(

@@ -1,7 +1,7 @@
 """TLS parameters: Diffie-Hellman groups and the name of an elliptic curve for ephemeral keys.
 
-Decides which are usable. Leaves to TLS servers what they do with them.
-Invariant: parameters that pass are of the shape that `openssl dhparam` and `openssl ecparam` write, canonical PEM.
+Decides which are usable. Leaves their use to TLS servers. Invariant: accepted parameters have the form that
+`openssl dhparam` and `openssl ecparam` write, canonical PEM.
 """
 
 from collections.abc import Iterable
@@ -17,7 +17,7 @@ MIN_DH_BITS = 2048
 """OpenSSL's security level 2, Debian's default, refuses smaller groups, and a server then fails to reload."""
 
 MAX_PARAMETERS = 100
-"""Blocks in one input; each costs milliseconds, but the well-known groups, which most are, only once."""
+"""Blocks in one input; each costs milliseconds, but a well-known group, as most are, only once."""
 
 MAX_DH_BITS = 8192
 """RFC 7919's largest group; a handshake with more takes a second."""
@@ -45,7 +45,10 @@ _CURVES = {
 
 @lru_cache(maxsize=MAX_PARAMETERS)
 def is_probably_prime(number: int) -> bool:
-    """Tell by one round (Miller-Rabin, base 2) whether a number of at most 8192 bits may be a prime. A larger one is not tried."""
+    """Whether a number of at most 8192 bits may be a prime, by one round (Miller-Rabin, base 2).
+
+    Larger ones are not tried.
+    """
     if number < 3 or number % 2 == 0 or number.bit_length() > MAX_DH_BITS:
         return False
     odd, twos = number - 1, 0
@@ -67,7 +70,7 @@ def is_parameters(block: Block) -> bool:
 
 
 def parameters_pem(block: Block) -> str:
-    """Check a block of parameters and return it as canonical PEM; X9.42 parameters in the form that TLS servers read.
+    """Check a block of parameters and return it as canonical PEM, X9.42 parameters in the form that TLS servers read.
 
     Raises PkiError with the block's place: PARSE, UNSUPPORTED (size, generator or curve not usable here).
     """
@@ -81,7 +84,7 @@ def parameters_pem(block: Block) -> str:
 
 
 def combine(given: Iterable[tuple[str, Block]]) -> tuple[str, tuple[PkiError, ...]]:
-    """Put checked parameters together: DH, then EC, each once; two that differ are a finding (CONFLICT)."""
+    """Join checked parameters: DH, then EC, each once; two different ones are a finding (CONFLICT)."""
     kept: dict[str, str] = {}
     findings = []
     for pem, block in given:
@@ -106,7 +109,10 @@ def _checked(block: Block) -> tuple[bytes, str]:
 
 
 def _without_subgroup(data: bytes) -> bytes:
-    """Write X9.42 parameters (p, g, q; RFC 3279 2.3.3) as PKCS#3's (p, g, length), as `openssl dhparam -dsaparam` 1.1 did."""
+    """Write X9.42 parameters (p, g, q.
+
+    RFC 3279 2.3.3) as PKCS#3's (p, g, length), as `openssl dhparam -dsaparam` 1.1 did.
+    """
     prime, generator, order = (der.integer(one) for one in der.sequence(data, 3)[:3])
     if prime <= 0 or generator <= 0 or order <= 0:
         raise PkiError("the X9.42 DH parameters are not a group")
@@ -123,7 +129,7 @@ def _check_dh(data: bytes) -> None:
             f"the DH parameters have {bits} bits; use {MIN_DH_BITS} to {MAX_DH_BITS}",
             reason=Reason.UNSUPPORTED,
         )
-    # whether p is a safe prime takes seconds to prove; what is cheap to rule out is
+    # proving that p is a safe prime takes seconds; only cheap checks are done
     if not is_probably_prime(prime) and generator > 2:
         raise PkiError("this is a public key, not DH parameters", reason=Reason.UNSUPPORTED)
     if not is_probably_prime(prime) or not 1 < generator < prime - 1:

@@ -1,7 +1,8 @@
-"""Decryption by passphrase (RFC 8018 6, RFC 7292 B and C), which gives the plain bytes that a library's loader keeps to itself.
+"""Decryption by passphrase (RFC 8018 6, RFC 7292 B and C), which returns the plain bytes that the library's loader hides.
 
-Decides how a key is derived and which cipher it is for. What it costs has been checked before (`kdf`).
-Invariant: what comes out is what was sealed, or an error; whether it was the right passphrase, only a digest or the content can tell.
+Decides how a key is derived, and for which cipher. `kdf` has checked the cost before.
+Invariant: the result is the original plaintext, or an error; only a digest or the content shows whether the passphrase
+was right.
 """
 
 import hashlib
@@ -80,11 +81,11 @@ _LEGACY_SALT_OCTETS: Final = 8
 """The salt is the beginning of the initial vector (EVP_BytesToKey, as PEM_do_header calls it)."""
 
 _BY_LIBRARY: Final = frozenset(("1.2.840.113549.1.12.1.1", "1.2.840.113549.1.12.1.6"))
-"""RC4 of 128 bits and RC2 of 40, which were usual before 2010: only the library still reads them."""
+"""RC4 of 128 bits and RC2 of 40, which were common before 2010; only the library still reads them."""
 
 _RC2: Final = "1.2.840.113549.3.2"
 _RC2_OF_128_BITS: Final = 58
-"""RFC 8018 B.2.3: the version that stands for as many effective bits; it is the one that the library reads."""
+"""RFC 8018 B.2.3: the version that means this many effective bits; the library reads only this one."""
 
 _PKCS12_CIPHERS: Final[Mapping[str, _Cipher]] = MappingProxyType(
     {
@@ -106,7 +107,10 @@ _derived: ContextVar[dict[tuple[object, ...], bytes] | None] = ContextVar("_deri
 
 @contextmanager
 def deriving_once() -> Iterator[None]:
-    """Derive the key of each passphrase, salt and count once in this block: the parts of one file often share them."""
+    """Derive the key of each passphrase, salt and count once in this block.
+
+    Parts of a file often share them.
+    """
     if _derived.get() is not None:
         yield
         return
@@ -118,7 +122,10 @@ def deriving_once() -> Iterator[None]:
 
 
 def is_opened_here(algorithm: bytes) -> bool:
-    """Whether `unseal` opens what an AlgorithmIdentifier encrypts; else only the library does. Raises UnknownSchemeError, DerError."""
+    """Whether `unseal` supports an AlgorithmIdentifier's encryption; otherwise only the library does.
+
+    Raises UnknownSchemeError, DerError.
+    """
     scheme, parameters = der.sequence(algorithm, 2)[:2]
     name = der.object_id(scheme)
     if name == _PBES2:
@@ -142,7 +149,7 @@ def is_opened_here(algorithm: bytes) -> bool:
 
 
 def unseal_legacy(dek: str, ciphertext: bytes, passphrase: str) -> bytes:
-    """Decrypt what a DEK-Info header says how to (RFC 1421 4.6.1.3; the key as OpenSSL derives it).
+    """Decrypt as a DEK-Info header says (RFC 1421 4.6.1.3; the key is derived as by OpenSSL).
 
     Raises PkiError INVALID (passphrase), UnknownSchemeError.
     """
@@ -171,7 +178,10 @@ def legacy_cipher(dek: str) -> _Cipher:
 
 
 def unseal(algorithm: bytes, ciphertext: bytes, passphrase: str) -> bytes:
-    """Decrypt what an AlgorithmIdentifier says how to. Raises PkiError INVALID (passphrase), UnknownSchemeError, DerError."""
+    """Decrypt as an AlgorithmIdentifier says.
+
+    Raises PkiError INVALID (passphrase), UnknownSchemeError, DerError.
+    """
     scheme, parameters = der.sequence(algorithm, 2)[:2]
     name = der.object_id(scheme)
     if name == _PBES2:
@@ -194,9 +204,9 @@ def unseal(algorithm: bytes, ciphertext: bytes, passphrase: str) -> bytes:
 
 
 def pbkdf2_of(algorithm: bytes) -> bytes | None:
-    """Return what PBES2 derives its key by and for which cipher, None if it is not PBKDF2. Raises DerError.
+    """Return PBES2's key derivation and cipher, None if it is not PBKDF2. Raises DerError.
 
-    Equal ones are derived once (`deriving_once`).
+    Equal derivations are done once (`deriving_once`).
     """
     scheme, parameters = der.sequence(algorithm, 2)[:2]
     if der.object_id(scheme) != _PBES2:
@@ -208,7 +218,7 @@ def pbkdf2_of(algorithm: bytes) -> bytes | None:
 
 
 def mac_matches(mac: der.Element, content: bytes, passphrase: str) -> bool:
-    """Whether a PKCS#12 file's MacData (RFC 7292 A, RFC 9579) is that of this content and passphrase.
+    """Whether a PKCS#12 file's MacData (RFC 7292 A, RFC 9579) fits this content and passphrase.
 
     Raises PkiError UNSUPPORTED, DerError.
     """
@@ -229,7 +239,7 @@ def mac_matches(mac: der.Element, content: bytes, passphrase: str) -> bool:
 
 
 def bmp(passphrase: str) -> bytes:
-    """Write a passphrase as PKCS#12's older schemes take it (RFC 7292 B.1)."""
+    """Return a passphrase in the encoding of PKCS#12's older schemes (RFC 7292 B.1)."""
     return passphrase.encode("utf-16-be", errors="surrogatepass") + b"\x00\x00"
 
 

@@ -1,7 +1,7 @@
-"""Read a PKCS#12 (PFX) file: all its keys and certificates (RFC 7292), in DER or BER.
+"""Reader of PKCS#12 (PFX) files: all keys and certificates (RFC 7292), in DER or BER.
 
-Decides what it would cost to open from its outer structure, before anything is derived, and by its digest whether the
-passphrase is right. Each key is judged as any other, each certificate decoded as any other. Leaves sorting to `batch`.
+Decides from the outer structure what opening would cost, before any key is derived, and from the digest
+whether the passphrase is right. Keys and certificates are checked like any others. `batch` sorts them.
 Invariant: everything in the file is returned or in a finding, or PkiError is raised.
 """
 
@@ -47,7 +47,7 @@ _WRONG = "the passphrase is wrong, or the PKCS#12 file is damaged"
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """What a file held; `findings` are about entries of it that cannot be used."""
+    """A file's content; `findings` are about entries that cannot be used."""
 
     keys: tuple[PrivateKey, ...]
     certificates: tuple[Certificate, ...]
@@ -79,7 +79,10 @@ def plain_bags(data: bytes) -> tuple[der.Element, ...]:
 
 
 def _authenticated(fields: tuple[der.Element, ...]) -> bytes:
-    """Return the octets that the file's digest is over, which may be BER themselves. Raises PkiError UNSUPPORTED, DerError."""
+    """Return the octets under the file's digest, which may be in BER.
+
+    Raises PkiError UNSUPPORTED, DerError.
+    """
     if der.object_id(der.members(fields[1], der.SEQUENCE, 1)[0]) == SIGNED:
         raise PkiError(
             "the PKCS#12 file is signed with a key instead of a passphrase, which is not supported",
@@ -110,7 +113,7 @@ def _open(data: bytes, passphrase: str) -> Opened:
 
 
 class _Entries:
-    """Collects what the bags hold."""
+    """Collects the content of the bags."""
 
     def __init__(self, password: str, *, is_proven: bool) -> None:
         self._password = password
@@ -120,7 +123,7 @@ class _Entries:
         self.findings: list[PkiError] = []
 
     def unsealed(self, algorithm: bytes, sealed: bytes) -> bytes:
-        """Decrypt a content. Raises PkiError."""
+        """Decrypt a ContentInfo. Raises PkiError."""
         try:
             plain = unseal(algorithm, sealed, self._password)
             der.sequence(to_der(plain))
@@ -131,7 +134,7 @@ class _Entries:
         return plain
 
     def take(self, contents: bytes) -> None:
-        """Take what a SafeContents holds; an entry that cannot be used is a finding."""
+        """Collect a SafeContents; an entry that cannot be used becomes a finding."""
         for kind, value in _bags(contents):
             try:
                 self._take_bag(kind, value)
@@ -139,7 +142,7 @@ class _Entries:
                 self.findings.append(error)
 
     def take_certificates(self, found: Iterator[bytes]) -> None:
-        """Take certificates in DER."""
+        """Collect certificates in DER."""
         for data in found:
             try:
                 self.certificates.setdefault(decode(data))
@@ -156,7 +159,7 @@ class _Entries:
                 raise error.of_pfx() from error
             except PkiError as error:
                 if error.reason is Reason.INVALID:
-                    # without a digest, this is where a wrong passphrase shows
+                    # without a digest, a wrong passphrase shows here
                     raise (
                         PkiError(self._wrong, reason=Reason.INVALID) if self._password else _missing()
                     ) from error
@@ -178,7 +181,10 @@ def _missing() -> PkiError:
 
 
 def _password(fields: tuple[der.Element, ...], authenticated: bytes, passphrase: str) -> str:
-    """Return the passphrase that the file's digest proves: the one given, or none. Raises PkiError INVALID."""
+    """Return the passphrase that the file's digest confirms: the given one, or none.
+
+    Raises PkiError INVALID.
+    """
     if len(fields) < 3:
         return passphrase
     for candidate in dict.fromkeys((passphrase, "")):
@@ -204,13 +210,16 @@ def _by_library(data: bytes, password: str) -> Iterator[bytes]:
 
 
 def _check_cost(fields: tuple[der.Element, ...], contents: tuple[der.Element, ...]) -> None:
-    """Add up what everything that can be seen would cost; what is derived once counts once. Raises PkiError TOO_BIG, UNSUPPORTED, DerError."""
+    """Add up the cost of opening all visible parts; equal derivations count once.
+
+    Raises PkiError TOO_BIG, UNSUPPORTED, DerError.
+    """
     total, bags, known = _mac_iterations(fields), 0, set[bytes]()
     for content in contents:
         kind = der.object_id(der.members(content, der.SEQUENCE, 1)[0])
         if kind == ENCRYPTED:
             sealing = _encrypted(content)[0]
-            # named before a passphrase is asked for that would open nothing
+            # report it before asking for a passphrase that would not help
             is_opened_here(sealing)
             total += _new_cost(sealing, known)
         elif kind == DATA:
@@ -230,7 +239,7 @@ def _check_cost(fields: tuple[der.Element, ...], contents: tuple[der.Element, ..
 
 
 def _new_cost(algorithm: bytes, known: set[bytes]) -> int:
-    """Return what it costs beside those that are known, and add it to them."""
+    """Return the cost of derivations that are not known yet, and add them to the known ones."""
     cost, derivation = check_cost(algorithm), pbkdf2_of(algorithm)
     if derivation is None:
         return cost
@@ -270,7 +279,7 @@ def _mac_iterations(fields: tuple[der.Element, ...]) -> int:
 
 
 def _encrypted(content: der.Element) -> tuple[bytes, bytes]:
-    """Return the AlgorithmIdentifier and the ciphertext of an EncryptedData (RFC 5652 8), which BER may have in pieces."""
+    """Return the AlgorithmIdentifier and ciphertext of an EncryptedData (RFC 5652 8), which BER may fragment."""
     body = der.members(der.first(_content(content, ENCRYPTED)), der.SEQUENCE, 2)
     info = der.members(body[1], der.SEQUENCE, 3)
     sealed = info[2]

@@ -1,6 +1,6 @@
-"""PKCS#7 as people have it: a bag of certificates (`.p7b`, `.p7c`; RFC 5652 5).
+"""PKCS#7 bags of certificates (`.p7b`, `.p7c`; RFC 5652 5).
 
-Decides what is in it. Invariant: everything in the bag is returned or raised, and a message that somebody signed is not a bag.
+Decides what is in one. Invariant: everything in the bag is returned or raised; a signed message is not a bag.
 """
 
 from common.errors import PkiError, Reason
@@ -13,7 +13,10 @@ _DAMAGED = "the PKCS#7 content is damaged"
 
 
 def certificates_of(data: bytes) -> tuple[bytes, ...]:
-    """Return the certificates in a bag, in DER. Raises PkiError: PARSE, UNSUPPORTED (a message, a revocation list), INVALID (empty)."""
+    """Return the certificates in a bag, in DER.
+
+    Raises PkiError: PARSE, UNSUPPORTED (a message, a revocation list), INVALID (empty).
+    """
     try:
         return _certificates(to_der(data))
     except der.DerError as error:
