@@ -70,10 +70,11 @@ class Circumstances:
 
 
 def covers(certificate: Certificate, name: str) -> bool:
-    """Whether a client that connects to `name` (host name or IP address) would accept the certificate's names.
+    """Whether a client of `name` (host name or IP address) would accept the certificate's names.
 
-    RFC 6125 6.4.3: a wildcard is the whole left-most label and stands for one label. The Common Name does not count.
-    Clients drop a trailing dot from the name that they connect to, but not from a name in a certificate.
+    RFC 6125 6.4.3: a wildcard is the whole left-most label and stands for one label. The Common Name does not
+    count. Clients drop a trailing dot from the name that they connect to, but not from a name in a
+    certificate.
     """
     try:
         address = ipaddress.ip_address(name)

@@ -1,11 +1,11 @@
 """Sort a batch of files into TLS certificates, with their keys, chains and parameters, and trusted CAs.
 
-Decides by what the files hold, not by what they are called (the specification's "Uploading multiple TLS certificate files").
-CA certificates that stand in one file with a leaf and chain to it stay with that leaf; all others are trusted CAs, unless a private key
-that could not be read may be theirs: then they are left out, because a server's own certificate must not become an anchor of every node.
-Invariant: everything in the batch has its place and is returned, or every finding is raised and nothing is returned; where what is
-usable is asked for, everything is returned or in a finding.
-Opening keys may take seconds each: run it where it can be killed.
+Decides by the files' content, not by their names (the specification's "Uploading multiple TLS certificate
+files"). CA certificates in the same file as a leaf, and in its chain, stay with that leaf. All others become
+trusted CAs, except those that an unreadable private key may belong to. These are left out, because a server's
+own certificate must not become an anchor of every node. Invariant: everything in the batch is sorted and
+returned, or every finding is raised and nothing is returned. If only the usable part is requested, everything
+is returned or in a finding. Opening keys may take seconds each: run it where it can be killed.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -30,7 +30,7 @@ MAX_BATCH_BYTES = 8 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class ImportFile:
-    """One chosen file. May hold private keys."""
+    """One uploaded file. May hold private keys."""
 
     name: str
     data: bytes = field(repr=False)
@@ -38,14 +38,12 @@ class ImportFile:
 
 @dataclass(frozen=True, slots=True)
 class CertificateBatch:
-    """What a batch holds, in the order of the files; each certificate once.
+    """Content of a batch, in the order of the files; each certificate once.
 
-    Attributes:
-        tls: certificates with their keys.
-        trusted_cas: CA certificates that came with no leaf.
-        without_key: certificates whose key is stored already; `private_key_pem` is "".
-        left_out: findings about what is not taken: files of an archive that obviously hold neither a certificate nor a key, and others only
-            where what is usable was asked for.
+    Attributes: tls: certificates with their keys. trusted_cas: CA certificates that came without a leaf.
+    without_key: certificates whose key is already stored; `private_key_pem` is "". left_out: findings about
+    skipped content: archive members that obviously hold neither a certificate nor a key and, if only the
+    usable part was requested, everything else that is unusable.
     """
 
     tls: tuple[TlsMaterial, ...]
@@ -65,21 +63,23 @@ def read_batch(
 ) -> CertificateBatch:
     """Read all files; the passphrase is tried on every encrypted key and PKCS#12 file.
 
-    A certificate without its key is taken if that is one of the `stored_keys` (`identity.key_of`), so that a server's own never becomes a trusted CA;
-    a CA only if it is neither in the chain of another nor has one of the `trusted_keys`, those of CAs that are trusted already. With
-    `skip_unusable` what cannot be used is left out, and named; nothing usable at all is an error all the same.
-    `peers` says that the files were given to be trusted: CAs are, whatever key is stored, and self-signed certificates that are no CAs if no key is in
-    the batch: else their own may be missing.
-    Raises PkiFindingsError with every finding, each with its file, block and line.
+    A certificate without its key counts as a TLS certificate if the key is one of the `stored_keys`
+    (`identity.key_of`), so that a server's own never becomes a trusted CA. A CA does so only if it is in no
+    other certificate's chain and its key is not one of the `trusted_keys`, those of CAs that are trusted
+    already. With `skip_unusable`, unusable content is left out and named; a batch without any usable content
+    is still an error. `peers` says that the files were uploaded to be trusted: then CAs are, whatever keys
+    are stored, and so are self-signed certificates that are not CAs, if the batch has no key; with one,
+    theirs may merely be missing. Raises PkiFindingsError with every finding, each with its file, block and
+    line.
     """
     reader = Contents(passphrase)
     raise_findings(_size_findings(files))
-    # a file with many keys that is sealed as ours are costs what one key costs
+    # many keys in a file that are sealed in the same way cost as much as one
     with deriving_once():
         for one in files:
             reader.read(one.name, one.data)
     if not skip_unusable:
-        # what could not be read would only produce misleading findings about what is missing
+        # unreadable content would only lead to misleading findings about what is missing
         raise_findings(reader.findings)
     own = frozenset(stored_keys)
     own_cas = frozenset() if peers else own - frozenset(trusted_keys)
@@ -102,7 +102,7 @@ def _size_findings(files: Sequence[ImportFile]) -> list[PkiError]:
 
 
 class _Sorter:
-    """Finds the place of everything that was read."""
+    """Sorts everything that was read."""
 
     def __init__(
         self, read: Contents, stored_keys: frozenset[str], stored_ca_keys: frozenset[str], *, peers: bool
@@ -127,7 +127,7 @@ class _Sorter:
             self._sort_file(one, above)
         trusted = self._place_authorities()
         self._name_unpaired_keys()
-        # two leaves of one number would take each other's place; two CAs do only with the same key
+        # two leaves with one serial number would replace each other; two CAs only if they share the key
         clashing = {
             *self._name_clashes(clashes(self._leaves)),
             *self._name_clashes(clashes(trusted, with_key=True)),
@@ -151,10 +151,10 @@ class _Sorter:
         return certificate.is_ca and key_of(certificate) in self._stored_ca_keys
 
     def _sort_file(self, one: FileContent, above: dict[Certificate, dict[Certificate, None]]) -> None:
-        """Keep each leaf's own CAs with it; the rest of the file has no place yet."""
+        """Keep each leaf's own CAs with it; the other certificates of the file remain unsorted."""
         cas = [found for found in one.certificates if found.is_ca]
         used: set[Certificate] = set()
-        # what completes the chain of another came along with that
+        # a certificate that completes another one's chain came for that one
         for leaf in sorted(one.certificates, key=lambda each: each not in self._leaves):
             if leaf not in self._leaves and leaf not in used and self._is_own_ca(leaf):
                 self._leaves[leaf] = None
@@ -169,7 +169,7 @@ class _Sorter:
         ]
 
     def _place_authorities(self) -> list[Certificate]:
-        """Return the CAs that stand alone, and name what is neither that nor has its key."""
+        """Return the CAs without a leaf, and report certificates that are neither CAs nor have a key."""
         in_doubt = self._unread.owners(self._unplaced)
         trusted: dict[Certificate, None] = {}
         for certificate, block in self._unplaced:
@@ -188,7 +188,7 @@ class _Sorter:
         return list(trusted)
 
     def _name_clashes(self, groups: Sequence[Sequence[Certificate]]) -> Iterator[Certificate]:
-        """Name certificates that would take each other's place, and yield them."""
+        """Report certificates that would replace each other, and yield them."""
         places: dict[Certificate, Block] = {}
         for one in self._files:
             for certificate, block in one.certificates.items():
@@ -236,7 +236,7 @@ class _Sorter:
         return placed
 
     def _owner(self, one: FileContent, block: Block) -> Certificate | None:
-        """Return the leaf that parameters are appended to, else one that follows, or whose key they are beside."""
+        """Return the leaf that precedes parameters, else one that follows, or whose key is beside them."""
         own = [(place.number, leaf) for leaf, place in one.certificates.items() if leaf in self._leaves]
         before = [leaf for number, leaf in own if number < block.number]
         if before:

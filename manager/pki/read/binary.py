@@ -165,7 +165,7 @@ def _content_kind(element: der.Element) -> str:
 
 
 def _signed_label(signed: der.Element) -> str:
-    """Distinguish certificates, requests (RFC 2986 4.1) and revocation lists (RFC 5280 5.1), which are signed alike."""
+    """Tell certificates from requests (RFC 2986 4.1) and revocation lists (RFC 5280 5.1)."""
     tags = [field.tag for field in der.members(signed, _SEQ)]
     if tags[:1] == [_CONTEXT_0]:
         return CERTIFICATE

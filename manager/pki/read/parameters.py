@@ -70,7 +70,7 @@ def is_parameters(block: Block) -> bool:
 
 
 def parameters_pem(block: Block) -> str:
-    """Check a block of parameters and return it as canonical PEM, X9.42 parameters in the form that TLS servers read.
+    """Check a block of parameters and return it as canonical PEM, in the form that TLS servers read.
 
     Raises PkiError with the block's place: PARSE, UNSUPPORTED (size, generator or curve not usable here).
     """

@@ -1,8 +1,7 @@
-"""Decryption by passphrase (RFC 8018 6, RFC 7292 B and C), which returns the plain bytes that the library's loader hides.
+"""Decryption by passphrase (RFC 8018 6, RFC 7292 B and C) to plain bytes, which the library does not return.
 
-Decides how a key is derived, and for which cipher. `kdf` has checked the cost before.
-Invariant: the result is the original plaintext, or an error; only a digest or the content shows whether the passphrase
-was right.
+Decides how a key is derived, and for which cipher. `kdf` has checked the cost before. Invariant: the result
+is the original plaintext, or an error; only a digest or the content shows whether the passphrase was right.
 """
 
 import hashlib
@@ -309,7 +308,7 @@ def _check_derivation(derivation: der.Element) -> None:
 
 
 def _prf(fields: Sequence[der.Element]) -> str:
-    """Return the pseudorandom function of PBKDF2's parameters, which is HMAC-SHA-1 if none is named (RFC 8018 A.2)."""
+    """Return the pseudorandom function of PBKDF2's parameters, by default HMAC-SHA-1 (RFC 8018 A.2)."""
     chosen = [one for one in fields[2:] if one.tag == der.SEQUENCE]
     return der.object_id(der.members(chosen[0], der.SEQUENCE, 1)[0]) if chosen else next(iter(_HMACS))
 

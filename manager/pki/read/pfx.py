@@ -279,7 +279,7 @@ def _mac_iterations(fields: tuple[der.Element, ...]) -> int:
 
 
 def _encrypted(content: der.Element) -> tuple[bytes, bytes]:
-    """Return the AlgorithmIdentifier and ciphertext of an EncryptedData (RFC 5652 8), which BER may fragment."""
+    """Return an EncryptedData's AlgorithmIdentifier and ciphertext (RFC 5652 8), whole even from BER."""
     body = der.members(der.first(_content(content, ENCRYPTED)), der.SEQUENCE, 2)
     info = der.members(body[1], der.SEQUENCE, 3)
     sealed = info[2]
