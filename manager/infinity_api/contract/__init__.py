@@ -1,4 +1,6 @@
-"""The core of the management API that existing clients speak: what its resources are, and what a request or an answer means.
+"""Core of the management API that existing clients use.
 
-Pure: no socket, no store, no clock. Binding it to HTTP and to the operations is left to shells.
+Its resources, and the meaning of requests and answers.
+
+Pure: no socket, no store, no clock. Other modules bind it to HTTP and to the operations.
 """

@@ -1,7 +1,8 @@
 """Alarm names and levels of the management API.
 
-Decides by which name and level a kind of alarm is known there (the contract's section 20): monitoring add-ons filter by
-both. Invariant: every kind has a name, its own where the clients know none, and two requests never see two names.
+Decides the name and level of each kind of alarm there (the contract's section 20); monitoring add-ons filter
+by both. Invariant: every kind has a name, its own if the clients know none, and its name is the same in every
+request.
 """
 
 from collections.abc import Mapping
@@ -48,7 +49,7 @@ _LEVELS: Final[Mapping[AlarmKind, str]] = MappingProxyType(
 
 
 def alarm_name(kind: AlarmKind, *, of_management_node: bool = False) -> str:
-    """Return the name of a kind of alarm; without one in the clients' vocabulary it is our own, which is stable too."""
+    """Return the name of a kind of alarm; ours, which is stable too, if the clients have none."""
     if kind is AlarmKind.NO_CERTIFICATE and of_management_node:
         return MISSING_ON_MANAGEMENT_NODE
     return NAMES.get(kind, kind.value)

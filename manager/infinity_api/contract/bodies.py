@@ -1,11 +1,11 @@
 """Request bodies, as values that the operations can work with.
 
-Decides what a create, a change and a change of several objects may contain (the contract's sections 2.1 and
-2.3): what a change leaves out stays, whether it is a PUT or a PATCH, null where null is not a value says
-nothing, and what was read can be written back: an object that was made through another door may hold what
-could not be given here. Read-only fields are ignored, and so are unknown ones unless the resource keeps them.
-Leaves to others whether related objects exist. Invariant: either all of a body was understood, or every
-finding is raised and none quotes a secret.
+Decides what the creation or change of one object, or of several, may contain (the contract's sections 2.1 and
+2.3). A change leaves omitted fields as they are, by PUT as well as by PATCH. A null is ignored where null is
+not a value. Answers may be written back: an object that was made elsewhere may hold values that could not be
+given here. Read-only fields are ignored, and so are unknown ones unless the resource keeps them. Others check
+that related objects exist. Invariant: either the whole body was understood, or every finding is raised and
+none quotes a secret.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,7 +26,7 @@ from manager.infinity_api.contract.values import (
 )
 
 BULK_MAX: Final = 1000
-"""Objects that one request may change and delete."""
+"""How many objects one request may change and delete."""
 _NOTHING: Final[Row] = MappingProxyType({})
 
 
@@ -52,12 +52,13 @@ def missing_text(field: Field) -> str:
 
 
 def read_values(resource: Resource, body: object, *, whole: bool, before: Row = _NOTHING) -> Values:
-    """Return the values of a body: with `whole` of every field that can be set, else of those that were given.
+    """Return the values of a body: with `whole`, of every field that can be set, else only of the given ones.
 
-    `before` is the row of the object that is to be changed: a value that the field does not take says nothing if it is the one that
-    an answer shows.
+    `before` is the row of the object to change: a value that a field does not accept is ignored if answers
+    show it.
 
-    Raises InvalidRequestError if the body is not an object or only lacks fields, ValuesError with every finding otherwise.
+    Raises InvalidRequestError if the body is not an object or only lacks fields, ValuesError with every
+    finding otherwise.
     """
     if not isinstance(body, dict):
         raise InvalidRequestError("The body must be a JSON object.")

@@ -1,9 +1,10 @@
-"""Description of a resource of the management API: its fields, its methods, and where it lives.
+"""Description of a resource of the management API: its fields, its methods, and its paths.
 
-Decides what can be said about a resource. Everything else (validation, filters, schema documents, OpenAPI, routes) is
-derived from it, so that there is no second list to keep in step. Leaves to others what is stored.
+Decides what can be said about a resource. Validation, filters, schema documents, OpenAPI and routes are all
+derived from it, so there is no second list to keep in step. Others decide what is stored.
 
-Invariant: a description that contradicts itself (a secret with a filter, a default that is not a choice) cannot be made.
+Invariant: a description that contradicts itself (a secret with a filter, a default that is not a choice)
+cannot be made.
 """
 
 from collections.abc import Iterable, Mapping
@@ -102,14 +103,16 @@ UNSET: Final = Unset()
 class Field:
     """One field of a resource.
 
-    `blank` may be left out (and, as text, be empty); `readonly` is shown and never taken; `writeonly` is taken and never
-    shown; `secret` is writeonly, its value is never quoted, and with `masked` it is shown as empty text. `minimum` and `maximum` are inclusive. `related` names the
-    resource that a related field points to, in `related_namespace`; a to-many one with `nested` is answered as whole objects.
-    `through` names text fields of the related object that filters and orders may use: the row has them as `<field>__<name>`.
-    With `zero_is_absent`, 0 means that nothing was said: a client writes it back for what no answer shows. A time that is
-    `precise` always has a fraction. `spellings` are other texts by which a filter may call a value.
-    A text with `or_object` may be an object instead, as clients of different age send it; one that is `keyed` is kept without the
-    key that may stand in it. A field that is `left_out` when null is not in an answer then: a client cannot read null there.
+    `blank` may be omitted (and, as text, be empty). `readonly` is shown and never accepted; `writeonly` is
+    accepted and never shown. `secret` is writeonly and its value is never quoted; with `masked` it is shown
+    as empty text. `minimum` and `maximum` are inclusive. `related` names the resource that a related field
+    points to, in `related_namespace`; a to-many one with `nested` is answered as whole objects. `through`
+    names text fields of the related object that filters and orders may use, as `<field>__<name>` in the row.
+    With `zero_is_absent`, 0 means no value: a client writes it back for what no answer shows. A `precise`
+    time always has a fraction. `spellings` are further texts by which a filter may name a value. A text with
+    `or_object` may also be an object, since clients of different age send either; a `keyed` text is stored
+    without any key in it. A `left_out` field is omitted from an answer when it is null, because a client
+    cannot read null there.
     """
 
     name: str
@@ -189,15 +192,20 @@ class Field:
 
     @property
     def is_required(self) -> bool:
-        """Return whether a create without it is refused; the rule by which the command-line client demands its flag."""
+        """Return whether a create without it is refused.
+
+        The rule by which the command-line client demands its flag.
+        """
         has_one = self.has_default and self.default is not None
         return not (self.readonly or self.blank or self.nullable or has_one)
 
     def is_absent(self, value: Value) -> bool:
-        """Return whether a value that was given says nothing: null where null is not a value, and what clients send for "unset".
+        """Return whether a given value is to be ignored.
 
-        Their types write an empty text where one of the choices would stand, and 0 for what no answer shows. Null for links to
-        several objects is the empty list.
+        Null where it is not a value, or what clients send for "unset".
+
+        Clients' types have an empty text in place of a choice, and 0 for a value that no answer shows. For
+        links to several objects, null is the empty list.
         """
         match value:
             case None:
@@ -249,16 +257,17 @@ def order_methods(methods: Iterable[Method]) -> tuple[Method, ...]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resource:
-    """A resource: `/api/admin/<namespace>/v1/[<group>/]<name>/`. `aliases` are further paths that mean the same.
+    """A resource: `/api/admin/<namespace>/v1/[<group>/]<name>/`.
 
-    `list_methods` are those of the collection, `detail_methods` those of one object. A command has only POST, on its own path.
-    The answer that makes an object has the texts `shown_once`, and is empty where there are none; with `shown_on_creation`
-    it is the whole object with these texts.
-    What `gives_access` is made and changed with a user's own password only.
-    No two objects have the same values in all fields of one of `unique_together`, which is what makes them one thing.
-    A PATCH must have the fields `patch_needs` as long as the object lacks them.
-    With `keeps_more`, fields that are not described here are kept and given back as they came (`more.read_more`): clients
-    are newer than this description.
+    `aliases` are further paths that mean the same.
+
+    `list_methods` are those of the collection, `detail_methods` those of one object. A command has only POST,
+    on its own path. The answer that makes an object has the texts `shown_once`, and is empty where there are
+    none; with `shown_on_creation` it is the whole object with these texts. What `gives_access` is made and
+    changed with a user's own password only. No two objects have the same values in all fields of one of
+    `unique_together`, which is what makes them one thing. A PATCH must have the fields `patch_needs` as long
+    as the object lacks them. With `keeps_more`, fields that are not described here are kept and given back as
+    they came (`more.read_more`): clients are newer than this description.
     """
 
     namespace: Namespace

@@ -1,7 +1,7 @@
-"""The answers of the management API that are not a plain success: their status, headers and body, as values.
+"""Answers of the management API other than a plain success: their status, headers and body, as values.
 
 Decides which status and which of the two error shapes a refusal has (the contract's sections 2.1 and 2.3).
-Invariant: a body is a JSON object or empty, and no text in it comes from a value that is secret.
+Invariant: a body is a JSON object or empty, and contains no text from a secret value.
 """
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
@@ -74,7 +74,10 @@ def taken(resource: Resource, *fields: str) -> str:
 
 
 class NoObjectError(CertcastError):
-    """No object has the id that a path or a relation names: 404, with an empty body as the contract's clients expect."""
+    """No object has the id that a path or a relation names.
+
+    404, with an empty body as the contract's clients expect.
+    """
 
     reason = Reason.NOT_FOUND
 
@@ -155,7 +158,10 @@ def options(methods: Iterable[Method]) -> Reply:
 
 
 def check_method(resource: Resource, method: str, *, to_one: bool) -> Reply | None:
-    """Return the refusal of a method (in any case) on the collection or on one object; None if it is allowed."""
+    """Return the refusal of a method (in any case) on the collection or on one object.
+
+    None if it is allowed.
+    """
     allowed = resource.detail_methods if to_one else resource.list_methods
     wanted = method.lower()
     if wanted in allowed or (wanted == "head" and Method.GET in allowed):

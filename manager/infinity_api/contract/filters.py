@@ -1,9 +1,10 @@
 """List filters: the conditions that a client sets on fields, and whether a value meets them.
 
-Decides every lookup, how its text is converted, and which are refused (the contract's section 2.2): what is not a field is ignored, a
-field that is not open to a lookup is 400. Rows hold values as `values.read_value` gives them; a field of a related object that
-filters may use stands in the row as `<field>__<name>`. Invariant: work is bounded by rows and their text whatever the pattern,
-because regular expressions are RE2's, and their cost is counted before it is spent.
+Decides every lookup, how its text is converted, and which are refused (the contract's section 2.2): unknown
+fields are ignored; a lookup that a field does not allow is 400. Rows hold values as `values.read_value` gives
+them. A related object's field that filters may use is `<field>__<name>` in the row. Invariant: work is
+bounded by rows and their text for any pattern, because regular expressions are RE2's, and their cost is
+computed before they run.
 """
 
 import re
@@ -34,7 +35,8 @@ FILTERS_MAX: Final = 20
 PATTERN_MAX: Final = 200
 PATTERN_MEMORY_BYTES: Final = 256 * 1024
 PATTERN_COST_MAX: Final = 100_000_000
-"""Characters looked at times the size of the compiled pattern: the worst case of RE2's slowest engine takes half a second."""
+"""Characters looked at times the size of the compiled pattern: the worst case of RE2's slowest engine takes
+half a second."""
 
 _TEXTS: Final[Mapping[FilterComparison, Callable[[str, str], bool]]] = MappingProxyType(
     {
@@ -67,7 +69,10 @@ Test: TypeAlias = Callable[[Any], bool]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filter:
-    """One condition. `key` is where the row has the value; `pattern` is a compiled regular expression, if it is one."""
+    """One condition.
+
+    `key` is where the row has the value; `pattern` is a compiled regular expression, if it is one.
+    """
 
     key: str
     field: Field
@@ -99,7 +104,10 @@ def read_filters(resource: Resource, parameters: Parameters) -> list[Filter]:
 
 
 def check_no_stray_filter(resource: Resource, parameters: Parameters) -> None:
-    """Refuse to delete by what is not a field: ignored, as in a search, it would leave a filter that finds everything. Raises InvalidRequestError."""
+    """Refuse to delete by what is not a field.
+
+    Ignored, as in a search, it would leave a filter that finds everything. Raises InvalidRequestError.
+    """
     for name, _ in parameters:
         field_name = name.partition("__")[0]
         if name not in _NO_FILTERS and (field_name not in resource.by_name or field_name == "resource_uri"):
@@ -188,7 +196,10 @@ def _text(field: Field, held: object) -> str:
 
 
 def _wanted(field: Field, text: str) -> Any:
-    """Return the value that a filter's text stands for. Raises InvalidRequestError: the framework's text for a mismatch."""
+    """Return the value that a filter's text stands for.
+
+    Raises InvalidRequestError: the framework's text for a mismatch.
+    """
     if text in _NONE and (field.nullable or field.kind is not Kind.STRING):
         return None
     if field.kind is Kind.STRING:
@@ -225,7 +236,10 @@ _UNLIMITED: Final[Mapping[Kind, Field]] = MappingProxyType(
 
 
 def _compile(text: str, *, ignore_case: bool) -> Any:
-    """Return a compiled pattern. Raises InvalidRequestError: too long, not a pattern, or of a kind that is not bounded."""
+    """Return a compiled pattern.
+
+    Raises InvalidRequestError: too long, not a pattern, or of a kind that is not bounded.
+    """
     if len(text) > PATTERN_MAX:
         raise InvalidRequestError(f"A regular expression has at most {PATTERN_MAX} characters.")
     options = re2.Options()

@@ -1,7 +1,9 @@
-"""Fields that nobody described: kept and given back as they came, because clients are newer than our description.
+"""Fields without a description.
 
-Decides how much of this an object may hold, and that nothing is kept whose name speaks of a secret, at any depth: nothing would tell
-that it must not be shown.
+Stored and returned unchanged, because clients are newer than our description.
+
+Decides how much of this an object may hold. Members whose names suggest a secret are not stored, at any
+depth, since nothing would keep them from being shown.
 """
 
 import re
@@ -14,7 +16,8 @@ from manager.infinity_api.contract.description import Resource, Value, Values
 from manager.infinity_api.contract.errors import WHOLE, ValuesError
 
 MORE_MAX: Final = 100
-"""Fields of an object that are kept without being described; the largest resource of the known clients has about as many."""
+"""Fields of an object that are kept without being described; the largest resource of the known clients has
+about as many."""
 
 MORE_MAX_BYTES: Final = 64 * 1024
 """All of these together as JSON; policy templates, the longest known texts, are some kilobytes."""

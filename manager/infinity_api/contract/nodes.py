@@ -1,8 +1,8 @@
-"""Nodes as the management API shows them, and what becomes of a node that it describes.
+"""Nodes as the management API shows them, and the changes that a client's description makes to a node.
 
-Decides which of a node's many fields Certcast itself uses (names, addresses, slots) and how a name that clients may choose freely
-becomes a node's name. Leaves keeping to the operations.
-Invariant: a node's own name never changes once it is there; nothing secret is kept with it.
+Decides which of a node's many fields Certcast itself uses (names, addresses, slots), and how a freely chosen
+name becomes a node's name. The operations store it. Invariant: a node's own name never changes once it
+exists; nothing secret is stored with the node.
 """
 
 import re
@@ -42,17 +42,22 @@ _SYNC: Final[Mapping[State, str]] = MappingProxyType(
 
 
 def names_called(records: Iterable[NodeRecord]) -> Mapping[NodeName, str]:
-    """Return the name by which the contract's `nodes` field calls each node: its FQDN, or its own name where another has that FQDN."""
+    """Return the name of each node in the contract's `nodes` field.
+
+    Its FQDN, or its own name if another has that FQDN.
+    """
     known = {record.name: _fqdn(record) for record in records}
     often = Counter(name.lower() for name in known.values())
     return {own: own if often[name.lower()] > 1 else name for own, name in known.items()}
 
 
 def nodes_called(resource: Resource, texts: Iterable[str], records: Iterable[NodeRecord]) -> list[NodeName]:
-    """Return the nodes that have these FQDNs, or names. Raises ValuesError with every one that no node has, or several.
+    """Return the nodes that have these FQDNs, or names.
 
-    An FQDN goes before a name that a node was given, and both before the other names that clients know it by: several nodes may
-    share one of those, and it may be another node's FQDN.
+    Raises ValuesError with every one that no node has, or several.
+
+    An FQDN goes before a name that a node was given, and both before the other names that clients know it by:
+    several nodes may share one of those, and it may be another node's FQDN.
     """
     known = _by_name(records)
     found: dict[NodeName, None] = {}
@@ -86,7 +91,10 @@ def _fqdn(record: NodeRecord) -> str:
 
 
 def new_name(values: Values, taken: Collection[NodeName]) -> NodeName:
-    """Return the node's name for a new node: from its name, or if another has that, from its FQDN. Raises InvalidInputError."""
+    """Return the node's name for a new node: from its name, or if another has that, from its FQDN.
+
+    Raises InvalidInputError.
+    """
     candidates = [str(values["name"]), f"{values['hostname']}.{values['domain']}"]
     for text in candidates:
         fit = _UNFIT.sub("-", text.lower())
@@ -113,8 +121,8 @@ def describe(
 ) -> NodeDescription:
     """Return what becomes of a node that has all of these values; its slots are those among them.
 
-    Of a known node, `before` is what it had: names and addresses that its fields did not say stay, and so do all if there would
-    be none, because join tokens are made of the management node's.
+    Of a known node, `before` is what it had: names and addresses that its fields did not say stay, and so do
+    all if there would be none, because join tokens are made of the management node's.
     """
     names, addresses = _names(values), _addresses(values)
     if known is not None and before is not None:

@@ -31,7 +31,7 @@ def has_same_identity(one: Certificate, other: Certificate) -> bool:
 
 
 def clashes(certificates: Iterable[Certificate], *, with_key: bool = False) -> list[Sequence[Certificate]]:
-    """Return the groups of different certificates with one issuer and serial number (and key, if that counts)."""
+    """Return groups of different certificates with one issuer and serial number (and key, if that counts)."""
     groups: dict[tuple[str, ...], dict[Certificate, None]] = {}
     for each in certificates:
         key = (key_of(each),) if with_key else ()

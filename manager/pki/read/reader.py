@@ -1,8 +1,8 @@
-"""Everything that people have, as blocks whose labels are true: the one way in for texts and files.
+"""Reader of all formats that people have, as blocks with true labels: the single entry for texts and files.
 
-Decides what bytes are by what they hold, whatever a label, a name or an encoding claims: PEM, DER, BER, PKCS#7 taken apart,
-ZIP archives unpacked, base64 without marks. Leaves opening keys and decoding certificates to others.
-Invariant: what is read is a block, or a finding that names what it is; never neither.
+Decides by the bytes' content, whatever a label, a name or an encoding claims: PEM, DER, BER, PKCS#7 taken
+apart, ZIP archives unpacked, base64 without marks. Others open keys and decode certificates. Invariant:
+everything is read as a block, or reported by a finding that names it.
 """
 
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ from manager.pki.read.refusal import refusal, unreadable
 _ZIP = b"PK\x03\x04"
 _BEGIN = b"-----BEGIN "
 _AS_LABELLED = frozenset(("TRUSTED CERTIFICATE", "OPENSSH PRIVATE KEY"))
-"""Formats of their own, which only their label tells."""
+"""Formats that only their label identifies."""
 
 _BAGS = frozenset((PKCS7, "CMS", "CERTIFICATE CHAIN"))
 _BLANK = "\ufeff\x00 \t\r\n"
@@ -33,9 +33,12 @@ _MAX_IN_ONE = 1000
 
 
 def read_text(text: str, wanted: str, *, file: str | None = None) -> Reading:
-    """Read a text's blocks. `wanted` completes "there is no ..." where it has none; an empty text is an empty reading.
+    """Read a text's blocks.
 
-    A block may hold a file that is not text, as the operator's command sends it: a ZIP archive is unpacked, once.
+    `wanted` completes "there is no ..." where it has none; an empty text is an empty reading.
+
+    A block may hold a file that is not text, as the operator's command sends it: a ZIP archive is unpacked,
+    once.
     """
     found = _read_text(text, wanted, file=file)
     blocks: list[Block] = []
@@ -70,7 +73,7 @@ def _read_text(text: str, wanted: str, *, file: str | None) -> Reading:
 
 
 def read_file(data: bytes, wanted: str, *, file: str | None = None) -> Reading:
-    """Read a file's blocks, those of a ZIP archive's files among them."""
+    """Read a file's blocks, including those of files in a ZIP archive."""
     if data.startswith(_ZIP):
         members, damaged = unpack(data, file=file)
         blocks: list[Block] = []
@@ -92,7 +95,9 @@ def read_file(data: bytes, wanted: str, *, file: str | None = None) -> Reading:
 
 
 def as_text(data: bytes, wanted: str, *, file: str | None = None) -> str:
-    """Return a file as the text that `read_text` reads: a text as it is, anything else as PEM. Raises PkiFindingsError.
+    """Return a file as the text that `read_text` reads: a text as it is, anything else as PEM.
+
+    Raises PkiFindingsError.
 
     What was left out of an archive is named in a comment before its blocks.
     """
@@ -186,7 +191,10 @@ def _true(block: Block) -> Iterator[Block]:
 
 
 def _elements(block: Block) -> list[bytes]:
-    """Split a block into the elements that stand in it one after another, which is one as a rule. Raises PkiError."""
+    """Split a block into the elements that stand in it one after another, which is one as a rule.
+
+    Raises PkiError.
+    """
     rest, found = block.der, []
     if rest[:1] != b"\x30":
         return [rest]
@@ -207,7 +215,10 @@ def _elements(block: Block) -> list[bytes]:
 
 
 def _from_ber(data: bytes, what: str) -> tuple[bytes, bytes]:
-    """Return the first element of BER in DER's frame, and the rest; a PKCS#12 file as it is, which has a digest."""
+    """Return the first element of BER in DER's frame, and the rest.
+
+    A PKCS#12 file as it is, which has a digest.
+    """
     try:
         whole = to_der(data)
         element = der.first(whole).raw

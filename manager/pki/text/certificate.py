@@ -1,7 +1,8 @@
 """The text form of a certificate that users of `openssl x509 -text` expect.
 
-Decides layout only; follows OpenSSL 3.0 line by line. Works on the DER, so what a strict parser refuses is shown as well.
-Invariant: never raises; a part that cannot be decoded says so, and nothing from the certificate reaches the text unescaped.
+Decides the layout only; follows OpenSSL 3.0 line by line. Works on the DER, so it also shows what a strict
+parser refuses. Invariant: never raises; a part that cannot be decoded says so, and all text from the
+certificate is escaped.
 """
 
 from collections.abc import Callable, Iterable

@@ -1,4 +1,6 @@
-"""Each extension of a certificate as OpenSSL prints it. A kind that has no form here is shown as OpenSSL shows unknown ones.
+"""Extensions of a certificate as OpenSSL prints them.
+
+Kinds that have no format here are shown like unknown ones.
 
 Invariant: never raises; a value that cannot be read is shown as its octets, as OpenSSL does.
 """

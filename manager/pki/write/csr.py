@@ -1,6 +1,7 @@
 """Certificate signing requests (PKCS#10): making them.
 
-Decides what a request contains (the specification's "Requesting a certificate signing request"). Invariant: a request is signed by its own key, and asks for what its fields say.
+Decides what a request contains (the specification's "Requesting a certificate signing request"). Invariant: a
+request is signed by its own key, and contains exactly what its fields say.
 """
 
 import ipaddress
@@ -42,10 +43,10 @@ _HOST_MAX = 253
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CsrFields:
-    """What to ask for.
+    """Content of a request.
 
-    `subject` is RFC 4514, and may be "" where there are `alternatives`: host names, IP addresses, URIs, email addresses in plain
-    text. `template` is a Microsoft certificate template's name, None for none.
+    `subject` is in RFC 4514 and may be "" if there are `alternatives`: host names, IP addresses, URIs and
+    email addresses in plain text. `template` is the name of a Microsoft certificate template, None for none.
     """
 
     subject: str
@@ -70,9 +71,10 @@ class Csr:
 
 
 def prefill(certificate: Certificate, *, as_client: bool) -> CsrFields:
-    """Return what a request to replace this certificate asks for, to be edited.
+    """Return the fields of a request that replaces this certificate, for editing.
 
-    Public CAs refuse a request for clientAuth, so that is asked for only where it is used (`as_client`) or nothing else was.
+    Public CAs refuse a request for clientAuth, so it is requested only if the certificate is used for it
+    (`as_client`) or has no other purpose.
     """
     server_auth = certificate.extended_usages is None or certificate.server_auth_usage
     return CsrFields(

@@ -1,8 +1,8 @@
-"""Write certificates, chains and keys in the forms that other products open.
+"""Export of certificates, chains and keys in the formats that other products read.
 
-Decides file names and formats (the specification's "Downloading an existing TLS certificate"). Leaves authorisation and audit to the
-manager. Invariants: a key never leaves unencrypted; a temporary certificate never leaves at all.
-Encrypting keys takes a second: run it off the loop.
+Decides file names and formats (the specification's "Downloading an existing TLS certificate"). The manager
+authorises and audits. Invariants: a key never leaves unencrypted; a temporary certificate never leaves at
+all. Encrypting keys takes a second: run it off the loop.
 """
 
 import base64
@@ -52,7 +52,7 @@ _DIGEST_OIDS = {"sha256": bytes.fromhex("0609608648016503040201"), "sha1": bytes
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportItem:
-    """One certificate to write, with what is to go along: its intermediates, its key (PKCS#8 PEM, secret)."""
+    """One certificate to export, with its intermediates and its key (PKCS#8 PEM, secret)."""
 
     leaf: Certificate
     chain: tuple[Certificate, ...] = ()
@@ -62,7 +62,7 @@ class ExportItem:
 
 @dataclass(frozen=True, slots=True)
 class Download:
-    """A file to hand out."""
+    """A file for the user."""
 
     name: str
     content: bytes = field(repr=False)
@@ -71,8 +71,8 @@ class Download:
 def export(items: Sequence[ExportItem], form: Format, *, passphrase: str | None = None) -> Download:
     """Write one or several certificates into one file.
 
-    Raises PkiError UNSUPPORTED for a temporary certificate, and InvalidInputError: `passphrase` where a key is included and it is
-    missing or too weak, `items` where there is nothing to write.
+    Raises PkiError UNSUPPORTED for a temporary certificate; InvalidInputError: `passphrase` if a key is
+    included and it is missing or too weak, `items` if there are none.
     """
     with_key = any(item.private_key_pem is not None for item in items)
     for item in items:
@@ -101,7 +101,7 @@ def file_name(leaves: Sequence[Certificate], *, with_key: bool, form: Format) ->
     if len(leaves) > 1:
         return f"all_{'keycerts' if with_key else 'certificates'}.{suffix}"
     label = leaves[0].display_name
-    # what is left cannot climb directories, hide, or break a header
+    # the remaining characters cannot leave the directory, hide the file, or break a header
     stem = _SAFE_CHARS.sub("_", label)[:MAX_FILE_STEM_CHARS].strip(".") or "unnamed"
     return f"{stem}_{'keycert' if with_key else 'certificate'}.{suffix}"
 
@@ -140,7 +140,10 @@ def _armoured(sealed_key: bytes) -> bytes:
 
 
 def _sealed_pfx(items: Sequence[ExportItem], passphrase: str) -> bytes:
-    """Write keys and certificates sealed: the library writes one key a file, and a MAC of 2,048 rounds."""
+    """Write encrypted keys and certificates.
+
+    The library supports one key per file, and a MAC of 2,048 rounds.
+    """
     sealer, written = Sealer(passphrase), set[Certificate]()
     keys: list[bytes] = []
     certificates: list[bytes] = []
@@ -176,7 +179,7 @@ def _content(octets: bytes) -> bytes:
 
 
 def _pfx(items: Sequence[ExportItem], passphrase: str | None) -> bytes:
-    """Write a file that is not encrypted, or one of the legacy profile."""
+    """Write an unencrypted file, or one of the legacy profile."""
     encryption = _legacy(passphrase) if passphrase else NoEncryption()
     if len(items) == 1:
         return _one_pfx(items[0], encryption, frozenset())

@@ -1,6 +1,7 @@
 """Private keys that the manager makes.
 
-Decides how strong a key is that takes the place of another. Making an RSA key takes seconds: run `make_key` where it does not block.
+Decides the strength of a key that replaces another. Making an RSA key takes seconds: run `make_key` off the
+loop.
 """
 
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -13,7 +14,10 @@ RSA_BITS = 2048
 
 
 def kind_like(key_type: str, key_bits: int) -> KeyKind:
-    """Return the kind of key that is at least as strong as one of this type; RSA with 2048 bits for what cannot be made here."""
+    """Return a kind of key at least as strong as one of this type.
+
+    RSA with 2048 bits for types that cannot be made here.
+    """
     if key_type.startswith("EC "):
         return KeyKind.ECDSAP256 if key_bits <= P256_BITS else KeyKind.ECDSAP384
     return KeyKind.RSA4096 if key_type == "RSA" and key_bits > RSA_BITS else KeyKind.RSA2048

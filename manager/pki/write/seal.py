@@ -1,8 +1,9 @@
-"""Encryption by passphrase for what leaves the house: PBES2 with PBKDF2-HMAC-SHA-256 and AES-256-CBC (RFC 8018 6.2), which OpenSSL, NSS, Java and Windows read.
+"""Encryption by passphrase for exported files: PBES2 with PBKDF2-HMAC-SHA-256 and AES-256-CBC (RFC 8018 6.2).
 
-Decides the cost of guessing. Invariant: a passphrase is stretched once for a file, with a salt of its own, and every part of the file
-has an initial vector of its own; so a file with a thousand keys costs its maker what one costs, and whoever guesses gains nothing
-by that: one passphrase opens all parts anyway.
+OpenSSL, NSS, Java and Windows read it. Decides the cost of guessing. Invariant: a passphrase is stretched
+once per file, with the file's own salt, and each part has its own initial vector. A file with a thousand keys
+thus costs its maker as much as one key. An attacker gains nothing by that, since one passphrase opens all
+parts anyway.
 """
 
 import hashlib
@@ -18,13 +19,14 @@ from common.pki import der
 from manager.strength import STRONG, WEAK, strength_of
 
 ROUNDS: Final = 600_000
-"""Of PBKDF2-HMAC-SHA-256 (OWASP Password Storage Cheat Sheet, 2023)."""
+"""Rounds of PBKDF2-HMAC-SHA-256 (OWASP Password Storage Cheat Sheet, 2023)."""
 
 MAC_ROUNDS: Final = 2 * ROUNDS
-"""Of the key derivation of PKCS#12 (RFC 7292 B.2) with SHA-256: a round hashes one block, where one of PBKDF2 hashes two."""
+"""Rounds of PKCS#12's key derivation (RFC 7292 B.2) with SHA-256; one hashes one block, one of PBKDF2 hashes
+two."""
 
 PASSPHRASE_MIN: Final = 12
-"""Characters, as of an administrator's password: who has the file may guess as long as they like."""
+"""Characters, as for an administrator's password: an attacker who has the file has all the time to guess."""
 
 _SALT_OCTETS: Final = 16
 _KEY_OCTETS: Final = 32
@@ -36,7 +38,10 @@ _AES256_CBC: Final = der.encode_object_id("2.16.840.1.101.3.4.1.42")
 
 
 def check_passphrase(passphrase: str | None, known: tuple[str, ...]) -> str:
-    """Return a passphrase that may protect a key; whoever guesses knows the texts in `known`. Raises InvalidInputError."""
+    """Return a passphrase fit to protect a key; attackers know the texts in `known`.
+
+    Raises InvalidInputError.
+    """
     given = passphrase or ""
     if len(given) < PASSPHRASE_MIN:
         raise InvalidInputError(
@@ -52,7 +57,7 @@ def check_passphrase(passphrase: str | None, known: tuple[str, ...]) -> str:
 
 
 class Sealer:
-    """Seals the parts of one file."""
+    """Encrypts the parts of one file."""
 
     def __init__(self, passphrase: str) -> None:
         salt = secrets.token_bytes(_SALT_OCTETS)
@@ -64,7 +69,7 @@ class Sealer:
         return "<sealer>"
 
     def seal(self, plain: bytes) -> tuple[bytes, bytes]:
-        """Return the AlgorithmIdentifier, and the ciphertext."""
+        """Return the AlgorithmIdentifier and the ciphertext."""
         iv = secrets.token_bytes(_BLOCK_BITS // 8)
         scheme = der.encode(der.SEQUENCE, _AES256_CBC + der.encode(der.OCTET_STRING, iv))
         algorithm = der.encode(der.SEQUENCE, _PBES2 + der.encode(der.SEQUENCE, self._derivation + scheme))

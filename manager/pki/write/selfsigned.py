@@ -1,8 +1,9 @@
-"""The temporary certificate that a node has from the moment it is deployed.
+"""Temporary certificate that a node has from its deployment on.
 
-Decides its shape (the specification's "TLS certificate usage": self-signed, 4096-bit key, 2048-bit Diffie-Hellman parameters
-appended). Invariant: SHA-256, valid for every name and address given. Making the key takes seconds of CPU: the
-caller runs `make_temporary` in another process, so arguments and result are picklable.
+Decides its shape (the specification's "TLS certificate usage": self-signed, 4096-bit key, 2048-bit
+Diffie-Hellman parameters appended). Invariant: SHA-256, valid for every given name and address. Making the
+key takes seconds of CPU, so callers run `make_temporary` in another process; arguments and result are
+picklable.
 """
 
 import datetime as dt
@@ -22,7 +23,7 @@ from manager.pki.read.material import TlsMaterial
 from manager.pki.read.parameters import FFDHE2048_PEM
 
 BACKDATED_S = 3600
-"""How long before `now_s` it is valid, for clients whose clock is behind."""
+"""How long before `now_s` its validity begins, for clients whose clock is behind."""
 
 COMMON_NAME_MAX = 64
 """RFC 5280 A.1, ub-common-name."""
@@ -35,7 +36,8 @@ def make_temporary(
 ) -> TlsMaterial:
     """Make a self-signed certificate for DNS `names` (at least one) and IP `addresses`.
 
-    The Common Name is the first name that fits into one. Raises ValueError for a name or address that is not valid.
+    The Common Name is the first name that fits into one. Raises ValueError for a name or address that is not
+    valid.
     """
     if not names:
         raise ValueError("a certificate needs a name")
