@@ -28,7 +28,7 @@ from manager.domain.renewal.records import ChallengeKind, Proof
 from manager.usecases.renewal.ports import Authorization, CaError, Ordered, Suggested
 
 PAGES_MAX: Final = 20
-"""How many orders of an account's list are read."""
+"""How many pages of an account's list of orders are read."""
 
 ORDERS_LOOKED_AT: Final = 50
 """How many orders are examined for one that can be continued; each takes a request."""
@@ -81,9 +81,7 @@ def _identifier(name: str) -> dict[str, str]:
 
 
 def find_order(session: CaSession, account_url: str, names: Sequence[str], *, profile: str) -> Ordered | None:
-    """Return an order of these names and this profile that is pending or ready.
-
-    Of several, the last in the CA's list.
+    """Return the latest order of these names and this profile that is pending or ready.
 
     An order that is being signed, or was, has a request already, whose key may be lost. Without a wanted
     profile, an order that has one is not used: nothing tells whether the CA chose it.

@@ -212,9 +212,9 @@ def _is_final(kind: str, status: int) -> bool:
 
 
 def retry_after_s(text: str | None, *, now_s: float) -> float | None:
-    """Return how long a Retry-After asks to wait (RFC 9110 10.2.3.
+    """Return how long a Retry-After asks to wait (RFC 9110 10.2.3), None if it cannot be read.
 
-    Seconds, or a date), None if it cannot be read.
+    It is a number of seconds, or a date.
     """
     if text is None:
         return None

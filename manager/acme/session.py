@@ -125,7 +125,7 @@ class CaSession:
     ) -> CaResponse:
         """Send a request signed by the account, or by a key alone (RFC 8555 6.2).
 
-        None as payload reads (6.3).
+        A payload of None reads a resource (6.3).
         """
         checked_url(self.ca, url, "address")
         new_nonce_url = self.endpoints().new_nonce

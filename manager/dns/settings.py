@@ -1,19 +1,23 @@
 """The table `[dns]` of the manager's settings: where records are written that prove names, and how.
 
-[dns] resolvers = ["192.0.2.53"] # optional, up to 3, as ADDRESS or ADDRESS:PORT; by default the system's
-persist = false # whether DNS-PERSIST-01 may be used
+    [dns]
+    resolvers = ["192.0.2.53"]              # optional, up to 3, as ADDRESS or ADDRESS:PORT; by default the system's
+    persist = false                         # whether DNS-PERSIST-01 may be used
 
-[[dns.zone]] # a server that takes updates (RFC 2136) names = ["example.com", "example.org"] # for these and
-all names below them; the nearest one counts server = "192.0.2.1" # ADDRESS, NAME, ADDRESS:PORT or NAME:PORT
-key_file = "/etc/certcast/example.key" # as tsig-keygen writes it; or a credential of the service manager: #
-key_credential = "certcast-example-key"
+    [[dns.zone]]                            # a server that takes updates (RFC 2136)
+    names = ["example.com", "example.org"]  # for these and all names below them; the nearest one counts
+    server = "192.0.2.1"                    # ADDRESS, NAME, ADDRESS:PORT or NAME:PORT
+    key_file = "/etc/certcast/example.key"  # as tsig-keygen writes it; or a credential of the service manager:
+    # key_credential = "certcast-example-key"
 
-[[dns.zone]] # a command that changes records names = ["example.net"] present = ["/usr/local/sbin/change-dns",
-"present"] # is given two words more: the record's name and its text cleanup = ["/usr/local/sbin/change-dns",
-"cleanup"] timeout_seconds = 60
+    [[dns.zone]]                            # a command that changes records
+    names = ["example.net"]
+    present = ["/usr/local/sbin/change-dns", "present"]   # is given two words more: the record's name and its text
+    cleanup = ["/usr/local/sbin/change-dns", "cleanup"]
+    timeout_seconds = 60
 
-Decides which values are right. Leaves to others whether a server, a key or a program is there. Invariant: no
-secret stands here, and nothing of dnspython is imported.
+Decides which values are right. Others check that a server, a key or a program exists.
+Invariant: no secret is in the settings, and nothing of dnspython is imported.
 """
 
 import ipaddress

@@ -57,7 +57,7 @@ class Database:
         self.rights_revision = 0
         """Counts changes of rights. It rises once a change is committed, or may have been."""
         self.own_numbers: set[int] = set()
-        """Whether rights changed in transactions of this process since the feed was last read."""
+        """Numbers of this process's transactions that were committed since the feed was last read."""
         self.journal = Journal()
         self.clock = StoreClock()
         self.tell_tallies = engine.tell_tallies

@@ -41,10 +41,7 @@ class HostKeyStore:
         await self._meta.set(STATE, state.encode())
 
     async def since_s(self) -> float:
-        """Return since when the key has been presented.
-
-        0 if since the store was made, or an earlier release.
-        """
+        """Return since when the key has been presented; 0 since the store was made, or an earlier release."""
         return float(await self._meta.get(SINCE) or 0.0)
 
     async def keep_since(self, now_s: float) -> None:

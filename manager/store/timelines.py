@@ -35,10 +35,7 @@ IDS_LEAP: Final = 1_000
 
 
 def leap_from(counters: Mapping[str, int], revision: int, now_s: float) -> int:
-    """Return where all counters continue after a leap at this time.
-
-    Above all of them, even with a wrong clock.
-    """
+    """Return where all counters continue after a leap: above all of them, even with a wrong clock."""
     return max(int(now_s * NUMBERS_A_SECOND), revision, *counters.values(), 0) + 1
 
 

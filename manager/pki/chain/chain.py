@@ -48,15 +48,20 @@ class Link:
 class Chain:
     """The best chain that was found.
 
-    Attributes: state: how good it is. links: leaf first; the root last, if it is known. missing_issuer: for
-    INCOMPLETE, the name of the issuer that was not found (RFC 4514). serving: what a server sends after its
-    leaf. It omits a self-signed root, but includes certificates that came with the leaf for clients that know
-    only another root (a cross-signed certificate of the root), unless these are wrong. recheck_at_s: the
-    first second at which the answer may change. exhausted: a work limit was met, so a better chain may exist;
-    `crowd` is the issuer's name with the most candidates, and their number. has_namesake: a known CA has the
-    name of the missing issuer, or of the untrusted root, but another key. Without a hint, people would take
-    them for the same. looked_for: the canonical names of all issuers that were searched; a CA of another name
-    cannot change the chain.
+    Attributes:
+        state: how good it is.
+        links: leaf first; the root last, if it is known.
+        missing_issuer: for INCOMPLETE, the name of the issuer that was not found (RFC 4514).
+        serving: what a server sends after its leaf. It omits a self-signed root, but includes certificates
+            that came with the leaf for clients that know only another root (a cross-signed certificate of the
+            root), unless these are wrong.
+        recheck_at_s: the first second at which the answer may change.
+        exhausted: a work limit was met, so a better chain may exist; `crowd` is the issuer's name with the
+            most candidates, and their number.
+        has_namesake: a known CA has the name of the missing issuer, or of the untrusted root, but another
+            key. Without a hint, people would take them for the same.
+        looked_for: the canonical names of all issuers that were searched; a CA of another name cannot change
+            the chain.
     """
 
     state: ChainState

@@ -51,12 +51,16 @@ _RARE_HASHES = ("sha3-", "sha512-")
 class Circumstances:
     """The store's knowledge about a certificate.
 
-    Attributes: slots: the kinds of slot that it is in ("server", "client"); empty if no node has it.
-    node_names: the FQDN and alternative FQDNs of the nodes that have it in their server slot. client_names:
-    those of the nodes that present it as a client. key_shared_by: labels of other certificates with the same
-    key. chain: its chain of trust, if it was built. has_public_root: whether its chain ends at a root of the
-    built-in list. ca_key_of: labels of trusted CAs with the same key. unloadable: labels of certificates that
-    OpenSSL cannot load, of it and those that came with it, and why.
+    Attributes:
+        slots: the kinds of slot that it is in ("server", "client"); empty if no node has it.
+        node_names: the FQDN and alternative FQDNs of the nodes that have it in their server slot.
+        client_names: those of the nodes that present it as a client.
+        key_shared_by: labels of other certificates with the same key.
+        chain: its chain of trust, if it was built.
+        has_public_root: whether its chain ends at a root of the built-in list.
+        ca_key_of: labels of trusted CAs with the same key.
+        unloadable: labels of certificates that OpenSSL cannot load, of it and those that came with it, and
+            why.
     """
 
     slots: Collection[str] = ("server",)

@@ -40,10 +40,12 @@ class ImportFile:
 class CertificateBatch:
     """Content of a batch, in the order of the files; each certificate once.
 
-    Attributes: tls: certificates with their keys. trusted_cas: CA certificates that came without a leaf.
-    without_key: certificates whose key is already stored; `private_key_pem` is "". left_out: findings about
-    skipped content: archive members that obviously hold neither a certificate nor a key and, if only the
-    usable part was requested, everything else that is unusable.
+    Attributes:
+        tls: certificates with their keys.
+        trusted_cas: CA certificates that came without a leaf.
+        without_key: certificates whose key is already stored; `private_key_pem` is "".
+        left_out: findings about skipped content: archive members that obviously hold neither a certificate
+            nor a key and, if only the usable part was requested, everything else that is unusable.
     """
 
     tls: tuple[TlsMaterial, ...]

@@ -109,9 +109,9 @@ def _checked(block: Block) -> tuple[bytes, str]:
 
 
 def _without_subgroup(data: bytes) -> bytes:
-    """Write X9.42 parameters (p, g, q.
+    """Write X9.42 parameters (RFC 3279 2.3.3: p, g, q) as PKCS#3's (p, g, length).
 
-    RFC 3279 2.3.3) as PKCS#3's (p, g, length), as `openssl dhparam -dsaparam` 1.1 did.
+    `openssl dhparam -dsaparam` 1.1 did the same.
     """
     prime, generator, order = (der.integer(one) for one in der.sequence(data, 3)[:3])
     if prime <= 0 or generator <= 0 or order <= 0:
