@@ -4,6 +4,7 @@ Decides the order of tables, how much is in memory at once, and what counts as e
 row. Its callers choose the databases, and keep others from writing to the source where nothing may be lost.
 Invariant: sealed values stay sealed, and neither side reuses an id that was assigned once.
 """
+
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal

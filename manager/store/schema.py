@@ -4,6 +4,7 @@ Decides whether a manager may open a store that a newer one has migrated, and wh
 while managers serve. Invariant: managers that serve a store know its schema, or one that its last migration
 declared old enough.
 """
+
 from pathlib import Path
 from typing import Final
 

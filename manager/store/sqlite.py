@@ -246,9 +246,7 @@ def _has_log(path: Path) -> bool:
 
 def _open_for_reading(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, check_same_thread=False)
-    connection.execute(
-        "SELECT name FROM sqlite_master"
-    ).fetchall()  # the file is opened by the first query
+    connection.execute("SELECT name FROM sqlite_master").fetchall()  # the file is opened by the first query
     return connection
 
 
