@@ -91,10 +91,7 @@ class Audit:
     async def append(
         self, *, at_s: float, actor: str, action: str, subject: str, detail: object = None
     ) -> None:
-        """Append an act to the chain.
-
-        Raises StorageError, also if the chain key is missing: nothing goes unrecorded.
-        """
+        """Append an act to the chain. Raises StorageError, also if the chain key is missing."""
         values = {
             "at_s": float(at_s),
             "actor": actor,
@@ -214,10 +211,7 @@ class Audit:
             return latest is not None and latest.action == WITNESSED
 
     def miss_witness(self) -> None:
-        """Note that the head beside the log is gone.
-
-        `find_fault` and `verify` report it for the rest of this process.
-        """
+        """Note that the head beside the log is gone, which this process reports from now on (`verify`)."""
         self._lacks_witness = True
 
     async def verify(self, *, noted: str | None = None, kept: SignedHead | None = None) -> Verification:
@@ -250,10 +244,7 @@ class Audit:
             return found
 
     async def _walk(self, walk: _Walk) -> bytes | None:
-        """Walk to the end or the first entry that does not fit.
-
-        Return the stored head as of the last page.
-        """
+        """Walk to the end or the first entry that does not fit; return the last page's stored head."""
         while True:
             following = select(audit).order_by(audit.c.id).limit(PAGE)
             if walk.head is not EMPTY:
@@ -305,10 +296,7 @@ def _lost(kept: SignedHead | None) -> Kept:
 
 
 async def _end(connection: AsyncConnection, *, count: int) -> Head:
-    """Return the end of the entries, counting as many as the head does.
-
-    With an id not above zero it fits no head.
-    """
+    """Return the end of the entries, counted as far as the head does; an id not above zero fits no head."""
     latest = select(audit.c.id, audit.c.chain).order_by(audit.c.id.desc()).limit(1)
     last = (await connection.execute(latest)).first()
     if last is None:
@@ -326,10 +314,7 @@ async def _restored_s(connection: AsyncConnection, seals: Seals) -> float | None
 async def _latest_sealed(
     connection: AsyncConnection, seals: Seals, chosen: ColumnElement[bool]
 ) -> Row[Any] | None:
-    """Return the last of these entries that the log's key sealed.
-
-    One that was merely inserted excuses nothing.
-    """
+    """Return the last of these entries that the log's key sealed; one merely inserted excuses nothing."""
     query = select(audit).where(chosen).order_by(audit.c.id.desc()).limit(LOOKED_AT)
     for row in (await connection.execute(query)).all():
         before = select(audit.c.chain).where(audit.c.id < row.id).order_by(audit.c.id.desc()).limit(1)

@@ -154,10 +154,7 @@ class Database:
             raise self._translated(error) from error
 
     def act_as(self, acting: MemberId) -> None:
-        """Make every transaction from now on depend on this member's row.
-
-        Without the row, none is committed.
-        """
+        """Commit transactions from now on only while this member's row exists."""
         self._member = acting
 
     def stand_down(self, why: str) -> None:
@@ -169,10 +166,7 @@ class Database:
             raise MembershipLostError(self._stands_down)
 
     async def note_takeover(self) -> None:
-        """Make the counters leap if a server took over since the last write, else only read.
-
-        Raises StorageError.
-        """
+        """Make the counters leap if a server took over since the last write. Raises StorageError."""
         if not self.is_shared:
             return
         async with self.read() as connection:
@@ -228,10 +222,7 @@ class Database:
 
     @contextmanager
     def on_condition(self, check: Callable[[], Awaitable[None]] | None) -> Iterator[None]:
-        """Begin every transaction of this task in the block with this check, whose error undoes it.
-
-        None: no check.
-        """
+        """Begin this task's transactions in the block with a check (None: none), whose error undoes them."""
         task = asyncio.current_task()
         if task is None:
             raise RuntimeError("only a task begins transactions")
@@ -320,10 +311,7 @@ class Database:
         return self.engine.insert(table)
 
     def among(self, column: ColumnElement[int], numbers: Collection[int]) -> ColumnElement[bool]:
-        """Return the condition that a column is one of these numbers.
-
-        It takes one bound value for any number of them.
-        """
+        """Return the condition that a column is one of these numbers, all of them in one bound value."""
         return self.engine.among(column, numbers)
 
     async def insert_absent(

@@ -111,8 +111,7 @@ class Field:
     With `zero_is_absent`, 0 means no value: a client writes it back for what no answer shows. A `precise`
     time always has a fraction. `spellings` are further texts by which a filter may name a value. A text with
     `or_object` may also be an object, since clients of different age send either; a `keyed` text is stored
-    without any key in it. A `left_out` field is omitted from an answer when it is null, because a client
-    cannot read null there.
+    without any key in it. A `left_out` field is omitted when null, because a client cannot read null there.
     """
 
     name: str
@@ -192,17 +191,12 @@ class Field:
 
     @property
     def is_required(self) -> bool:
-        """Return whether a create without it is refused.
-
-        The rule by which the command-line client demands its flag.
-        """
+        """Return whether a create needs it; by this rule the command-line client demands its flag."""
         has_one = self.has_default and self.default is not None
         return not (self.readonly or self.blank or self.nullable or has_one)
 
     def is_absent(self, value: Value) -> bool:
-        """Return whether a given value is to be ignored.
-
-        Null where it is not a value, or what clients send for "unset".
+        """Return whether to ignore a value: null where it is not one, or what clients send for "unset".
 
         Clients' types have an empty text in place of a choice, and 0 for a value that no answer shows. For
         links to several objects, null is the empty list.
@@ -259,15 +253,13 @@ def order_methods(methods: Iterable[Method]) -> tuple[Method, ...]:
 class Resource:
     """A resource: `/api/admin/<namespace>/v1/[<group>/]<name>/`.
 
-    `aliases` are further paths that mean the same.
-
-    `list_methods` are those of the collection, `detail_methods` those of one object. A command has only POST,
-    on its own path. The answer that makes an object has the texts `shown_once`, and is empty where there are
-    none; with `shown_on_creation` it is the whole object with these texts. What `gives_access` is made and
-    changed with a user's own password only. No two objects have the same values in all fields of one of
-    `unique_together`, which is what makes them one thing. A PATCH must have the fields `patch_needs` as long
-    as the object lacks them. With `keeps_more`, fields that are not described here are kept and given back as
-    they came (`more.read_more`): clients are newer than this description.
+    `aliases` are further paths that mean the same. `list_methods` are those of the collection,
+    `detail_methods` those of one object. A command has only POST, on its own path. The answer that makes an
+    object has the texts `shown_once`, or is empty without any; with `shown_on_creation` it is the whole
+    object with these texts. What `gives_access` is made and changed with a user's own password only. No two
+    objects have the same values in all fields of one of `unique_together`. A PATCH must have the fields
+    `patch_needs` as long as the object lacks them. With `keeps_more`, fields without a description are stored
+    and returned unchanged (`more.read_more`): clients are newer than this description.
     """
 
     namespace: Namespace

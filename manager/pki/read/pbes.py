@@ -106,10 +106,7 @@ _derived: ContextVar[dict[tuple[object, ...], bytes] | None] = ContextVar("_deri
 
 @contextmanager
 def deriving_once() -> Iterator[None]:
-    """Derive the key of each passphrase, salt and count once in this block.
-
-    Parts of a file often share them.
-    """
+    """Derive the key of each passphrase, salt and count once in this block: parts of a file share them."""
     if _derived.get() is not None:
         yield
         return
@@ -121,10 +118,7 @@ def deriving_once() -> Iterator[None]:
 
 
 def is_opened_here(algorithm: bytes) -> bool:
-    """Whether `unseal` supports an AlgorithmIdentifier's encryption; otherwise only the library does.
-
-    Raises UnknownSchemeError, DerError.
-    """
+    """Whether `unseal`, not just the library, opens this encryption. Raises UnknownSchemeError, DerError."""
     scheme, parameters = der.sequence(algorithm, 2)[:2]
     name = der.object_id(scheme)
     if name == _PBES2:
@@ -177,10 +171,7 @@ def legacy_cipher(dek: str) -> _Cipher:
 
 
 def unseal(algorithm: bytes, ciphertext: bytes, passphrase: str) -> bytes:
-    """Decrypt as an AlgorithmIdentifier says.
-
-    Raises PkiError INVALID (passphrase), UnknownSchemeError, DerError.
-    """
+    """Decrypt by AlgorithmIdentifier. Raises PkiError INVALID (passphrase), UnknownSchemeError, DerError."""
     scheme, parameters = der.sequence(algorithm, 2)[:2]
     name = der.object_id(scheme)
     if name == _PBES2:

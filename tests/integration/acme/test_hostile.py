@@ -186,7 +186,7 @@ async def test_a_token_that_could_be_another_files_name_proves_nothing(hostile, 
 )
 async def test_what_is_no_certificate_is_not_taken_for_one(hostile, at_hostile, body):
     hostile.replies[THING] = [Reply(body=body)]
-    assert "something else" in (await refused(at_hostile.download(hostile.url(THING)))).message
+    assert "something other" in (await refused(at_hostile.download(hostile.url(THING)))).message
 
 
 async def test_so_many_other_chains_are_asked_for_and_no_more(hostile, at_hostile):
