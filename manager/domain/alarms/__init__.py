@@ -1,8 +1,9 @@
-"""Alarms: which conditions an operator must see, and what becomes of the alarms that say so.
+"""Alarms: the conditions that an operator must see, and when alarms about them are raised and lowered.
 
-Decides from state alone (level-triggered): an alarm is active as long as its condition is found, whoever missed the event that
-made it. Leaves finding the state, the clock and the keeping to the shell. A kind has a file of its own: number, level, delay,
-condition and words; `registry` knows them all.
+Level-triggered: an alarm is active as long as its condition is found, even if the event that caused it was
+missed. The shell supplies the state and the clock, and stores the alarms. Each kind has its own file with
+number, level, delay, condition and words; `registry` lists them all.
+
 Invariant: at most one active alarm for each kind and subject.
 """
 

@@ -1,4 +1,4 @@
-"""A trusted CA is no longer valid."""
+"""A trusted CA has expired."""
 
 from collections.abc import Iterable
 from typing import Final

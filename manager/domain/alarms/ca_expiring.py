@@ -1,4 +1,4 @@
-"""A trusted CA's end is near."""
+"""A trusted CA expires soon."""
 
 from collections.abc import Iterable
 from typing import Final

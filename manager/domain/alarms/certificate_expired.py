@@ -1,4 +1,4 @@
-"""A certificate is no longer valid."""
+"""A certificate has expired."""
 
 from collections.abc import Iterable
 from typing import Final

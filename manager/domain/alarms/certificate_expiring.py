@@ -1,4 +1,4 @@
-"""A certificate's end is near, by how long it lives."""
+"""A certificate expires soon, relative to its lifetime."""
 
 from collections.abc import Iterable
 from typing import Final

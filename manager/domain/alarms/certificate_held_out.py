@@ -1,4 +1,4 @@
-"""Nodes do not get a certificate, because OpenSSL cannot load it."""
+"""A certificate that nodes do not get, because OpenSSL cannot load it."""
 
 from collections.abc import Iterable
 from typing import Final

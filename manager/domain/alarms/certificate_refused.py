@@ -1,4 +1,4 @@
-"""Clients refuse a certificate that a node has, for what it is: its purpose, its key, its signature, its encoding."""
+"""A node's certificate that clients refuse for its own content: purpose, key, signature or encoding."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -11,7 +11,7 @@ from manager.domain.alarms.kinds import AlarmKind, Condition, Stored, stored_spe
 _REPORTED_ELSEWHERE: Final = frozenset(
     {LintCode.CHAIN, LintCode.NODE_NAME_MISMATCH, LintCode.UNLOADABLE, LintCode.NOT_YET_VALID}
 )
-"""What has an alarm of its own, and what nodes do not install before its time."""
+"""Findings with their own alarm, and certificates that nodes do not install before they are valid."""
 
 _WEAK: Final = "It is signed with SHA-1 or an older hash."
 

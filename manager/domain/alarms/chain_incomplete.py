@@ -16,14 +16,14 @@ _NO_WAY_TO_A_ROOT: Final = frozenset(
         ChainState.EXPIRED,
     }
 )
-"""Chains that no client will follow up to a trusted root; a self-signed certificate says so by its status."""
+"""Chains that no client follows to a trusted root. A self-signed certificate has a status for this instead."""
 
 
 def _find(stored: Stored) -> Iterable[Condition]:
     inventory = stored.inventory
     for entry in stored.entries:
         chain = inventory.chain(entry.id, now_s=stored.now_s)
-        # a leaf that has expired has an alarm of its own
+        # an expired leaf has its own alarm
         only_leaf = chain.state is ChainState.EXPIRED and not any(link.problems for link in chain.links[1:])
         if chain.state in _NO_WAY_TO_A_ROOT and not only_leaf:
             yield about_certificate(entry, AlarmKind.CHAIN_INCOMPLETE, chain.explanation)

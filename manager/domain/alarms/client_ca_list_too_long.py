@@ -1,4 +1,4 @@
-"""Trusted CAs have more names than a server can list for its clients."""
+"""Trusted CAs whose names are too many for the list that a server sends to its clients."""
 
 from collections.abc import Iterable
 from typing import Final

@@ -1,4 +1,4 @@
-"""A node's clock is off."""
+"""A node's clock is wrong."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -10,7 +10,7 @@ from manager.domain.view import NodeView
 
 
 def _find(view: NodeView) -> Iterable[Condition]:
-    # a clock that was heard long ago says nothing
+    # an offline node's last known skew says nothing
     if view.connected_at_s is not None and abs(view.clock_skew_s) > CLOCK_SKEW_S:
         details = f"Its clock is {view.clock_skew_s:+.0f} s from the manager's; check its time service."
         yield about_node(view.name, AlarmKind.CLOCK_SKEW, details)

@@ -16,8 +16,8 @@ def _find(view: NodeView) -> Iterable[Condition]:
 def _details(view: NodeView) -> str:
     if view.is_incredible and view.applied is not None:
         return (
-            f"It claims to run generation {view.applied.generation}, which no manager can have published. Look at what runs on that "
-            "machine; what is pushed by force keeps its own numbers."
+            f"It claims to run generation {view.applied.generation}, which no manager can have published. Find out "
+            "what runs on that machine. A forced push does not adopt the claimed number."
         )
     return "It runs a generation that this store never published; a forced push replaces it."
 

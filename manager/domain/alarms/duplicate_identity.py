@@ -13,7 +13,7 @@ def _find(view: NodeView) -> Iterable[Condition]:
         where = " and ".join(dict.fromkeys(view.rivals))
         details = (
             f"Agents at {where} connect with the key of this node and displace each other. Stop the copy, remove its "
-            "identity, and let it join as a node of its own."
+            "identity, and join it as a separate node."
         )
         yield about_node(view.name, AlarmKind.DUPLICATE_IDENTITY, details)
 

@@ -1,4 +1,4 @@
-"""Nobody has looked for alarms for too long."""
+"""Alarms have not been evaluated for too long."""
 
 from typing import Final
 
@@ -9,6 +9,6 @@ SPEC: Final = manager_spec(AlarmKind.EVALUATION_SILENT, 14, "error")
 
 
 def condition(age_s: float) -> Condition:
-    """Say how old the last evaluation is."""
-    details = f"The last alarm evaluation was {age_s:.0f} s ago; the other alarms are as old as that."
+    """Return the condition; its details say how old the last evaluation is."""
+    details = f"The last alarm evaluation was {age_s:.0f} s ago; the other alarms are equally old."
     return Condition(subject=SUBJECT, label="manager", details=details)

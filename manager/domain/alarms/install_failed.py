@@ -1,4 +1,4 @@
-"""A node failed to install what is desired."""
+"""A node failed to install the desired content."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -9,7 +9,7 @@ from manager.domain.alarms.kinds import AlarmKind, Condition, node_spec
 from manager.domain.view import NodeView
 
 _AWAY_FROM_FAILED: Final[frozenset[State]] = frozenset({"pending", "installing", "offline"})
-"""States that a node passes through between a failure and the attempt that ends it: they say nothing of whether it is over."""
+"""States that a node passes through between a failure and its next success: the failure may still last."""
 
 
 def _find(view: NodeView) -> Iterable[Condition]:

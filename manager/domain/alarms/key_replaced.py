@@ -1,4 +1,4 @@
-"""A node's pinned key was replaced a short while ago."""
+"""A node's pinned key was replaced recently."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -19,8 +19,9 @@ def _details(change: KeyChange) -> str:
     how = "with a join token" if change.how == "rejoined" else "vouched for by its former key"
     until = f"; its former key was last used from {change.former_address}" if change.former_address else ""
     return (
-        f"Its key was replaced on {date(int(change.at_s))} {how}, from {change.address}{until}. The new key is {change.fingerprint}. "
-        "If nobody did that on purpose, somebody else has a copy of its key or a token: remove the node, and let it join again."
+        f"Its key was replaced on {date(int(change.at_s))} {how}, from {change.address}{until}. The new key is "
+        f"{change.fingerprint}. If this was not intended, a stranger has a copy of its key or a token: remove the "
+        "node, and join it again."
     )
 
 

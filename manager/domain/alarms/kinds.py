@@ -1,4 +1,4 @@
-"""Alarm kinds: what each is made of, and what it finds."""
+"""Alarm kinds, their specifications, and the conditions that they find."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -13,11 +13,11 @@ from manager.domain.view import NodeView
 Level = Literal["error", "warning"]
 
 OUT_OF_SYNC_S: Final = 60.0
-"""What is not repaired within the minute that the specification allows is worth an alarm."""
+"""Time after which an unrepaired node raises an alarm: the specification allows a minute."""
 
 
 class AlarmKind(StrEnum):
-    """What can be wrong; stable for machines."""
+    """Kinds of alarms; the values are stable for machines."""
 
     NO_CERTIFICATE = "no_certificate"
     CHAIN_INCOMPLETE = "chain_incomplete"
@@ -55,7 +55,7 @@ class AlarmKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What an alarm is about, as one word: `node:conf1`, `certificate:12`, `trusted_ca:3`, `renewal:4`, `manager`."""
+    """Subject of an alarm. Its key is one word: `node:conf1`, `certificate:12`, `trusted_ca:3`, `renewal:4`, `manager`."""
 
     kind: AlarmKind
     key: str
@@ -63,9 +63,9 @@ class Subject:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Condition:
-    """Something that is wrong now. `label` names the subject for people, `node` is a node's name or "".
+    """A fault that exists now. `label` names the subject for people; `node` is a node's name or "".
 
-    One that only `sustains` keeps an alarm active, and raises none.
+    With `sustains` it keeps an active alarm active but raises none.
     """
 
     subject: Subject
@@ -77,9 +77,9 @@ class Condition:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
-    """What is stored, at a second, of which these certificates and nodes are looked at, and all trusted CAs.
+    """The store's content at a time: the certificates and nodes to check, and all trusted CAs.
 
-    `republished` are the certificates that nodes are to serve by older content.
+    `republished` are the certificates in the older content that nodes serve after it was republished.
     """
 
     inventory: Inventory
@@ -91,9 +91,9 @@ class Stored:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlarmSpec:
-    """What is the same for all alarms of a kind. `delay_s` is how long the condition must have lasted.
+    """Properties that all alarms of a kind share. The condition must have lasted for `delay_s`.
 
-    `in_store` finds it in what is stored, `on_node` in what is known of a node; None where it is not found there.
+    `in_store` finds conditions in the store, `on_node` in what is known about a node; None if not applicable.
     """
 
     kind: AlarmKind
@@ -105,14 +105,14 @@ class AlarmSpec:
 
     @property
     def title(self) -> str:
-        """Name the kind for people."""
+        """Return the kind's name for people."""
         return ALARM_TITLES[self.kind]
 
 
 def stored_spec(
     kind: AlarmKind, number: int, level: Level, find: Callable[[Stored], Iterable[Condition]]
 ) -> AlarmSpec:
-    """Return a kind that is found in what is stored, at once."""
+    """Return the specification of a kind found in the store, without delay."""
     return AlarmSpec(kind=kind, number=number, level=level, delay_s=0.0, in_store=find, on_node=None)
 
 
@@ -124,15 +124,15 @@ def node_spec(
     *,
     delay_s: float = 0.0,
 ) -> AlarmSpec:
-    """Return a kind that is found in what is known of a node."""
+    """Return the specification of a kind found in what is known about a node."""
     return AlarmSpec(kind=kind, number=number, level=level, delay_s=delay_s, in_store=None, on_node=find)
 
 
 def manager_spec(kind: AlarmKind, number: int, level: Level) -> AlarmSpec:
-    """Return a kind that the manager finds in itself."""
+    """Return the specification of a kind that the manager finds in itself."""
     return AlarmSpec(kind=kind, number=number, level=level, delay_s=0.0, in_store=None, on_node=None)
 
 
 def renewal_spec(kind: AlarmKind, number: int, level: Level) -> AlarmSpec:
-    """Return a kind that is found in a renewal, where all renewals are gone through with their orders and accounts."""
+    """Return the specification of a kind found when all renewals, orders and accounts are checked together."""
     return AlarmSpec(kind=kind, number=number, level=level, delay_s=0.0, in_store=None, on_node=None)

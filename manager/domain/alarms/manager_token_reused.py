@@ -1,4 +1,4 @@
-"""A token by which a manager had joined was shown by another machine."""
+"""A manager's used join token was presented by another machine."""
 
 from typing import Final
 
@@ -10,12 +10,13 @@ SPEC: Final = manager_spec(AlarmKind.MANAGER_TOKEN_REUSED, 26, "error")
 
 
 def condition(reuse: Reuse) -> Condition:
-    """Say who showed it, and what that may mean."""
+    """Return the condition; its details say who presented the token, and what that may mean."""
     details = (
-        f"The token by which manager '{reuse.node}' joined was shown again on {date(int(reuse.at_s))}, from {reuse.address}, by a machine with "
-        f"the key {reuse.fingerprint}, and refused. Somebody else has seen that token. If the machine that is manager '{reuse.node}' is yours, "
-        f"nothing was lost; if it is not, it has the store's key: remove that node, and replace what it could read. Unless '{reuse.node}' is "
-        "removed, this alarm stands for a week."
+        f"The join token of manager '{reuse.node}' was presented again on {date(int(reuse.at_s))}, from "
+        f"{reuse.address}, by a machine with the key {reuse.fingerprint}, and refused. That token has leaked. If "
+        f"manager '{reuse.node}' runs on your own machine, nothing was lost. If it does not, a stranger has the "
+        f"store's key: remove that node, and replace everything that it could read. Unless '{reuse.node}' is removed, "
+        "this alarm stays for a week."
     )
     subject = Subject(AlarmKind.MANAGER_TOKEN_REUSED, f"node:{reuse.node}")
     return Condition(subject=subject, label=reuse.node, details=details, node=reuse.node)

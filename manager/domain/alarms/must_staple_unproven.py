@@ -1,4 +1,4 @@
-"""A service staples no OCSP response to a certificate that demands one."""
+"""A service that staples no OCSP response although its certificate demands one."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -8,7 +8,7 @@ from manager.domain.alarms.kinds import AlarmKind, Condition, node_spec
 from manager.domain.view import NodeView
 
 STAPLING_S: Final = 600.0
-"""A service that was just reloaded asks its CA's responder at the first handshake, and staples from then on."""
+"""Time for a reloaded service to begin stapling: it asks its CA's responder only at the first handshake."""
 
 
 def _find(view: NodeView) -> Iterable[Condition]:

@@ -1,4 +1,4 @@
-"""Clients refuse what a node serves by a name of the node: the strict client is asked for each."""
+"""A node's certificate that is not valid for all names of the node, as the strict client judges them."""
 
 from collections.abc import Iterable
 from typing import Final

@@ -1,4 +1,4 @@
-"""A node says or connects more than any agent has to."""
+"""A node that sends or connects more often than any agent needs to."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -11,8 +11,8 @@ from manager.domain.view import NodeView
 def _find(view: NodeView) -> Iterable[Condition]:
     if view.flood:
         details = (
-            f"Too many {view.flood}. No agent sends that much: its connections are refused for a while, longer each time. "
-            "Look at what runs on that machine."
+            f"Too many {view.flood}. No agent sends that much. Its connections are refused for a while, longer each "
+            "time. Find out what runs on that machine."
         )
         yield about_node(view.name, AlarmKind.NODE_FLOODS, details)
 

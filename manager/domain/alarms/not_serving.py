@@ -1,4 +1,4 @@
-"""A service of a node shows another certificate than the installed one."""
+"""A node's service that serves a different certificate from the installed one."""
 
 from collections.abc import Iterable
 from typing import Final

@@ -13,7 +13,7 @@ def _find(view: NodeView) -> Iterable[Condition]:
         details = (
             f"It has no connection to the manager: {view.turned_away}."
             if view.turned_away
-            else "It has no connection to the manager; it gets what has changed once it is back."
+            else "It has no connection to the manager; it gets the changes once it reconnects."
         )
         yield about_node(view.name, AlarmKind.OFFLINE, with_refusals(view, details))
 

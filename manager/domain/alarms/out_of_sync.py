@@ -1,4 +1,4 @@
-"""A node has not applied what is desired within the minute that the specification allows."""
+"""A node that has not applied the desired content within the minute that the specification allows."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -10,7 +10,7 @@ from manager.domain.view import NodeView
 
 def _find(view: NodeView) -> Iterable[Condition]:
     if alarming_state(view) in {"pending", "installing"}:
-        details = with_refusals(view, "It has not applied what is desired.")
+        details = with_refusals(view, "It has not applied the desired content.")
         yield about_node(view.name, AlarmKind.OUT_OF_SYNC, details)
 
 

@@ -1,4 +1,4 @@
-"""Alarms as they are kept, and what makes them say what is."""
+"""Stored alarms, and the changes that bring them up to date."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from manager.domain.inventory import Inventory
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlarmRecord:
-    """An alarm as the store keeps it; active while `lowered_s` is None. Times are unix seconds."""
+    """An alarm in the store; active while `lowered_s` is None. Times are unix seconds."""
 
     id: int
     subject: Subject
@@ -25,11 +25,11 @@ class AlarmRecord:
 
     @property
     def spec(self) -> AlarmSpec:
-        """Return what is the same for all alarms of this kind."""
+        """Return the properties of the alarm's kind."""
         return ALARM_SPECS[self.subject.kind]
 
     def nodes(self, inventory: Inventory) -> Sequence[NodeName]:
-        """Return the nodes that this concerns: the one that it is about, or those that have the certificate now."""
+        """Return the nodes concerned: the alarm's own node, or those that have its certificate now."""
         if self.node:
             return (NodeName(self.node),)
         what, _, number = self.subject.key.partition(":")
@@ -40,7 +40,7 @@ class AlarmRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlarmChanges:
-    """What to do so that the active alarms say what is: raise, lower (by id), and word again (by id)."""
+    """Changes that bring the active alarms up to date: raise, lower, and reword (by id)."""
 
     raised: Sequence[Condition]
     lowered: Sequence[AlarmRecord]
@@ -48,18 +48,18 @@ class AlarmChanges:
 
     @property
     def is_empty(self) -> bool:
-        """Whether everything stays as it is."""
+        """Whether nothing changes."""
         return not (self.raised or self.lowered or self.updated)
 
 
 class OnsetDelay:
-    """Remembers since when conditions have lasted, and lets through those that have lasted long enough."""
+    """Remembers when conditions began, and passes on those that have lasted long enough."""
 
     def __init__(self) -> None:
         self._since: dict[Subject, float] = {}
 
     def lasting(self, conditions: Iterable[Condition], *, now_s: float) -> list[Condition]:
-        """Return the conditions whose kind's delay is over; those that are no longer there are forgotten. `now_s` is monotonic."""
+        """Return the conditions whose kind's delay is over, and forget those that ended. `now_s` is monotonic."""
         since: dict[Subject, float] = {}
         lasting = []
         for condition in conditions:
@@ -71,7 +71,7 @@ class OnsetDelay:
 
 
 def compare(active: Iterable[AlarmRecord], conditions: Iterable[Condition]) -> AlarmChanges:
-    """Return what makes the active alarms equal to the conditions."""
+    """Return the changes that make the active alarms match the conditions."""
     wanted = {condition.subject: condition for condition in conditions}
     active_by_subject = {record.subject: record for record in active}
     return AlarmChanges(

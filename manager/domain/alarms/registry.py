@@ -1,6 +1,6 @@
-"""All kinds of alarms, and what of them is found now.
+"""All alarm kinds, and the conditions that they find now.
 
-Invariants: each kind is here once; a number is never used again.
+Invariants: each kind is listed once; a number is never reused.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -95,9 +95,10 @@ def conditions_of_inventory(
     numbers: Collection[CertificateId] | None = None,
     names: Collection[NodeName] | None = None,
 ) -> list[Condition]:
-    """Return what is wrong with these certificates, with assignments of these nodes (None: all), and with trusted CAs (the specification's "Alarms").
+    """Return the conditions of these certificates, these nodes' assignments and all trusted CAs; None stands for all.
 
-    `republished` are the certificates that nodes are to serve by older content that stands in for what is assigned.
+    See "Alarms" in the specification. `republished` are the certificates that nodes serve instead of the
+    assigned ones, because older content was republished.
     """
     entries, nodes = inventory.entries, inventory.nodes
     stored = Stored(
@@ -118,7 +119,7 @@ def conditions_of_inventory(
 
 
 def conditions_of_nodes(views: Iterable[NodeView]) -> list[Condition]:
-    """Return what is wrong with nodes."""
+    """Return the conditions of these nodes."""
     return [
         condition
         for view in views

@@ -1,4 +1,4 @@
-"""A certificate could not be renewed at the last attempt, and will be tried again."""
+"""A renewal whose last attempt failed, and that will be tried again."""
 
 from typing import Final
 
@@ -13,7 +13,10 @@ SPEC: Final = renewal_spec(AlarmKind.RENEWAL_FAILED, 27, "warning")
 
 
 def condition(renewal: RenewalRecord, entry: Entry | None, order: OrderRecord | None) -> Condition | None:
-    """Say what went wrong, in the CA's words, and when it is tried again; None if nothing did with the certificate that is there. `order` is the one that is not over."""
+    """Say what went wrong, in the CA's words, and when the next attempt is.
+
+    None if nothing went wrong with the present certificate. `order` is the unfinished one.
+    """
     problem = renewal.problem
     if problem is None or not renewal.failures:
         return None
@@ -22,16 +25,16 @@ def condition(renewal: RenewalRecord, entry: Entry | None, order: OrderRecord | 
         # about to be forgotten
         return None
     message = problem.message[:1].upper() + problem.message[1:].removesuffix(".")
-    # where the CA is asked for something, its own words are a part of the message only if it was about that
+    # some messages quote the CA already
     said = f' The CA says: "{problem.detail}".' if problem.detail and problem.detail not in message else ""
     times = "" if renewal.failures == 1 else f" It has failed {counted(renewal.failures, 'time')} in a row."
     again_s = continues_at_s(renewal, entry, order)
-    # somebody did something about it since: it rests no longer
+    # a retry earlier than the failure: a user has ended the back-off since
     again = " It is being tried again."
     if renewal.is_paused:
         again = " It is paused."
     elif renewal.is_stopped and again_s is None:
-        # which has an alarm of its own
+        # this has its own alarm
         again = ""
     elif again_s is None or again_s > problem.at_s:
         again = f" It is tried again on {date(again_s)}."

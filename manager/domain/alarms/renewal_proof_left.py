@@ -1,4 +1,4 @@
-"""A proof that was shown to a CA could not be taken away for a day."""
+"""A proof for a CA that could not be removed for a day."""
 
 from typing import Final
 
@@ -15,12 +15,12 @@ NAMED: Final = 5
 
 
 def condition(renewal: RenewalRecord, entry: Entry | None, *, now_s: float) -> Condition | None:
-    """Say for which names something is left, since when, and why; None for a day, in which it is tried again."""
+    """Say which names' proofs are left, since when, and why; None during the first day of retries."""
     left = [each for each in renewal.left if now_s - each.since_s >= DAY_S]
     if not left:
         return None
     names = list(dict.fromkeys(each.proof.name for each in left))
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
     since_s = min(each.since_s for each in left)
-    details = f"Since {date(since_s)} what was shown to the CA by {left[0].challenge} for {listed(names[:NAMED])}{more} could not be taken away: {left[-1].message.removesuffix('.')}. It is tried again each day."
+    details = f"Since {date(since_s)} the {left[0].challenge} proof for {listed(names[:NAMED])}{more} could not be removed: {left[-1].message.removesuffix('.')}. It is tried again each day."
     return about_renewal(renewal, entry, AlarmKind.RENEWAL_PROOF_LEFT, details)

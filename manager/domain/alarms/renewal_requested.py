@@ -1,4 +1,4 @@
-"""A signing request was opened in time, and somebody is to send it to the CA."""
+"""A signing request that waits for a person to send it to the CA."""
 
 from typing import Final
 
@@ -11,9 +11,9 @@ SPEC: Final = renewal_spec(AlarmKind.RENEWAL_REQUESTED, 30, "warning")
 
 
 def condition(renewal: RenewalRecord, entry: Entry | None) -> Condition | None:
-    """Say which request is to be sent to whom; None if none waits for its answer."""
+    """Say which request to send to whom; None if no request waits for an answer."""
     if renewal.terms is not None or renewal.request_id is None:
         return None
     whom = f"{renewal.send_to}" if renewal.send_to else "its CA"
-    details = f"It is to be renewed by request {renewal.request_id}: send that to {whom}, and answer it with what comes back."
+    details = f"It is due for renewal by request {renewal.request_id}: send the request to {whom}, and answer it with the certificate that comes back."
     return about_renewal(renewal, entry, AlarmKind.RENEWAL_REQUESTED, details)

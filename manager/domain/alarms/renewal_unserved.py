@@ -1,4 +1,4 @@
-"""A certificate was renewed, and not every node serves the new one, or none has it any more."""
+"""A renewed certificate that not every node serves, or that no node has now."""
 
 from typing import Final
 
@@ -12,7 +12,10 @@ SPEC: Final = renewal_spec(AlarmKind.RENEWAL_UNSERVED, 29, "warning")
 
 
 def condition(renewal: RenewalRecord, entry: Entry | None, order: OrderRecord | None) -> Condition | None:
-    """Say which nodes do not serve it, and why; None while they have time. That none has it any more is said until one has it again."""
+    """Say which nodes do not serve it, and why; None while they have time.
+
+    If no node has it now, this is reported until one has it again.
+    """
     if entry is not None and is_displaced(renewal, entry):
         details = (
             "It was renewed, but no node uses it: its nodes kept the certificate it replaces, were given another one since, or were removed. "
@@ -21,5 +24,5 @@ def condition(renewal: RenewalRecord, entry: Entry | None, order: OrderRecord | 
         return about_renewal(renewal, entry, AlarmKind.RENEWAL_UNSERVED, details)
     if order is None or order.state is not OrderState.TAKEN_OVER or order.problem is None:
         return None
-    details = f"It was renewed, and is not served everywhere: {order.problem.message}"
+    details = f"It was renewed, but is not served everywhere: {order.problem.message}"
     return about_renewal(renewal, entry, AlarmKind.RENEWAL_UNSERVED, details)

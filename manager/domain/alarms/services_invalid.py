@@ -1,4 +1,4 @@
-"""A node's services file cannot be used."""
+"""A node's unusable services file."""
 
 from collections.abc import Iterable
 from typing import Final

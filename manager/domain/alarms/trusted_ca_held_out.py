@@ -1,4 +1,4 @@
-"""Nodes get the trust store without a CA, because OpenSSL cannot load it."""
+"""A trusted CA left out of the nodes' trust store, because OpenSSL cannot load it."""
 
 from collections.abc import Iterable
 from typing import Final

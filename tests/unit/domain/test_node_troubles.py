@@ -159,5 +159,5 @@ def test_the_alarm_of_services_that_show_another_certificate_says_so():
 
 def test_the_alarm_that_nothing_was_evaluated_says_how_long_ago_it_was():
     assert evaluation_silent.condition(130.4).details == (
-        "The last alarm evaluation was 130 s ago; the other alarms are as old as that."
+        "The last alarm evaluation was 130 s ago; the other alarms are equally old."
     )

@@ -48,7 +48,7 @@ async def test_a_request_is_opened_in_time_and_somebody_is_told_whom_to_send_it(
     assert (request.replaces_id, request.subject_alt_names) == (requested.certificate_id, ("n1.example.com",))
     assert (await world.renewal(requested)).request_id == request.id
     (alarm,) = await alarms_of(world, AlarmKind.RENEWAL_REQUESTED)
-    assert f"request {request.id}: send that to certs@example.com" in alarm.details
+    assert f"request {request.id}: send the request to certs@example.com" in alarm.details
 
 
 async def test_what_is_renewed_by_request_is_not_ordered_and_whoever_tries_is_told_so(

@@ -89,7 +89,7 @@ async def test_what_is_set_up_late_is_overdue_once_half_of_the_time_is_gone_sinc
     assert await alarms_of(world, AlarmKind.RENEWAL_OVERDUE) == []
     await world.pass_time(DAY_S, step_s=HOUR_S)
     (alarm,) = await alarms_of(world, AlarmKind.RENEWAL_OVERDUE)
-    assert f"It was to be renewed on {date(NOW_S)}, is not renewed yet, and expires on" in alarm.details
+    assert f"It was due for renewal on {date(NOW_S)}, is not renewed yet, and expires on" in alarm.details
 
 
 async def test_what_was_resumed_late_is_given_a_while_before_it_is_overdue(world: Renewing):
@@ -128,7 +128,7 @@ async def test_a_renewal_is_stopped_as_soon_as_its_account_ends_until_it_has_ano
     (alarm,) = await alarms_of(world, AlarmKind.RENEWAL_STOPPED)
     assert alarm.subject.key == f"certificate:{renewal.certificate_id}"
     assert alarm.details.startswith(
-        f"Its account 'le' was deactivated, so nothing is ordered any more: give renewal {renewal.id} another account. It expires on 2027-03-01"
+        f"Its account 'le' was deactivated, so nothing is ordered: give renewal {renewal.id} another account. It expires on 2027-03-01"
     )
     await world.renewals.change(renewal.id, world.terms(other), actor="ada")
     assert await alarms_of(world, AlarmKind.RENEWAL_STOPPED) == []
