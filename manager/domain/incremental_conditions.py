@@ -1,12 +1,14 @@
-"""Findings of what is wrong, part by part, as of the last look at each: so that a look after one change looks at what changed.
+"""Incremental conditions: those found at the last check of each part, so that a check can be limited to changes.
 
-Decides what of a later inventory is looked at again. Leaves to the shell which nodes changed, and when all is looked at.
+Pure. Decides which parts of a later inventory to check again. The shell says which nodes changed, and when to
+check everything.
 
-Time alone changes what is wrong with certificates and trusted CAs (they begin and end, and chains with them), and two things that are known of a
-node: `rivals` (a greeting counts for minutes) and `key_replaced` (for a week). Both end by time alone, and begin with something of the
-node that changes. So whoever looks at everything once a minute is late by a minute with these, and with nothing else.
+Some conditions change by time alone: those of certificates and trusted CAs, which begin and end, and two of
+nodes, `rivals` (a connection counts for minutes) and `key_replaced` (for a week). The latter two end by time alone,
+but begin with a change of the node. So a full check every minute finds these a minute late, and no others.
 
-Pure. Invariant: what was found of each part is what `conditions_of_inventory` and `conditions_of_nodes` found of it at its last look.
+Invariant: each part's conditions are those that `conditions_of_inventory` and `conditions_of_nodes` found at its
+last check.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -21,14 +23,14 @@ from manager.domain.view import NodeView
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """What is to be looked at; None is all of it."""
+    """The parts to check; None for all."""
 
     numbers: Collection[CertificateId] | None = None
     names: Collection[NodeName] | None = None
 
 
 class IncrementalConditions:
-    """What was found until now; to begin with, nothing was looked at."""
+    """The conditions found so far; at first nothing has been checked."""
 
     def __init__(self) -> None:
         self._inventory: Inventory | None = None
@@ -37,7 +39,7 @@ class IncrementalConditions:
         self._on_nodes: dict[NodeName, list[Condition]] = {}
 
     def due(self, inventory: Inventory, changed: Collection[NodeName]) -> Due:
-        """Return what to look at of a later inventory, with nodes of which something else changed."""
+        """Return the parts of a later inventory to check; `changed` are nodes with other changes."""
         last = self._inventory
         step = inventory.since(last) if last is not None else None
         if last is None or step is None or step.has_other_trust:
@@ -46,15 +48,15 @@ class IncrementalConditions:
         for number in step.numbers:
             before, after = last.entries.get(number), inventory.entries.get(number)
             for inventory_then, entry in ((last, before), (inventory, after)):
-                # each is told of the others that have its key
+                # findings name the other certificates with the same key
                 numbers.update(
                     each.id for each in (inventory_then.sharing(entry) if entry is not None else ())
                 )
             if before is None or after is None or _is_other(before, after):
                 names.update(each.node for entry in (before, after) if entry for each in entry.places)
-        # a certificate is judged by the names of the nodes that have it
+        # a certificate is judged by the names of its nodes
         numbers.update(slots[name, slot] for name in step.names for slot in SLOTS if (name, slot) in slots)
-        # an entry that is published again is known by its number
+        # republished entries are known by their number
         names.update(name for name, entry in self._republished.items() if entry.id in step.numbers)
         return Due(numbers, names)
 
@@ -67,7 +69,10 @@ class IncrementalConditions:
         republished: Mapping[NodeName, Entry],
         now_s: float,
     ) -> list[Condition]:
-        """Look at what is due, of which these are the nodes and what they are to serve by older content; return all that is wrong."""
+        """Check the due parts and return all conditions.
+
+        `views` are the due nodes, `republished` the certificates that they serve by republished older content.
+        """
         if due.names is None:
             self._republished, self._on_nodes = {}, {}
         for name in due.names or ():
@@ -86,7 +91,7 @@ class IncrementalConditions:
             self._stored = {}
         else:
             seen = {*(f"certificate:{each}" for each in due.numbers), *(f"node:{each}" for each in due.names)}
-            # few have anything wrong
+            # few have any condition
             self._stored = {key: found for key, found in self._stored.items() if _is_kept(key, seen)}
         found = conditions_of_inventory(
             inventory, republished=self._republished, now_s=now_s, numbers=due.numbers, names=due.names
@@ -96,7 +101,7 @@ class IncrementalConditions:
 
 
 def _is_kept(key: str, seen: Collection[str]) -> bool:
-    """Whether something was not looked at; trusted CAs are each time."""
+    """Whether a subject was not checked this time; trusted CAs are always checked."""
     return key not in seen and not key.startswith("trusted_ca")
 
 

@@ -1,4 +1,4 @@
-"""Managers that share a store, as its members, and what the store knows of the nodes that each of them holds.
+"""Members, which are the managers that share a store, and the store's knowledge of the nodes that each holds.
 
 Times are unix seconds by the database's clock. Pure.
 """
@@ -12,7 +12,7 @@ from manager.domain.duplicate_identity import RecentAgents
 from manager.domain.model import GenerationRecord, NodeRecord, NodeReportRecord
 
 MemberId = NewType("MemberId", int)
-"""The number of a member, never given twice: a manager that was evicted and comes back is another one."""
+"""Number of a member, never reused: an evicted manager that returns is a new member."""
 
 EVICTED: Final = (
     "this manager could not renew its lease in time, so the others go on without it; it joins them again by itself: "
@@ -32,9 +32,10 @@ class Member:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HoldRequest:
-    """A node that a member wants to hold, because its agent has greeted. `node_id` is the store's number of the node that is meant.
+    """A member's request to hold a node whose agent has connected. `node_id` is the store's number of the node.
 
-    `instance` tells the agent's process from others, `displaces` that another connection of the node to this member is still open.
+    `instance` identifies the agent's process. `displaces`: another connection of the node to this member is
+    still open.
     """
 
     node: NodeName
@@ -47,9 +48,9 @@ class HoldRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sighting:
-    """What one member noticed of a node whose session it need not have; "" for nothing.
+    """One member's observations of a node whose session may be elsewhere; "" for nothing.
 
-    `flood` is what the node takes too much of, and from where; `turned_away` why its agent was sent away.
+    `flood` says what the node does too often and from where, `turned_away` why its agent was turned away.
     """
 
     member: MemberId
@@ -59,7 +60,7 @@ class Sighting:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hold:
-    """The session of a node: which member has it. Of two sessions of a node, the one with the higher `number` is the newer."""
+    """A node's session, and the member that has it. The session with the higher `number` is the newer."""
 
     member: MemberId
     number: int
@@ -70,10 +71,11 @@ class Hold:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeState:
-    """All that the store knows of one node, as of one moment. None: there is none.
+    """The store's knowledge of one node at one moment; None for absent parts.
 
-    `is_push_asked`: a push was asked for at another member than the one that holds it, which has not taken it yet.
-    `seats` are the agents that greeted lately, at whichever member; `left_s` is when the node was last heard in its most recent session that has ended.
+    `is_push_asked`: a push was requested at another member than the holder, which has not taken it yet.
+    `seats` are the agents that connected recently, at any member. `left_s` is when the node was last heard in its
+    latest ended session.
     """
 
     record: NodeRecord
@@ -88,7 +90,7 @@ class NodeState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AskedPush:
-    """A push of a node that was asked for at another member than the one that holds it."""
+    """A push requested at another member than the one that holds the node."""
 
     node: NodeName
     is_forced: bool
@@ -98,12 +100,14 @@ class AskedPush:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreChanges:
-    """What changed in the store, as of one moment.
+    """Changes in the store as of one moment.
 
-    `number` is where the next pass begins, `content` the revision of what nodes must hold, `rights` that of who may do what, `alarms` that of
-    the active alarms, `challenges` that of what nodes are to show to CAs.
-    `nodes` are those of which anything changed; `present` are the numbers of all nodes that there are, if one was removed, else None.
-    `is_anew`: a server took over that lacks what was kept last, so all there is is among it, and what memory has beyond that was lost.
+    `number` is where the next pass begins. `content`, `rights`, `alarms` and `challenges` are the revisions of the
+    nodes' desired content, of permissions, of active alarms, and of the challenges that nodes show to CAs.
+
+    `nodes` are the changed ones. `present` are the numbers of all nodes if one was removed, otherwise None.
+    `is_anew`: a database server that lacks the latest commits took over, so this has everything that exists, and
+    everything else in memory was lost.
     """
 
     number: int

@@ -1,7 +1,7 @@
-"""Inventory of which a part is read again: what was read takes the place of what was known, and all else stays.
+"""Partial update of an inventory: the part that was read again replaces the known part, and the rest stays.
 
-Pure. Decides which certificates' places that changes. Leaves to the shell which part it is. Invariant: the result is what reading everything
-would give, in the same order, as long as the part has all that changed.
+Pure. Decides which certificates' places change; the shell chooses the part. Invariant: if the part has all
+changes, the result equals a full read, in the same order.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -26,7 +26,10 @@ _V = TypeVar("_V")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartialInventory:
-    """What was read of these nodes and certificates, and of all trusted CAs; what is not among it is gone. `places` are the nodes'."""
+    """These nodes and certificates, and all trusted CAs, as they were read; absent ones are gone.
+
+    `places` are the assignments of the nodes.
+    """
 
     names: AbstractSet[NodeName]
     numbers: AbstractSet[CertificateId]
@@ -38,21 +41,21 @@ class PartialInventory:
 
 
 def reread(last: Inventory, reading: PartialInventory, *, revision: int, noted: int) -> Inventory:
-    """Return the inventory that is known now."""
+    """Return the last inventory, updated by a reading."""
     nodes = _put(last.nodes, reading.names, {record.name: record for record in reading.nodes})
     entries = _put(last.entries, reading.numbers, reading.entries)
     slots = dict(last.slots)
     concerned = {*reading.numbers}
     for place in [(name, slot) for name in reading.names for slot in SLOTS if (name, slot) in slots]:
         concerned.add(slots.pop(place))
-    # what nodes had of a certificate that is gone, should they be read only with a later change
+    # remove assignments of a deleted certificate whose nodes are read only with a later change
     for number in [each for each in reading.numbers if each in last.entries and each not in entries]:
         for each in last.entries[number].places:
             if slots.get((each.node, each.slot)) == number:
                 del slots[each.node, each.slot]
     found: dict[CertificateId, list[AssignmentRecord]] = {}
     for each in reading.places:
-        # what is not there was read a moment later, and is left out
+        # leave out assignments of things added after the rest was read
         if each.certificate_id in entries and each.node in nodes:
             slots[each.node, each.slot] = each.certificate_id
             found.setdefault(each.certificate_id, []).append(each)
@@ -84,26 +87,26 @@ def reread(last: Inventory, reading: PartialInventory, *, revision: int, noted: 
 
 
 def nodes_concerned(last: Inventory, inventory: Inventory) -> AbstractSet[NodeName] | None:
-    """Return the nodes that may have to hold something else than by an earlier inventory; None if all may, or it is not known."""
+    """Return the nodes whose desired content may differ from an earlier inventory; None for all, or if unknown."""
     step = inventory.since(last)
     if step is None or step.has_other_trust:
         return None
     names = set(step.names)
     for number in step.numbers:
         before, after = last.entries.get(number), inventory.entries.get(number)
-        # what changed about it for one node is nothing to the others that have it
+        # an assignment to one node does not concern the certificate's other nodes
         if before is None or after is None or not _is_same(before, after):
             names.update(place.node for entry in (before, after) if entry for place in entry.places)
     return names
 
 
 def _is_same(before: Entry, after: Entry) -> bool:
-    """Whether an entry is the same wherever it is: its content, and what its chain of trust is judged for."""
+    """Whether two entries are the same for every node: their content, and the purpose of their chain of trust."""
     return before is after or (before.changed_s == after.changed_s and before.purpose is after.purpose)
 
 
 def _put(known: Mapping[_K, _V], keys: Collection[_K], read: Mapping[_K, _V]) -> dict[_K, _V]:
-    """Replace what is known of these keys, and keep the order of keys."""
+    """Replace the known values of these keys, and keep the keys sorted."""
     found = dict(known)
     last = next(reversed(found), None)
     for key in keys:

@@ -1,8 +1,8 @@
-"""Tallies: what managers of a store tell each other of what they count, in short messages that nobody else can make.
+"""Tallies: authenticated short messages by which the managers of a store share their counts.
 
-Decides what a message says and which is believed. Pure. What is counted is named by a digest under a key that only these managers have: who
-listens learns no name, no address, and nothing that somebody typed into the wrong field. Invariant: a message is bounded, counts once, and
-tells of what happened after its reader began to listen.
+Pure. Decides the content of a message and which messages count. Counted names are digests under a key that only
+these managers have, so eavesdroppers learn no name, no address, and nothing typed into the wrong field.
+Invariant: a message is bounded, counts once, and was made after its reader began to listen.
 """
 
 import base64
@@ -18,7 +18,7 @@ ENTRIES_MAX: Final = 320
 """Entries of one message: a notification of PostgreSQL has less than 8,000 bytes."""
 
 TIMES_MAX: Final = 255
-"""How often one entry may count."""
+"""Largest count of one entry."""
 
 _VERSION: Final = 1
 _HEAD: Final = struct.Struct(">BQd")
@@ -28,7 +28,7 @@ _TEXT_MAX: Final = 8000
 
 
 class Tally(IntEnum):
-    """What is counted; the numbers go over the wire and are never used again."""
+    """Kinds of counts; the numbers go over the wire and are never reused."""
 
     FAILED = 1
     NETWORK_FAILED = 2
@@ -40,12 +40,12 @@ class Tally(IntEnum):
 
 
 Counted = tuple[Tally, bytes]
-"""What is counted, and the digest of whose it is."""
+"""A kind of count, and the digest of the name that it belongs to."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TallyMessage:
-    """One message: of a member, at a time by the clock of all, how often what was counted."""
+    """One member's counts, with a time by the shared clock."""
 
     member: int
     at_s: float
@@ -53,13 +53,13 @@ class TallyMessage:
 
 
 def digest_of(key: bytes, tally: Tally, parts: tuple[str, ...]) -> bytes:
-    """Return what is told in place of a name and the like."""
+    """Return the digest that stands for a name in messages."""
     text = "\0".join((str(int(tally)), *parts))
     return hmac.digest(key, text.encode(errors="surrogatepass"), "sha256")[:16]
 
 
 def encode(key: bytes, message: TallyMessage) -> str:
-    """Return the text of a message. At most ENTRIES_MAX entries."""
+    """Return a message as text; it must have at most ENTRIES_MAX entries."""
     body = _HEAD.pack(_VERSION, message.member, message.at_s) + b"".join(
         _ENTRY.pack(tally, digest, min(times, TIMES_MAX))
         for (tally, digest), times in message.entries.items()
@@ -68,7 +68,7 @@ def encode(key: bytes, message: TallyMessage) -> str:
 
 
 def decode(key: bytes, text: str) -> TallyMessage | None:
-    """Return what a message says; None for one that no manager of this store has made. What is counted that is not known here is left out."""
+    """Return a decoded message without unknown kinds; None if no manager of this store made it."""
     if len(text) > _TEXT_MAX:
         return None
     try:
@@ -93,10 +93,13 @@ def decode(key: bytes, text: str) -> TallyMessage | None:
 
 
 class Gathered:
-    """What was counted here and is to be told."""
+    """Counts of this manager that have yet to be sent."""
 
     MOST: Final = 10 * ENTRIES_MAX
-    """What is kept until it can be told: five seconds of a flood, or of a database that is away. Beyond it nothing new is told."""
+    """Entries kept until they can be sent: five seconds of a flood or of an unreachable database.
+
+    New entries beyond that are dropped.
+    """
 
     def __init__(self) -> None:
         self._entries: dict[Counted, int] = {}
@@ -105,34 +108,34 @@ class Gathered:
         return len(self._entries)
 
     def add(self, counted: Counted, times: int = 1) -> None:
-        """Count."""
+        """Add to a count."""
         if counted in self._entries or len(self._entries) < self.MOST:
             self._entries[counted] = min(TIMES_MAX, self._entries.get(counted, 0) + times)
 
     def take(self) -> Mapping[Counted, int]:
-        """Return what fits into one message, that which was counted first."""
+        """Remove and return the oldest entries, as many as fit into one message."""
         chosen = list(self._entries)[:ENTRIES_MAX]
         return {each: self._entries.pop(each) for each in chosen}
 
 
 class Believed:
-    """Which messages count: each once, and none from before this manager began to listen, which somebody has kept and says again."""
+    """Replay filter: each message counts once, and none from before this manager began to listen."""
 
     SENDERS_MAX: Final = 64
     EARLY_S: Final = 2.0
-    """How much later the clock of all may be here than where a message was made."""
+    """Time that the shared clock may be ahead here, compared with the message's sender."""
 
     def __init__(self) -> None:
         self._since_s = float("inf")
         self._last_s: dict[int, float] = {}
 
     def begin(self, now_s: float) -> None:
-        """Begin to listen, or begin again."""
+        """Start or restart listening."""
         self._since_s, self._last_s = now_s - self.EARLY_S, {}
 
     def is_new(self, message: TallyMessage) -> bool:
-        """Whether a message counts. It does so no second time."""
-        # not a number is neither
+        """Whether a message counts; it does so only once."""
+        # NaN fails both comparisons
         if not (
             message.at_s >= self._since_s and message.at_s > self._last_s.get(message.member, float("-inf"))
         ):

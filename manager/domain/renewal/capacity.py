@@ -1,8 +1,11 @@
-"""Capacity of accounts: which orders begin now, what others wait for, and when there is something to do again.
+"""Capacity of accounts: which orders begin now, what the others wait for, and when to look again.
 
-Pure. Decides by what is under way and what CAs allow; what is due is `manager.domain.renewal.schedule`'s. Invariants: a renewal has one order at a time, and a
-test order holds up no other; of one account few begin at once, and never two for the same names, since a CA gives back its
-pending order of the same names, which only one of the two could finish; and what is paused, rests, or waits for a person at its CA holds up no other.
+Pure. Decides by the running orders and the CAs' limits; `manager.domain.renewal.schedule` decides what is due.
+
+Invariants: a renewal has one order at a time, and a test order delays no other. Few orders of one account
+begin at once, and never two for the same names: the CA would return its pending order for these names, which
+only one of the two could finish. An order that is paused, backs off, or waits for a person at its CA delays no
+other.
 """
 
 from collections import Counter
@@ -27,29 +30,37 @@ from manager.domain.renewal.schedule import (
 )
 
 Need = tuple[AccountId, frozenset[str]]
-"""An account, and the names that something is ordered for with it."""
+"""An account, and the names that are ordered with it."""
 
 ORDERS_AT_ONCE: Final = 5
-"""Orders of one account that the CA works on at once: Let's Encrypt lets an account begin 300 in three hours, and small CAs sign one after the other."""
+"""Orders of one account that run at once.
+
+Let's Encrypt lets an account begin 300 in three hours; small CAs sign one after the other.
+"""
 
 ACCOUNT_LIMIT_MOST_S: Final = 3 * 3600.0
-"""Up to this wait a rate limit is taken for one of the whole account, and no other order of it begins. Let's Encrypt counts an account's orders over
-three hours, and what it counts of single names over a week."""
+"""Longest wait for which a rate limit counts as one of the whole account, so that none of its orders begins.
+
+Let's Encrypt counts an account's orders over three hours, and those of single names over a week.
+"""
 
 PLACE_OF_FINALISED_S: Final = 1800.0
-"""How long an order that the CA has been asked to sign keeps others of its account from beginning: most sign in seconds, and some when a person has looked."""
+"""Time that a finalised order occupies one of its account's places.
+
+Most CAs sign within seconds; some wait for a person.
+"""
 
 
 class Occupancy:
-    """What is under way of all renewals at each account, which others wait for; counted once for all who ask."""
+    """Running orders of each account, which other orders may have to wait for; counted once for all callers."""
 
     def __init__(
         self, renewals: Iterable[RenewalRecord], orders: Iterable[OrderRecord], *, now_s: float
     ) -> None:
-        """Take all renewals, and all orders that are not over."""
+        """Count the unfinished orders; needs all of them, and all renewals."""
         self._now_s = now_s
         self._by_id = {each.id: each for each in renewals}
-        # of a renewal that is gone nothing goes on
+        # orders of a removed renewal do not continue
         real = [each for each in orders if not each.is_test and each.renewal_id in self._by_id]
         asking = [each for each in real if each.state in BEFORE_TAKING_OVER]
         pending = [each for each in asking if each.state in AT_CA]
@@ -63,26 +74,29 @@ class Occupancy:
         )
 
     def is_due(self, renewal: RenewalRecord, entry: Entry | None) -> bool:
-        """Whether an order of a renewal is due and none under way."""
+        """Whether an order of a renewal is due and none is running."""
         begins = begins_at_s(renewal, entry)
         is_free = renewal.terms is not None and renewal.id not in self._busy
         return is_free and begins is not None and begins <= self._now_s
 
     def waits_until(self, renewal: RenewalRecord, entry: Entry | None, *, more: Sequence[Need] = ()) -> str:
-        """Say until when no order of a renewal begins that is due, `more` beginning now; "" if nothing keeps it, or it has one."""
+        """Say until when a renewal's due order waits, while `more` begin now.
+
+        "" if nothing delays it, or its order is running.
+        """
         terms = renewal.terms
         if terms is None or not self.is_due(renewal, entry):
             return ""
         account, need = terms.account_id, need_of(terms, entry)
         if (limit_s := self._limits.get(account, 0.0)) > self._now_s:
-            return f"{date(limit_s)}, since the CA limits how often the account asks"
+            return f"{date(limit_s)}, because the CA limits this account's requests"
         if same := self._same.get(need):
             return f"order {same.id} of renewal {same.renewal_id} for the same names is over"
         if need in more:
             return "the order for the same names that begins now is over"
         running = self._running[account] + sum(each[0] == account for each in more)
         if running >= ORDERS_AT_ONCE:
-            return f"one of the {running} orders is over that its account has under way"
+            return f"one of its account's {running} running orders is over"
         return ""
 
 
@@ -109,7 +123,7 @@ def _need_of_order(order: OrderRecord) -> Need:
 
 
 def need_of(terms: Terms, entry: Entry | None) -> Need:
-    """Return for what of an account's a CA gives back the same pending order."""
+    """Return the key of an order: the CA returns the same pending order for equal keys."""
     return terms.account_id, frozenset(names_of(terms, entry))
 
 
@@ -120,9 +134,9 @@ def beginning(
     *,
     now_s: float,
 ) -> list[RenewalRecord]:
-    """Return of which renewals an order begins now, those first whose certificates end first. `orders` are all that are not over.
+    """Return the renewals whose order begins now, those first whose certificates end first.
 
-    A test order of such a renewal, which asks another directory, ends before.
+    `orders` are all unfinished ones. A test order of such a renewal, which asks another directory, ends before.
     """
     every = list(renewals)
     occupancy = Occupancy(every, orders, now_s=now_s)
@@ -141,7 +155,10 @@ def beginning(
 
 
 def _takes_a_place(order: OrderRecord, renewal: RenewalRecord, *, now_s: float) -> bool:
-    """Whether an order is one of the few of its account that are worked on: not while it rests after a failure, or is paused, nor if its CA takes its time to sign."""
+    """Whether an order occupies one of its account's places.
+
+    Not while it backs off after a failure or is paused, nor if its CA is slow to sign.
+    """
     is_slow = (
         order.state is OrderState.FINALISED
         and now_s - order.reached_s(OrderState.FINALISED) > PLACE_OF_FINALISED_S
@@ -150,7 +167,7 @@ def _takes_a_place(order: OrderRecord, renewal: RenewalRecord, *, now_s: float) 
 
 
 def limited(renewals: Iterable[RenewalRecord]) -> Mapping[AccountId, float]:
-    """Return until when accounts must ask for no order, because their CA said so of one."""
+    """Return until when accounts must not order, because their CA rate-limited one of their orders."""
     found: dict[AccountId, float] = {}
     for each in renewals:
         terms = each.terms
@@ -160,7 +177,7 @@ def limited(renewals: Iterable[RenewalRecord]) -> Mapping[AccountId, float]:
 
 
 def is_account_limit(renewal: RenewalRecord) -> bool:
-    """Whether a renewal rests for what its CA counts of the whole account, not of the names."""
+    """Whether a renewal waits for a rate limit of the whole account, rather than of its names."""
     problem = renewal.problem
     if problem is None or problem.type != RATE_LIMITED:
         return False
@@ -174,7 +191,7 @@ def next_s(
     *,
     now_s: float,
 ) -> float:
-    """Return when there is something to do again, infinite if there never is. What is due and cannot begin waits for an order to end."""
+    """Return when to look again, infinite for never. A due order that cannot begin waits for another to end."""
     by_id = {each.id: each for each in renewals}
     limits = limited(by_id.values())
     moments = [
@@ -198,5 +215,5 @@ def next_s(
 
 
 def _end(entry: Entry | None) -> float:
-    # what has no certificate yet is waited for by somebody
+    # somebody waits for a first certificate
     return float("-inf") if entry is None or entry.leaf.not_after_s is None else entry.leaf.not_after_s

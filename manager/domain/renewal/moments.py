@@ -1,8 +1,8 @@
-"""Moments at which a certificate is to be renewed, and its CA to be asked for that again (RFC 9773).
+"""Moments at which to renew a certificate, and to ask its CA for its renewal window again (RFC 9773).
 
-Decides by what the CA suggests, else by how much of the lifetime is left. Pure, and draws nothing: what is random in it is a share of the
-certificate's own, so that every manager finds the same moment, before and after a restart. Invariant: a moment of a certificate moves only
-with its CA's window.
+Decides by the CA's window, otherwise by the remaining lifetime. Pure, and without random numbers: the jitter is
+derived from the certificate's fingerprint, so that every manager computes the same moment, before and after a
+restart. Invariant: a certificate's moment moves only with its CA's window.
 """
 
 import base64
@@ -15,40 +15,50 @@ from common.pki.expiry import DAY_S, SHORT_LIFE_S, lifetime_s
 from common.words import date, span_of
 
 ASKED_AGAIN_S: Final = 6 * 3600.0
-"""How soon a CA is asked again that does not say when."""
+"""Time until a CA that names no interval is asked again."""
 
 ASKED_LEAST_S: Final = 60.0
 ASKED_MOST_S: Final = 11 * 3600.0
-"""What is obeyed of what a CA says: at least twice a day it is asked, and never in a tight circle. With the jitter these are 12 hours."""
+"""Bounds for the interval that a CA names: at least twice a day, and never in a tight loop.
+
+With jitter the longest is 12 hours.
+"""
 
 JITTER: Final = 0.08
-"""By which share of the wait a certificate is asked about later, so that those of one hour come apart."""
+"""Largest share of the interval that is added, so that requests for certificates of the same hour spread out."""
 
 ASKED_WAIT_MOST_S: Final = ASKED_MOST_S * (1 + JITTER)
-"""For how long no CA is not asked about a certificate."""
+"""Longest time between two requests for a certificate's window."""
 
 LEFT_LEAST: Final = 1 / 10
-"""Which share of the lifetime is left at the latest, whatever its CA suggests: what fails then must have time to be tried again."""
+"""Share of the lifetime that must be left at renewal, whatever the CA suggests: failures need time for retries."""
 
 WINDOW_LADDER_S: Final = (3600.0, 6 * 3600.0, float(DAY_S), 2.0 * DAY_S)
-"""How long no window counts for a certificate that has just been taken over: after one in its time, and the first, second and each further early one within WINDOW_COUNTED_S. A CA whose windows have
-always passed would be asked for one certificate after the other; one that revokes is obeyed within the hour."""
+"""Time for which windows are ignored after a certificate was renewed.
+
+The entries apply after a renewal at its ordinary time, and after the first, second and each further early one
+within WINDOW_COUNTED_S. A CA whose windows are always in the past would otherwise have to sign one certificate
+after the other. After a revocation the CA's window is obeyed within the hour.
+"""
 
 EARLY_SHARE: Final = 1 / 10
-"""Which share of the time until a certificate is due without a window is left, at least, for a renewal to be early: the windows of ordinary times lie about that moment."""
+"""Least share left of the time until a certificate is due without a window, for a renewal to count as early.
+
+Ordinary windows lie around that due moment.
+"""
 
 WINDOW_COUNTED_S: Final = 7.0 * DAY_S
 
 LIFE_LEAST_S: Final = 2 * 3600.0
-"""What ends sooner is not taken into use: there would be no time to renew it again, least of all if something fails."""
+"""Least remaining lifetime of a new certificate: a shorter one leaves no time for its renewal and for failures."""
 
 SPREAD: Final = 1 / 30
-"""Without a window: over which share of their lifetime certificates of one day are spread."""
+"""Share of their lifetime over which renewals of certificates of one day are spread, without a window."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
-    """When a CA suggests to renew a certificate, in unix seconds; one that has passed says at once."""
+    """Window in which a CA suggests to renew a certificate, in unix seconds; one in the past means at once."""
 
     start_s: float
     end_s: float
@@ -56,7 +66,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Validity:
-    """What a moment is found by: a certificate's first and last second, and its fingerprint."""
+    """The data that determine a certificate's moment: its first and last second, and its fingerprint."""
 
     not_before_s: int | None
     not_after_s: int | None
@@ -64,15 +74,16 @@ class Validity:
 
     @property
     def share(self) -> float:
-        """A number from 0 to below 1 that looks drawn, and is this certificate's for good."""
+        """A number from 0 to below 1 that looks random but is constant for this certificate."""
         return int(self.fingerprint[:13], 16) / 16**13
 
 
 def renewed_s(validity: Validity, *, window: Window | None, window_from_s: float = 0.0) -> float | None:
-    """Return when a certificate is to be renewed; None where its validity cannot be read and its CA suggests nothing.
+    """Return when to renew a certificate; None if its validity cannot be read and its CA suggests nothing.
 
-    In the CA's window it is the moment at the certificate's share, and never so late that less than a tenth of the lifetime is left. Else it is when a third of the lifetime is left, half of less than ten days, or up
-    to a thirtieth of the lifetime before that. Before `window_from_s` a window brings no earlier moment than that.
+    With a window it is the moment at the certificate's share of it, but at least a tenth of the lifetime before
+    the end. Without one it is when a third of the lifetime is left (half of a lifetime under ten days), or up to
+    a thirtieth of the lifetime before that. A window does not make it earlier than `window_from_s`.
     """
     life_s, ends_s = lifetime_s(validity.not_before_s, validity.not_after_s), validity.not_after_s
     suggested_s = None if window is None else _within(window, validity)
@@ -86,7 +97,7 @@ def renewed_s(validity: Validity, *, window: Window | None, window_from_s: float
 
 
 def is_early(validity: Validity, at_s: float) -> bool:
-    """Whether a certificate that was replaced then was far from being due without a window, or that cannot be told."""
+    """Whether a certificate replaced at this time was far from due without a window; True if unknown."""
     due_s, begins_s = renewed_s(validity, window=None), validity.not_before_s
     if due_s is None or begins_s is None:
         return True
@@ -94,13 +105,16 @@ def is_early(validity: Validity, at_s: float) -> bool:
 
 
 def window_from_s(early_s: Iterable[float], *, now_s: float) -> float:
-    """Return from when on a window counts for a certificate that is taken over now; `early_s` are the moments of early ones, this one included."""
+    """Return from when on windows count for a certificate taken into use now.
+
+    `early_s` are the times of early renewals, including this one.
+    """
     count = sum(1 for each in early_s if each > now_s - WINDOW_COUNTED_S)
     return now_s + WINDOW_LADDER_S[min(count, len(WINDOW_LADDER_S) - 1)]
 
 
 def why_too_short(validity: Validity, *, now_s: float) -> str:
-    """Say why a certificate lasts too short to be taken into use, "" if it does not."""
+    """Say why a certificate's remaining lifetime is too short to use it, "" if it is long enough."""
     ends_s, renewed = validity.not_after_s, renewed_s(validity, window=None)
     if ends_s is None or renewed is None:
         return ""
@@ -116,9 +130,10 @@ def _within(window: Window, validity: Validity) -> float:
 
 
 def counting(known: Window | None, suggested: Window, validity: Validity, *, now_s: float) -> Window:
-    """Return which window counts: the one that was suggested last, unless it was time by the known one, and is by this one too.
+    """Return the window that counts: the latest, unless the certificate is due by the known one and the latest.
 
-    Boulder suggests the past hour for a revoked certificate whenever it is asked. A moment that moves along would never be long ago.
+    Boulder always suggests the past hour for a revoked certificate. A moment that moved along would never be
+    long ago.
     """
     if known is None or _within(known, validity) > now_s or _within(suggested, validity) > now_s:
         return suggested
@@ -126,23 +141,24 @@ def counting(known: Window | None, suggested: Window, validity: Validity, *, now
 
 
 def poll_at_s(validity: Validity, *, now_s: float, retry_after_s: float | None) -> float:
-    """Return when to ask for the window again; `retry_after_s` is how long the CA asked to wait, None if it did not."""
+    """Return when to ask for the window again; `retry_after_s` is the wait that the CA asked for, if any."""
     wait_s = ASKED_AGAIN_S if retry_after_s is None else retry_after_s
     bounded_s = min(max(wait_s, ASKED_LEAST_S), ASKED_MOST_S)
     return now_s + bounded_s * (1 + JITTER * validity.share)
 
 
 def ari_id(key_id: str | None, serial_no: str) -> str | None:
-    """Return by what a CA knows a certificate in its renewal information (RFC 9773 4.1), None for one that it knows by nothing.
+    """Return a certificate's identifier in renewal information (RFC 9773 4.1), None if it cannot have one.
 
-    That is one which does not name its issuer's key, or whose serial number is negative (RFC 5280 4.1.2.2 wants it positive; some are not), or not read.
-    `key_id` is the authority key identifier as colon hex, `serial_no` hex with an even number of digits, "-" before a negative one, "" if not read.
+    A certificate has none if it does not name its issuer's key, or if its serial number is negative (RFC 5280
+    4.1.2.2 requires a positive one; some are not) or unreadable. `key_id` is the authority key identifier as colon
+    hex. `serial_no` is hex with an even number of digits, with "-" before a negative one, "" if unreadable.
     """
     if not key_id or not serial_no or serial_no.startswith("-"):
         return None
     serial = bytes.fromhex(serial_no)
     if serial[0] & 0x80:
-        # a positive number in DER, whose first bit would be its sign
+        # keep the number positive in DER, where the first bit is the sign
         serial = b"\0" + serial
     return f"{_base64url(bytes.fromhex(key_id.replace(':', '')))}.{_base64url(serial)}"
 
@@ -152,29 +168,35 @@ def _base64url(data: bytes) -> str:
 
 
 LADDER_S: Final = (300.0, 3600.0, 6 * 3600.0, float(DAY_S))
-"""How long a renewal rests after its first, second, third and each further failure in a row."""
+"""Back-off after the first, second, third and each further failure in a row."""
 
 
 REST_MOST_S: Final = 30.0 * DAY_S
-"""What is obeyed of how long a CA asks to wait: rate limits are counted over a week, or less."""
+"""Longest wait that a CA may ask for: rate limits are counted over a week at most."""
 
 
 REST_SHARE: Final = 8
-"""Of what is left of a certificate's time no rest takes more than an eighth, but an hour where that is less: a day's rest is too long for one of six days."""
+"""Divisor of a certificate's remaining lifetime for the longest back-off, which is at least an hour.
+
+A day is too long for a certificate of six days.
+"""
 
 
 SIGNED_REST_SHARE: Final = 2
-"""The same of a rest after a certificate that was refused once it was signed: Let's Encrypt signs five of the same names a week, and whoever mends
-the cause needs one of them."""
+"""The same divisor after a signed certificate was refused here.
+
+Let's Encrypt signs five certificates with the same names a week, and the user who fixes the cause needs one.
+"""
 
 
 def retry_at_s(
     failures: int, *, now_s: float, not_before_s: float | None, ends_s: float | None, is_signed: bool = False
 ) -> float:
-    """Return when a renewal that has failed so often in a row (from 1) is tried again: not before its CA allows it.
+    """Return when to retry a renewal after this number of failures in a row (from 1), not before the CA allows it.
 
-    `ends_s` is the end of the certificate that it is to replace, None if that is not known. What `is_signed` and was refused here rests for the
-    longest at once, also once that certificate has ended: the few that a CA signs are not used up in hours.
+    `ends_s` is the end of the certificate to be replaced, None if unknown. `is_signed` means that a signed
+    certificate was refused here: it backs off longest at once, even after that end, so that the few certificates
+    that a CA signs are not used up within hours.
     """
     rest_s = LADDER_S[-1] if is_signed else LADDER_S[min(max(failures, 1), len(LADDER_S)) - 1]
     if ends_s is not None and not (is_signed and ends_s <= now_s):

@@ -33,10 +33,10 @@ TAKEN_OVER = [replace(each, state=OrderState.TAKEN_OVER) for each in FULL]
         ([renewal(1, terms=ELSEWHERE)], [order(1, terms=ELSEWHERE)], ""),
         ([renewal(1)], [order(1, is_test=True)], ""),
         ([renewal(1)], [order(7)], ""),
-        (late(ORDERS_AT_ONCE), FULL, "one of the 5 orders is over that its account has under way"),
+        (late(ORDERS_AT_ONCE), FULL, "one of its account's 5 running orders is over"),
         (late(ORDERS_AT_ONCE, failures=1), FULL, ""),
         (late(ORDERS_AT_ONCE), TAKEN_OVER, ""),
-        ([LIMITED], [], "2027-02-24 08:10 UTC, since the CA limits how often the account asks"),
+        ([LIMITED], [], "2027-02-24 08:10 UTC, because the CA limits this account's requests"),
     ],
 )
 def test_what_keeps_an_order_from_beginning_is_said_of_those_that_are_passed_over(others, orders, words):
