@@ -18,7 +18,7 @@ from manager.cli.files import INPUT_MAX_BYTES, decode_text
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Access:
-    """What every command needs. `password` and `token` are "" where they are not used."""
+    """Access to a manager, which every command needs. `password` and `token` are "" if unused."""
 
     url: str
     user: str = ""
@@ -42,7 +42,7 @@ class Options:
     def resolve(self, *, needs_password: bool = False) -> Access:
         """Settle the credentials; may read standard input or prompt. Raises InvalidInputError.
 
-        `needs_password` is for what the manager lets no token do: then a token that is there too is left aside.
+        `needs_password` is for requests that the manager permits to no token; a given token is then ignored.
         """
         url = check_url(self.url, insecure=self.insecure)
         if self.ca is not None and self.insecure:
@@ -96,7 +96,7 @@ def check_url(url: str | None, *, insecure: bool) -> str:
 
 
 def prompt(text: str, *, instead: str, confirm: bool = False) -> str:
-    """Ask at the terminal without showing the answer. Raises InvalidInputError where nobody can be asked."""
+    """Ask at the terminal without showing the answer. Raises InvalidInputError if there is no terminal."""
     import typer
 
     if not sys.stdin.isatty():
@@ -116,7 +116,7 @@ def read_line(what: str) -> str:
 
 
 def passphrase(*, ask: bool, from_stdin: bool) -> str | None:
-    """Return the passphrase of a key that is encrypted: from standard input, or asked for; None if neither is wanted.
+    """Return the passphrase of an encrypted key, from standard input or a prompt; None if neither is wanted.
 
     Raises InvalidInputError.
     """

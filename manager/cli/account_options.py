@@ -28,7 +28,7 @@ async def find_accounts(client: "Client") -> "Accounts":
 
 
 def meant(wanted: str, accounts: "Accounts") -> int:
-    """Return the number of the account that has this number or name; names are each given once. Raises InvalidInputError."""
+    """Return the number of the account with this number or name; names are unique. Raises InvalidInputError."""
     named = [each.id for each in accounts if each.name == wanted]
     numbered = [each.id for each in accounts if str(each.id) == wanted]
     for number in (*named, *numbered):
@@ -37,7 +37,7 @@ def meant(wanted: str, accounts: "Accounts") -> int:
 
 
 def resolve_account(context: typer.Context, value: str | None) -> int | None:
-    """Turn what was typed into an account's number. Raises InvalidInputError."""
+    """Turn a typed name or number into an account's number. Raises InvalidInputError."""
     if value is None or context.resilient_parsing:
         return None
     return meant(value.strip(), ask(context, find_accounts))

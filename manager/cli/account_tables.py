@@ -11,19 +11,19 @@ HEADINGS: Final = ("id", "account", "directory", "contact", "state")
 
 
 def contacts(account: "AccountAnswer") -> str:
-    """Say at which addresses the CA reaches its owner."""
+    """Return the addresses at which the CA reaches the account's owner."""
     return ", ".join(each.removeprefix("mailto:") for each in account.contact) or "no address"
 
 
 def state(account: "AccountAnswer") -> str:
-    """Say whether it can be used."""
+    """Say whether an account can be used."""
     if account.deactivated_at_s is not None:
         return "deactivated"
     return "registered" if account.url else "not registered yet"
 
 
 def describe_account(account: "AccountAnswer") -> list[tuple[str, str]]:
-    """Say all of one but its secrets."""
+    """Return everything about an account except its secrets."""
     own_trust = "the CAs that were given" if account.trusted_cas else "public CAs"
     return [
         ("account", f"{account.id} {account.name}"),
@@ -40,7 +40,7 @@ def describe_account(account: "AccountAnswer") -> list[tuple[str, str]]:
 
 
 def describe_offers(answer: bytes) -> list[tuple[str, str | list[str]]]:
-    """Say what a CA offers."""
+    """Return a CA's offers."""
     from common.api.accounts import DirectoryAnswer
     from manager.cli.decoding import read
 

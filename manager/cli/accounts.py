@@ -1,4 +1,4 @@
-"""`certcast account`: accounts at CAs, with which certificates are ordered.
+"""`certcast account`: the CA accounts that order certificates.
 
 Invariant: the key of a binding comes from a file, standard input or a prompt, never from an argument.
 """
@@ -56,7 +56,9 @@ def add(
 ) -> None:
     """Create an account, and register it at its CA.
 
-    Its key is made by the manager and never leaves it. You are asked to agree to the CA's terms of service; in a script, use --agree-to-terms. If the CA cannot be asked, the account is kept: 'certcast account register' tries again.
+    The manager makes the account's key, which never leaves it. You are asked to agree to the CA's terms of
+    service; in a script, use --agree-to-terms. If the CA cannot be reached, the account is kept: 'certcast account
+    register' tries again.
 
     Example: certcast account add le --directory letsencrypt --contact ops@example.com
     """
@@ -95,7 +97,8 @@ def register(
 ) -> None:
     """Register an account at its CA, or find it there by its key.
 
-    It is also done when the account is first needed, but a CA with terms of service refuses it until somebody has agreed to them.
+    The first order registers the account too, but a CA with terms of service refuses that until you have agreed
+    to them.
 
     Example: certcast account register le --agree-to-terms
     """
@@ -138,7 +141,7 @@ def show(
     ] = False,
     json: JsonOption = False,
 ) -> None:
-    """Show an account. Its key is never shown, nor is that of its binding.
+    """Show an account. Its key and the key of its binding are never shown.
 
     Example: certcast account show le --offers
     """
@@ -176,7 +179,8 @@ def edit(
 ) -> None:
     """Correct an account, or change its email addresses.
 
-    What is not given stays. The directory and the binding of an account that is registered cannot be changed; add another one for another CA or binding.
+    Options that are not given change nothing. The directory and the binding of a registered account cannot be
+    changed; for another CA or binding, add another account.
 
     Example: certcast account edit le --contact ops@example.com --contact night@example.com
     """
@@ -219,7 +223,8 @@ def _say_changed(answer: bytes) -> None:
 def change_key(context: typer.Context, account_id: AccountArgument, json: JsonOption = False) -> None:
     """Replace an account's key, here and at its CA.
 
-    Use it if the key may be known to somebody else. If it is interrupted, the next command or order that needs the account brings it to its end.
+    Use it if the key may have leaked. If it is interrupted, the next command or order that needs the account
+    completes it.
 
     Example: certcast account change-key le
     """
@@ -233,7 +238,8 @@ def deactivate(
 ) -> None:
     """End an account at its CA, for good.
 
-    Certificates that were ordered with it stay valid, and are not renewed with it any more. You are asked first, with what is renewed with it; in a script, use --force.
+    Its certificates stay valid, but it renews them no longer. The renewals that would stop are shown first, and
+    you are asked to confirm; in a script, use --force.
 
     Example: certcast account deactivate le
     """
@@ -250,14 +256,14 @@ def deactivate(
 def remove(
     context: typer.Context, account_id: AccountArgument, force: YesOption = False, json: JsonOption = False
 ) -> None:
-    """Forget an account with its key; its CA is not told.
+    """Remove an account and its key from the manager; the CA is not told.
 
-    Refused while something is renewed with it. 'certcast account deactivate' ends it at the CA before.
+    Refused while a renewal uses the account. To end it at the CA first, use 'certcast account deactivate'.
 
     Example: certcast account remove le
     """
     confirm_unless_forced(
-        f"Forget account {account_id} with its key?",
+        f"Remove account {account_id} and its key?",
         force=force,
         check=_unchecked,
     )
@@ -266,7 +272,7 @@ def remove(
 
 
 def _renewed_with(context: typer.Context, account_id: int) -> list[str]:
-    """Say of each renewal with an account that nothing is ordered for it any more."""
+    """Return a sentence for each renewal that would stop without this account."""
     from manager.cli.renewal_options import find_renewals
     from manager.cli.renewal_tables import renewed
 
@@ -278,17 +284,17 @@ def _renewed_with(context: typer.Context, account_id: int) -> list[str]:
 
 
 def _unchecked() -> None:
-    """Do nothing: the account was found when its name became a number."""
+    """Check nothing: the account is known to exist, because its name was turned into a number."""
 
 
 def _directory(text: str) -> tuple[str, str | None]:
-    """Return where to order and where orders are tried, for a CA that is known by name or by its directory's address."""
+    """Return the directory and the staging directory of a CA, given by a known name or by its directory's URL."""
     known = KNOWN_CAS.get(text)
     return (text, None) if known is None else (known.directory_url, known.staging_url)
 
 
 def _binding(eab_id: str | None, file: str | None) -> tuple[str | None, str | None]:
-    """Return a binding's identifier and key as far as they are given; a key is asked for where an identifier comes without one."""
+    """Return a binding's identifier and key as far as given; prompts for the key of a lone identifier."""
     if file is not None:
         return eab_id, decode_text(read_bytes(file), "the key of --eab-key-file").strip()
     if eab_id is None:
@@ -297,13 +303,13 @@ def _binding(eab_id: str | None, file: str | None) -> tuple[str | None, str | No
 
 
 def _check_either(option: str, given: object, none: object) -> None:
-    """Refuse what is given and to be none at once. Raises InvalidInputError."""
+    """Refuse an option given together with its --no- form. Raises InvalidInputError."""
     if given and none:
         raise InvalidInputError(option, f"--{option} and --no-{option} exclude each other; leave one out")
 
 
 def _register(context: typer.Context, number: int, *, agree: bool) -> bytes:
-    """Register an account, after a question for whether somebody agrees to the CA's terms. Raises CertcastError."""
+    """Register an account, after asking for agreement to the CA's terms if needed. Raises CertcastError."""
     path = ("accounts", str(number))
 
     async def look(client: "Client") -> "tuple[AccountAnswer, DirectoryAnswer]":
@@ -329,11 +335,11 @@ def _register(context: typer.Context, number: int, *, agree: bool) -> bytes:
 
 
 def _with_correction(error: ApiRefusedError, number: int) -> ApiRefusedError:
-    """Return what came of registering with how the account is corrected, if that is what it needs; the same where no CA has answered for it."""
+    """Return a registration's error with a hint how to correct the account, if the CA refused it."""
     if error.status != _REFUSED_BY_CA:
         return error
     return error.with_hint(
-        f"if the account is to be corrected: certcast account edit {number} --trusted-ca FILE (the root of a private CA), --eab-id ID (its binding) or --directory URL"
+        f"to correct the account: certcast account edit {number} --trusted-ca FILE (the root of a private CA), --eab-id ID (its binding) or --directory URL"
     )
 
 

@@ -19,7 +19,7 @@ app = group("List and acknowledge alarms.")
 
 @app.command("list")
 def list_alarms(context: typer.Context, json: JsonOption = False) -> None:
-    """List what is wrong now, the latest first.
+    """List the active alarms, the latest first.
 
     An alarm ends by itself when its cause has ended.
 
@@ -95,7 +95,7 @@ def _list(answer: bytes, *, ended: bool) -> None:
 
 
 async def _chosen(client: "Client", wanted: list[str]) -> list[int]:
-    """Return the numbers of these alarms, or of all that nobody has seen yet. Raises InvalidInputError."""
+    """Return the numbers of these alarms, or of all unacknowledged ones. Raises InvalidInputError."""
     if wanted and all(each.isascii() and each.isdecimal() for each in wanted):
         return [int(each) for each in wanted]
     there = [each for each in _read(await client.get("alarms")).alarms if each.id]

@@ -1,4 +1,4 @@
-"""`certcast audit`: who did what, and whether the log still says all of it."""
+"""`certcast audit`: the audit log, and whether it is intact and complete."""
 
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -18,12 +18,14 @@ _FAULTS: Final = {
     "head": "The log is broken: its {count} entries are intact, but the record of where it ends is missing or was altered.",
     "end": "The log is broken: its {count} entries are intact, but it does not end there; later entries were removed.",
     "shipped": (
-        "The log is broken: its {count} entries are intact, but it lacks entries whose head was shipped. An older copy of the store is in place, "
-        "or its end was cut; after restoring a backup run 'certcast-manager restored'."
+        "The log is broken: its {count} entries are intact, but it lacks entries whose head was shipped. The store was "
+        "replaced by an older copy, or the log's end was cut off; after restoring a backup, run 'certcast-manager "
+        "restored'."
     ),
     "witness": (
-        "The log's {count} entries fit, but the file audit-head beside the database, which proves that none is missing at its end, was removed. "
-        "Compare the log with a head that was kept elsewhere; after restoring a backup run 'certcast-manager restored'."
+        "The log's {count} entries are intact, but the file audit-head next to the database, which proves that none is "
+        "missing at the end, was removed. Compare the log with a head that was kept elsewhere; after restoring a "
+        "backup, run 'certcast-manager restored'."
     ),
     "key": "The log cannot be verified: the key of its chain is missing or cannot be opened.",
 }
@@ -52,7 +54,7 @@ def audit(
 ) -> None:
     """Show the audit log, and verify it.
 
-    Without a command, its entries, the newest first.
+    Without a command, it lists the entries, the newest first.
 
     Example: certcast audit --limit 20
     """
@@ -112,10 +114,10 @@ def verify(
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Check that no entry was altered, added or removed. Exit status 1 says that one was.
+    """Check that no entry was altered, added or removed. Exit status 1 means that one was.
 
-    Whoever can copy the whole store can put an older copy in its place. With --head, that is found: keep what 'certcast audit head'
-    prints, or the journal's lines, on another machine.
+    An intruder who can copy the whole store can also replace it with an older copy. Only --head detects that: keep
+    the output of 'certcast audit head', or the journal's lines, on another machine.
 
     Example: certcast audit verify --head "$(tail -n 1 /srv/evidence/certcast-heads)"
     """
@@ -153,7 +155,7 @@ def _sentences(found: "VerificationAnswer") -> list[str]:
 
 
 def _detail(detail: object) -> str:
-    """Return a detail as text; the manager keeps it as JSON, and sends it so or as a text that holds it."""
+    """Return a detail as text; the manager stores JSON, and sends it as such or as text containing it."""
     import msgspec
 
     text = detail if isinstance(detail, str) else msgspec.json.encode(detail).decode()

@@ -1,4 +1,4 @@
-"""One certificate or trusted CA, as `show` draws it. Pure: what it shows follows from the answer and the time given."""
+"""One certificate or trusted CA, as `show` draws it. Pure: depends on the answer and the given time."""
 
 import re
 from collections.abc import Mapping
@@ -41,7 +41,7 @@ _LABEL: Final = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----")
 
 
 def describe_certificate(found: CertificateAnswer, now_s: float) -> Group:
-    """Return all that is known of a certificate."""
+    """Return everything known about a certificate."""
     chain = found.chain_of_trust
     parts: list[RenderableType] = [output.pairs(_facts(found, chain, now_s))]
     if chain is not None and chain.links:
@@ -50,7 +50,7 @@ def describe_certificate(found: CertificateAnswer, now_s: float) -> Group:
 
 
 def describe_ca(found: TrustedCaAnswer, now_s: float) -> Table:
-    """Return all that is known of a trusted CA."""
+    """Return everything known about a trusted CA."""
     rows: list[tuple[str, output.Cell]] = [
         ("id", str(found.id)),
         ("subject", found.raw_subject or found.subject_name),

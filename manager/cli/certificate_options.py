@@ -29,7 +29,7 @@ EditCertificateOption = Annotated[
     typer.Option(
         "--certificate",
         metavar="FILE",
-        help="PEM, DER, PKCS#7 or PKCS#12: the certificate, and its chain, in place of what is there; - is standard input.",
+        help="PEM, DER, PKCS#7 or PKCS#12: the certificate and its chain, replacing the present ones; - is standard input.",
     ),
 ]
 EditParametersOption = Annotated[
@@ -42,7 +42,7 @@ KeptNodesOption = Annotated[
     typer.Option(
         "--node",
         metavar="NAME",
-        help="A node that is to have it; may be repeated. It is taken from all others.",
+        help="A node that gets or keeps it; may be repeated. It is removed from all others.",
         autocompletion=node_names,
     ),
 ]

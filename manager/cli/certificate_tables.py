@@ -1,4 +1,4 @@
-"""Certificates, trusted CAs, requests and alarms as rows of tables. Pure: what they show follows from the answers and the time given."""
+"""Certificates, trusted CAs, requests and alarms as rows of tables. Pure: depends on the answers and the given time."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,7 +20,7 @@ from manager.cli.failures import consequence_line
 from manager.cli.words import ago, display_name, end_of, until
 
 PLACES_SHOWN: Final = 3
-"""A certificate may be on thousands of nodes; showing one tells all of them."""
+"""Nodes shown per certificate, which may be on thousands; `show` lists them all."""
 
 STATUS_STYLES: Final[Mapping[str, str]] = {
     "good": "green",
@@ -33,16 +33,16 @@ STATUS_STYLES: Final[Mapping[str, str]] = {
     "error": "bold red",
     "warning": "yellow",
 }
-"""Colour only repeats the word beside it."""
+"""Colours only repeat the status text."""
 
 _FINE_CHAINS: Final = frozenset({"", "complete", "self_signed"})
-"""That a certificate signed itself is told by its status."""
+"""Chain states that are not shown; a self-signed certificate has a status for that."""
 
 HINT: Final = "certcast explain CODE says who refuses it"
 """The last line after lines with codes."""
 
 _EXPLAINED: Final = frozenset({*LintCode, "name_mismatch", "expired", "self_signed"})
-"""Codes of findings, and those of consequences, of which `certcast explain` knows more."""
+"""Codes of findings and consequences that `certcast explain` explains."""
 
 _CODED: Final = re.compile(r" \[[a-z_]+\]$")
 
@@ -57,11 +57,11 @@ BUILTIN_HEADINGS: Final = ("subject", "expires", "leaf", "status")
 FOLDED: Final = frozenset(
     {"subject", "subject\nissuer", "subject\nnames", "nodes", "what", "chain of trust", "problems", "kind"}
 )
-"""What may be longer than a terminal is wide; the rest stays whole."""
+"""Columns that are folded on narrow terminals; the others stay whole."""
 
 Row = tuple[output.Cell, ...]
 Stored = CertificateAnswer | TrustedCaAnswer
-"""What the store has: a TLS certificate or a trusted CA."""
+"""A stored entry: a TLS certificate or a trusted CA."""
 
 
 def list_row(each: CertificateAnswer, now_s: float) -> Row:
@@ -74,7 +74,7 @@ def list_row(each: CertificateAnswer, now_s: float) -> Row:
 
 
 def node_row(slot: SlotAnswer, now_s: float) -> Row:
-    """Return the row of what a node's slot has."""
+    """Return the row of a node's slot."""
     if (found := slot.certificate) is None:
         return (slot.node, slot.slot, "-", Text("no certificate", style="red"), "-", "-")
     return (
@@ -145,7 +145,7 @@ def alarm_row(each: AlarmAnswer, now_s: float) -> Row:
 
 
 def impact_lines(consequences: Iterable[ConsequenceAnswer], findings: Iterable[Finding]) -> list[str]:
-    """Return, each once and with how bad it is, what a change means and what is wrong with a certificate; notes about it are in `show`."""
+    """Return a change's consequences and a certificate's findings, each once with its severity; `show` has the notes."""
     shown = list(consequences)
     codes = {each.code for each in shown}
     if "name_mismatch" in codes:
@@ -160,7 +160,7 @@ def impact_lines(consequences: Iterable[ConsequenceAnswer], findings: Iterable[F
 
 
 def add_code(message: str, code: str) -> str:
-    """Return a message with its code, if there is more to be read about it."""
+    """Return a message with its code, if `certcast explain` knows the code."""
     return f"{message} [{code}]" if code in _EXPLAINED else message
 
 
@@ -175,12 +175,12 @@ def places(nodes: Iterable[Place]) -> str:
 
 
 def expiry(each: Stored, now_s: float) -> str:
-    """Say until when it is good."""
+    """Say how long an entry is still valid."""
     return until(end_of(each), now_s)
 
 
 def ca_kind(each: TrustedCaAnswer) -> str:
-    """Say what a trusted CA is used for."""
+    """Return a trusted CA's kind in words: its use."""
     if each.held_out:
         return "held out"
     if each.self_signed:
@@ -189,7 +189,7 @@ def ca_kind(each: TrustedCaAnswer) -> str:
 
 
 def all_statuses(found: CertificateAnswer, between: str = ", ") -> Text:
-    """Return what is worst, then the other statuses; Good stands only where nothing is worse."""
+    """Return the headline, then the other statuses; Good appears only alone."""
     first = found.headline
     style = STATUS_STYLES.get(first.code, STATUS_STYLES.get(first.severity, ""))
     worst = Text(printable(first.text), style=style)
@@ -197,7 +197,7 @@ def all_statuses(found: CertificateAnswer, between: str = ", ") -> Text:
 
 
 def ca_statuses(found: TrustedCaAnswer, between: str = ", ") -> Text:
-    """Return that nodes do not get it, if so, and its statuses; Good stands only where nothing is worse."""
+    """Return a CA's statuses, led by "Held out" if nodes do not get it; Good does not appear with that."""
     if found.held_out:
         held_out = Text("Held out", style=STATUS_STYLES["error"])
         return Text(between).join([held_out, *_statuses(found.statuses or (), without={"good"})])
@@ -213,7 +213,7 @@ def _statuses(found: Iterable[Status], *, without: AbstractSet[str]) -> list[Tex
 
 
 def _status_cell(each: CertificateAnswer) -> Text:
-    """Return what is worst in its colour, the other statuses, and what is wrong with the chain unless that is worst."""
+    """Return the coloured headline, the other statuses, and the chain's fault unless that is the headline."""
     shown = all_statuses(each, "\n")
     if each.chain_state not in _FINE_CHAINS and each.chain_state != each.headline.code:
         shown.append(f"\nchain {printable(each.chain_state.replace('_', ' '))}", style="yellow")

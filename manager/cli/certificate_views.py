@@ -1,4 +1,4 @@
-"""`certcast certificate list|show|download`: looking at certificates, and taking them away as files."""
+"""`certcast certificate list|show|download`: commands that show certificates or write them to files."""
 
 import time
 from enum import StrEnum
@@ -65,7 +65,7 @@ def list_certificates(
     by_node: ByNodeOption = False,
     json: JsonOption = False,
 ) -> None:
-    """List the certificates, or what each node has.
+    """List the certificates, or the certificates of each node.
 
     Example: certcast certificate list --status expiring --order expiry
     """
@@ -114,7 +114,8 @@ def show(
 ) -> None:
     """Show everything about one certificate.
 
-    Its data, its chain of trust link by link, whether a strict client accepts it, and what else was found. Private keys are never shown; 'certcast certificate download' writes them encrypted.
+    Shows its data, its chain of trust link by link, whether a strict client accepts it, and all findings. Private
+    keys are never shown; 'certcast certificate download' writes them encrypted.
 
     Example: certcast certificate show conf.example.com
     """
@@ -230,7 +231,7 @@ def _list_slots(answer: bytes, node: str | None) -> None:
 
 
 async def _all_pages(client: "Client", query: dict[str, str]) -> bytes:
-    """Return what one page without a limit would be."""
+    """Return all pages as one answer."""
     import msgspec
 
     from manager.cli.decoding import RawPage, read

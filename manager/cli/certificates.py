@@ -1,4 +1,4 @@
-"""`certcast certificate`: add certificates, change them, assign them to nodes, delete them; what only looks is in the views."""
+"""`certcast certificate`: commands that add, change, assign and delete certificates; the views are separate."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
@@ -61,10 +61,10 @@ def add(
 ) -> None:
     """Add a certificate, and assign it to nodes.
 
-    One with the issuer, serial number and private key of a stored one replaces it; any other becomes a new entry.
-    If it lacks names of a node, has expired or is worse than what it replaces, that is shown, and needs confirmation; in a script, use --force.
-    With several things from standard input, lines come first: the login's password, then the key's passphrase, then
-    the file.
+    A certificate with the issuer, serial number and private key of a stored one replaces it; any other becomes a
+    new entry. If it lacks names of a node, has expired or is worse than the one that it replaces, this is shown and
+    needs confirmation; in a script, use --force. If several inputs come from standard input, their order is: a line
+    with the login's password, a line with the key's passphrase, then the file.
 
     Example: certcast certificate add --certificate conf.pem --key conf.key --node conf1 --node conf2
     """
@@ -129,7 +129,8 @@ def edit(
 ) -> None:
     """Change a certificate, its parameters, its nodes or its note.
 
-    What is not given stays, and so does the private key. The certificate must pair with that key: for another key, add another certificate and assign it.
+    Options that are not given change nothing. The private key stays, so the new certificate must match it: for
+    another key, add another certificate and assign it.
 
     Example: certcast certificate edit 3 --certificate renewed-with-new-chain.pem
     """
@@ -172,7 +173,7 @@ def _send_edit(
     force: bool,
     files: dict[str, str],
 ) -> bytes:
-    """Send it, after a question if it wants one. Raises ApiRefusedError, in the words of the files that were given."""
+    """Send an edit, and confirm it if needed. Raises ApiRefusedError, which names the given files."""
     try:
         return send_confirmed(
             context,
@@ -203,8 +204,9 @@ def assign(
 ) -> None:
     """Assign a certificate to nodes.
 
-    It replaces the one in their slot. If it is not valid for a node's names, has expired, or lacks what that one has, it is
-    shown, and needs confirmation; in a script, use --force. 'certcast certificate list --fitting NODE' lists those that are valid for a node first.
+    It replaces the present one in their slot. If it is not valid for a node's names, has expired, or lacks
+    something that the present one has, this is shown and needs confirmation; in a script, use --force. 'certcast
+    certificate list --fitting NODE' lists the certificates that are valid for a node first.
 
     Example: certcast certificate assign conf.example.com --node conf1 --node conf2
     """
@@ -244,8 +246,9 @@ def delete(
 ) -> None:
     """Delete certificates, and their private keys.
 
-    All of those named are deleted, or none. It is shown which private keys would be lost and which nodes would lose their certificate, and needs confirmation; in a script, use
-    --force. Those nodes keep serving what they have until they get another.
+    Either all are deleted, or none. The private keys that would be lost and the nodes that would lose their
+    certificate are shown, and need confirmation; in a script, use --force. These nodes keep serving their
+    certificate until they get another.
 
     Example: certcast certificate delete 3 4
     """
@@ -263,18 +266,18 @@ def _say_deleted(answer: bytes, certificate_ids: Sequence[int]) -> None:
     had = places(read(answer, Places).nodes)
     numbers = ", ".join(str(number) for number in dict.fromkeys(certificate_ids))
     which = "certificate" if len(set(certificate_ids)) == 1 else "certificates"
-    say(f"Deleted {which} {numbers}." + (f" Nothing is assigned to {had} any more." if had else ""))
+    say(f"Deleted {which} {numbers}." + (f" No certificate is assigned to {had} now." if had else ""))
 
 
 def going_to(nodes: Sequence[str]) -> str:
-    """Say where a certificate goes."""
+    """Say which nodes get a certificate now."""
     if not nodes:
         return ""
     return f"; it goes to {', '.join(nodes)} now ('certcast status' shows the progress)"
 
 
 def say_remarks(kept: "CertificateAnswer | AssignedAnswer") -> None:
-    """Say what somebody who has just given a certificate should know about it."""
+    """Print the consequences and findings of a certificate that was just added or assigned."""
     from manager.cli.certificate_tables import HINT, impact_lines, is_coded
 
     lines = impact_lines(kept.consequences or (), kept.findings or ())

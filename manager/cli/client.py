@@ -39,7 +39,7 @@ SILENCE_S: Final = 90.0
 EVENT_MAX_BYTES: Final = 4 * 1024 * 1024
 
 SLOW_S: Final = 1.0
-"""Who waits longer than this wants to know that something happens: a key of 4096 bits takes seconds to make."""
+"""Time after which a waiting user is told that work goes on: a 4096-bit key takes seconds to make."""
 
 NOTHING: Final = Nothing()
 
@@ -73,7 +73,7 @@ class Client:
             await self._session.close()
 
     async def get(self, *path: str, query: Mapping[str, str] | None = None) -> bytes:
-        """Return what is at a path, as JSON. Raises ApiRefusedError, UnreachableError."""
+        """Return the JSON at a path. Raises ApiRefusedError, UnreachableError."""
         return (await self._ask("GET", path, query=query)).content
 
     async def post(

@@ -1,8 +1,10 @@
 """Shell completion beyond commands, options and their choices: the names of nodes, users and certificates.
 
-Decides when to ask the manager: only where nobody would be asked for a password. Invariant: completion never fails, waits or prints;
-whatever goes wrong, it offers nothing, and the command itself will say what is wrong. And what it offers is a plain word: shells put it into
-the line as it is, and some evaluate it before, so that a certificate's name could be a command.
+Asks the manager only if that needs no password prompt.
+
+Invariants: completion never fails, prints, or waits long. On any error it offers nothing; the command itself will
+report it. It offers plain words only: shells insert them unquoted, and some evaluate them first, so a
+certificate's name could otherwise run a command.
 """
 
 import asyncio
@@ -21,14 +23,14 @@ if TYPE_CHECKING:
 
 OFFERED_MAX: Final = 100
 WAIT_S: Final = 2.0
-"""Who pressed a key waits for an answer."""
+"""Longest time that a key press waits for completions."""
 
 _PLAIN: Final = re.compile(r"(?!-)[A-Za-z0-9._@:+-]+")
-"""Names that mean themselves in every shell. What else is there is given by its number, or typed and quoted."""
+"""Names that no shell interprets. Other entries can be given by number, or typed with quotes."""
 
 
 def node_names(context: typer.Context, incomplete: str) -> list[str]:
-    """Return the nodes whose name begins like this."""
+    """Return the names of nodes that begin with `incomplete`."""
 
     async def names(client: "Client") -> list[str]:
         from common.api.nodes import NodesAnswer
@@ -40,7 +42,7 @@ def node_names(context: typer.Context, incomplete: str) -> list[str]:
 
 
 def user_names(context: typer.Context, incomplete: str) -> list[str]:
-    """Return the users whose name begins like this."""
+    """Return the names of users that begin with `incomplete`."""
 
     async def names(client: "Client") -> list[str]:
         from common.api.users import UsersAnswer
@@ -52,7 +54,7 @@ def user_names(context: typer.Context, incomplete: str) -> list[str]:
 
 
 def certificate_names(context: typer.Context, incomplete: str) -> list[str]:
-    """Return the certificates' names that begin like this."""
+    """Return the names of certificates that begin with `incomplete`."""
 
     async def names(client: "Client") -> list[str]:
         from common.api.certificates import CertificatesAnswer

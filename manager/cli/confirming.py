@@ -1,7 +1,7 @@
-"""Questions before a change: what the manager says that it would mean, shown, and asked at the terminal.
+"""Confirmation of changes: shows the consequences that the manager returned, and asks at the terminal.
 
-Decides who is asked: whoever sits at a terminal and did not say yes beforehand. Invariant: what is confirmed is what was shown; if it would mean
-something else by then, that is shown and asked anew. Nothing is asked where nobody could answer.
+Asks only at a terminal, and only without --force. Invariant: a confirmation is for the consequences that were
+shown; if they have changed meanwhile, they are shown and confirmed again.
 """
 
 import sys
@@ -30,7 +30,7 @@ ReplaceKeyOption = Annotated[
     bool,
     typer.Option(
         "--replace",
-        help="Take the place of the one with its issuer and serial number even if that has another private key, which is lost.",
+        help="Replace the certificate with the same issuer and serial number even if its private key differs and is lost.",
     ),
 ]
 
@@ -38,16 +38,16 @@ REPLACED: Final = "key_replaced"
 _CONFLICT: Final = "identity_conflict"
 
 Work = Callable[["Client", dict[str, str]], Awaitable[bytes]]
-"""Sends the change, with what confirms it: fields of its body or query."""
+"""Sends a change with its confirmation, as fields of the body or query."""
 
 
 def ask_confirmed(
     context: typer.Context, work: Work, *, force: bool, replaces: bool | None = None, confirmed: str = ""
 ) -> bytes:
-    """Make a change, after a question if it wants one. Raises CertcastError; ApiRefusedError if the answer is no.
+    """Make a change, and confirm it if needed. Raises CertcastError; ApiRefusedError if the answer is no.
 
-    `replaces` is what was said about replacing a private key; None for a change that never does. `confirmed` is
-    the token of what was shown and confirmed already.
+    `replaces` is whether --replace was given, None for a change that never replaces a private key. `confirmed` is
+    the token of consequences that were confirmed already.
     """
     may_replace = replaces is not None
     if force:
@@ -75,7 +75,7 @@ def send_confirmed(
     force: bool,
     replaces: bool | None = None,
 ) -> bytes:
-    """Send a body that has a field `confirm`, after a question if it wants one. Raises as `ask_confirmed` does."""
+    """Send a body that has a field `confirm`, and confirm it if needed. Raises as `ask_confirmed` does."""
     from msgspec.structs import replace
 
     return ask_confirmed(
@@ -87,7 +87,7 @@ def send_confirmed(
 
 
 def delete_confirmed(context: typer.Context, resource: str, body: "ToDelete") -> bytes:
-    """Delete all of these or none, after a question if it wants one. Raises as `ask_confirmed` does."""
+    """Delete all of these or none, and confirm it if needed. Raises as `ask_confirmed` does."""
     return send_confirmed(
         context,
         body,
@@ -97,9 +97,9 @@ def delete_confirmed(context: typer.Context, resource: str, body: "ToDelete") ->
 
 
 def confirm_unless_forced(question: str, *, force: bool, check: Callable[[], None]) -> None:
-    """Ask at the terminal whether something is meant that can be made again; a script is not asked. Raises ApiRefusedError.
+    """Confirm a change that can be undone, at a terminal only; scripts are not asked. Raises ApiRefusedError.
 
-    `check` raises before the question if there is no use in asking it.
+    `check` raises before the question if the change cannot succeed.
     """
     if force or not can_ask():
         return
@@ -109,7 +109,10 @@ def confirm_unless_forced(question: str, *, force: bool, check: Callable[[], Non
 
 
 def confirm_for_good(question: str, consequences: Sequence[str], *, force: bool) -> None:
-    """Ask at the terminal whether something is meant that nothing brings back, after what it means; where nobody could answer, it is refused. Raises ApiRefusedError."""
+    """Show the consequences of a change that cannot be undone, and confirm it at the terminal.
+
+    Raises ApiRefusedError, also if there is no terminal.
+    """
     if force:
         return
     for each in consequences:
@@ -123,18 +126,18 @@ def confirm_for_good(question: str, consequences: Sequence[str], *, force: bool)
 
 
 def can_ask() -> bool:
-    """Whether somebody sits at a terminal."""
+    """Whether there is a terminal to ask at."""
     return sys.stdin.isatty()
 
 
 def show_consequences(found: Sequence["ConsequenceAnswer"]) -> None:
-    """Show, beside standard output, what a change would mean."""
+    """Print a change's expected consequences on standard error."""
     for each in found:
         say(consequence_line(each), err=True)
 
 
 def say_consequences(found: Sequence["ConsequenceAnswer"]) -> None:
-    """Say what a change that was made means."""
+    """Print the consequences of a completed change."""
     for each in found:
         say(f"  {consequence_line(each)}")
 

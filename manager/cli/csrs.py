@@ -62,7 +62,8 @@ def create(
 ) -> None:
     """Create a signing request, and its key.
 
-    It is for a new certificate, or to replace one, and is printed in PEM. The private key stays in the manager. Send the request to your CA, then upload its answer: certcast csr answer.
+    The request is for a new certificate or to replace one, and is printed in PEM. The private key stays in the
+    manager. Send the request to your CA, then upload its answer: certcast csr answer.
 
     Example: certcast csr create --certificate 3 --name extra.example.com > conf.csr
     """
@@ -103,7 +104,7 @@ def _say_created(answer: bytes) -> None:
 def list_requests(context: typer.Context, json: JsonOption = False) -> None:
     """List the requests.
 
-    Each with the certificate that it is to replace, and the one that answered it.
+    Each is shown with the certificate that it replaces, and the one that answered it.
 
     Example: certcast csr list
     """
@@ -127,7 +128,7 @@ def _list(answer: bytes) -> None:
 def show(context: typer.Context, csr_id: CsrArgument, json: JsonOption = False) -> None:
     """Print a request in PEM.
 
-    What it asks for is printed on standard error.
+    Its subject and names are printed on standard error.
 
     Example: certcast csr show 5 > conf.csr
     """
@@ -160,8 +161,8 @@ def answer(
 ) -> None:
     """Upload the certificate that a CA issued for a request.
 
-    The certificate gets the request's private key, and may go to nodes at once. What it lacks of what the request asked for, or of the certificate that it replaces, is
-    shown, and needs confirmation; in a script, use --force.
+    The certificate gets the request's private key, and can go to nodes at once. If it lacks something that was
+    requested or that the replaced certificate has, this is shown and needs confirmation; in a script, use --force.
 
     Example: certcast csr answer 5 signed.pem chain.pem --take-over
     """
@@ -213,7 +214,8 @@ def delete(
 ) -> None:
     """Delete a request, and its private key.
 
-    A certificate that answered it stays; an answer can no longer be uploaded. If there is none yet, this needs confirmation; in a script, use --force.
+    A certificate that answered it stays; an answer can no longer be uploaded. Deleting an unanswered request needs
+    confirmation; in a script, use --force.
 
     Example: certcast csr delete 5
     """
@@ -226,7 +228,7 @@ def delete(
 
 
 def _located(error: ApiRefusedError, sent: JoinedFiles, parameters: str | None) -> ApiRefusedError:
-    """Return the error with the names of files: the manager names the fields of the request, people know their files."""
+    """Return the error with file names instead of the request's fields, which the manager names."""
     from msgspec import structs
 
     mine = sent.locate(each for each in error.findings if each.file != "parameters")
@@ -242,7 +244,7 @@ def _read(answer: bytes) -> "RequestAnswer":
 
 
 def _say_beside(request: "RequestAnswer", what: str) -> None:
-    """Say what a request asks for beside its text, so that the text alone goes into a file."""
+    """Print a request's subject and names on standard error, so that only its PEM goes into a file."""
     replaces = f", to replace certificate {request.replaces}" if request.replaces is not None else ""
     names = ", ".join(request.subject_alt_names) or "none"
     say(f"{what}: {request.raw_subject or 'no subject'} ({request.key_type}){replaces}.", err=True)

@@ -27,18 +27,18 @@ _LISTS: Final[Mapping[str, str]] = MappingProxyType(
         Hint.LIST_CLIENTS: "oauth-client list",
     }
 )
-"""Of each hint the command that answers it."""
+"""The command that lists the possible values, by hint."""
 
 
 class RawPage(TypedDict):
-    """A page of certificates (`CertificatesAnswer`) that stay as they came, for who wants them as JSON."""
+    """A page of certificates (`CertificatesAnswer`) that are not decoded, for output as JSON."""
 
     certificates: list[msgspec.Raw]
     total: int
 
 
 def read(answer: bytes, kind: type[T]) -> T:
-    """Read an answer. Raises CertcastError if it is not what the API says (another service, another version)."""
+    """Decode an answer. Raises CertcastError if it breaks the contract (another service, another version)."""
     try:
         return msgspec.json.decode(answer, type=kind)
     except msgspec.MsgspecError as error:
@@ -48,7 +48,7 @@ def read(answer: bytes, kind: type[T]) -> T:
 
 
 def refusal(status: int, answer: bytes) -> ApiRefusedError | None:
-    """Read the API's error document; None for what is none, such as a proxy's page."""
+    """Decode the API's error document; None if it is something else, such as a proxy's page."""
     try:
         error = msgspec.json.decode(answer, type=FailureAnswer).error
     except msgspec.MsgspecError:

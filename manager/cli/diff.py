@@ -1,4 +1,4 @@
-"""`certcast certificate diff`: in what two certificates differ."""
+"""`certcast certificate diff`: the differences between two certificates."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -66,7 +66,7 @@ def _show(
 
 
 def differences(one: "CertificateAnswer", two: "CertificateAnswer") -> "Sequence[tuple[str, Cell, Cell]]":
-    """Return the facts in which they differ: what it is called, and each one's."""
+    """Return the differing facts: the name, and each certificate's value."""
     pairs: list[tuple[str, Cell, Cell]] = [
         (name, value, again) for (name, value), (_, again) in zip(_facts(one), _facts(two), strict=True)
     ]

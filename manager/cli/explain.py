@@ -25,7 +25,7 @@ _MEANT: Final = {
     "trusted_ca_held_out": "unloadable",
     "must_staple_unproven": "must_staple",
 }
-"""Alarm kinds whose cause has a code of its own, which says more."""
+"""Alarm kinds whose cause has its own code with a better explanation."""
 
 
 def explain(
@@ -44,7 +44,7 @@ def explain(
 
     Example: certcast explain no_san
     """
-    # the table is large, and nothing else of the command needs it
+    # the table is large, and no other command needs it
     from common.explained.findings import FINDINGS
     from common.explained.statuses import CHAIN_STATES, STATUSES
 
@@ -61,7 +61,7 @@ def explain(
 def _entries(
     found: "Sequence[Explanation]", of_nodes: "Sequence[dict[str, str]]"
 ) -> "Sequence[Mapping[str, str]]":
-    """Return what is found as objects for programs, each with its anchor in the document of findings."""
+    """Return explanations as objects for programs, each with its anchor in the document of findings."""
     known = [{"kind": row.kind, "anchor": row.anchor, **_facts(row)} for row in found]
     kinds = [each["is_a"].replace("'", "").replace(" ", "_") for each in of_nodes]
     others = [
@@ -89,7 +89,7 @@ def _describe(found: "Sequence[Explanation]", of_nodes: "Sequence[dict[str, str]
 
 
 def _of_nodes(wanted: str | None) -> "Sequence[dict[str, str]]":
-    """Say what a code means that is none of a certificate's; None is every code."""
+    """Explain a code that is not a certificate finding; None for every code."""
     from common.explained.alarms import ALARM_MEANINGS
     from common.explained.meanings import (
         ALARM_TITLES,

@@ -23,13 +23,13 @@ HTTP_UNAUTHENTICATED: Final = 401
 LOST: Final = (
     "To replace a lost password, run 'certcast-manager user password NAME' as root on the manager's machine"
 )
-"""The only way that needs no administrator who can still sign in."""
+"""The one way that works even if no administrator can sign in."""
 
 
 class ApiRefusedError(CertcastError):
-    """The manager answered that it will not do it. `code` is its reason as sent, `status` that of HTTP.
+    """A refusal by the manager. `code` is its reason as sent, `status` the HTTP status.
 
-    `token` is not None where it would do it once its `consequences` are confirmed with that.
+    If `token` is not None, the request succeeds once its `consequences` are confirmed with that token.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class ApiRefusedError(CertcastError):
         self.token = token
 
     def with_files(self, files: Mapping[str, str]) -> "ApiRefusedError":
-        """Return the same with findings that name the operator's files, also of archives, instead of the request's fields."""
+        """Return the same error with findings that name the operator's files instead of the request's fields."""
         from msgspec import structs
 
         def shown(file: str | None) -> str | None:
@@ -62,7 +62,7 @@ class ApiRefusedError(CertcastError):
         return self.with_findings([structs.replace(each, file=shown(each.file)) for each in self.findings])
 
     def with_hint(self, hint: str) -> "ApiRefusedError":
-        """Return the same with what to do about it."""
+        """Return the same error with a hint what to do."""
         message = _NEEDS_CONFIRMATION if self.token is not None else self.message
         return ApiRefusedError(
             f"{message}; {hint}",
@@ -74,7 +74,7 @@ class ApiRefusedError(CertcastError):
         )
 
     def saying(self, message: str) -> "ApiRefusedError":
-        """Return the same in other words."""
+        """Return the same error with another message."""
         return ApiRefusedError(
             message,
             status=self.status,
@@ -86,7 +86,7 @@ class ApiRefusedError(CertcastError):
         )
 
     def with_findings(self, findings: Sequence["FailureFinding"]) -> "ApiRefusedError":
-        """Return the same with other findings."""
+        """Return the same error with other findings."""
         return ApiRefusedError(
             self.message,
             status=self.status,
@@ -99,7 +99,7 @@ class ApiRefusedError(CertcastError):
 
 
 def explain_refusal(error: ApiRefusedError, access: "Access") -> ApiRefusedError:
-    """Say with whose credentials it was refused, and what to do next."""
+    """Return an authentication error that also says whose credentials were refused and what to do next."""
     if error.status == HTTP_UNAUTHENTICATED and access.token:
         return error.saying(
             f"{error.message}. The token is the one in --token or CERTCAST_TOKEN; sign in with --user and make another: certcast token create"
@@ -121,7 +121,7 @@ def exit_status(error: CertcastError) -> int:
 
 
 def lines(error: CertcastError) -> Iterator[str]:
-    """Yield what to print: one sentence, then each finding on its own line."""
+    """Yield an error's lines: one sentence, then each finding on its own line."""
     message, findings = error.message, error.findings if isinstance(error, ApiRefusedError) else ()
     if findings and all(each.message in message for each in findings):  # said once is enough
         if len(findings) == 1:
@@ -140,7 +140,7 @@ def lines(error: CertcastError) -> Iterator[str]:
 
 
 def finding_line(each: "FailureFinding") -> str:
-    """Say a finding, and where it is as far as that is known; blocks and lines count from 1."""
+    """Return a finding with its place as far as known; blocks and lines count from 1."""
     block = f"block {each.block}" if each.block is not None else None
     line = f"line {each.line}" if each.line is not None else None
     place = ", ".join(part for part in (each.file, block, line) if part)
@@ -148,5 +148,5 @@ def finding_line(each: "FailureFinding") -> str:
 
 
 def consequence_line(each: "ConsequenceAnswer") -> str:
-    """Say a consequence, and how bad it is."""
+    """Return a consequence with its severity."""
     return f"{each.severity}: {each.message}"

@@ -1,7 +1,8 @@
-"""Files that an operator names: read whole within a limit, written without harm to what is there.
+"""Files that an operator names, read whole within a limit, and written safely.
 
-Decides what `-` means, how several files become one text, and the mode of what is written. Leaves to the commands what is in them.
-Invariant: a file that holds private keys is readable by its owner only from its first byte on; nothing is replaced unasked.
+Decides the meaning of `-`, how several files become one text, and the mode of written files. The commands handle
+the content. Invariants: a file with private keys is readable by its owner only, from its first byte on; no file is
+replaced without --force.
 """
 
 import os
@@ -21,18 +22,18 @@ if TYPE_CHECKING:
     from common.api.errors import FailureFinding
 
 INPUT_MAX_BYTES: Final = 8 * 1024 * 1024
-"""More than any certificate, key or list of CAs; it stops a device file or a wrong path from filling memory."""
+"""Larger than any certificate, key or list of CAs; stops a device file or a wrong path from filling memory."""
 
 STDIN: Final = "-"
 STDOUT: Final = "-"
 
 _HEAD_CHARS: Final = 256
 _CONTROL: Final = re.compile("[\x01-\x08\x0e-\x1f\x7f-\x9f]")
-"""What no text begins with; the lengths of DER and the headers of archives are full of it."""
+"""Characters that no text begins with, but that are common in DER lengths and archive headers."""
 
 _MARK: Final = "-----"
 _BINARY: Final = (b"\x30", b"PK\x03\x04")
-"""How DER (an ASN.1 SEQUENCE) and ZIP archives begin, which somebody may have written as base64 without marks."""
+"""First bytes of DER (an ASN.1 SEQUENCE) and ZIP archives, to recognise base64 of them without PEM marks."""
 
 _SECRET_MODE: Final = 0o600
 _PLAIN_MODE: Final = 0o644
@@ -40,7 +41,7 @@ _PLAIN_MODE: Final = 0o644
 
 @dataclass(frozen=True, slots=True)
 class DownloadedFile:
-    """A file that the manager hands out. `name` has no directory in it."""
+    """A file from the manager. `name` has no directory in it."""
 
     name: str
     content: bytes = field(repr=False)
@@ -48,7 +49,7 @@ class DownloadedFile:
 
 @dataclass(frozen=True, slots=True)
 class JoinedFiles:
-    """Several files as the one text that is sent."""
+    """Several files, sent as one text."""
 
     names: Sequence[str]
     texts: Sequence[str]
@@ -59,13 +60,13 @@ class JoinedFiles:
         return "".join(self.texts)
 
     def locate(self, findings: Iterable["FailureFinding"]) -> list["FailureFinding"]:
-        """Say in which file each finding is: the manager counts lines and blocks through."""
+        """Return the findings with the file of each: the manager counts lines and blocks across all files."""
         return [self._located(each) for each in findings]
 
     def _located(self, finding: "FailureFinding") -> "FailureFinding":
         from msgspec import structs
 
-        # the manager names a file of an archive, which has lines of its own
+        # the manager names an archive's file, whose lines it counts separately
         member = (finding.file or "").removeprefix("certificate").removeprefix("/")
         if len(self.names) == 1:
             shown = shown_name(self.names[0])
@@ -86,12 +87,12 @@ class JoinedFiles:
 
 
 def shown_name(name: str) -> str:
-    """Name a file for people."""
+    """Return a file's name for people."""
     return "standard input" if name == STDIN else name
 
 
 def read_bytes(name: str, *, may_be_empty: bool = False) -> bytes:
-    """Read a file, or what is left of standard input for `-`. Raises InvalidInputError."""
+    """Read a file, or the rest of standard input for `-`. Raises InvalidInputError."""
     what = shown_name(name)
     try:
         if name == STDIN:
@@ -114,9 +115,9 @@ def read_text(name: str) -> str:
 
 
 def text_to_send(content: bytes) -> str:
-    """Return a text with its characters as they are; what is none (DER, PKCS#12, PKCS#7, ZIP) as one PEM block of its bytes.
+    """Return a text unchanged, and other content (DER, PKCS#12, PKCS#7, ZIP) as one PEM block of its bytes.
 
-    The manager tells by a block's content what it holds, whatever its label says.
+    The manager recognises a block by its content, whatever its label says.
     """
     from common.pki.body import decode_base64
     from common.pki.pem import pem_of, text_of
@@ -144,13 +145,13 @@ def decode_text(content: bytes, what: str) -> str:
 
 
 def only_one_from_stdin(*names: str | None) -> None:
-    """Refuse two files that are both to be standard input. Raises InvalidInputError."""
+    """Refuse more than one file from standard input. Raises InvalidInputError."""
     if sum(name == STDIN for name in names) > 1:
         raise InvalidInputError("file", "only one file can be - (standard input)")
 
 
 def check_output(output: str | None, *, force: bool) -> None:
-    """Refuse what could not be written, before the manager is asked. Raises InvalidInputError."""
+    """Refuse an unwritable output file, before the manager is asked. Raises InvalidInputError."""
     if output is None or output == STDOUT:
         return
     path = Path(output)
@@ -159,9 +160,9 @@ def check_output(output: str | None, *, force: bool) -> None:
 
 
 def save(made: DownloadedFile, output: str | None, *, force: bool, secret: bool) -> Path | None:
-    """Write a download: to standard output for `-` (returns None), into a directory, to a file, or under its own name here.
+    """Write a download to standard output for `-` (returns None), into a directory, to a file, or under its own name.
 
-    Raises InvalidInputError if there is such a file and `force` is not given, or if it cannot be written.
+    Raises InvalidInputError if the file exists and `force` is not given, or if it cannot be written.
     """
     if output == STDOUT:
         if terminal.is_terminal() and not made.name.endswith(".pem"):
@@ -177,7 +178,7 @@ def save(made: DownloadedFile, output: str | None, *, force: bool, secret: bool)
         path /= made.name
     mode = _SECRET_MODE if secret else _PLAIN_MODE
     try:
-        # whoever typed the path answers for it, so links to its directory are followed, as by any command
+        # the user typed the path, so links to its directory are followed, as by any command
         with _directory(path.parent) as parent:
             if path.exists():
                 _check_replaceable(path, force=force)

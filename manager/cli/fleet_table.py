@@ -1,4 +1,4 @@
-"""The fleet as a table. Pure: what it shows follows from the answer and the time given."""
+"""The fleet as a table. Pure: depends on the answer and the given time."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -29,7 +29,7 @@ def fleet(nodes: Iterable[NodeView], now_s: float) -> Group:
 
 
 def counts(nodes: Iterable[NodeView]) -> Text:
-    """Return how many nodes are in which state, in the table's own colours."""
+    """Return the number of nodes in each state, in the table's colours."""
     found: dict[str, int] = {}
     for node in nodes:
         found[node.state] = found.get(node.state, 0) + 1
@@ -58,7 +58,7 @@ def uninformed(answer: FleetAnswer) -> Text:
 
 
 def line(node: NodeView) -> str:
-    """Say how a node stands in one line, for where no table can be redrawn."""
+    """Return a node's status in one line, for output that cannot redraw a table."""
     why = failure(node)
     return f"{node.name} {node.state} {_number(node.desired)}/{_number(node.applied)}" + (
         f" {why}" if why else ""
@@ -66,10 +66,10 @@ def line(node: NodeView) -> str:
 
 
 def failure(node: NodeView) -> str:
-    """Say what is wrong with a node in one line, "" if nothing is known to be.
+    """Return a node's fault in one line, "" if none is known.
 
-    The node's last failure stays until a success, so it is shown whatever the state; else a push that ended badly, or an
-    endpoint that could not be proven.
+    The node's last failure stays until a success, so it is shown in any state; otherwise a failed push, or an
+    endpoint that does not serve the applied leaf.
     """
     if node.last_failed is not None:
         return _because(node.last_failed.reason, node.last_failed.message)
@@ -102,7 +102,7 @@ def _row(node: NodeView, now_s: float) -> tuple[output.Cell, ...]:
 
 
 def _leaves(slot: str, facts: SlotView) -> list[str]:
-    """Return one line where all is as it should be, else one for what is desired, applied and served."""
+    """Return one line if all leaves agree, otherwise one each for desired, applied and served."""
     mark = "" if slot == "server" else f" ({slot})"
     if facts.desired == facts.applied == facts.serving:
         return [f"{short(facts.desired)}{mark}"]

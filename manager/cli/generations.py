@@ -1,4 +1,4 @@
-"""`certcast node generations`, `difference` and `republish`: what a node had, and older content once more."""
+"""`certcast node generations`, `difference` and `republish`: a node's history, and a return to older content."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -29,7 +29,7 @@ GenerationArgument = Annotated[
 
 
 def generations(context: typer.Context, name: NodeArgument, json: JsonOption = False) -> None:
-    """List what was published for a node, the newest first.
+    """List the generations that were published for a node, the newest first.
 
     Example: certcast node generations conf1
     """
@@ -75,9 +75,9 @@ def difference(
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Show what differs between two generations.
+    """Show the differences between two generations.
 
-    Files, certificates and chains by name, anchors; never what a key file holds.
+    Shows files, certificates and chains by name, and anchors; never the content of a key file.
 
     Example: certcast node difference conf1 7 --from 4
     """
@@ -105,12 +105,13 @@ def republish(
     force: YesOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Publish older content once more, and push it now.
+    """Publish older content again, and push it now.
 
-    At a terminal, what differs and what it means for clients and peers is shown, and needs confirmation; in a script, use --force.
+    At a terminal, the differences and their consequences for clients and peers are shown, and need confirmation; in
+    a script, use --force.
 
-    The node keeps it until something changes that concerns the node: another certificate is assigned, a chain or a trusted
-    CA changes. To go back before that, republish the generation that was the newest.
+    The node keeps this content until a change concerns the node: another certificate is assigned, or a chain or a
+    trusted CA changes. To undo it before that, republish the generation that was the newest.
 
     Example: certcast node republish conf1 6
     """
@@ -140,7 +141,7 @@ def _say_republished(answer: bytes, name: str, generation: int) -> None:
 
 
 def _show_change(context: typer.Context, name: str, generation: int) -> str:
-    """Show, beside standard output, what republishing changes against the newest generation, and means; return what confirms it."""
+    """Print the changes and consequences of republishing on standard error; return the confirmation token."""
     from common.api.generations import DifferenceAnswer, GenerationsAnswer
     from manager.cli.decoding import read
 

@@ -138,7 +138,7 @@ def test_deleting_several_is_one_request_that_forces_only_when_told_to(api, run)
     assert "conf1" in refused.stderr
     api.answer("POST", "certificates/delete", {"nodes": [{"node": "conf1", "slot": "server"}]})
     done = run("certificate", "delete", "7", "8", "--force")
-    assert "Deleted certificates 7, 8. Nothing is assigned to conf1 any more." in done.stdout
+    assert "Deleted certificates 7, 8. No certificate is assigned to conf1 now." in done.stdout
     assert [body for _, _, body in api.asked] == [
         {"ids": [7, 8], "confirm": ""},
         {"ids": [7, 8], "force": True},
