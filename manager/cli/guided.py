@@ -11,17 +11,17 @@ import typer
 from manager.usage import PlainGroup
 
 SHORT: Final[Mapping[str, str]] = {"cert": "certificate"}
-"""For those who type it every day."""
+"""Short names for frequent commands."""
 
 _FORMS: Final = (
-    "For programs, use -o json (or --json); without it, a command prints for people. There is no YAML or CSV. Commands that write a file "
-    "have --output FILE."
+    "For programs, use -o json (or --json); without it, output is for people. There is no YAML or CSV. Commands that "
+    "write a file have --output FILE."
 )
 _FORM_OPTIONS: Final = frozenset({"-o", "--output", "--format", "--yaml", "--csv", "-j"})
 
-_OWN_LOST: Final = "Your own password is changed on the pages, under your name; a lost one on the manager's machine: 'certcast-manager user password NAME'."
+_OWN_LOST: Final = "Change your own password in the browser, under your name. Replace a lost one on the manager's machine: 'certcast-manager user password NAME'."
 _LOST: Final = (
-    "Your own password is changed on the pages, under your name; somebody else's on the manager's machine: "
+    "Change your own password in the browser, under your name. Replace another user's on the manager's machine: "
     "'certcast-manager user password NAME'."
 )
 _RESETS: Final = ("password", "passwd", "reset", "reset-password", "change-password", "set-password")
@@ -29,11 +29,11 @@ _ANSWERS: Final = "Use 'certcast csr answer' for the certificate that the CA mad
 
 _NOTES: Final[Mapping[str, Mapping[str, str]]] = {
     "": {
-        "login": "The command keeps no session: set CERTCAST_USER (the password is asked for), or CERTCAST_TOKEN to what 'certcast token create' prints.",
+        "login": "There is no session to open: set CERTCAST_USER (each command asks for the password), or set CERTCAST_TOKEN to a token from 'certcast token create'.",
         **dict.fromkeys(_RESETS, _OWN_LOST),
         "version": "Use 'certcast --version'.",
         "help": "Use 'certcast --help', or 'certcast COMMAND --help'.",
-        "join": "Run 'certcast-nodeagent join TOKEN' on the node, with what 'certcast node add' prints.",
+        "join": "Run 'certcast-nodeagent join TOKEN' on the node, with the token that 'certcast node add' prints.",
         "generation": "Use 'certcast node generations NODE'.",
         "generations": "Use 'certcast node generations NODE'.",
         "log": "Use 'certcast audit'.",
@@ -44,7 +44,7 @@ _NOTES: Final[Mapping[str, Mapping[str, str]]] = {
         "fingerprint": "Use 'certcast trust', and 'certcast-manager fingerprint' on the manager's machine.",
     },
     "node": {
-        "edit": "A node's name and addresses are changed on its page.",
+        "edit": "Change a node's names and addresses on its page in the browser.",
         "join": "Run 'certcast-nodeagent join TOKEN' on the node; 'certcast node join-token NODE' makes another token.",
         "push": "Use 'certcast push NODE'.",
         "status": "Use 'certcast status', or 'certcast node show NODE'.",
@@ -57,7 +57,7 @@ _NOTES: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "alarm": {
         "show": "'certcast alarm list' shows each alarm in full.",
-        "delete": "An alarm ends by itself when its cause has ended; 'certcast alarm acknowledge' notes that you have seen it.",
+        "delete": "An alarm ends by itself with its cause; 'certcast alarm acknowledge' notes that you have seen it.",
     },
     "audit": {
         "list": "Use 'certcast audit'.",
@@ -68,13 +68,13 @@ _NOTES: Final[Mapping[str, Mapping[str, str]]] = {
     "user": dict.fromkeys(_RESETS, _LOST),
     "csr": {
         **dict.fromkeys(("upload", "sign", "submit", "finish", "complete"), _ANSWERS),
-        "edit": "A request cannot be changed, since its key has signed it: delete it and create another.",
+        "edit": "A request cannot be changed, because its key has signed it: delete it and create another.",
     },
     "token": {
         "edit": "A token cannot be changed: revoke it and create another.",
     },
     "account": {
-        "delete": "Use 'certcast account remove', which only forgets it here, or 'certcast account deactivate', which ends it at the CA.",
+        "delete": "Use 'certcast account remove', which removes it only here, or 'certcast account deactivate', which ends it at the CA.",
     },
     "renewal": {
         **dict.fromkeys(("add", "edit"), "Use 'certcast renewal set'."),
@@ -84,11 +84,11 @@ _NOTES: Final[Mapping[str, Mapping[str, str]]] = {
         "edit": "A program cannot be changed: remove it and add it again.",
     },
 }
-"""By group ("" is the command itself): answers to guesses, or to all guesses of one aim."""
+"""Answers to guessed commands, by group ("" is the top level)."""
 
 
 class GuidedGroup(PlainGroup):
-    """A group of commands that knows their short names, and answers guesses."""
+    """A group of commands that resolves their short names, and answers guesses."""
 
     notes: ClassVar[Mapping[str, Mapping[str, str]]] = _NOTES
 
@@ -97,7 +97,7 @@ class GuidedGroup(PlainGroup):
         return super().get_command(ctx, SHORT.get(cmd_name, cmd_name))
 
     def explained(self, error: typer.TyperException) -> typer.TyperException:
-        """Name the forms of output to somebody who asked for another one."""
+        """Explain an unknown output option by the forms of output that exist."""
         option = getattr(error, "option_name", "")
         if option in _FORM_OPTIONS:
             error.message = f"There is no option {option} here. {_FORMS}"
@@ -105,7 +105,7 @@ class GuidedGroup(PlainGroup):
 
 
 def with_json_option(args: Sequence[str]) -> list[str]:
-    """Return arguments with '-o json', wherever it stands, as the command's own --json; what stands after '--' is no option."""
+    """Return arguments with any '-o json' replaced by a --json of the command; arguments after '--' are kept."""
     made: list[str] = []
     left, is_json = list(args), False
     while left and left[0] != "--":

@@ -1,4 +1,4 @@
-"""`certcast host-key`: the key by which nodes know the manager, and the steps that replace it."""
+"""`certcast host-key`: the key by which nodes recognise the manager, and the steps to replace it."""
 
 from typing import Annotated
 
@@ -14,7 +14,7 @@ ForceOption = Annotated[
     typer.Option("--force", help="Go on although nodes have not confirmed the new key; they may be lost."),
 ]
 STATES = {
-    "steady": "no replacement is under way; 'certcast host-key announce' begins one",
+    "steady": "no replacement is in progress; 'certcast host-key announce' begins one",
     "announced": "the next key is announced; 'certcast host-key switch' takes it into use",
     "switched": "the next key is in use, and the former one vouches for it; 'certcast host-key drop' ends that",
 }
@@ -22,7 +22,7 @@ STATES = {
 
 @app.command()
 def show(context: typer.Context, json: JsonOption = False) -> None:
-    """Show the host key, and how far its replacement is.
+    """Show the host key, and the state of its replacement.
 
     Example: certcast host-key show
     """
@@ -33,7 +33,7 @@ def show(context: typer.Context, json: JsonOption = False) -> None:
 def announce(context: typer.Context, json: JsonOption = False) -> None:
     """Make the next host key and announce it to all nodes.
 
-    Nodes pin it beside the present one and confirm it. Nothing else changes until you switch.
+    Nodes pin it in addition to the present one and confirm it. Nothing else changes until you switch.
 
     Example: certcast host-key announce
     """
@@ -44,7 +44,8 @@ def announce(context: typer.Context, json: JsonOption = False) -> None:
 def switch(context: typer.Context, force: ForceOption = False, json: JsonOption = False) -> None:
     """Take the announced host key into use.
 
-    Refused while nodes have not confirmed it. A node that was away meanwhile still gets in, until the former key is dropped.
+    Refused while nodes have not confirmed it. A node that was offline meanwhile can still connect until the former
+    key is dropped.
 
     Example: certcast host-key switch
     """
@@ -53,9 +54,9 @@ def switch(context: typer.Context, force: ForceOption = False, json: JsonOption 
 
 @app.command()
 def drop(context: typer.Context, force: ForceOption = False, json: JsonOption = False) -> None:
-    """Forget the former host key.
+    """Remove the former host key.
 
-    Refused while nodes do not know the one in use: they would need a new join token.
+    Refused while some nodes do not know the key in use: they would need a new join token.
 
     Example: certcast host-key drop
     """
@@ -66,7 +67,7 @@ def drop(context: typer.Context, force: ForceOption = False, json: JsonOption = 
 def abandon(context: typer.Context, json: JsonOption = False) -> None:
     """Go back one step.
 
-    An announced key is forgotten; after the switch the former key is used again, and the other one stays announced.
+    An announced key is removed. After the switch, the former key is used again and the new one stays announced.
 
     Example: certcast host-key abandon
     """

@@ -1,4 +1,4 @@
-"""Importing files, which the manager sorts into TLS certificates and trusted CAs: the same from both lists."""
+"""Import of files, which the manager sorts into TLS certificates and trusted CAs; both groups have the command."""
 
 import time
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from manager.cli.certificate_tables import Stored
 
 BATCH_MAX_BYTES: Final = 8 * 1024 * 1024
-"""What the manager takes in one import."""
+"""Largest size of one import that the manager accepts."""
 
 _NAME_MAX: Final = 255
 
@@ -28,7 +28,7 @@ SkipUnusableOption = Annotated[
     bool,
     typer.Option(
         "--skip-unusable",
-        help="Import what can be used, and list the rest; without this, one finding refuses everything.",
+        help="Import everything usable, and list the rest; without this, one finding refuses everything.",
     ),
 ]
 
@@ -51,9 +51,11 @@ def import_files(
     force: YesOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Import files, sorted by what they hold.
+    """Import files, sorted by their content.
 
-    Certificates come with their keys, intermediates and parameters, in one file or in several; CAs are trusted. The passphrase is tried on everything that is encrypted. A finding in one file refuses all of them, unless --skip-unusable is given. A certificate without its key updates the entry that has it.
+    Give certificates with their keys, intermediates and parameters, in one file or in several; CAs become trusted.
+    The passphrase is tried on everything encrypted. A finding in one file refuses all of them, unless
+    --skip-unusable is given. A certificate without its key updates the stored entry with that key.
 
     Example: certcast certificate import conf1.pem conf1.key conf2.pfx root.crt
     """
@@ -81,11 +83,11 @@ def _say_imported(answer: bytes) -> None:
     for warning in found.warnings:
         say(f"Warning: {warning}")
     if loose := [each for each in found.certificates if not each.nodes]:
-        say(f"Now assign what no node has: certcast certificate assign {loose[0].id} --node NAME")
+        say(f"Next, assign the new certificates: certcast certificate assign {loose[0].id} --node NAME")
 
 
 def say_left_out(findings: Sequence["FailureFinding"]) -> None:
-    """Say what was not taken, on standard error: what was taken may go into a pipe."""
+    """Print the skipped parts on standard error, because standard output may be a pipe."""
     if not findings:
         return
     say(f"Left out ({len(findings)}):", err=True)
@@ -98,7 +100,7 @@ def _read(names: Sequence[str]) -> "list[ImportedFile]":
 
     files, total = [], 0
     for name in names:
-        # the manager says of an empty one that it is, beside what else it finds
+        # the manager reports an empty file along with its other findings
         content = read_bytes(name, may_be_empty=True)
         total += len(content)
         if total > BATCH_MAX_BYTES:

@@ -1,4 +1,4 @@
-"""`certcast node join-tokens` and `revoke-join-token`: the join tokens that can still be used."""
+"""`certcast node join-tokens` and `revoke-join-token`: the unused join tokens."""
 
 from typing import Annotated
 
@@ -14,7 +14,7 @@ from manager.cli.words import moment
 def list_tokens(context: typer.Context, json: JsonOption = False) -> None:
     """List the join tokens that can be used.
 
-    Those of all nodes, with who made them; never the secret itself.
+    Lists the tokens of all nodes and their creators, never the secrets.
 
     Example: certcast node join-tokens
     """
@@ -48,7 +48,7 @@ def revoke(
     ],
     json: JsonOption = False,
 ) -> None:
-    """Revoke a join token that was not used.
+    """Revoke an unused join token.
 
     Example: certcast node revoke-join-token conf1 3
     """

@@ -33,9 +33,9 @@ _Find = Callable[["Client", str], Awaitable[Sequence["Entry"]]]
 
 
 def matching(wanted: str, entries: Sequence["Entry"]) -> Sequence["Entry"]:
-    """Return the entries that these words name: by a name as a whole, else by the beginning of a fingerprint.
+    """Return the entries with this name, otherwise those whose fingerprint begins with it.
 
-    Temporary certificates count where nothing else has the name, since each node's real one has it too.
+    Temporary certificates count only if no other entry matches, because each node's real one has the same name.
     """
     words = wanted.strip().lower()
     named = [each for each in entries if words in _names(each)]
@@ -92,7 +92,7 @@ async def find_csrs(client: "Client", _wanted: str) -> Sequence["Entry"]:
 
 
 def _resolver(kind: str, find: _Find) -> Callable[[typer.Context, Any], Any]:
-    """Return a parameter's callback that turns words into numbers, and asks the manager only for what is no number."""
+    """Return a parameter's callback that turns names into numbers; it asks the manager only for non-numbers."""
 
     def number(context: typer.Context, wanted: str) -> int:
         if (
@@ -124,7 +124,7 @@ _WHICH: Final = "its number in the list, a name of it, or how its fingerprint be
 
 
 def certificate_argument(metavar: str, help_text: str) -> Any:
-    """Return an argument for certificates, each by its number, a name of it, or how its fingerprint begins."""
+    """Return an argument for certificates, by number, name, or the beginning of a fingerprint."""
     return typer.Argument(
         metavar=metavar,
         help=help_text,
@@ -141,7 +141,7 @@ CertificateOption = Annotated[
     typer.Option(
         "--certificate",
         metavar="CERTIFICATE",
-        help="The certificate to replace; whatever is not given is taken from it.",
+        help="The certificate to replace; options that are not given are taken from it.",
         parser=str,
         callback=resolve_certificate,
         autocompletion=certificate_names,

@@ -40,7 +40,7 @@ def add(
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Add a node, and print what to run on it.
+    """Add a node, and print the command to run on it.
 
     Example: certcast node add conf1 --name conf1.example.com --address 192.0.2.21
     """
@@ -55,7 +55,7 @@ def add(
 def list_nodes(context: typer.Context, json: JsonOption = False) -> None:
     """List the nodes with their names and states.
 
-    'certcast status' shows what each has and serves.
+    'certcast status' shows the certificates that each has and serves.
 
     Example: certcast node list
     """
@@ -136,7 +136,7 @@ def remove(
 def join_token(context: typer.Context, name: NodeArgument, json: JsonOption = False) -> None:
     """Create a new join token for a node.
 
-    Older ones that were not used stay valid until they expire; 'certcast node join-tokens' lists them.
+    Older unused tokens stay valid until they expire; 'certcast node join-tokens' lists them.
 
     Example: certcast node join-token conf1
     """

@@ -1,4 +1,4 @@
-"""`certcast oauth-client`: programs that sign in with a key of their own."""
+"""`certcast oauth-client`: programs that sign in with their own key."""
 
 from pathlib import Path
 from typing import Annotated

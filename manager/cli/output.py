@@ -15,7 +15,7 @@ from rich.text import Text
 from common.text import printable, printable_lines
 
 WIDE: Final = 400
-"""The width where no terminal sets one, so that a line for `grep` is never folded."""
+"""Width without a terminal, so that lines for `grep` are never folded."""
 
 STATE_STYLES: Final[Mapping[str, str]] = {
     "in_sync": "green",
@@ -30,17 +30,17 @@ STATE_STYLES: Final[Mapping[str, str]] = {
     "offline": "yellow",
     "never_joined": "dim",
 }
-"""Colour only repeats the word beside it."""
+"""Colours only repeat the state's word."""
 
 Cell = str | Text | Sequence[str]
 """One line, a line in colours, or several lines."""
 
 
 class _Console(Console):
-    """One that draws nothing but what is printable, and leaves it to the command how it ends when nobody reads any more."""
+    """A console that draws only printable characters, and raises when the reader has closed the pipe."""
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """Yield what is drawn; Rich's own control codes are segments of their own."""
+        """Yield printable segments; Rich's own control codes are separate segments."""
         for segment in super().render(renderable, options):
             if segment.control or segment.text.isprintable():
                 yield segment
@@ -53,7 +53,7 @@ class _Console(Console):
 
 
 def console(*, stderr: bool = False) -> Console:
-    """Return a console for standard output, or for progress beside it."""
+    """Return a console for standard output, or for progress on standard error."""
     made = _Console(stderr=stderr, highlight=False, markup=False, emoji=False)
     if not made.is_terminal:
         made.width = WIDE
@@ -96,7 +96,7 @@ def show_table(
 
 
 def pairs(rows: Sequence[tuple[str, Cell]]) -> Table:
-    """Return one thing as names and values."""
+    """Return one entry as a table of names and values."""
     made = Table(box=None, show_header=False, pad_edge=False)
     made.add_column(style="bold", no_wrap=True)
     made.add_column(overflow="fold")
@@ -106,7 +106,7 @@ def pairs(rows: Sequence[tuple[str, Cell]]) -> Table:
 
 
 def show_pairs(rows: Sequence[tuple[str, Cell]]) -> None:
-    """Print one thing as names and values."""
+    """Print one entry as names and values."""
     console().print(pairs(rows))
 
 

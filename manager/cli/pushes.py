@@ -1,6 +1,6 @@
-"""`certcast push`: deliver now, and wait for what comes of it.
+"""`certcast push`: push now, and optionally wait for the result.
 
-Decides when a node's push has come to its end. Leaves to the manager what is pushed and when.
+Decides when a node's push has ended. The manager decides what is pushed and when.
 """
 
 import asyncio
@@ -53,25 +53,25 @@ def push(
         bool,
         typer.Option(
             "--force",
-            help="Push even what failed lately, and replace content that this manager does not know.",
+            help="Push even content that failed recently, and replace content that this manager does not know.",
         ),
     ] = False,
     dry_run: Annotated[
         bool,
-        typer.Option("--dry-run", help="Dry run: only print what would be done, and what that would change."),
+        typer.Option("--dry-run", help="Only print what would be pushed, and what that would change."),
     ] = False,
     wait: Annotated[
-        bool, typer.Option("--wait", help="Wait until each node that is pushed to is in sync or has failed.")
+        bool, typer.Option("--wait", help="Wait until each of these nodes is in sync or has failed.")
     ] = False,
     timeout_s: Annotated[
         float, typer.Option("--timeout", metavar="SECONDS", min=1, help="The longest that --wait waits.")
     ] = 600,
     json: JsonOption = False,
 ) -> None:
-    """Push now. This is rarely needed: changes are pushed automatically, and whatever was missed is pushed every minute.
+    """Push now. This is rarely needed: changes are pushed automatically, and missed ones within a minute.
 
-    With --wait, exit status 1 says that a node failed, is paused after a failure, could not be pushed to now (it is offline, or has not
-    joined), or did not finish in time.
+    With --wait, exit status 1 means that a node failed, is paused after a failure, could not be reached now
+    (offline, or not joined), or did not finish in time.
 
     Example: certcast push conf1 conf2 --wait
     """
@@ -95,9 +95,9 @@ def push(
 
 
 def fate_of(node: "NodeView", generation: int | None) -> Fate:
-    """Say what came of pushing a generation (None: one that was under way) to a node.
+    """Return the result of pushing a generation to a node; None stands for the push that was running.
 
-    A connection that was lost meanwhile leaves it open: the node will say what came of it when it is back.
+    It stays open after a lost connection: the node will report the result when it reconnects.
     """
     number = generation or 0
     if (
@@ -112,7 +112,7 @@ def fate_of(node: "NodeView", generation: int | None) -> Fate:
 
 
 def _just_failed(node: "NodeView") -> bool:
-    """Whether the push of what is desired, which was under way when it was asked for again, has failed since."""
+    """Whether the running push of the desired content has failed since another was requested."""
     return (
         node.push is not None
         and node.desired is not None
@@ -138,22 +138,22 @@ def _sentence(plan: "PushAnswer", *, dry_run: bool) -> str:
 
 
 class Pursuit:
-    """The nodes that a push concerns, until each has come to its end."""
+    """The nodes of a push, followed until each is in sync or has failed."""
 
     def __init__(self, plans: Iterable["PushAnswer"]) -> None:
         self._waiting = {plan.node: plan.generation for plan in plans if plan.action in ACTED}
-        # "none" may mean that a push of the same generation is already under way; only the node's facts tell
+        # "none" may mean that a push of the same generation is already running; only the node's facts tell
         self._unseen = {plan.node for plan in plans if plan.action == "none"}
         self._shown: dict[str, str] = {}
         self.failed: list[str] = []
 
     @property
     def waiting(self) -> list[str]:
-        """The nodes that have not come to an end, by name."""
+        """The names of unfinished nodes, sorted."""
         return sorted({*self._waiting, *self._unseen})
 
     def take(self, node: "NodeView") -> str | None:
-        """Take a node's facts; return the step that it entered, None if it is the one before or none of ours."""
+        """Take a node's facts; return its new step, None if the step is unchanged or the node is not followed."""
         from manager.cli.fleet_table import failure
 
         if node.name in self._unseen:
@@ -178,9 +178,9 @@ class Pursuit:
 
 
 async def _follow(client: "Client", plans: "list[PushAnswer]", *, timeout_s: float) -> bool:
-    """Show the steps of each node that is pushed to; return whether all came to be in sync in time.
+    """Show the steps of each pushed node; return whether all nodes were in sync in time.
 
-    A node that nothing is sent to now, because it is offline, say, or rests after a failure, does not come to be.
+    A node that gets nothing now, because it is offline or backs off after a failure, counts as not in sync.
     """
     from manager.cli.watching import Watch
 

@@ -1,6 +1,6 @@
-"""`certcast renew`: renew now, and wait for what comes of it.
+"""`certcast renew`: renew now, and optionally wait for the result.
 
-Decides when an order has come to its end, for whoever waits for it: also with its first failure, after which the manager goes on by itself.
+Waiting ends with the order, or with its first failure; the manager then continues by itself.
 """
 
 import asyncio
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from manager.cli.client import Client
 
 ORDER_POLL_S: Final = 1.0
-"""Between two questions how far the order is; the shortest step takes about a second."""
+"""Interval between queries for the order's progress; the shortest step takes about a second."""
 
 WAIT_S: Final = 900.0
-"""Name servers may take ten minutes to tell each other of a proof."""
+"""Longest wait by default: a proof may take ten minutes to reach all name servers."""
 
 _SUCCEEDED: Final = frozenset({"served", "tested"})
 _OVER: Final = _SUCCEEDED | {"failed"}
@@ -39,8 +39,9 @@ def renew(
 ) -> None:
     """Renew a certificate now, before its time.
 
-    How it is renewed is set up before: certcast renewal set --help. The nodes that have it get the new one, and with --wait the command ends when all of them serve it. Exit
-    status 1 says that the order failed, or did not end in time; the manager then tries again by itself.
+    Set up its renewal first: certcast renewal set --help. The certificate's nodes get the new one; with --wait the
+    command ends when all of them serve it. Exit status 1 means that the order failed or did not end in time; the
+    manager then tries again by itself.
 
     Example: certcast renew meet.example.com --wait
     """
@@ -50,7 +51,7 @@ def renew(
 def begin(
     context: typer.Context, renewal_id: int, act: str, *, wait: bool, timeout_s: float, json: bool
 ) -> None:
-    """Begin an order (`act`: order or test), and wait for its end if that is wanted. Raises typer.Exit if that was none to be glad of."""
+    """Begin an order (`act`: order or test), and wait for its end if requested. Raises typer.Exit if it failed."""
 
     async def work(client: "Client") -> bool:
         from common.api.renewals import OrderAnswer, RenewalAnswer
@@ -74,7 +75,7 @@ def begin(
 
 
 def _hinted(error: ApiRefusedError, found: "RenewalAnswer", *, is_test: bool) -> ApiRefusedError:
-    """Return the refusal of an order with what to do about it, by how the renewal stands."""
+    """Return the refusal of an order with a hint what to do, depending on the renewal's state."""
     if found.paused and not is_test:
         told = error.saying(f"renewal {found.id} is paused")
         return told.with_hint(f"to go on: certcast renewal resume {found.id}")
@@ -90,7 +91,10 @@ def _hinted(error: ApiRefusedError, found: "RenewalAnswer", *, is_test: bool) ->
 
 
 async def _follow(client: "Client", renewal_id: int, begun: "OrderAnswer", *, timeout_s: float) -> bool:
-    """Show the steps of an order; return whether it came to a good end in time. What had failed before it goes on is no news. Raises CertcastError."""
+    """Show the steps of an order; return whether it succeeded in time. Raises CertcastError.
+
+    A failure from before the order continued is not reported again.
+    """
     from common.api.renewals import RenewalAnswer
     from manager.cli.decoding import read
 
@@ -120,7 +124,7 @@ async def _follow(client: "Client", renewal_id: int, begun: "OrderAnswer", *, ti
 
 
 class OrderProgress:
-    """What was told of an order already."""
+    """The steps of an order that were shown so far."""
 
     def __init__(self) -> None:
         self._began_s = time.monotonic()
@@ -128,7 +132,7 @@ class OrderProgress:
         self._waits = ""
 
     def news(self, order: "OrderAnswer") -> list[str]:
-        """Return a line for each step since, and for what is waited for."""
+        """Return a line for each new step, and for a new reason to wait."""
         from manager.cli.renewal_tables import step
 
         lines = [
@@ -145,12 +149,12 @@ class OrderProgress:
 
 
 def has_failed(order: "OrderAnswer") -> bool:
-    """Whether its last step is a failure, after which it may go on; what it only waits for is no step."""
+    """Whether an order's last step is a failure, even if it will continue; waiting is not a failure."""
     return order.state == "failed" or (order.problem is not None and not order.waits_for)
 
 
 def _ahead(renewal: "RenewalAnswer", order: "OrderAnswer") -> str:
-    """Say what follows a failure, and what ends it."""
+    """Say what follows a failure, and how to fix it."""
     from manager.cli.renewal_tables import what_helps
 
     helps = what_helps(order.problem, renewal)
@@ -158,7 +162,7 @@ def _ahead(renewal: "RenewalAnswer", order: "OrderAnswer") -> str:
 
 
 def _follows_test(real: "OrderAnswer", test: "OrderAnswer") -> bool:
-    """Whether a test order ended because this one began, and not before."""
+    """Whether a test order ended because this real one began, rather than before it."""
     return not real.test and real.id > test.id and real.created_at_s <= test.steps[-1].at_s
 
 
@@ -168,5 +172,5 @@ def _follows(renewal: "RenewalAnswer", order: "OrderAnswer") -> str:
     if order.test:
         return "The test order failed; nothing else was changed."
     if renewal.next_at_s is None:
-        return "It failed, and nothing tries it again by itself."
+        return "It failed, and is not tried again automatically."
     return f"It failed, and is tried again in {span(renewal.next_at_s - time.time())}."

@@ -31,7 +31,10 @@ async def find_renewals(client: "Client") -> "Sequence[RenewalAnswer]":
 
 
 def meant(wanted: str, renewals: "Sequence[RenewalAnswer]", *, by_certificate: bool = False) -> int:
-    """Return the number of the one renewal that has this number (or whose certificate has), or this name. Raises InvalidInputError."""
+    """Return the number of the renewal with this number, or name, or certificate's number if `by_certificate`.
+
+    Raises InvalidInputError.
+    """
     name = wanted.strip().lower()
     numbers = {str(each.certificate if by_certificate else each.id): each.id for each in renewals}
     if name in numbers:
@@ -57,9 +60,9 @@ def _names(each: "RenewalAnswer") -> set[str]:
 
 
 def _unrenewed(wanted: str, renewals: "Sequence[RenewalAnswer]") -> str:
-    """Say that a certificate has no renewal, and of which one the renewal with its number is."""
+    """Say that a certificate has no renewal; if a renewal has its number, also say which certificate that renews."""
     if not (number := wanted.strip()).isdecimal():
-        return f"nothing is set up to renew '{wanted}'; do so: certcast renewal set --certificate CERTIFICATE --account ACCOUNT"
+        return f"no renewal is set up for '{wanted}'; set one up: certcast renewal set --certificate CERTIFICATE --account ACCOUNT"
     none = f"certificate {number} has no renewal"
     set_up = f"certcast renewal set --certificate {number} --account ACCOUNT"
     own = next((each for each in renewals if str(each.id) == number), None)
@@ -75,7 +78,7 @@ def _unrenewed(wanted: str, renewals: "Sequence[RenewalAnswer]") -> str:
 
 
 def resolve_renewal(context: typer.Context, value: str | None) -> int | None:
-    """Turn what was typed into a renewal's number. Raises InvalidInputError."""
+    """Turn a typed number or name into a renewal's number. Raises InvalidInputError."""
     if value is None or context.resilient_parsing:
         return None
     return meant(value, ask(context, find_renewals))
@@ -138,7 +141,7 @@ ByRequestOption = Annotated[
 ]
 SendToOption = Annotated[
     str | None,
-    typer.Option("--send-to", metavar="WHO", help="With --by-request: who is to get the request."),
+    typer.Option("--send-to", metavar="WHO", help="With --by-request: the person or address to send the request to."),
 ]
 ChallengeOption = Annotated[
     Challenge | None,
@@ -153,12 +156,12 @@ ProfileOption = Annotated[
 PreferredChainOption = Annotated[
     str | None,
     typer.Option(
-        "--preferred-chain", metavar="ROOT", help="The Common Name of the root that the chain is to end at."
+        "--preferred-chain", metavar="ROOT", help="The Common Name of the root at which the chain must end."
     ),
 ]
 KeyTypeOption = Annotated[
     KeyKind | None,
-    typer.Option("--key-type", help="The new key; by default one as strong as the certificate's own."),
+    typer.Option("--key-type", help="The new key's type; by default as strong as the certificate's present key."),
 ]
 KeepKeyOption = Annotated[
     bool | None,
@@ -175,7 +178,7 @@ NamesOption = Annotated[
 OwnNamesOption = Annotated[
     bool,
     typer.Option(
-        "--certificate-names", help="Order for the names that the certificate has, whatever they are."
+        "--certificate-names", help="Order for the certificate's names, also after they change."
     ),
 ]
 NodeNamesOption = Annotated[
@@ -201,7 +204,7 @@ PausedOption = Annotated[
     typer.Option("--paused", help="Order nothing yet: 'certcast renewal test' tries it, 'resume' begins."),
 ]
 WaitOption = Annotated[
-    bool, typer.Option("--wait", help="Wait for the end, and show each step that is taken.")
+    bool, typer.Option("--wait", help="Wait for the end, and show each step.")
 ]
 TimeoutOption = Annotated[
     float, typer.Option("--timeout", metavar="SECONDS", min=1, help="The longest that --wait waits.")

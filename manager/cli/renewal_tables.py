@@ -13,7 +13,7 @@ HEADINGS: Final = ("id", "certificate", "renewed with", "expires", "next", "stat
 FOLDED: Final = frozenset({"certificate", "renewed with", "state"})
 
 WAITS_MAX_CHARS: Final = 90
-"""Of what an order waits for, in a list: who does not show which proof, and not all that was seen there."""
+"""Characters of an order's reason for waiting in a list: enough for the name and place of a missing proof."""
 
 
 def row(each: RenewalAnswer, accounts: Mapping[int, str], now_s: float) -> tuple[str, ...]:
@@ -30,12 +30,12 @@ def row(each: RenewalAnswer, accounts: Mapping[int, str], now_s: float) -> tuple
 
 
 def certificate(each: RenewalAnswer) -> str:
-    """Name what is renewed."""
+    """Return a renewal's certificate number and names."""
     return f"{'not there yet' if each.certificate is None else each.certificate}: {_names(each)}"
 
 
 def renewed(each: RenewalAnswer) -> str:
-    """Name what is renewed, in a sentence."""
+    """Return a renewal's names and certificate number, for use in a sentence."""
     number = "no certificate yet" if each.certificate is None else f"certificate {each.certificate}"
     return f"{_names(each)} ({number})"
 
@@ -45,14 +45,14 @@ def _names(each: RenewalAnswer) -> str:
 
 
 def means(each: RenewalAnswer, accounts: Mapping[int, str]) -> str:
-    """Say by what it is renewed."""
+    """Return a renewal's account and challenge, or the recipient of its request."""
     if each.account is None:
         return f"a request to {each.send_to}" if each.send_to else "a request"
     return f"{accounts.get(each.account, f'account {each.account}')}, {each.challenge}"
 
 
 def state(each: RenewalAnswer, now_s: float) -> str:
-    """Say what state it is in."""
+    """Return a renewal's state in words."""
     latest = each.orders[0] if each.orders else None
     match each.state:
         case "failing":
@@ -72,7 +72,7 @@ def state(each: RenewalAnswer, now_s: float) -> str:
 
 
 def step(word: str) -> str:
-    """Say what is so once an order has come so far; a later manager's word is left as it is."""
+    """Return an order's state in words; an unknown one of a later manager is returned unchanged."""
     return ORDER_STEPS.get(word, word)
 
 
@@ -107,7 +107,10 @@ def described(
 
 
 def what_helps(problem: OrderProblem | None, renewal: RenewalAnswer) -> str:
-    """Return the command that ends a problem, "" if none is known. Terms that change are agreed to where the CA says, which is in its message."""
+    """Return the command that fixes a problem, "" if none is known.
+
+    Changed terms of service are agreed to at the CA, whose message says where.
+    """
     account = renewal.account
     if (
         problem is None
@@ -120,7 +123,7 @@ def what_helps(problem: OrderProblem | None, renewal: RenewalAnswer) -> str:
 
 
 def attempt(order: OrderAnswer) -> Iterator[str]:
-    """Yield an order's lines: what it is, then each step."""
+    """Yield an order's lines: a summary, then each step."""
     kind = "test order" if order.test else "order"
     made = f", certificate {order.certificate}" if order.certificate is not None else ""
     yield f"{kind} {order.id} for {', '.join(order.names)}: {step(order.state)}{made}"
@@ -141,7 +144,7 @@ def _ordered(each: RenewalAnswer) -> list[tuple[str, str | list[str]]]:
 
 
 def _lines(message: str, detail: str) -> list[str]:
-    """Return what was wrong, and the CA's own words unless they are in it already."""
+    """Return a problem's message, and the CA's own words unless the message has them."""
     return [message] if not detail or detail in message else [message, detail]
 
 

@@ -1,4 +1,4 @@
-"""`certcast renewal`: with what certificates are renewed."""
+"""`certcast renewal`: how certificates are renewed, and the state of their renewals."""
 
 import time
 from typing import TYPE_CHECKING, Any, Final
@@ -39,16 +39,16 @@ if TYPE_CHECKING:
     from common.api.renewals import NewRenewal, RenewalAnswer
     from manager.cli.client import Client
 
-app = group("Let certificates be renewed in time.")
+app = group("Renew certificates automatically.")
 
 _BY_DNS: Final = frozenset({"dns-01", "dns-persist-01"})
 _ORDERED: Final = ("account", "challenge", "profile", "preferred_chain", "key", "keeps_key", "names")
-"""What is said of an order, in the request and in the answer alike."""
+"""Fields of an order's terms, which request and answer have in common."""
 
 
 @app.command("list")
 def list_renewals(context: typer.Context, json: JsonOption = False) -> None:
-    """List what is renewed, and when next.
+    """List the renewals, and when each is due next.
 
     Example: certcast renewal list
     """
@@ -75,7 +75,7 @@ def _list(answer: bytes, accounts: dict[int, str]) -> None:
 def show(context: typer.Context, renewal_id: RenewalArgument, json: JsonOption = False) -> None:
     """Show a renewal with its latest orders.
 
-    Each order is shown step by step, with what the CA said.
+    Each order is shown step by step, with the CA's answers.
 
     Example: certcast renewal show meet.example.com
     """
@@ -124,9 +124,13 @@ def set_terms(
 ) -> None:
     """Set up a renewal, or change one.
 
-    What is not given stays. For a certificate that is there: --certificate. For new names: --name and --node; the first certificate is ordered at once, and takes the place of the one that a node has. If that is not a node's temporary one, it needs confirmation; in a script, use --force. To try it before, add --paused, then 'certcast renewal test'.
+    Options that are not given change nothing. To renew a stored certificate, use --certificate. For new names, use
+    --name and --node: the first certificate is ordered at once, and replaces the nodes' present one. Replacing any
+    but a temporary certificate needs confirmation; in a script, use --force. To test it first, add --paused, then
+    run 'certcast renewal test'.
 
-    An order that is under way with other terms is given up, unless the CA has its request already (with another account: unless it has signed).
+    A running order with other terms is abandoned, unless the CA has its signing request already (with another
+    account: unless the CA has signed).
 
     Example: certcast renewal set --certificate meet.example.com --account le
     """
@@ -161,9 +165,9 @@ def set_terms(
 
 @app.command()
 def pause(context: typer.Context, renewal_id: RenewalArgument, json: JsonOption = False) -> None:
-    """Renew no longer, until it is resumed.
+    """Pause a renewal until it is resumed.
 
-    An alarm still says when the certificate is about to expire.
+    An alarm still warns before the certificate expires.
 
     Example: certcast renewal pause meet.example.com
     """
@@ -172,9 +176,9 @@ def pause(context: typer.Context, renewal_id: RenewalArgument, json: JsonOption 
 
 @app.command()
 def resume(context: typer.Context, renewal_id: RenewalArgument, json: JsonOption = False) -> None:
-    """Go on with a renewal.
+    """Resume a renewal.
 
-    One that has failed is tried again at once, unless its CA has asked to wait.
+    A failed renewal is tried again at once, unless its CA has asked to wait.
 
     Example: certcast renewal resume meet.example.com
     """
@@ -191,7 +195,7 @@ def try_out(
 ) -> None:
     """Try a renewal at the CA's staging environment.
 
-    Everything is done as in a real order, except that the certificate is thrown away. It counts against none of the CA's limits.
+    This is a full order, but its certificate is discarded. It does not count against the CA's limits.
 
     Example: certcast renewal test meet.example.com --wait
     """
@@ -202,44 +206,45 @@ def try_out(
 def remove(
     context: typer.Context, renewal_id: RenewalArgument, force: YesOption = False, json: JsonOption = False
 ) -> None:
-    """Renew a certificate no longer; it stays where it is.
+    """Stop renewing a certificate; the certificate stays where it is.
 
     Example: certcast renewal remove meet.example.com
     """
     confirm_unless_forced(
-        f"Forget renewal {renewal_id}, with its past orders?", force=force, check=lambda: None
+        f"Remove renewal {renewal_id} and its past orders?", force=force, check=lambda: None
     )
     answer = ask(context, lambda client: client.delete("renewals", str(renewal_id)))
     present(answer, lambda _: say(f"Removed renewal {renewal_id}."), json=json)
 
 
 def _given(**told: Any) -> dict[str, Any]:
-    """Return what was told of a renewal's terms; None says that something was not."""
+    """Return the given fields of a renewal's terms; None means not given."""
     return {name: value for name, value in told.items() if value is not None}
 
 
 def _check_means(given: dict[str, Any], *, by_request: bool) -> None:
-    """Refuse an order that is to be a request too. Raises InvalidInputError."""
+    """Refuse options for orders together with --by-request. Raises InvalidInputError."""
     if by_request and (ordered := [name for name in _ORDERED if name in given]):
         raise InvalidInputError(
-            ordered[0], "with --by-request nothing is ordered: only --send-to says more about it"
+            ordered[0], "with --by-request nothing is ordered; of the other options only --send-to goes with it"
         )
 
 
 def _check_new(new: "NewRenewal", *, by_request: bool) -> None:
-    """Refuse a renewal of nothing, or by no means. Raises InvalidInputError."""
+    """Refuse a renewal without a certificate or names, or without an account or request. Raises InvalidInputError."""
     if new.certificate is None and not new.names:
         raise InvalidInputError(
-            "certificate", "say what: --certificate CERTIFICATE, --name NAME for a new one, or RENEWAL"
+            "certificate",
+            "say what to renew: --certificate CERTIFICATE, --name NAME for a new one, or RENEWAL",
         )
     if new.account is None and not by_request:
         raise InvalidInputError(
-            "account", "say how: --account ACCOUNT ('certcast account list'), or --by-request"
+            "account", "say how to renew it: --account ACCOUNT ('certcast account list'), or --by-request"
         )
 
 
 def _check_unplaced(certificate_id: int | None, *, is_placed: bool) -> None:
-    """Refuse what only a new renewal takes. Raises InvalidInputError."""
+    """Refuse options that only a new renewal takes. Raises InvalidInputError."""
     if certificate_id is not None:
         raise InvalidInputError("certificate", "RENEWAL and --certificate exclude each other; leave one out")
     if is_placed:
@@ -251,7 +256,7 @@ def _check_unplaced(certificate_id: int | None, *, is_placed: bool) -> None:
 def _change(
     context: typer.Context, number: int, given: dict[str, Any], *, by_request: bool, node_names: bool
 ) -> bytes:
-    """Replace a renewal's terms by those that it has with what was given; what was ordered by one means is nothing by another."""
+    """Replace the given terms of a renewal; a change between account and request drops the other terms."""
     from msgspec.structs import replace
 
     from common.api.renewals import RenewalEdit
@@ -271,7 +276,7 @@ def _change(
 
 
 def _add(context: typer.Context, new: "NewRenewal", *, node_names: bool, force: bool) -> bytes:
-    """Set one up; one for a certificate that is there already takes no slot from another, so nothing is asked then."""
+    """Set up a renewal; one for a stored certificate replaces nothing in a slot, so it needs no confirmation."""
     if node_names:
         from msgspec.structs import replace
 
@@ -284,7 +289,7 @@ def _add(context: typer.Context, new: "NewRenewal", *, node_names: bool, force: 
 
 
 async def _set_up(client: "Client", new: "NewRenewal") -> bytes:
-    """Set one up for a certificate; after a refusal, say how the one that it has is changed. Raises CertcastError."""
+    """Set up a renewal for a certificate; if it has one, say how to change that. Raises CertcastError."""
     try:
         return await client.post("renewals", body=new)
     except ApiRefusedError as error:
@@ -300,7 +305,7 @@ async def _set_up(client: "Client", new: "NewRenewal") -> bytes:
 
 def _names_of_nodes(context: typer.Context, certificate_id: int | None) -> list[str]:
     if certificate_id is None:
-        raise InvalidInputError("names", "--node-names is for a certificate that nodes have already")
+        raise InvalidInputError("names", "--node-names needs --certificate with a certificate that nodes have")
     from common.api.renewals import RenewalFields
     from manager.cli.decoding import read
 
@@ -313,7 +318,7 @@ def _act(context: typer.Context, number: int, act: str) -> bytes:
 
 
 def _say(answer: bytes, done: str, *, profile: str = "", is_by_dns: bool = False, json: bool) -> None:
-    """Say what was done; `profile` is the one that was just chosen, "" for none, and `is_by_dns` whether a challenge by DNS was."""
+    """Print the result; `profile` is the newly chosen one or "", `is_by_dns` whether a DNS challenge was chosen."""
     present(answer, lambda answer: _say_kept(answer, done, profile, is_by_dns=is_by_dns), json=json)
 
 
@@ -326,15 +331,15 @@ def _say_kept(answer: bytes, done: str, profile: str, *, is_by_dns: bool) -> Non
     # an earlier manager does not say
     if kept.account_registered is False:
         say(
-            f"Its account is not registered yet: that is done with the first order, which fails if the CA has terms of service that nobody has agreed to. To do it before: certcast account register {kept.account}"
+            f"Its account is not registered yet. The first order registers it, but fails if the CA has terms of service that nobody has agreed to. To register it now: certcast account register {kept.account}"
         )
     if profile:
         say(
-            f"Whether the CA has the profile '{profile}' is seen when it is ordered; to see it before: certcast renewal test {kept.id}"
+            f"Whether the CA has the profile '{profile}' shows with the first order. To check it now: certcast renewal test {kept.id}"
         )
     if is_by_dns:
         say(
-            f"Whether its names can be proven by DNS is seen when it is ordered; to see it before: certcast renewal test {kept.id}"
+            f"Whether its names can be proven by DNS shows with the first order. To check it now: certcast renewal test {kept.id}"
         )
 
 

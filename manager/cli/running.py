@@ -52,9 +52,9 @@ def group(text: str) -> typer.Typer:
 
 
 def login(context: typer.Context, *, needs_password: bool = False) -> Access:
-    """Settle the credentials, once; what else a command reads from standard input comes after the password.
+    """Resolve the credentials, once. Raises InvalidInputError.
 
-    Raises InvalidInputError.
+    A command's other standard input comes after the password.
     """
     if isinstance(context.obj, Options):
         context.obj = context.obj.resolve(needs_password=needs_password)
@@ -79,24 +79,24 @@ def ask(
 
 
 def remove_named(context: typer.Context, resource: str, name: str, *, json: bool) -> None:
-    """Remove what has this name, and say so. Raises CertcastError."""
+    """Remove the entry with this name, and say so. Raises CertcastError."""
     answer = ask(context, lambda client: client.delete(resource, name))
     present(answer, lambda _: say(f"Removed {name}."), json=json)
 
 
 def confirm(question: str) -> bool:
-    """Ask a question at the terminal, beside standard output."""
+    """Ask a question at the terminal, on standard error."""
     return typer.confirm(printable(question), err=True)  # noqa: TID251 - this is the place that asks
 
 
 def only_one_form(**forms: bool) -> None:
-    """Refuse options that each say how to print. Raises InvalidInputError."""
+    """Refuse more than one option for the form of output. Raises InvalidInputError."""
     if len(given := [f"--{name}" for name, chosen in forms.items() if chosen]) > 1:
         raise InvalidInputError(given[0], f"{' and '.join(given)} exclude each other; leave one out")
 
 
 def present(answer: T, human: Callable[[T], object], *, json: bool) -> None:
-    """Print what a command has to say: as JSON, or as `human` does. What did not come from the manager is encoded."""
+    """Print a command's result, as JSON or by `human`. Results that are not the manager's answer are encoded."""
     if not json:
         human(answer)
     elif isinstance(answer, bytes):

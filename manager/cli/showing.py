@@ -1,4 +1,4 @@
-"""Showing one certificate or trusted CA: its text, its PEM, or a table of all about it."""
+"""One certificate or trusted CA as text, PEM, or a table of everything about it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forms:
-    """The forms in which it can be shown; `text` is what openssl prints of it, and `table` is made when it is wanted."""
+    """The forms in which it can be shown; `text` is openssl's, and `table` is made on demand."""
 
     text: str | None
     pem: str | None
@@ -31,7 +31,7 @@ def show_one(
     pem: bool,
     json: bool,
 ) -> None:
-    """Ask for what is at this path, and print it in the form that was chosen."""
+    """Get the entry at this path, and print it in the chosen form."""
     only_one_form(text=text, pem=pem, json=json)
     answer = ask(context, lambda client: client.get(*path))
     present(answer, lambda answer: _print_form(decode(answer), text=text, pem=pem), json=json)

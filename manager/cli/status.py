@@ -26,8 +26,8 @@ def status(
 ) -> None:
     """Show the status of all nodes.
 
-    A leaf is shown by the first eight digits of its fingerprint. Where what is desired, applied and served differs, each is shown.
-    With --watch and --json each change is one line: the node's facts as the manager sends them.
+    A leaf is shown by the first eight digits of its fingerprint. If the desired, applied and served leaves differ,
+    each is shown. With --watch and --json, each change is one line: the node's facts as the manager sends them.
 
     Example: certcast status --watch
     """
@@ -83,7 +83,7 @@ async def _watch(client: "Client") -> None:
 
 
 def _drawn(watch: "Watch") -> "Group":
-    """Draw the fleet as it is known; ages and expiries move though nothing changes. Called from rich's own thread."""
+    """Draw the fleet's last known state; ages and expiries still advance. Called from rich's own thread."""
     from rich.console import Group
     from rich.text import Text
 

@@ -1,6 +1,7 @@
-"""`certcast trust`: believe a manager whose certificate no CA of this machine vouches for, after its fingerprint was compared.
+"""`certcast trust`: trust in a manager whose certificate this machine's CAs did not issue, after a comparison.
 
-Decides what is shown and asked. Invariant: no credential is sent, and nothing is believed unless a person or --fingerprint said so.
+Decides what to show and ask. Invariant: sends no credential, and trusts nothing that neither a person nor
+--fingerprint has confirmed.
 """
 
 import hashlib
@@ -36,7 +37,7 @@ def trust(
         typer.Option(
             "--fingerprint",
             metavar="SHA256",
-            help="What 'certcast-manager fingerprint' printed; then nothing is asked.",
+            help="The output of 'certcast-manager fingerprint'; then nothing is asked.",
         ),
     ] = None,
     output: Annotated[
@@ -47,7 +48,9 @@ def trust(
 ) -> None:
     """Trust the manager's own certificate, after a comparison.
 
-    For a manager whose certificate was not issued by a CA that this machine trusts, as on its first day. It prints the fingerprint of what the manager shows; compare it with what 'certcast-manager fingerprint' prints on the manager.
+    Use it if the manager's certificate was not issued by a CA that this machine trusts, as on its first day. It
+    prints the fingerprint of the manager's certificate; compare it with the output of 'certcast-manager fingerprint'
+    on the manager.
 
     Example: certcast trust --output manager.pem
     """
@@ -66,7 +69,7 @@ def trust(
         raise ApiRefusedError(
             f"{url} shows another certificate, whose fingerprint is {found}; it is not trusted", status=0
         )
-    # before anybody is asked: what is trusted must also work
+    # before asking: the certificate must work once it is trusted
     if (trouble := _verify(url, host, port, pem)) != "":
         raise ApiRefusedError(f"the certificate that {url} shows cannot be used: {trouble}", status=0)
     if expected is None:
@@ -102,7 +105,7 @@ def _shown(url: str, host: str, port: int) -> str:
 
 
 def _verify(url: str, host: str, port: int, pem: str | None) -> str:
-    """Return why the manager is not believed with this certificate, or with the CAs of this machine; "" if it is."""
+    """Return why verification by this certificate, or by this machine's CAs, fails; "" if it succeeds."""
     context = ssl.create_default_context(cadata=pem)
     context.verify_flags |= ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN
     try:

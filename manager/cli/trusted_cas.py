@@ -27,9 +27,10 @@ from manager.cli.showing import Forms, show_one
 
 app = group("Trust CAs, on all nodes.")
 
-IMPORT_HELP = """Import files, sorted by what they hold.
+IMPORT_HELP = """Import files, sorted by their content.
 
-CAs are trusted, and TLS certificates with their keys go to their own list. It is the same as 'certcast certificate import'; 'certcast ca add' takes CAs only.
+CAs become trusted; TLS certificates with their keys go to the list of certificates. This is the same command as
+'certcast certificate import'; 'certcast ca add' takes CAs only.
 
 Example: certcast ca import root.crt issuing.der
 """
@@ -48,7 +49,9 @@ def add(
 ) -> None:
     """Add CA certificates.
 
-    All nodes get them at once; one certificate that cannot be used refuses them all, unless --skip-unusable is given. More than TLS can name to clients, and one that takes the place of a stored one but is worse, need confirmation; in a script, use --force.
+    All nodes get them at once. One unusable certificate refuses them all, unless --skip-unusable is given. More CAs
+    than TLS can name to clients need confirmation, and so does a CA that is worse than the stored one that it
+    replaces; in a script, use --force.
 
     Example: certcast ca add root.pem intermediate.pem
     """
@@ -156,7 +159,7 @@ def edit(
 ) -> None:
     """Change a trusted CA, on all nodes.
 
-    What is not given stays.
+    Options that are not given change nothing.
 
     Example: certcast ca edit 2 --certificate renewed-root.pem
     """
@@ -202,7 +205,7 @@ def export(
 ) -> None:
     """Write the trusted CAs into a file.
 
-    All that were added here, in PEM, as ca-certificates.pem.
+    Writes all that were added here, in PEM, as ca-certificates.pem.
 
     Example: certcast ca export --output -
     """
@@ -224,7 +227,8 @@ def delete(
 ) -> None:
     """Stop trusting CAs, on all nodes.
 
-    All of those named are deleted, or none. It is shown which peers and chains of trust that concerns, and needs confirmation; in a script, use --force.
+    Either all are deleted, or none. The peers and chains of trust that depend on them are shown, and need
+    confirmation; in a script, use --force.
 
     Example: certcast ca delete 2 5
     """

@@ -1,6 +1,7 @@
-"""Why nobody could be asked, as an operator can act upon it.
+"""Errors for an unreachable manager, worded so that an operator can act on them.
 
-Decides the sentence for every way in which a connection fails. Invariant: no sentence is empty, and none shows a library's own values.
+Decides the sentence for each kind of connection failure. Invariant: no sentence is empty, and none shows a library's
+internal values.
 """
 
 import socket
@@ -14,14 +15,14 @@ from common.runtime.system_error import words_of
 NO_TLS: Final = frozenset(
     {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNEXPECTED_MESSAGE", "RECORD_LAYER_FAILURE"}
 )
-"""OpenSSL's names for a peer that speaks something else."""
+"""OpenSSL's error names for a peer that does not speak TLS."""
 
 GATEWAY: Final = frozenset({502, 503, 504})
-"""What a proxy answers that cannot reach what stands behind it (RFC 9110 15.6)."""
+"""Statuses of a proxy that cannot reach the server behind it (RFC 9110 15.6)."""
 
 
 def untrusted(url: str, error: ssl.SSLCertVerificationError | ssl.CertificateError) -> UnreachableError:
-    """Say that the certificate is not believed."""
+    """Return the error for an untrusted certificate."""
     found = getattr(error, "verify_message", "") or "it was not accepted"
     return UnreachableError(
         f"the certificate of {url} is not trusted: {found.rstrip('.')}. If it is the manager's own, compare and save it "
@@ -31,7 +32,7 @@ def untrusted(url: str, error: ssl.SSLCertVerificationError | ssl.CertificateErr
 
 
 def failed(url: str, error: OSError) -> UnreachableError:
-    """Say what the system met while it connected."""
+    """Return the error for a system error while connecting."""
     match error:
         case ssl.SSLCertVerificationError():
             return untrusted(url, error)
@@ -50,7 +51,7 @@ def failed(url: str, error: OSError) -> UnreachableError:
 
 
 def no_tls(url: str, error: BaseException | None) -> UnreachableError:
-    """Say that no TLS came about."""
+    """Return the error for a failed TLS handshake."""
     reason = getattr(error, "reason", "") or ""
     if reason in NO_TLS:
         return UnreachableError(f"the server at {url} does not speak TLS: is that the manager's https port?")
@@ -59,28 +60,28 @@ def no_tls(url: str, error: BaseException | None) -> UnreachableError:
 
 
 def silent(url: str) -> UnreachableError:
-    """Say that a connection did not come about in time."""
+    """Return the error for a connection timeout."""
     return UnreachableError(
         f"no connection to {url} in time: is the address right, and does a firewall let it through?"
     )
 
 
 def closed(url: str) -> UnreachableError:
-    """Say that the other end hung up."""
+    """Return the error for a connection closed by the peer."""
     return UnreachableError(
         f"the server at {url} closed the connection without an answer: is that the manager's https port?"
     )
 
 
 def no_manager(url: str, what: str) -> UnreachableError:
-    """Say that somebody else answered."""
+    """Return the error for a server that is not a manager."""
     return UnreachableError(f"the server at {url} is not a Certcast manager: {what}. Is --url right?")
 
 
 def behind_proxy(url: str, status: int) -> UnreachableError:
-    """Say that a proxy answered in the manager's place."""
+    """Return the error for a proxy that cannot reach the manager."""
     return UnreachableError(
-        f"a proxy answers at {url}, and does not reach the manager behind it (HTTP status {status})"
+        f"a proxy answers at {url}, but cannot reach the manager behind it (HTTP status {status}). Is the manager running?"
     )
 
 

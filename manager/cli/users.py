@@ -1,4 +1,4 @@
-"""`certcast user` and `certcast token`: who may do what."""
+"""`certcast user` and `certcast token`: users, their roles and their API tokens."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
@@ -25,7 +25,7 @@ tokens = group("API tokens, for programs.")
 @users.command("add")
 def add_user(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="What the user signs in with.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The name to sign in with.")],
     role: Annotated[Role, typer.Option("--role", help="What the user may do.")],
     new_password_stdin: Annotated[
         bool,
@@ -53,7 +53,7 @@ def add_user(
 
 @users.command("list")
 def list_users(context: typer.Context, json: JsonOption = False) -> None:
-    """List those who may sign in.
+    """List the users who may sign in.
 
     Example: certcast user list
     """
@@ -79,7 +79,8 @@ def remove_user(
 ) -> None:
     """Remove a user, with its tokens and programs.
 
-    The user's tokens end, unused join tokens too, and the programs that the user registered are removed.
+    The user's API tokens and unused join tokens become invalid, and the programs that the user registered are
+    removed.
 
     Example: certcast user remove anna
     """
@@ -98,7 +99,7 @@ def set_role(
     role: Annotated[Role, typer.Argument(metavar="ROLE", help="read-only, operator or administrator.")],
     json: JsonOption = False,
 ) -> None:
-    """Change what a user may do, at once; the user's tokens end.
+    """Change a user's role, at once; the user's tokens end.
 
     Example: certcast user role anna administrator
     """
@@ -158,7 +159,7 @@ def list_tokens(
 ) -> None:
     """List the API tokens that are still valid.
 
-    Yours or, for administrators, everybody's; with their last use, to within five minutes.
+    Lists your own or, for administrators, all users' tokens, with their last use to within five minutes.
 
     Example: certcast token list --all
     """
@@ -202,7 +203,7 @@ def revoke_token(
 ) -> None:
     """Revoke an API token.
 
-    Yours or, for administrators, anybody's.
+    Revokes one of your own or, for administrators, any user's.
 
     Example: certcast token revoke backup
     """
@@ -251,6 +252,6 @@ def _check_is_there(context: typer.Context, name: str) -> None:
 
 
 def check_name(name: str) -> None:
-    """Refuse what would name another path. Raises InvalidInputError."""
+    """Refuse a name that would lead to another path. Raises InvalidInputError."""
     if name in {"", ".", ".."}:
         raise InvalidInputError("name", f"'{name}' is not a user's name")

@@ -16,14 +16,14 @@ from manager.cli.client import Client
 from manager.cli.decoding import read
 
 AGAIN_S: Final = 2.0
-"""Before the stream is opened again."""
+"""Pause before the stream is opened again."""
 
 PATIENCE_S: Final = 300.0
-"""How long a manager that went away while being watched may stay away (a restart or an upgrade)."""
+"""Longest outage of a watched manager, such as a restart or an upgrade, before watching gives up."""
 
 
 class Watch:
-    """All nodes, kept up to date. `lost` says why the manager is not heard at present, "" if it is."""
+    """All nodes, kept up to date. `lost` says why the manager is unreachable now, "" if it is reachable."""
 
     def __init__(self, client: Client) -> None:
         self._client = client

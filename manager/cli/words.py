@@ -20,14 +20,14 @@ _DAY_S: Final = 86400
 
 
 def display_name(each: "CertificateAnswer | RequestAnswer | TrustedCaAnswer | BuiltinCa") -> str:
-    """Name it in a word or two; one without a subject by its first alternative name. A trusted CA's are of no use."""
+    """Return a short name; without a subject, the first alternative name, except for trusted CAs."""
     return next(
         filter(None, (each.subject_name, each.raw_subject, *getattr(each, "subject_alt_names", ()))), "-"
     )
 
 
 def span(seconds: float) -> str:
-    """Say a span in its one or two largest units, as `3 d 4 h` or `12 s`."""
+    """Return a span in its one or two largest units, as `3 d 4 h` or `12 s`."""
     whole = max(0, int(seconds))
     if whole < _MINUTE_S:
         return f"{whole} s"
@@ -46,7 +46,7 @@ def ago(at_s: float | None, now_s: float) -> str:
 
 
 class Dated(Protocol):
-    """What tells when a certificate begins or ends, as the API says it."""
+    """An API answer with a certificate's end."""
 
     @property
     def not_after_s(self) -> int:
@@ -54,11 +54,11 @@ class Dated(Protocol):
 
     @property
     def unreadable(self) -> "Unreadable":
-        """Return which moments the numbers do not tell."""
+        """Return the names of the moments that could not be read."""
 
 
 def end_of(each: Dated) -> int | None:
-    """Return when a certificate ends, None where that cannot be read."""
+    """Return when a certificate ends, None if unreadable."""
     return None if "not_after" in each.unreadable else each.not_after_s
 
 

@@ -283,7 +283,7 @@ def test_a_renewal_that_is_paused_is_said_to_be_so_once(made, run):
 
 
 def test_whoever_names_a_profile_is_told_how_to_see_whether_the_ca_has_it(made, run):
-    hint = "Whether the CA has the profile 'nosuch' is seen when it is ordered; to see it before: certcast renewal test 3\n"
+    hint = "Whether the CA has the profile 'nosuch' shows with the first order. To check it now: certcast renewal test 3\n"
     assert run("renewal", "set", "3", "--profile", "nosuch").stdout.endswith(hint)
     assert "profile" not in run("renewal", "set", "3", "--profile", "").stdout
     assert hint not in run("renewal", "set", "3", "--profile", "nosuch", "--json").stdout
@@ -293,7 +293,7 @@ def test_whoever_names_a_profile_is_told_how_to_see_whether_the_ca_has_it(made, 
     ("challenge", "is_told"), [("dns-01", True), ("dns-persist-01", True), ("http-01", False)]
 )
 def test_whoever_lets_names_be_proven_by_dns_is_told_how_to_try_it(made, run, challenge, is_told):
-    hint = "Whether its names can be proven by DNS is seen when it is ordered; to see it before: certcast renewal test 3\n"
+    hint = "Whether its names can be proven by DNS shows with the first order. To check it now: certcast renewal test 3\n"
     assert run("renewal", "set", "3", "--challenge", challenge).stdout.endswith(hint) is is_told
 
 

@@ -46,12 +46,12 @@ def http(status: str, kind: str, body: bytes) -> bytes:
         (
             "http",
             http("502 Bad Gateway", "text/html", PAGE),
-            "does not reach the manager behind it (HTTP status 502)",
+            "cannot reach the manager behind it (HTTP status 502)",
         ),
         (
             "http",
             http("503 Busy", "text/plain", b""),
-            "does not reach the manager behind it (HTTP status 503)",
+            "cannot reach the manager behind it (HTTP status 503)",
         ),
         (
             "http",
