@@ -1,6 +1,7 @@
-"""Annotations: what administrators write about a certificate, for one another.
+"""Annotations: texts that administrators write about a certificate for each other.
 
-Certcast keeps and shows them and acts on none. Pure. Invariant: what `checked` returns can be shown as it is on a page, a terminal and in a log.
+Pure. Certcast stores and shows them, but does not use them. Invariant: `checked` annotations can be shown unchanged
+on a page, on a terminal and in a log.
 """
 
 import unicodedata
@@ -14,23 +15,23 @@ from common.limits import NOTE_MAX_CHARS
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Annotations:
-    """What is written about one certificate; None leaves an annotation as it is."""
+    """The annotations of one certificate; None leaves one unchanged."""
 
     note: str | None = None
 
     def given(self) -> Mapping[str, str]:
-        """Return those that are given."""
+        """Return the given ones by name."""
         return {name: text for name, text in asdict(self).items() if text is not None}
 
     def checked(self) -> "Annotations":
-        """Return them as they are kept. Raises InvalidInputError: too long, or not to be shown as they are."""
+        """Return them in their stored form. Raises InvalidInputError if one is too long or has unprintable characters."""
         kept = {name: _plain(text) for name, text in self.given().items()}
         for name, text in kept.items():
             _check(name, text, max_chars=_MAX_CHARS[name])
         return Annotations(**kept)
 
     def differing(self, known: "Annotations") -> "Annotations":
-        """Return those that differ from what is known."""
+        """Return those that differ from the known ones."""
         before = known.given()
         return Annotations(
             **{name: text for name, text in self.given().items() if text != before.get(name, "")}
@@ -46,7 +47,7 @@ _MAX_CHARS: Final[Mapping[str, int]] = {"note": NOTE_MAX_CHARS}
 
 
 def _plain(text: str) -> str:
-    """Return a text as forms and editors mean it: line ends as one character, blanks as spaces, nothing around it."""
+    """Return a normalised text: one character per line end, spaces for blanks, and stripped."""
     lines = text.replace("\r\n", "\n").strip()
     return "".join(" " if unicodedata.category(char) == "Zs" else char for char in lines)
 

@@ -1,7 +1,9 @@
 """A client's assertion: a short-lived JSON Web Token, signed with the client's own key (RFC 7523 3).
 
-Decides whether one proves its client. Leaves to others whether it was used before.
-Invariant: only ES256 is ever verified, whatever the token says of itself; and what two readers could read differently is refused.
+Decides whether an assertion proves its client; the caller checks that it was not used before.
+
+Invariants: only ES256 is accepted, whatever the token claims; tokens that two parsers could read differently are
+refused.
 """
 
 import json
@@ -24,10 +26,10 @@ ALGORITHM: Final = "ES256"
 TOKEN_PATH: Final = "/oauth/token/"  # noqa: S105 - a path
 ASSERTION_MAX_CHARS: Final = 8192
 LIFETIME_MAX_S: Final = 3600.0
-"""Clients make assertions that live an hour."""
+"""Longest accepted lifetime: clients make assertions for an hour."""
 
 LEEWAY_S: Final = 60.0
-"""How far a client's clock may be from ours, either way."""
+"""Accepted difference between a client's clock and ours."""
 
 JTI_MAX: Final = 256
 KEY_MAX: Final = 8192
@@ -39,14 +41,14 @@ _AUDIENCE: Final = re.compile(
     + re.escape(TOKEN_PATH)
     + "?"
 )
-"""Our token endpoint and nothing else: no user, query or fragment, nothing that a parser would take out or add."""
+"""Our token endpoint only: no user, query or fragment, and nothing that a parser would normalise."""
 
 _CLAIMS: Final = ("iss", "sub", "aud", "exp", "iat", "jti")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assertion:
-    """What was proven: `jti` may be used once until `expires_s`."""
+    """A verified assertion: `jti` may be used once until `expires_s`."""
 
     jti: str
     expires_s: float
@@ -70,7 +72,7 @@ def read_public_key(text: str) -> str:
 
 
 def issuer_of(token: str) -> str:
-    """Return who a token says that it is from; nothing is proven yet. Raises AccessError."""
+    """Return the claimed issuer of a token, without verification. Raises AccessError."""
     if len(token) > ASSERTION_MAX_CHARS:
         raise AccessError(f"the assertion is longer than {ASSERTION_MAX_CHARS} characters")
     try:
@@ -92,7 +94,7 @@ def check_assertion(
             token,
             public_key,
             algorithms=[ALGORITHM],
-            # times are checked below by our clock, and the audience against every name that is ours
+            # times are checked below by our clock, and the audience against all our names
             options={
                 "require": list(_CLAIMS),
                 "verify_exp": False,
@@ -118,7 +120,7 @@ def check_assertion(
 
 
 def unproven() -> AccessError:
-    """Return the one refusal of an unknown client and of a wrong signature: who asks learns nothing about which ids there are."""
+    """Return the error for an unknown client and for a wrong signature alike, so that it reveals no client ids."""
     return AccessError(f"the client is not known, or the assertion is not signed by its key with {ALGORITHM}")
 
 
@@ -152,7 +154,7 @@ def _moment(claims: Mapping[str, Any], name: str) -> float:
 
 
 def _is_text(value: str) -> bool:
-    """Whether this can be written down: half of a surrogate pair cannot."""
+    """Whether a text can be encoded: half of a surrogate pair cannot."""
     try:
         value.encode()
     except UnicodeEncodeError:
@@ -161,7 +163,7 @@ def _is_text(value: str) -> bool:
 
 
 def _check_members(token: str) -> None:
-    """Refuse a member that is given twice (RFC 7515 4), and extensions that must be understood (4.1.11): we know of none."""
+    """Refuse duplicate members (RFC 7515 4), and critical extensions (4.1.11), of which we know none."""
     for part in token.split(".")[:2]:
         try:
             members = json.loads(base64url_decode(part), object_pairs_hook=_once)
@@ -181,7 +183,7 @@ def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 
 def _is_for(audience: object, hosts: Collection[str]) -> bool:
-    """Whether an audience is our token endpoint, and nothing else is (RFC 7523 3, 3)."""
+    """Whether the only audience is our token endpoint (RFC 7523 3, 3)."""
     if isinstance(audience, list) and len(audience) == 1:
         audience = audience[0]
     found = _AUDIENCE.fullmatch(_with_lower_host(audience)) if isinstance(audience, str) else None
@@ -194,7 +196,7 @@ def _is_for(audience: object, hosts: Collection[str]) -> bool:
 
 
 def _with_lower_host(audience: str) -> str:
-    """Return an audience with what is before its path in lower case; everything else is compared as it is (RFC 7523 3, 3)."""
+    """Return an audience with scheme and host in lower case; the path is compared unchanged (RFC 7523 3, 3)."""
     scheme, separator, rest = audience.partition("://")
     host, slash, path = rest.partition("/")
     return f"{scheme}{separator}{host}".lower() + slash + path

@@ -1,7 +1,7 @@
-"""Attempts that can be repeated as often as somebody likes, counted until they are written into the audit log.
+"""Attempts that strangers can repeat without limit, counted until they are written into the audit log.
 
-Decides what is remembered of them. Pure. Invariant: what is remembered and what is told of an interval is bounded, however many
-attempts there were and from wherever they came; none is left out of the sums.
+Pure. Decides which details to remember. Invariant: memory and the entry of an interval are bounded, however many
+attempts were made and from wherever; the sums include them all.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,17 +11,17 @@ from types import MappingProxyType
 from typing import Any, Final
 
 PAIRS_MAX: Final = 1_000
-"""Pairs of user and source that are counted apart within an interval, of each kind; 300 bytes each at most."""
+"""Pairs of user and source counted separately within an interval, of each kind; at most 300 bytes each."""
 
 NAMED_MAX: Final = 20
 """Pairs that one entry of the audit log names, those with the most attempts; it stays below 8 KiB."""
 
 TEXT_MAX: Final = 150
-"""Characters of a name or source that are kept; what a stranger sends as a name may be of any length."""
+"""Characters of a name or source that are kept; a stranger may send a name of any length."""
 
 
 class Attempt(StrEnum):
-    """What was tried; the name of the act in the audit log."""
+    """Kinds of attempts; the values name the acts in the audit log."""
 
     SIGN_IN_FAILED = "sign_in.failed"
     SIGN_IN_DELAYED = "sign_in.delayed"
@@ -41,12 +41,15 @@ _KINDS: Final[Mapping[Attempt, str]] = MappingProxyType(
         Attempt.KEY_ROTATION_REFUSED: "node",
     }
 )
-"""What the names are of."""
+"""The kinds of the named subjects."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """The attempts of one kind within an interval: who was named (`only_name`, "" if not just one was), and the details for the audit log."""
+    """The attempts of one kind within an interval, with the details for the audit log.
+
+    `only_name` is the one name used, "" if there were none or several.
+    """
 
     attempt: Attempt
     only_name: str
@@ -62,7 +65,7 @@ class _Count:
 
 
 class Attempts:
-    """Counts by kind, the name that was given, and the source. Times are unix seconds, and only shown."""
+    """Counts by kind, given name and source. Times are unix seconds, for display only."""
 
     def __init__(self) -> None:
         self._counts: dict[Attempt, dict[tuple[str, str], _Count]] = {}
@@ -79,7 +82,7 @@ class Attempts:
         counted.last_s = now_s
 
     def take(self) -> Sequence[Summary]:
-        """Return a summary of each kind that there was, and begin again."""
+        """Return a summary of each kind, and start over."""
         found = [_summary(each, pairs, self._others.get(each, 0)) for each, pairs in self._counts.items()]
         self._counts, self._others = {}, {}
         return found

@@ -1,4 +1,4 @@
-"""Audit log as it is read: its acts, and what a walk along its chain of HMACs found."""
+"""Audit log as read: its acts, and the result of verifying its chain of HMACs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,10 +7,10 @@ from typing import Final
 from common.codes import Fault, Kept
 
 CONSOLE: Final = "console"
-"""Who acts on the machine itself, without being a user of it; no user is called so."""
+"""Actor of commands on the machine itself, without a user; no user may have this name."""
 
 RENEWAL: Final = "renewal"
-"""Who acts where a certificate is renewed without anybody; no new user is called so."""
+"""Actor of automatic renewals; no new user may have this name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,11 +28,11 @@ class AuditRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verification:
-    """What a walk along the chain found.
+    """Result of verifying the chain.
 
-    `broken_at` is the id of the first entry that does not fit, or that of the first missing at the end, None if all fit;
-    `count` entries before it do, and `head` is the HMAC of the last of these. `noted` says whether the hash that was asked for is
-    among them, `kept` what became of the signed head that was asked for.
+    `broken_at` is the id of the first wrong entry, or of the first missing one at the end, None if all are intact.
+    The `count` entries before it are intact, and `head` is the HMAC of the last of these. `noted` tells whether the
+    requested hash is among them, `kept` the result for the requested signed head.
     """
 
     broken_at: int | None
@@ -45,7 +45,7 @@ class Verification:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditSearch:
-    """Texts that stand in an act's actor, action and subject, without regard to case."""
+    """Texts to find in an act's actor, action and subject, ignoring case."""
 
     actor: str = ""
     action: str = ""

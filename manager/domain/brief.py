@@ -1,6 +1,6 @@
-"""Node brief: what lists of all nodes are counted, sorted and chosen by, kept for each node from one change to the next.
+"""Node brief: the data by which lists count, sort and filter nodes, cached until the node changes.
 
-Pure. Invariant: nothing of it depends on the time at which it is read, so it stays right until the node changes.
+Pure. Invariant: it does not depend on the time of reading, so it stays correct until the node changes.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ from manager.domain.view_of_facts import leaf_served
 
 
 class NodeBrief(msgspec.Struct, frozen=True, kw_only=True):
-    """One node in a few words; the names are those of its view."""
+    """One node in brief; the field names are those of its view."""
 
     name: NodeName
     kind: NodeKind
@@ -31,17 +31,17 @@ class NodeBrief(msgspec.Struct, frozen=True, kw_only=True):
     push: PushView | None
 
     def serves(self, slot: Slot) -> Fingerprint | None:
-        """Return the leaf that a slot was seen to serve, None where nothing was probed for it."""
+        """Return the leaf that a slot was seen to serve, None if nothing was probed for it."""
         return self.served.get(slot)
 
     @property
     def served_until_s(self) -> int | None:
-        """When the first of the server certificates expires that its ports were seen to serve; None if none was."""
+        """The first expiry of the server certificates that its ports were seen to serve; None if none was seen."""
         return first_end_s(self.serving)
 
 
 def brief_of(facts: NodeFacts) -> NodeBrief:
-    """Return the node as it is."""
+    """Return the brief of a node's facts."""
     return NodeBrief(
         name=facts.name,
         kind=facts.kind,

@@ -126,7 +126,7 @@ def check_may_provision(caller: Caller) -> None:
     """Refuse join tokens to a credential that was not made for them. Raises AccessError PASSWORD_REQUIRED."""
     if not caller.may_provision:
         raise AccessError(
-            "whoever has a join token receives a node's private keys: this needs the user's own name and password, an API token with the "
-            f"scope '{Scope.PROVISIONING}', or a program whose role has the permission '{PROVISION}'",
+            "a join token gives access to a node's private keys, so this needs the user's own name and password, an API "
+            f"token with the scope '{Scope.PROVISIONING}', or a program whose role has the permission '{PROVISION}'",
             reason=Reason.PASSWORD_REQUIRED,
         )

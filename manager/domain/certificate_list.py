@@ -1,6 +1,6 @@
-"""Certificate list: which certificates it shows, and in which order.
+"""Certificate list: filters and orders.
 
-Pure. Invariant: the order is total (the id decides between equals), so that pages neither repeat nor skip an entry.
+Pure. Invariant: the order is total (the id decides between equals), so pages neither repeat nor skip an entry.
 """
 
 from collections.abc import Callable, Mapping
@@ -37,10 +37,10 @@ _KEYS: Final[Mapping[CertificateOrder, Callable[[Entry], Any]]] = MappingProxyTy
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CertificateQuery:
-    """What is wanted. `search` is looked for in names, issuer, serial number and fingerprint, without regard to case.
+    """A query. `search` matches names, issuer, serial number and fingerprint, ignoring case.
 
-    `status` keeps those that have it among their statuses; `node` those assigned to it ("" for unassigned ones). Those that are
-    valid for every name of the node `fitting`, and are valid now, come before all others.
+    `status` selects entries with this status, `node` those assigned to it ("" for unassigned ones). Entries that are
+    valid now, and for every name of the node `fitting`, come first.
     """
 
     search: str = ""
@@ -89,19 +89,19 @@ def _sorts(inventory: Inventory, query: CertificateQuery, now_s: int) -> list[So
 
 
 def fits(entry: Entry, node: NodeRecord, *, now_s: int) -> bool:
-    """Whether clients of a node would accept a certificate by its names, its time and its purpose, and the node could load it."""
+    """Whether a node can load a certificate, and its clients accept the names, validity and purpose."""
     leaf = entry.leaf
     is_usable = allows(leaf, Purpose.SERVER) and not entry.is_held_out
     return is_usable and is_within_validity(leaf, now_s=now_s) and not find_uncovered(leaf, node)
 
 
 def _end(entry: Entry) -> tuple[bool, int]:
-    """Return what an entry's end sorts by: what cannot be read comes before all that can, since somebody must look at it."""
+    """Return the sort key of an entry's end: unreadable ends come first, because they need attention."""
     return entry.leaf.not_after_s is not None, as_number(entry.leaf.not_after_s)
 
 
 def _badness(inventory: Inventory, entry: Entry, now_s: int) -> tuple[int, bool, int, int]:
-    """Return what an entry sorts by, the worst first; of equally bad ones the first to expire."""
+    """Return the sort key that puts the worst entry first, then the first to expire."""
     number = entry.id
     found = headline(
         inventory.statuses(number, now_s=now_s),

@@ -1,4 +1,4 @@
-"""Challenges that nodes show to CAs, as the manager knows them: what each is to show, and what became of it.
+"""Challenges that nodes show to CAs: those that each node must show, and the results.
 
 Times are unix seconds by the store's clock. Pure.
 """
@@ -12,9 +12,9 @@ from common.ids import NodeName
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlacedChallenge:
-    """A challenge that a node is to show until it expires.
+    """A challenge that a node must show until it expires.
 
-    `kept_s` is when the node said that it shows it, None while it did not; `fault` is why it does not, in words, "" if that is not known.
+    `kept_s` is when the node confirmed that it shows it, None before; `fault` is why it does not, "" if unknown.
     """
 
     node: NodeName
@@ -27,7 +27,7 @@ class PlacedChallenge:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SentChallenge:
-    """A challenge as it is sent to a node: for how much longer it is to be shown."""
+    """A challenge as sent to a node, with its remaining time."""
 
     token: str
     response: str = field(repr=False)
@@ -44,7 +44,7 @@ class NotKept:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChallengesKept:
-    """A node shows the set of challenges that was sent under this number, but for these."""
+    """A node's confirmation that it shows the set of challenges with this number, except for these."""
 
     number: int
     not_kept: tuple[NotKept, ...] = ()
@@ -53,7 +53,7 @@ class ChallengesKept:
 def by_node(
     placed: Iterable[PlacedChallenge], *, now_s: float
 ) -> Mapping[NodeName, tuple[PlacedChallenge, ...]]:
-    """Return what each node is to show now; what has expired is nobody's."""
+    """Return the unexpired challenges of each node."""
     found: dict[NodeName, tuple[PlacedChallenge, ...]] = {}
     for each in placed:
         if each.expires_s > now_s:
@@ -62,7 +62,7 @@ def by_node(
 
 
 def to_send(placed: Iterable[PlacedChallenge], *, now_s: float) -> list[SentChallenge]:
-    """Return a node's set as it is sent now."""
+    """Return a node's set of challenges as sent now."""
     return [
         SentChallenge(
             token=each.token,
@@ -74,6 +74,6 @@ def to_send(placed: Iterable[PlacedChallenge], *, now_s: float) -> list[SentChal
 
 
 def faults_by_token(kept: ChallengesKept, tokens: Iterable[str]) -> dict[str, str]:
-    """Return why each of these is not shown, "" for one that is; what else a node says concerns nobody."""
+    """Return why each of these is not shown, "" for one that is; other tokens in the report are ignored."""
     said = {each.token: each.message or "it does not say why" for each in kept.not_kept}
     return {token: said.get(token, "") for token in tokens}

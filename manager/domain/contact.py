@@ -1,4 +1,4 @@
-"""Contact: how nodes reach this manager, as it is announced to them and as each says that it knows it. Pure."""
+"""Contact: how nodes reach this manager, as announced to them and as each reports it. Pure."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from itertools import zip_longest
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contact:
-    """The manager's addresses, as HOST:PORT, in the order of the settings, and its host keys, the one that is used first."""
+    """The manager's addresses as HOST:PORT, in the settings' order, and its host keys, the one in use first."""
 
     addresses: tuple[str, ...] = ()
     host_keys: tuple[str, ...] = ()
@@ -16,7 +16,7 @@ class Contact:
 def merge_addresses(lists: Iterable[Sequence[str]], *, most: int) -> tuple[str, ...]:
     """Return the addresses of several managers as one list: the first of each, then the second of each, and so on.
 
-    So whoever tries one after the other leaves a manager that does not answer at once, and if there are too many, each keeps some.
+    A node that tries them in turn moves on from a dead manager at once, and each manager keeps some of `most`.
     """
     turns = zip_longest(*lists)
     return tuple(dict.fromkeys(each for turn in turns for each in turn if each is not None))[:most]

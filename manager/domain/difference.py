@@ -1,6 +1,6 @@
-"""Differences between two generations of a node: files by name and size, leaves, chains and anchors by name.
+"""Differences between two generations of a node: files by name and size; leaves, chains and anchors by name.
 
-Decides which files are looked into. Invariant: a file that holds a private key is never one of them.
+Decides which files are read. Invariant: files with private keys are not.
 """
 
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ _END: Final = "-----END CERTIFICATE-----"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Named:
-    """A certificate by its name. `ends_s` is unix seconds, None where that cannot be read."""
+    """A certificate by its name. `ends_s` is in unix seconds, None if unreadable."""
 
     subject: str
     issuer: str
@@ -29,18 +29,18 @@ class Named:
 
     @property
     def not_after_s(self) -> int:
-        """Return the end for an answer that has room for numbers only."""
+        """Return the end for answers that allow numbers only."""
         return as_number(self.ends_s)
 
     @property
     def unreadable(self) -> tuple[Literal["not_after"], ...]:
-        """Return which moments the numbers do not tell."""
+        """Return the names of the moments that could not be read."""
         return ("not_after",) if self.ends_s is None else ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileChange:
-    """One file that differs; a size is None where there is no such file."""
+    """One file that differs; a size is None if the file is absent."""
 
     path: str
     change: Literal["added", "removed", "changed"]
@@ -50,7 +50,7 @@ class FileChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlotChange:
-    """A slot of which some file differs: its certificate and the chain that is served with it, leaf first; none if it is empty."""
+    """A slot with a differing file: its certificate and served chain before and after, leaf first; () if empty."""
 
     slot: Slot
     before: tuple[Named, ...]
@@ -59,7 +59,7 @@ class SlotChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GenerationDifference:
-    """What differs. Nothing does if `files` is empty."""
+    """The differences; there are none if `files` is empty."""
 
     files: tuple[FileChange, ...]
     slots: tuple[SlotChange, ...]
@@ -76,7 +76,7 @@ def digests_compared(manifest: Manifest | None) -> set[Digest]:
 
 
 class Comparison:
-    """Compares manifests whose files are at hand; what many nodes have in common is looked into once."""
+    """Compares manifests by the given files; content that many nodes share is decoded once."""
 
     def __init__(self, bodies: Mapping[Digest, bytes]) -> None:
         self._bodies = bodies
@@ -86,7 +86,7 @@ class Comparison:
         ] = {}
 
     def difference(self, before: Manifest | None, after: Manifest) -> GenerationDifference:
-        """Return what differs; all of `after` is added where there is nothing before it."""
+        """Return the differences; without `before`, everything in `after` is added."""
         old, new = _entries(before), _entries(after)
         files = tuple(
             FileChange(
@@ -147,7 +147,7 @@ def _entries(manifest: Manifest | None) -> dict[str, tuple[Digest | None, int]]:
 
 
 def _named(pem: str) -> Named | None:
-    """Return a certificate's name; None for what is not a certificate, which no bundle that we built holds."""
+    """Return a certificate's name; None for other content, which no bundle of ours has."""
     try:
         (block,) = read_blocks(pem).blocks
         made = decode(block.der)

@@ -1,23 +1,28 @@
 """Duplicate identity: two agents that connect with one node's key, at one manager or at several.
 
-Decides from who connected in the last minutes, in the order in which the store has them. An agent that was displaced by another one, and comes
-back to displace that one in turn, shows that both run; a reboot or a restart never comes back. So does an agent that greets from another address
-while the former one is still connected to the same manager: only a machine that lost its power and its address at once is taken for two, for some
-minutes. Pure. Invariant: keeps a bounded number of occupants, and an agent that only reconnects changes nothing.
+Pure. Decides by the connections of the last minutes, in the store's order. If a displaced agent returns and
+displaces the other one in turn, both are running; an agent process that a reboot or restart ended never returns.
+The same holds if an agent connects from another address while the former one is still connected to the same
+manager. Only a machine that loses its power and its address at once is mistaken for two, for some minutes.
+
+Invariant: keeps a bounded number of occupants, and an agent that merely reconnects changes nothing.
 """
 
 from dataclasses import dataclass, replace
 from typing import Final
 
 RIVALS_FOR_S: Final = 600.0
-"""How long a greeting counts: twenty times the pause after which a displaced agent comes back."""
+"""Time for which a connection counts: twenty times the pause after which a displaced agent returns."""
 
 OCCUPANTS_MAX: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Occupant:
-    """An agent that connected: what tells its process from others, where it came from, and when first (unix seconds, by the database's clock)."""
+    """An agent that connected: its process's identity, its address, and its first connection.
+
+    The time is in unix seconds by the database's clock.
+    """
 
     agent: str
     address: str
@@ -26,16 +31,19 @@ class Occupant:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecentAgents:
-    """The agents that lately sat in one node's seat, and the two of them that were last seen there at once."""
+    """The agents that recently held one node's session, and the last two that did so at once."""
 
     occupants: tuple[Occupant, ...] = ()
     collision: tuple[Occupant, Occupant] | None = None
 
     def after(self, agent: str, address: str, now_s: float, *, displaces: bool) -> "RecentAgents":
-        """Return what they are after a greeting, and whether it `displaces` one that is still connected; one agent that reconnects is one."""
+        """Return the agents after a connection; a reconnecting agent is not counted again.
+
+        `displaces` means that another connection was still open.
+        """
         last = self.occupants[-1] if self.occupants else None
         if last is not None and last.agent == agent:
-            # a write for each reconnection of a fleet would tell nobody anything
+            # writing each reconnection of a fleet would be useless
             moved = replace(last, address=address)
             return self if moved == last else replace(self, occupants=(*self.occupants[:-1], moved))
         newest, collision = Occupant(agent, address, now_s), self.collision
@@ -46,7 +54,7 @@ class RecentAgents:
         return RecentAgents(occupants=(*kept[1 - OCCUPANTS_MAX :], newest), collision=collision)
 
     def rivals(self, now_s: float) -> tuple[str, ...]:
-        """Return the addresses of agents that displaced each other, () if none came back."""
+        """Return the addresses of agents that displaced each other, () if none did."""
         recent = [each for each in self.occupants if abs(now_s - each.at_s) <= RIVALS_FOR_S]
         if len({each.agent for each in recent}) == len(recent):
             both = self.collision

@@ -1,6 +1,6 @@
-"""Index of entries by a word of theirs, such as the key that several may share.
+"""Index of entries by a word that several may share, such as their key.
 
-Pure. Invariant: it is made when it is first asked for, and from then on whoever follows from it pays for what changed, never for all.
+Pure. Invariant: it is built on first use; an index that takes over an earlier one pays only for the changes.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -11,7 +11,7 @@ from common.pki.certificate import Certificate
 
 
 class Indexed(Protocol):
-    """What an entry is found by."""
+    """The fields of an indexed entry."""
 
     @property
     def id(self) -> CertificateId: ...
@@ -24,7 +24,7 @@ E = TypeVar("E", bound=Indexed)
 
 
 class EntryIndex(Generic[E]):
-    """`word_of` a leaf is what its entry is found by."""
+    """Index by `word_of` each entry's leaf."""
 
     __slots__ = ("_word_of", "made")
 
@@ -33,9 +33,9 @@ class EntryIndex(Generic[E]):
         self.made: dict[str, list[E]] = {}
 
     def of(self, word: str, entries: Iterable[E]) -> Sequence[E]:
-        """Return those of all these entries that have this word, in their order."""
+        """Return the entries with this word, in their order; `entries` are all of them."""
         if not self.made:
-            # made aside, since a thread may be at it too
+            # built separately, because another thread may be building it too
             found: dict[str, list[E]] = {}
             for each in entries:
                 found.setdefault(self._word_of(each.leaf), []).append(each)
@@ -43,7 +43,7 @@ class EntryIndex(Generic[E]):
         return self.made.get(word, ())
 
     def take_over(self, earlier: "EntryIndex[E]", former: Sequence[E], present: Sequence[E]) -> None:
-        """Take over what an earlier index has found, with the entries that are present in place of the former ones; if it was ever asked."""
+        """Adopt an earlier index, if it was ever used, with the `present` entries replacing the `former` ones."""
         if not earlier.made:
             return
         found = dict(earlier.made)

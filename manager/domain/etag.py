@@ -1,6 +1,6 @@
-"""Entity tags (as RFC 9110 8.8.3 has them): what somebody looked at when they began to change something, as one short digest.
+"""Entity tags (as in RFC 9110 8.8.3): short digests of the content that a user saw before changing it.
 
-Pure. Invariant: two different contents have different tags, so a change on top of one that was not seen is noticed.
+Pure. Invariant: different contents have different tags, so a change based on outdated content is noticed.
 """
 
 import hashlib
@@ -13,23 +13,26 @@ from manager.domain.renewal.records import RenewalRecord
 
 
 def etag_of_certificate(record: CertificateRecord, places: Iterable[AssignmentRecord]) -> str:
-    """Return the tag of what can be edited of a certificate: its texts, where it is assigned, and what is written about it."""
+    """Return the tag of a certificate's editable content: its texts, assignments and annotations."""
     where = sorted((place.slot, place.node) for place in places)
     return _tag([record.text, record.parameters_text, where, dict(record.annotations.given())])
 
 
 def etag_of_trusted_ca(record: TrustedCaRecord) -> str:
-    """Return the tag of what can be edited of a trusted CA."""
+    """Return the tag of a trusted CA's editable content."""
     return _tag([record.text, record.trusted_intermediate])
 
 
 def etag_of_node(record: NodeRecord) -> str:
-    """Return the tag of what is known of a node besides its key and its certificates; another node of its name has another one."""
+    """Return the tag of a node's description, without key and certificates.
+
+    A later node of the same name has another tag.
+    """
     return _tag([record.id, record.names, record.addresses, dict(record.detail)])
 
 
 def etag_of_renewal(record: RenewalRecord) -> str:
-    """Return the tag of what can be changed of a renewal: with what it is renewed. That it was renewed meanwhile is no other one."""
+    """Return the tag of a renewal's terms; renewing the certificate does not change it."""
     return _tag([record.terms and asdict(record.terms), record.send_to])
 
 

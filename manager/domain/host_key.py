@@ -1,7 +1,8 @@
-"""Host key replacement: its states, and which step leads from which to which. Pure.
+"""Host key replacement: its states, and the steps between them. Pure.
 
-The order is steady -> announced -> switched -> steady; what was announced can be abandoned, what was switched put back to announced.
-Invariant: at every moment the manager can prove every key that a node which followed its announcements may have alone.
+The order is steady -> announced -> switched -> steady; an announcement can be abandoned, and a switch undone.
+Invariant: at every moment the manager can prove any key that may be the only one known to a node that followed its
+announcements.
 """
 
 from collections.abc import Iterable
@@ -31,7 +32,10 @@ _STANDS: Final[dict[HostKeyState, str]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostKeys:
-    """The key that is presented and the other one, "" for none, as public lines; and since when it is (unix seconds by the store's clock)."""
+    """The presented key and the other one, "" for none, as public key lines.
+
+    `since_s` is when the key was first presented, in unix seconds by the store's clock.
+    """
 
     state: HostKeyState
     presented: str
@@ -40,17 +44,17 @@ class HostKeys:
 
     @property
     def newer(self) -> str:
-        """The key that nodes are to know in the end."""
+        """The key that nodes must know in the end."""
         return self.other if self.state == "announced" else self.presented
 
     @property
     def announced(self) -> tuple[str, ...]:
-        """What nodes are told to pin, the presented one first."""
+        """The keys that nodes are told to pin, the presented one first."""
         return (self.presented, self.other) if self.other else (self.presented,)
 
 
 def after(state: HostKeyState, step: Step) -> HostKeyState:
-    """Return where a step leads. Raises ConflictError if it is not its turn."""
+    """Return the state after a step. Raises ConflictError if the step is not possible now."""
     try:
         return _LEADS[state, step]
     except KeyError:
@@ -58,7 +62,7 @@ def after(state: HostKeyState, step: Step) -> HostKeyState:
 
 
 def find_unconfirmed(views: Iterable[NodeView], keys: HostKeys) -> list[NodeName]:
-    """Return the nodes that have joined and have not said that they know the newer key, or have seen no proof of it in their session."""
+    """Return the joined nodes that have not confirmed the newer key, or have seen no proof of it in their session."""
     return [
         view.name
         for view in views
@@ -69,5 +73,5 @@ def find_unconfirmed(views: Iterable[NodeView], keys: HostKeys) -> list[NodeName
 
 
 def _is_older(view: NodeView, keys: HostKeys) -> bool:
-    """Whether a node is connected since before the newer key was presented: its agent would refuse to forget the former one."""
+    """Whether a node connected before the newer key was presented: its agent would refuse to forget the former one."""
     return keys.state == "switched" and view.connected_at_s is not None and view.connected_at_s < keys.since_s

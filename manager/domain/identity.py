@@ -1,6 +1,6 @@
 """Identity conflicts: another stored certificate with the same issuer and serial number.
 
-Pure. Invariant: both sides are named by all that tells them apart, so that whoever reads it can decide without a second question.
+Pure. Invariant: both sides are named with everything that distinguishes them, so that a reader can decide at once.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ FINGERPRINT_SHOWN: Final = 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identified:
-    """One side: `number` is its id in the store, None for one that came just now."""
+    """One side: `number` is its id in the store, None for a new one."""
 
     kind: str
     name: str
@@ -29,7 +29,7 @@ class Identified:
 
 
 class Identifiable(Protocol):
-    """What a certificate or a trusted CA is told by: a record, a row, or what is to become one."""
+    """The identifying fields of a certificate or a trusted CA, stored or new."""
 
     @property
     def subject_name(self) -> str:
@@ -49,7 +49,7 @@ class Identifiable(Protocol):
 
 
 def identify(entry: Identifiable, kind: str, number: int | None = None) -> Identified:
-    """Return by what people tell an entry from others; `number` is its id if it is in the store."""
+    """Return the fields by which people distinguish an entry; `number` is its id if it is stored."""
     return Identified(
         kind=kind,
         name=name_or_placeholder(entry.subject_name, entry.raw_subject),
@@ -60,7 +60,7 @@ def identify(entry: Identifiable, kind: str, number: int | None = None) -> Ident
 
 
 class IdentityConflictError(ConflictError):
-    """`known` is in the store with the issuer and serial number of `given`; `has_other_key` says whether the keys differ."""
+    """`known` is stored with the issuer and serial number of `given`; `has_other_key` tells whether the keys differ."""
 
     reason = Reason.IDENTITY_CONFLICT
 

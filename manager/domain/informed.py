@@ -12,7 +12,7 @@ from manager.domain.contact import Contact
 
 
 class NodeContact(Protocol):
-    """What is known of a node, in few words or in many."""
+    """A node's contact data, in its view or its brief."""
 
     @property
     def name(self) -> NodeName: ...
@@ -28,7 +28,7 @@ class NodeContact(Protocol):
 
 
 def find_uninformed(nodes: Iterable[NodeContact], announced: Contact) -> list[NodeName]:
-    """Return the nodes that have joined and do not know this list of addresses yet; none before there is one."""
+    """Return the joined nodes that have not confirmed this list of addresses; none if the list is empty."""
     if not announced.addresses:
         return []
     return [

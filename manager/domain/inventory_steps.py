@@ -1,6 +1,6 @@
-"""Steps from one inventory to the next: what may differ, so that whoever looked at one need not look at all of a later one.
+"""Steps from one inventory to the next: the possible differences, so that readers need to process only these.
 
-Pure. Invariant: what is not known to be all of it is None.
+Pure. Invariant: None stands for differences that are not completely known.
 """
 
 from collections.abc import Sequence
@@ -11,12 +11,15 @@ from typing import Final
 from common.ids import CertificateId, NodeName
 
 STEPS_MAX: Final = 100
-"""Steps that an inventory remembers: whoever looks less often looks at everything."""
+"""Steps that an inventory remembers; a reader that missed more reads everything."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InventoryStep:
-    """What may differ: these certificates, what is known of these nodes, and the trust store. `serial` is that of the inventory before."""
+    """Possible differences: these certificates, these nodes, and the trust store.
+
+    `serial` is the previous inventory's.
+    """
 
     serial: int
     numbers: AbstractSet[CertificateId] = frozenset()
@@ -25,7 +28,7 @@ class InventoryStep:
 
 
 def leading_from(serial: int, steps: Sequence[InventoryStep]) -> InventoryStep | None:
-    """Return the steps from that of an inventory on as one; None if it is not among those before them."""
+    """Return all steps since the inventory with this serial, as one; None if it is not remembered."""
     start = next((index for index, step in enumerate(steps) if step.serial == serial), None)
     if start is None:
         return None

@@ -1,6 +1,6 @@
-"""Likeness of names: which of them people take for one another where an audit log or a list shows them.
+"""Likeness of names: which names people could confuse in an audit log or a list.
 
-Decides for users, programs, roles and the names of nodes. Pure. Leaves what was there before: only a new name is compared.
+Pure. Applies to the names of users, programs, roles and nodes. Only new names are compared; existing ones stay.
 """
 
 import re
@@ -14,17 +14,21 @@ _UNSEEN: Final = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0"
     "\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
-"""Whatever is never drawn (Unicode's Default_Ignorable_Code_Point): by their categories letters, marks, formats and not assigned."""
+"""Invisible characters (Unicode's Default_Ignorable_Code_Point): letters, marks, formats and unassigned ones."""
 
 _BLANK: Final = re.compile("\u2800")
-"""Drawn as a space and none by its category: the Braille pattern without a dot."""
+"""A character drawn as a space without that category: the Braille pattern without a dot."""
 
 
 def likeness(name: str) -> str:
-    """Return what is the same for names that look alike: without case, compatibility forms, what is not seen, and spaces and dots at the end."""
+    """Return a key that is equal for names that look alike.
+
+    It ignores case, compatibility forms, invisible characters, and spaces and dots at the end.
+    """
     if name.isascii() and name.isprintable():
         return " ".join(name.lower().split()).rstrip(". ")
-    # as Unicode's identifiers are compared (UAX #31, NFKC_Casefold); what is not seen goes first, or it keeps a letter from its accent
+    # as Unicode compares identifiers (UAX #31, NFKC_Casefold); invisible characters go first, because one could
+    # separate a letter from its accent
     visible = _BLANK.sub(" ", _without_unseen(unicodedata.normalize("NFKC", name)))
     return " ".join(unicodedata.normalize("NFKC", visible.casefold()).split()).rstrip(". ")
 
@@ -34,9 +38,10 @@ def _without_unseen(name: str) -> str:
 
 
 def check_name_free(kind: str, name: str, names: Mapping[int, str], *, own: int | None = None) -> None:
-    """Refuse a name for an object of some kind where another has it, or one like it; `names` are there by id, `own` is the object's.
+    """Refuse a name that equals or looks like another object's. Raises ConflictError.
 
-    One that keeps its name is not asked again: there may be others like it from before. Raises ConflictError.
+    `names` are the existing names by id, `own` is this object's id. An unchanged name is accepted, because similar
+    names may exist from before this check.
     """
     if own is not None and names.get(own) == name:
         return

@@ -1,7 +1,7 @@
-"""Lists: rows in an order, and a part of them.
+"""Lists: sorting and paging of rows.
 
-Pure. Invariant: sorting keeps the order of equals, so that pages neither repeat nor skip a row where the rows came in a total order
-or the last key is one of its own for each.
+Pure. Invariant: sorting is stable. So pages neither repeat nor skip a row if the rows came in a total order, or if
+the last key is unique.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Sort(Generic[T]):
-    """By what to sort."""
+    """A sort key."""
 
     key: Callable[[T], Any]
     descending: bool = False
@@ -21,7 +21,7 @@ class Sort(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class ListPage(Generic[T]):
-    """A part of a list, and how many rows the whole has."""
+    """A part of a list, and the number of rows in the whole."""
 
     total: int
     entries: Sequence[T]
@@ -36,7 +36,7 @@ def sort_rows(rows: Iterable[T], sorts: Sequence[Sort[T]]) -> list[T]:
 
 
 def page_from(rows: Sequence[T], *, offset: int, limit: int) -> ListPage[T]:
-    """Return so many rows after the first `offset`."""
+    """Return at most `limit` rows after the first `offset`."""
     return ListPage(len(rows), rows[offset : offset + limit])
 
 
@@ -46,6 +46,6 @@ def page_of(rows: Sequence[T], number: int, *, size: int) -> ListPage[T]:
 
 
 def mentions(texts: Iterable[str], wanted: str) -> bool:
-    """Whether a text is in one of these, without regard to case."""
+    """Whether one of these texts contains `wanted`, ignoring case."""
     lowered = wanted.lower()
     return any(lowered in text.lower() for text in texts)

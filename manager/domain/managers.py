@@ -1,4 +1,4 @@
-"""Another manager that joins those of a store: what it brings, and what it gets. Pure."""
+"""Another manager that joins those of a store: its request, and the answer. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from common.ids import NodeName
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Newcomer:
-    """The manager that wants to join: its node's names and addresses, its release, and the ids of the keys that it has already."""
+    """A manager that wants to join: its node's names and addresses, its release, and the ids of keys that it has."""
 
     names: Sequence[str]
     addresses: Sequence[str]
@@ -18,7 +18,7 @@ class Newcomer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Joined:
-    """What it gets: which node it is, the key-encryption key unless it has that, and where the database is if it may be told."""
+    """The answer: its node's name, the key-encryption key unless it has that, and the database if it may know it."""
 
     node: NodeName
     kek: bytes = field(repr=False)
@@ -27,7 +27,7 @@ class Joined:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reuse:
-    """That the token by which a manager (`node`) had joined was shown by another machine: when first, from where, and with which key."""
+    """Reuse of the join token of a manager (`node`) by another machine: first time, source address, and key."""
 
     node: NodeName
     at_s: float

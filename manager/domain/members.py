@@ -15,7 +15,7 @@ MemberId = NewType("MemberId", int)
 """Number of a member, never reused: an evicted manager that returns is a new member."""
 
 EVICTED: Final = (
-    "this manager could not renew its lease in time, so the others go on without it; it joins them again by itself: "
+    "this manager could not renew its lease in time, so the others continue without it; it rejoins automatically: "
     "try again in a few seconds"
 )
 

@@ -1,6 +1,6 @@
-"""Moves: what a change does to the slots of nodes.
+"""Moves: the effects of a change on the slots of nodes.
 
-Pure. Decides which slots get, keep and lose a certificate. Leaves to `placements` what follows from it.
+Pure. Decides which slots get, keep and lose a certificate; `placements` judges the consequences.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from manager.domain.inventory import Entry, Inventory
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Move:
-    """A node's slot before a change and after it; None where it is empty."""
+    """A node's slot before and after a change; None for empty."""
 
     node: NodeName
     slot: Slot
@@ -22,16 +22,16 @@ class Move:
 
 
 def moves_of_content(before: Entry | None, after: Entry) -> list[Move]:
-    """Return what an entry's new content is to the slots that have it."""
+    """Return the moves that an entry's new content means for its slots."""
     if before is None or before.leaf == after.leaf:
         return []
     return [Move(node=place.node, slot=place.slot, before=before, after=after) for place in before.places]
 
 
 def moves_to(inventory: Inventory, entry: Entry, nodes: Sequence[NodeName], slot: Slot) -> list[Move]:
-    """Return what assigning a certificate is to the slots that get it; those that have it already stay."""
+    """Return the moves of assigning a certificate; slots that have it already do not move."""
     moves = []
-    # a node that is not there is named by the store
+    # the store reports unknown nodes
     for name in (each for each in dict.fromkeys(nodes) if each in inventory.nodes):
         number = inventory.slots.get((name, slot))
         if number is None or number != entry.id:
@@ -41,7 +41,7 @@ def moves_to(inventory: Inventory, entry: Entry, nodes: Sequence[NodeName], slot
 
 
 def moves_from(entry: Entry, stay: Sequence[NodeName], slot: Slot) -> list[Move]:
-    """Return what the slots of an entry lose that are not among those that stay."""
+    """Return the moves of an entry's slots that lose it, which are those not in `stay`."""
     return [
         Move(node=place.node, slot=slot, before=entry, after=None)
         for place in entry.places

@@ -1,7 +1,7 @@
-"""Names and addresses of nodes: what may be one, and which address is a node's own.
+"""Names and addresses of nodes: which are valid, and which address is a node's own.
 
-Pure. Decides what clients can look for in a certificate, so that a temporary one is of use. Invariant: what is checked here is in the form
-in which certificates have it.
+Pure. Accepts only names that clients can look for in a certificate, so that a temporary one is useful. Invariant:
+checked names and addresses have the form that certificates use.
 """
 
 import ipaddress
@@ -27,7 +27,7 @@ _DNS_NAME = re.compile(
 def findings_of_node(
     name: str, names: Sequence[str], addresses: Sequence[str]
 ) -> Sequence[InvalidInputError]:
-    """Return all that is wrong with what is to be known of a node."""
+    """Return all faults in a node's name, DNS names and addresses."""
     found: list[InvalidInputError] = []
     for check, values in ((node_name, [name]), (_dns_name, names), (_address, addresses)):
         for value in values:
@@ -42,7 +42,7 @@ def findings_of_node(
 
 
 def check_description(described: NodeDescription) -> NodeDescription:
-    """Return a description with its names and addresses as certificates have them. Raises InvalidInputError."""
+    """Return a description with names and addresses in the form of certificates. Raises InvalidInputError."""
     for field_name, values in (("names", described.names), ("addresses", described.addresses)):
         if len(values) > NAMES_MAX:
             raise InvalidInputError(field_name, f"a node has at most {NAMES_MAX} {field_name}")
@@ -54,10 +54,10 @@ def check_description(described: NodeDescription) -> NodeDescription:
 
 
 def check_own_address(addresses: Sequence[str], others: Iterable[NodeRecord]) -> None:
-    """Refuse a node whose first address another one has as its first, which tells nodes apart. Raises InvalidInputError CONFLICT.
+    """Refuse a first address that is another node's first one. Raises InvalidInputError CONFLICT.
 
-    Those that follow may be shared, such as one in front of several nodes. The manager may run where a node does, and on one host
-    all may be tried at once.
+    The first address identifies a node; further ones may be shared, such as a load balancer's. Loopback addresses
+    and the manager's own are not compared: a manager may share a node's machine, and a trial may use one host.
     """
     if not addresses or ipaddress.ip_address(addresses[0]).is_loopback:
         return
@@ -65,16 +65,17 @@ def check_own_address(addresses: Sequence[str], others: Iterable[NodeRecord]) ->
         if other.kind == "node" and other.addresses[:1] == tuple(addresses[:1]):
             raise InvalidInputError(
                 "addresses",
-                f"'{addresses[0]}' is the address of node '{other.name}' already; give each node its own address first, and one that "
-                "several share after it",
+                f"'{addresses[0]}' is already the address of node '{other.name}'; give each node its own address first, "
+                "followed by any shared ones",
                 reason=Reason.CONFLICT,
             )
 
 
 def next_manager(given: int, taken: Container[NodeName]) -> tuple[int, NodeName]:
-    """Return the number and the node's name of one more manager: the first is `management`, the next are counted, and none is given again.
+    """Return the number and node name of another manager: the first is `management`, the next ones are numbered.
 
-    `given` is the highest number that there was: a machine that was taken away, and comes back, must not be taken for another.
+    `given` is the highest number so far. Numbers are never reused, so that a removed machine that returns is not
+    mistaken for another.
     """
     return next(
         (number, name)
@@ -102,8 +103,8 @@ def _address(address: str) -> str:
     if isinstance(found, ipaddress.IPv6Address) and found.scope_id is not None:
         # RFC 4007 11.2: it numbers an interface of this one host
         message = (
-            f"'{address[:80]}' has a zone index ('%{found.scope_id[:40]}'), which means nothing on another host; leave it out, or "
-            "give an address that the node's clients can reach"
+            f"'{address[:80]}' has a zone index ('%{found.scope_id[:40]}'), which means nothing on another host; leave it "
+            "out, or give an address that the node's clients can reach"
         )
         raise InvalidInputError("addresses", message)
     return str(found)

@@ -1,6 +1,6 @@
-"""Records of nodes: what of a node's facts the store keeps, so that every manager knows it, and the next run of this one.
+"""Node records: the facts about a node that are stored, for all managers and for the next run of this one.
 
-Decides what is kept together with a report. Invariant: facts that were restored from a record show the same as those of which it was made.
+Decides what is stored with a report. Invariant: facts restored from a record show the same as the original ones.
 """
 
 from manager.domain.facts import NodeFacts
@@ -9,7 +9,7 @@ from manager.domain.push import push_of
 
 
 def record_of(facts: NodeFacts, now_s: float) -> NodeReportRecord:
-    """Return what the store is to keep now, and note in the facts that it does."""
+    """Return the record to store now, and note in the facts that it is stored."""
     facts.kept_s, facts.kept_skew_s = now_s, facts.clock_skew_s
     return NodeReportRecord(
         node=facts.name,
@@ -42,7 +42,7 @@ def restore(facts: NodeFacts, record: NodeReportRecord) -> None:
     """Take what the store kept of a node last."""
     facts.kept_s, facts.kept_skew_s = record.at_s, record.clock_skew_s
     facts.last_report_s = max(facts.last_report_s or 0.0, record.last_report_s or record.at_s)
-    # what was kept before the node joined once more is of an earlier life; former releases did not say
+    # a record from before the node joined again is outdated; former releases did not store the time of joining
     is_earlier = record.enrolled_s is not None and record.enrolled_s != facts.enrolled_s
     facts.awaiting_first_report = is_earlier or record.awaiting_first_report
     facts.applied, facts.serving = record.applied, record.serving

@@ -11,7 +11,7 @@ from typing import Final
 from common.codes import Role
 
 PROVISION: Final = "provision"
-"""The permission to obtain join tokens. No level has it of itself: whoever joins as a node is sent its private keys."""
+"""Permission to obtain join tokens. No level includes it, because a joining node receives its private keys."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,6 @@
-"""Push state: how far the latest attempt to deliver a generation to a node has come.
+"""Push state: the progress of the latest attempt to deliver a generation to a node.
 
-Decides nothing; invariant: a push that has no `concluded_s` is under way.
+Decides nothing. Invariant: a push without `concluded_s` is running.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from manager.domain.view import PushView, Version
 
 @dataclass(slots=True, kw_only=True)
 class PushState:
-    """One push. `changed_s` is when the change that it carries was made, `leaves` are what is offered in each slot."""
+    """One push. `changed_s` is the time of the change that it carries, `leaves` the offered leaf of each slot."""
 
     push_id: str
     version: Version
@@ -30,11 +30,11 @@ class PushState:
     message: str = ""
 
     def conclude(self, now_s: float, *, result: str, reason: str, message: str) -> None:
-        """Note how it ended."""
+        """Record its end."""
         self.concluded_s, self.result, self.reason, self.message = now_s, result, reason, message
 
     def record(self) -> PushRecord:
-        """Return what the store keeps of it."""
+        """Return its record for the store."""
         return PushRecord(
             push_id=self.push_id,
             epoch=self.version.epoch,
@@ -52,7 +52,7 @@ class PushState:
         )
 
     def view(self) -> PushView:
-        """Return it as the API and people see it."""
+        """Return its view for the API and people."""
         return PushView(
             push_id=self.push_id,
             generation=self.version.generation,
@@ -67,7 +67,7 @@ class PushState:
 
 
 def push_of(record: PushRecord) -> PushState:
-    """Return a push as the store kept it."""
+    """Return the push of a stored record."""
     return PushState(
         push_id=record.push_id,
         version=Version(epoch=record.epoch, generation=record.generation, digest=Digest(record.digest)),

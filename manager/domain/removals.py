@@ -70,7 +70,7 @@ def of_removing_nodes(nodes: Sequence[NodeRecord], inventory: Inventory) -> list
         kept = [each for each in held if not each.temporary]
         joined = " Its agent is refused from then on." if record.public_key else " It has not joined."
         every = listed(dict.fromkeys(name_entry(each) for each in kept))
-        has = f" This stays in the store: {every}." if kept else ""
+        has = f" The store keeps {every}." if kept else ""
         message = f"Node {record.name} is deleted with its history.{joined}{has} Its services keep serving what they have."
         found.append(
             Consequence(
@@ -90,7 +90,7 @@ def of_deleting_requests(gone: Sequence[CsrRecord], inventory: Inventory) -> lis
     if not waiting:
         return []
     every = listed(f"{each.id} ({each.display_name})" for each in waiting)
-    message = f"The private key is deleted with the request, so what a CA sends later cannot be used: request {every}."
+    message = f"The private key is deleted with the request, so a certificate that the CA sends later cannot be used: request {every}."
     return [ask(ConsequenceCode.REQUEST_UNANSWERED, message)]
 
 

@@ -232,7 +232,7 @@ async def test_a_certificate_for_other_names_is_asked_about_and_the_fitting_ones
     printed = await certcast("node remove n1", exit_code=1)
     assert "Node n1 is deleted with its history" in printed
     assert "certificate 3 ('n1.example.test'" in printed
-    assert "This stays in the store: certificate 3 (" in " ".join(printed.split())
+    assert "The store keeps certificate 3 (" in " ".join(printed.split())
     await certcast("node remove n1 --force")
 
 

@@ -109,7 +109,7 @@ async def test_an_address_that_another_node_has_is_refused_when_it_is_added_and_
         world.use_cases.nodes.describe("n2", taken, actor="ada"),
     ):
         with pytest.raises(
-            InvalidInputError, match=r"'192\.0\.2\.7' is the address of node 'n1' already"
+            InvalidInputError, match=r"'192\.0\.2\.7' is already the address of node 'n1'"
         ) as caught:
             await refused
         assert (caught.value.field, caught.value.reason) == ("addresses", Reason.CONFLICT)
