@@ -227,7 +227,7 @@ async def test_a_test_order_is_told_live_on_a_phone_and_what_it_tried_is_switche
         await sign_in(page, ADMIN, PASSWORD)
         await page.goto(f"/renewals/{tried.renewal.id}/set-up")
         switch_on = page.get_by_role("button", name="Switch on")
-        await expect(page.locator("#trial")).to_contain_text("The test order is under way.")
+        await expect(page.locator("#trial")).to_contain_text("The test order is running.")
         await expect(switch_on).to_have_count(0)
         await orders.keep(replace(tried.orders[0], state=OrderState.TESTED))
         await expect(page.locator("#trial")).to_contain_text("The test order succeeded.")

@@ -32,7 +32,7 @@ async def switch_on(page_request: PageRequest) -> web.StreamResponse:
     except CertcastError as error:
         return _form(page_request, entry, error)
     return page_request.redirect(
-        f"/renewals/{made.id}", "Switched on: a signing request is opened when it is time."
+        f"/renewals/{made.id}", "Switched on: a signing request is opened when it is due."
     )
 
 

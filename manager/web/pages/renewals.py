@@ -77,7 +77,7 @@ async def order(page_request: PageRequest) -> web.StreamResponse:
         await page_request.use_cases.renewals.order_now(_number(page_request), actor=page_request.actor)
     except CertcastError as error:
         return await _show(page_request, error)
-    return _back(page_request, "An order has begun. Each step is shown here as it is taken.")
+    return _back(page_request, "An order has begun. Each step is shown here as it happens.")
 
 
 async def try_out(page_request: PageRequest) -> web.StreamResponse:
@@ -88,7 +88,7 @@ async def try_out(page_request: PageRequest) -> web.StreamResponse:
         return await _show(page_request, error)
     return _back(
         page_request,
-        "A test order has begun. Each step is shown here as it is taken; its certificate is not kept.",
+        "A test order has begun. Each step is shown here as it happens; its certificate is not kept.",
     )
 
 

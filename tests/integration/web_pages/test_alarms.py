@@ -146,10 +146,10 @@ async def test_two_generations_are_compared_and_older_content_is_published_again
             400,
             True,
         )
-        assert "Compare the two that are chosen" in unchosen.text, "it is the list"
+        assert "Compare the two chosen ones" in unchosen.text, "it is the list"
     async with visitor(api, Role.ADMINISTRATOR) as browser:
         asked = await browser.get(f"/nodes/n1/generations/{old}/republish")
-        assert "stands in for what is assigned" in asked.text
+        assert "It replaces the assigned content" in asked.text
         assert "two.example.com" in asked.text
         assert "It lacks names of certificate 2, which it replaces: two.example.com." in asked.text
         unsaid = await browser.post(f"/nodes/n1/generations/{old}/republish", {"confirm": ""})

@@ -59,11 +59,11 @@ async def test_a_newcomer_gets_from_no_account_to_an_order_and_nothing_is_ordere
     assert (asked.hidden["account"], asked.hidden["certificate"]) == ("1", "")
     tried = await browser.post("/renewals/set-up/terms", NEW | {"node": "n1"})
     assert tried.path == "/renewals/1/set-up"
-    assert "The test order is under way." in tried.text
+    assert "The test order is running." in tried.text
     await world.carry_on()
     done = await browser.get("/renewals/1/set-up")
     assert "The test order succeeded." in done.text
-    assert "Switched on, the certificate is ordered at once, and given to n1." in done.text
+    assert "Once switched on, the certificate is ordered at once and goes to n1." in done.text
     assert (len(staging(world).issued), world.ca.orders) == (1, {})
     switched = await browser.post("/renewals/1/set-up")
     assert (switched.path, "Switched on" in switched.text) == ("/renewals/1", True)
@@ -93,7 +93,7 @@ async def test_a_certificate_is_set_up_with_its_names_and_a_key_like_its_own(
     terms = shown.renewal.terms
     assert terms is not None
     assert (terms.names, terms.key, shown.renewal.is_paused) == ((NAME,), "RSA2048", True)
-    assert "The test order is under way." in tried.text
+    assert "The test order is running." in tried.text
     again = await browser.post("/renewals/set-up/terms", fields)
     assert (again.status, again.values["names"]) == (409, [NAME])
     assert (
@@ -124,7 +124,7 @@ async def test_a_test_order_that_fails_says_why_and_is_tried_again(world: Renewi
     assert f"what was found for {NAME} is not the proof" in failed.text.lower()
     assert world.ca.orders == {}
     staging(world).unprovable.clear()
-    assert "is under way" in (await browser.post("/renewals/1/set-up/test")).text
+    assert "is running" in (await browser.post("/renewals/1/set-up/test")).text
     refused = await browser.post("/renewals/1/set-up/test")
     assert (refused.status, "No test order was made" in refused.text) == (409, True)
     await world.carry_on()

@@ -215,7 +215,7 @@ async def test_what_is_renewed_by_request_says_whom_to_send_it_to_and_leads_to_t
     record = await renewing(world)
     form = form_of(record, means="request", send_to="pki@example.test")
     changed = await browser.post(f"/renewals/{record.id}/edit", form)
-    assert "A signing request for pki@example.test, which is opened when it is time." in changed.text
+    assert "A signing request for pki@example.test, which is opened when it is due." in changed.text
     assert "Renew now" not in changed.text
     number = await Showroom(world.api).upload(["by-mail.example.test"], days=20)
     await open_request(world.api.use_cases, number)
@@ -230,11 +230,11 @@ async def test_renewal_by_request_is_switched_on_for_who_is_to_get_it(world: Ren
     where = "/renewals/by-request"
     assert f'href="{where}?certificate={number}"' in (await browser.get(f"/certificates/{number}")).html
     asked = await browser.get(f"{where}?certificate={number}")
-    assert "a signing request is opened with a new key" in asked.text
+    assert "a signing request with a new key is opened" in asked.text
     refused = await browser.post(where, {"certificate": str(number), "send_to": "x" * 256})
     assert (refused.status, "at most 255 printable characters" in refused.text) == (400, True)
     made = await browser.post(where, {"certificate": str(number), "send_to": "pki@example.test"})
-    assert "A signing request for pki@example.test, which is opened when it is time." in made.text
+    assert "A signing request for pki@example.test, which is opened when it is due." in made.text
     assert (await browser.get(f"{where}?certificate={number}")).path == made.path, "it is renewed already"
     again = await browser.post(where, {"certificate": str(number), "send_to": ""})
     assert (again.status, "is renewed already, by renewal 1" in again.text) == (409, True)

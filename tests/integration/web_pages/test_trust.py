@@ -204,4 +204,4 @@ async def test_a_self_signed_certificate_that_is_no_ca_is_shown_as_trusted_as_it
     assert "trusted as itself" in (await browser.get("/trusted-cas")).text
     (kept,) = await api.use_cases.trust.list()
     page = (await browser.get(f"/trusted-cas/{kept.record.id}")).text
-    assert "nodes trust it as itself, and nothing that it signs" in page
+    assert "nodes trust only the certificate itself, and nothing signed by it" in page
