@@ -1,6 +1,6 @@
-"""DNS servers of the tests' own: BIND with zones and keys made by code, each at an address of the loopback network and port 53.
+"""DNS servers for tests: BIND with zones and keys made by code, each at its own loopback address and port 53.
 
-Port 53 needs root, and is where everybody looks for a zone's servers. BIND listens only at addresses that an interface has been given.
+Port 53 needs root, but resolvers use no other port. BIND listens only at addresses assigned to an interface.
 """
 
 import base64
@@ -28,17 +28,17 @@ from tests.programs import find_program
 NEEDED: Final = pytest.mark.services("ip", "named", "root")
 PORT: Final = 53
 MADE_SECRETS: Final[list[str]] = []
-"""Those of all keys that were made here."""
+"""Secrets of all keys made here."""
 
 VARIED_MIN: Final = 8
-"""How many different characters a secret has at least, so that it stands nowhere by chance."""
+"""Least number of different characters in a secret, so that it occurs nowhere by chance."""
 
 SOONEST_S: Final = 0.5
-"""How long one look at a server may take that is about to start."""
+"""Timeout of one query to a starting server."""
 
 
 def free_address(port: int = PORT) -> str:
-    """Return an address of the loopback network at which nobody has this port."""
+    """Return an address of the loopback network at which this port is free."""
     while True:
         address = (
             f"127.{secrets.choice(range(64, 128))}.{secrets.randbelow(256)}.{secrets.choice(range(1, 255))}"
@@ -54,7 +54,7 @@ def free_address(port: int = PORT) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class TsigKey:
-    """A key that updates are signed with; `text` is as tsig-keygen writes it."""
+    """A key that signs updates; `text` has the form of tsig-keygen."""
 
     name: str = "certcast"
     algorithm: str = "hmac-sha256"
@@ -76,7 +76,7 @@ class TsigKey:
 
 
 def zone_text(servers: Mapping[str, str], records: str = "") -> str:
-    """Return a zone that these servers answer for; a name without a dot at its end is below the zone, and has its address here."""
+    """Return a zone of these servers; a server name without a final dot is in the zone, which has its address."""
     lines = ["$TTL 5", f"@ SOA {next(iter(servers))} hostmaster 1 3600 60 604800 5"]
     for name, address in servers.items():
         lines.append(f"@ NS {name}")
@@ -136,7 +136,7 @@ controls {{ }};
         self._wait()
 
     def _wait(self) -> None:
-        """Wait until each zone is there."""
+        """Wait until all zones are loaded."""
         until_s = time.monotonic() + PATIENCE_S
         waiting = [apex for apex, _ in self._zones]
         while waiting:
@@ -154,7 +154,7 @@ controls {{ }};
             return False
 
     def texts(self, name: str) -> list[str]:
-        """Return the texts that it has at a name, asked as everybody may ask."""
+        """Return its TXT records at a name, by an unsigned query."""
         answer = dns.query.tcp(
             dns.message.make_query(name, dns.rdatatype.TXT), self.address, PATIENCE_S, PORT
         )
@@ -180,7 +180,7 @@ def _ip(what: str, address: str) -> None:
 
 @contextlib.contextmanager
 def nameservers(count: int, *, keys: Sequence[TsigKey] = ()) -> Iterator[list[Named]]:
-    """Lend servers, which are still to be given zones and started."""
+    """Lend servers that have yet to get zones and be started."""
     with contextlib.ExitStack() as stack:
         servers = []
         for _ in range(count):

@@ -16,7 +16,7 @@ NODE = NodeName("n1")
 
 
 def opaque_slot(text: str = "leaf") -> tuple[SlotFacts, Files]:
-    """A slot whose files are not certificates: enough wherever only digests count."""
+    """A slot whose files are not certificates, for tests where only digests matter."""
     facts = SlotFacts(leaf=Fingerprint(digest_of(text.encode())), not_before_s=0, not_after_s=2_000_000_000)
     material = SlotMaterial(
         facts=facts,

@@ -1,4 +1,4 @@
-"""The manager that others join, over a store of either engine, and what is typed on the machine that joins."""
+"""The manager that others join, over a store of either engine, and the commands on the joining machine."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -43,7 +43,7 @@ ADVICE: Final = Advice(stranger="is not the token's", unknown="lets no manager j
 
 
 class FirstManager:
-    """What `first_manager` gives. `asked` counts the questions that came to it."""
+    """The result of `first_manager`. `asked` counts the requests that it received."""
 
     def __init__(self, store: Store, kek_directory: Path, database: str) -> None:
         self.store = store
@@ -102,7 +102,7 @@ def counted_writes(store: Store) -> Iterator[list[dict[str, Any]]]:
 async def first_manager(
     store: Store, kek_directory: Path, *, database: str = DATABASE
 ) -> AsyncIterator[FirstManager]:
-    """Let a store's manager listen, which nobody but managers can join."""
+    """Run a store's manager that listens for joining managers only."""
     host_key = load_key(generate_key())
     await store.host_keys.keep("steady", _private(host_key), None)
     there = FirstManager(store, kek_directory, database)
@@ -155,7 +155,7 @@ def request(secret: str, **given: Any) -> ManagerRequest:
 async def ask_as(
     token: ManagerToken, key: asyncssh.SSHKey, *, question: bytes | None = None, **given: Any
 ) -> ManagerReply:
-    """Ask as a manager does that wants to join, with a login by this key."""
+    """Send a joining manager's request, with a login by this key."""
     return await ask(
         token.addresses,
         subsystem=CLUSTER_SUBSYSTEM,

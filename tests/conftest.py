@@ -1,4 +1,4 @@
-"""What all tests share: what a missing service means, and a PostgreSQL server."""
+"""Settings and fixtures of all tests: how missing services are treated, and a PostgreSQL server."""
 
 import gc
 import os
@@ -19,14 +19,14 @@ from tests.programs import find_program
 REQUIRE_SERVICES = bool(os.environ.get("CERTCAST_REQUIRE_SERVICES"))
 TESTS = Path(__file__).parent
 SLOW_ROOMS = {"attacks", "crash", "property"}
-"""Attacks, sweeps and searches: each takes seconds, and they take most of the time of all tests."""
+"""Attacks, sweeps and searches: each takes seconds, and together they take most of the time of all tests."""
 
 IN_MEMORY = Path("/dev/shm")
 ROOM_BYTES = 4 * 2**30
-"""What directories of tests take at most, and as much again."""
+"""Twice the most that directories of tests occupy."""
 
 LOGGED: Final = re.compile(r"\d{4}-\d\d-\d\d[ T]|\{")
-"""How a line of the log begins."""
+"""Matches the beginning of a log line."""
 
 SHOWN_LINES: Final = 6
 
@@ -34,12 +34,12 @@ settings.register_profile("search", max_examples=2000, deadline=None)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let tests of the profile "repeatable" have the same examples in each run, unless a seed asks for others.
+    """Prepare the run: fixed examples for the profile "repeatable" unless a seed is given, and a strict umask.
 
-    The agent refuses directories that a group may write to, which some people's umask lets tests make.
+    The agent refuses group-writable directories, which tests would create with some users' umask.
     """
     os.umask(0o022)
-    # daemons and commands are started by the hundred: each would compile its sources anew
+    # hundreds of daemons and commands are started, and each would compile its sources again
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     _put_directories_into_memory()
     config.addinivalue_line(
@@ -51,7 +51,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _put_directories_into_memory() -> None:
-    """Let directories of tests be in memory where there is room for them: on a disk, many tests wait most of their time for it to sync their stores."""
+    """Put directories of tests into memory if there is room: on a disk, many tests mostly wait for syncs of stores."""
     if not IN_MEMORY.is_dir():
         return
     found = os.statvfs(IN_MEMORY)
@@ -62,7 +62,7 @@ def _put_directories_into_memory() -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Show what the attacks measured: of a test that passed, nobody would see it."""
+    """Show the measurements of attacks, which pytest does not show for passed tests."""
     measured: dict[str, list[str]] = {}
     for report in terminalreporter.stats.get("passed", ()):
         if report.nodeid.startswith("tests/attacks/") and report.when == "call":
@@ -85,7 +85,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Iterator[None]:
-    """Look for no garbage among ten thousand tests and all that they import, now or later."""
+    """Keep the garbage collector away from ten thousand tests and their imports, now and later."""
     gc.disable()
     yield
     gc.freeze()
@@ -94,10 +94,10 @@ def pytest_collection() -> Iterator[None]:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip a test marked `services("nginx", ...)` where one of these is missing; fail where they are required.
+    """Skip a test marked `services("nginx", ...)` if one of these is missing; fail if services are required.
 
-    "root" stands for the right to do what root does, "x86-64" for Linux on such a machine, whose system calls are known here.
-    This comes before every fixture: what several tests share would be made before a fixture of one of them could skip it.
+    "root" stands for root's rights, "x86-64" for Linux on such a machine, whose system calls the tests know. This
+    runs before all fixtures, because shared fixtures would be set up before another fixture could skip the test.
     """
     marker = item.get_closest_marker("services")
     if marker is None:
@@ -123,14 +123,14 @@ def _is_there(name: str) -> bool:
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
-    """A PostgreSQL server of this run (or of this worker of it), which nobody stops."""
+    """A PostgreSQL server for this run, or for this worker of it; no test stops it."""
     with made_cluster() as cluster:
         yield cluster
 
 
 @pytest.fixture(scope="session")
 def store_template(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The name of a database with a new store in it, which nobody is connected to."""
+    """The name of a database with a new store, without connections to it."""
     cluster.make_database(TEMPLATE)
     make_store(StorePlace(tmp_path_factory.mktemp("template"), cluster.address(TEMPLATE)))
     return TEMPLATE

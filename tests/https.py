@@ -1,4 +1,4 @@
-"""HTTPS servers for tests: no proxy is in front of one, and nobody is known to it, unless a test says so."""
+"""HTTPS servers for tests: without proxies and known clients, unless a test adds them."""
 
 from collections.abc import Callable
 
@@ -9,7 +9,7 @@ from manager.http.server import HttpsServer
 
 
 def nobody(_address: str) -> bool:
-    """Say that there is no proxy, and nobody known."""
+    """Return False: no address is a proxy or a known client."""
     return False
 
 
@@ -22,6 +22,6 @@ def https_server(
     is_known: Callable[[str], bool] = nobody,
     **limits: float,
 ) -> HttpsServer:
-    """Return one with these limits of `SeatLimits`, the others as they are."""
+    """Return a server with these limits of `SeatLimits`, and defaults for the others."""
     held = SeatLimits(is_proxy=is_proxy, is_known=is_known, **limits)  # type: ignore[arg-type]  # counts among them
     return HttpsServer(app, host=host, port=port, limits=held)

@@ -1,4 +1,4 @@
-"""Queries of SQLite without the thread that each is handed to: millions of them follow one another here, and none runs beside another."""
+"""SQLite queries in the calling thread: millions run one after another here, so handing each to a thread is slow."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +10,7 @@ from manager.store import sqlite_driver
 
 
 def query_in_place(patch: pytest.MonkeyPatch) -> None:
-    """Let every connection that is opened until the patch is undone be used where it is called from."""
+    """Make connections opened until the patch is undone run in the calling thread."""
     patch.setattr(Connection, "_connect", _connect)
     patch.setattr(Connection, "_execute", _execute)
     patch.setattr(sqlite_driver.SqliteConnection, "call_later", _call_now)

@@ -1,4 +1,4 @@
-"""Those who log in to join, each with a key that nobody knows, and believe any manager."""
+"""Logins of joining machines, each with an unknown key and trust in any manager."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Assertions of OAuth clients, made by hand where a library would not make a wrong one."""
+"""Assertions of OAuth clients; wrong ones that a library refuses to make are made by hand."""
 
 import base64
 import hmac
@@ -20,7 +20,7 @@ def public_pem(key: Any) -> str:
 
 
 def claims(client_id: str, now_s: float, **changes: Any) -> dict[str, Any]:
-    """Return what a client says; a change to None leaves a claim out."""
+    """Return a client's claims; a change to None omits a claim."""
     made = {
         "iss": client_id,
         "sub": client_id,
@@ -37,7 +37,7 @@ def sign(key: ec.EllipticCurvePrivateKey, what: dict[str, Any]) -> str:
 
 
 def sign_raw(key: ec.EllipticCurvePrivateKey, head: str, body: str) -> str:
-    """Sign texts as they are, which a library would not write."""
+    """Sign texts unchanged, even those that a library would not write."""
 
     def part(data: bytes) -> bytes:
         return base64.urlsafe_b64encode(data).rstrip(b"=")
@@ -48,7 +48,7 @@ def sign_raw(key: ec.EllipticCurvePrivateKey, head: str, body: str) -> str:
 
 
 def forge(what: dict[str, Any], *, algorithm: str, secret: str = "") -> str:
-    """Make a token without the key: unsigned, or with a text that everybody knows as the secret of an HMAC."""
+    """Make a token without the key: unsigned, or with an HMAC whose secret is a public text."""
 
     def part(data: bytes) -> bytes:
         return base64.urlsafe_b64encode(data).rstrip(b"=")

@@ -1,4 +1,4 @@
-"""How long a test waits for what must happen: far longer than it takes, since a loaded machine only makes it later."""
+"""Deadlines for events that must happen: far longer than needed, because a loaded machine only delays them."""
 
 import asyncio
 import os
@@ -16,12 +16,12 @@ async def ended(process: asyncio.subprocess.Process) -> int:
 
 
 def exit_code(pid: int) -> int:
-    """Wait for the end of a child; return its exit code, that of a signal negated."""
+    """Wait for the end of a child; return its exit code, or a signal's negated number."""
     return os.waitstatus_to_exitcode(wait_status(pid))
 
 
 def wait_status(pid: int) -> int:
-    """Wait for the end of a child; return what the kernel says of it."""
+    """Wait for the end of a child; return the kernel's wait status."""
     until_s = time.monotonic() + PATIENCE_S
     while time.monotonic() < until_s:
         found, status = os.waitpid(pid, os.WNOHANG)

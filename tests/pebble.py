@@ -1,6 +1,6 @@
-"""pebble, the CA that Let's Encrypt tests clients with, and its DNS: each of a test's own, with the faults that it is made for.
+"""pebble, the CA with which Let's Encrypt tests clients, and its DNS server: one per test, with chosen faults.
 
-It keeps nothing: another one knows no account and has other roots. Its programs come from .ci/run.
+It stores nothing: a new one has no accounts and other roots. Its programs come from .ci/run.
 """
 
 import contextlib
@@ -33,12 +33,12 @@ PROFILES: Final = {
     "shortlived": {"description": "6 days", "validityPeriod": 6 * DAY_S},
 }
 ISSUER: Final = "ca.example.net"
-"""How the CA calls itself in records of DNS."""
+"""The CA's name in DNS records."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Faults:
-    """What pebble does to its clients: rejects so many of a hundred nonces, sleeps up to so many seconds before it looks at a proof (0: never)."""
+    """Faults of pebble: the percentage of rejected nonces, and the longest sleep before it checks a proof (0: none)."""
 
     bad_nonces: int = 20
     sleep_s: int = 2
@@ -47,9 +47,11 @@ class Faults:
 
 @dataclass(kw_only=True)
 class Pebble:
-    """A CA, with a DNS server that says 127.0.0.1 for every name. It looks for proofs over HTTP at `http_port`, where the DNS server's program
-    answers unless `serves_http` says that somebody else does. `bindings` are the keys that an account must be bound by, none for no such rule.
-    `resolver` is a DNS server that it asks in place of that one.
+    """A CA, with a DNS server that answers 127.0.0.1 for every name.
+
+    It looks for proofs over HTTP at `http_port`, where the DNS server's program answers unless `serves_http` is
+    False. `bindings` are the external binding keys that accounts must have, empty for no such rule. `resolver`
+    is a DNS server that it asks instead of its own.
     """
 
     root: Path
@@ -76,7 +78,7 @@ class Pebble:
 
     @property
     def trust_pem(self) -> str:
-        """The CA that vouches for its directory."""
+        """The CA that issued the directory's own certificate."""
         return self.anchor.certificate_pem
 
     @property
@@ -93,7 +95,7 @@ class Pebble:
         return str(certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value)
 
     def suggest(self, certificate_pem: str, answer: str) -> None:
-        """Let it answer this when it is asked for a certificate's renewal information."""
+        """Set its answer to requests for a certificate's renewal information."""
         body = {"Certificate": certificate_pem, "ARIResponse": answer}
         self._managed("/set-renewal-info/", json.dumps(body).encode())
 
@@ -112,7 +114,7 @@ class Pebble:
         self._told("/set-txt", {"host": f"{name}.", "value": value})
 
     def point(self, name: str, addresses: Sequence[str]) -> None:
-        """Let a name have these addresses, and no others."""
+        """Give a name exactly these addresses."""
         self._told("/clear-a", {"host": f"{name}."})
         self._told("/add-a", {"host": f"{name}.", "addresses": addresses})
 

@@ -1,4 +1,4 @@
-"""Certificates and keys for tests, made by code. Keys are EC P-256 unless one is given: they are made in microseconds."""
+"""Certificates and keys for tests, made by code. Keys are EC P-256 by default, which takes microseconds."""
 
 import datetime as dt
 import ipaddress
@@ -28,7 +28,7 @@ DAY_S = 86_400
 Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 MADE_KEYS: list[Key] = []
-"""Every key of a certificate that was made here, for who looks whether one shows where it must not."""
+"""Every certificate key made here, for checks that none leaks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +155,7 @@ def current_ca(name: str) -> tuple[Made, Made]:
 def current_leaf(issuer: Made | None, names: Sequence[str], *, days: int = 90) -> Made:
     """Return a leaf that the real clock calls valid for `days` more."""
     now_s = int(time.time())
-    # a whole life of 90 days at least, so that the days that are left alone decide whether it is expiring
+    # a lifetime of at least 90 days, so that only the remaining days decide whether it is expiring
     return make_leaf(issuer, names, not_before_s=now_s - 90 * DAY_S, not_after_s=now_s + days * DAY_S)
 
 
@@ -178,7 +178,7 @@ def cross_sign(
 
 
 def sign_request(issuer: Made, pem: str) -> str:
-    """Do what a CA does with a request: a certificate as long as its own, for the names that are asked for."""
+    """Answer a request as a CA does: with a certificate as long as its own, for the requested names."""
     request = x509.load_pem_x509_csr(pem.encode())
     own = x509.load_der_x509_certificate(issuer.certificate_der)
     names = request.extensions.get_extension_for_class(x509.SubjectAlternativeName)
@@ -252,7 +252,10 @@ def _make(
 
 
 def spoiled(made: Made, old: bytes, new: bytes, *, signer: Made | None = None) -> bytes:
-    """Return a certificate's DER with other bytes of the same length in it, signed again by its issuer (an EC key); None: itself."""
+    """Return a certificate's DER with bytes replaced by others of the same length, and signed again.
+
+    The issuer's key is an EC key; None for a self-signed certificate.
+    """
     body, algorithm, _ = der.sequence(made.certificate_der)
     if len(old) != len(new) or old not in body.raw:
         raise ValueError("the bytes must be there, and keep their length")

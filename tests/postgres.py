@@ -1,6 +1,6 @@
-"""PostgreSQL servers of the tests' own: a cluster in a directory of its own, its databases, and what may happen to it.
+"""PostgreSQL servers for tests: a cluster in its own directory, its databases, and its faults.
 
-Root may not run PostgreSQL, so the account `postgres` of Debian's package does.
+PostgreSQL refuses to run as root, so it runs as the account `postgres` of Debian's package.
 """
 
 import asyncio
@@ -36,13 +36,13 @@ from tests.store_template import write_files
 ACCOUNT: Final = "postgres"
 ROLE: Final = "certcast"
 PASSWORD: Final = "p/ss @#%:?word"
-"""Every character of it must be escaped in a URL."""
+"""A password whose every character must be escaped in a URL."""
 
 FAST: Final = MappingProxyType({"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"})
-"""For tests that are not about what is on the disk."""
+"""Settings for tests that do not depend on the disk's content."""
 
 KEK: Final = secrets.token_bytes(KEK_BYTES)
-"""Of every store that is copied from the template, whose audit log's key is sealed under it."""
+"""Key-encryption key of every store copied from the template, which seals the key of its audit log."""
 
 NEEDED: Final = pytest.mark.services("postgres", "root")
 ON_BOTH: Final = [pytest.param("sqlite"), pytest.param("postgresql", marks=NEEDED)]
@@ -51,7 +51,7 @@ ON_BOTH: Final = [pytest.param("sqlite"), pytest.param("postgresql", marks=NEEDE
 TEMPLATE: Final = "template_store"
 
 LOCALE: Final = ("--locale-provider=icu", "--icu-locale=en-US", "--locale=C.UTF-8")
-"""One that sorts otherwise than by code points, as most databases do."""
+"""A locale that does not sort by code points, as in most databases."""
 
 HBA: Final = """\
 local all all trust
@@ -67,7 +67,7 @@ def program(name: str) -> str:
 
 
 class Cluster:
-    """A server. `hba` says who may come in; the role `certcast` owns every database made here."""
+    """A server. `hba` are its access rules; the role `certcast` owns every database made here."""
 
     def __init__(self, root: Path, settings: Mapping[str, str] = FAST, *, hba: str = HBA) -> None:
         self.root = root
@@ -78,7 +78,7 @@ class Cluster:
         self.process: subprocess.Popen[bytes] | None = None
 
     def make(self) -> Self:
-        """Make the files of a new cluster, and start it."""
+        """Create a new cluster, and start it."""
         self.own(self.root)
         self.run("initdb", "--no-sync", "--auth=trust", "--encoding=UTF8", *LOCALE, "-D", str(self.data))
         self.start()
@@ -141,7 +141,7 @@ class Cluster:
         self.own(self.data / name)
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
-        """End it: SIGINT is a fast shutdown, SIGQUIT one without a last checkpoint."""
+        """Stop it: SIGINT is a fast shutdown, SIGQUIT one without a final checkpoint."""
         if self.process is not None:
             self.resume()
             self.process.send_signal(how)
@@ -149,7 +149,7 @@ class Cluster:
             self.process = None
 
     def kill(self) -> None:
-        """Kill every process of it at once, as a power cut of the machine does (but for its disk)."""
+        """Kill all its processes at once, as a power cut does (except for its effects on the disk)."""
         assert self.process is not None
         self.pause()
         for pid in (*self.children(), self.process.pid):
@@ -169,7 +169,7 @@ class Cluster:
         return [int(pid) for pid in found.split()]
 
     def pause(self) -> None:
-        """Let it stand still."""
+        """Suspend its processes."""
         self._signal(signal.SIGSTOP)
 
     def resume(self) -> None:
@@ -190,11 +190,11 @@ class Cluster:
         ).strip()  # fmt: skip
 
     def make_database(self, name: str, *, template: str = "template0", more: str = "") -> None:
-        """Make one by copying the files of another: to log each of their pages takes four times as long."""
+        """Make a database by copying another's files; logging each of their pages takes four times as long."""
         self.sql(f'CREATE DATABASE "{name}" OWNER {ROLE} TEMPLATE {template} {self._copying()} {more}')
 
     def _copying(self) -> str:
-        """Return how to say so: before release 15 there is no other way."""
+        """Return the SQL clause for that; before release 15 there is no other way."""
         release = int(self.sql("SHOW server_version_num"))
         return "STRATEGY file_copy" if release >= 150000 else ""
 
@@ -216,11 +216,11 @@ class Cluster:
         return f"postgresql://{ROLE}:{quote(password, safe='')}@127.0.0.1:{port or self.port}/{name}{query}"
 
     def address(self, name: str) -> ServerAddress:
-        """Return where a database is, over TCP."""
+        """Return a database's address over TCP."""
         return ServerAddress.parse(self.url(name))
 
     def replica(self, root: Path) -> "Cluster":
-        """Make a streaming replica; it is called `replica` there, and not waited for until `synchronous_standby_names` says so."""
+        """Make a streaming replica named `replica`; commits wait for it only if `synchronous_standby_names` says so."""
         other = Cluster(root, self.settings, hba=self.hba)
         other.own(root)
         self.run(
@@ -235,13 +235,13 @@ class Cluster:
         return other
 
     def promote(self) -> None:
-        """Let a replica take writes."""
+        """Promote a replica, so that it accepts writes."""
         self.run("pg_ctl", "promote", "-w", "-D", str(self.data))
 
 
 @contextlib.contextmanager
 def made_cluster(settings: Mapping[str, str] = FAST, *, hba: str = HBA) -> Iterator[Cluster]:
-    """Lend a new cluster. Readers wait for it as long as a test does: on a machine that is busy, it is they who are slow."""
+    """Lend a new cluster. Readers wait for it as long as tests do, because they are slow on a busy machine."""
     with made_root() as root, pytest.MonkeyPatch.context() as patch:
         patch.setattr(postgresql, "READER_WAIT_S", PATIENCE_S)
         patch.setattr(postgresql, "POOL_WAIT_S", PATIENCE_S)
@@ -254,7 +254,7 @@ def made_cluster(settings: Mapping[str, str] = FAST, *, hba: str = HBA) -> Itera
 
 @contextlib.contextmanager
 def made_root() -> Iterator[Path]:
-    """Lend a directory that the account of PostgreSQL may reach, with a path that is short enough for a socket."""
+    """Lend a directory that PostgreSQL's account can access, with a path short enough for a socket."""
     root = Path(tempfile.mkdtemp(prefix="certcast-pg-"))
     try:
         yield root
@@ -278,7 +278,7 @@ def new_place(directory: Path) -> StorePlace:
 
 @cache
 def _new_files() -> Mapping[str, bytes]:
-    """Return what is in the directory of a new store, which takes a hundred times as long to make as to copy."""
+    """Return the files of a new store; making it takes a hundred times as long as copying them."""
     with tempfile.TemporaryDirectory() as text:
         place = StorePlace(Path(text), None)
         make_store(place)

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Final
 
 POSTGRESQL: Final = Path("/usr/lib/postgresql")
-"""Where Debian puts each version's programs."""
+"""Debian's directory for each version's programs."""
 
 BUILT: Final = Path(__file__).parents[1] / "build" / "bin"
-"""Where .ci/run puts what Debian does not have; first, since another program of Debian has the name of one of them."""
+"""Directory where .ci/run puts programs that Debian lacks; searched first, because one shares a Debian program's name."""
 
 SERVERS: Final = (
     "/usr/sbin",
@@ -20,5 +20,5 @@ SERVERS: Final = (
 
 
 def find_program(name: str) -> str | None:
-    """Return a program's path, looking where Debian puts servers too, and first where the tests' own are."""
+    """Return a program's path; searches the tests' own programs first, and Debian's directories of servers too."""
     return shutil.which(name, path=os.pathsep.join((str(BUILT), os.environ.get("PATH", ""), *SERVERS)))

@@ -1,4 +1,4 @@
-"""A manager that renews, over a real store, with a CA, nodes and a clock that a test moves."""
+"""A manager that renews, over a real store, with simulated CA and nodes, and a clock that the test moves."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -39,12 +39,12 @@ DIRECTORY = "https://ca.example.com/directory"
 STAGING = "https://staging.example.com/directory"
 
 RESTARTS_S = 1.0
-"""After what time a manager that was killed runs again, in seconds."""
+"""Seconds until a killed manager runs again."""
 
 
 @dataclass
 class Renewing:
-    """`pass_time` is how a test lets things happen."""
+    """The simulated world; a test calls `pass_time` to let things happen."""
 
     store: Store
     context: Context
@@ -62,11 +62,11 @@ class Renewing:
     kills: int = 0
 
     def restart(self) -> None:
-        """Forget all that is in memory alone, as a manager does that was killed."""
+        """Discard everything in memory, as if the manager had been killed."""
         self.runner = RenewalRunner(self.dependencies, at_once=1)
 
     async def once(self) -> float:
-        """Let the runner look once; if it is killed meanwhile, it begins anew."""
+        """Run one pass of the runner; if it is killed meanwhile, restart it."""
         try:
             return await self.runner.once(self.lead)
         except BaseExceptionGroup as group:
@@ -86,9 +86,9 @@ class Renewing:
         least_s: float = 1.0,
         look: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
-        """Let so much time pass, in which the runner looks whenever it says that there is something to do, and at least each `step_s`.
+        """Let time pass; the runner makes a pass whenever it has asked for one, and at least every `step_s`.
 
-        Between two looks are at least `least_s`; what was killed starts again after a moment.
+        Passes are at least `least_s` apart; a killed runner restarts after a moment.
         """
         until_s = self.now[0] + seconds
         while True:
@@ -112,7 +112,7 @@ class Renewing:
     async def certificate(
         self, nodes: Sequence[str], *, names: Sequence[str] = (), days: float = 45, age_days: float = 0
     ) -> CertificateId:
-        """Make nodes with a certificate, which has names of theirs."""
+        """Make nodes with a certificate for their names."""
         where = [NodeName(each) for each in nodes]
         known = {each.name for each in await self.store.nodes.list()}
         for name in where:
@@ -152,7 +152,7 @@ class Renewing:
         return await self.store.renewals.get(renewal.id)
 
     async def orders(self, renewal: RenewalRecord | RenewalId) -> list[OrderRecord]:
-        """Return all of a renewal, the first one first."""
+        """Return all orders of a renewal, the oldest first."""
         number = renewal.id if isinstance(renewal, RenewalRecord) else renewal
         return list(await self.store.orders.of_renewal(number, limit=1000))[::-1]
 
@@ -161,7 +161,7 @@ class Renewing:
 
 
 async def make_renewing(directory: Path, *, began_s: float = NOW_S) -> Renewing:
-    """Make one in a directory."""
+    """Make a world in a directory."""
     store, now = await EMPTY.copy(directory), [float(began_s)]
     showing = ModelShowing(lambda: now[0])
     server, staging = CaServer(lambda: now[0], showing), CaServer(lambda: now[0], showing)

@@ -39,7 +39,7 @@ UNLIKE = (b"\x14\x07M", b"\x1e\x0e", b"\x1c\x08", b"\x03\x02\x00\xa5")
 
 
 def bits(*places, length=None):
-    """Return a BIT STRING with these bits set, without trailing zeros as DER has it, or of so many octets."""
+    """Return a BIT STRING with these bits set, in DER without trailing zeros, or of a given number of octets."""
     octets = bytearray(length if length is not None else (max(places, default=-1) // 8 + 1))
     for place in places:
         octets[place // 8] |= 0x80 >> place % 8
@@ -60,7 +60,7 @@ def other(oid, value):
 
 
 def names():
-    """Return names of every string type, with what has to be quoted or escaped, and attributes that few people know."""
+    """Return names of every string type, with characters that need quoting or escaping, and rare attributes."""
     values = [
         "plain",
         "a, b",

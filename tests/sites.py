@@ -1,4 +1,4 @@
-"""Managers on this machine whose stores are copies of one that the commands made, as an operator has it made, once in this process.
+"""Managers on this machine whose stores are copies of one, made by an operator's commands once in this process.
 
 To make one takes longer than most of what is then done with it. Tests of the commands that make it, and of how a store begins, take
 `demo.site.Site`.

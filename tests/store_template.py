@@ -16,18 +16,18 @@ from manager.store.store import Store, engine_of
 
 
 async def _leave_empty(_store: Store) -> None:
-    """Put nothing into the store that is copied."""
+    """Leave the copied store empty."""
 
 
 @dataclass(slots=True)
 class Template:
-    """A store to copy: what `fill` put into a new one."""
+    """A store to copy: a new one with the content from `fill`."""
 
     fill: Callable[[Store], Awaitable[None]] = _leave_empty
     _files: dict[str, bytes] = field(default_factory=dict)
 
     async def copy(self, directory: Path) -> Store:
-        """Make the store of a directory that has none, and open it."""
+        """Copy the store into a directory without one, and open it."""
         if not self._files:
             self._files = await self._make()
         write_files(directory, self._files)

@@ -1,4 +1,4 @@
-"""Stores with something in every table and column, and all that is in a store, for comparison."""
+"""Stores with a value in every table and column, and their complete content for comparison."""
 
 import secrets
 from collections.abc import Mapping
@@ -16,10 +16,10 @@ from manager.store.tables import metadata
 from manager.store.tables.content import audit
 
 FIRST: Final = 1001
-"""The number of the first entry that is made here."""
+"""The number of the first entry made here."""
 
 SEALED_ALREADY: Final = {audit.name}
-"""Not filled with just anything: its entries are sealed, and are made as the manager makes them."""
+"""A table that is not filled with arbitrary values: its entries are sealed, so the manager's own code makes them."""
 
 TEXTS: Final = (
     "plain",
@@ -31,7 +31,7 @@ TEXTS: Final = (
 
 
 async def fill_every_table(store: Store, *, rows: int = 7) -> None:
-    """Put rows with every kind of value into every table, give some ids that are no longer there, and log some acts."""
+    """Put rows with every kind of value into every table, use some ids that are deleted again, and log some acts."""
     async with store.side() as side:
         for table in metadata.sorted_tables:
             if table.name not in SEALED_ALREADY:
@@ -61,7 +61,7 @@ async def _give_and_take_back(connection: AsyncConnection, table: Table, number:
 
 
 def row_of(table: Table, number: int, *, parent: int | None = None) -> dict[str, Any]:
-    """Return a row with this number, which belongs to the rows of other tables that have the number of its `parent`, or its own."""
+    """Return a row with this number; it refers to rows of other tables with the number of its `parent`, or its own."""
     parent = number if parent is None else parent
     return {column.key: _value(table, column, number, parent) for column in table.columns}
 
@@ -93,7 +93,7 @@ def _value(table: Table, column: Column[Any], number: int, parent: int) -> Any:
 
 
 async def contents(place: StorePlace) -> Mapping[str, list[dict[str, Any]]]:
-    """Return every row of every table that is copied, and the ids that were given, without opening the store as a manager does."""
+    """Return all rows of all copied tables, and the assigned ids, without opening the store as a manager does."""
     database = Database(engine_of(place), patient=True)
     try:
         async with database.read() as connection:
