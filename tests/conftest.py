@@ -51,7 +51,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _put_directories_into_memory() -> None:
-    """Put directories of tests into memory if there is room: on a disk, many tests mostly wait for syncs of stores."""
+    """Put directories of tests into memory if there is room: on disk, many tests mostly wait for syncs."""
     if not IN_MEMORY.is_dir():
         return
     found = os.statvfs(IN_MEMORY)
@@ -96,8 +96,9 @@ def pytest_collection() -> Iterator[None]:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip a test marked `services("nginx", ...)` if one of these is missing; fail if services are required.
 
-    "root" stands for root's rights, "x86-64" for Linux on such a machine, whose system calls the tests know. This
-    runs before all fixtures, because shared fixtures would be set up before another fixture could skip the test.
+    "root" stands for root's rights, "x86-64" for Linux on such a machine, whose system calls the tests know.
+    This runs before all fixtures, because shared fixtures would be set up before another fixture could skip
+    the test.
     """
     marker = item.get_closest_marker("services")
     if marker is None:

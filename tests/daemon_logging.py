@@ -1,7 +1,7 @@
 """Logging as a daemon has it, for a part of a test.
 
-Invariant: afterwards logging is as in other tests, also for loggers first used meanwhile, which a daemon's logging would
-otherwise keep for good.
+Invariant: afterwards logging is as in other tests, also for loggers first used meanwhile, which a daemon's
+logging would otherwise keep for good.
 """
 
 import logging

@@ -38,7 +38,7 @@ ISSUER: Final = "ca.example.net"
 
 @dataclass(frozen=True, kw_only=True)
 class Faults:
-    """Faults of pebble: the percentage of rejected nonces, and the longest sleep before it checks a proof (0: none)."""
+    """Faults of pebble: percentage of rejected nonces, and longest sleep before it checks a proof (0: none)."""
 
     bad_nonces: int = 20
     sleep_s: int = 2
@@ -49,9 +49,9 @@ class Faults:
 class Pebble:
     """A CA, with a DNS server that answers 127.0.0.1 for every name.
 
-    It looks for proofs over HTTP at `http_port`, where the DNS server's program answers unless `serves_http` is
-    False. `bindings` are the external binding keys that accounts must have, empty for no such rule. `resolver`
-    is a DNS server that it asks instead of its own.
+    It looks for proofs over HTTP at `http_port`, where the DNS server's program answers unless `serves_http`
+    is False. `bindings` are the external binding keys that accounts must have, empty for no such rule.
+    `resolver` is a DNS server that it asks instead of its own.
     """
 
     root: Path

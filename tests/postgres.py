@@ -220,7 +220,7 @@ class Cluster:
         return ServerAddress.parse(self.url(name))
 
     def replica(self, root: Path) -> "Cluster":
-        """Make a streaming replica named `replica`; commits wait for it only if `synchronous_standby_names` says so."""
+        """Make a streaming replica named `replica`; commits wait for it if `synchronous_standby_names` has it."""
         other = Cluster(root, self.settings, hba=self.hba)
         other.own(root)
         self.run(

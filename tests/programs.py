@@ -9,7 +9,7 @@ POSTGRESQL: Final = Path("/usr/lib/postgresql")
 """Debian's directory for each version's programs."""
 
 BUILT: Final = Path(__file__).parents[1] / "build" / "bin"
-"""Directory where .ci/run puts programs that Debian lacks; searched first, because one shares a Debian program's name."""
+"""Programs from .ci/run that Debian lacks; searched first, because one shares a Debian program's name."""
 
 SERVERS: Final = (
     "/usr/sbin",

@@ -1,7 +1,7 @@
 """Managers on this machine whose stores are copies of one, made by an operator's commands once in this process.
 
-To make one takes longer than most of what is then done with it. Tests of the commands that make it, and of how a store begins, take
-`demo.site.Site`.
+To make one takes longer than most of what is then done with it. Tests of the commands that make it, and of
+how a store begins, take `demo.site.Site`.
 """
 
 from typing import Final

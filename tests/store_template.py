@@ -1,7 +1,8 @@
 """Stores for tests: copies of one that was migrated once in this process.
 
-Migrating takes most of the time that a small store takes. Each copy has the same key-encryption key and the same first key
-of the audit log, so what one has sealed opens in another; tests of the store itself make their own.
+Migrating takes most of the time that a small store takes. Each copy has the same key-encryption key and the
+same first key of the audit log, so what one has sealed opens in another; tests of the store itself make their
+own.
 """
 
 import tempfile

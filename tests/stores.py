@@ -61,7 +61,7 @@ async def _give_and_take_back(connection: AsyncConnection, table: Table, number:
 
 
 def row_of(table: Table, number: int, *, parent: int | None = None) -> dict[str, Any]:
-    """Return a row with this number; it refers to rows of other tables with the number of its `parent`, or its own."""
+    """Return a row with this number; it refers to other tables' rows with its `parent`'s number, or its own."""
     parent = number if parent is None else parent
     return {column.key: _value(table, column, number, parent) for column in table.columns}
 

@@ -1,7 +1,7 @@
 """Credentials and trust: which manager is asked, as whom, and how it is verified.
 
-Decides the credentials from options and variables. Leaves the request to `client`. Invariant: a password is never
-an argument and never shown; it comes from a variable, standard input or a prompt.
+Decides the credentials from options and variables. Leaves the request to `client`. Invariant: a password is
+never an argument and never shown; it comes from a variable, standard input or a prompt.
 """
 
 import ipaddress

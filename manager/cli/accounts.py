@@ -57,8 +57,8 @@ def add(
     """Create an account, and register it at its CA.
 
     The manager makes the account's key, which never leaves it. You are asked to agree to the CA's terms of
-    service; in a script, use --agree-to-terms. If the CA cannot be reached, the account is kept: 'certcast account
-    register' tries again.
+    service; in a script, use --agree-to-terms. If the CA cannot be reached, the account is kept: 'certcast
+    account register' tries again.
 
     Example: certcast account add le --directory letsencrypt --contact ops@example.com
     """
@@ -97,8 +97,8 @@ def register(
 ) -> None:
     """Register an account at its CA, or find it there by its key.
 
-    The first order registers the account too, but a CA with terms of service refuses that until you have agreed
-    to them.
+    The first order registers the account too, but a CA with terms of service refuses that until you have
+    agreed to them.
 
     Example: certcast account register le --agree-to-terms
     """
@@ -238,8 +238,8 @@ def deactivate(
 ) -> None:
     """End an account at its CA, for good.
 
-    Its certificates stay valid, but it renews them no longer. The renewals that would stop are shown first, and
-    you are asked to confirm; in a script, use --force.
+    Its certificates stay valid, but it renews them no longer. The renewals that would stop are shown first,
+    and you are asked to confirm; in a script, use --force.
 
     Example: certcast account deactivate le
     """
@@ -256,7 +256,7 @@ def deactivate(
 def remove(
     context: typer.Context, account_id: AccountArgument, force: YesOption = False, json: JsonOption = False
 ) -> None:
-    """Remove an account and its key from the manager; the CA is not told.
+    """Remove an account and its key here; its CA is not told.
 
     Refused while a renewal uses the account. To end it at the CA first, use 'certcast account deactivate'.
 

@@ -89,7 +89,8 @@ def _list(answer: bytes) -> None:
 def head(context: typer.Context, json: JsonOption = False) -> None:
     """Print the log's signed head, to be kept on another machine.
 
-    Keep it where the manager cannot write. The manager also writes it into the journal whenever it changes, and into a file if audit_heads is set.
+    Keep it where the manager cannot write. The manager also writes it into the journal whenever it changes,
+    and into a file if audit_heads is set.
 
     Example: certcast audit head >> /srv/evidence/certcast-heads
     """
@@ -116,8 +117,8 @@ def verify(
 ) -> None:
     """Check that no entry was altered, added or removed. Exit status 1 means that one was.
 
-    An intruder who can copy the whole store can also replace it with an older copy. Only --head detects that: keep
-    the output of 'certcast audit head', or the journal's lines, on another machine.
+    An intruder who can copy the whole store can also replace it with an older copy. Only --head detects that:
+    keep the output of 'certcast audit head', or the journal's lines, on another machine.
 
     Example: certcast audit verify --head "$(tail -n 1 /srv/evidence/certcast-heads)"
     """

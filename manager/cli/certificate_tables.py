@@ -1,4 +1,4 @@
-"""Certificates, trusted CAs, requests and alarms as rows of tables. Pure: depends on the answers and the given time."""
+"""Table rows of certificates, trusted CAs, requests and alarms. Pure: depend on answers and given time."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -145,7 +145,7 @@ def alarm_row(each: AlarmAnswer, now_s: float) -> Row:
 
 
 def impact_lines(consequences: Iterable[ConsequenceAnswer], findings: Iterable[Finding]) -> list[str]:
-    """Return a change's consequences and a certificate's findings, each once with its severity; `show` has the notes."""
+    """Return consequences and findings, each once and with its severity, but no notes, which `show` has."""
     shown = list(consequences)
     codes = {each.code for each in shown}
     if "name_mismatch" in codes:

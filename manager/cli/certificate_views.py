@@ -114,8 +114,8 @@ def show(
 ) -> None:
     """Show everything about one certificate.
 
-    Shows its data, its chain of trust link by link, whether a strict client accepts it, and all findings. Private
-    keys are never shown; 'certcast certificate download' writes them encrypted.
+    Shows its data, its chain of trust link by link, whether a strict client accepts it, and all findings.
+    Private keys are never shown; 'certcast certificate download' writes them encrypted.
 
     Example: certcast certificate show conf.example.com
     """
@@ -162,8 +162,10 @@ def download(
 ) -> None:
     """Download certificates as a file.
 
-    With their intermediates, and with the private keys on request. The file is named after the subject: SUBJECT_certificate or SUBJECT_keycert, all_certificates or all_keycerts for several.
-    Temporary (self-signed) certificates cannot be downloaded. Only administrators get private keys, with their password and not with a token, and each download is audited.
+    With their intermediates, and with the private keys on request. The file is named after the subject:
+    SUBJECT_certificate or SUBJECT_keycert, all_certificates or all_keycerts for several. Temporary
+    (self-signed) certificates cannot be downloaded. Only administrators get private keys, with their password
+    and not with a token, and each download is audited.
 
     Example: certcast certificate download 3 --format pfx --with-key
     """

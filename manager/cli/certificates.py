@@ -61,10 +61,10 @@ def add(
 ) -> None:
     """Add a certificate, and assign it to nodes.
 
-    A certificate with the issuer, serial number and private key of a stored one replaces it; any other becomes a
-    new entry. If it lacks names of a node, has expired or is worse than the one that it replaces, this is shown and
-    needs confirmation; in a script, use --force. If several inputs come from standard input, their order is: a line
-    with the login's password, a line with the key's passphrase, then the file.
+    A certificate with the issuer, serial number and private key of a stored one replaces it; any other
+    becomes a new entry. If it lacks names of a node, has expired or is worse than the one that it replaces,
+    this is shown and needs confirmation; in a script, use --force. If several inputs come from standard
+    input, their order is: a line with the login's password, a line with the key's passphrase, then the file.
 
     Example: certcast certificate add --certificate conf.pem --key conf.key --node conf1 --node conf2
     """
@@ -129,8 +129,8 @@ def edit(
 ) -> None:
     """Change a certificate, its parameters, its nodes or its note.
 
-    Options that are not given change nothing. The private key stays, so the new certificate must match it: for
-    another key, add another certificate and assign it.
+    Options that are not given change nothing. The private key stays, so the new certificate must match it:
+    for another key, add another certificate and assign it.
 
     Example: certcast certificate edit 3 --certificate renewed-with-new-chain.pem
     """
@@ -205,8 +205,8 @@ def assign(
     """Assign a certificate to nodes.
 
     It replaces the present one in their slot. If it is not valid for a node's names, has expired, or lacks
-    something that the present one has, this is shown and needs confirmation; in a script, use --force. 'certcast
-    certificate list --fitting NODE' lists the certificates that are valid for a node first.
+    something that the present one has, this is shown and needs confirmation; in a script, use --force.
+    'certcast certificate list --fitting NODE' lists the certificates that are valid for a node first.
 
     Example: certcast certificate assign conf.example.com --node conf1 --node conf2
     """

@@ -1,7 +1,7 @@
 """One conversation with the manager's API over HTTPS.
 
-Decides how a request is made and what a failure of the connection means to an operator. Leaves meaning to the commands.
-Invariant: credentials go to the one URL that was given, never along a redirect.
+Decides how a request is made and what a failure of the connection means to an operator. Leaves meaning to the
+commands. Invariant: credentials go to the one URL that was given, never along a redirect.
 """
 
 import asyncio

@@ -2,8 +2,8 @@
 
 Asks the manager only if that needs no password prompt.
 
-Invariants: completion never fails, prints, or waits long. On any error it offers nothing; the command itself will
-report it. It offers plain words only: shells insert them unquoted, and some evaluate them first, so a
+Invariants: completion never fails, prints, or waits long. On any error it offers nothing; the command itself
+will report it. It offers plain words only: shells insert them unquoted, and some evaluate them first, so a
 certificate's name could otherwise run a command.
 """
 

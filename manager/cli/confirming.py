@@ -46,8 +46,8 @@ def ask_confirmed(
 ) -> bytes:
     """Make a change, and confirm it if needed. Raises CertcastError; ApiRefusedError if the answer is no.
 
-    `replaces` is whether --replace was given, None for a change that never replaces a private key. `confirmed` is
-    the token of consequences that were confirmed already.
+    `replaces` is whether --replace was given, None for a change that never replaces a private key.
+    `confirmed` is the token of consequences that were confirmed already.
     """
     may_replace = replaces is not None
     if force:

@@ -62,8 +62,8 @@ def create(
 ) -> None:
     """Create a signing request, and its key.
 
-    The request is for a new certificate or to replace one, and is printed in PEM. The private key stays in the
-    manager. Send the request to your CA, then upload its answer: certcast csr answer.
+    The request is for a new certificate or to replace one, and is printed in PEM. The private key stays in
+    the manager. Send the request to your CA, then upload its answer: certcast csr answer.
 
     Example: certcast csr create --certificate 3 --name extra.example.com > conf.csr
     """
@@ -161,8 +161,9 @@ def answer(
 ) -> None:
     """Upload the certificate that a CA issued for a request.
 
-    The certificate gets the request's private key, and can go to nodes at once. If it lacks something that was
-    requested or that the replaced certificate has, this is shown and needs confirmation; in a script, use --force.
+    The certificate gets the request's private key, and can go to nodes at once. If it lacks something that
+    was requested or that the replaced certificate has, this is shown and needs confirmation; in a script, use
+    --force.
 
     Example: certcast csr answer 5 signed.pem chain.pem --take-over
     """
@@ -214,8 +215,8 @@ def delete(
 ) -> None:
     """Delete a request, and its private key.
 
-    A certificate that answered it stays; an answer can no longer be uploaded. Deleting an unanswered request needs
-    confirmation; in a script, use --force.
+    A certificate that answered it stays; an answer can no longer be uploaded. Deleting an unanswered request
+    needs confirmation; in a script, use --force.
 
     Example: certcast csr delete 5
     """

@@ -1,6 +1,7 @@
 """The API's answers, decoded as the contract has them (`common.api`).
 
-Unknown fields are ignored, and those that a later version added have defaults, so that a command works with a manager of another one.
+Unknown fields are ignored, and those that a later version added have defaults, so that a command works with a
+manager of another one.
 """
 
 from collections.abc import Mapping

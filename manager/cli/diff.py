@@ -27,7 +27,8 @@ _Second = Annotated[int, certificate_argument("OTHER", "The other, likewise.")]
 def diff(context: typer.Context, certificate: _First, other: _Second, json: JsonOption = False) -> None:
     """Show the differences between two certificates.
 
-    Subject, names, validity, key, issuer, chain of trust and nodes. What is the same in both is left out. With --json, both as 'certificate show --json' has them, and the fields that differ.
+    Subject, names, validity, key, issuer, chain of trust and nodes. What is the same in both is left out.
+    With --json, both as 'certificate show --json' has them, and the fields that differ.
 
     Example: certcast certificate diff 3 7
     """

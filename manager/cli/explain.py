@@ -40,7 +40,8 @@ def explain(
 ) -> None:
     """Explain a code of a finding, node, alarm or failure.
 
-    For a finding: which clients refuse a certificate for it, by which standard, and what to do. A manager shows the same at /findings.
+    For a finding: which clients refuse a certificate for it, by which standard, and what to do. A manager
+    shows the same at /findings.
 
     Example: certcast explain no_san
     """

@@ -1,7 +1,8 @@
 """Failures of the operator's command: their wording, and the exit status of each.
 
-Decides wording and exit statuses: 1 the manager refused, 2 the command was asked wrongly, 3 the manager cannot be
-reached or is not who it should be. Invariant: nothing secret is in an error, so every error may be printed.
+Decides wording and exit statuses: 1 the manager refused, 2 the command was asked wrongly, 3 the manager
+cannot be reached or is not who it should be. Invariant: nothing secret is in an error, so every error may be
+printed.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,8 +1,8 @@
 """Files that an operator names, read whole within a limit, and written safely.
 
-Decides the meaning of `-`, how several files become one text, and the mode of written files. The commands handle
-the content. Invariants: a file with private keys is readable by its owner only, from its first byte on; no file is
-replaced without --force.
+Decides the meaning of `-`, how several files become one text, and the mode of written files. The commands
+handle the content. Invariants: a file with private keys is readable by its owner only, from its first byte
+on; no file is replaced without --force.
 """
 
 import os

@@ -29,7 +29,7 @@ GenerationArgument = Annotated[
 
 
 def generations(context: typer.Context, name: NodeArgument, json: JsonOption = False) -> None:
-    """List the generations that were published for a node, the newest first.
+    """List a node's generations, the newest first.
 
     Example: certcast node generations conf1
     """
@@ -107,11 +107,11 @@ def republish(
 ) -> None:
     """Publish older content again, and push it now.
 
-    At a terminal, the differences and their consequences for clients and peers are shown, and need confirmation; in
-    a script, use --force.
+    At a terminal, the differences and their consequences for clients and peers are shown, and need
+    confirmation; in a script, use --force.
 
-    The node keeps this content until a change concerns the node: another certificate is assigned, or a chain or a
-    trusted CA changes. To undo it before that, republish the generation that was the newest.
+    The node keeps this content until a change concerns the node: another certificate is assigned, or a chain
+    or a trusted CA changes. To undo it before that, republish the generation that was the newest.
 
     Example: certcast node republish conf1 6
     """

@@ -1,6 +1,7 @@
 """Guessed commands and options of the operator's command: what to type instead.
 
-Decides which short names and forms of output there are. Invariant: a guess is answered, never run as something else.
+Decides which short names and forms of output there are. Invariant: a guess is answered, never run as
+something else.
 """
 
 from collections.abc import Mapping, Sequence

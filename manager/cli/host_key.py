@@ -44,8 +44,8 @@ def announce(context: typer.Context, json: JsonOption = False) -> None:
 def switch(context: typer.Context, force: ForceOption = False, json: JsonOption = False) -> None:
     """Take the announced host key into use.
 
-    Refused while nodes have not confirmed it. A node that was offline meanwhile can still connect until the former
-    key is dropped.
+    Refused while nodes have not confirmed it. A node that was offline meanwhile can still connect until the
+    former key is dropped.
 
     Example: certcast host-key switch
     """
@@ -67,7 +67,8 @@ def drop(context: typer.Context, force: ForceOption = False, json: JsonOption = 
 def abandon(context: typer.Context, json: JsonOption = False) -> None:
     """Go back one step.
 
-    An announced key is removed. After the switch, the former key is used again and the new one stays announced.
+    An announced key is removed. After the switch, the former key is used again and the new one stays
+    announced.
 
     Example: certcast host-key abandon
     """

@@ -53,9 +53,9 @@ def import_files(
 ) -> None:
     """Import files, sorted by their content.
 
-    Give certificates with their keys, intermediates and parameters, in one file or in several; CAs become trusted.
-    The passphrase is tried on everything encrypted. A finding in one file refuses all of them, unless
-    --skip-unusable is given. A certificate without its key updates the stored entry with that key.
+    Give certificates with their keys, intermediates and parameters, in one file or in several; CAs become
+    trusted. The passphrase is tried on everything encrypted. A finding in one file refuses all of them,
+    unless --skip-unusable is given. A certificate without its key updates the stored entry with that key.
 
     Example: certcast certificate import conf1.pem conf1.key conf2.pfx root.crt
     """

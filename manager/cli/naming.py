@@ -1,6 +1,7 @@
 """Entries by name: the one that a person means by a number, a name or the beginning of a fingerprint.
 
-Decides when words name exactly one. Invariant: where they could name several, nothing is chosen, and all of them are told.
+Decides when words name exactly one. Invariant: where they could name several, nothing is chosen, and all of
+them are told.
 """
 
 import re
@@ -35,7 +36,8 @@ _Find = Callable[["Client", str], Awaitable[Sequence["Entry"]]]
 def matching(wanted: str, entries: Sequence["Entry"]) -> Sequence["Entry"]:
     """Return the entries with this name, otherwise those whose fingerprint begins with it.
 
-    Temporary certificates count only if no other entry matches, because each node's real one has the same name.
+    Temporary certificates count only if no other entry matches, because each node's real one has the same
+    name.
     """
     words = wanted.strip().lower()
     named = [each for each in entries if words in _names(each)]

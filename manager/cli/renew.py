@@ -39,9 +39,9 @@ def renew(
 ) -> None:
     """Renew a certificate now, before its time.
 
-    Set up its renewal first: certcast renewal set --help. The certificate's nodes get the new one; with --wait the
-    command ends when all of them serve it. Exit status 1 means that the order failed or did not end in time; the
-    manager then tries again by itself.
+    Set up its renewal first: certcast renewal set --help. The certificate's nodes get the new one; with
+    --wait the command ends when all of them serve it. Exit status 1 means that the order failed or did not
+    end in time; the manager then tries again by itself.
 
     Example: certcast renew meet.example.com --wait
     """

@@ -124,10 +124,10 @@ def set_terms(
 ) -> None:
     """Set up a renewal, or change one.
 
-    Options that are not given change nothing. To renew a stored certificate, use --certificate. For new names, use
-    --name and --node: the first certificate is ordered at once, and replaces the nodes' present one. Replacing any
-    but a temporary certificate needs confirmation; in a script, use --force. To test it first, add --paused, then
-    run 'certcast renewal test'.
+    Options that are not given change nothing. To renew a stored certificate, use --certificate. For new
+    names, use --name and --node: the first certificate is ordered at once, and replaces the nodes' present
+    one. Replacing any but a temporary certificate needs confirmation; in a script, use --force. To test it
+    first, add --paused, then run 'certcast renewal test'.
 
     A running order with other terms is abandoned, unless the CA has its signing request already (with another
     account: unless the CA has signed).
@@ -231,7 +231,7 @@ def _check_means(given: dict[str, Any], *, by_request: bool) -> None:
 
 
 def _check_new(new: "NewRenewal", *, by_request: bool) -> None:
-    """Refuse a renewal without a certificate or names, or without an account or request. Raises InvalidInputError."""
+    """Refuse a renewal without certificate and names, or account and request. Raises InvalidInputError."""
     if new.certificate is None and not new.names:
         raise InvalidInputError(
             "certificate",

@@ -26,8 +26,9 @@ def status(
 ) -> None:
     """Show the status of all nodes.
 
-    A leaf is shown by the first eight digits of its fingerprint. If the desired, applied and served leaves differ,
-    each is shown. With --watch and --json, each change is one line: the node's facts as the manager sends them.
+    A leaf is shown by the first eight digits of its fingerprint. If the desired, applied and served leaves
+    differ, each is shown. With --watch and --json, each change is one line: the node's facts as the manager
+    sends them.
 
     Example: certcast status --watch
     """

@@ -48,9 +48,9 @@ def trust(
 ) -> None:
     """Trust the manager's own certificate, after a comparison.
 
-    Use it if the manager's certificate was not issued by a CA that this machine trusts, as on its first day. It
-    prints the fingerprint of the manager's certificate; compare it with the output of 'certcast-manager fingerprint'
-    on the manager.
+    Use it if the manager's certificate was not issued by a CA that this machine trusts, as on its first day.
+    It prints the fingerprint of the manager's certificate; compare it with the output of 'certcast-manager
+    fingerprint' on the manager.
 
     Example: certcast trust --output manager.pem
     """

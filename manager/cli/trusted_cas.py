@@ -49,9 +49,9 @@ def add(
 ) -> None:
     """Add CA certificates.
 
-    All nodes get them at once. One unusable certificate refuses them all, unless --skip-unusable is given. More CAs
-    than TLS can name to clients need confirmation, and so does a CA that is worse than the stored one that it
-    replaces; in a script, use --force.
+    All nodes get them at once. One unusable certificate refuses them all, unless --skip-unusable is given.
+    More CAs than TLS can name to clients need confirmation, and so does a CA that is worse than the stored
+    one that it replaces; in a script, use --force.
 
     Example: certcast ca add root.pem intermediate.pem
     """

@@ -1,7 +1,7 @@
 """Errors for an unreachable manager, worded so that an operator can act on them.
 
-Decides the sentence for each kind of connection failure. Invariant: no sentence is empty, and none shows a library's
-internal values.
+Decides the sentence for each kind of connection failure. Invariant: no sentence is empty, and none shows a
+library's internal values.
 """
 
 import socket

@@ -1,7 +1,7 @@
 """The fleet as it changes: one reading of all nodes, then each node as the manager tells of it.
 
-Decides how to go on when the stream of events ends. Invariant: after every (re)connection all nodes are read again, so
-nothing that happened in between is missed, and removed nodes vanish.
+Decides how to go on when the stream of events ends. Invariant: after every (re)connection all nodes are read
+again, so nothing that happened in between is missed, and removed nodes vanish.
 """
 
 import asyncio

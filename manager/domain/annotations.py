@@ -1,7 +1,7 @@
 """Annotations: texts that administrators write about a certificate for each other.
 
-Pure. Certcast stores and shows them, but does not use them. Invariant: `checked` annotations can be shown unchanged
-on a page, on a terminal and in a log.
+Pure. Certcast stores and shows them, but does not use them. Invariant: `checked` annotations can be shown
+unchanged on a page, on a terminal and in a log.
 """
 
 import unicodedata
@@ -24,7 +24,7 @@ class Annotations:
         return {name: text for name, text in asdict(self).items() if text is not None}
 
     def checked(self) -> "Annotations":
-        """Return them in their stored form. Raises InvalidInputError if one is too long or has unprintable characters."""
+        """Return them in their stored form. Raises InvalidInputError: too long, or with unprintable characters."""
         kept = {name: _plain(text) for name, text in self.given().items()}
         for name, text in kept.items():
             _check(name, text, max_chars=_MAX_CHARS[name])

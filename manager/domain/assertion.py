@@ -2,8 +2,8 @@
 
 Decides whether an assertion proves its client; the caller checks that it was not used before.
 
-Invariants: only ES256 is accepted, whatever the token claims; tokens that two parsers could read differently are
-refused.
+Invariants: only ES256 is accepted, whatever the token claims; tokens that two parsers could read differently
+are refused.
 """
 
 import json

@@ -1,7 +1,7 @@
 """Attempts that strangers can repeat without limit, counted until they are written into the audit log.
 
-Pure. Decides which details to remember. Invariant: memory and the entry of an interval are bounded, however many
-attempts were made and from wherever; the sums include them all.
+Pure. Decides which details to remember. Invariant: memory and the entry of an interval are bounded, however
+many attempts were made and from wherever; the sums include them all.
 """
 
 from collections.abc import Mapping, Sequence

@@ -30,9 +30,9 @@ class AuditRecord:
 class Verification:
     """Result of verifying the chain.
 
-    `broken_at` is the id of the first wrong entry, or of the first missing one at the end, None if all are intact.
-    The `count` entries before it are intact, and `head` is the HMAC of the last of these. `noted` tells whether the
-    requested hash is among them, `kept` the result for the requested signed head.
+    `broken_at` is the id of the first wrong entry, or of the first missing one at the end, None if all are
+    intact. The `count` entries before it are intact, and `head` is the HMAC of the last of these. `noted`
+    tells whether the requested hash is among them, `kept` the result for the requested signed head.
     """
 
     broken_at: int | None

@@ -1,6 +1,7 @@
 """Certificate list: filters and orders.
 
-Pure. Invariant: the order is total (the id decides between equals), so pages neither repeat nor skip an entry.
+Pure. Invariant: the order is total (the id decides between equals), so pages neither repeat nor skip an
+entry.
 """
 
 from collections.abc import Callable, Mapping
@@ -39,8 +40,8 @@ _KEYS: Final[Mapping[CertificateOrder, Callable[[Entry], Any]]] = MappingProxyTy
 class CertificateQuery:
     """A query. `search` matches names, issuer, serial number and fingerprint, ignoring case.
 
-    `status` selects entries with this status, `node` those assigned to it ("" for unassigned ones). Entries that are
-    valid now, and for every name of the node `fitting`, come first.
+    `status` selects entries with this status, `node` those assigned to it ("" for unassigned ones). Entries
+    that are valid now, and for every name of the node `fitting`, come first.
     """
 
     search: str = ""

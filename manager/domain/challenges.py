@@ -14,7 +14,8 @@ from common.ids import NodeName
 class PlacedChallenge:
     """A challenge that a node must show until it expires.
 
-    `kept_s` is when the node confirmed that it shows it, None before; `fault` is why it does not, "" if unknown.
+    `kept_s` is when the node confirmed that it shows it, None before; `fault` is why it does not, "" if
+    unknown.
     """
 
     node: NodeName

@@ -16,7 +16,8 @@ class Contact:
 def merge_addresses(lists: Iterable[Sequence[str]], *, most: int) -> tuple[str, ...]:
     """Return the addresses of several managers as one list: the first of each, then the second of each, and so on.
 
-    A node that tries them in turn moves on from a dead manager at once, and each manager keeps some of `most`.
+    A node that tries them in turn moves on from a dead manager at once, and each manager keeps some of
+    `most`.
     """
     turns = zip_longest(*lists)
     return tuple(dict.fromkeys(each for turn in turns for each in turn if each is not None))[:most]

@@ -1,9 +1,10 @@
 """Duplicate identity: two agents that connect with one node's key, at one manager or at several.
 
 Pure. Decides by the connections of the last minutes, in the store's order. If a displaced agent returns and
-displaces the other one in turn, both are running; an agent process that a reboot or restart ended never returns.
-The same holds if an agent connects from another address while the former one is still connected to the same
-manager. Only a machine that loses its power and its address at once is mistaken for two, for some minutes.
+displaces the other one in turn, both are running; an agent process that a reboot or restart ended never
+returns. The same holds if an agent connects from another address while the former one is still connected to
+the same manager. Only a machine that loses its power and its address at once is mistaken for two, for some
+minutes.
 
 Invariant: keeps a bounded number of occupants, and an agent that merely reconnects changes nothing.
 """

@@ -1,8 +1,8 @@
 """Host key replacement: its states, and the steps between them. Pure.
 
 The order is steady -> announced -> switched -> steady; an announcement can be abandoned, and a switch undone.
-Invariant: at every moment the manager can prove any key that may be the only one known to a node that followed its
-announcements.
+Invariant: at every moment the manager can prove any key that may be the only one known to a node that
+followed its announcements.
 """
 
 from collections.abc import Iterable
@@ -62,7 +62,7 @@ def after(state: HostKeyState, step: Step) -> HostKeyState:
 
 
 def find_unconfirmed(views: Iterable[NodeView], keys: HostKeys) -> list[NodeName]:
-    """Return the joined nodes that have not confirmed the newer key, or have seen no proof of it in their session."""
+    """Return the joined nodes that have not confirmed the newer key, or saw no proof of it in their session."""
     return [
         view.name
         for view in views
@@ -73,5 +73,5 @@ def find_unconfirmed(views: Iterable[NodeView], keys: HostKeys) -> list[NodeName
 
 
 def _is_older(view: NodeView, keys: HostKeys) -> bool:
-    """Whether a node connected before the newer key was presented: its agent would refuse to forget the former one."""
+    """Whether a node connected before the newer key was presented: its agent would not forget the former one."""
     return keys.state == "switched" and view.connected_at_s is not None and view.connected_at_s < keys.since_s

@@ -1,6 +1,7 @@
 """Identity conflicts: another stored certificate with the same issuer and serial number.
 
-Pure. Invariant: both sides are named with everything that distinguishes them, so that a reader can decide at once.
+Pure. Invariant: both sides are named with everything that distinguishes them, so that a reader can decide at
+once.
 """
 
 from dataclasses import dataclass
@@ -60,7 +61,7 @@ def identify(entry: Identifiable, kind: str, number: int | None = None) -> Ident
 
 
 class IdentityConflictError(ConflictError):
-    """`known` is stored with the issuer and serial number of `given`; `has_other_key` tells whether the keys differ."""
+    """`known` is stored with the issuer and serial number of `given`; `has_other_key`: the keys differ."""
 
     reason = Reason.IDENTITY_CONFLICT
 

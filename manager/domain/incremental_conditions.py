@@ -4,11 +4,12 @@ Pure. Decides which parts of a later inventory to check again. The shell says wh
 check everything.
 
 Some conditions change by time alone: those of certificates and trusted CAs, which begin and end, and two of
-nodes, `rivals` (a connection counts for minutes) and `key_replaced` (for a week). The latter two end by time alone,
-but begin with a change of the node. So a full check every minute finds these a minute late, and no others.
+nodes, `rivals` (a connection counts for minutes) and `key_replaced` (for a week). The latter two end by time
+alone, but begin with a change of the node. So a full check every minute finds these a minute late, and no
+others.
 
-Invariant: each part's conditions are those that `conditions_of_inventory` and `conditions_of_nodes` found at its
-last check.
+Invariant: each part's conditions are those that `conditions_of_inventory` and `conditions_of_nodes` found at
+its last check.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -71,7 +72,8 @@ class IncrementalConditions:
     ) -> list[Condition]:
         """Check the due parts and return all conditions.
 
-        `views` are the due nodes, `republished` the certificates that they serve by republished older content.
+        `views` are the due nodes, `republished` the certificates that they serve by republished older
+        content.
         """
         if due.names is None:
             self._republished, self._on_nodes = {}, {}

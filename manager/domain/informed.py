@@ -1,6 +1,7 @@
 """Informed nodes: which of them have confirmed how this manager is reached now.
 
-Decides by what each node said last, connected or not. Invariant: a node that never said anything of it counts as one that does not know.
+Decides by what each node said last, connected or not. Invariant: a node that never said anything of it counts
+as one that does not know.
 """
 
 from collections.abc import Iterable

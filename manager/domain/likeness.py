@@ -1,6 +1,7 @@
 """Likeness of names: which names people could confuse in an audit log or a list.
 
-Pure. Applies to the names of users, programs, roles and nodes. Only new names are compared; existing ones stay.
+Pure. Applies to the names of users, programs, roles and nodes. Only new names are compared; existing ones
+stay.
 """
 
 import re
@@ -40,8 +41,8 @@ def _without_unseen(name: str) -> str:
 def check_name_free(kind: str, name: str, names: Mapping[int, str], *, own: int | None = None) -> None:
     """Refuse a name that equals or looks like another object's. Raises ConflictError.
 
-    `names` are the existing names by id, `own` is this object's id. An unchanged name is accepted, because similar
-    names may exist from before this check.
+    `names` are the existing names by id, `own` is this object's id. An unchanged name is accepted, because
+    similar names may exist from before this check.
     """
     if own is not None and names.get(own) == name:
         return

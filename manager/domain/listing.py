@@ -1,7 +1,7 @@
 """Lists: sorting and paging of rows.
 
-Pure. Invariant: sorting is stable. So pages neither repeat nor skip a row if the rows came in a total order, or if
-the last key is unique.
+Pure. Invariant: sorting is stable. So pages neither repeat nor skip a row if the rows came in a total order,
+or if the last key is unique.
 """
 
 from collections.abc import Callable, Iterable, Sequence

@@ -74,8 +74,8 @@ class NodeState:
     """The store's knowledge of one node at one moment; None for absent parts.
 
     `is_push_asked`: a push was requested at another member than the holder, which has not taken it yet.
-    `seats` are the agents that connected recently, at any member. `left_s` is when the node was last heard in its
-    latest ended session.
+    `seats` are the agents that connected recently, at any member. `left_s` is when the node was last heard in
+    its latest ended session.
     """
 
     record: NodeRecord
@@ -102,12 +102,13 @@ class AskedPush:
 class StoreChanges:
     """Changes in the store as of one moment.
 
-    `number` is where the next pass begins. `content`, `rights`, `alarms` and `challenges` are the revisions of the
-    nodes' desired content, of permissions, of active alarms, and of the challenges that nodes show to CAs.
+    `number` is where the next pass begins. `content`, `rights`, `alarms` and `challenges` are the revisions
+    of the nodes' desired content, of permissions, of active alarms, and of the challenges that nodes show to
+    CAs.
 
     `nodes` are the changed ones. `present` are the numbers of all nodes if one was removed, otherwise None.
-    `is_anew`: a database server that lacks the latest commits took over, so this has everything that exists, and
-    everything else in memory was lost.
+    `is_anew`: a database server that lacks the latest commits took over, so this has everything that exists,
+    and everything else in memory was lost.
     """
 
     number: int

@@ -1,7 +1,7 @@
 """Names and addresses of nodes: which are valid, and which address is a node's own.
 
-Pure. Accepts only names that clients can look for in a certificate, so that a temporary one is useful. Invariant:
-checked names and addresses have the form that certificates use.
+Pure. Accepts only names that clients can look for in a certificate, so that a temporary one is useful.
+Invariant: checked names and addresses have the form that certificates use.
 """
 
 import ipaddress
@@ -56,8 +56,9 @@ def check_description(described: NodeDescription) -> NodeDescription:
 def check_own_address(addresses: Sequence[str], others: Iterable[NodeRecord]) -> None:
     """Refuse a first address that is another node's first one. Raises InvalidInputError CONFLICT.
 
-    The first address identifies a node; further ones may be shared, such as a load balancer's. Loopback addresses
-    and the manager's own are not compared: a manager may share a node's machine, and a trial may use one host.
+    The first address identifies a node; further ones may be shared, such as a load balancer's. Loopback
+    addresses and the manager's own are not compared: a manager may share a node's machine, and a trial may
+    use one host.
     """
     if not addresses or ipaddress.ip_address(addresses[0]).is_loopback:
         return
@@ -74,8 +75,8 @@ def check_own_address(addresses: Sequence[str], others: Iterable[NodeRecord]) ->
 def next_manager(given: int, taken: Container[NodeName]) -> tuple[int, NodeName]:
     """Return the number and node name of another manager: the first is `management`, the next ones are numbered.
 
-    `given` is the highest number so far. Numbers are never reused, so that a removed machine that returns is not
-    mistaken for another.
+    `given` is the highest number so far. Numbers are never reused, so that a removed machine that returns is
+    not mistaken for another.
     """
     return next(
         (number, name)

@@ -1,6 +1,7 @@
 """Node records: the facts about a node that are stored, for all managers and for the next run of this one.
 
-Decides what is stored with a report. Invariant: facts restored from a record show the same as the original ones.
+Decides what is stored with a report. Invariant: facts restored from a record show the same as the original
+ones.
 """
 
 from manager.domain.facts import NodeFacts

@@ -1,7 +1,7 @@
 """Permissions of the management API's roles, and the level that they give.
 
-Decides what a role of the existing clients is worth here: Certcast knows three levels, each of which includes the one before.
-Invariant: a role never gives more than the highest of its permissions.
+Decides what a role of the existing clients is worth here: Certcast knows three levels, each of which includes
+the one before. Invariant: a role never gives more than the highest of its permissions.
 """
 
 from collections.abc import Collection

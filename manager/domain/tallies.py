@@ -1,7 +1,7 @@
 """Tallies: authenticated short messages by which the managers of a store share their counts.
 
-Pure. Decides the content of a message and which messages count. Counted names are digests under a key that only
-these managers have, so eavesdroppers learn no name, no address, and nothing typed into the wrong field.
+Pure. Decides the content of a message and which messages count. Counted names are digests under a key that
+only these managers have, so eavesdroppers learn no name, no address, and nothing typed into the wrong field.
 Invariant: a message is bounded, counts once, and was made after its reader began to listen.
 """
 

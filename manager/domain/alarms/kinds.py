@@ -55,7 +55,10 @@ class AlarmKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """Subject of an alarm. Its key is one word: `node:conf1`, `certificate:12`, `trusted_ca:3`, `renewal:4`, `manager`."""
+    """Subject of an alarm. Its key is one word.
+
+    Examples are `node:conf1`, `certificate:12`, `trusted_ca:3`, `renewal:4` and `manager`.
+    """
 
     kind: AlarmKind
     key: str

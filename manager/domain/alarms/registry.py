@@ -95,10 +95,10 @@ def conditions_of_inventory(
     numbers: Collection[CertificateId] | None = None,
     names: Collection[NodeName] | None = None,
 ) -> list[Condition]:
-    """Return the conditions of these certificates, these nodes' assignments and all trusted CAs; None stands for all.
+    """Return the conditions of these certificates, these nodes' assignments, and all trusted CAs.
 
-    See "Alarms" in the specification. `republished` are the certificates that nodes serve instead of the
-    assigned ones, because older content was republished.
+    None stands for all. See "Alarms" in the specification. `republished` are the certificates that nodes
+    serve instead of the assigned ones, because older content was republished.
     """
     entries, nodes = inventory.entries, inventory.nodes
     stored = Stored(

@@ -21,9 +21,10 @@ Nodes show proofs within seconds, DNS servers within minutes.
 def condition(
     renewal: RenewalRecord, entry: Entry | None, order: OrderRecord | None, *, waits: str, now_s: float
 ) -> Condition | None:
-    """Say since when the renewal is due, and when the certificate expires; None while there is time or it is paused.
+    """Say since when the renewal is due, and when the certificate expires.
 
-    `order` is the unfinished one. `waits` says until when no order begins, "" if nothing delays it.
+    None while there is time, or while the renewal is paused. `order` is the unfinished one. `waits` says
+    until when no order begins, "" if nothing delays it.
     """
     due_s = moment_of(renewal, entry)
     if renewal.is_paused or entry is None or due_s is None or entry.leaf.not_after_s is None:

@@ -1,11 +1,12 @@
 """Capacity of accounts: which orders begin now, what the others wait for, and when to look again.
 
-Pure. Decides by the running orders and the CAs' limits; `manager.domain.renewal.schedule` decides what is due.
+Pure. Decides by the running orders and the CAs' limits; `manager.domain.renewal.schedule` decides what is
+due.
 
 Invariants: a renewal has one order at a time, and a test order delays no other. Few orders of one account
 begin at once, and never two for the same names: the CA would return its pending order for these names, which
-only one of the two could finish. An order that is paused, backs off, or waits for a person at its CA delays no
-other.
+only one of the two could finish. An order that is paused, backs off, or waits for a person at its CA delays
+no other.
 """
 
 from collections import Counter
@@ -136,7 +137,8 @@ def beginning(
 ) -> list[RenewalRecord]:
     """Return the renewals whose order begins now, those first whose certificates end first.
 
-    `orders` are all unfinished ones. A test order of such a renewal, which asks another directory, ends before.
+    `orders` are all unfinished ones. A test order of such a renewal, which asks another directory, ends
+    before.
     """
     every = list(renewals)
     occupancy = Occupancy(every, orders, now_s=now_s)

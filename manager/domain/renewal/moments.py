@@ -1,8 +1,8 @@
 """Moments at which to renew a certificate, and to ask its CA for its renewal window again (RFC 9773).
 
-Decides by the CA's window, otherwise by the remaining lifetime. Pure, and without random numbers: the jitter is
-derived from the certificate's fingerprint, so that every manager computes the same moment, before and after a
-restart. Invariant: a certificate's moment moves only with its CA's window.
+Decides by the CA's window, otherwise by the remaining lifetime. Pure, and without random numbers: the jitter
+is derived from the certificate's fingerprint, so that every manager computes the same moment, before and
+after a restart. Invariant: a certificate's moment moves only with its CA's window.
 """
 
 import base64
@@ -37,8 +37,8 @@ WINDOW_LADDER_S: Final = (3600.0, 6 * 3600.0, float(DAY_S), 2.0 * DAY_S)
 """Time for which windows are ignored after a certificate was renewed.
 
 The entries apply after a renewal at its ordinary time, and after the first, second and each further early one
-within WINDOW_COUNTED_S. A CA whose windows are always in the past would otherwise have to sign one certificate
-after the other. After a revocation the CA's window is obeyed within the hour.
+within WINDOW_COUNTED_S. A CA whose windows are always in the past would otherwise have to sign one
+certificate after the other. After a revocation the CA's window is obeyed within the hour.
 """
 
 EARLY_SHARE: Final = 1 / 10
@@ -81,9 +81,10 @@ class Validity:
 def renewed_s(validity: Validity, *, window: Window | None, window_from_s: float = 0.0) -> float | None:
     """Return when to renew a certificate; None if its validity cannot be read and its CA suggests nothing.
 
-    With a window it is the moment at the certificate's share of it, but at least a tenth of the lifetime before
-    the end. Without one it is when a third of the lifetime is left (half of a lifetime under ten days), or up to
-    a thirtieth of the lifetime before that. A window does not make it earlier than `window_from_s`.
+    With a window it is the moment at the certificate's share of it, but at least a tenth of the lifetime
+    before the end. Without one it is when a third of the lifetime is left (half of a lifetime under ten
+    days), or up to a thirtieth of the lifetime before that. A window does not make it earlier than
+    `window_from_s`.
     """
     life_s, ends_s = lifetime_s(validity.not_before_s, validity.not_after_s), validity.not_after_s
     suggested_s = None if window is None else _within(window, validity)
@@ -151,8 +152,9 @@ def ari_id(key_id: str | None, serial_no: str) -> str | None:
     """Return a certificate's identifier in renewal information (RFC 9773 4.1), None if it cannot have one.
 
     A certificate has none if it does not name its issuer's key, or if its serial number is negative (RFC 5280
-    4.1.2.2 requires a positive one; some are not) or unreadable. `key_id` is the authority key identifier as colon
-    hex. `serial_no` is hex with an even number of digits, with "-" before a negative one, "" if unreadable.
+    4.1.2.2 requires a positive one; some are not) or unreadable. `key_id` is the authority key identifier as
+    colon hex. `serial_no` is hex with an even number of digits, with "-" before a negative one, "" if
+    unreadable.
     """
     if not key_id or not serial_no or serial_no.startswith("-"):
         return None
@@ -195,8 +197,8 @@ def retry_at_s(
     """Return when to retry a renewal after this number of failures in a row (from 1), not before the CA allows it.
 
     `ends_s` is the end of the certificate to be replaced, None if unknown. `is_signed` means that a signed
-    certificate was refused here: it backs off longest at once, even after that end, so that the few certificates
-    that a CA signs are not used up within hours.
+    certificate was refused here: it backs off longest at once, even after that end, so that the few
+    certificates that a CA signs are not used up within hours.
     """
     rest_s = LADDER_S[-1] if is_signed else LADDER_S[min(max(failures, 1), len(LADDER_S)) - 1]
     if ends_s is not None and not (is_signed and ends_s <= now_s):
