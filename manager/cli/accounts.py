@@ -56,9 +56,7 @@ def add(
 ) -> None:
     """Create an account, and register it at its CA.
 
-    The manager makes the account's key, which never leaves it. You are asked to agree to the CA's terms of
-    service; in a script, use --agree-to-terms. If the CA cannot be reached, the account is kept: 'certcast
-    account register' tries again.
+    The manager makes the account's key, which never leaves it. You are asked to agree to the CA's terms of service; in a script, use --agree-to-terms. If the CA cannot be reached, the account is kept: 'certcast account register' tries again.
 
     Example: certcast account add le --directory letsencrypt --contact ops@example.com
     """
@@ -97,8 +95,7 @@ def register(
 ) -> None:
     """Register an account at its CA, or find it there by its key.
 
-    The first order registers the account too, but a CA with terms of service refuses that until you have
-    agreed to them.
+    The first order registers the account too, but a CA with terms of service refuses that until you have agreed to them.
 
     Example: certcast account register le --agree-to-terms
     """
@@ -179,8 +176,7 @@ def edit(
 ) -> None:
     """Correct an account, or change its email addresses.
 
-    Options that are not given change nothing. The directory and the binding of a registered account cannot be
-    changed; for another CA or binding, add another account.
+    Options that are not given change nothing. The directory and the binding of a registered account cannot be changed; for another CA or binding, add another account.
 
     Example: certcast account edit le --contact ops@example.com --contact night@example.com
     """
@@ -223,8 +219,7 @@ def _say_changed(answer: bytes) -> None:
 def change_key(context: typer.Context, account_id: AccountArgument, json: JsonOption = False) -> None:
     """Replace an account's key, here and at its CA.
 
-    Use it if the key may have leaked. If it is interrupted, the next command or order that needs the account
-    completes it.
+    Use it if the key may have leaked. If it is interrupted, the next command or order that needs the account completes it.
 
     Example: certcast account change-key le
     """
@@ -238,8 +233,7 @@ def deactivate(
 ) -> None:
     """End an account at its CA, for good.
 
-    Its certificates stay valid, but it renews them no longer. The renewals that would stop are shown first,
-    and you are asked to confirm; in a script, use --force.
+    Its certificates stay valid, but it renews them no longer. The renewals that would stop are shown first, and you are asked to confirm; in a script, use --force.
 
     Example: certcast account deactivate le
     """

@@ -124,13 +124,9 @@ def set_terms(
 ) -> None:
     """Set up a renewal, or change one.
 
-    Options that are not given change nothing. To renew a stored certificate, use --certificate. For new
-    names, use --name and --node: the first certificate is ordered at once, and replaces the nodes' present
-    one. Replacing any but a temporary certificate needs confirmation; in a script, use --force. To test it
-    first, add --paused, then run 'certcast renewal test'.
+    Options that are not given change nothing. To renew a stored certificate, use --certificate. For new names, use --name and --node: the first certificate is ordered at once, and replaces the nodes' present one. Replacing any but a temporary certificate needs confirmation; in a script, use --force. To test it first, add --paused, then run 'certcast renewal test'.
 
-    A running order with other terms is abandoned, unless the CA has its signing request already (with another
-    account: unless the CA has signed).
+    A running order with other terms is abandoned, unless the CA has its signing request already (with another account: unless the CA has signed).
 
     Example: certcast renewal set --certificate meet.example.com --account le
     """
