@@ -141,7 +141,9 @@ ByRequestOption = Annotated[
 ]
 SendToOption = Annotated[
     str | None,
-    typer.Option("--send-to", metavar="WHO", help="With --by-request: the person or address to send the request to."),
+    typer.Option(
+        "--send-to", metavar="WHO", help="With --by-request: the person or address to send the request to."
+    ),
 ]
 ChallengeOption = Annotated[
     Challenge | None,
@@ -161,7 +163,9 @@ PreferredChainOption = Annotated[
 ]
 KeyTypeOption = Annotated[
     KeyKind | None,
-    typer.Option("--key-type", help="The new key's type; by default as strong as the certificate's present key."),
+    typer.Option(
+        "--key-type", help="The new key's type; by default as strong as the certificate's present key."
+    ),
 ]
 KeepKeyOption = Annotated[
     bool | None,
@@ -177,9 +181,7 @@ NamesOption = Annotated[
 ]
 OwnNamesOption = Annotated[
     bool,
-    typer.Option(
-        "--certificate-names", help="Order for the certificate's names, also after they change."
-    ),
+    typer.Option("--certificate-names", help="Order for the certificate's names, also after they change."),
 ]
 NodeNamesOption = Annotated[
     bool,
@@ -203,9 +205,7 @@ PausedOption = Annotated[
     bool,
     typer.Option("--paused", help="Order nothing yet: 'certcast renewal test' tries it, 'resume' begins."),
 ]
-WaitOption = Annotated[
-    bool, typer.Option("--wait", help="Wait for the end, and show each step.")
-]
+WaitOption = Annotated[bool, typer.Option("--wait", help="Wait for the end, and show each step.")]
 TimeoutOption = Annotated[
     float, typer.Option("--timeout", metavar="SECONDS", min=1, help="The longest that --wait waits.")
 ]

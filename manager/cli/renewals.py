@@ -222,7 +222,8 @@ def _check_means(given: dict[str, Any], *, by_request: bool) -> None:
     """Refuse options for orders together with --by-request. Raises InvalidInputError."""
     if by_request and (ordered := [name for name in _ORDERED if name in given]):
         raise InvalidInputError(
-            ordered[0], "with --by-request nothing is ordered; of the other options only --send-to goes with it"
+            ordered[0],
+            "with --by-request nothing is ordered; of the other options only --send-to goes with it",
         )
 
 
@@ -301,7 +302,9 @@ async def _set_up(client: "Client", new: "NewRenewal") -> bytes:
 
 def _names_of_nodes(context: typer.Context, certificate_id: int | None) -> list[str]:
     if certificate_id is None:
-        raise InvalidInputError("names", "--node-names needs --certificate with a certificate that nodes have")
+        raise InvalidInputError(
+            "names", "--node-names needs --certificate with a certificate that nodes have"
+        )
     from common.api.renewals import RenewalFields
     from manager.cli.decoding import read
 

@@ -92,7 +92,7 @@ async def test_what_is_left_for_a_day_is_told_and_for_a_month_is_given_up(
     assert await alarms_of(world, AlarmKind.RENEWAL_PROOF_LEFT) == []
     await world.pass_time(HOUR_S)
     (alarm,) = await alarms_of(world, AlarmKind.RENEWAL_PROOF_LEFT)
-    assert f"by http-01 for n1.example.com could not be removed: {WHY}. It is tried again" in alarm.details
+    assert f"http-01 proof for n1.example.com could not be removed: {WHY}. It is tried again" in alarm.details
     await world.pass_time(LEFT_MOST_S)
     assert broken
     assert (await world.renewal(renewal)).left == ()
