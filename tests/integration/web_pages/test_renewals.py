@@ -85,7 +85,7 @@ async def test_who_renews_now_sees_the_steps_and_the_certificate_that_came(
     assert "Ordering" in begun.text
     assert "Renew now" not in begun.text, "one is under way"
     again = await browser.post(f"{where}/order")
-    assert (again.status, "An order of this renewal is under way" in again.text) == (409, True)
+    assert (again.status, "An order of this renewal is running" in again.text) == (409, True)
     await world.carry_on()
     done = await browser.get(where)
     assert done.text.index("A key and a request are made.") < done.text.index("The names are proven.")

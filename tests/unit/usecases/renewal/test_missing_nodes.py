@@ -50,7 +50,7 @@ async def test_once_half_of_the_time_is_gone_the_ca_is_asked_without_a_node_that
     await world.pass_time(9 * DAY_S, step_s=HOUR_S)
     (order,) = await world.orders(renewal)
     assert order.state is OrderState.SERVED
-    assert any("It cannot wait any longer" in each.message for each in order.steps)
+    assert any("There is no time left to wait" in each.message for each in order.steps)
     ends_s = (await world.context.inventories.current()).entries[renewal.certificate_id].leaf.not_after_s
     assert ends_s - order.reached_s(OrderState.SERVED) > 6 * DAY_S
 
@@ -65,7 +65,7 @@ async def test_a_name_that_leads_to_a_dead_node_alone_is_told_with_the_node_and_
         "node 'n2', port 80 does not show the proof for n2.example.com (it does not answer)"
         in kept.problem.message
     )
-    assert "take that name out until then, or prove names by dns-01" in kept.problem.message
+    assert "remove that name until these do, or use dns-01" in kept.problem.message
 
 
 async def test_a_certificate_that_is_not_there_yet_does_not_wait_for_a_dead_node_for_longer_than_an_hour(
@@ -100,5 +100,5 @@ async def test_a_window_that_moves_along_does_not_keep_the_ca_from_being_asked_w
     await revoke()
     await world.pass_time(30 * DAY_S, step_s=HOUR_S, look=revoke)
     order = (await world.orders(renewal))[1]
-    assert any("It cannot wait any longer" in each.message for each in order.steps)
+    assert any("There is no time left to wait" in each.message for each in order.steps)
     assert issued.ends_s - order.reached_s(OrderState.SERVED) > 20 * DAY_S
