@@ -39,7 +39,16 @@ class Connection:
     `allowance`.
     """
 
-    __slots__ = ("_closed", "_conversation", "_handle", "_is_authorised", "_transport", "due_s", "node")
+    __slots__ = (
+        "__weakref__",
+        "_closed",
+        "_conversation",
+        "_handle",
+        "_is_authorised",
+        "_transport",
+        "due_s",
+        "node",
+    )
 
     def __init__(
         self,

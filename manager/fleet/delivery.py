@@ -8,6 +8,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, Protocol
+from weakref import WeakSet
 
 import structlog
 
@@ -49,7 +50,8 @@ class Delivery:
         self._wants: asyncio.Queue[tuple[Connection, str, tuple[Digest, ...]]] = asyncio.Queue()
         self._cache: OrderedDict[Digest, bytes] = OrderedDict()
         self._cached_bytes = 0
-        self._draining: set[Connection] = set()
+        # weak, since a connection may end long before the bytes are counted again
+        self._draining: WeakSet[Connection] = WeakSet()
         self._counted_bytes = 0
         self._uncounted_bytes = 0
 
@@ -83,10 +85,14 @@ class Delivery:
     async def run(self) -> None:
         """Serve requests until cancelled."""
         while True:
-            batch = [await self._wants.get()]
-            while len(batch) < BATCH and not self._wants.empty():
-                batch.append(self._wants.get_nowait())
-            await self._serve(batch)
+            # not kept in a variable, which would hold the connections until the next batch
+            await self._serve(await self._next_batch())
+
+    async def _next_batch(self) -> list[tuple[Connection, str, tuple[Digest, ...]]]:
+        batch = [await self._wants.get()]
+        while len(batch) < BATCH and not self._wants.empty():
+            batch.append(self._wants.get_nowait())
+        return batch
 
     async def _serve(self, batch: list[tuple[Connection, str, tuple[Digest, ...]]]) -> None:
         wanted = {digest for _, _, digests in batch for digest in digests}
@@ -129,5 +135,5 @@ class Delivery:
         return self._counted_bytes + self._uncounted_bytes <= UNDER_WAY_BYTES
 
     def _unsent(self) -> int:
-        self._draining = {connection for connection in self._draining if connection.unsent_bytes}
+        self._draining = WeakSet(each for each in self._draining if each.unsent_bytes)
         return sum(connection.unsent_bytes for connection in self._draining)
