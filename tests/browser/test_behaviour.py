@@ -1,11 +1,12 @@
 """What the pages do with a script, and that they do without one."""
 
+import asyncio
 import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, expect
 
 from common.api.codes import Role
 from common.ids import NodeName
@@ -15,6 +16,7 @@ from tests import pki
 from tests.browser.camera import PATIENCE_MS, chromium, sign_in, watched_page
 from tests.browser.showroom import ISSUER, showroom
 from tests.integration.api import PASSWORD, USERS
+from tests.patience import PATIENCE_S
 
 pytestmark = [pytest.mark.services("chromium"), pytest.mark.timeout(300)]
 ADMIN = USERS[Role.ADMINISTRATOR]
@@ -33,6 +35,10 @@ SENT = """(button) => {
   return button.getAttribute("aria-busy");
 }"""
 
+COUNTED = """
+  window.signals = 0;
+  document.addEventListener("htmx:sseMessage", () => { window.signals += 1; });
+"""
 
 FOLLOWED = """(link) => {
   link.addEventListener("click", (event) => event.preventDefault(), { once: true });
@@ -115,6 +121,33 @@ async def test_alarms_come_and_end_on_the_home_page_and_in_the_list_which_keeps_
         await expect(home.get_by_role("link", name=f"All {total} alarms")).to_be_visible()
         await expect(listed.get_by_role("link", name="sudden.example.com")).to_have_count(0)
         await expect(box).to_be_checked()
+
+
+async def test_what_changes_while_a_part_of_the_page_is_fetched_is_fetched_next(tmp_path: Path):
+    async with (
+        showroom(tmp_path) as room,
+        chromium() as browser,
+        watched_page(browser, room.api.url) as page,
+    ):
+        await sign_in(page, ADMIN, PASSWORD)
+        asked, may_answer = asyncio.Event(), asyncio.Event()
+
+        async def hold(route: Route) -> None:
+            answer = await route.fetch()
+            asked.set()
+            await may_answer.wait()
+            await route.fulfill(response=answer)
+
+        await page.route(re.compile(r"/alarms\?search="), hold, times=1)
+        await page.add_init_script(COUNTED)
+        await page.goto("/alarms")
+        async with asyncio.timeout(PATIENCE_S):
+            await asked.wait()
+        await room.upload(["sudden.example.com"], days=-2)
+        await room.api.use_cases.alarms.evaluator.evaluate(room.api.fleet)
+        await page.wait_for_function("window.signals >= 2", timeout=PATIENCE_MS)
+        may_answer.set()
+        await expect(page.get_by_role("link", name="sudden.example.com")).to_be_visible()
 
 
 async def test_searching_needs_no_button_and_the_address_says_what_is_shown(tmp_path: Path):

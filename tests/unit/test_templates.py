@@ -1,6 +1,7 @@
 """Every name in a template is one that each of its pages hands over: pages are rendered by tests, but not every branch of them."""
 
 import ast
+import re
 import threading
 from collections.abc import Iterator
 from dataclasses import fields
@@ -146,6 +147,17 @@ def test_every_template_is_shown_by_a_page():
     }
     shown = {each for _, template, _ in HANDED_OVER for each in closure(template)}
     assert shown == set(ENVIRONMENT.list_templates())
+
+
+def test_an_element_that_hears_signals_is_not_replaced_by_what_it_fetches():
+    """Otherwise a signal that comes meanwhile is lost: htmx drops what waits for an element that is gone."""
+    hearing = [
+        element
+        for template in sorted((WEB / "templates").glob("*.html"))
+        for element in re.findall(r"<[^>]*hx-trigger=\"sse:[^>]*>", template.read_text())
+    ]
+    assert len(hearing) >= 6
+    assert [each for each in hearing if 'hx-swap="innerHTML"' not in each] == []
 
 
 def test_a_name_that_is_not_handed_over_is_found():
