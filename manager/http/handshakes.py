@@ -79,11 +79,13 @@ class Handshakes:
         protocol: asyncio.Protocol,
         turn: "HandshakeTurn",
         *,
+        note_decrypted: Callable[[int], None],
         within_s: float,
         shutdown_s: float,
     ) -> None:
         """Do the handshake, hand the connection to the protocol and end the turn.
 
+        After each read, `note_decrypted` is given how many bytes were decrypted so far, the handshake's included.
         Raises OSError, with the connection closed.
         """
         loop = asyncio.get_running_loop()
@@ -97,7 +99,7 @@ class Handshakes:
             ssl_handshake_timeout=within_s,  # type: ignore[arg-type] # a float will do
             ssl_shutdown_timeout=shutdown_s,
         )
-        tls.share(self._thread, self._buffer, turn, contexts.shown)
+        tls.share(self._thread, self._buffer, turn, contexts.shown, note_decrypted)
         try:
             transport, _ = await loop.connect_accepted_socket(partial(_given, tls), accepted)
             try:
@@ -110,7 +112,7 @@ class Handshakes:
             turn.end()
             # a failed handshake's exception holds this frame, whose contents would wait for a garbage
             # collection
-            del tls, waiter, protocol
+            del tls, waiter, protocol, note_decrypted
 
     async def take_turn(self, accepted: socket.socket, source: str, *, is_known: bool) -> "HandshakeTurn":
         """Wait for the first bytes on a connection, then for its turn. The caller ends the turn."""
@@ -183,6 +185,8 @@ class _Tls(sslproto.SSLProtocol):
     thread: ThreadPoolExecutor
     turn: HandshakeTurn
     _shown: ssl.SSLContext | None = None
+    _note_decrypted: Callable[[int], None]
+    _read_bytes = 0
     _is_away = False
     _lost: tuple[BaseException | None] | None = None
 
@@ -192,10 +196,22 @@ class _Tls(sslproto.SSLProtocol):
         buffer: memoryview,
         turn: HandshakeTurn,
         shown: ssl.SSLContext | None,
+        note_decrypted: Callable[[int], None],
     ) -> None:
         """Set the shared resources: the handshake thread, the read buffer, the turn and the certificate."""
         self.thread, self.turn, self._shown = thread, turn, shown
+        self._note_decrypted = note_decrypted
         self._ssl_buffer = self._ssl_buffer_view = buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Count what was read, and decrypt it."""
+        self._read_bytes += nbytes
+        super().buffer_updated(nbytes)
+
+    def _do_read(self) -> None:
+        """Say how much was decrypted: key updates and empty records reach no protocol."""
+        super()._do_read()  # type: ignore[misc] # its types do not tell
+        self._note_decrypted(self._read_bytes - self._incoming.pending)
 
     def _do_handshake(self) -> None:
         if self._shown is not None:
@@ -238,10 +254,16 @@ class _Tls(sslproto.SSLProtocol):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Delay the cleanup, which reads the thread's buffers, until the thread is done."""
+        # it refers back to this connection
+        self._note_decrypted = _ignore
         if self._is_away:
             self._lost = (exc,)
         else:
             super().connection_lost(exc)
+
+
+def _ignore(_bytes: int) -> None:
+    """Note nothing: the connection is over."""
 
 
 def _given(tls: _Tls) -> _Tls:

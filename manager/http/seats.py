@@ -32,6 +32,7 @@ FULL: Final = "too many connections"
 DISPLACED: Final = "idle while others needed its place"
 
 TALKATIVE: Final = "too much was sent outside of a body"
+HOLLOW: Final = "too much was sent that carries no data"
 
 UNASKED_MAX_BYTES: Final = 64 * 1024
 """How many bytes may come between two answers besides the body: heads of requests, and chunk framing. Three
@@ -40,6 +41,11 @@ of the longest fields fit.
 
 UNASKED_SHARE: Final = 4
 """And the body's bytes divided by this: chunks of 64 bytes, the smallest accepted, have an eighth of framing."""
+
+HOLLOW_MAX_BYTES: Final = 64 * 1024
+"""How many encrypted bytes between two answers may carry no data, and as many as carry some: a record of 22 bytes
+may carry as little as another 22. A key update (RFC 8446 4.6.3) has 27 bytes, and costs as much as a small request.
+"""
 
 UNREAD_MAX_BYTES: Final = 16 * 1024
 """How much of an answer may wait for its reader before encryption pauses. With asyncio's own 512 KiB, each
@@ -156,12 +162,14 @@ class HttpsSeats:
             accepted.close()
             self.free(seat)
             raise
+        watched = _Watched(self, seat, make)
         try:
             await self.handshakes.handshake(
                 accepted,
                 contexts,
-                _Watched(self, seat, make),
+                watched,
                 turn,
+                note_decrypted=watched.note_decrypted,
                 within_s=limits.handshake_s,
                 shutdown_s=limits.shutdown_s,
             )
@@ -171,6 +179,8 @@ class HttpsSeats:
         except BaseException:
             self.free(seat)
             raise
+        finally:
+            del watched
 
     def connection_of(self, protocol: asyncio.Protocol) -> "_Watched | None":
         """Return the connection a request arrived on."""
@@ -207,6 +217,8 @@ class _Watched(asyncio.Protocol):
     __slots__ = (
         "_body",
         "_came_bytes",
+        "_decrypted_before_bytes",
+        "_decrypted_bytes",
         "_has_proven",
         "_inner",
         "_leave",
@@ -227,6 +239,7 @@ class _Watched(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._body: StreamReader = EMPTY_PAYLOAD
         self._came_bytes = 0
+        self._decrypted_bytes = self._decrypted_before_bytes = 0
         self._leave: Callable[[], None] = _nothing
         self._has_proven = False
         self.is_first = True
@@ -253,6 +266,13 @@ class _Watched(asyncio.Protocol):
         body_bytes = self._body.total_bytes
         if self._came_bytes - body_bytes > UNASKED_MAX_BYTES + body_bytes // UNASKED_SHARE:
             self._cut(TALKATIVE)
+
+    def note_decrypted(self, total_bytes: int) -> None:
+        """Bound what carries no data; `total_bytes` were decrypted so far, the handshake's included."""
+        self._decrypted_bytes = total_bytes
+        hollow_bytes = total_bytes - self._decrypted_before_bytes - self._came_bytes
+        if hollow_bytes > HOLLOW_MAX_BYTES + self._came_bytes:
+            self._cut(HOLLOW)
 
     def eof_received(self) -> bool | None:
         return self._inner.eof_received()
@@ -298,6 +318,7 @@ class _Watched(asyncio.Protocol):
         """Note the end of an answer: from now on the place is offered to others."""
         self.is_first = False
         self._body, self._came_bytes = EMPTY_PAYLOAD, 0
+        self._decrypted_before_bytes = self._decrypted_bytes
         self._seat.yields_at_s = self._loop.time()
         self._expect(self._seats.limits.idle_s, "idle for too long")
 
