@@ -73,6 +73,7 @@ ACTS: Mapping[str, str] = MappingProxyType(
         "session.ended": "a user was signed out of the pages",
         "sign_in.failed": "a name and password were not accepted",
         "sign_in.delayed": "a sign-in was put off after failures",
+        "sign_in.repeated": "a user signed in again and again; each time is counted, not listed",
         "audit.sealed": "the audit log got a chain that is keyed",
         "audit.witnessed": "the manager began to keep the audit log's head in a file beside the store; from then on its absence is a break",
         "host_key.announced": "the manager's next host key was made and announced to the nodes",

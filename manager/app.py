@@ -1,4 +1,4 @@
-"""Composition root of the manager: the only place that constructs its shells and connects them."""
+"""Composition root of the manager: constructs its parts, which may construct their own, and connects them."""
 
 import asyncio
 import contextlib

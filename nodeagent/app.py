@@ -1,4 +1,4 @@
-"""The agent's composition root: the only place that constructs its shells and ties them together."""
+"""The agent's composition root: constructs its parts, which may construct their own, and connects them."""
 
 import asyncio
 import fcntl

@@ -44,6 +44,14 @@ READ_BYTES: Final = 32 * 1024
 record has 16 KiB (RFC 8446 5.1).
 """
 
+ROUNDS_MAX: Final = 16
+"""How often the data of one handshake may arrive before the connection is cut: each time costs a turn of the thread.
+A handshake has two messages of the peer, in a few segments each.
+"""
+
+PIECE_BYTES: Final = 4 * 1024
+"""How much of what was read is decrypted before it is seen whether that carried anything."""
+
 REFUSED_S: Final = 0.0002
 """Data that is not TLS is refused before the key is used."""
 
@@ -85,7 +93,7 @@ class Handshakes:
     ) -> None:
         """Do the handshake, hand the connection to the protocol and end the turn.
 
-        After each read, `note_decrypted` is given how many bytes were decrypted so far, the handshake's included.
+        After each read, `note_decrypted` is given how many bytes were decrypted since the handshake.
         Raises OSError, with the connection closed.
         """
         loop = asyncio.get_running_loop()
@@ -187,6 +195,7 @@ class _Tls(sslproto.SSLProtocol):
     _shown: ssl.SSLContext | None = None
     _note_decrypted: Callable[[int], None]
     _read_bytes = 0
+    _rounds = 0
     _is_away = False
     _lost: tuple[BaseException | None] | None = None
 
@@ -204,9 +213,18 @@ class _Tls(sslproto.SSLProtocol):
         self._ssl_buffer = self._ssl_buffer_view = buffer
 
     def buffer_updated(self, nbytes: int) -> None:
-        """Count what was read, and decrypt it."""
-        self._read_bytes += nbytes
-        super().buffer_updated(nbytes)
+        """Decrypt what was read, in pieces: key updates would keep the loop for long before they are counted."""
+        if self._state is sslproto.SSLProtocolState.DO_HANDSHAKE:
+            # the thread may have the first piece already
+            self._read_bytes += nbytes
+            super().buffer_updated(nbytes)
+            return
+        view = self._ssl_buffer_view
+        for begin in range(0, nbytes, PIECE_BYTES):
+            self._ssl_buffer_view = view[begin : min(begin + PIECE_BYTES, nbytes)]
+            self._read_bytes += len(self._ssl_buffer_view)
+            super().buffer_updated(len(self._ssl_buffer_view))
+        self._ssl_buffer_view = view
 
     def _do_read(self) -> None:
         """Say how much was decrypted: key updates and empty records reach no protocol."""
@@ -218,6 +236,10 @@ class _Tls(sslproto.SSLProtocol):
             self._sslobj.context, self._shown = self._shown, None
         if not self._incoming.pending:
             super()._do_handshake()  # type: ignore[misc] # its types do not tell
+            return
+        self._rounds += 1
+        if self._rounds > ROUNDS_MAX:
+            self._on_handshake_complete(ssl.SSLError("the handshake came in too many pieces"))
             return
         self._is_away = True
         self._transport.pause_reading()
@@ -240,6 +262,11 @@ class _Tls(sslproto.SSLProtocol):
                 self._process_outgoing()
             case error:
                 self._on_handshake_complete(error)
+
+    def _on_handshake_complete(self, handshake_exc: BaseException | None) -> None:
+        # only what follows is counted
+        self._read_bytes = self._incoming.pending
+        super()._on_handshake_complete(handshake_exc)
 
     def _wakeup_waiter(self, exc: BaseException | None = None) -> None:
         if exc is not None:

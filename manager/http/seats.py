@@ -42,9 +42,10 @@ of the longest fields fit.
 UNASKED_SHARE: Final = 4
 """And the body's bytes divided by this: chunks of 64 bytes, the smallest accepted, have an eighth of framing."""
 
-HOLLOW_MAX_BYTES: Final = 64 * 1024
-"""How many encrypted bytes between two answers may carry no data, and as many as carry some: a record of 22 bytes
-may carry as little as another 22. A key update (RFC 8446 4.6.3) has 27 bytes, and costs as much as a small request.
+HOLLOW_MAX_BYTES: Final = 20 * 1024
+"""How many encrypted bytes between two answers may carry no data, and as many as carry some: a record has up to
+16 KiB, of which nothing is seen until its end (RFC 8446 5.2), and one of 22 bytes carries as little as another 22. A
+key update (4.6.3) has 27 bytes, and takes as long as a small record of data.
 """
 
 UNREAD_MAX_BYTES: Final = 16 * 1024
@@ -268,7 +269,7 @@ class _Watched(asyncio.Protocol):
             self._cut(TALKATIVE)
 
     def note_decrypted(self, total_bytes: int) -> None:
-        """Bound what carries no data; `total_bytes` were decrypted so far, the handshake's included."""
+        """Bound what carries no data; `total_bytes` were decrypted since the handshake."""
         self._decrypted_bytes = total_bytes
         hollow_bytes = total_bytes - self._decrypted_before_bytes - self._came_bytes
         if hollow_bytes > HOLLOW_MAX_BYTES + self._came_bytes:

@@ -6,8 +6,6 @@ from ctypes.util import find_library
 from typing import Any, Final
 
 PIECE_BYTES: Final = 1 << 16
-UPDATES: Final = 1200
-"""In one piece: what the manager reads at once."""
 
 
 def _function(library: ctypes.CDLL, name: str, result: Any, *arguments: Any) -> Any:
@@ -52,9 +50,9 @@ class KeyUpdates:
         self._write(self._tls, data, len(data))
         return self._send()
 
-    def update(self) -> int:
-        """Send a piece of key updates, which ask for none in return; return how many bytes that took."""
-        for _ in range(UPDATES):
+    def update(self, count: int) -> int:
+        """Send so many key updates, which ask for none in return, at once; return how many bytes that took."""
+        for _ in range(count):
             self._update(self._tls, 0)
             self._do_handshake(self._tls)
         return self._send()
