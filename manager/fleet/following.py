@@ -90,14 +90,21 @@ class Follower:
         """Catch up after each possible change elsewhere, until cancelled."""
         while True:
             await self._listener.wait()
-            started_s = time.monotonic()
-            try:
-                await self.catch_up()
-            except StorageError as error:
-                log.error("store.failed", reason=error.reason, message=error.message, retry_after_s=RETRY_S)
-                await asyncio.sleep(RETRY_S)
-                continue
-            await asyncio.sleep(max(PAUSE_S, 3 * (time.monotonic() - started_s)))
+            # what was notified is notified once: a pass that failed is repeated
+            while not await self._has_caught_up():
+                pass
+
+    async def _has_caught_up(self) -> bool:
+        """Catch up, and rest for three times as long as that took, or after a failure; return whether it succeeded."""
+        started_s = time.monotonic()
+        try:
+            await self.catch_up()
+        except StorageError as error:
+            log.error("store.failed", reason=error.reason, message=error.message, retry_after_s=RETRY_S)
+            await asyncio.sleep(RETRY_S)
+            return False
+        await asyncio.sleep(max(PAUSE_S, 3 * (time.monotonic() - started_s)))
+        return True
 
     async def catch_up(self) -> None:
         """Take the changes since the last pass. Raises StorageError."""

@@ -2,8 +2,12 @@
 
 import asyncio
 
+import pytest
+
+from common.errors import Reason, StorageError
 from common.ids import NodeName
 from common.wire.contact import Contact
+from manager.domain.members import StoreChanges
 from tests.integration.fleet.parts import Parts
 from tests.patience import PATIENCE_S
 from tests.postgres import NEEDED
@@ -43,6 +47,29 @@ async def test_content_that_is_changed_at_one_manager_is_published_by_the_one_th
     await second.until_applied(leaf, "n1")
     (newest, *_) = await first.store.generations.history(N1)
     assert newest.cause in {"changed at another manager", "test"}
+
+
+async def test_a_change_is_taken_though_the_store_failed_when_it_was_notified(
+    first: Parts, second: Parts, monkeypatch: pytest.MonkeyPatch
+):
+    feed, failed = second.store.feed, []
+    since = feed.since
+
+    async def fail_once(number: int) -> StoreChanges:
+        if not failed:
+            failed.append(number)
+            raise StorageError("it did not answer in time", reason=Reason.TIMEOUT)
+        return await since(number)
+
+    async def wait_for_ever() -> None:
+        await asyncio.Event().wait()
+
+    # the pass that waits now is notified once, and none after it
+    monkeypatch.setattr(second.store.change_listener, "wait", wait_for_ever)
+    monkeypatch.setattr(feed, "since", fail_once)
+    await first.add("n1")
+    await second.until(lambda: second.fleet.names() == [N1])
+    assert failed
 
 
 async def test_who_watches_the_fleet_is_told_of_what_happens_at_another_manager(first: Parts, second: Parts):
